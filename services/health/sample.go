@@ -1,0 +1,91 @@
+// Package health is the vocabulary of a phone's health data: samples, their
+// types and units, the sources that measured them and the local days they
+// belong to. It reads no bytes and keeps no state: formats and upload decode
+// into it, timeline merges what they decoded.
+package health
+
+import "time"
+
+// An Instant is a point in time: milliseconds since 1970-01-01T00:00:00Z.
+// HealthKit's sub-millisecond digits are rounded to the nearest millisecond.
+type Instant int64
+
+// InstantOf is the Instant of t, rounded to the nearest millisecond.
+func InstantOf(t time.Time) Instant {
+	return Instant(t.Add(500 * time.Microsecond).UnixMilli())
+}
+
+// Time is the instant in UTC.
+func (i Instant) Time() time.Time { return time.UnixMilli(int64(i)).UTC() }
+
+// A Sample is one measurement: a quantity, a category value, or, for a type
+// the catalog does not know, the record as it was sent.
+type Sample struct {
+	// UUID is HealthKit's identity of the sample. Formats that carry none
+	// derive it from the content (see DeriveUUID), so that a second import of
+	// the same file adds nothing.
+	UUID UUID
+	// Type is the HealthKit identifier, e.g. "HKQuantityTypeIdentifierHeartRate".
+	Type string
+	// Start and End bound the sample, End exclusive; they are equal for an
+	// instantaneous sample. End is never before Start.
+	Start, End Instant
+	// Zone is the IANA time zone whose calendar decides the sample's day. A
+	// decoder fills it from the sample's own metadata, else from the upload.
+	Zone string
+	// Value is in Unit. For a category type it is the integer of HealthKit's
+	// enumeration, and Unit is empty.
+	Value float64
+	// Unit is the type's canonical UCUM unit; for an unknown type, as sent.
+	Unit string
+	// OriginalValue and OriginalUnit are what the phone sent.
+	OriginalValue float64
+	OriginalUnit  string
+	// Source is what measured or wrote the sample.
+	Source Source
+	// UserEntered is HKWasUserEntered: typed by a person, not measured.
+	UserEntered bool
+	// Metadata is what remains of the sample's metadata after the fields above
+	// were taken: a JSON object with sorted keys, or "".
+	Metadata string
+	// Raw is the compact JSON of a sample whose type is unknown, else "".
+	Raw string
+}
+
+// A Source names the app and device behind a sample.
+type Source struct {
+	BundleID    string // "com.apple.health.…"
+	Name        string // "Anna's Apple Watch"; personal, never logged
+	ProductType string // "Watch7,5", "iPhone16,1"
+	OSVersion   string
+}
+
+// A Rejection says why one sample of a batch was not taken. It never carries
+// the sample's value, text or uuid.
+type Rejection struct {
+	Index  int    `json:"index" doc:"position in samples (or in deleted, where in says so), from 0" minimum:"0"`
+	In     string `json:"in,omitempty" enum:"samples,deleted" doc:"the list that index counts in; samples if absent"`
+	Code   Code   `json:"code" doc:"stable machine-readable reason"`
+	Detail string `json:"detail" doc:"what is wrong and in which field, for a person"`
+}
+
+// A Code is a stable, machine-readable reason for a rejection.
+type Code string
+
+// The reasons for which a single sample is rejected.
+const (
+	CodeMissingField   Code = "missing_field" // a required member is absent
+	CodeWrongType      Code = "wrong_type"    // a member has another JSON type than the contract says
+	CodeDuplicateKey   Code = "duplicate_key" // a member is there twice
+	CodeInvalidUUID    Code = "invalid_uuid"  // not the 36-character form
+	CodeInvalidTime    Code = "invalid_time"  // not RFC 3339 with an offset, or outside 1900–2200
+	CodeEndBeforeStart Code = "end_before_start"
+	CodeFutureTime     Code = "future_time"    // starts more than 24 hours ahead of the server's clock
+	CodeTooLong        Code = "too_long"       // lasts longer than the type can
+	CodeInvalidNumber  Code = "invalid_number" // NaN, infinite or out of float64's range
+	CodeOutOfRange     Code = "out_of_range"   // no person can have this value
+	CodeUnknownUnit    Code = "unknown_unit"   // the unit is not one of the type's dimension
+	CodeInvalidZone    Code = "invalid_zone"   // not an IANA time zone
+	CodeInvalidValue   Code = "invalid_value"  // not a value of the category's enumeration
+	CodeInvalidText    Code = "invalid_text"   // a string with invalid UTF-8, control characters, or too long
+)

@@ -1,0 +1,52 @@
+// Package identity is the contract for who is asking.
+//
+// Verify MUST check the signature, issuer, audience, times and revocation of
+// the token, and derive the Subject from nothing else. Any doubt is ErrInvalid;
+// a verifier that cannot reach what it needs to decide is ErrUnavailable, never
+// a yes. Neither error holds the token or a part of it.
+package identity
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// The sentinels a driver wraps.
+var (
+	ErrInvalid     = errors.New("identity: token is not valid")
+	ErrUnavailable = errors.New("identity: tokens cannot be verified now")
+)
+
+// A Verifier turns a bearer token into a Subject.
+type Verifier interface {
+	Verify(ctx context.Context, token string) (Subject, error)
+}
+
+// A Subject is who a verified token speaks for.
+type Subject struct {
+	UID      string // 1 to 128 bytes of [A-Za-z0-9._:@-]
+	Tenant   string // "" for the only one
+	Roles    []Role
+	AuthTime time.Time // when the person last proved who they are
+	Expires  time.Time // when the token stops being valid
+}
+
+// A Role is a right beyond one's own data.
+type Role string
+
+// The roles a token can carry.
+const (
+	Service Role = "service" // another part of the platform
+	Admin   Role = "admin"   // an operator of the platform; sees no one's health data
+)
+
+// Has reports whether the subject carries the role.
+func (s Subject) Has(r Role) bool {
+	for _, have := range s.Roles {
+		if have == r {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,34 @@
+// Package keyring is the contract for one data key a person.
+//
+// Seal encrypts with authenticated encryption under the person's key, creating
+// it on first use; the wrapped key MUST be durable before the first ciphertext
+// is returned. The name is bound as associated data, together with the uid:
+// Open MUST fail with ErrTampered for another name, another person, or any
+// changed bit, and MUST NOT return a byte of plaintext then.
+//
+// Destroy makes everything sealed for the uid unreadable for good (crypto-shred):
+// it MUST be durable on return, MUST drop cached keys of this process, and from
+// then on Seal and Open return ErrDestroyed, in every process, forever. Destroy
+// of a uid that has no key, or twice, is nil and has the same effect.
+//
+// A data key never leaves the process unwrapped. All methods may be called concurrently.
+package keyring
+
+import (
+	"context"
+	"errors"
+)
+
+// The sentinels a driver wraps.
+var (
+	ErrNoKey     = errors.New("keyring: person has no key")
+	ErrDestroyed = errors.New("keyring: key is destroyed")
+	ErrTampered  = errors.New("keyring: ciphertext does not belong to this name and person")
+)
+
+// A Keyring seals and opens by person and name.
+type Keyring interface {
+	Seal(ctx context.Context, uid, name string, plaintext []byte) ([]byte, error)
+	Open(ctx context.Context, uid, name string, ciphertext []byte) ([]byte, error)
+	Destroy(ctx context.Context, uid string) error
+}

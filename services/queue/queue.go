@@ -1,0 +1,126 @@
+// Package queue is the contract for messages between the stages.
+//
+// Publish MUST make all messages durable before it returns nil, or none that a
+// reader sees. A message MAY be delivered more than once, and every handler is
+// idempotent. Messages of one Topic and Key MUST be handled one at a time, in
+// the order of publication: the next is not delivered until the one before is
+// acked, dead, or waits for its retry (then the key waits with it). Messages
+// with different keys are handled concurrently.
+//
+// A message is delivered no earlier than NotBefore. A message whose ID equals
+// that of a message of the same topic that is still undelivered MAY be dropped
+// by Publish: use it to debounce, never to guarantee. An empty ID drops nothing.
+//
+// A delivery is leased: while the handler runs the driver extends the lease, so
+// that a live handler keeps its message and a dead process loses it. The
+// handler's Verdict MUST be durable before the next delivery of the key. A
+// handler that panics counts as Retry. A verdict on a lease that was lost MUST
+// be ignored. Attempts are counted by us; a message whose attempts reach the
+// subscription's MaxAttempts becomes a dead letter, with the last reason. Dead
+// letters keep their body and can be listed, and replayed or dropped.
+//
+// Reasons never hold health values, uids or tokens.
+package queue
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrClosed is returned after Close.
+var ErrClosed = errors.New("queue: closed")
+
+// A Queue carries messages by topic.
+type Queue interface {
+	// Publish stores the messages, all or none.
+	Publish(ctx context.Context, msgs ...Message) error
+	// Receive hands messages to handle until ctx is done, then waits for
+	// running handlers and returns nil. Handlers see a context that outlives
+	// ctx by the subscription's Drain.
+	Receive(ctx context.Context, sub Subscription, handle Handler) error
+	// Dead lists dead letters, oldest first, after the sequence number given.
+	Dead(ctx context.Context, topic string, after int64, limit int) ([]DeadLetter, error)
+	// Depth counts the topic's messages: waiting or leased, and dead.
+	Depth(ctx context.Context, topic string) (Depth, error)
+	// Forget removes every message of the key prefix, dead letters included: erasure.
+	Forget(ctx context.Context, key string) error
+}
+
+// A Handler decides what becomes of one delivery.
+type Handler func(ctx context.Context, d Delivery) Verdict
+
+// A Message is one unit of work.
+type Message struct {
+	Topic     string
+	Key       string // messages of one key are handled in order; a uid
+	ID        string // see the package comment; "" for none
+	Body      []byte // at most 64 KiB
+	NotBefore time.Time
+}
+
+// A Delivery is a message in a handler's hands.
+type Delivery struct {
+	Message
+	Attempt   int // 1 the first time
+	Published time.Time
+}
+
+// A Subscription says how a topic is read.
+type Subscription struct {
+	Topic       string
+	Concurrency int           // handlers at a time; 1 if 0
+	MaxAttempts int           // 10 if 0
+	Lease       time.Duration // 30 s if 0; extended while the handler runs
+	Drain       time.Duration // how long running handlers may finish after ctx is done; 2 s if 0
+}
+
+// Depth counts a topic's messages.
+type Depth struct{ Waiting, Leased, Dead int }
+
+// A DeadLetter is a message nobody will handle again by itself.
+type DeadLetter struct {
+	Delivery
+	Sequence int64
+	Reason   string
+	Died     time.Time
+}
+
+// A Verdict is what a handler says of a delivery: Ack, Retry or Dead.
+type Verdict struct {
+	kind   verdictKind
+	after  time.Duration
+	reason string
+}
+
+type verdictKind int
+
+const (
+	acked verdictKind = iota
+	retried
+	died
+)
+
+// Ack says that the message's work is done, and durable.
+func Ack() Verdict { return Verdict{kind: acked} }
+
+// Retry says that the work could not be done now. The message comes back after
+// at least the delay; reason is kept for the dead letter it may become.
+func Retry(after time.Duration, reason string) Verdict {
+	return Verdict{kind: retried, after: after, reason: reason}
+}
+
+// Dead says that the message can never be handled.
+func Dead(reason string) Verdict { return Verdict{kind: died, reason: reason} }
+
+// Match calls the function of the verdict's kind: how a driver reads it.
+func (v Verdict) Match(ack func(), retry func(after time.Duration, reason string), dead func(reason string)) {
+	switch v.kind {
+	case acked:
+		ack()
+	case retried:
+		retry(v.after, v.reason)
+	case died:
+		dead(v.reason)
+	}
+}

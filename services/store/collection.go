@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Sealer encrypts a document before the driver sees it; keyring.Keyring is one.
+type Sealer interface {
+	Seal(ctx context.Context, uid, name string, plaintext []byte) ([]byte, error)
+	Open(ctx context.Context, uid, name string, ciphertext []byte) ([]byte, error)
+}
+
+// A Store is the typed face of a Driver. Every document but Accounts is sealed
+// with the person's key, its collection, uid and key as the name: no driver
+// sees a health value, and destroying the key erases the copies in backups.
+type Store struct {
+	driver Driver
+
+	Uploads    Collection[Upload]
+	Days       Collection[Day]
+	Tombstones Collection[Tombstones]
+	Results    Collection[Result]
+	Insights   Collection[Insight]
+	Cursors    Collection[Cursor]
+	Deliveries Collection[Delivery]
+	Profiles   Collection[Profile]
+	Consents   Collection[Consent]
+	Exports    Collection[Export]
+	Accounts   Collection[Account]
+}
+
+// New is the store over a driver, its documents sealed by s.
+func New(d Driver, s Sealer) *Store {
+	return &Store{
+		driver:     d,
+		Uploads:    Collection[Upload]{d, s, collectionUploads},
+		Days:       Collection[Day]{d, s, collectionDays},
+		Tombstones: Collection[Tombstones]{d, s, collectionTombstones},
+		Results:    Collection[Result]{d, s, collectionResults},
+		Insights:   Collection[Insight]{d, s, collectionInsights},
+		Cursors:    Collection[Cursor]{d, s, collectionCursors},
+		Deliveries: Collection[Delivery]{d, s, collectionDeliveries},
+		Profiles:   Collection[Profile]{d, s, collectionProfiles},
+		Consents:   Collection[Consent]{d, s, collectionConsents},
+		Exports:    Collection[Export]{d, s, collectionExports},
+		Accounts:   Collection[Account]{d, plain{}, collectionAccounts},
+	}
+}
+
+// EraseUser removes every document of the uid but its Account.
+func (s *Store) EraseUser(ctx context.Context, uid string) error { return s.driver.EraseUser(ctx, uid) }
+
+// A Collection holds one kind of record by uid and key.
+type Collection[T any] struct {
+	driver Driver
+	sealer Sealer
+	name   string
+}
+
+// A Record is a value with its place and version.
+type Record[T any] struct {
+	Key     string
+	Version int64
+	Updated time.Time
+	Value   T
+}
+
+// Get returns the record, or ErrNotFound.
+func (c Collection[T]) Get(ctx context.Context, uid, key string) (Record[T], error) {
+	d, err := c.driver.Get(ctx, Key{c.name, uid, key})
+	if err != nil {
+		return Record[T]{}, fmt.Errorf("get %s: %w", c.name, err)
+	}
+	return c.decode(ctx, d)
+}
+
+// Put writes the record if it has the version given (0: must not exist; Any:
+// whatever is there), else ErrConflict. It returns the new version.
+func (c Collection[T]) Put(ctx context.Context, uid, key string, ifVersion int64, value T) (int64, error) {
+	plain, err := json.Marshal(value)
+	if err != nil {
+		return 0, fmt.Errorf("put %s: %w", c.name, err)
+	}
+	sealed, err := c.sealer.Seal(ctx, uid, c.aad(uid, key), plain)
+	if err != nil {
+		return 0, fmt.Errorf("put %s: %w", c.name, err)
+	}
+	version, err := c.driver.Write(ctx, Write{Key{c.name, uid, key}, ifVersion, sealed})
+	if err != nil {
+		return 0, fmt.Errorf("put %s: %w", c.name, err)
+	}
+	return version, nil
+}
+
+// Delete removes the record if it has the version given; one that is not there is nil.
+func (c Collection[T]) Delete(ctx context.Context, uid, key string, ifVersion int64) error {
+	_, err := c.driver.Write(ctx, Write{Key{c.name, uid, key}, ifVersion, nil})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("delete %s: %w", c.name, err)
+	}
+	return nil
+}
+
+// List returns the records of the query, whose Collection and UID it sets.
+func (c Collection[T]) List(ctx context.Context, uid string, q Query) ([]Record[T], error) {
+	q.Collection, q.UID = c.name, uid
+	docs, err := c.driver.List(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", c.name, err)
+	}
+	records := make([]Record[T], len(docs))
+	for i, d := range docs {
+		if records[i], err = c.decode(ctx, d); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// Watch sends a token when a record of the uid may have changed.
+func (c Collection[T]) Watch(ctx context.Context, uid string) (<-chan struct{}, error) {
+	return c.driver.Watch(ctx, c.name, uid)
+}
+
+func (c Collection[T]) decode(ctx context.Context, d Document) (Record[T], error) {
+	r := Record[T]{Key: d.Key.Key, Version: d.Version, Updated: d.Updated}
+	plain, err := c.sealer.Open(ctx, d.Key.UID, c.aad(d.Key.UID, d.Key.Key), d.Data)
+	if err != nil {
+		return r, fmt.Errorf("open %s: %w", c.name, err)
+	}
+	if err := json.Unmarshal(plain, &r.Value); err != nil {
+		return r, fmt.Errorf("decode %s: %w", c.name, err)
+	}
+	return r, nil
+}
+
+func (c Collection[T]) aad(uid, key string) string { return "doc/" + c.name + "/" + uid + "/" + key }
+
+// plain is the Sealer of records that hold nothing to hide.
+type plain struct{}
+
+func (plain) Seal(_ context.Context, _, _ string, p []byte) ([]byte, error) { return p, nil }
+func (plain) Open(_ context.Context, _, _ string, c []byte) ([]byte, error) { return c, nil }
