@@ -1,0 +1,78 @@
+# Clarity Loop. `make help` lists what can be done here.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GO      ?= go
+BIN     := bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# The race detector needs a C compiler; without one the tests still run.
+RACE    := $(if $(shell command -v gcc || command -v clang),-race,)
+PKGS    ?= ./...
+TOOL    := hack/tools/tool
+# Seconds a fuzz target runs in `make fuzz`.
+FUZZTIME ?= 30s
+# Times the crash test kills the platform.
+KILLS   ?= 50
+
+##@ Use
+.PHONY: demo
+demo: build ## Start the platform, upload four weeks, print the week's results and the insight
+	@$(BIN)/clarity demo
+
+.PHONY: build
+build: ## Build the clarity binary into bin/
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/clarity ./cmd/clarity
+
+##@ Check
+.PHONY: test
+test: ## Run every test with the race detector; prints the counts
+	@[ -n "$(RACE)" ] || echo "no C compiler: running without the race detector"
+	@"$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 10m $(PKGS)
+
+.PHONY: crash
+crash: build ## Kill the platform with SIGKILL 50 times under load; nothing acked may be lost (KILLS=n)
+	$(GO) test ./cmd/clarity -run '^TestCrash$$' -count=1 -v -timeout 20m -crash.kills=$(KILLS)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s) each
+	@hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: check-api
+check-api: build ## Lint openapi.json and run schemathesis against `clarity up`
+	@hack/api/check.sh
+
+.PHONY: lint
+lint: ## go vet, gofmt and golangci-lint
+	@test -z "$$(gofmt -l api cmd controllers services hack 2>/dev/null | tee /dev/stderr)" || { echo "gofmt these files"; exit 1; }
+	$(GO) vet ./...
+	"$$($(TOOL) golangci-lint)" run ./...
+
+.PHONY: verify
+verify: ## Regenerate what is generated and fail where it differs
+	@hack/verify.sh
+
+.PHONY: bench
+bench: build ## Measure the ingest path: ack latency, CPU and allocations an upload, memory (benchstat format)
+	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(or $(COUNT),1) -timeout 30m
+	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(or $(COUNT),1)
+
+.PHONY: vuln
+vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
+	"$$($(TOOL) govulncheck)" $(if $(DB),-db $(DB)) ./...
+
+##@ Keep house
+.PHONY: generate
+generate: ## Rewrite what is generated from the code (openapi.json, docs/api/types.md)
+	$(GO) test ./services/ingress ./services/health -run 'Golden|Generated|OpenAPI' -update
+
+.PHONY: clean
+clean: ## Remove build output (the tool cache outside the clone stays)
+	rm -rf $(BIN)
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*##"; print "\nUsage: make \033[36m<target>\033[0m"} \
+	  /^[a-z-]+:.*##/ {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2} \
+	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)}' $(MAKEFILE_LIST)

@@ -1,0 +1,224 @@
+package services_test
+
+import (
+	"cmp"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+const module = "github.com/clarity-loop/clarity/"
+
+// rules says which of our rooms a room may import. A room is a folder and
+// everything below it; the longest matching row decides. "x" is the whole room
+// x, "=x" its contract alone: the package x itself, never a driver below it.
+//
+// A room may always import what lies in its own folder, with two exceptions
+// that need no row: no driver imports another driver, and no stage another stage.
+var rules = map[string][]string{
+	// Domain.
+	"services/health":     {},
+	"services/timeline":   {"services/health"},
+	"services/actigraphy": {},
+	"services/metric":     {"services/actigraphy", "services/health"},
+	"services/analysis":   {"services/actigraphy", "services/health"},
+	// Capabilities: contract, suite, drivers.
+	"services/blob":      {"services/internal"},
+	"services/keyring":   {"services/internal"},
+	"services/identity":  {"services/internal"},
+	"services/queue":     {"services/analysis", "services/internal"},
+	"services/store":     {"services/analysis", "services/health", "services/internal"},
+	"services/audit":     {"services/analysis", "services/internal"},
+	"services/narrative": {"services/analysis"},
+	// Mechanisms that drivers share: they know nothing of ours.
+	"services/internal": {},
+	// Stages.
+	"services/ingress": {"services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
+		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
+	"services/worker": {"services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+		"=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
+	"services/insights": {"services/analysis", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
+	"services/delivery": {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	// The edge.
+	"cmd": {"api", "controllers", "services"},
+}
+
+// suites end in "test": conformance suites that a room's drivers share. Only tests import them.
+func isSuite(pkg string) bool { return strings.HasSuffix(pkg, "test") }
+
+func TestImportsFollowTheRules(t *testing.T) {
+	for _, v := range violations(t, os.DirFS("..")) {
+		t.Error(v)
+	}
+}
+
+func TestEveryRoomHasARule(t *testing.T) {
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		if _, ok := rules["services/"+e.Name()]; !ok {
+			t.Errorf("services/%s has no row in rules: say what it may import", e.Name())
+		}
+	}
+}
+
+// The rules bite: each planted import is found, each allowed one is not.
+func TestPlantedViolationsAreFound(t *testing.T) {
+	tests := map[string]struct {
+		file, imports string
+		want          []string
+	}{
+		"a domain room imports a store": {
+			"services/actigraphy/planted.go", "services/store",
+			[]string{"services/actigraphy/planted.go: services/actigraphy must not import services/store"},
+		},
+		"a stage imports a driver": {
+			"services/ingress/planted.go", "services/store/sqlite",
+			[]string{"services/ingress/planted.go: services/ingress must not import services/store/sqlite"},
+		},
+		"a stage imports another stage": {
+			"services/worker/intake/planted.go", "services/insights",
+			[]string{"services/worker/intake/planted.go: services/worker must not import services/insights"},
+		},
+		"a driver imports another driver of its room": {
+			"services/store/sqlite/planted.go", "services/store/firestore",
+			[]string{"services/store/sqlite/planted.go: driver services/store/sqlite must not import services/store/firestore"},
+		},
+		"a contract imports its driver": {
+			"services/blob/planted.go", "services/blob/files",
+			[]string{"services/blob/planted.go: contract services/blob must not import services/blob/files"},
+		},
+		"shipped code imports a test suite": {
+			"services/worker/planted.go", "services/health/upload/uploadtest",
+			[]string{"services/worker/planted.go: only tests import services/health/upload/uploadtest"},
+		},
+		"a service imports a command": {
+			"services/delivery/planted.go", "cmd/internal/wire",
+			[]string{"services/delivery/planted.go: services/delivery must not import cmd/internal/wire"},
+		},
+		"a driver imports its contract":        {"services/store/sqlite/planted.go", "services/store", nil},
+		"a stage imports a contract":           {"services/ingress/planted.go", "services/store", nil},
+		"the wiring imports a driver":          {"cmd/internal/wire/planted.go", "services/store/sqlite", nil},
+		"a driver imports a shared mechanism":  {"services/queue/sqlite/planted.go", "services/internal/batch", nil},
+		"a metric family imports its contract": {"services/metric/sleep/planted.go", "services/metric", nil},
+		"a test imports any embedded driver":   {"services/ingress/planted_test.go", "services/store/sqlite", nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			source := "package planted\n\nimport _ \"" + module + tt.imports + "\"\n"
+			got := violations(t, fstest.MapFS{tt.file: {Data: []byte(source)}})
+			if diff := gocmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("violations (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// violations parses the imports of every shipped Go file below root and
+// returns what breaks the rules, sorted. No child process runs, so the test
+// cache sees every file that was read.
+func violations(t *testing.T, root fs.FS) []string {
+	t.Helper()
+	var found []string
+	for _, top := range []string{"services", "cmd"} {
+		err := fs.WalkDir(root, top, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+				return skipMissing(file, top, err)
+			}
+			source, err := fs.ReadFile(root, file)
+			if err != nil {
+				return err
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ImportsOnly)
+			if err != nil {
+				return err
+			}
+			for _, spec := range parsed.Imports {
+				imported, ours := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module)
+				if !ours {
+					continue
+				}
+				if why := forbidden(path.Dir(file), imported); why != "" {
+					found = append(found, file+": "+why)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func skipMissing(file, top string, err error) error {
+	if err != nil && file == top && os.IsNotExist(err) {
+		return fs.SkipDir
+	}
+	return err
+}
+
+// forbidden says why package importer must not import package imported, or "".
+func forbidden(importer, imported string) string {
+	if isSuite(imported) && !isSuite(importer) {
+		return "only tests import " + imported
+	}
+	room, allowed := ruleOf(importer)
+	if within(imported, room) {
+		return forbiddenInside(room, importer, imported)
+	}
+	for _, a := range allowed {
+		contract, only := strings.CutPrefix(a, "=")
+		if only && imported == contract || !only && within(imported, a) {
+			return ""
+		}
+	}
+	return room + " must not import " + imported
+}
+
+// capabilities are the rooms with drivers.
+var capabilities = []string{"services/blob", "services/queue", "services/store", "services/keyring",
+	"services/identity", "services/narrative", "services/audit"}
+
+func forbiddenInside(room, importer, imported string) string {
+	if !slices.Contains(capabilities, room) || imported == room || isSuite(importer) {
+		return ""
+	}
+	if importer == room {
+		return "contract " + importer + " must not import " + imported
+	}
+	return "driver " + importer + " must not import " + imported
+}
+
+func ruleOf(pkg string) (room string, allowed []string) {
+	rooms := make([]string, 0, len(rules))
+	for r := range rules {
+		if within(pkg, r) {
+			rooms = append(rooms, r)
+		}
+	}
+	if len(rooms) == 0 {
+		return pkg, nil
+	}
+	room = slices.MaxFunc(rooms, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+	return room, rules[room]
+}
+
+func within(pkg, room string) bool {
+	return pkg == room || strings.HasPrefix(filepath.ToSlash(pkg), room+"/")
+}
