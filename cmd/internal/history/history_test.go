@@ -1,0 +1,184 @@
+package history_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/cmd/internal/history"
+	"github.com/clarity-loop/clarity/services/health"
+)
+
+type sample struct {
+	UUID, Type string
+	Start, End time.Time
+	Value      float64
+	Unit       string
+	Source     struct{ ProductType string }
+	Metadata   map[string]any
+}
+
+type envelope struct {
+	Schema, TimeZone, Stage string
+	Samples                 []sample
+	Deleted                 []struct{ UUID, Type string }
+	Cursor                  map[string]string
+	Final                   bool
+}
+
+func generate(t *testing.T, c history.Config) (*history.History, []envelope) {
+	t.Helper()
+	h, err := history.Generate(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []envelope
+	for _, u := range h.Uploads {
+		var e envelope
+		if err := json.Unmarshal(u.Body, &e); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, e)
+	}
+	return h, out
+}
+
+func TestTheSameConfigGivesTheSameBytes(t *testing.T) {
+	a, _ := generate(t, history.Default())
+	b, _ := generate(t, history.Default())
+	if len(a.Uploads) != len(b.Uploads) {
+		t.Fatalf("%d uploads, then %d", len(a.Uploads), len(b.Uploads))
+	}
+	for i := range a.Uploads {
+		if !bytes.Equal(a.Uploads[i].Body, b.Uploads[i].Body) {
+			t.Fatalf("upload %d differs", i)
+		}
+	}
+	other := history.Default()
+	other.Seed++
+	if c, _ := generate(t, other); bytes.Equal(a.Uploads[0].Body, c.Uploads[0].Body) {
+		t.Error("another seed gives the same bytes")
+	}
+}
+
+func TestWhatTheDocumentationPromisesIsThere(t *testing.T) {
+	_, envelopes := generate(t, history.Default())
+	seen := map[string]int{} // times a uuid was sent
+	deletedFirst, deletedLater := 0, 0
+	sources, zones, broken, userEntered, raw := map[string]bool{}, map[string]bool{}, 0, 0, 0
+	for _, e := range envelopes {
+		for _, d := range e.Deleted {
+			if seen[d.UUID] > 0 {
+				deletedLater++
+			} else {
+				deletedFirst++
+			}
+		}
+		for _, s := range e.Samples {
+			seen[s.UUID]++
+			sources[s.Source.ProductType] = true
+			zones[s.Metadata["HKTimeZone"].(string)] = true
+			if s.End.Before(s.Start) {
+				broken++
+			}
+			if s.Metadata["HKWasUserEntered"] == true {
+				userEntered++
+			}
+			if s.Type == "HKWorkoutTypeIdentifier" {
+				raw++
+			}
+		}
+	}
+	twice := 0
+	for _, n := range seen {
+		if n > 1 {
+			twice++
+		}
+	}
+	got := map[string]int{"deleted after": deletedLater, "deleted before": deletedFirst, "broken": broken, "twice": twice, "devices": len(sources), "zones": len(zones)}
+	want := map[string]int{"deleted after": 1, "deleted before": 1, "broken": 1, "twice": 40, "devices": 2, "zones": 2}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("oddities (-want +got):\n%s", diff)
+	}
+	if userEntered == 0 || raw == 0 {
+		t.Errorf("%d user-entered, %d workouts; want some", userEntered, raw)
+	}
+}
+
+func TestUploadsKeepTheContract(t *testing.T) {
+	h, envelopes := generate(t, history.Default())
+	for i, e := range envelopes {
+		u := h.Uploads[i]
+		if e.Schema != "clarity.upload/1" || len(e.Samples) != u.Samples || u.Samples > 2000 || len(e.Deleted) != u.Deleted {
+			t.Errorf("upload %d: schema %q, %d samples, %d deleted; said %d and %d", i, e.Schema, len(e.Samples), len(e.Deleted), u.Samples, u.Deleted)
+		}
+		for _, s := range e.Samples {
+			if _, ok := e.Cursor[s.Type]; !ok {
+				t.Fatalf("upload %d has no cursor of %s", i, s.Type)
+			}
+		}
+	}
+}
+
+func TestTheClockOfBerlinChangesWithin(t *testing.T) {
+	h, _ := generate(t, history.Default())
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var long []string
+	for _, d := range h.Days {
+		start, end := d.Day.Bounds(berlin)
+		if end-start == health.Instant(25*time.Hour/time.Millisecond) {
+			long = append(long, d.Day.String())
+		}
+	}
+	if diff := cmp.Diff([]string{"2025-10-26"}, long); diff != "" {
+		t.Errorf("days of 25 hours (-want +got):\n%s", diff)
+	}
+}
+
+// The truth is what an analysis should find in the samples: here in the most
+// direct way, the sleep stages of each night added up.
+func TestTheTruthIsInTheSamples(t *testing.T) {
+	h, envelopes := generate(t, history.Default())
+	for _, n := range h.Nights {
+		asleep := time.Duration(0)
+		counted := map[string]bool{}
+		for _, e := range envelopes {
+			for _, s := range e.Samples {
+				if s.Type != "HKCategoryTypeIdentifierSleepAnalysis" || s.Value < 3 || counted[s.UUID] {
+					continue
+				}
+				if !s.Start.Before(n.Onset.Add(-time.Second)) && !s.End.After(n.Wake.Add(time.Second)) {
+					counted[s.UUID] = true
+					asleep += s.End.Sub(s.Start)
+				}
+			}
+		}
+		want := n.Asleep
+		if !n.Watch {
+			want = 0
+		}
+		if asleep != want {
+			t.Errorf("night of %s: samples say %s asleep, the truth %s", n.Day, asleep, want)
+		}
+		if got := n.Asleep + n.AwakeAfter; got != n.Wake.Sub(n.Onset) {
+			t.Errorf("night of %s: asleep and awake make %s of %s", n.Day, got, n.Wake.Sub(n.Onset))
+		}
+		if !n.Bed.Before(n.Onset) || !n.Onset.Before(n.Wake) || n.Up.Before(n.Wake) {
+			t.Errorf("night of %s is out of order", n.Day)
+		}
+	}
+}
+
+func TestAnUnknownZoneIsAnError(t *testing.T) {
+	c := history.Default()
+	c.Home = "Europe/Nowhere"
+	if _, err := history.Generate(c); err == nil {
+		t.Error("no error")
+	}
+}
