@@ -1,0 +1,203 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/clarity-loop/clarity/services/internal/batch"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// gate is a commit that reports each group and waits to be let through.
+type gate struct {
+	groups chan []int
+	pass   chan []error
+}
+
+func newGate() *gate { return &gate{make(chan []int), make(chan []error)} }
+
+func (g *gate) commit(items []int) []error {
+	g.groups <- append([]int(nil), items...)
+	return <-g.pass
+}
+
+// queue hands the items in one after the other while the first commit is held.
+func queue(t *testing.T, c *batch.Committer[int], g *gate, n int) (outcomes []error, wait func()) {
+	t.Helper()
+	outcomes = make([]error, n)
+	var wg sync.WaitGroup
+	started := make(chan struct{})
+	for i := range n {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			started <- struct{}{}
+			outcomes[i] = c.Do(context.Background(), i)
+		}()
+	}
+	for range n {
+		<-started
+	}
+	return outcomes, wg.Wait
+}
+
+func TestItemsThatWaitAreCommittedTogether(t *testing.T) {
+	var commits atomic.Int32
+	block := make(chan struct{})
+	c := batch.New(1000, func(items []int) []error {
+		if commits.Add(1) == 1 {
+			<-block
+		}
+		return nil
+	})
+	defer c.Close()
+	first := make(chan error, 1)
+	go func() { first <- c.Do(context.Background(), -1) }()
+	for commits.Load() == 0 {
+	}
+	const n = 100
+	outcomes, wait := queue(t, c, nil, n)
+	// Every goroutine is about to call Do; those that come late make a third group at most.
+	close(block)
+	wait()
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+	for i, err := range outcomes {
+		if err != nil {
+			t.Errorf("item %d: %v", i, err)
+		}
+	}
+	if got := commits.Load(); got >= n/2 {
+		t.Errorf("%d commits for %d items: they are not grouped", got, n+1)
+	}
+}
+
+func TestEachCallerGetsItsOwnOutcome(t *testing.T) {
+	bad := errors.New("odd")
+	c := batch.New(8, func(items []int) []error {
+		errs := make([]error, len(items))
+		for i, item := range items {
+			if item%2 == 1 {
+				errs[i] = bad
+			}
+		}
+		return errs
+	})
+	defer c.Close()
+	outcomes, wait := queue(t, c, nil, 100)
+	wait()
+	for i, err := range outcomes {
+		if want := i%2 == 1; errors.Is(err, bad) != want {
+			t.Errorf("item %d: outcome %v", i, err)
+		}
+	}
+}
+
+func TestGroupsKeepOrderAndTheirLimit(t *testing.T) {
+	g := newGate()
+	c := batch.New(2, g.commit)
+	var outcomes [5]error
+	var wg sync.WaitGroup
+	do := func(i int) {
+		wg.Add(1)
+		go func() { defer wg.Done(); outcomes[i] = c.Do(context.Background(), i) }()
+	}
+	do(0)
+	got := [][]int{<-g.groups}
+	for i := 1; i < 5; i++ {
+		do(i)
+		for c.Waiting() != i {
+		}
+	}
+	g.pass <- nil
+	got = append(got, <-g.groups)
+	g.pass <- nil
+	got = append(got, <-g.groups)
+	g.pass <- nil
+	wg.Wait()
+	c.Close()
+	if diff := cmp.Diff([][]int{{0}, {1, 2}, {3, 4}}, got); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+}
+
+func TestAContextThatEnds(t *testing.T) {
+	g := newGate()
+	c := batch.New(8, g.commit)
+	taken, cancelTaken := context.WithCancel(context.Background())
+	first := make(chan error, 1)
+	go func() { first <- c.Do(taken, 0) }()
+	<-g.groups
+
+	waiting, cancelWaiting := context.WithCancel(context.Background())
+	second := make(chan error, 1)
+	go func() { second <- c.Do(waiting, 1) }()
+	for c.Waiting() != 1 {
+	}
+	cancelWaiting()
+	if err := <-second; !errors.Is(err, context.Canceled) {
+		t.Errorf("an item that waited: %v, want context.Canceled", err)
+	}
+	cancelTaken()
+	g.pass <- nil
+	if err := <-first; err != nil {
+		t.Errorf("an item that was taken: %v, want its outcome, nil", err)
+	}
+	go c.Close()
+	select {
+	case group := <-g.groups:
+		t.Errorf("a withdrawn item was committed: %v", group)
+	case <-c.Done():
+	}
+	if err := c.Do(waiting, 2); !errors.Is(err, context.Canceled) {
+		t.Errorf("a context that had ended: %v", err)
+	}
+}
+
+func TestCloseCommitsWhatWaitsAndRefusesTheRest(t *testing.T) {
+	g := newGate()
+	c := batch.New(8, g.commit)
+	outcome := make(chan error, 2)
+	go func() { outcome <- c.Do(context.Background(), 0) }()
+	<-g.groups
+	go func() { outcome <- c.Do(context.Background(), 1) }()
+	for c.Waiting() != 1 {
+	}
+	closed := make(chan struct{})
+	go func() { c.Close(); c.Close(); close(closed) }()
+	g.pass <- nil
+	if diff := cmp.Diff([]int{1}, <-g.groups); diff != "" {
+		t.Error(diff)
+	}
+	g.pass <- nil
+	<-closed
+	for range 2 {
+		if err := <-outcome; err != nil {
+			t.Errorf("an item handed in before Close: %v", err)
+		}
+	}
+	if err := c.Do(context.Background(), 2); !errors.Is(err, batch.ErrClosed) {
+		t.Errorf("an item handed in after Close: %v, want ErrClosed", err)
+	}
+}
+
+func BenchmarkDo(b *testing.B) {
+	c := batch.New(128, func([]int) []error { return nil })
+	defer c.Close()
+	b.ReportAllocs()
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if err := c.Do(context.Background(), 1); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
