@@ -1,0 +1,180 @@
+package phone
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/upload"
+)
+
+// The size of a batch: whichever is reached first.
+const (
+	BatchSamples = 2000
+	batchBytes   = 4 << 20 // inflated
+)
+
+// An Upload is a body ready to be put.
+type Upload struct {
+	ID      string // made from the content
+	Body    []byte // gzip
+	Samples int
+	Deleted int
+}
+
+// Pack makes an Upload of an envelope in JSON.
+func Pack(envelope []byte, samples, deleted int) (Upload, error) {
+	var buf bytes.Buffer
+	zw, err := gzip.NewWriterLevel(&buf, gzip.DefaultCompression)
+	if err != nil {
+		return Upload{}, fmt.Errorf("pack upload: %w", err)
+	}
+	if _, err := zw.Write(envelope); err != nil {
+		return Upload{}, fmt.Errorf("pack upload: %w", err)
+	}
+	if err := zw.Close(); err != nil {
+		return Upload{}, fmt.Errorf("pack upload: %w", err)
+	}
+	return Upload{ID: ID(envelope), Body: buf.Bytes(), Samples: samples, Deleted: deleted}, nil
+}
+
+// ID is the upload id of an envelope: a version 8 UUID (RFC 9562) of its bytes.
+func ID(envelope []byte) string {
+	sum := sha256.Sum256(envelope)
+	u := uuid.UUID(sum[:16])
+	u[6] = u[6]&0x0f | 0x80
+	u[8] = u[8]&0x3f | 0x80
+	return u.String()
+}
+
+// A Batcher gathers samples into uploads. It holds one batch at a time.
+type Batcher struct {
+	installation string
+	zone         string
+	emit         func(Upload, []health.Sample) error
+
+	samples []health.Sample
+	body    bytes.Buffer
+	cursor  map[string]string
+}
+
+// NewBatcher calls emit with each full upload and the samples in it, which it
+// must not keep. The zone is where samples without one of their own belong.
+func NewBatcher(installation, zone string, emit func(Upload, []health.Sample) error) *Batcher {
+	return &Batcher{installation: installation, zone: zone, emit: emit, cursor: map[string]string{}}
+}
+
+// Add puts a sample into the current batch.
+func (b *Batcher) Add(s *health.Sample) error {
+	record, err := encodeSample(s)
+	if err != nil {
+		return fmt.Errorf("encode a sample of %s: %w", s.Type, err)
+	}
+	if len(b.samples) == BatchSamples || b.body.Len()+len(record) > batchBytes {
+		if err := b.flush(false); err != nil {
+			return err
+		}
+	}
+	if len(b.samples) > 0 {
+		b.body.WriteByte(',')
+	}
+	b.body.Write(record)
+	b.samples = append(b.samples, *s)
+	b.cursor[s.Type] = "import-" + s.UUID.String()
+	return nil
+}
+
+// Close emits what is left.
+func (b *Batcher) Close() error {
+	if len(b.samples) == 0 {
+		return nil
+	}
+	return b.flush(true)
+}
+
+func (b *Batcher) flush(final bool) error {
+	head, err := json.Marshal(struct {
+		Schema         string            `json:"schema"`
+		InstallationID string            `json:"installationId"`
+		TimeZone       string            `json:"timeZone"`
+		Stage          upload.Stage      `json:"stage"`
+		Final          bool              `json:"final"`
+		Cursor         map[string]string `json:"cursor"`
+	}{upload.Schema, b.installation, b.zone, upload.Historical, final, b.cursor})
+	if err != nil {
+		return fmt.Errorf("encode upload: %w", err)
+	}
+	envelope := make([]byte, 0, len(head)+b.body.Len()+16)
+	envelope = append(envelope, head[:len(head)-1]...)
+	envelope = append(envelope, `,"samples":[`...)
+	envelope = append(envelope, b.body.Bytes()...)
+	envelope = append(envelope, `]}`...)
+	u, err := Pack(envelope, len(b.samples), 0)
+	if err != nil {
+		return err
+	}
+	err = b.emit(u, b.samples)
+	clear(b.samples)
+	b.samples = b.samples[:0]
+	b.body.Reset()
+	clear(b.cursor)
+	return err
+}
+
+type wireSample struct {
+	UUID     string          `json:"uuid"`
+	Type     string          `json:"type"`
+	Start    string          `json:"start"`
+	End      string          `json:"end"`
+	Value    float64         `json:"value"`
+	Unit     string          `json:"unit,omitempty"`
+	Source   wireSource      `json:"source"`
+	Metadata json.RawMessage `json:"metadata,omitempty"`
+}
+
+type wireSource struct {
+	BundleID    string `json:"bundleId,omitempty"`
+	Name        string `json:"name,omitempty"`
+	ProductType string `json:"productType,omitempty"`
+	OSVersion   string `json:"osVersion,omitempty"`
+}
+
+// encodeSample writes a sample as the phone had it: original value and unit,
+// its zone and whether a person typed it in its metadata.
+func encodeSample(s *health.Sample) ([]byte, error) {
+	metadata := map[string]json.RawMessage{}
+	if s.Metadata != "" {
+		if err := json.Unmarshal([]byte(s.Metadata), &metadata); err != nil {
+			return nil, fmt.Errorf("metadata: %w", err)
+		}
+	}
+	loc := time.UTC
+	if s.Zone != "" {
+		var err error
+		if metadata["HKTimeZone"], err = json.Marshal(s.Zone); err != nil {
+			return nil, err
+		}
+		if l, err := time.LoadLocation(s.Zone); err == nil {
+			loc = l
+		}
+	}
+	if s.UserEntered {
+		metadata["HKWasUserEntered"] = json.RawMessage("true")
+	}
+	w := wireSample{UUID: s.UUID.String(), Type: s.Type, Value: s.OriginalValue, Unit: s.OriginalUnit,
+		Start: s.Start.Time().In(loc).Format("2006-01-02T15:04:05.999Z07:00"), End: s.End.Time().In(loc).Format("2006-01-02T15:04:05.999Z07:00"),
+		Source: wireSource{s.Source.BundleID, s.Source.Name, s.Source.ProductType, s.Source.OSVersion}}
+	if len(metadata) > 0 {
+		var err error
+		if w.Metadata, err = json.Marshal(metadata); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(w)
+}
