@@ -24,7 +24,7 @@ const (
 	writerCacheKiB   = 2048
 	readerCacheKiB   = 512
 	readers          = 2
-	checkpointPages  = 1000
+	checkpointPages  = 2000
 	busyMilliseconds = 5000
 )
 

@@ -27,14 +27,15 @@ const maxGroup = 128
 
 var migrations = []string{`
 CREATE TABLE documents (
+	id INTEGER PRIMARY KEY,
 	collection TEXT NOT NULL,
 	uid TEXT NOT NULL,
 	key TEXT NOT NULL,
 	version INTEGER NOT NULL,
 	updated INTEGER NOT NULL, -- nanoseconds since 1970
 	data BLOB NOT NULL,
-	PRIMARY KEY (collection, uid, key)
-) WITHOUT ROWID, STRICT`}
+	UNIQUE (collection, uid, key)
+) STRICT`}
 
 // A Store is a store.Driver over a database file.
 type Store struct {

@@ -156,7 +156,7 @@ func BenchmarkWrite(b *testing.B) {
 		go func() {
 			defer wg.Done()
 			for i := w; i < b.N; i += 16 {
-				k := store.Key{Collection: "uploads", UID: fmt.Sprintf("user-%d", i%1000), Key: fmt.Sprintf("0192f0c1-7c1e-7d6a-9b1a-%012d", i)}
+				k := store.Key{Collection: "uploads", UID: fmt.Sprintf("user-%d", i%50), Key: fmt.Sprintf("0192f0c1-7c1e-7d6a-9b1a-%012d", i)}
 				if _, err := s.Write(context.Background(), store.Write{Key: k, Data: data}); err != nil {
 					b.Error(err)
 				}

@@ -1,0 +1,210 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/queue"
+)
+
+// errLeaseLost is the cause with which a handler's context ends when its message
+// is no longer its own.
+var errLeaseLost = errors.New("queue: the lease was lost")
+
+// Receive hands messages to handle until ctx is done; see queue.Queue. It
+// returns an error when the database fails or is closed.
+func (q *Queue) Receive(ctx context.Context, sub queue.Subscription, handle queue.Handler) error {
+	sub.Concurrency = orDefault(sub.Concurrency, 1)
+	sub.MaxAttempts = orDefault(sub.MaxAttempts, 10)
+	sub.Lease = orDefault(sub.Lease, 30*time.Second)
+	sub.Drain = orDefault(sub.Drain, 2*time.Second)
+	r := &receiver{
+		q: q, sub: sub, handle: handle,
+		freed:   make(chan struct{}, sub.Concurrency),
+		running: map[*lease]context.CancelCauseFunc{},
+	}
+	r.base, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	defer r.cancel()
+	stopExtending := r.extendLeases()
+	err := r.loop(ctx)
+	drain := time.AfterFunc(sub.Drain, r.cancel)
+	r.handlers.Wait()
+	drain.Stop()
+	stopExtending()
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("receive from %s: %w", sub.Topic, err)
+	}
+	return nil
+}
+
+func orDefault[T int | time.Duration](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}
+
+// A receiver is one call of Receive.
+type receiver struct {
+	q      *Queue
+	sub    queue.Subscription
+	handle queue.Handler
+	base   context.Context // of every handler
+	cancel context.CancelFunc
+
+	freed    chan struct{} // a token for each handler that has ended
+	handlers sync.WaitGroup
+
+	mu      sync.Mutex
+	running map[*lease]context.CancelCauseFunc
+}
+
+func (r *receiver) loop(ctx context.Context) error {
+	signal, stop := r.q.listen(r.sub.Topic)
+	defer stop()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for free := r.sub.Concurrency; ; {
+		leases, next, err := r.q.claim(ctx, &r.sub, free)
+		if err != nil {
+			return err
+		}
+		for i := range leases {
+			r.start(&leases[i])
+		}
+		free -= len(leases)
+
+		var ready <-chan time.Time // never, where nothing waits or no hand is free
+		if free > 0 && !next.IsZero() {
+			timer.Reset(next.Sub(r.q.now()))
+			ready = timer.C
+		}
+		published := signal
+		if free == 0 {
+			published = nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.q.closed:
+			return queue.ErrClosed
+		case <-r.freed:
+			free++
+		case <-published:
+		case <-ready:
+		}
+		for more := true; more; { // handlers that ended together are replaced together
+			select {
+			case <-r.freed:
+				free++
+			case <-signal:
+			default:
+				more = false
+			}
+		}
+	}
+}
+
+// start runs the handler of one delivery. A handler that panics, or ends its
+// goroutine, counts as Retry.
+func (r *receiver) start(l *lease) {
+	ctx, cancel := context.WithCancelCause(r.base)
+	r.mu.Lock()
+	r.running[l] = cancel
+	r.mu.Unlock()
+	r.handlers.Add(1)
+	go func() {
+		verdict := queue.Retry(afterPanic(l.Attempt), "the handler ended its goroutine")
+		defer func() {
+			if recover() != nil { // its value may hold anything: it is not kept
+				verdict = queue.Retry(afterPanic(l.Attempt), "the handler panicked"+panicPlace())
+			}
+			r.finish(l, verdict)
+			cancel(nil)
+		}()
+		verdict = r.handle(ctx, l.Delivery)
+	}()
+}
+
+// finish stores the verdict and frees the handler's hand. Where the verdict
+// cannot be stored the lease runs out and the message comes back; the loop meets
+// the same error and returns it.
+func (r *receiver) finish(l *lease, v queue.Verdict) {
+	_ = r.q.settle(&r.sub, l, v)
+	r.mu.Lock()
+	delete(r.running, l)
+	r.mu.Unlock()
+	r.freed <- struct{}{}
+	r.handlers.Done()
+}
+
+// afterPanic is how long a message waits that made a handler panic.
+func afterPanic(attempt int) time.Duration {
+	return min(100*time.Millisecond<<min(attempt-1, 10), 30*time.Second)
+}
+
+// panicPlace names the file and line that panicked.
+func panicPlace() string {
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for panicking := false; ; {
+		f, more := frames.Next()
+		runtimeOwn := strings.HasPrefix(f.Function, "runtime.")
+		if panicking && !runtimeOwn {
+			return fmt.Sprintf(" at %s/%s:%d", path.Base(path.Dir(f.File)), path.Base(f.File), f.Line)
+		}
+		panicking = panicking || runtimeOwn
+		if !more {
+			return ""
+		}
+	}
+}
+
+// extendLeases keeps the leases of running handlers until the function returned
+// is called. A handler whose lease is lost all the same sees its context end.
+func (r *receiver) extendLeases() (stop func()) {
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(max(r.sub.Lease/3, time.Millisecond))
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+				r.extendOnce()
+			}
+		}
+	}()
+	return func() { close(quit); <-ended }
+}
+
+func (r *receiver) extendOnce() {
+	r.mu.Lock()
+	leases := make([]*lease, 0, len(r.running))
+	for l := range r.running {
+		leases = append(leases, l)
+	}
+	r.mu.Unlock()
+	if len(leases) == 0 {
+		return
+	}
+	lost, err := r.q.extend(leases, r.sub.Lease)
+	if err != nil {
+		return // the leases run out; the loop meets the same error and returns it
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, l := range lost {
+		if cancel := r.running[l]; cancel != nil { // else its own verdict ended the lease
+			cancel(errLeaseLost)
+		}
+	}
+}

@@ -1,0 +1,261 @@
+// Package sqlite keeps the queue's messages in one SQLite database: the
+// embedded driver.
+//
+// The database belongs to one process at a time: Open refuses a second. Leases
+// of the process before are void at once, since that process is dead. Publish
+// and verdicts of concurrent callers share one transaction and one sync of the
+// disk. Taking a lease waits for no sync: after a loss of power, unlike after
+// the death of the process, the newest attempts may not be counted.
+//
+// The first message of each topic and key is its head; only heads can be
+// delivered, from the moment `ready` on: NotBefore at first, the end of the
+// lease while it is leased, the time of the retry after that. Nothing polls: a
+// receiver sleeps until the next such moment or until a commit wakes it.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/internal/batch"
+	"github.com/clarity-loop/clarity/services/internal/litedb"
+	"github.com/clarity-loop/clarity/services/queue"
+)
+
+// FileName is the database's name in its directory.
+const FileName = "queue.db"
+
+// MaxBody is the most bytes a message's body may have.
+const MaxBody = 64 << 10
+
+const maxGroup = 128
+
+var migrations = []string{`
+CREATE TABLE messages (
+	seq INTEGER PRIMARY KEY, -- the order of publication
+	topic TEXT NOT NULL,
+	key TEXT NOT NULL,
+	id TEXT NOT NULL,
+	body BLOB NOT NULL,
+	published INTEGER NOT NULL, -- times are nanoseconds since 1970
+	not_before INTEGER NOT NULL,
+	head INTEGER NOT NULL,    -- 1: the first of its topic and key
+	ready INTEGER NOT NULL,   -- when a head may be delivered
+	token INTEGER NOT NULL,   -- of the lease; 0: none
+	attempt INTEGER NOT NULL, -- deliveries so far
+	reason TEXT NOT NULL      -- of the last retry
+) STRICT;
+CREATE INDEX messages_line ON messages (topic, key);
+CREATE INDEX messages_ready ON messages (topic, ready) WHERE head = 1;
+CREATE INDEX messages_id ON messages (topic, key, id) WHERE attempt = 0 AND id <> '';
+CREATE TABLE dead (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of death
+	topic TEXT NOT NULL,
+	key TEXT NOT NULL,
+	id TEXT NOT NULL,
+	body BLOB NOT NULL,
+	published INTEGER NOT NULL,
+	not_before INTEGER NOT NULL,
+	attempt INTEGER NOT NULL,
+	reason TEXT NOT NULL,
+	died INTEGER NOT NULL
+) STRICT;
+CREATE INDEX dead_topic ON dead (topic);`}
+
+// A Queue is a queue.Queue over a database file.
+type Queue struct {
+	db     *litedb.DB
+	group  *batch.Committer[*operation]
+	now    func() time.Time
+	closed chan struct{}
+	close  sync.Once
+	stmt   statements
+	token  int64 // the last lease given; only commit uses it
+
+	mu      sync.Mutex
+	signals map[string][]chan struct{} // of receivers, by topic
+}
+
+var _ queue.Queue = (*Queue)(nil)
+
+// An operation is one caller's change. All operations of a group run in one
+// transaction, in order.
+type operation struct {
+	run     func() error // an error undoes the group
+	refused error        // set by run: the outcome of this operation alone
+	topic   string       // whose receivers to wake
+	relaxed bool         // need not survive a loss of power
+	scrub   bool         // what it deleted must leave the files
+}
+
+// Open opens the queue in the directory, which it creates where it is not
+// there. The error is a *dirlock.InUseError where another process has it open.
+func Open(ctx context.Context, dir string, now func() time.Time) (*Queue, error) {
+	db, err := litedb.Open(ctx, filepath.Join(dir, FileName), migrations)
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
+	}
+	q := &Queue{db: db, now: now, closed: make(chan struct{}), signals: map[string][]chan struct{}{}}
+	err = q.stmt.prepare(ctx, db)
+	if err == nil {
+		err = db.Tx(func() error {
+			_, err := q.stmt.voidLeases.Exec(now().UnixNano())
+			return err
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", errors.Join(err, db.Close()))
+	}
+	q.group = batch.New(maxGroup, q.commit)
+	return q, nil
+}
+
+// Close commits what waits, ends every Receive with queue.ErrClosed, and closes
+// the database. Messages still in a handler's hands are delivered again when the
+// queue is next opened: end the Receives first.
+func (q *Queue) Close() error {
+	var err error
+	q.close.Do(func() {
+		close(q.closed)
+		q.group.Close()
+		if err = q.db.Close(); err != nil {
+			err = fmt.Errorf("close queue: %w", err)
+		}
+	})
+	return err
+}
+
+// Publish stores the messages, all or none. A message whose ID is that of one of
+// the same topic and key that was not delivered yet is dropped.
+func (q *Queue) Publish(ctx context.Context, msgs ...queue.Message) error {
+	topics := map[string]bool{}
+	for _, m := range msgs {
+		if m.Topic == "" {
+			return errors.New("publish: a message without a topic")
+		}
+		if len(m.Body) > MaxBody {
+			return fmt.Errorf("publish to %s: body of %d bytes is over the limit of %d", m.Topic, len(m.Body), MaxBody)
+		}
+		topics[m.Topic] = true
+	}
+	if len(msgs) == 0 {
+		return nil
+	}
+	op := &operation{run: func() error {
+		for i := range msgs {
+			if err := q.insert(&msgs[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	if err := q.do(ctx, op); err != nil {
+		return fmt.Errorf("publish to %s: %w", msgs[0].Topic, err)
+	}
+	for topic := range topics {
+		q.wake(topic)
+	}
+	return nil
+}
+
+func (q *Queue) insert(m *queue.Message) error {
+	published, notBefore := q.now().UnixNano(), int64(0)
+	if !m.NotBefore.IsZero() {
+		notBefore = m.NotBefore.UnixNano()
+	}
+	body := m.Body
+	if body == nil {
+		body = []byte{}
+	}
+	ready := max(published, notBefore)
+	var err error
+	if m.ID == "" {
+		_, err = q.stmt.insert.Exec(m.Topic, m.Key, m.ID, body, published, notBefore, ready)
+	} else {
+		_, err = q.stmt.insertOnce.Exec(m.Topic, m.Key, m.ID, body, published, notBefore, ready)
+	}
+	return err
+}
+
+// do commits an operation, in a group with those of other callers.
+func (q *Queue) do(ctx context.Context, op *operation) error {
+	err := q.group.Do(ctx, op)
+	if errors.Is(err, batch.ErrClosed) {
+		return queue.ErrClosed
+	}
+	return err
+}
+
+func (q *Queue) commit(ops []*operation) []error {
+	relaxed, scrub := true, false
+	for _, op := range ops {
+		relaxed = relaxed && op.relaxed
+		scrub = scrub || op.scrub
+	}
+	all := func() error {
+		for _, op := range ops {
+			if err := op.run(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	tx := q.db.Tx
+	if relaxed {
+		tx = q.db.Relaxed
+	}
+	failed := tx(all)
+	var scrubbed error
+	if failed == nil && scrub {
+		scrubbed = q.db.Scrub(context.Background())
+	}
+	errs := make([]error, len(ops))
+	for i, op := range ops {
+		switch {
+		case failed != nil:
+			errs[i] = failed
+		case op.refused != nil:
+			errs[i] = op.refused
+		case op.scrub:
+			errs[i] = scrubbed
+		}
+		if op.topic != "" && failed == nil {
+			q.wake(op.topic)
+		}
+	}
+	return errs
+}
+
+// listen gives a receiver the channel that wake signals on.
+func (q *Queue) listen(topic string) (signal chan struct{}, stop func()) {
+	signal = make(chan struct{}, 1)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.signals[topic] = append(q.signals[topic], signal)
+	return signal, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		rest := q.signals[topic][:0:0]
+		for _, s := range q.signals[topic] {
+			if s != signal {
+				rest = append(rest, s)
+			}
+		}
+		q.signals[topic] = rest
+	}
+}
+
+func (q *Queue) wake(topic string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, s := range q.signals[topic] {
+		select {
+		case s <- struct{}{}:
+		default:
+		}
+	}
+}
