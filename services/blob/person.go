@@ -43,3 +43,37 @@ func PersonPrefix(kind, uid string) string {
 	b.WriteByte('/')
 	return b.String()
 }
+
+// SplitPerson takes a name that begins with a PersonPrefix apart: the kind, the
+// uid and what follows. ok is false for any other name.
+func SplitPerson(name string) (kind, uid, rest string, ok bool) {
+	parts := strings.SplitN(name, "/", 4)
+	if len(parts) != 4 {
+		return "", "", "", false
+	}
+	uid, ok = unescape(parts[2])
+	if !ok || !strings.HasPrefix(name, PersonPrefix(parts[0], uid)) {
+		return "", "", "", false
+	}
+	return parts[0], uid, parts[3], true
+}
+
+func unescape(segment string) (string, bool) {
+	var b strings.Builder
+	for i := 0; i < len(segment); i++ {
+		if segment[i] != '=' {
+			b.WriteByte(segment[i])
+			continue
+		}
+		if i+2 >= len(segment) {
+			return "", false
+		}
+		c, err := hex.DecodeString(segment[i+1 : i+3])
+		if err != nil {
+			return "", false
+		}
+		b.WriteByte(c[0])
+		i += 2
+	}
+	return b.String(), true
+}

@@ -17,3 +17,30 @@ func TestPersonPrefix(t *testing.T) {
 		})
 	}
 }
+
+func TestSplitPersonUndoesPersonPrefix(t *testing.T) {
+	for _, uid := range []string{"anna", "a:b@c", "..", "a=3Ab", "x.y_z-0"} {
+		kind, got, rest, ok := SplitPerson(PersonPrefix(KindUploads, uid) + "upload-1/digest")
+		if !ok || kind != KindUploads || got != uid || rest != "upload-1/digest" {
+			t.Errorf("SplitPerson of %q's name = %q, %q, %q, %v", uid, kind, got, rest, ok)
+		}
+	}
+}
+
+func TestSplitPersonRefusesOtherNames(t *testing.T) {
+	for name, other := range map[string]string{
+		"too few segments":              "uploads/55/anna",
+		"another hash than the uid's":   "uploads/00/anna/upload-1",
+		"an escape that is cut off":     "uploads/55/anna=4/upload-1",
+		"an escape of no hex digits":    "uploads/55/anna=zz/upload-1",
+		"an escape of a plain letter":   "uploads/55/=61nna/upload-1",
+		"an empty name":                 "",
+		"a name without a person in it": "exports/x/y/z",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, _, _, ok := SplitPerson(other); ok {
+				t.Errorf("SplitPerson(%q) is ok", other)
+			}
+		})
+	}
+}
