@@ -1,0 +1,70 @@
+// Package durable writes small files so that they are whole or not there,
+// whatever happens meanwhile.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Create writes a file that must not exist yet: data goes to a temporary file,
+// is synced, and is linked to its name; then the directory is synced. Where the
+// name is taken the error is fs.ErrExist and the file there is left alone.
+func Create(path string, data []byte, mode fs.FileMode) error {
+	return write(path, data, mode, func(temp string) error { return os.Link(temp, path) })
+}
+
+// Replace writes a file, replacing the one of that name if there is one.
+func Replace(path string, data []byte, mode fs.FileMode) error {
+	return write(path, data, mode, func(temp string) error { return os.Rename(temp, path) })
+}
+
+func write(path string, data []byte, mode fs.FileMode, publish func(temp string) error) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	temp := f.Name()
+	defer func() {
+		if removed := os.Remove(temp); err == nil && removed != nil && !errors.Is(removed, fs.ErrNotExist) {
+			err = removed
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = publish(temp)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	return SyncDir(dir)
+}
+
+// SyncDir makes the directory's entries durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	err = d.Sync()
+	if closed := d.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,263 @@
+// Package tink keeps a person's data keys as Tink keysets in files of one directory.
+//
+//	kek.json             the key-encryption keyset, mode 0600
+//	people/4f/HASH.key   one AES-256-GCM keyset a person, wrapped by the KEK
+//	people/4f/HASH.gone  the marker of a destroyed key; it is never removed
+//
+// HASH is the SHA-256 of the uid, 4f its first two digits. The KEK lies beside
+// what it wraps: this driver protects against deletion and mix-ups, not against
+// someone who can read the whole directory. In the cloud the KEK is in a KMS.
+package tink
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"github.com/clarity-loop/clarity/services/internal/durable"
+	"github.com/clarity-loop/clarity/services/keyring"
+)
+
+// CacheSize bounds the unwrapped keys held in memory.
+const CacheSize = 4096
+
+// A Keyring is a keyring.Keyring over a directory.
+type Keyring struct {
+	dir string
+	kek tink.AEAD
+
+	mu    sync.Mutex // guards cache, and serialises the making and destroying of keys
+	cache *simplelru.LRU[string, tink.AEAD]
+}
+
+// Open opens the keyring in dir, making the directory and the KEK at first.
+func Open(dir string) (*Keyring, error) {
+	if err := os.MkdirAll(filepath.Join(dir, "people"), 0o700); err != nil {
+		return nil, fmt.Errorf("open keyring: %w", err)
+	}
+	kek, err := openKEK(filepath.Join(dir, "kek.json"))
+	if err != nil {
+		return nil, fmt.Errorf("open keyring: %w", err)
+	}
+	cache, err := simplelru.NewLRU[string, tink.AEAD](CacheSize, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open keyring: %w", err)
+	}
+	return &Keyring{dir: dir, kek: kek, cache: cache}, nil
+}
+
+// Seal encrypts under the person's key, made at first.
+func (k *Keyring) Seal(_ context.Context, uid, name string, plaintext []byte) ([]byte, error) {
+	key, err := k.key(uid, true)
+	if err != nil {
+		return nil, err
+	}
+	ciphertext, err := key.Encrypt(plaintext, associated(uid, name))
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	return ciphertext, nil
+}
+
+// Open decrypts what was sealed for the person under the name.
+func (k *Keyring) Open(_ context.Context, uid, name string, ciphertext []byte) ([]byte, error) {
+	key, err := k.key(uid, false)
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := key.Decrypt(ciphertext, associated(uid, name))
+	if err != nil {
+		return nil, keyring.ErrTampered // the cause says no more, and must not
+	}
+	return plaintext, nil
+}
+
+// Destroy makes everything sealed for the person unreadable for good.
+func (k *Keyring) Destroy(_ context.Context, uid string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cache.Remove(uid)
+	wrapped, gone := k.paths(uid)
+	if err := os.MkdirAll(filepath.Dir(gone), 0o700); err != nil {
+		return fmt.Errorf("destroy key: %w", err)
+	}
+	if err := durable.Create(gone, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("destroy key: %w", err)
+	}
+	if err := shred(wrapped); err != nil {
+		return fmt.Errorf("destroy key: %w", err)
+	}
+	return nil
+}
+
+// key is the person's unwrapped key. The marker of a destroyed key is looked
+// for each time, since another process may have set it.
+func (k *Keyring) key(uid string, create bool) (tink.AEAD, error) {
+	wrapped, gone := k.paths(uid)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch _, err := os.Lstat(gone); {
+	case err == nil:
+		k.cache.Remove(uid)
+		return nil, keyring.ErrDestroyed
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("look for destroyed key: %w", err)
+	}
+	if key, ok := k.cache.Get(uid); ok {
+		return key, nil
+	}
+	key, err := k.unwrap(uid, wrapped)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !create {
+			return nil, keyring.ErrNoKey
+		}
+		key, err = k.make(uid, wrapped, gone)
+	}
+	if err != nil {
+		return nil, err
+	}
+	k.cache.Add(uid, key)
+	return key, nil
+}
+
+func (k *Keyring) unwrap(uid, path string) (tink.AEAD, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read wrapped key: %w", err)
+	}
+	handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(data)), k.kek, []byte(uid))
+	if err != nil {
+		return nil, fmt.Errorf("unwrap key: %w", keyring.ErrTampered)
+	}
+	return primitive(handle)
+}
+
+// make creates the person's key durably; where another process was first, its
+// key is the one.
+func (k *Keyring) make(uid, path, gone string) (tink.AEAD, error) {
+	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	var wrapped bytes.Buffer
+	if err := handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&wrapped), k.kek, []byte(uid)); err != nil {
+		return nil, fmt.Errorf("wrap key: %w", err)
+	}
+	parent := filepath.Dir(path)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	if err := durable.SyncDir(filepath.Dir(parent)); err != nil {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	err = durable.Create(path, wrapped.Bytes(), 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return k.unwrap(uid, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	// Another process may have destroyed the person between our look and now.
+	if _, err := os.Lstat(gone); err == nil {
+		return nil, errors.Join(keyring.ErrDestroyed, shred(path))
+	}
+	return primitive(handle)
+}
+
+func (k *Keyring) paths(uid string) (wrapped, gone string) {
+	sum := sha256.Sum256([]byte(uid))
+	name := hex.EncodeToString(sum[:])
+	base := filepath.Join(k.dir, "people", name[:2], name)
+	return base + ".key", base + ".gone"
+}
+
+func openKEK(path string) (tink.AEAD, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = newKEK(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(data)))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: not a Tink keyset: %w", filepath.Base(path), err)
+	}
+	return primitive(handle)
+}
+
+func newKEK(path string) ([]byte, error) {
+	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		return nil, err
+	}
+	var clear bytes.Buffer
+	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&clear)); err != nil {
+		return nil, err
+	}
+	err = durable.Create(path, clear.Bytes(), 0o600)
+	if errors.Is(err, fs.ErrExist) { // another process was first
+		return os.ReadFile(path)
+	}
+	return clear.Bytes(), err
+}
+
+func primitive(h *keyset.Handle) (tink.AEAD, error) {
+	a, err := aead.New(h)
+	if err != nil {
+		return nil, fmt.Errorf("use key: %w", err)
+	}
+	return a, nil
+}
+
+// shred overwrites a file, as far as the file system lets that mean anything,
+// and removes it.
+func shred(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, info.Size()), 0)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}
+
+// associated binds a ciphertext to its person and name; the length of the uid
+// goes first, so that no two pairs make the same bytes.
+func associated(uid, name string) []byte {
+	ad := make([]byte, 0, binary.MaxVarintLen16+len(uid)+len(name))
+	ad = binary.AppendUvarint(ad, uint64(len(uid)))
+	ad = append(ad, uid...)
+	return append(ad, name...)
+}
