@@ -87,5 +87,6 @@ const (
 	CodeUnknownUnit    Code = "unknown_unit"   // the unit is not one of the type's dimension
 	CodeInvalidZone    Code = "invalid_zone"   // not an IANA time zone
 	CodeInvalidValue   Code = "invalid_value"  // not a value of the category's enumeration
-	CodeInvalidText    Code = "invalid_text"   // a string with invalid UTF-8, control characters, or too long
+	CodeInvalidText    Code = "invalid_text"   // a string with control characters, half a surrogate pair, empty, or too long
+	CodeUnknownField   Code = "unknown_field"  // a member that the contract does not have
 )

@@ -15,8 +15,10 @@ const (
 	MaxBodyBytes  = 32 << 20 // inflated
 	MaxRatio      = 200      // inflated to received
 	MaxDepth      = 32       // nested arrays and objects
-	MaxTextBytes  = 1024     // in one string the contract names (uuid, type, unit, source)
+	MaxTextBytes  = 1024     // in one string the contract names (uuid, type, unit, source, zone)
 	MaxMetaBytes  = 16 << 10 // in one sample's metadata
+	MaxRawBytes   = 64 << 10 // in one sample of an unknown type
+	MaxAnchors    = 512      // in the cursor
 	MaxRejections = MaxSamples
 )
 
@@ -70,6 +72,11 @@ const (
 	Malformed      ErrorCode = "malformed_json"     // not JSON, truncated, trailing bytes, invalid UTF-8, duplicate key in the envelope
 	TooDeep        ErrorCode = "too_deep"           // nested deeper than MaxDepth
 	TooManySamples ErrorCode = "too_many_samples"   // more than MaxSamples
-	BadEnvelope    ErrorCode = "invalid_envelope"   // a member missing, of a wrong type or value
+	BadEnvelope    ErrorCode = "invalid_envelope"   // a member missing, unknown, of a wrong type or value
 	BadSchema      ErrorCode = "unsupported_schema" // schema is not Schema
+
+	UnknownEncoding ErrorCode = "unsupported_encoding" // neither gzip, zstd nor identity
+	BadEncoding     ErrorCode = "invalid_encoding"     // damaged, truncated, or trailed by other bytes
+	BadRatio        ErrorCode = "bad_ratio"            // inflates to more than MaxRatio times its size
+	TooLarge        ErrorCode = "too_large"            // more than MaxBodyBytes inflated
 )

@@ -1,0 +1,335 @@
+package upload
+
+import (
+	"time"
+
+	"github.com/clarity-loop/clarity/services/health"
+)
+
+// The members of a sample (and of a deletion: uuid and type), as bits.
+const (
+	memberUUID = 1 << iota
+	memberType
+	memberStart
+	memberEnd
+	memberValue
+	memberUnit
+	memberSource
+	memberMetadata
+)
+
+// A record is the sample being read. Its bytes are the body's or the arena's.
+type record struct {
+	from        int // where it begins in the body
+	seen        int // bits
+	unknown     bool
+	uuid        health.UUID
+	kind        []byte
+	known       *health.Type
+	start, end  health.Instant
+	number      float64
+	isNumber    bool
+	unit        []byte
+	canonical   float64
+	source      [4][]byte // bundle, name, product, OS
+	zone        string
+	userEntered bool
+}
+
+// sample reads one; i is behind its brace.
+func (d *decoder) sample(i int) int {
+	i, more := d.first(i, '}')
+	for more {
+		var name []byte
+		if name, i = d.name(i); i < 0 {
+			return i
+		}
+		if d.code == "" {
+			i = d.sampleMember(name, i)
+		} else {
+			d.arena = d.arena[:0]
+			i = d.value(i, 4)
+		}
+		if i < 0 {
+			return i
+		}
+		i, more = d.next(i, '}')
+	}
+	return i
+}
+
+func (d *decoder) sampleMember(name []byte, i int) int {
+	switch string(name) {
+	case "uuid":
+		return d.readUUID(d.once(memberUUID, i))
+	case "type":
+		return d.readType(d.once(memberType, i))
+	case "start":
+		return d.readTime(d.once(memberStart, i), "start", &d.record.start)
+	case "end":
+		return d.readTime(d.once(memberEnd, i), "end", &d.record.end)
+	case "value":
+		return d.readValue(d.once(memberValue, i))
+	case "unit":
+		return d.readUnit(d.once(memberUnit, i))
+	case "source":
+		return d.readSource(d.once(memberSource, i))
+	case "metadata":
+		return d.readMetadata(d.once(memberMetadata, i))
+	}
+	// Whether this matters depends on the type, which may come later.
+	d.record.unknown = true
+	for _, former := range d.names {
+		if string(former) == string(name) {
+			d.reject(health.CodeDuplicateKey, "the sample has a member twice")
+		}
+	}
+	if len(d.names) == 64 {
+		d.reject(health.CodeUnknownField, "the sample has more than 64 members that the contract does not have")
+	}
+	d.names = append(d.names, name)
+	return d.value(i, 4)
+}
+
+// once notes that a member was seen, and rejects the sample the second time.
+func (d *decoder) once(bit, i int) int {
+	if d.record.seen&bit != 0 {
+		d.reject(health.CodeDuplicateKey, "the sample has a member twice")
+	}
+	d.record.seen |= bit
+	return i
+}
+
+// string reads a member that must be a string. s is nil where it was not, or
+// the sample is rejected anyhow.
+func (d *decoder) string(i int, member string) (s []byte, next int) {
+	if i >= len(d.data) || d.data[i] != '"' {
+		d.reject(health.CodeWrongType, member+" is not a string")
+		return nil, d.value(i, 4)
+	}
+	next, escaped := d.text(i + 1)
+	if next < 0 {
+		return nil, next
+	}
+	s = d.data[i+1 : next-1]
+	if len(s) > 6*MaxTextBytes {
+		d.reject(health.CodeInvalidText, member+" is too long")
+	}
+	if d.code != "" {
+		return nil, next
+	}
+	if escaped {
+		if s = d.unescape(s); hasControl(s) {
+			d.reject(health.CodeInvalidText, member+" holds control characters")
+			return nil, next
+		}
+	}
+	if len(s) > MaxTextBytes {
+		d.reject(health.CodeInvalidText, member+" is too long")
+		return nil, next
+	}
+	return s, next
+}
+
+func (d *decoder) readUUID(i int) int {
+	if data := d.data; i+38 <= len(data) && data[i] == '"' && data[i+37] == '"' && parseUUID(data[i+1:i+37], &d.record.uuid) {
+		return i + 38
+	}
+	s, i := d.string(i, "uuid")
+	if i >= 0 && d.code == "" && !parseUUID(s, &d.record.uuid) {
+		d.reject(health.CodeInvalidUUID, "uuid has not the form 8-4-4-4-12 hexadecimal digits")
+	}
+	return i
+}
+
+func (d *decoder) readType(i int) int {
+	s, i := d.string(i, "type")
+	if i < 0 || d.code != "" {
+		return i
+	}
+	if len(s) == 0 {
+		d.reject(health.CodeInvalidText, "type is empty")
+	}
+	d.record.kind = s
+	d.record.known, _ = health.LookupBytes(s)
+	return i
+}
+
+func (d *decoder) readTime(i int, member string, at *health.Instant) int {
+	s, i := d.string(i, member)
+	if i < 0 || d.code != "" {
+		return i
+	}
+	var ok bool
+	if *at, ok = parseTime(s, &d.date); !ok {
+		d.reject(health.CodeInvalidTime, member+" is not an RFC 3339 time with an offset between 1900 and 2200")
+	}
+	return i
+}
+
+// readValue takes a number; anything else is an unknown type's own affair.
+func (d *decoder) readValue(i int) int {
+	if i >= len(d.data) || d.data[i] != '-' && d.data[i]-'0' > 9 {
+		return d.value(i, 4)
+	}
+	end := d.number(i)
+	if end < 0 {
+		return end
+	}
+	var ok bool
+	if d.record.number, ok = parseNumber(d.data[i:end]); !ok {
+		d.reject(health.CodeInvalidNumber, "value is beyond the range of float64")
+	}
+	d.record.isNumber = true
+	return end
+}
+
+func (d *decoder) readUnit(i int) int {
+	d.record.unit, i = d.string(i, "unit")
+	return i
+}
+
+func (d *decoder) readSource(i int) int {
+	if i >= len(d.data) || d.data[i] != '{' {
+		d.reject(health.CodeWrongType, "source is not an object")
+		return d.value(i, 4)
+	}
+	outer, seen := len(d.names), 0
+	i, more := d.first(i+1, '}')
+	for more {
+		var name []byte
+		if name, i = d.name(i); i < 0 {
+			return i
+		}
+		field := -1
+		switch string(name) {
+		case "bundleId":
+			field = 0
+		case "name":
+			field = 1
+		case "productType":
+			field = 2
+		case "osVersion":
+			field = 3
+		}
+		switch {
+		case d.code != "":
+			d.arena = d.arena[:0]
+			i = d.value(i, 5)
+		case field < 0:
+			d.record.unknown = true
+			d.names = append(d.names, name)
+			i = d.value(i, 5)
+			if i > d.limit {
+				d.reject(health.CodeInvalidText, d.limitDetail)
+			}
+		case seen&(1<<field) != 0:
+			d.reject(health.CodeDuplicateKey, "source has a member twice")
+			i = d.value(i, 5)
+		default:
+			seen |= 1 << field
+			d.record.source[field], i = d.string(i, "a member of source")
+		}
+		if i < 0 {
+			return i
+		}
+		i, more = d.next(i, '}')
+	}
+	if i >= 0 && d.code == "" && repeats(d.names[outer:]) {
+		d.reject(health.CodeDuplicateKey, "source has a member twice")
+	}
+	d.names = d.names[:outer]
+	return i
+}
+
+// check decides about a sample whose members could all be read; i is behind it.
+func (d *decoder) check(i int) {
+	r := &d.record
+	if d.missing() {
+		return
+	}
+	switch t := r.known; {
+	case r.end < r.start:
+		d.reject(health.CodeEndBeforeStart, "end is before start")
+	case r.start > d.latest:
+		d.reject(health.CodeFutureTime, "start is more than 24 hours ahead of the server's clock")
+	case t == nil && i-r.from > MaxRawBytes:
+		d.reject(health.CodeInvalidText, "the sample is too long")
+	case t == nil:
+	case r.unknown:
+		d.reject(health.CodeUnknownField, "the sample or its source has a member that the contract does not have")
+	case !r.isNumber:
+		d.reject(health.CodeWrongType, "value is not a number")
+	case time.Duration(r.end-r.start) > t.MaxDuration/time.Millisecond:
+		d.reject(health.CodeTooLong, "the sample lasts longer than its type can")
+	default:
+		d.checkValue(t)
+	}
+}
+
+func (d *decoder) missing() bool {
+	r := &d.record
+	required := memberUUID | memberType | memberStart | memberEnd
+	if r.known != nil {
+		required |= memberValue
+		if r.known.Kind == health.Quantity {
+			required |= memberUnit
+		}
+	}
+	absent := required &^ r.seen
+	if absent == 0 {
+		return false
+	}
+	for i, name := range [...]string{"uuid", "type", "start", "end", "value", "unit"} {
+		if absent&(1<<i) != 0 {
+			d.reject(health.CodeMissingField, name+" is missing")
+			break
+		}
+	}
+	return true
+}
+
+func (d *decoder) checkValue(t *health.Type) {
+	r := &d.record
+	v, err := t.ConvertBytes(r.number, r.unit)
+	if v == 0 {
+		v = 0 // not minus zero
+	}
+	r.canonical = v
+	switch {
+	case err != nil:
+		d.reject(health.CodeUnknownUnit, "unit is not one of the type's dimension")
+	case t.InRange(v):
+	case t.Kind == health.Category:
+		d.reject(health.CodeInvalidValue, "value is not one of the type's enumeration")
+	default:
+		d.reject(health.CodeOutOfRange, "value is not one that a person or a device can have")
+	}
+}
+
+func (d *decoder) typeName() string {
+	if d.record.known != nil {
+		return d.record.known.Identifier
+	}
+	return d.intern(d.record.kind)
+}
+
+// build makes the Sample of an accepted record that ends at i.
+func (d *decoder) build(i int) {
+	r := &d.record
+	s := health.Sample{
+		UUID: r.uuid, Type: d.typeName(), Start: r.start, End: r.end, Zone: r.zone,
+		Value: r.canonical, OriginalValue: r.number, OriginalUnit: d.intern(r.unit), UserEntered: r.userEntered,
+		Source: health.Source{BundleID: d.intern(r.source[0]), Name: d.intern(r.source[1]),
+			ProductType: d.intern(r.source[2]), OSVersion: d.intern(r.source[3])},
+		Metadata: d.intern(d.canonical(d.members)),
+	}
+	if r.known != nil {
+		s.Unit = r.known.Unit
+	} else {
+		s.Value, s.Unit = r.number, s.OriginalUnit
+		d.canon = appendCompact(d.canon[:0], d.data[r.from:i])
+		s.Raw = string(d.canon)
+	}
+	d.samples = append(d.samples, s)
+}
