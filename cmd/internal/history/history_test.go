@@ -10,6 +10,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/history"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/upload"
 )
 
 type sample struct {
@@ -119,6 +120,21 @@ func TestUploadsKeepTheContract(t *testing.T) {
 			if _, ok := e.Cursor[s.Type]; !ok {
 				t.Fatalf("upload %d has no cursor of %s", i, s.Type)
 			}
+		}
+	}
+}
+
+// The platform's own reader takes every sample but the broken one.
+func TestThePlatformAcceptsAllButTheBroken(t *testing.T) {
+	h, _ := generate(t, history.Default())
+	now := health.InstantOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	for i, u := range h.Uploads {
+		e, err := upload.Decode(u.Body, now, nil)
+		if err != nil {
+			t.Fatalf("upload %d: %v", i, err)
+		}
+		if len(e.Rejected) != u.Rejected || e.Received != u.Samples+u.Deleted {
+			t.Errorf("upload %d: received %d, rejected %v; want %d and %d rejected", i, e.Received, e.Rejected, u.Samples+u.Deleted, u.Rejected)
 		}
 	}
 }

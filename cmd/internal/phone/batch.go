@@ -57,16 +57,16 @@ func ID(envelope []byte) string {
 type Batcher struct {
 	installation string
 	zone         string
-	emit         func(Upload, []health.Sample) error
+	emit         func(Upload) error
 
-	samples []health.Sample
+	samples int
 	body    bytes.Buffer
 	cursor  map[string]string
 }
 
-// NewBatcher calls emit with each full upload and the samples in it, which it
-// must not keep. The zone is where samples without one of their own belong.
-func NewBatcher(installation, zone string, emit func(Upload, []health.Sample) error) *Batcher {
+// NewBatcher calls emit with each full upload, its samples in the order they
+// were added. The zone is where samples without one of their own belong.
+func NewBatcher(installation, zone string, emit func(Upload) error) *Batcher {
 	return &Batcher{installation: installation, zone: zone, emit: emit, cursor: map[string]string{}}
 }
 
@@ -76,23 +76,23 @@ func (b *Batcher) Add(s *health.Sample) error {
 	if err != nil {
 		return fmt.Errorf("encode a sample of %s: %w", s.Type, err)
 	}
-	if len(b.samples) == BatchSamples || b.body.Len()+len(record) > batchBytes {
+	if b.samples == BatchSamples || b.samples > 0 && b.body.Len()+len(record) > batchBytes {
 		if err := b.flush(false); err != nil {
 			return err
 		}
 	}
-	if len(b.samples) > 0 {
+	if b.samples > 0 {
 		b.body.WriteByte(',')
 	}
 	b.body.Write(record)
-	b.samples = append(b.samples, *s)
+	b.samples++
 	b.cursor[s.Type] = "import-" + s.UUID.String()
 	return nil
 }
 
 // Close emits what is left.
 func (b *Batcher) Close() error {
-	if len(b.samples) == 0 {
+	if b.samples == 0 {
 		return nil
 	}
 	return b.flush(true)
@@ -115,16 +115,14 @@ func (b *Batcher) flush(final bool) error {
 	envelope = append(envelope, `,"samples":[`...)
 	envelope = append(envelope, b.body.Bytes()...)
 	envelope = append(envelope, `]}`...)
-	u, err := Pack(envelope, len(b.samples), 0)
+	u, err := Pack(envelope, b.samples, 0)
 	if err != nil {
 		return err
 	}
-	err = b.emit(u, b.samples)
-	clear(b.samples)
-	b.samples = b.samples[:0]
+	b.samples = 0
 	b.body.Reset()
 	clear(b.cursor)
-	return err
+	return b.emit(u)
 }
 
 type wireSample struct {
@@ -136,6 +134,8 @@ type wireSample struct {
 	Unit     string          `json:"unit,omitempty"`
 	Source   wireSource      `json:"source"`
 	Metadata json.RawMessage `json:"metadata,omitempty"`
+	// Record is what a file says of a sample whose type is unknown.
+	Record json.RawMessage `json:"record,omitempty"`
 }
 
 type wireSource struct {
@@ -175,6 +175,9 @@ func encodeSample(s *health.Sample) ([]byte, error) {
 		if w.Metadata, err = json.Marshal(metadata); err != nil {
 			return nil, err
 		}
+	}
+	if s.Raw != "" {
+		w.Record = json.RawMessage(s.Raw)
 	}
 	return json.Marshal(w)
 }

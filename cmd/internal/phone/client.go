@@ -64,7 +64,6 @@ type Receipt struct {
 type Status struct {
 	UploadID   string       `json:"uploadId"`
 	State      string       `json:"state"`
-	Stage      string       `json:"stage"`
 	Reason     string       `json:"reason"`
 	Duplicates int          `json:"duplicates"`
 	Added      int          `json:"added"`

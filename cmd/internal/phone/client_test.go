@@ -146,3 +146,36 @@ func TestMergedWaitsForTheWorker(t *testing.T) {
 		t.Errorf("status %+v, %v", got, err)
 	}
 }
+
+func TestEventsAreTakenUpBehindTheLastOneSeen(t *testing.T) {
+	var resumed []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resumed = append(resumed, r.Header.Get("Last-Event-ID"))
+		if len(resumed) == 1 {
+			_, _ = io.WriteString(w, ": hello\n\nid: 1\nevent: upload.merged\ndata: {\"a\":\ndata: 1}\n\nid: 2\nevent: cut off")
+			return
+		}
+		_, _ = io.WriteString(w, "id: 2\nevent: result.stored\ndata: {}\n\n")
+	}))
+	defer server.Close()
+	c := phone.New(server.URL, "token", 5*time.Second, nil)
+	defer c.Close()
+	var got []phone.Event
+	enough := errors.New("enough")
+	err := c.Events(t.Context(), "", func(e phone.Event) error {
+		if got = append(got, e); len(got) == 2 {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) {
+		t.Errorf("error %v", err)
+	}
+	want := []phone.Event{{ID: "1", Name: "upload.merged", Data: "{\"a\":\n1}"}, {ID: "2", Name: "result.stored", Data: "{}"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"", "1"}, resumed); diff != "" {
+		t.Errorf("resumed behind (-want +got):\n%s", diff)
+	}
+}
