@@ -1,0 +1,123 @@
+package record
+
+import (
+	"math"
+	"time"
+	"unicode/utf8"
+
+	"github.com/clarity-loop/clarity/services/health"
+)
+
+// The instants between which a sample can lie: 1900 to 2200.
+var (
+	earliest = health.InstantOf(time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC))
+	latest   = health.InstantOf(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC))
+)
+
+// maxText bounds the strings of a sample, as the upload contract does.
+const maxText = 1024
+
+// Check says why a decoded sample cannot be one, or "". It does not compare
+// with the present: a file may be read on a machine whose clock is wrong, and
+// the server rejects future samples by its own clock.
+func Check(s *health.Sample) (code health.Code, detail string) {
+	if s.Start < earliest || s.Start >= latest || s.End >= latest {
+		return health.CodeInvalidTime, "the time is outside 1900–2200"
+	}
+	if s.End < s.Start {
+		return health.CodeEndBeforeStart, "the end is before the start"
+	}
+	if !finite(s.Value) || !finite(s.OriginalValue) {
+		return health.CodeInvalidNumber, "the value is not a finite number"
+	}
+	for _, text := range [...]string{s.Type, s.OriginalUnit, s.Source.BundleID, s.Source.Name, s.Source.ProductType, s.Source.OSVersion} {
+		if !plainText(text) {
+			return health.CodeInvalidText, "a text is not UTF-8, has control characters or is longer than 1024 bytes"
+		}
+	}
+	kind, known := health.Lookup(s.Type)
+	if !known {
+		return "", ""
+	}
+	if time.Duration(s.End-s.Start)*time.Millisecond > kind.MaxDuration {
+		return health.CodeTooLong, "the sample lasts longer than its type can"
+	}
+	if !kind.InRange(s.Value) {
+		if kind.Kind == health.Category {
+			return health.CodeInvalidValue, "the value is not of the category's enumeration"
+		}
+		return health.CodeOutOfRange, "no person or device can have this value"
+	}
+	return "", ""
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func plainText(s string) bool {
+	if len(s) > maxText {
+		return false
+	}
+	ascii := true
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] == 0x7f {
+			return false
+		}
+		ascii = ascii && s[i] < 0x80
+	}
+	return ascii || utf8.ValidString(s)
+}
+
+// Quantify fills Value and Unit from the original ones by the catalog. The
+// unit "%" must be a fraction, as HealthKit means it; see PerHundred. An
+// unknown type keeps what was sent.
+func Quantify(s *health.Sample, kind *health.Type) (code health.Code, detail string) {
+	if kind == nil {
+		s.Value, s.Unit = s.OriginalValue, s.OriginalUnit
+		return "", ""
+	}
+	if kind.Kind == health.Quantity && s.OriginalUnit == "" {
+		return health.CodeMissingField, "a quantity has no unit"
+	}
+	value, err := kind.Convert(s.OriginalValue, s.OriginalUnit)
+	if err != nil {
+		return health.CodeUnknownUnit, "the unit is not one of the type's dimension"
+	}
+	s.Value, s.Unit = value, kind.Unit
+	return "", ""
+}
+
+// PerHundred turns a percentage that a format writes per hundred (97) into
+// HealthKit's fraction (0.97), the convention of Sample.OriginalValue and of
+// the upload contract. Other units stay.
+func PerHundred(s *health.Sample) {
+	if s.OriginalUnit == "%" {
+		s.OriginalValue /= 100
+	}
+}
+
+// Interner keeps one copy of each text of a file that comes again and again.
+// It is bounded: a file of ever new texts does not grow it.
+type Interner struct {
+	texts map[string]string
+}
+
+// maxInterned bounds the texts, and with their length the memory, of an Interner.
+const maxInterned = 4096
+
+// Text is b as a string.
+func (in *Interner) Text(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	if s, ok := in.texts[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if len(s) <= maxText && len(in.texts) < maxInterned {
+		if in.texts == nil {
+			in.texts = make(map[string]string)
+		}
+		in.texts[s] = s
+	}
+	return s
+}

@@ -1,0 +1,119 @@
+package record
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/clarity-loop/clarity/services/health"
+)
+
+// AppendString adds s as a JSON string. Invalid UTF-8 becomes U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	const hexDigits = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			dst = utf8.AppendRune(dst, r)
+			i += size
+			continue
+		}
+		i++
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c >= 0x20:
+			dst = append(dst, c)
+		case c == '\n':
+			dst = append(dst, '\\', 'n')
+		case c == '\t':
+			dst = append(dst, '\\', 't')
+		case c == '\r':
+			dst = append(dst, '\\', 'r')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return append(dst, '"')
+}
+
+// A Member is a name and its value as JSON.
+type Member struct {
+	Name string
+	JSON string
+}
+
+// AppendObject adds an object of members, sorted by name; of two members of
+// one name the later stays.
+func AppendObject(dst []byte, members []Member) []byte {
+	sorted := slices.Clone(members)
+	slices.SortStableFunc(sorted, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	dst = append(dst, '{')
+	first := true
+	for i, m := range sorted {
+		if i+1 < len(sorted) && sorted[i+1].Name == m.Name {
+			continue
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = AppendString(dst, m.Name)
+		dst = append(dst, ':')
+		dst = append(dst, m.JSON...)
+	}
+	return append(dst, '}')
+}
+
+// AppendSource adds the source member's value as the upload contract has it.
+func AppendSource(dst []byte, s health.Source) []byte {
+	dst = append(dst, '{')
+	first := true
+	for _, m := range [...][2]string{
+		{"bundleId", s.BundleID}, {"name", s.Name}, {"productType", s.ProductType}, {"osVersion", s.OSVersion},
+	} {
+		if m[1] == "" {
+			continue
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = AppendString(dst, m[0])
+		dst = append(dst, ':')
+		dst = AppendString(dst, m[1])
+	}
+	return append(dst, '}')
+}
+
+// MetadataValue is the JSON of a metadata value that a format wrote as text.
+// HealthKit's own keys held numbers, so a whole number is one again; a key of
+// an app stays the text it was.
+func MetadataValue(key, text string) string {
+	if strings.HasPrefix(key, "HK") && len(text) > 0 && len(text) <= 15 {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil && strconv.FormatInt(n, 10) == text {
+			return text
+		}
+	}
+	return string(AppendString(nil, text))
+}
+
+// ParseNumber reads a decimal number; unlike strconv it refuses hexadecimal,
+// infinities and NaN in words.
+func ParseNumber[T string | []byte](text T) (float64, bool) {
+	if len(text) == 0 || len(text) > 64 {
+		return 0, false
+	}
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= '0' && c <= '9', c == '.', c == '-', c == '+', c == 'e', c == 'E':
+		default:
+			return 0, false
+		}
+	}
+	v, err := strconv.ParseFloat(string(text), 64)
+	return v, err == nil
+}
