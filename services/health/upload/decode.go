@@ -67,15 +67,17 @@ type decoder struct {
 	limit       int // the place up to which strict holds
 	limitDetail string
 
-	names    [][]byte // of the objects being read, outermost first
-	members  []member // of the metadata
-	arena    []byte   // strings without their escapes
-	canon    []byte
-	date     lastDate
-	zones    zones
-	rejected []health.Rejection
-	samples  []health.Sample
-	interned map[string]string
+	names      [][]byte // of the objects being read, outermost first
+	members    []member // of the metadata
+	arena      []byte   // strings without their escapes
+	canon      []byte
+	date       lastDate
+	zones      zones
+	sources    [4]seenSource
+	nextSource int
+	rejected   []health.Rejection
+	samples    []health.Sample
+	interned   map[string]string
 }
 
 var decoders sync.Pool
@@ -93,6 +95,7 @@ func (d *decoder) release() {
 	}
 	d.data, d.env, d.err = nil, nil, nil
 	d.record, d.code, d.detail, d.halfPair = record{}, "", "", false
+	d.sources, d.nextSource = [4]seenSource{}, 0
 	clear(d.samples)
 	clear(d.names[:cap(d.names)])
 	clear(d.members[:cap(d.members)])

@@ -156,6 +156,13 @@ func (d *decoder) readType(i int) int {
 }
 
 func (d *decoder) readTime(i int, member string, at *health.Instant) int {
+	const usual = len("2006-01-02T15:04:05+00:00") + 2
+	if data := d.data; i+usual <= len(data) && data[i] == '"' && data[i+usual-1] == '"' && d.code == "" {
+		var ok bool
+		if *at, ok = parseTime(data[i+1:i+usual-1], &d.date); ok {
+			return i + usual
+		}
+	}
 	s, i := d.string(i, member)
 	if i < 0 || d.code != "" {
 		return i
@@ -186,59 +193,6 @@ func (d *decoder) readValue(i int) int {
 
 func (d *decoder) readUnit(i int) int {
 	d.record.unit, i = d.string(i, "unit")
-	return i
-}
-
-func (d *decoder) readSource(i int) int {
-	if i >= len(d.data) || d.data[i] != '{' {
-		d.reject(health.CodeWrongType, "source is not an object")
-		return d.value(i, 4)
-	}
-	outer, seen := len(d.names), 0
-	i, more := d.first(i+1, '}')
-	for more {
-		var name []byte
-		if name, i = d.name(i); i < 0 {
-			return i
-		}
-		field := -1
-		switch string(name) {
-		case "bundleId":
-			field = 0
-		case "name":
-			field = 1
-		case "productType":
-			field = 2
-		case "osVersion":
-			field = 3
-		}
-		switch {
-		case d.code != "":
-			d.arena = d.arena[:0]
-			i = d.value(i, 5)
-		case field < 0:
-			d.record.unknown = true
-			d.names = append(d.names, name)
-			i = d.value(i, 5)
-			if i > d.limit {
-				d.reject(health.CodeInvalidText, d.limitDetail)
-			}
-		case seen&(1<<field) != 0:
-			d.reject(health.CodeDuplicateKey, "source has a member twice")
-			i = d.value(i, 5)
-		default:
-			seen |= 1 << field
-			d.record.source[field], i = d.string(i, "a member of source")
-		}
-		if i < 0 {
-			return i
-		}
-		i, more = d.next(i, '}')
-	}
-	if i >= 0 && d.code == "" && repeats(d.names[outer:]) {
-		d.reject(health.CodeDuplicateKey, "source has a member twice")
-	}
-	d.names = d.names[:outer]
 	return i
 }
 

@@ -88,6 +88,10 @@ func (d *decoder) canonical(members []member) []byte {
 func appendQuoted(out, s []byte) []byte {
 	const digits = "0123456789abcdef"
 	out = append(out, '"')
+	if !slices.ContainsFunc(s, func(c byte) bool { return c < ' ' || c == '"' || c == '\\' }) {
+		out = append(out, s...)
+		return append(out, '"')
+	}
 	for _, c := range s {
 		switch {
 		case c == '"' || c == '\\':
@@ -103,6 +107,9 @@ func appendQuoted(out, s []byte) []byte {
 
 // appendCompact copies JSON without the white space between its tokens.
 func appendCompact(out, value []byte) []byte {
+	if value[0] != '{' && value[0] != '[' {
+		return append(out, value...)
+	}
 	quoted := false
 	for i := 0; i < len(value); i++ {
 		switch c := value[i]; {

@@ -113,7 +113,7 @@ func writeSample(b *bytes.Buffer, r *rand.Rand, k kind, at time.Time, zone strin
 	fmt.Fprintf(b, `{"uuid":"%s","type":%q,"start":%q,"end":%q,"value":%s,%s`, uuid(r), k.name, at.Format(time.RFC3339), at.Add(k.lasts).Format(time.RFC3339), k.value(r), unit)
 	fmt.Fprintf(b, `"source":{"bundleId":"com.apple.health.7C4E2A90-5E0B-4F0B-9A77-0D3C7B0C8E51","name":%q,"productType":%q,"osVersion":%q},`, name, product, system)
 	fmt.Fprintf(b, `"metadata":{"HKTimeZone":%q,"HKWasUserEntered":false,%s"HKDeviceManufacturerName":"Apple Inc.","HKDeviceName":"Apple Watch",`+
-		`"HKDeviceModel":"Watch","HKMetadataKeySyncIdentifier":"%012x","HKMetadataKeySyncVersion":1}}`, zone, k.metadata, r.Uint64()>>16)
+		`"HKDeviceModel":"Watch","HKDeviceSoftwareVersion":"12.1","HKMetadataKeySyncIdentifier":"%012x","HKMetadataKeySyncVersion":1}}`, zone, k.metadata, r.Uint64()>>16)
 }
 
 func uuid(r *rand.Rand) string {
