@@ -1,0 +1,99 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+)
+
+// judge inflates the body within bounds and reads it in one strict pass, for
+// the verdicts alone: the worker decodes it again for the samples.
+func (s *Server) judge(ctx context.Context, body []byte, encoding string, received time.Time) (*upload.Envelope, *problem.Problem) {
+	if encoding != "identity" {
+		most := int64(min(upload.MaxBodyBytes, max(1<<20, upload.MaxRatio*len(body))))
+		if err := s.inflating.Acquire(ctx, most); err != nil {
+			return nil, unavailable("too many uploads are being read")
+		}
+		defer s.inflating.Release(most)
+	}
+	buf := s.inflatedPool.get()
+	defer s.inflatedPool.put(buf)
+	inflated, err := upload.Inflate(*buf, encoding, body)
+	if err != nil {
+		return nil, s.unreadable(ctx, err)
+	}
+	if encoding != "identity" {
+		*buf = inflated
+	}
+	envelope, err := upload.Decode(inflated, health.InstantOf(received), nil)
+	if err != nil {
+		return nil, s.unreadable(ctx, err)
+	}
+	return envelope, nil
+}
+
+// unreadable is why a whole body is refused.
+func (s *Server) unreadable(ctx context.Context, err error) *problem.Problem {
+	var e *upload.Error
+	if !errors.As(err, &e) {
+		return s.problemOf(ctx, fmt.Errorf("read an upload: %w", err))
+	}
+	detail := fmt.Sprintf("%s (at byte %d)", e.Detail, e.Offset)
+	var p *problem.Problem
+	switch e.Code {
+	case upload.TooLarge:
+		return problem.OverLimit(problem.TooLarge, e.Detail, "inflated_bytes", upload.MaxBodyBytes)
+	case upload.BadRatio:
+		return problem.OverLimit(problem.TooLarge, e.Detail, "ratio", upload.MaxRatio)
+	case upload.TooManySamples:
+		return problem.OverLimit(problem.TooLarge, e.Detail, "samples", upload.MaxSamples)
+	case upload.TooDeep:
+		return problem.OverLimit(problem.TooDeep, detail, "depth", upload.MaxDepth)
+	case upload.UnknownEncoding:
+		return problem.New(problem.UnsupportedEncoding, e.Detail)
+	case upload.BadEncoding:
+		return problem.New(problem.MalformedEncoding, e.Detail)
+	case upload.Malformed:
+		p = problem.New(problem.MalformedJSON, detail)
+	case upload.BadSchema:
+		p = problem.New(problem.UnsupportedSchema, detail)
+	default:
+		p = problem.New(problem.InvalidEnvelope, detail)
+	}
+	if at := knownPath(e.Path); at != "" {
+		p.At(at, e.Detail)
+	}
+	return p
+}
+
+// knownPath is the pointer as far as its members are the contract's: a name
+// that the client made up is not given back.
+func knownPath(pointer string) string {
+	known := strings.Builder{}
+	for _, token := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
+		if !isIndex(token) && !isMember(token) {
+			break
+		}
+		known.WriteString("/" + token)
+	}
+	return known.String()
+}
+
+func isIndex(token string) bool {
+	return token != "" && len(token) <= 6 && strings.Trim(token, "0123456789") == ""
+}
+
+func isMember(token string) bool {
+	switch token {
+	case "schema", "installationId", "timeZone", "samples", "deleted", "cursor", "stage", "final", "uuid", "type", "start", "end",
+		"value", "unit", "source", "bundleId", "name", "productType", "osVersion", "metadata":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,94 @@
+package ingress
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/ingress/internal/limit"
+)
+
+// A Rate is how many requests are let through: Burst at once, PerSecond again.
+// A Burst of 0 limits nothing.
+type Rate = limit.Rate
+
+// Limits bounds what one caller, and all together, can make the ingress do.
+type Limits struct {
+	BodyBytes      int           // of one request as received
+	Connections    int           // open at a time
+	ReadTimeout    time.Duration // for a whole request, from its first byte
+	WriteTimeout   time.Duration // for a reply, or one event of a stream
+	IdleTimeout    time.Duration // between two requests
+	HandlerTimeout time.Duration // for the work between request and reply
+
+	UserRate    Rate // requests of one person
+	AddressRate Rate // requests from one address (IPv6: one /64)
+
+	StreamsPerUser int           // open streams of one person
+	StreamLifetime time.Duration // a stream is ended after this; a client takes it up again
+	Heartbeat      time.Duration // between two signs of life on a quiet stream
+	InsightsPerDay int           // insights on demand, a person and UTC day
+	PersonTTL      time.Duration // how long a change another process made may go unseen
+}
+
+// DefaultLimits are those of one process on one machine.
+func DefaultLimits() Limits {
+	return Limits{
+		BodyBytes:      upload.MaxBodyBytes,
+		Connections:    4096,
+		ReadTimeout:    30 * time.Second,
+		WriteTimeout:   30 * time.Second,
+		IdleTimeout:    75 * time.Second,
+		HandlerTimeout: 15 * time.Second,
+		UserRate:       Rate{PerSecond: 20, Burst: 200},
+		AddressRate:    Rate{PerSecond: 200, Burst: 1000},
+		StreamsPerUser: 8,
+		StreamLifetime: 15 * time.Minute,
+		Heartbeat:      15 * time.Second,
+		InsightsPerDay: 20,
+		PersonTTL:      3 * time.Second,
+	}
+}
+
+func (l Limits) validate() error {
+	var faults []error
+	positive := func(name string, v int64) {
+		if v <= 0 {
+			faults = append(faults, fmt.Errorf("ingress limit %s must be positive, is %d", name, v))
+		}
+	}
+	positive("BodyBytes", int64(l.BodyBytes))
+	positive("Connections", int64(l.Connections))
+	positive("ReadTimeout", int64(l.ReadTimeout))
+	positive("WriteTimeout", int64(l.WriteTimeout))
+	positive("IdleTimeout", int64(l.IdleTimeout))
+	positive("HandlerTimeout", int64(l.HandlerTimeout))
+	positive("StreamsPerUser", int64(l.StreamsPerUser))
+	positive("StreamLifetime", int64(l.StreamLifetime))
+	positive("Heartbeat", int64(l.Heartbeat))
+	positive("InsightsPerDay", int64(l.InsightsPerDay))
+	positive("PersonTTL", int64(l.PersonTTL))
+	if l.Heartbeat >= l.WriteTimeout {
+		faults = append(faults, fmt.Errorf("ingress limit Heartbeat (%s) must be shorter than WriteTimeout (%s)", l.Heartbeat, l.WriteTimeout))
+	}
+	return errors.Join(faults...)
+}
+
+// What is not worth a setting.
+const (
+	rememberedAddresses = 50_000
+	rememberedUsers     = 50_000
+	rememberedPeople    = 50_000
+
+	smallBody       = 64 << 10 // of a JSON document that is not an upload
+	freeBody        = 64 << 10 // bodies up to here are read without asking the budget
+	pooledBody      = 1 << 20  // larger buffers are not kept
+	inflatingAtOnce = upload.MaxBodyBytes + 16<<20
+	drainAtMost     = 64 << 20 // of a refused body, so that the refusal arrives
+	drainFor        = 2 * time.Second
+)
+
+// addressKey is an IPv4 address or the /64 of an IPv6 address.
+type addressKey = netip.Addr

@@ -1,0 +1,233 @@
+package ingress
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+)
+
+// describe is the frame of the OpenAPI document and how bodies are read.
+func describe(version string) huma.Config {
+	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
+	registry.RegisterTypeAlias(reflect.TypeFor[health.Day](), reflect.TypeFor[dateText]())
+	json := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: strictJSON}
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Clarity Loop", Version: cmp.Or(version, "dev"),
+
+				Description: apiDetail,
+				License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+			},
+			Servers: []*huma.Server{{URL: "/", Description: "the platform this document was read from"}},
+			Tags: []*huma.Tag{
+				{Name: "uploads", Description: "Batches of samples, acked once durable."},
+				{Name: "results", Description: "Days, weeks and trends. A null has its reason beside it; no number is made up."},
+				{Name: "insights", Description: "Results in words, every number one of the facts."},
+				{Name: "events", Description: "What happened, as it happens."},
+				{Name: "person", Description: "Profile, consents, export and erasure."},
+				{Name: "platform", Description: "The platform itself."},
+			},
+			Components: &huma.Components{
+				Schemas: registry,
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of the identity provider. It alone says who asks."},
+				},
+			},
+			Security: []map[string][]string{{"bearer": {}}},
+		},
+		Formats:                      map[string]huma.Format{"application/json": json, "json": json},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers: []huma.Transformer{func(_ huma.Context, _ string, v any) (any, error) {
+			if found, ok := v.(*huma.ErrorModel); ok {
+				return problem.FromValidation(found), nil
+			}
+			return v, nil
+		}},
+	}
+}
+
+const apiDetail = "Health samples in; validated sleep, circadian, activity and cardio results out.\n\n" +
+	"Errors are `application/problem+json` (RFC 9457) with a stable `code`. What is not yours is not there. Lists are pages with an opaque\n" +
+	"cursor. Replies are `Cache-Control: private, no-store`. Unknown members and query parameters are refused, but for samples, where one bad\n" +
+	"sample never costs the others."
+
+// dateText is how a health.Day is written.
+type dateText string
+
+// Schema is that of a date.
+func (dateText) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Format: "date", Examples: []any{"2026-11-20"}}
+}
+
+// schemaName drops what only matters in Go: "uploadView" is an Upload.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	return strings.TrimSuffix(name, "View")
+}
+
+// operation is the route's description, but for what huma reads off its types.
+func (s *Server) operation(r *route) huma.Operation {
+	op := huma.Operation{
+		OperationID: r.id, Method: r.method, Path: r.path, Tags: []string{r.tag}, Summary: r.summary,
+		Description: cmp.Or(r.detail, r.summary+"."), DefaultStatus: r.status, Responses: map[string]*huma.Response{}, MaxBodyBytes: smallBody + 1,
+	}
+	if r.access == public {
+		op.Security = []map[string][]string{{}}
+	}
+	problemSchema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, "")
+	byStatus := map[int][]problem.Code{}
+	for _, code := range problemsOf(r) {
+		byStatus[code.Status()] = append(byStatus[code.Status()], code)
+	}
+	for status, codes := range byStatus {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{
+			Description: describeCodes(status, codes),
+			Headers:     problemHeaders(status),
+			Content:     map[string]*huma.MediaType{problem.ContentType: {Schema: problemSchema, Example: problem.New(codes[0], "what was wrong this time")}},
+		}
+	}
+	return op
+}
+
+func describeCodes(status int, codes []problem.Code) string {
+	names := make([]string, len(codes))
+	for i, c := range codes {
+		names[i] = "`" + string(c) + "`"
+	}
+	return http.StatusText(status) + ": " + strings.Join(names, ", ")
+}
+
+func problemHeaders(status int) map[string]*huma.Header {
+	text := &huma.Schema{Type: huma.TypeString}
+	switch status {
+	case http.StatusUnauthorized:
+		return map[string]*huma.Header{"WWW-Authenticate": {Description: "how to authenticate", Schema: text}}
+	case http.StatusTooManyRequests:
+		return map[string]*huma.Header{
+			"Retry-After":      {Description: "seconds to wait", Schema: text},
+			"RateLimit":        {Description: "what is left, and until when (draft-ietf-httpapi-ratelimit-headers)", Schema: text},
+			"RateLimit-Policy": {Description: "the rule", Schema: text},
+		}
+	case http.StatusServiceUnavailable:
+		return map[string]*huma.Header{"Retry-After": {Description: "seconds to wait", Schema: text}}
+	}
+	return nil
+}
+
+// problemsOf is every code the route can answer.
+func problemsOf(r *route) []problem.Code {
+	codes := slices.Clone(r.problems)
+	codes = append(codes, problem.BadRequest, problem.RequestTimeout, problem.InvalidRequest, problem.TooManyRequests, problem.HeadersTooLarge, problem.Internal, problem.Unavailable)
+	if r.access != public {
+		codes = append(codes, problem.Unauthenticated)
+	}
+	if r.access == personal {
+		codes = append(codes, problem.Forbidden)
+		if !r.erasedToo {
+			codes = append(codes, problem.AccountErased)
+		}
+	}
+	if r.body != noBody {
+		codes = append(codes, problem.MalformedJSON, problem.TooLarge, problem.UnsupportedMediaType, problem.UnsupportedEncoding)
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
+}
+
+// document finishes the description and renders it.
+func (s *Server) document(table []route) ([]byte, error) {
+	api := s.api.OpenAPI()
+	schemas := api.Components.Schemas.Map()
+	delete(schemas, "ErrorModel") // huma's own, which nobody is sent
+	delete(schemas, "ErrorDetail")
+	if family := schemas["Result"]; family != nil {
+		for _, name := range []string{"wear", "sleep", "circadian", "activity", "cardio"} {
+			family.Properties[name] = &huma.Schema{
+				Type:                 huma.TypeObject,
+				Description:          "metrics by snake_case name; the unit is part of the name; a null has an entry in insufficient",
+				AdditionalProperties: &huma.Schema{Type: huma.TypeNumber, Nullable: true},
+			}
+		}
+	}
+	describeStreams(api)
+	for i := range table {
+		s.describeSuccess(api, &table[i])
+	}
+	raw, err := json.Marshal(api)
+	if err != nil {
+		return nil, fmt.Errorf("render the OpenAPI document: %w", err)
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, raw, "", "  "); err != nil {
+		return nil, fmt.Errorf("indent the OpenAPI document: %w", err)
+	}
+	pretty.WriteByte('\n')
+	return pretty.Bytes(), nil
+}
+
+// describeStreams tells what replies that huma cannot see consist of.
+func describeStreams(api *huma.OpenAPI) {
+	registry := api.Components.Schemas
+	text := func(kind, detail string) map[string]*huma.MediaType {
+		return map[string]*huma.MediaType{kind: {Schema: &huma.Schema{Type: huma.TypeString, Description: detail}}}
+	}
+	registry.Schema(reflect.TypeFor[eventView](), true, "")
+	events := api.Paths["/v1/events"].Get
+	events.Responses["200"].Description = "A stream of server-sent events"
+	events.Responses["200"].Content = text("text/event-stream", "each event's data is an Event")
+	delete(registry.Map(), "Event")
+	insight := api.Paths["/v1/insights"].Post
+	insight.Responses["200"].Description = "Sentences"
+	insight.Responses["200"].Content = text(ndjson, "a line a sentence, then the line that says done")
+	download := api.Paths["/v1/exports/{exportId}/download"].Get
+	download.Responses["200"].Description = "Everything held of the person"
+	download.Responses["200"].Content = text(ndjson, "a line a record, then the line that says end")
+}
+
+// describeSuccess adds the headers that every counted reply carries.
+func (s *Server) describeSuccess(api *huma.OpenAPI, r *route) {
+	if r.access == public {
+		return
+	}
+	for _, op := range operationsAt(api.Paths[r.path]) {
+		if op.OperationID != r.id {
+			continue
+		}
+		for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
+			if status >= "300" {
+				continue
+			}
+			response := op.Responses[status]
+			if response.Headers == nil {
+				response.Headers = map[string]*huma.Header{}
+			}
+			response.Headers["RateLimit"] = &huma.Header{Description: "what is left, and until when", Schema: &huma.Schema{Type: huma.TypeString}}
+			response.Headers["RateLimit-Policy"] = &huma.Header{Description: "the rule", Schema: &huma.Schema{Type: huma.TypeString}}
+		}
+	}
+}
+
+func operationsAt(p *huma.PathItem) []*huma.Operation {
+	var all []*huma.Operation
+	for _, op := range []*huma.Operation{p.Get, p.Put, p.Post, p.Delete} {
+		if op != nil {
+			all = append(all, op)
+		}
+	}
+	return all
+}

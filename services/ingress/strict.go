@@ -1,0 +1,98 @@
+package ingress
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+)
+
+// documentDepth bounds the nesting of a small JSON document.
+const documentDepth = 16
+
+// strictJSON reads one JSON value: no member twice, no member whose name
+// differs from the schema's in case, nothing behind the value.
+func strictJSON(data []byte, v any) error {
+	if _, first := v.(*any); first { // huma's first reading, before it validates
+		if err := scan(json.NewDecoder(bytes.NewReader(data)), true); err != nil {
+			return err
+		}
+		return json.Unmarshal(data, v)
+	}
+	if err := exactNames(data, reflect.TypeOf(v).Elem()); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
+// scan reads one value token by token and then the end.
+func scan(d *json.Decoder, alone bool) error {
+	d.UseNumber()
+	if err := scanValue(d, 0); err != nil {
+		return err
+	}
+	if alone {
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			return errors.New("something follows the value")
+		}
+	}
+	return nil
+}
+
+func scanValue(d *json.Decoder, depth int) error {
+	t, err := d.Token()
+	if err != nil {
+		return err
+	}
+	opening, nested := t.(json.Delim)
+	if !nested {
+		return nil
+	}
+	if depth == documentDepth {
+		return fmt.Errorf("nested deeper than %d", documentDepth)
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		if opening == '{' {
+			name, err := d.Token()
+			if err != nil {
+				return err
+			}
+			if text, ok := name.(string); !ok || seen[text] {
+				return errors.New("a member is there twice")
+			} else {
+				seen[text] = true
+			}
+		}
+		if err := scanValue(d, depth+1); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token() // the closing one
+	return err
+}
+
+// exactNames refuses members that only encoding/json's folding would match.
+func exactNames(data []byte, t reflect.Type) error {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		known[name] = true
+	}
+	for name := range members {
+		if !known[name] {
+			return errors.New("a member is not known")
+		}
+	}
+	return nil
+}
