@@ -39,6 +39,11 @@ func (l *log) newGroup() *group {
 // add appends what the operations need. An error of the disk fails the group;
 // the outcome of one operation alone goes to errs.
 func (g *group) add(ops []*operation, errs []error) error {
+	if g.log.unsettled {
+		if _, err := g.append(record{kind: kindSeal}, nil); err != nil {
+			return err
+		}
+	}
 	for i, op := range ops {
 		var err error
 		switch op.verb {
@@ -179,5 +184,6 @@ func (g *group) sync() error {
 	g.log.mu.Lock()
 	defer g.log.mu.Unlock()
 	g.w.synced, g.w.size, g.w.sealed = true, g.off, false
+	g.log.unsettled = false
 	return nil
 }

@@ -26,6 +26,11 @@ type log struct {
 	lastID uint32
 	number uint64 // of the last group
 	buf    []byte // reused from group to group
+
+	// unsettled: a group has failed, and what of it is on the disk would count if
+	// the store were opened now. Nobody is told anything before a new segment's
+	// header has said that it does not.
+	unsettled bool
 }
 
 // A segment is one file of the log.
@@ -196,6 +201,7 @@ func (l *log) poison() {
 	if w == nil {
 		return
 	}
+	l.unsettled = true
 	l.setActive(nil)
 	_ = w.f.Close() // it has failed already
 	l.mu.Lock()
