@@ -50,3 +50,22 @@ func (s Subject) Has(r Role) bool {
 	}
 	return false
 }
+
+// MaxUID bounds a uid's bytes.
+const MaxUID = 128
+
+// ValidUID reports whether s can be a Subject's UID.
+func ValidUID(s string) bool {
+	if s == "" || len(s) > MaxUID {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '.', c == '_', c == ':', c == '@', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,189 @@
+// Package local is an issuer and verifier of RS256 tokens for one machine: what
+// `clarity up` trusts in place of Firebase Auth. Its key lies in a file of mode
+// 0600; whoever can read it can be anyone, so it must never serve beyond loopback.
+package local
+
+import (
+	"context"
+	"crypto/rsa"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/clarity-loop/clarity/services/identity"
+)
+
+// What every token of a local issuer says.
+const (
+	IssuerName = "https://local.clarityloop.dev"
+	Audience   = "clarity-local"
+)
+
+// MaxTTL bounds a token's life.
+const MaxTTL = 24 * time.Hour
+
+// leeway is how far clocks may be apart.
+const leeway = time.Minute
+
+// An Issuer makes and verifies tokens. It is an identity.Verifier.
+type Issuer struct {
+	dir string
+	now func() time.Time
+
+	mu      sync.RWMutex
+	state   state
+	keys    map[string]*rsa.PublicKey
+	current *signer
+	modTime time.Time
+	checked time.Time
+}
+
+// Open opens the issuer in dir, making the directory and a key at first. Other
+// processes may open it at the same time; changes are seen within a second.
+func Open(dir string, now func() time.Time) (*Issuer, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open local issuer: %w", err)
+	}
+	i := &Issuer{dir: dir, now: now}
+	if err := i.load(); err != nil {
+		return nil, fmt.Errorf("open local issuer: %w", err)
+	}
+	i.modTime = i.fileTime()
+	return i, nil
+}
+
+// Issue makes a token that says who the subject is for ttl, at most MaxTTL. A
+// zero AuthTime is now; Expires is ignored.
+func (i *Issuer) Issue(s identity.Subject, ttl time.Duration) (string, error) {
+	if !identity.ValidUID(s.UID) {
+		return "", fmt.Errorf("issue token: a user is 1 to 128 characters of A-Z a-z 0-9 . _ : @ -")
+	}
+	if ttl <= 0 || ttl > MaxTTL {
+		return "", fmt.Errorf("issue token: a token lives more than 0 and at most %v", MaxTTL)
+	}
+	now := i.now()
+	if s.AuthTime.IsZero() {
+		s.AuthTime = now
+	}
+	claims := jwt.MapClaims{
+		"iss": IssuerName, "aud": Audience, "sub": s.UID,
+		"iat": now.Unix(), "exp": now.Add(ttl).Unix(), "auth_time": s.AuthTime.Unix(),
+	}
+	if s.Tenant != "" {
+		claims["tenant"] = s.Tenant
+	}
+	if len(s.Roles) > 0 {
+		claims["roles"] = s.Roles
+	}
+	i.mu.RLock()
+	key := i.current
+	i.mu.RUnlock()
+	token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
+	token.Header["kid"] = key.kid
+	signed, err := token.SignedString(key.private)
+	if err != nil {
+		return "", fmt.Errorf("issue token: %w", err)
+	}
+	return signed, nil
+}
+
+// Verify checks a token and derives the subject from it alone.
+func (i *Issuer) Verify(_ context.Context, token string) (identity.Subject, error) {
+	if err := i.refresh(); err != nil {
+		return identity.Subject{}, fmt.Errorf("%w: %w", identity.ErrUnavailable, err)
+	}
+	claims, err := i.check(token)
+	if err != nil {
+		return identity.Subject{}, fmt.Errorf("%w: %w", identity.ErrInvalid, err)
+	}
+	i.mu.RLock()
+	revoked, is := i.state.Revoked[claims.subject.UID]
+	i.mu.RUnlock()
+	if is && !claims.subject.AuthTime.After(revoked) {
+		return identity.Subject{}, fmt.Errorf("%w: revoked", identity.ErrInvalid)
+	}
+	return claims.subject, nil
+}
+
+// Revoke makes every token of the person invalid whose authentication is not
+// after the moment given.
+func (i *Issuer) Revoke(uid string, until time.Time) error {
+	return i.change("revoke", func(s *state) error {
+		if s.Revoked == nil {
+			s.Revoked = make(map[string]time.Time)
+		}
+		s.Revoked[uid] = until
+		return nil
+	})
+}
+
+// Rotate makes a new signing key. Tokens of the keys before stay valid until
+// those are retired.
+func (i *Issuer) Rotate() error {
+	return i.change("rotate", func(s *state) error {
+		fresh, err := newKey()
+		s.Keys = append([]storedKey{fresh}, s.Keys...)
+		return err
+	})
+}
+
+// RetireOld makes the tokens of every key but the newest invalid.
+func (i *Issuer) RetireOld() error {
+	return i.change("retire old keys", func(s *state) error {
+		for n := range s.Keys[1:] {
+			s.Keys[n+1].Retired = true
+		}
+		return nil
+	})
+}
+
+func (i *Issuer) change(what string, edit func(*state) error) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if err := i.load(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	next := i.state
+	if err := edit(&next); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if err := i.save(next); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// refresh reads the file again where another process changed it, looking at
+// most once a second.
+func (i *Issuer) refresh() error {
+	now := i.now()
+	i.mu.RLock()
+	due := now.Sub(i.checked) >= time.Second
+	i.mu.RUnlock()
+	if !due {
+		return nil
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.checked = now
+	modified := i.fileTime()
+	if modified.Equal(i.modTime) {
+		return nil
+	}
+	if err := i.load(); err != nil {
+		return err
+	}
+	i.modTime = modified
+	return nil
+}
+
+func (i *Issuer) fileTime() time.Time {
+	info, err := os.Stat(i.path())
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
