@@ -1,0 +1,222 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/identity/identitytest"
+)
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+func at(t *time.Time) func() time.Time { return func() time.Time { return *t } }
+
+func open(t *testing.T, dir string, now func() time.Time) *Issuer {
+	t.Helper()
+	i, err := Open(dir, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func TestContract(t *testing.T) {
+	i := open(t, t.TempDir(), at(&noon))
+	identitytest.Run(t, identitytest.Issuer{
+		Verifier: i, Key: i.current.private, Now: noon,
+		Header: map[string]any{"alg": "RS256", "typ": "JWT", "kid": i.current.kid},
+		Claims: map[string]any{
+			"iss": IssuerName, "aud": Audience, "sub": "anna",
+			"iat": noon.Unix(), "exp": noon.Add(time.Hour).Unix(), "auth_time": noon.Unix(),
+		},
+	})
+}
+
+func TestIssuedTokenSpeaksForItsSubject(t *testing.T) {
+	dir := t.TempDir()
+	token, err := open(t, dir, at(&noon)).Issue(identity.Subject{
+		UID: "anna", Tenant: "clinic-1", Roles: []identity.Role{identity.Admin},
+	}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := open(t, dir, at(&noon)).Verify(context.Background(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := identity.Subject{UID: "anna", Tenant: "clinic-1", Roles: []identity.Role{identity.Admin},
+		AuthTime: noon.Local(), Expires: noon.Add(time.Hour).Local()}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("subject (-want +got):\n%s", diff)
+	}
+}
+
+func TestIssueRefuses(t *testing.T) {
+	i := open(t, t.TempDir(), at(&noon))
+	tests := map[string]struct {
+		uid string
+		ttl time.Duration
+	}{
+		"no user":               {"", time.Hour},
+		"a user with a slash":   {"a/b", time.Hour},
+		"a life of nothing":     {"anna", 0},
+		"a life of two days":    {"anna", 48 * time.Hour},
+		"a user of 129 letters": {string(make([]byte, 129)), time.Hour},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if token, err := i.Issue(identity.Subject{UID: tt.uid}, tt.ttl); err == nil {
+				t.Errorf("Issue = %d bytes, want an error", len(token))
+			}
+		})
+	}
+}
+
+func TestUnknownRoleIsRefused(t *testing.T) {
+	i := open(t, t.TempDir(), at(&noon))
+	token := issue(t, i, identity.Subject{UID: "anna", Roles: []identity.Role{"root"}})
+	verify(t, i, token, identity.ErrInvalid)
+}
+
+func TestTokenExpires(t *testing.T) {
+	now := noon
+	i := open(t, t.TempDir(), at(&now))
+	token := issue(t, i, identity.Subject{UID: "anna"})
+	verify(t, i, token, nil)
+	now = noon.Add(time.Hour + leeway)
+	verify(t, i, token, identity.ErrInvalid)
+}
+
+func TestRotationKeepsOldTokensUntilTheirKeyIsRetired(t *testing.T) {
+	now := noon
+	dir := t.TempDir()
+	i, elsewhere := open(t, dir, at(&now)), open(t, dir, at(&now))
+	old := issue(t, i, identity.Subject{UID: "anna"})
+	if err := i.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	fresh := issue(t, i, identity.Subject{UID: "anna"})
+	now = now.Add(2 * time.Second) // the other process looks once a second
+	for _, v := range []*Issuer{i, elsewhere} {
+		verify(t, v, old, nil)
+		verify(t, v, fresh, nil)
+	}
+	if err := i.RetireOld(); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Second)
+	for _, v := range []*Issuer{i, elsewhere} {
+		verify(t, v, old, identity.ErrInvalid)
+		verify(t, v, fresh, nil)
+	}
+}
+
+func TestRevocation(t *testing.T) {
+	now := noon
+	dir := t.TempDir()
+	i, elsewhere := open(t, dir, at(&now)), open(t, dir, at(&now))
+	before := issue(t, i, identity.Subject{UID: "anna"})
+	other := issue(t, i, identity.Subject{UID: "bert"})
+	if err := i.Revoke("anna", now); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(5 * time.Second)
+	after := issue(t, i, identity.Subject{UID: "anna"})
+	for _, v := range []*Issuer{i, elsewhere} {
+		verify(t, v, before, identity.ErrInvalid)
+		verify(t, v, after, nil)
+		verify(t, v, other, nil)
+	}
+}
+
+func TestAnUnreadableKeyFileClosesTheDoor(t *testing.T) {
+	now := noon
+	dir := t.TempDir()
+	i := open(t, dir, at(&now))
+	token := issue(t, i, identity.Subject{UID: "anna"})
+	if err := os.WriteFile(i.path(), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Second)
+	verify(t, i, token, identity.ErrUnavailable)
+	if _, err := Open(dir, at(&now)); err == nil {
+		t.Error("Open of a damaged key file succeeds")
+	}
+}
+
+func TestKeyFileIsForTheOwnerAlone(t *testing.T) {
+	i := open(t, t.TempDir(), at(&noon))
+	info, err := os.Stat(i.path())
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	i, err := Open(f.TempDir(), at(&noon))
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := i.Issue(identity.Subject{UID: "anna"}, time.Hour)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add("e30.e30.e30")
+	f.Add("a.b")
+	f.Fuzz(func(t *testing.T, token string) {
+		s, err := i.Verify(context.Background(), token)
+		if err == nil && token != good {
+			t.Fatalf("a token nobody issued speaks for %q", s.UID)
+		}
+		if err != nil && !errors.Is(err, identity.ErrInvalid) {
+			t.Fatalf("Verify: %v", err)
+		}
+	})
+}
+
+func BenchmarkVerify(b *testing.B) {
+	now := time.Now
+	i, err := Open(b.TempDir(), now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	token, err := i.Issue(identity.Subject{UID: "anna"}, time.Hour)
+	if err != nil {
+		b.Fatal(err)
+	}
+	cached := identity.Cached(i, 16, now)
+	for name, v := range map[string]identity.Verifier{"first": i, "cached": cached} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Verify(context.Background(), token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func issue(t *testing.T, i *Issuer, s identity.Subject) string {
+	t.Helper()
+	token, err := i.Issue(s, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func verify(t *testing.T, v identity.Verifier, token string, want error) {
+	t.Helper()
+	_, err := v.Verify(context.Background(), token)
+	if want == nil && err != nil || want != nil && !errors.Is(err, want) {
+		t.Errorf("Verify: %v, want %v", err, want)
+	}
+}
