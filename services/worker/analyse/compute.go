@@ -1,0 +1,91 @@
+// Package analyse turns a window of samples, or a device's recording, into a
+// Result. Compute and ComputeRecording are pure: the same input gives the same
+// Result, byte for byte. Stage is the worker around them.
+package analyse
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/actigraphy"
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/metric"
+	"github.com/clarity-loop/clarity/services/metric/sleep"
+)
+
+// Pipeline is the version of the analysis code. It changes whenever the same
+// input could give another Result.
+const Pipeline = "clarity.analysis/1"
+
+// MaxDays is the longest window.
+const MaxDays = 400
+
+// An Input is everything a window's Result depends on.
+type Input struct {
+	// Start and End are the window's first and last local day in Zone.
+	Start, End health.Day
+	Zone       *time.Location
+	// Samples are those of the window and of the day before it, in any order,
+	// without duplicates. What lies outside is passed over.
+	Samples []health.Sample
+	// Preferred are product type prefixes, best first, of the sources to
+	// believe where several measured the same.
+	Preferred []string
+	// Chunks are where Samples come from; part of the lineage.
+	Chunks []analysis.ChunkOrigin
+}
+
+// Compute analyses a window of samples.
+func Compute(in Input) (analysis.Result, error) {
+	days := int(in.End-in.Start) + 1
+	if days < 1 || days > MaxDays || in.Zone == nil {
+		return analysis.Result{}, fmt.Errorf("analyse %d days ending %v: want a zone and 1 to %d days", days, in.End, MaxDays)
+	}
+	w := newWindow(in)
+	m := metric.NewInput(w.recording())
+	w.fillDays(m)
+	w.fillSleep(m)
+	w.fillSeries(m)
+	result, err := newResult(m, analysis.Window{Start: in.Start, End: in.End, Days: days, TimeZone: in.Zone.String()})
+	if err != nil {
+		return analysis.Result{}, err
+	}
+	result.Input.SampleCount = w.count
+	result.Lineage.InputDigest = Digest(in)
+	result.Lineage.Chunks = append(result.Lineage.Chunks, in.Chunks...)
+	return result, nil
+}
+
+// ComputeRecording analyses a device's recording, all of it. Non-wear in counts
+// is found by the rule of Choi et al. 2011; steps, energy and acceleration
+// count as worn where they were measured.
+func ComputeRecording(rec actigraphy.Recording) (analysis.Result, error) {
+	if err := rec.Check(); err != nil {
+		return analysis.Result{}, fmt.Errorf("analyse recording: %w", err)
+	}
+	digest := recordingDigest(rec)
+	rec, err := rec.Minutes()
+	if err != nil {
+		return analysis.Result{}, fmt.Errorf("analyse recording: %w", err)
+	}
+	if days := len(rec.Values) / actigraphy.MinutesPerDay; days > MaxDays {
+		return analysis.Result{}, fmt.Errorf("analyse recording of %d days: at most %d", days, MaxDays)
+	}
+	rule := actigraphy.Choi2011()
+	if rec.Kind != actigraphy.Counts {
+		rule.Window = len(rec.Values) + 1
+	}
+	m := metric.NewInput(rec, rule.Worn(rec))
+	if rec.Kind == actigraphy.Counts {
+		m.SleepSource = metric.SleepCounts
+		m.Nights = sleep.FromCounts(m.Masked())
+	}
+	window := analysis.Window{Start: m.Days[0].Day, End: m.Days[len(m.Days)-1].Day, Days: len(m.Days), TimeZone: rec.Start.Location().String()}
+	result, err := newResult(m, window)
+	if err != nil {
+		return analysis.Result{}, err
+	}
+	result.Lineage.InputDigest = digest
+	return result, nil
+}

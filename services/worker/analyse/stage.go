@@ -1,0 +1,244 @@
+package analyse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/actigraphy"
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// Needs are what the stage works with. All are required.
+type Needs struct {
+	Store *store.Store
+	Blobs interface {
+		Get(ctx context.Context, name string) ([]byte, error)
+	}
+	Keys interface {
+		Open(ctx context.Context, uid, name string, ciphertext []byte) ([]byte, error)
+	}
+	Queue interface {
+		Publish(ctx context.Context, msgs ...queue.Message) error
+	}
+	Audit interface {
+		Append(ctx context.Context, e audit.Event) (int64, error)
+	}
+	// Decode reads a day's chunk.
+	Decode func(plaintext []byte) ([]health.Sample, error)
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+// A Stage handles the topic of analyses.
+type Stage struct{ Needs }
+
+// New is the stage over what it needs.
+func New(n Needs) *Stage { return &Stage{n} }
+
+// Handle analyses one window and publishes that it did. The same request twice
+// gives one Result: a redelivered one only repeats what a crash may have
+// swallowed.
+func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
+	var req analysis.Request
+	if err := json.Unmarshal(d.Body, &req); err != nil || req.UID == "" {
+		return s.verdict(d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
+	}
+	started := s.Now()
+	stored, err := s.analyse(ctx, req, d.Attempt > 1)
+	if err == nil {
+		s.Log.Info("analysed", "stage", "analyse", "attempt", d.Attempt, "stored", stored, "duration", s.Now().Sub(started))
+	}
+	return s.verdict(d, err)
+}
+
+// verdict decides, and logs a reason that names no person.
+func (s *Stage) verdict(d queue.Delivery, err error) queue.Verdict {
+	if err == nil || errors.Is(err, analysis.ErrErased) || errors.Is(err, analysis.ErrNoConsent) {
+		return queue.Ack()
+	}
+	if errors.Is(err, analysis.ErrUnreadable) {
+		s.Log.Error("analysis is impossible", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
+		return queue.Dead(reason(err))
+	}
+	s.Log.Warn("analysis waits", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
+	return queue.Retry(backoff(d.Attempt), reason(err))
+}
+
+// reason is the error in stable words: errors of drivers may name an object,
+// and the object a person.
+func reason(err error) string {
+	for _, known := range []struct {
+		is   error
+		text string
+	}{
+		{keyring.ErrTampered, "a chunk does not belong to its name"},
+		{blob.ErrCorrupt, "a chunk is damaged"},
+		{errDigest, "a chunk is not what its record says"},
+		{analysis.ErrUnreadable, "the input cannot be decoded"},
+		{blob.ErrNotFound, "a chunk was replaced meanwhile"},
+		{store.ErrConflict, "the result was replaced meanwhile"},
+		{context.Canceled, "the process stops"},
+		{context.DeadlineExceeded, "a backend did not answer in time"},
+	} {
+		if errors.Is(err, known.is) {
+			return known.text
+		}
+	}
+	return "a backend is unavailable"
+}
+
+// backoff doubles from 200 ms to a minute.
+func backoff(attempt int) time.Duration {
+	return min(100*time.Millisecond<<min(max(attempt, 1), 10), time.Minute)
+}
+
+// analyse brings the stored Result up to date; stored says whether it changed.
+func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (stored bool, err error) {
+	if err := s.permitted(ctx, req.UID); err != nil {
+		return false, err
+	}
+	in, records, err := s.input(ctx, req)
+	if err != nil {
+		return false, err
+	}
+	key := req.End.String()
+	before, err := s.Store.Results.Get(ctx, req.UID, key)
+	exists := err == nil
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, personal(err)
+	}
+	if exists && current(before.Value.Result.Lineage, Digest(in)) {
+		if again { // the process may have died after the result was stored
+			return false, s.announce(ctx, req, Digest(in))
+		}
+		return false, nil
+	}
+	if in.Samples, err = s.samples(ctx, req.UID, records); err != nil {
+		return false, err
+	}
+	result, err := Compute(in)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
+	}
+	if result.Input.SampleCount == 0 {
+		if !exists {
+			return false, nil
+		}
+		if err := s.Store.Results.Delete(ctx, req.UID, key, before.Version); err != nil {
+			return false, personal(err)
+		}
+		return true, s.publish(ctx, req, analysis.TopicResults, analysis.ResultReady(req))
+	}
+	if _, err := s.Store.Results.Put(ctx, req.UID, key, before.Version, store.Result{Result: result, ComputedAt: s.Now().UTC()}); err != nil {
+		return false, personal(err)
+	}
+	return true, s.announce(ctx, req, result.Lineage.InputDigest)
+}
+
+// current says whether a Result still rests on all that determines it.
+func current(l analysis.Lineage, digest string) bool {
+	return l.InputDigest == digest && l.Pipeline == Pipeline && l.Model == analysis.NoModel
+}
+
+// permitted is nil where the person agreed to processing and is not erased.
+func (s *Stage) permitted(ctx context.Context, uid string) error {
+	account, err := s.Store.Accounts.Get(ctx, uid, "account")
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("read account: %w", err)
+	}
+	if err == nil && !account.Value.ErasedAt.IsZero() {
+		return analysis.ErrErased
+	}
+	consent, err := s.Store.Consents.Get(ctx, uid, store.PurposeProcessing)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !consent.Value.Granted {
+		return analysis.ErrNoConsent
+	}
+	return personal(err)
+}
+
+// input is everything of the window but its samples, and the records of the
+// days they are in: the window's, and one before and after it, since a day is
+// of its samples' own zone.
+func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store.Record[store.Day], error) {
+	in := Input{Start: windowOf(req.End), End: req.End}
+	records, err := s.Store.Days.List(ctx, req.UID, store.Query{
+		From: (in.Start - 1).String(), To: (in.End + 2).String(), Limit: actigraphy.WindowDays + 2,
+	})
+	if err != nil {
+		return in, nil, personal(err)
+	}
+	profile, err := s.Store.Profiles.Get(ctx, req.UID, "profile")
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return in, nil, personal(err)
+	}
+	in.Preferred = cleanPrefixes(profile.Value.SourcePriority)
+	in.Zone = zone(in, records)
+	for _, r := range records {
+		day, err := health.ParseDay(r.Key)
+		if err != nil {
+			return in, nil, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
+		}
+		in.Chunks = append(in.Chunks, analysis.ChunkOrigin{Day: day, Digest: r.Value.Digest})
+	}
+	return in, records, nil
+}
+
+// personal turns the sign of an erased person into ErrErased.
+func personal(err error) error {
+	if errors.Is(err, keyring.ErrDestroyed) {
+		return analysis.ErrErased
+	}
+	if errors.Is(err, keyring.ErrTampered) {
+		return fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
+	}
+	return err
+}
+
+// announce records the result in the audit log and tells the stages behind.
+func (s *Stage) announce(ctx context.Context, req analysis.Request, digest string) error {
+	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
+		return fmt.Errorf("audit result: %w", err)
+	}
+	ready, err := message(req.UID, analysis.TopicResults, analysis.ResultReady(req))
+	if err != nil {
+		return err
+	}
+	delivery, err := message(req.UID, analysis.TopicDeliveries,
+		analysis.Delivery{UID: req.UID, Kind: analysis.ResultStored, Ref: req.End.String(), Version: digest})
+	if err != nil {
+		return err
+	}
+	if err := s.Queue.Publish(ctx, ready, delivery); err != nil {
+		return fmt.Errorf("publish result: %w", err)
+	}
+	return nil
+}
+
+func (s *Stage) publish(ctx context.Context, req analysis.Request, topic string, body any) error {
+	m, err := message(req.UID, topic, body)
+	if err == nil {
+		err = s.Queue.Publish(ctx, m)
+	}
+	if err != nil {
+		return fmt.Errorf("publish to %s: %w", topic, err)
+	}
+	return nil
+}
+
+func message(uid, topic string, body any) (queue.Message, error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return queue.Message{}, fmt.Errorf("encode message of %s: %w", topic, err)
+	}
+	return queue.Message{Topic: topic, Key: uid, Body: data}, nil
+}
