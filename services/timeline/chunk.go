@@ -1,0 +1,157 @@
+// Package timeline keeps a person's samples by local day.
+//
+// A Chunk is a set: the distinct samples of one day, where two samples are the
+// same only if they agree in every field. Merging is the union of sets, less
+// the deleted uuids. So the order in which uploads arrive, and how often, cannot
+// matter: the same samples and deletions give the same Chunk, byte for byte.
+//
+// Two samples of one uuid that differ in a field (a phone that sent it anew from
+// another time zone, say) are both kept; a View, which is how samples are read,
+// shows one of them. It may be in a neighbouring day: one View is made of all
+// the days that are looked at.
+package timeline
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/clarity-loop/clarity/services/health"
+)
+
+// MaxSamples is the most samples of one day: two a second, and more than any
+// watch records.
+const MaxSamples = 200_000
+
+// The sentinels of this package.
+var (
+	// ErrFull says that a day would hold more than MaxSamples, a chunk more
+	// than 64 MiB, or a person more than MaxTombstones deletions.
+	ErrFull = errors.New("timeline: too much")
+	// ErrDamaged says that bytes are no encoded chunk or tombstones.
+	ErrDamaged = errors.New("timeline: damaged encoding")
+)
+
+// A Chunk is the set of one local day's samples, distinct, by rising Compare.
+// The zero Day without samples is the empty chunk of 1970-01-01.
+type Chunk struct {
+	Day     health.Day
+	Samples []health.Sample
+}
+
+// Compare is the total order of samples: type, start, end, uuid, then every
+// other field. It is 0 only for samples that agree in all of them.
+func Compare(a, b *health.Sample) int {
+	if c := strings.Compare(a.Type, b.Type); c != 0 {
+		return c
+	}
+	if c := cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.End, b.End)); c != 0 {
+		return c
+	}
+	if a.UUID != b.UUID {
+		return slices.Compare(a.UUID[:], b.UUID[:])
+	}
+	return compareRest(a, b)
+}
+
+func compareRest(a, b *health.Sample) int {
+	return cmp.Or(
+		strings.Compare(a.Zone, b.Zone),
+		cmp.Compare(math.Float64bits(a.Value), math.Float64bits(b.Value)),
+		strings.Compare(a.Unit, b.Unit),
+		cmp.Compare(math.Float64bits(a.OriginalValue), math.Float64bits(b.OriginalValue)),
+		strings.Compare(a.OriginalUnit, b.OriginalUnit),
+		strings.Compare(a.Source.BundleID, b.Source.BundleID),
+		strings.Compare(a.Source.Name, b.Source.Name),
+		strings.Compare(a.Source.ProductType, b.Source.ProductType),
+		strings.Compare(a.Source.OSVersion, b.Source.OSVersion),
+		compareBool(a.UserEntered, b.UserEntered),
+		strings.Compare(a.Metadata, b.Metadata),
+		strings.Compare(a.Raw, b.Raw),
+	)
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// Stats counts what a Merge found.
+type Stats struct {
+	Added      int // new in the chunk
+	Duplicates int // of those to add: were there already, or twice
+	Deleted    int // of those to add: a tombstone forbids them
+	Removed    int // were in the chunk, a tombstone took them
+}
+
+// Merge is the union of the chunk and the samples to add, less the deleted. It
+// changes neither argument; add may have any order. The error is ErrFull.
+func Merge(c Chunk, add []health.Sample, deleted Tombstones) (Chunk, Stats, error) {
+	var stats Stats
+	news := make([]*health.Sample, 0, len(add))
+	for i := range add {
+		if deleted.Has(add[i].UUID) {
+			stats.Deleted++
+			continue
+		}
+		news = append(news, &add[i])
+	}
+	slices.SortFunc(news, Compare)
+	merged := Chunk{Day: c.Day, Samples: make([]health.Sample, 0, len(c.Samples)+len(news))}
+	for i, n := 0, 0; i < len(c.Samples) || n < len(news); {
+		order := -1
+		switch {
+		case i == len(c.Samples):
+			order = 1
+		case n < len(news):
+			order = Compare(&c.Samples[i], news[n])
+		}
+		switch {
+		case order == 0:
+			stats.Duplicates++
+			n++
+		case order < 0:
+			if deleted.Has(c.Samples[i].UUID) {
+				stats.Removed++
+			} else {
+				merged.Samples = append(merged.Samples, c.Samples[i])
+			}
+			i++
+		case n > 0 && Compare(news[n-1], news[n]) == 0:
+			stats.Duplicates++
+			n++
+		default:
+			stats.Added++
+			merged.Samples = append(merged.Samples, *news[n])
+			n++
+		}
+	}
+	if len(merged.Samples) > MaxSamples {
+		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d samples", ErrFull, MaxSamples)
+	}
+	return merged, stats, nil
+}
+
+// Zone is the time zone that most samples were recorded in, the first by name
+// where several were; "" for no samples.
+func (c Chunk) Zone() string {
+	counts := map[string]int{}
+	for i := range c.Samples {
+		counts[c.Samples[i].Zone]++
+	}
+	zone, most := "", 0
+	for z, n := range counts {
+		if n > most || n == most && z < zone {
+			zone, most = z, n
+		}
+	}
+	return zone
+}

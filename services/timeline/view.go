@@ -1,0 +1,53 @@
+package timeline
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/clarity-loop/clarity/services/health"
+)
+
+// A View is what some days say together: of several versions of one uuid the
+// first in the total order, whichever day it lies in.
+type View struct {
+	byType map[string][]health.Sample
+	count  int
+}
+
+// NewView reads chunks, in any order. It shares their samples.
+func NewView(chunks ...Chunk) View {
+	total := 0
+	for i := range chunks {
+		total += len(chunks[i].Samples)
+	}
+	best := make(map[health.UUID]*health.Sample, total)
+	for i := range chunks {
+		for k := range chunks[i].Samples {
+			s := &chunks[i].Samples[k]
+			if other, ok := best[s.UUID]; !ok || Compare(s, other) < 0 {
+				best[s.UUID] = s
+			}
+		}
+	}
+	v := View{byType: map[string][]health.Sample{}, count: len(best)}
+	for i := range chunks {
+		for k := range chunks[i].Samples {
+			if s := &chunks[i].Samples[k]; best[s.UUID] == s {
+				v.byType[s.Type] = append(v.byType[s.Type], *s)
+			}
+		}
+	}
+	for _, samples := range v.byType {
+		slices.SortFunc(samples, func(a, b health.Sample) int { return Compare(&a, &b) })
+	}
+	return v
+}
+
+// Samples are those of a type, by start. The caller must not change them.
+func (v View) Samples(identifier string) []health.Sample { return v.byType[identifier] }
+
+// Types are the types with samples, by name.
+func (v View) Types() []string { return slices.Sorted(maps.Keys(v.byType)) }
+
+// Len counts the samples.
+func (v View) Len() int { return v.count }
