@@ -56,11 +56,11 @@ type syncInput struct {
 	Days int `query:"days" minimum:"1" maximum:"366" default:"90" doc:"how many of the newest days with data to look at"`
 }
 
-type syncOutput struct {
-	Body struct {
-		Types []syncType `json:"types" nullable:"false" doc:"in the order of their names"`
-	}
+type syncView struct {
+	Types []syncType `json:"types" nullable:"false" doc:"in the order of their names"`
 }
+
+type syncOutput struct{ Body syncView }
 
 // A syncType is how far one type is synchronised.
 type syncType struct {

@@ -25,7 +25,7 @@ const eventsDetail = "Server-sent events: `id` is a sequence number of 16 hexade
 	"when it shuts down: connect again with the last id seen."
 
 type eventsInput struct {
-	LastEventID string `header:"Last-Event-ID" minLength:"16" maxLength:"16" pattern:"^[0-9a-f]{16}$" doc:"the last event seen" example:"0000000000000000"`
+	LastEventID string `header:"Last-Event-ID" maxLength:"16" pattern:"^([0-9a-f]{16})?$" doc:"the last event seen; none if empty" example:"0000000000000000"`
 }
 
 // An eventView is the data of one event.

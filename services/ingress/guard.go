@@ -40,6 +40,9 @@ func (s *Server) guard(r *route) fiber.Handler {
 			defer cancel()
 		}
 		ctx, p := s.admit(ctx, rc, r)
+		if p == nil {
+			p = plainQuery(rc)
+		}
 		if p == nil && r.body == jsonBody {
 			p = s.readDocument(rc)
 		}
@@ -56,6 +59,23 @@ func (s *Server) guard(r *route) fiber.Handler {
 		}
 		return nil
 	}
+}
+
+// plainQuery refuses a parameter that is empty or there twice: what it means
+// would depend on who reads it.
+func plainQuery(rc *fasthttp.RequestCtx) *problem.Problem {
+	if len(rc.URI().QueryString()) == 0 {
+		return nil
+	}
+	seen, wrong := map[string]bool{}, false
+	for name, value := range rc.QueryArgs().All() {
+		wrong = wrong || len(value) == 0 || seen[string(name)]
+		seen[string(name)] = true
+	}
+	if wrong {
+		return problem.New(problem.InvalidRequest, "the request is not what the operation accepts").At("query", "expected each parameter once, with a value")
+	}
+	return nil
 }
 
 // admit decides on the caller; the context it returns knows the subject.

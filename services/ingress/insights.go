@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +25,12 @@ type writtenInsight struct {
 }
 
 func viewInsight(r store.Record[store.Insight]) writtenInsight {
-	return writtenInsight{Date: r.Key, WrittenAt: r.Value.WrittenAt.UTC(), Insight: r.Value.Insight}
+	in := r.Value.Insight
+	in.Sentences, in.Facts, in.Disclaimers = slices.Clone(list0(in.Sentences)), list0(in.Facts), list0(in.Disclaimers)
+	for i := range in.Sentences {
+		in.Sentences[i].Facts = list0(in.Sentences[i].Facts)
+	}
+	return writtenInsight{Date: r.Key, WrittenAt: r.Value.WrittenAt.UTC(), Insight: in}
 }
 
 func (s *Server) listInsights(ctx context.Context, in *rangeInput) (*pageOutput[writtenInsight], error) {
@@ -50,11 +56,11 @@ sentence, {"text", "facts"}, and a last line {"done": true, "writer", "fellBack"
 first line is sent: what was said cannot be taken back. Nothing is stored. Bounded a person and UTC day (in memory of the
 process: a restart forgets what was spent). A writer that is a language model needs consent to the purpose narrative.`
 
-type writeInsightInput struct {
-	Body struct {
-		Date string `json:"date" format:"date" doc:"last day of the window" example:"2026-11-20"`
-	}
+type insightRequest struct {
+	Date string `json:"date" format:"date" doc:"last day of the window" example:"2026-11-20"`
 }
+
+type writeInsightInput struct{ Body insightRequest }
 
 type bodyOutput struct {
 	Body func(huma.Context)
@@ -93,9 +99,7 @@ func (s *Server) writeInsight(ctx context.Context, in *writeInsightInput) (*body
 	out := json.NewEncoder(&lines)
 	out.SetEscapeHTML(false)
 	for _, c := range claims {
-		if c.Facts == nil {
-			c.Facts = []string{}
-		}
+		c.Facts = list0(c.Facts)
 		if err := out.Encode(c); err != nil {
 			return nil, fmt.Errorf("write an insight's sentence: %w", err)
 		}

@@ -44,7 +44,6 @@ func (s *Server) unreadable(ctx context.Context, err error) *problem.Problem {
 	if !errors.As(err, &e) {
 		return s.problemOf(ctx, fmt.Errorf("read an upload: %w", err))
 	}
-	detail := fmt.Sprintf("%s (at byte %d)", e.Detail, e.Offset)
 	var p *problem.Problem
 	switch e.Code {
 	case upload.TooLarge:
@@ -54,17 +53,17 @@ func (s *Server) unreadable(ctx context.Context, err error) *problem.Problem {
 	case upload.TooManySamples:
 		return problem.OverLimit(problem.TooLarge, e.Detail, "samples", upload.MaxSamples)
 	case upload.TooDeep:
-		return problem.OverLimit(problem.TooDeep, detail, "depth", upload.MaxDepth)
+		return problem.OverLimit(problem.TooDeep, e.Detail, "depth", upload.MaxDepth)
 	case upload.UnknownEncoding:
 		return problem.New(problem.UnsupportedEncoding, e.Detail)
 	case upload.BadEncoding:
 		return problem.New(problem.MalformedEncoding, e.Detail)
 	case upload.Malformed:
-		p = problem.New(problem.MalformedJSON, detail)
+		p = problem.New(problem.MalformedJSON, e.Detail)
 	case upload.BadSchema:
-		p = problem.New(problem.UnsupportedSchema, detail)
+		p = problem.New(problem.UnsupportedSchema, e.Detail)
 	default:
-		p = problem.New(problem.InvalidEnvelope, detail)
+		p = problem.New(problem.InvalidEnvelope, e.Detail)
 	}
 	if at := knownPath(e.Path); at != "" {
 		p.At(at, e.Detail)

@@ -42,7 +42,8 @@ func describe(version string) huma.Config {
 				{Name: "platform", Description: "The platform itself."},
 			},
 			Components: &huma.Components{
-				Schemas: registry,
+				Schemas:   registry,
+				Responses: map[string]*huma.Response{},
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of the identity provider. It alone says who asks."},
 				},
@@ -94,14 +95,28 @@ func (s *Server) operation(r *route) huma.Operation {
 	for _, code := range problemsOf(r) {
 		byStatus[code.Status()] = append(byStatus[code.Status()], code)
 	}
+	shared := s.api.OpenAPI().Components.Responses
 	for status, codes := range byStatus {
-		op.Responses[strconv.Itoa(status)] = &huma.Response{
+		name := responseName(codes)
+		shared[name] = &huma.Response{
 			Description: describeCodes(status, codes),
 			Headers:     problemHeaders(status),
 			Content:     map[string]*huma.MediaType{problem.ContentType: {Schema: problemSchema, Example: problem.New(codes[0], "what was wrong this time")}},
 		}
+		op.Responses[strconv.Itoa(status)] = &huma.Response{Ref: "#/components/responses/" + name}
 	}
 	return op
+}
+
+// responseName is "NotFound" for not_found, and so on for several.
+func responseName(codes []problem.Code) string {
+	var name strings.Builder
+	for _, c := range codes {
+		for word := range strings.SplitSeq(string(c), "_") {
+			name.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+	}
+	return name.String()
 }
 
 func describeCodes(status int, codes []problem.Code) string {
@@ -163,6 +178,14 @@ func (s *Server) document(table []route) ([]byte, error) {
 				AdditionalProperties: &huma.Schema{Type: huma.TypeNumber, Nullable: true},
 			}
 		}
+	}
+	for _, schema := range schemas { // no reply holds a null list
+		for _, property := range schema.Properties {
+			property.Nullable = property.Nullable && property.Type != huma.TypeArray
+		}
+	}
+	for _, code := range problem.Codes() {
+		schemas["Problem"].Properties["code"].Enum = append(schemas["Problem"].Properties["code"].Enum, string(code))
 	}
 	describeStreams(api)
 	for i := range table {

@@ -34,10 +34,8 @@ func (s *Server) describeUpload(op *huma.Operation) {
 	op.Parameters = []*huma.Param{
 		{Name: "uploadId", In: "path", Required: true, Description: "made by the phone, once a batch; 8 to 64 characters", Example: "2026-11-20T07-00-00Z-0001",
 			Schema: &huma.Schema{Type: huma.TypeString, Pattern: "^[A-Za-z0-9_-]{8,64}$", MinLength: ptr(8), MaxLength: ptr(64)}},
-		{Name: "Content-Encoding", In: "header", Description: "how the body is compressed; identity if absent",
-			Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"gzip", "zstd", "identity"}, Default: "identity"}},
 	}
-	op.RequestBody = &huma.RequestBody{Required: true, Description: "a batch of samples, deletions, or both", Content: map[string]*huma.MediaType{
+	op.RequestBody = &huma.RequestBody{Required: true, Description: "a batch of samples, deletions, or both; compressed as Content-Encoding says: gzip, zstd, or identity if absent", Content: map[string]*huma.MediaType{
 		"application/json": {Schema: envelopeSchema(), Example: envelopeExample()},
 	}}
 	op.Responses["202"] = &huma.Response{Description: "Durable. What was taken, and what was not and why", Content: map[string]*huma.MediaType{
@@ -59,7 +57,7 @@ func envelopeSchema() *huma.Schema {
 		Properties: map[string]*huma.Schema{
 			"schema":         {Type: huma.TypeString, Enum: []any{upload.Schema}, Description: "version of the envelope"},
 			"installationId": {Type: huma.TypeString, Description: "the app's own id of this installation", MinLength: ptr(1), MaxLength: ptr(upload.MaxTextBytes)},
-			"timeZone":       {Type: huma.TypeString, Description: "IANA time zone: of samples that name none themselves", Examples: []any{"Europe/Berlin"}, Enum: []any{"UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo"}},
+			"timeZone":       {Type: huma.TypeString, Description: "IANA time zone: of samples that name none themselves", Examples: []any{"Europe/Berlin"}, MaxLength: ptr(upload.MaxTextBytes)},
 			"samples":        {Type: huma.TypeArray, MaxItems: ptr(upload.MaxSamples), Description: sampleDetail, Items: &huma.Schema{}},
 			"deleted":        {Type: huma.TypeArray, MaxItems: ptr(upload.MaxSamples), Description: "each {\"uuid\", \"type\"}: samples that no longer exist, whether or not they were sent", Items: &huma.Schema{}},
 			"cursor":         {Type: huma.TypeObject, Description: "the phone's own anchor a type, committed once the batch is merged", AdditionalProperties: text("opaque", upload.MaxTextBytes)},

@@ -2,8 +2,6 @@ package ingress
 
 import (
 	"context"
-	"encoding/base64"
-	"regexp"
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
@@ -22,12 +20,12 @@ type pageOutput[T any] struct {
 
 type pageInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"most items of the page"`
-	Cursor string `query:"cursor" maxLength:"360" doc:"next of the page before; opaque" example:"dXBsb2FkLTAwMDA"`
+	Cursor string `query:"cursor" pattern:"^[A-Za-z0-9._:@=-]{1,256}$" doc:"next of the page before; opaque"`
 }
 
 type rangeInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"most items of the page"`
-	Cursor string `query:"cursor" maxLength:"360" doc:"next of the page before; opaque" example:"MjAyNi0xMS0yMA"`
+	Cursor string `query:"cursor" pattern:"^[A-Za-z0-9._:@=-]{1,256}$" doc:"next of the page before; opaque"`
 	From   string `query:"from" format:"date" doc:"first date, inclusive" example:"2026-11-01"`
 	To     string `query:"to" format:"date" doc:"last date, inclusive" example:"2026-11-30"`
 }
@@ -38,11 +36,7 @@ type dateInput struct {
 
 // list reads one page of a collection.
 func list[V, T any](ctx context.Context, c store.Collection[V], in pageInput, q store.Query, view func(store.Record[V]) T) (*pageOutput[T], error) {
-	after, err := decodeCursor(in.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	q.After, q.Limit = after, in.Limit+1
+	q.After, q.Limit = in.Cursor, in.Limit+1
 	records, err := c.List(ctx, uidOf(ctx), q)
 	if err != nil {
 		return nil, err
@@ -50,24 +44,12 @@ func list[V, T any](ctx context.Context, c store.Collection[V], in pageInput, q 
 	out := &pageOutput[T]{Body: page[T]{Items: make([]T, 0, len(records))}}
 	if len(records) > in.Limit {
 		records = records[:in.Limit]
-		out.Body.Next = base64.RawURLEncoding.EncodeToString([]byte(records[in.Limit-1].Key))
+		out.Body.Next = records[in.Limit-1].Key
 	}
 	for _, r := range records {
 		out.Body.Items = append(out.Body.Items, view(r))
 	}
 	return out, nil
-}
-
-// decodeCursor reads a cursor back to the key it stands for.
-func decodeCursor(cursor string) (string, error) {
-	if cursor == "" {
-		return "", nil
-	}
-	key, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || !regexp.MustCompile(`^[A-Za-z0-9._:@=-]{1,256}$`).Match(key) {
-		return "", problem.New(problem.InvalidRequest, "the request is not what the operation accepts").At("query.cursor", "expected the next of an earlier page")
-	}
-	return string(key), nil
 }
 
 func (in rangeInput) page() pageInput { return pageInput{in.Limit, in.Cursor} }

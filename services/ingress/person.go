@@ -132,11 +132,11 @@ func viewConsent(purpose string, c store.Consent) consentView {
 	return v
 }
 
-type consentsOutput struct {
-	Body struct {
-		Items []consentView `json:"items" nullable:"false" doc:"one a purpose"`
-	}
+type consentsView struct {
+	Items []consentView `json:"items" nullable:"false" doc:"one a purpose"`
 }
+
+type consentsOutput struct{ Body consentsView }
 
 func (s *Server) listConsents(ctx context.Context, _ *struct{}) (*consentsOutput, error) {
 	out := &consentsOutput{}
@@ -152,10 +152,12 @@ func (s *Server) listConsents(ctx context.Context, _ *struct{}) (*consentsOutput
 
 type putConsentInput struct {
 	Purpose string `path:"purpose" enum:"processing,narrative" doc:"processing: store and analyse health data; narrative: have derived facts put into words by a language model" example:"processing"`
-	Body    struct {
-		Granted bool   `json:"granted"`
-		Version string `json:"version" minLength:"1" maxLength:"64" doc:"of the text that was shown" example:"2026-11"`
-	}
+	Body    consentAnswer
+}
+
+type consentAnswer struct {
+	Granted bool   `json:"granted"`
+	Version string `json:"version" minLength:"1" maxLength:"64" doc:"of the text that was shown" example:"2026-11"`
 }
 
 type consentOutput struct{ Body consentView }

@@ -21,11 +21,11 @@ type modelView struct {
 	State   string `json:"state" enum:"shadow,canary,active"`
 }
 
-type modelsOutput struct {
-	Body struct {
-		Items []modelView `json:"items" nullable:"false"`
-	}
+type modelsView struct {
+	Items []modelView `json:"items" nullable:"false"`
 }
+
+type modelsOutput struct{ Body modelsView }
 
 // listModels has nothing to list: no model can be configured yet.
 func (s *Server) listModels(context.Context, *struct{}) (*modelsOutput, error) {
@@ -34,11 +34,11 @@ func (s *Server) listModels(context.Context, *struct{}) (*modelsOutput, error) {
 	return out, nil
 }
 
-type healthOutput struct {
-	Body struct {
-		Status string `json:"status" enum:"ok"`
-	}
+type healthView struct {
+	Status string `json:"status" enum:"ok"`
 }
+
+type healthOutput struct{ Body healthView }
 
 func ok() *healthOutput {
 	out := &healthOutput{}

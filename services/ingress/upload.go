@@ -177,10 +177,7 @@ func (s *Server) reserve(ctx context.Context, rc *fasthttp.RequestCtx) (release 
 }
 
 func receiptFor(id string, e *upload.Envelope) ([]byte, error) {
-	r := receipt{UploadID: id, Received: e.Received, Accepted: e.Accepted, Rejected: e.Rejected, Cursor: e.Cursor, Status: "/v1/uploads/" + id}
-	if r.Rejected == nil {
-		r.Rejected = []health.Rejection{}
-	}
+	r := receipt{UploadID: id, Received: e.Received, Accepted: e.Accepted, Rejected: list0(e.Rejected), Cursor: e.Cursor, Status: "/v1/uploads/" + id}
 	if r.Cursor == nil {
 		r.Cursor = map[string]string{}
 	}

@@ -32,14 +32,11 @@ func viewUpload(r store.Record[store.Upload]) uploadView {
 	u := r.Value
 	v := uploadView{
 		UploadID: r.Key, State: string(u.State), Reason: u.Reason, ReceivedAt: u.ReceivedAt.UTC(), Bytes: u.Bytes, Encoding: u.Encoding,
-		BodySHA256: u.BodySHA256, Added: u.Added, Duplicates: u.Duplicates, Deleted: u.Deleted, Days: u.Days,
+		BodySHA256: u.BodySHA256, Added: u.Added, Duplicates: u.Duplicates, Deleted: u.Deleted, Days: list0(u.Days),
 	}
 	if !u.MergedAt.IsZero() {
 		merged := u.MergedAt.UTC()
 		v.MergedAt = &merged
-	}
-	if v.Days == nil {
-		v.Days = []health.Day{}
 	}
 	var given receipt
 	if json.Unmarshal(u.Receipt, &given) == nil { // written by receiptFor

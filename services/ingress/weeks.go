@@ -20,7 +20,27 @@ type weekView struct {
 }
 
 func viewWeek(r store.Record[store.Result]) weekView {
-	return weekView{Date: r.Key, ComputedAt: r.Value.ComputedAt.UTC(), Result: r.Value.Result}
+	return weekView{Date: r.Key, ComputedAt: r.Value.ComputedAt.UTC(), Result: whole(r.Value.Result)}
+}
+
+// whole is the result without a null where a list or an object belongs.
+func whole(r analysis.Result) analysis.Result {
+	for _, f := range []*analysis.Family{&r.Wear, &r.Sleep, &r.Circadian, &r.Activity, &r.Cardio} {
+		if *f == nil {
+			*f = analysis.Family{}
+		}
+	}
+	r.Nights, r.Days = list0(r.Nights), list0(r.Days)
+	r.Insufficient, r.Lineage.Chunks = list0(r.Insufficient), list0(r.Lineage.Chunks)
+	return r
+}
+
+// list0 is the list, empty where it was nil.
+func list0[T any](l []T) []T {
+	if l == nil {
+		return []T{}
+	}
+	return l
 }
 
 func (s *Server) listWeeks(ctx context.Context, in *rangeInput) (*pageOutput[weekView], error) {
@@ -58,14 +78,14 @@ const (
 type trendsInput struct {
 	Windows int    `query:"windows" minimum:"1" maximum:"90" default:"28" doc:"most points a series"`
 	To      string `query:"to" format:"date" doc:"last day of the newest window; the newest there is, if absent" example:"2026-11-30"`
-	Metric  string `query:"metric" maxLength:"100" pattern:"^[a-z]+[.][a-z0-9_]+$" patternDescription:"family.metric" doc:"one metric; all if absent" example:"sleep.total_sleep_time_minutes"`
+	Metric  string `query:"metric" maxLength:"100" pattern:"^[a-z]+[.][a-z0-9_]+$" doc:"one metric; all if absent" example:"sleep.total_sleep_time_minutes"`
 }
 
-type trendsOutput struct {
-	Body struct {
-		Series []series `json:"series" nullable:"false" doc:"in the order of the metrics' names"`
-	}
+type trendsView struct {
+	Series []series `json:"series" nullable:"false" doc:"in the order of the metrics' names"`
 }
+
+type trendsOutput struct{ Body trendsView }
 
 type series struct {
 	Metric   string    `json:"metric" doc:"family.metric; the unit is part of the name" example:"sleep.total_sleep_time_minutes"`

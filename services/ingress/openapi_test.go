@@ -1,0 +1,90 @@
+package ingress
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+)
+
+var update = flag.Bool("update", false, "rewrite the generated files")
+
+const snapshot = "../../docs/api/openapi.json"
+
+func TestGeneratedOpenAPIIsCommitted(t *testing.T) {
+	w := newWorld(t)
+	got := strings.Replace(string(w.server.OpenAPI()), `"version": "test"`, `"version": "v1"`, 1)
+	if *update {
+		if err := os.WriteFile(snapshot, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("docs/api/openapi.json is not what the code says; `make generate` rewrites it (-committed +code):\n%s", diff)
+	}
+	if served := w.do("GET", "/openapi.json", "", nil); string(served.body) != string(w.server.OpenAPI()) {
+		t.Error("/openapi.json is another document")
+	}
+}
+
+type description struct {
+	Paths map[string]map[string]struct {
+		OperationID string
+		Description string
+		Tags        []string
+		Responses   map[string]describedResponse
+	}
+	Components struct {
+		Schemas   map[string]any
+		Responses map[string]describedResponse
+	}
+}
+
+type describedResponse struct {
+	Ref     string `json:"$ref"`
+	Content map[string]any
+}
+
+func TestEveryRouteIsDescribed(t *testing.T) {
+	w := newWorld(t)
+	var d description
+	if err := json.Unmarshal(w.server.OpenAPI(), &d); err != nil {
+		t.Fatal(err)
+	}
+	described := 0
+	for _, operations := range d.Paths {
+		described += len(operations)
+	}
+	table := w.server.routes()
+	if described != len(table) {
+		t.Errorf("%d operations are described, %d routes are there", described, len(table))
+	}
+	for _, r := range table {
+		op := d.Paths[r.path][strings.ToLower(r.method)]
+		if op.OperationID != r.id || op.Description == "" || len(op.Tags) != 1 {
+			t.Errorf("%s %s: described as %+v", r.method, r.path, op)
+		}
+		for status, response := range op.Responses {
+			if name, shared := strings.CutPrefix(response.Ref, "#/components/responses/"); shared {
+				response = d.Components.Responses[name]
+			}
+			if _, has := response.Content[problem.ContentType]; status >= "400" && !has {
+				t.Errorf("%s %s: %s is no problem+json", r.method, r.path, status)
+			}
+		}
+	}
+	for name := range d.Components.Schemas {
+		if strings.HasPrefix(name, "Error") {
+			t.Errorf("huma's own schema %s is still there", name)
+		}
+	}
+}
