@@ -43,7 +43,8 @@ type Queue interface {
 	Dead(ctx context.Context, topic string, after int64, limit int) ([]DeadLetter, error)
 	// Depth counts the topic's messages: waiting or leased, and dead.
 	Depth(ctx context.Context, topic string) (Depth, error)
-	// Forget removes every message of the key prefix, dead letters included: erasure.
+	// Forget removes every message whose key is key, or begins with key and a
+	// slash, dead letters included: erasure. A verdict on one of them is ignored.
 	Forget(ctx context.Context, key string) error
 }
 

@@ -13,8 +13,9 @@
 // order of keys (or the reverse), within one collection and uid. Watch sends a
 // token whenever a document of the uid in the collection may have changed,
 // after the change is visible to Get; tokens MAY be merged and MAY be spurious,
-// never missing. EraseUser removes every document of the uid in every collection
-// but Accounts.
+// never missing; the channel is closed once its context is done. A delete of a
+// document that is not there is ErrNotFound, or nil where IfVersion is 0.
+// EraseUser removes every document of the uid in every collection but Accounts.
 //
 // Callers retry, drivers do not. All methods may be called concurrently.
 package store
