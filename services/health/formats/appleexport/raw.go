@@ -174,8 +174,9 @@ func (x *reader) finishRaw(s, parent *health.Sample, tree *tree, meta *metadata,
 	}
 	whole, ok := tree.finish()
 	if !ok {
-		return rejection{record.CodeTooLarge, "the record is longer than 1 MiB"}
+		return rejection{record.CodeTooLarge, "the record is longer than 60 KiB"}
 	}
+	s.Metadata = object
 	members := appendCommon([]record.Member{{Name: "record", JSON: whole}}, s, object)
 	s.Raw = string(record.AppendObject(nil, members))
 	return rejection{}

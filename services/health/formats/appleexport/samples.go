@@ -127,8 +127,7 @@ func (x *reader) finishRecord(s *health.Sample, value string, meta *metadata, of
 	if why.code != "" {
 		return why
 	}
-	if known {
-		s.Metadata = object
+	if s.Metadata = object; known {
 		return rejection{}
 	}
 	return x.rawRecord(s, value, object)
@@ -158,7 +157,6 @@ func (x *reader) rawRecord(s *health.Sample, value, meta string) rejection {
 	}
 	members = appendCommon(members, s, meta)
 	s.Raw = string(record.AppendObject(nil, members))
-	s.Metadata = ""
 	return rejection{}
 }
 

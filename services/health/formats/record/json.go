@@ -1,6 +1,8 @@
 package record
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,4 +118,13 @@ func ParseNumber[T string | []byte](text T) (float64, bool) {
 	}
 	v, err := strconv.ParseFloat(string(text), 64)
 	return v, err == nil
+}
+
+// Compact is a JSON value, which must be valid, without its white space.
+func Compact(raw []byte) string {
+	var b bytes.Buffer
+	if err := json.Compact(&b, raw); err != nil {
+		return "null"
+	}
+	return b.String()
 }

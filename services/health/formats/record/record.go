@@ -40,8 +40,9 @@ const (
 	CodeTooLarge   health.Code = "too_large" // one record beyond MaxRaw
 )
 
-// MaxRaw bounds the Raw of one sample in bytes.
-const MaxRaw = 1 << 20
+// MaxRaw bounds the Raw of one sample in bytes: with type, times and zone the
+// upload contract's 64 KiB of a sample of an unknown type hold it.
+const MaxRaw = 60 << 10
 
 // A Place says where in a file a record is.
 type Place struct {
@@ -73,6 +74,7 @@ type Options struct {
 // Accept is the verdict of a sample that passed Check; the sample gets its
 // derived UUID if it has none.
 func Accept(at Place, s health.Sample) Record {
+	s.OriginalValue, s.Value = s.OriginalValue+0, s.Value+0 // not minus zero
 	if code, detail := Check(&s); code != "" {
 		return Reject(at, code, detail)
 	}
