@@ -3,6 +3,7 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,9 +29,8 @@ func (g *gate) commit(items []int) []error {
 	return <-g.pass
 }
 
-// queue hands the items in one after the other while the first commit is held.
-func queue(t *testing.T, c *batch.Committer[int], g *gate, n int) (outcomes []error, wait func()) {
-	t.Helper()
+// queue hands n items in at once; the outcomes are there after wait.
+func queue(c *batch.Committer[int], n int) (outcomes []error, wait func()) {
 	outcomes = make([]error, n)
 	var wg sync.WaitGroup
 	started := make(chan struct{})
@@ -48,6 +48,12 @@ func queue(t *testing.T, c *batch.Committer[int], g *gate, n int) (outcomes []er
 	return outcomes, wg.Wait
 }
 
+func until(condition func() bool) {
+	for !condition() {
+		runtime.Gosched()
+	}
+}
+
 func TestItemsThatWaitAreCommittedTogether(t *testing.T) {
 	var commits atomic.Int32
 	block := make(chan struct{})
@@ -60,10 +66,9 @@ func TestItemsThatWaitAreCommittedTogether(t *testing.T) {
 	defer c.Close()
 	first := make(chan error, 1)
 	go func() { first <- c.Do(context.Background(), -1) }()
-	for commits.Load() == 0 {
-	}
+	until(func() bool { return commits.Load() > 0 })
 	const n = 100
-	outcomes, wait := queue(t, c, nil, n)
+	outcomes, wait := queue(c, n)
 	// Every goroutine is about to call Do; those that come late make a third group at most.
 	close(block)
 	wait()
@@ -92,7 +97,7 @@ func TestEachCallerGetsItsOwnOutcome(t *testing.T) {
 		return errs
 	})
 	defer c.Close()
-	outcomes, wait := queue(t, c, nil, 100)
+	outcomes, wait := queue(c, 100)
 	wait()
 	for i, err := range outcomes {
 		if want := i%2 == 1; errors.Is(err, bad) != want {
@@ -114,8 +119,7 @@ func TestGroupsKeepOrderAndTheirLimit(t *testing.T) {
 	got := [][]int{<-g.groups}
 	for i := 1; i < 5; i++ {
 		do(i)
-		for c.Waiting() != i {
-		}
+		until(func() bool { return c.Waiting() == i })
 	}
 	g.pass <- nil
 	got = append(got, <-g.groups)
@@ -140,8 +144,7 @@ func TestAContextThatEnds(t *testing.T) {
 	waiting, cancelWaiting := context.WithCancel(context.Background())
 	second := make(chan error, 1)
 	go func() { second <- c.Do(waiting, 1) }()
-	for c.Waiting() != 1 {
-	}
+	until(func() bool { return c.Waiting() == 1 })
 	cancelWaiting()
 	if err := <-second; !errors.Is(err, context.Canceled) {
 		t.Errorf("an item that waited: %v, want context.Canceled", err)
@@ -169,8 +172,7 @@ func TestCloseCommitsWhatWaitsAndRefusesTheRest(t *testing.T) {
 	go func() { outcome <- c.Do(context.Background(), 0) }()
 	<-g.groups
 	go func() { outcome <- c.Do(context.Background(), 1) }()
-	for c.Waiting() != 1 {
-	}
+	until(func() bool { return c.Waiting() == 1 })
 	closed := make(chan struct{})
 	go func() { c.Close(); c.Close(); close(closed) }()
 	g.pass <- nil

@@ -142,6 +142,9 @@ func testDelete(t *testing.T, open Opener) {
 			t.Errorf("delete of nothing if version %d: %v, want ErrNotFound", v, err)
 		}
 	}
+	if _, err := d.Write(ctx, store.Write{Key: k, IfVersion: 0}); err != nil {
+		t.Errorf("delete of what must not be there, and is not: %v, want nil", err)
+	}
 	put(t, d, k, 0, "one")
 	put(t, d, k, 1, "two")
 	if _, err := d.Write(ctx, store.Write{Key: k, IfVersion: 1}); !errors.Is(err, store.ErrConflict) {

@@ -1,0 +1,232 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/store/sqlite"
+)
+
+var background = context.Background()
+
+// envelope is a Sealer that hides nothing well, but binds a document to its
+// person and name as a real one does.
+type envelope struct{ erased map[string]bool }
+
+var errSeal = errors.New("not the person's, or not this document")
+
+func (e envelope) pad(uid, name string) []byte {
+	return []byte("sealed for " + uid + " as " + name + "\n")
+}
+
+func (e envelope) Seal(_ context.Context, uid, name string, plaintext []byte) ([]byte, error) {
+	if e.erased[uid] {
+		return nil, errSeal
+	}
+	hidden := bytes.Clone(plaintext)
+	for i := range hidden {
+		hidden[i] ^= 0x55
+	}
+	return append(e.pad(uid, name), hidden...), nil
+}
+
+func (e envelope) Open(_ context.Context, uid, name string, ciphertext []byte) ([]byte, error) {
+	hidden, found := bytes.CutPrefix(ciphertext, e.pad(uid, name))
+	if !found || e.erased[uid] {
+		return nil, errSeal
+	}
+	plain := bytes.Clone(hidden)
+	for i := range plain {
+		plain[i] ^= 0x55
+	}
+	return plain, nil
+}
+
+func open(t *testing.T) (*store.Store, *sqlite.Store, envelope, string) {
+	t.Helper()
+	dir := t.TempDir()
+	driver, err := sqlite.Open(background, dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := driver.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	e := envelope{map[string]bool{}}
+	return store.New(driver, e), driver, e, dir
+}
+
+func TestARecordComesBackAsItWasPut(t *testing.T) {
+	s, _, _, _ := open(t)
+	want := store.Upload{Blob: "uploads/ab/anna/1", Encoding: "gzip", Bytes: 30_057, State: store.UploadReceived,
+		ReceivedAt: time.Date(2026, 11, 20, 6, 58, 1, 0, time.UTC), Receipt: []byte(`{"accepted":500}`)}
+	version, err := s.Uploads.Put(background, "anna", "1", 0, want)
+	if err != nil || version != 1 {
+		t.Fatalf("put: version %d, %v", version, err)
+	}
+	got, err := s.Uploads.Get(background, "anna", "1")
+	if err != nil || got.Key != "1" || got.Version != 1 || got.Updated.IsZero() {
+		t.Fatalf("get: %+v, %v", got, err)
+	}
+	if diff := cmp.Diff(want, got.Value); diff != "" {
+		t.Errorf("value (-put +got):\n%s", diff)
+	}
+	list, err := s.Uploads.List(background, "anna", store.Query{Limit: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]store.Record[store.Upload]{got}, list); diff != "" {
+		t.Errorf("list (-got +listed):\n%s", diff)
+	}
+}
+
+func TestPutComparesVersions(t *testing.T) {
+	s, _, _, _ := open(t)
+	c := store.Cursor{Anchor: "a"}
+	for i, step := range []struct {
+		ifVersion, want int64
+		err             error
+	}{
+		{3, 0, store.ErrConflict}, {0, 1, nil}, {0, 0, store.ErrConflict}, {1, 2, nil}, {1, 0, store.ErrConflict}, {store.Any, 3, nil},
+	} {
+		version, err := s.Cursors.Put(background, "anna", "HKQuantityTypeIdentifierHeartRate", step.ifVersion, c)
+		if version != step.want || !errors.Is(err, step.err) {
+			t.Errorf("step %d: version %d, %v; want %d, %v", i, version, err, step.want, step.err)
+		}
+	}
+}
+
+func TestDelete(t *testing.T) {
+	s, _, _, _ := open(t)
+	for _, version := range []int64{0, 1, store.Any} {
+		if err := s.Exports.Delete(background, "anna", "1", version); err != nil {
+			t.Errorf("delete of nothing if version %d: %v", version, err)
+		}
+	}
+	if _, err := s.Exports.Put(background, "anna", "1", 0, store.Export{State: "pending"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Exports.Delete(background, "anna", "1", 2); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("delete of another version: %v", err)
+	}
+	if err := s.Exports.Delete(background, "anna", "1", 1); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Exports.Get(background, "anna", "1"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("get: %v, want ErrNotFound", err)
+	}
+}
+
+func TestNoDriverSeesAValue(t *testing.T) {
+	s, _, _, dir := open(t)
+	const secret = "a value nobody else may see"
+	if _, err := s.Profiles.Put(background, "anna", "profile", 0, store.Profile{Sex: secret}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Accounts.Put(background, "anna", "account", 0, store.Account{Receipt: "in the clear"}); err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		content, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, content...)
+	}
+	if bytes.Contains(all, []byte(secret)) {
+		t.Error("the driver's files hold a profile's value")
+	}
+	if !bytes.Contains(all, []byte("in the clear")) {
+		t.Error("the account is not in the driver's files: this test proves nothing")
+	}
+}
+
+// A document moved to another person, collection or key does not open there.
+func TestADocumentOpensOnlyInItsPlace(t *testing.T) {
+	s, driver, _, _ := open(t)
+	for _, uid := range []string{"anna", "ben"} {
+		if _, err := s.Profiles.Put(background, uid, "profile", 0, store.Profile{TimeZone: uid}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from, err := driver.Get(background, store.Key{Collection: "profiles", UID: "anna", Key: "profile"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []store.Key{
+		{Collection: "profiles", UID: "ben", Key: "profile"},
+		{Collection: "profiles", UID: "anna", Key: "other"},
+	} {
+		if _, err := driver.Write(background, store.Write{Key: to, IfVersion: store.Any, Data: from.Data}); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := s.Profiles.Get(background, to.UID, to.Key); !errors.Is(err, errSeal) {
+			t.Errorf("anna's profile opens as %v: %+v, %v", to, r, err)
+		}
+		if _, err := s.Profiles.List(background, to.UID, store.Query{From: to.Key, Limit: 1}); !errors.Is(err, errSeal) {
+			t.Errorf("anna's profile is listed as %v: %v", to, err)
+		}
+	}
+	if _, err := driver.Write(background, store.Write{Key: store.Key{Collection: "exports", UID: "anna", Key: "profile"}, Data: from.Data}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Exports.Get(background, "anna", "profile"); !errors.Is(err, errSeal) {
+		t.Errorf("anna's profile opens as an export: %v", err)
+	}
+}
+
+func TestErasure(t *testing.T) {
+	s, _, e, _ := open(t)
+	if _, err := s.Profiles.Put(background, "anna", "profile", 0, store.Profile{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Accounts.Put(background, "anna", "account", 0, store.Account{Receipt: "r"}); err != nil {
+		t.Fatal(err)
+	}
+	e.erased["anna"] = true
+	if _, err := s.Profiles.Get(background, "anna", "profile"); !errors.Is(err, errSeal) {
+		t.Errorf("a profile opens without its key: %v", err)
+	}
+	if err := s.EraseUser(background, "anna"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Profiles.Get(background, "anna", "profile"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a profile after the erasure: %v", err)
+	}
+	if a, err := s.Accounts.Get(background, "anna", "account"); err != nil || a.Value.Receipt != "r" {
+		t.Errorf("the account after the erasure: %+v, %v", a, err)
+	}
+}
+
+func TestWatchTellsOfARecord(t *testing.T) {
+	s, _, _, _ := open(t)
+	ctx, cancel := context.WithCancel(background)
+	defer cancel()
+	tokens, err := s.Results.Watch(ctx, "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Results.Put(background, "anna", "2026-11-20", 0, store.Result{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-tokens:
+	case <-time.After(10 * time.Second):
+		t.Error("no token")
+	}
+}
