@@ -1,0 +1,101 @@
+// Package audittest is the suite every audit.Log passes. How a driver's stored
+// form can be tampered with is the driver's own to test.
+package audittest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/clarity-loop/clarity/services/audit"
+)
+
+// A Log that the suite can close and open again.
+type Log interface {
+	audit.Log
+	Close() error
+}
+
+// Run holds a driver against the contract. fresh returns a way to open one and
+// the same, at first empty, log.
+func Run(t *testing.T, fresh func(t *testing.T) (open func() Log)) {
+	ctx := context.Background()
+	event := audit.Event{Action: audit.DataRead, UID: "anna", ActorUID: "anna", Object: "2026-11-20", Outcome: "ok"}
+
+	t.Run("an empty log verifies", func(t *testing.T) {
+		l := fresh(t)()
+		defer closeLog(t, l)
+		wantEntries(t, l, 0)
+	})
+	t.Run("indices count from 0, on through a reopening", func(t *testing.T) {
+		open := fresh(t)
+		for round := range int64(3) {
+			l := open()
+			for i := range int64(5) {
+				got, err := l.Append(ctx, event)
+				if err != nil || got != round*5+i {
+					t.Fatalf("Append = %d, %v; want %d", got, err, round*5+i)
+				}
+			}
+			wantEntries(t, l, (round+1)*5)
+			closeLog(t, l)
+		}
+	})
+	t.Run("entries appended at once get one index each", func(t *testing.T) {
+		l := fresh(t)()
+		defer closeLog(t, l)
+		const n = 200
+		seen := make([]bool, n)
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() {
+				e := event
+				e.Object = fmt.Sprint(i)
+				index, err := l.Append(ctx, e)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil || index < 0 || index >= n || seen[index] {
+					t.Errorf("Append = %d, %v", index, err)
+					return
+				}
+				seen[index] = true
+			})
+		}
+		wg.Wait()
+		wantEntries(t, l, n)
+	})
+	t.Run("a cancelled caller appends nothing", func(t *testing.T) {
+		l := fresh(t)()
+		defer closeLog(t, l)
+		gone, cancel := context.WithCancel(ctx)
+		cancel()
+		if _, err := l.Append(gone, event); err == nil {
+			t.Error("Append with a cancelled context succeeds")
+		}
+		wantEntries(t, l, 0)
+	})
+	t.Run("a closed log refuses", func(t *testing.T) {
+		l := fresh(t)()
+		closeLog(t, l)
+		if _, err := l.Append(ctx, event); err == nil {
+			t.Error("Append to a closed log succeeds")
+		}
+	})
+}
+
+func wantEntries(t *testing.T, l Log, want int64) {
+	t.Helper()
+	got, err := l.Verify(context.Background())
+	if err != nil || got != want {
+		t.Fatalf("Verify = %d, %v; want %d entries", got, err, want)
+	}
+}
+
+func closeLog(t *testing.T, l Log) {
+	t.Helper()
+	if err := l.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}

@@ -1,0 +1,273 @@
+// Package file keeps the audit log in one directory.
+//
+//	log.jsonl     one entry a line: JSON, a tab, the chain's MAC in hexadecimal
+//	checkpoints   signed tree heads, one after each group of entries (signed notes)
+//	keys.json     the MAC key and the Ed25519 signing key, mode 0600
+//	verifier      the public key that checks the checkpoints, for everyone
+//
+// Every line's MAC covers the line and the MAC before it, so an edited, dropped
+// or moved line is found where it is. The checkpoints sign the RFC 6962 tree of
+// all lines, so a log that was cut, or continued from an older copy, does not
+// match them. Whoever holds keys.json can write another history: keep a copy of
+// the checkpoints elsewhere to find that, too.
+package file
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/internal/batch"
+)
+
+// groupLimit bounds the entries that share one sync.
+const groupLimit = 256
+
+// A Log is an audit.Log over a directory. One process may have it open.
+type Log struct {
+	dir    string
+	now    func() time.Time
+	mac    []byte
+	signer note.Signer
+
+	entries     *os.File
+	checkpoints *os.File
+	head        head
+	failed      error // set once a write failed: nothing is acknowledged any more
+
+	group *batch.Committer[*pending]
+	buf   bytes.Buffer
+}
+
+// pending is one entry on its way.
+type pending struct {
+	event audit.Event
+	index int64
+}
+
+// Open opens the log in dir, making the directory and keys at first. It reads
+// the whole log: a *audit.BadEntry is returned where it does not verify. What a
+// crash left half-written was never acknowledged and is dropped.
+func Open(dir string, now func() time.Time) (*Log, error) {
+	l := &Log{dir: dir, now: now}
+	if err := l.open(); err != nil {
+		return nil, fmt.Errorf("open audit log: %w", errors.Join(err, l.closeFiles()))
+	}
+	l.group = batch.New(groupLimit, l.commit)
+	return l, nil
+}
+
+func (l *Log) open() (err error) {
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		return err
+	}
+	if l.mac, l.signer, err = openKeys(l.dir); err != nil {
+		return err
+	}
+	if l.entries, err = os.OpenFile(filepath.Join(l.dir, "log.jsonl"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return err
+	}
+	if l.checkpoints, err = os.OpenFile(filepath.Join(l.dir, "checkpoints"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
+		return err
+	}
+	return l.recover()
+}
+
+// recover verifies what is there and cuts off what was never acknowledged.
+func (l *Log) recover() error {
+	v, err := newVerification(l.dir, l.mac)
+	if err != nil {
+		return err
+	}
+	good, err := v.run(l.entries)
+	var bad *audit.BadEntry
+	if errors.As(err, &bad) && bad.Index < v.vouched() {
+		return err
+	}
+	if err != nil && bad == nil {
+		return err
+	}
+	if err := errors.Join(l.entries.Truncate(good.bytes), l.checkpoints.Truncate(v.bytes)); err != nil {
+		return err
+	}
+	if _, err := l.entries.Seek(good.bytes, io.SeekStart); err != nil {
+		return err
+	}
+	l.head = good.head
+	return nil
+}
+
+// Append adds an entry; entries appended at the same time share a sync.
+func (l *Log) Append(ctx context.Context, e audit.Event) (int64, error) {
+	p := &pending{event: e}
+	if err := l.group.Do(ctx, p); err != nil {
+		return 0, fmt.Errorf("append to audit log: %w", err)
+	}
+	return p.index, nil
+}
+
+// Verify reads the whole log as it is on disk now.
+func (l *Log) Verify(ctx context.Context) (int64, error) { return Verify(ctx, l.dir) }
+
+// Close signs nothing more and closes the files; what was appended is durable already.
+func (l *Log) Close() error {
+	l.group.Close()
+	return errors.Join(l.checkpoints.Sync(), l.closeFiles())
+}
+
+func (l *Log) closeFiles() error {
+	var errs []error
+	for _, f := range []*os.File{l.entries, l.checkpoints} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// commit writes a group: the lines, one sync, one checkpoint.
+func (l *Log) commit(group []*pending) []error {
+	if l.failed == nil {
+		l.failed = l.write(group)
+	}
+	if l.failed == nil {
+		return nil
+	}
+	errs := make([]error, len(group))
+	for i := range errs {
+		errs[i] = l.failed
+	}
+	return errs
+}
+
+func (l *Log) write(group []*pending) error {
+	next := l.head.clone()
+	l.buf.Reset()
+	for _, p := range group {
+		p.index = next.size
+		line, err := json.Marshal(l.entry(p))
+		if err != nil {
+			return err
+		}
+		l.buf.Write(next.add(l.mac, line))
+	}
+	if _, err := l.entries.Write(l.buf.Bytes()); err != nil {
+		return err
+	}
+	if err := fdatasync(l.entries); err != nil {
+		return err
+	}
+	signed, err := checkpoint(next, l.signer)
+	if err != nil {
+		return err
+	}
+	if _, err := l.checkpoints.Write(signed); err != nil {
+		return err
+	}
+	l.head = next
+	return nil
+}
+
+func (l *Log) entry(p *pending) audit.Entry {
+	e := p.event
+	return audit.Entry{
+		Index: p.index, Time: l.now().UTC(), Action: e.Action,
+		Subject: l.token(e.UID), Actor: l.token(e.ActorUID),
+		Object: e.Object, Outcome: e.Outcome, Reason: e.Reason,
+	}
+}
+
+// token stands for a person: the same within this log, meaningless outside it.
+func (l *Log) token(uid string) string {
+	if uid == "" {
+		return ""
+	}
+	m := hmac.New(sha256.New, l.mac)
+	_, _ = io.WriteString(m, "subject\x00"+uid)
+	return hex.EncodeToString(m.Sum(nil)[:16])
+}
+
+// head is the state of the log behind its last entry: the chain's MAC and the
+// tree's frontier, the roots of the perfect subtrees from left to right.
+type head struct {
+	size     int64
+	chain    [macSize]byte
+	frontier []tlog.Hash
+}
+
+const macSize = 16
+
+func (h head) clone() head {
+	h.frontier = append([]tlog.Hash(nil), h.frontier...)
+	return h
+}
+
+// add chains an entry's JSON and returns the whole line.
+func (h *head) add(key, entry []byte) []byte {
+	h.chain = chained(key, h.chain, entry)
+	line := append(bytes.Clone(entry), '\t')
+	line = hex.AppendEncode(line, h.chain[:])
+	h.grow(line)
+	return append(line, '\n')
+}
+
+// grow adds a line to the tree.
+func (h *head) grow(line []byte) {
+	node := tlog.RecordHash(line)
+	for n := h.size; n&1 == 1; n >>= 1 {
+		last := len(h.frontier) - 1
+		node = tlog.NodeHash(h.frontier[last], node)
+		h.frontier = h.frontier[:last]
+	}
+	h.frontier = append(h.frontier, node)
+	h.size++
+}
+
+// root is the tree's hash, as tlog.TreeHash computes it.
+func (h *head) root() tlog.Hash {
+	if h.size == 0 {
+		return sha256.Sum256(nil)
+	}
+	last := len(h.frontier) - 1
+	root := h.frontier[last]
+	for i := last - 1; i >= 0; i-- {
+		root = tlog.NodeHash(h.frontier[i], root)
+	}
+	return root
+}
+
+func chained(key []byte, before [macSize]byte, entry []byte) (mac [macSize]byte) {
+	var m hash.Hash = hmac.New(sha256.New, key)
+	m.Write([]byte("chain\x00"))
+	m.Write(before[:])
+	m.Write(entry)
+	copy(mac[:], m.Sum(nil))
+	return mac
+}
+
+// checkpoint signs the head.
+func checkpoint(h head, signer note.Signer) ([]byte, error) {
+	text := tlog.FormatTree(tlog.Tree{N: h.size, Hash: h.root()})
+	signed, err := note.Sign(&note.Note{Text: string(text)}, signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign checkpoint: %w", err)
+	}
+	return append(signed, separator...), nil
+}
+
+// separator stands between checkpoints.
+const separator = "\f\n"

@@ -1,0 +1,366 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/audit/audittest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var ctx = context.Background()
+
+func noon() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
+
+func open(t testing.TB, dir string) *Log {
+	t.Helper()
+	l, err := Open(dir, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// filled is a closed log of n entries, a checkpoint after each.
+func filled(t testing.TB, dir string, n int, object string) {
+	t.Helper()
+	l := open(t, dir)
+	for i := range n {
+		e := audit.Event{Action: audit.DataRead, UID: "anna", Object: fmt.Sprint(object, i), Outcome: "ok"}
+		if _, err := l.Append(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestContract(t *testing.T) {
+	audittest.Run(t, func(t *testing.T) func() audittest.Log {
+		dir := t.TempDir()
+		return func() audittest.Log { return open(t, dir) }
+	})
+}
+
+func TestRootIsTheTreeHashOfTlog(t *testing.T) {
+	var h head
+	var stored hashes
+	for i := range int64(70) {
+		line := h.add([]byte("key"), fmt.Appendf(nil, `{"index":%d}`, i))
+		more, err := tlog.StoredHashes(i, line[:len(line)-1], stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored = append(stored, more...)
+		want, err := tlog.TreeHash(i+1, stored)
+		if err != nil || h.root() != want {
+			t.Fatalf("root of %d entries = %v, want %v (%v)", i+1, h.root(), want, err)
+		}
+	}
+}
+
+type hashes []tlog.Hash
+
+func (h hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	found := make([]tlog.Hash, len(indexes))
+	for i, at := range indexes {
+		found[i] = h[at]
+	}
+	return found, nil
+}
+
+// tampering changes the stored lines and says which entry is the first bad one.
+type tampering func(r *rand.Rand, lines [][]byte) (changed [][]byte, bad int64)
+
+func tamperings() map[string]tampering {
+	return map[string]tampering{
+		"one bit flipped": func(r *rand.Rand, lines [][]byte) ([][]byte, int64) {
+			i := r.IntN(len(lines))
+			lines[i] = bytes.Clone(lines[i])
+			at := r.IntN(len(lines[i]) - 1) // the line's end is another tampering
+			lines[i][at] ^= 1 << r.IntN(8)
+			return lines, int64(i)
+		},
+		"a line dropped": func(r *rand.Rand, lines [][]byte) ([][]byte, int64) {
+			i := r.IntN(len(lines))
+			return append(append([][]byte{}, lines[:i]...), lines[i+1:]...), int64(i)
+		},
+		"two lines swapped": func(r *rand.Rand, lines [][]byte) ([][]byte, int64) {
+			i := r.IntN(len(lines) - 1)
+			j := i + 1 + r.IntN(len(lines)-i-1)
+			lines = append([][]byte{}, lines...)
+			lines[i], lines[j] = lines[j], lines[i]
+			return lines, int64(i)
+		},
+		"the end cut off": func(r *rand.Rand, lines [][]byte) ([][]byte, int64) {
+			i := r.IntN(len(lines))
+			return lines[:i], int64(i)
+		},
+		"a line repeated": func(r *rand.Rand, lines [][]byte) ([][]byte, int64) {
+			i := r.IntN(len(lines))
+			return append(append([][]byte{}, lines[:i+1]...), lines[i:]...), int64(i) + 1
+		},
+		"a cut in the middle of a line": func(r *rand.Rand, lines [][]byte) ([][]byte, int64) {
+			i := r.IntN(len(lines))
+			at := 1 + r.IntN(len(lines[i])-2)
+			return append(append([][]byte{}, lines[:i]...), lines[i][:at]), int64(i)
+		},
+		"a line break made a blank": func(r *rand.Rand, lines [][]byte) ([][]byte, int64) {
+			i := r.IntN(len(lines))
+			lines = append([][]byte{}, lines...)
+			lines[i] = append(bytes.Clone(lines[i][:len(lines[i])-1]), ' ')
+			return lines, int64(i)
+		},
+	}
+}
+
+func TestTamperingIsFoundWhereItIs(t *testing.T) {
+	dir := t.TempDir()
+	filled(t, dir, 40, "day-")
+	path := filepath.Join(dir, "log.jsonl")
+	original, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.SplitAfter(bytes.TrimSuffix(original, nil), []byte("\n"))
+	lines = lines[:len(lines)-1]
+	rounds := 10_000 / len(tamperings())
+	if testing.Short() {
+		rounds /= 20
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	v := verifier(t, dir)
+	for name, tamper := range tamperings() {
+		t.Run(name, func(t *testing.T) {
+			for range rounds {
+				changed, want := tamper(r, append([][]byte{}, lines...))
+				_, got := v.run(bytes.NewReader(bytes.Join(changed, nil)))
+				var bad *audit.BadEntry
+				if !errors.As(got, &bad) || bad.Index != want {
+					t.Fatalf("Verify: %v, want entry %d named", got, want)
+				}
+			}
+		})
+	}
+}
+
+// verifier holds other bytes against a log's keys and checkpoints.
+func verifier(t *testing.T, dir string) *verification {
+	t.Helper()
+	k, err := readKeys(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := newVerification(dir, k.MAC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestAForkIsFound(t *testing.T) {
+	// Two histories with the same keys and a common beginning of 10 entries: an
+	// old copy was restored and continued.
+	first, second := t.TempDir(), t.TempDir()
+	filled(t, first, 10, "common-")
+	if err := os.CopyFS(filepath.Join(second, "log"), os.DirFS(first)); err != nil {
+		t.Fatal(err)
+	}
+	second = filepath.Join(second, "log")
+	filled(t, first, 5, "left-")
+	filled(t, second, 5, "right-")
+	log, err := os.ReadFile(filepath.Join(second, "log.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bad *audit.BadEntry
+	if _, err := verifier(t, first).run(bytes.NewReader(log)); !errors.As(err, &bad) || bad.Index != 10 {
+		t.Errorf("Verify of a fork: %v, want entry 10 named", err)
+	}
+}
+
+func TestCheckpointsOfAnotherKeyAreRefused(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	filled(t, dir, 3, "a-")
+	filled(t, other, 3, "a-")
+	foreign, err := os.ReadFile(filepath.Join(other, "checkpoints"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "checkpoints"), foreign, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bad *audit.BadEntry
+	if _, err := Verify(ctx, dir); !errors.As(err, &bad) {
+		t.Errorf("Verify: %v, want a bad entry", err)
+	}
+}
+
+func TestOpenRefusesATamperedLog(t *testing.T) {
+	dir := t.TempDir()
+	filled(t, dir, 3, "a-")
+	path := filepath.Join(dir, "log.jsonl")
+	data, err := os.ReadFile(path)
+	if err == nil {
+		data[10] ^= 1
+		err = os.WriteFile(path, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bad *audit.BadEntry
+	if _, err := Open(dir, noon); !errors.As(err, &bad) || bad.Index != 0 {
+		t.Errorf("Open: %v, want entry 0 named", err)
+	}
+}
+
+func TestOpenRefusesALogWithoutItsKeys(t *testing.T) {
+	dir := t.TempDir()
+	filled(t, dir, 3, "a-")
+	if err := os.Remove(filepath.Join(dir, "keys.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, noon); err == nil {
+		t.Error("Open makes new keys for an old log")
+	}
+}
+
+func TestWhatACrashLeftHalfWrittenIsDropped(t *testing.T) {
+	tests := map[string]struct{ log, checkpoints string }{
+		"half a line":                      {`{"index":3,"ti`, ""},
+		"a whole line of garbage":          {"garbage\n", ""},
+		"half a checkpoint":                {"", "go.sum database tree\n4\n"},
+		"a page of zeros":                  {string(make([]byte, 512)), ""},
+		"half a line and half a signature": {`{"index"`, "go.sum"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			filled(t, dir, 3, "a-")
+			appendTo(t, filepath.Join(dir, "log.jsonl"), tt.log)
+			appendTo(t, filepath.Join(dir, "checkpoints"), tt.checkpoints)
+			filled(t, dir, 2, "b-")
+			if n, err := Verify(ctx, dir); err != nil || n != 5 {
+				t.Errorf("Verify = %d, %v; want 5 entries", n, err)
+			}
+		})
+	}
+}
+
+func TestAfterAFailedWriteNothingIsAcknowledged(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	if err := l.entries.Close(); err != nil { // every write fails from now on
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := l.Append(ctx, audit.Event{Action: audit.DataRead, Outcome: "ok"}); err == nil {
+			t.Fatal("Append succeeds on a closed file")
+		}
+	}
+	l.group.Close()
+	if err := l.checkpoints.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNobodyIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	if _, err := l.Append(ctx, audit.Event{Action: audit.AccountErased, UID: "canary-uid", ActorUID: "canary-actor", Outcome: "ok"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(dir, path))
+		if bytes.Contains(data, []byte("canary")) {
+			t.Errorf("%s names a person", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	dir := f.TempDir()
+	filled(f, dir, 3, "a-")
+	good, err := os.ReadFile(filepath.Join(dir, "log.jsonl"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	k, err := readKeys(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte("\t\n"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, log []byte) {
+		v, err := newVerification(dir, k.MAC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.run(bytes.NewReader(log)); err == nil && !bytes.HasPrefix(log, good) {
+			t.Error("another log verifies")
+		}
+	})
+}
+
+func BenchmarkAppend(b *testing.B) {
+	for _, callers := range []int{1, 16} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			l := open(b, b.TempDir())
+			defer func() {
+				if err := l.Close(); err != nil {
+					b.Error(err)
+				}
+			}()
+			e := audit.Event{Action: audit.UploadAccepted, UID: "anna", ActorUID: "anna", Object: "upload-1", Outcome: "ok"}
+			var wg sync.WaitGroup
+			for range callers {
+				wg.Go(func() {
+					for range b.N / callers {
+						if _, err := l.Append(ctx, e); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(text)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
