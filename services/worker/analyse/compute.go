@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/metric"
 	"github.com/clarity-loop/clarity/services/metric/sleep"
+	"github.com/clarity-loop/clarity/services/timeline"
 )
 
 // Pipeline is the version of the analysis code. It changes whenever the same
@@ -26,13 +27,13 @@ type Input struct {
 	// Start and End are the window's first and last local day in Zone.
 	Start, End health.Day
 	Zone       *time.Location
-	// Samples are those of the window and of the day before it, in any order,
-	// without duplicates. What lies outside is passed over.
-	Samples []health.Sample
+	// View has the samples of the window and of the days around it. What lies
+	// outside the window, but for the evening before it, is passed over.
+	View timeline.View
 	// Preferred are product type prefixes, best first, of the sources to
 	// believe where several measured the same.
 	Preferred []string
-	// Chunks are where Samples come from; part of the lineage.
+	// Chunks are where the samples come from; part of the lineage.
 	Chunks []analysis.ChunkOrigin
 }
 

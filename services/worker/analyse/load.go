@@ -2,49 +2,42 @@ package analyse
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-// errDigest says that a chunk opened, and holds something else than its record says.
-var errDigest = errors.New("digest differs")
-
-// samples reads the days' chunks.
-func (s *Stage) samples(ctx context.Context, uid string, records []store.Record[store.Day]) ([]health.Sample, error) {
-	var samples []health.Sample
+// view reads the days' chunks. A chunk is sealed under its name, which holds its
+// digest: one that opens is the one that the record means.
+func (s *Stage) view(ctx context.Context, uid string, records []store.Record[store.Day]) (timeline.View, error) {
+	chunks := make([]timeline.Chunk, 0, len(records))
 	for _, r := range records {
-		if r.Value.Chunk == "" {
+		if r.Value.Chunk == "" { // every sample of the day was deleted
 			continue
 		}
 		sealed, err := s.Blobs.Get(ctx, r.Value.Chunk)
 		if errors.Is(err, blob.ErrCorrupt) {
-			return nil, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
+			return timeline.View{}, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("get chunk: %w", err)
+			return timeline.View{}, fmt.Errorf("get chunk: %w", err)
 		}
 		plain, err := s.Keys.Open(ctx, uid, r.Value.Chunk, sealed)
 		if err != nil {
-			return nil, fmt.Errorf("open chunk: %w", personal(err))
+			return timeline.View{}, fmt.Errorf("open chunk: %w", personal(err))
 		}
-		if sum := sha256.Sum256(plain); hex.EncodeToString(sum[:]) != r.Value.Digest {
-			return nil, fmt.Errorf("check chunk: %w: %w", analysis.ErrUnreadable, errDigest)
-		}
-		decoded, err := s.Decode(plain)
+		chunk, err := timeline.Decode(plain)
 		if err != nil {
-			return nil, fmt.Errorf("decode chunk: %w: %w", analysis.ErrUnreadable, err)
+			return timeline.View{}, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 		}
-		samples = append(samples, decoded...)
+		chunks = append(chunks, chunk)
 	}
-	return samples, nil
+	return timeline.NewView(chunks...), nil
 }
 
 // zone is where most of the window's samples were recorded, the latest of

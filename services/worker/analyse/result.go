@@ -9,7 +9,7 @@ import (
 	"hash"
 	"math"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/actigraphy"
@@ -109,7 +109,8 @@ func days(m *metric.Input) []analysis.DaySummary {
 // source priority, the pipeline and the digests of its chunks.
 func Digest(in Input) string {
 	h := sha256.New()
-	write(h, "clarity.window/1", Pipeline, analysis.NoModel, in.Start.String(), in.End.String(), in.Zone.String(), strings.Join(in.Preferred, "\n"))
+	write(h, "clarity.window/1", Pipeline, analysis.NoModel, in.Start.String(), in.End.String(), in.Zone.String(), strconv.Itoa(len(in.Preferred)))
+	write(h, in.Preferred...)
 	for _, c := range in.Chunks {
 		write(h, c.Day.String(), c.Digest)
 	}

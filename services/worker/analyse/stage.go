@@ -33,10 +33,8 @@ type Needs struct {
 	Audit interface {
 		Append(ctx context.Context, e audit.Event) (int64, error)
 	}
-	// Decode reads a day's chunk.
-	Decode func(plaintext []byte) ([]health.Sample, error)
-	Now    func() time.Time
-	Log    *slog.Logger
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // A Stage handles the topic of analyses.
@@ -83,7 +81,6 @@ func reason(err error) string {
 	}{
 		{keyring.ErrTampered, "a chunk does not belong to its name"},
 		{blob.ErrCorrupt, "a chunk is damaged"},
-		{errDigest, "a chunk is not what its record says"},
 		{analysis.ErrUnreadable, "the input cannot be decoded"},
 		{blob.ErrNotFound, "a chunk was replaced meanwhile"},
 		{store.ErrConflict, "the result was replaced meanwhile"},
@@ -123,7 +120,7 @@ func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (
 		}
 		return false, nil
 	}
-	if in.Samples, err = s.samples(ctx, req.UID, records); err != nil {
+	if in.View, err = s.view(ctx, req.UID, records); err != nil {
 		return false, err
 	}
 	result, err := Compute(in)
@@ -131,18 +128,33 @@ func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (
 		return false, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 	}
 	if result.Input.SampleCount == 0 {
-		if !exists {
-			return false, nil
-		}
-		if err := s.Store.Results.Delete(ctx, req.UID, key, before.Version); err != nil {
-			return false, personal(err)
-		}
-		return true, s.publish(ctx, req, analysis.TopicResults, analysis.ResultReady(req))
+		return exists, s.withdraw(ctx, req, before.Version, again)
 	}
 	if _, err := s.Store.Results.Put(ctx, req.UID, key, before.Version, store.Result{Result: result, ComputedAt: s.Now().UTC()}); err != nil {
 		return false, personal(err)
 	}
 	return true, s.announce(ctx, req, result.Lineage.InputDigest)
+}
+
+// withdraw deletes the Result of a window that has no data any more, and has
+// the stages behind look at it.
+func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int64, again bool) error {
+	if version == 0 && !again {
+		return nil
+	}
+	if version > 0 {
+		if err := s.Store.Results.Delete(ctx, req.UID, req.End.String(), version); err != nil {
+			return personal(err)
+		}
+	}
+	ready, err := message(req.UID, analysis.TopicResults, analysis.ResultReady(req))
+	if err == nil {
+		err = s.Queue.Publish(ctx, ready)
+	}
+	if err != nil {
+		return fmt.Errorf("publish withdrawn result: %w", err)
+	}
+	return nil
 }
 
 // current says whether a Result still rests on all that determines it.
@@ -220,17 +232,6 @@ func (s *Stage) announce(ctx context.Context, req analysis.Request, digest strin
 	}
 	if err := s.Queue.Publish(ctx, ready, delivery); err != nil {
 		return fmt.Errorf("publish result: %w", err)
-	}
-	return nil
-}
-
-func (s *Stage) publish(ctx context.Context, req analysis.Request, topic string, body any) error {
-	m, err := message(req.UID, topic, body)
-	if err == nil {
-		err = s.Queue.Publish(ctx, m)
-	}
-	if err != nil {
-		return fmt.Errorf("publish to %s: %w", topic, err)
 	}
 	return nil
 }

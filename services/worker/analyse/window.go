@@ -3,6 +3,7 @@ package analyse
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -56,21 +57,28 @@ func newWindow(in Input) *window {
 	w.start, _ = in.Start.Bounds(in.Zone)
 	_, w.end = in.End.Bounds(in.Zone)
 	w.minutes = int((w.end - w.start) / minute)
-	for i := range in.Samples {
-		s := &in.Samples[i]
-		if s.Start >= w.end || s.End < w.start-lookBack {
-			continue
+	for _, typ := range in.View.Types() {
+		for i, samples := 0, in.View.Samples(typ); i < len(samples); i++ {
+			if at := samples[i].Start; at >= w.start && at < w.end {
+				w.count++
+			}
 		}
-		if s.Start >= w.start {
-			w.count++
-		}
-		switch s.Type {
-		case stepCount, activeEnergy, basalEnergy, heartRate, restingHeartRate, heartVariability, respiratoryRate, oxygenSaturation, sleepAnalysis:
-			w.byType[s.Type] = append(w.byType[s.Type], *s)
-		}
+	}
+	for _, typ := range []string{stepCount, activeEnergy, basalEnergy, heartRate, restingHeartRate, heartVariability, respiratoryRate, oxygenSaturation, sleepAnalysis} {
+		w.byType[typ] = w.near(in.View.Samples(typ))
 	}
 	w.energy, w.steps = w.accumulate(activeEnergy), w.accumulate(stepCount)
 	return w
+}
+
+// near cuts samples, ordered by start, to those that can matter.
+func (w *window) near(samples []health.Sample) []health.Sample {
+	end := sort.Search(len(samples), func(i int) bool { return samples[i].Start >= w.end })
+	first := 0
+	for first < end && samples[first].End < w.start-lookBack {
+		first++
+	}
+	return samples[first:end]
 }
 
 // A cumulative quantity, merged so that nothing counts twice.

@@ -1,0 +1,344 @@
+package analyse_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob"
+	blobfiles "github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
+	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
+	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/worker/analyse"
+)
+
+const uid = "canary-person"
+
+// A bench is the stage over real drivers; what it publishes and audits is noted.
+type bench struct {
+	t         *testing.T
+	stage     *analyse.Stage
+	store     *store.Store
+	blobs     *blobfiles.Store
+	keys      *tink.Keyring
+	published []queue.Message
+	audited   []audit.Event
+	fail      error // what Publish returns
+	log       bytes.Buffer
+}
+
+func (b *bench) Publish(_ context.Context, m ...queue.Message) error {
+	if b.fail != nil {
+		return b.fail
+	}
+	b.published = append(b.published, m...)
+	return nil
+}
+
+func (b *bench) Append(_ context.Context, e audit.Event) (int64, error) {
+	b.audited = append(b.audited, e)
+	return int64(len(b.audited)), nil
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	ctx := context.Background()
+	driver, err := storesqlite.Open(ctx, t.TempDir(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = driver.Close() })
+	b := &bench{t: t}
+	if b.blobs, err = blobfiles.Open(t.TempDir(), time.Now); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.blobs.Close() })
+	if b.keys, err = tink.Open(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	b.store = store.New(driver, b.keys)
+	b.stage = analyse.New(analyse.Needs{Store: b.store, Blobs: b.blobs, Keys: b.keys, Queue: b, Audit: b, Now: time.Now, Log: slog.New(slog.NewTextHandler(&b.log, nil))})
+	b.consent(true)
+	return b
+}
+
+func (b *bench) consent(granted bool) {
+	b.t.Helper()
+	if _, err := b.store.Consents.Put(context.Background(), uid, store.PurposeProcessing, store.Any, store.Consent{Granted: granted}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// keep stores samples as intake would: a chunk a day, and its record.
+func (b *bench) keep(day health.Day, samples []health.Sample) {
+	b.t.Helper()
+	ctx := context.Background()
+	chunk, _, err := timeline.Merge(timeline.Chunk{Day: day}, samples, timeline.Tombstones{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	plain, digest, err := timeline.Encode(chunk)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	name := blob.PersonPrefix(blob.KindDays, uid) + day.String() + "/" + digest
+	sealed, err := b.keys.Seal(ctx, uid, name, plain)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.blobs.Put(ctx, name, sealed); err != nil && !errors.Is(err, blob.ErrExists) {
+		b.t.Fatal(err)
+	}
+	record := store.Day{Chunk: name, Digest: digest, Zone: "Europe/Berlin", Samples: len(chunk.Samples)}
+	if _, err := b.store.Days.Put(ctx, uid, day.String(), store.Any, record); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// keepWeek stores a week of a watch, and returns its last day.
+func (b *bench) keepWeek() health.Day {
+	b.t.Helper()
+	in := aWeek(b.t)
+	byDay := map[health.Day][]health.Sample{}
+	for _, typ := range in.View.Types() {
+		for _, s := range in.View.Samples(typ) {
+			d := health.DayOf(s.Start, in.Zone)
+			byDay[d] = append(byDay[d], s)
+		}
+	}
+	for d, samples := range byDay {
+		b.keep(d, samples)
+	}
+	return in.End
+}
+
+// handle asks for the window and returns the verdict in a word.
+func (b *bench) handle(end health.Day, attempt int) string {
+	b.t.Helper()
+	body, err := json.Marshal(analysis.Request{UID: uid, End: end})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return verdict(b.stage.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicAnalyses, Key: uid, Body: body}, Attempt: attempt}))
+}
+
+func verdict(v queue.Verdict) (word string) {
+	v.Match(func() { word = "ack" }, func(_ time.Duration, why string) { word = "retry: " + why }, func(why string) { word = "dead: " + why })
+	return word
+}
+
+func (b *bench) result(end health.Day) *analysis.Result {
+	b.t.Helper()
+	r, err := b.store.Results.Get(context.Background(), uid, end.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &r.Value.Result
+}
+
+func (b *bench) topics() (topics []string) {
+	for _, m := range b.published {
+		topics = append(topics, m.Topic)
+	}
+	return topics
+}
+
+func TestAStoredWeekBecomesAStoredResultOnce(t *testing.T) {
+	b := newBench(t)
+	end := b.keepWeek()
+	if v := b.handle(end, 1); v != "ack" {
+		t.Fatalf("verdict %q\n%s", v, b.log.String())
+	}
+	got := b.result(end)
+	if got == nil {
+		t.Fatal("no result")
+	}
+	in := aWeek(t)
+	in.Chunks = got.Lineage.Chunks
+	want := compute(t, in)
+	if diff := cmp.Diff(want, *got); diff != "" {
+		t.Errorf("the stored result is not the computed one (-want +got):\n%s", diff)
+	}
+	if n := len(got.Lineage.Chunks); n != 8 || got.Lineage.Pipeline != analyse.Pipeline || got.Lineage.Model != analysis.NoModel {
+		t.Errorf("lineage %+v", got.Lineage)
+	}
+	once := []string{analysis.TopicResults, analysis.TopicDeliveries}
+	if diff := cmp.Diff(once, b.topics()); diff != "" {
+		t.Errorf("published (-want +got):\n%s", diff)
+	}
+	var delivery analysis.Delivery
+	if err := json.Unmarshal(b.published[1].Body, &delivery); err != nil {
+		t.Fatal(err)
+	}
+	if want := (analysis.Delivery{UID: uid, Kind: analysis.ResultStored, Ref: "2026-03-29", Version: got.Lineage.InputDigest}); delivery != want {
+		t.Errorf("delivery %+v, want %+v", delivery, want)
+	}
+	if len(b.audited) != 1 || b.audited[0].Action != audit.ResultStored || b.audited[0].UID != uid {
+		t.Errorf("audited %+v", b.audited)
+	}
+
+	t.Run("the same request again does nothing", func(t *testing.T) {
+		if v := b.handle(end, 1); v != "ack" || len(b.published) != 2 || len(b.audited) != 1 {
+			t.Errorf("verdict %q, published %v", v, b.topics())
+		}
+	})
+	t.Run("a redelivery after a crash tells the stages behind once more", func(t *testing.T) {
+		if v := b.handle(end, 2); v != "ack" || len(b.published) != 4 {
+			t.Errorf("verdict %q, published %v", v, b.topics())
+		}
+	})
+	t.Run("nothing of the person is logged", func(t *testing.T) {
+		if strings.Contains(b.log.String(), uid) {
+			t.Errorf("the log names the person:\n%s", b.log.String())
+		}
+	})
+}
+
+func TestChangedInputReplacesTheResult(t *testing.T) {
+	b := newBench(t)
+	end := b.keepWeek()
+	b.handle(end, 1)
+	before := b.result(end)
+
+	t.Run("other samples", func(t *testing.T) {
+		d := &diary{zone: aWeek(t).Zone}
+		d.night(25)
+		b.keep(end, d.samples[:1])
+		if v := b.handle(end, 1); v != "ack" {
+			t.Fatalf("verdict %q", v)
+		}
+		after := b.result(end)
+		if after.Lineage.InputDigest == before.Lineage.InputDigest || after.Input.SampleCount >= before.Input.SampleCount {
+			t.Errorf("digest %s and %d samples, before %s and %d", after.Lineage.InputDigest, after.Input.SampleCount, before.Lineage.InputDigest, before.Input.SampleCount)
+		}
+	})
+	t.Run("another source priority", func(t *testing.T) {
+		digest := b.result(end).Lineage.InputDigest
+		if _, err := b.store.Profiles.Put(context.Background(), uid, "profile", store.Any, store.Profile{SourcePriority: []string{"iPhone"}}); err != nil {
+			t.Fatal(err)
+		}
+		b.handle(end, 1)
+		r := b.result(end)
+		if r.Lineage.InputDigest == digest || *r.Days[0].Steps != 90*72 {
+			t.Errorf("digest the same: %t, steps %v, want the phone's %d", r.Lineage.InputDigest == digest, *r.Days[0].Steps, 90*72)
+		}
+	})
+	t.Run("no data at all withdraws it", func(t *testing.T) {
+		for d := end - 7; d <= end; d++ {
+			if err := b.store.Days.Delete(context.Background(), uid, d.String(), store.Any); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v := b.handle(end, 1); v != "ack" || b.result(end) != nil {
+			t.Errorf("verdict %q, result %v", v, b.result(end))
+		}
+		if topics := b.topics(); topics[len(topics)-1] != analysis.TopicResults {
+			t.Errorf("the stages behind were not told: %v", topics)
+		}
+	})
+}
+
+func TestWhatCannotBeAnalysed(t *testing.T) {
+	ctx := context.Background()
+	name := func(b *bench, end health.Day) string {
+		r, err := b.store.Days.Get(ctx, uid, end.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Value.Chunk
+	}
+	tests := map[string]struct {
+		spoil func(b *bench, end health.Day)
+		want  string
+	}{
+		"nothing was ever stored": {func(b *bench, end health.Day) { _ = b.store.EraseUser(ctx, uid); b.consent(true) }, "ack"},
+		"consent was withdrawn":   {func(b *bench, _ health.Day) { b.consent(false) }, "ack"},
+		"consent was never given": {func(b *bench, _ health.Day) {
+			_ = b.store.Consents.Delete(ctx, uid, store.PurposeProcessing, store.Any)
+		}, "ack"},
+		"the key is destroyed": {func(b *bench, _ health.Day) { _ = b.keys.Destroy(ctx, uid) }, "ack"},
+		"the account is erased": {func(b *bench, _ health.Day) {
+			_, _ = b.store.Accounts.Put(ctx, uid, "account", 0, store.Account{ErasedAt: time.Now()})
+		}, "ack"},
+		"a chunk was replaced":     {func(b *bench, end health.Day) { _ = b.blobs.Delete(ctx, name(b, end)) }, "retry: a chunk was replaced meanwhile"},
+		"the queue does not take":  {func(b *bench, _ health.Day) { b.fail = fmt.Errorf("disk full for %s", uid) }, "retry: a backend is unavailable"},
+		"a chunk of another place": {func(b *bench, end health.Day) { b.swap(ctx, name(b, end), name(b, end-1)) }, "dead: a chunk does not belong to its name"},
+		"a chunk that is no chunk": {func(b *bench, end health.Day) { b.write(ctx, name(b, end), []byte("no chunk")) }, "dead: the input cannot be decoded"},
+	}
+	for about, tt := range tests {
+		t.Run(about, func(t *testing.T) {
+			b := newBench(t)
+			end := b.keepWeek()
+			tt.spoil(b, end)
+			if got := b.handle(end, 1); got != tt.want {
+				t.Errorf("verdict %q, want %q", got, tt.want)
+			}
+			if len(b.published) > 0 {
+				t.Errorf("published %v", b.topics())
+			}
+			if strings.Contains(b.log.String(), uid) {
+				t.Errorf("the log names the person:\n%s", b.log.String())
+			}
+		})
+	}
+	t.Run("a message that is no request", func(t *testing.T) {
+		b := newBench(t)
+		got := verdict(b.stage.Handle(ctx, queue.Delivery{Message: queue.Message{Body: []byte("{")}, Attempt: 1}))
+		if got != "dead: the input cannot be decoded" {
+			t.Errorf("verdict %q", got)
+		}
+	})
+}
+
+// A crash between the stored result and its message must not swallow the message.
+func TestAMessageLostByACrashIsPublishedByTheRedelivery(t *testing.T) {
+	b := newBench(t)
+	end := b.keepWeek()
+	b.fail = errors.New("down")
+	if v := b.handle(end, 1); !strings.HasPrefix(v, "retry") || b.result(end) == nil {
+		t.Fatalf("verdict %q, result stored: %t", v, b.result(end) != nil)
+	}
+	b.fail = nil
+	if v := b.handle(end, 2); v != "ack" || len(b.published) != 2 {
+		t.Errorf("verdict %q, published %v", v, b.topics())
+	}
+}
+
+// write replaces what lies under a name by other plaintext, rightly sealed.
+func (b *bench) write(ctx context.Context, name string, plain []byte) {
+	sealed, err := b.keys.Seal(ctx, uid, name, plain)
+	if err == nil {
+		err = errors.Join(b.blobs.Delete(ctx, name), b.blobs.Put(ctx, name, sealed))
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// swap puts the bytes of one object under the name of another.
+func (b *bench) swap(ctx context.Context, name, other string) {
+	data, err := b.blobs.Get(ctx, other)
+	if err == nil {
+		err = errors.Join(b.blobs.Delete(ctx, name), b.blobs.Put(ctx, name, data))
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
