@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/formats"
 	"github.com/clarity-loop/clarity/services/health/upload"
 )
 
@@ -61,6 +61,7 @@ type Batcher struct {
 
 	samples int
 	body    bytes.Buffer
+	record  []byte // scratch
 	cursor  map[string]string
 }
 
@@ -70,13 +71,10 @@ func NewBatcher(installation, zone string, emit func(Upload) error) *Batcher {
 	return &Batcher{installation: installation, zone: zone, emit: emit, cursor: map[string]string{}}
 }
 
-// Add puts a sample into the current batch.
+// Add puts an accepted sample into the current batch.
 func (b *Batcher) Add(s *health.Sample) error {
-	record, err := encodeSample(s)
-	if err != nil {
-		return fmt.Errorf("encode a sample of %s: %w", s.Type, err)
-	}
-	if b.samples == BatchSamples || b.samples > 0 && b.body.Len()+len(record) > batchBytes {
+	b.record = formats.AppendUploadSample(b.record[:0], s)
+	if b.samples == BatchSamples || b.samples > 0 && b.body.Len()+len(b.record) > batchBytes {
 		if err := b.flush(false); err != nil {
 			return err
 		}
@@ -84,7 +82,7 @@ func (b *Batcher) Add(s *health.Sample) error {
 	if b.samples > 0 {
 		b.body.WriteByte(',')
 	}
-	b.body.Write(record)
+	b.body.Write(b.record)
 	b.samples++
 	b.cursor[s.Type] = "import-" + s.UUID.String()
 	return nil
@@ -123,61 +121,4 @@ func (b *Batcher) flush(final bool) error {
 	b.body.Reset()
 	clear(b.cursor)
 	return b.emit(u)
-}
-
-type wireSample struct {
-	UUID     string          `json:"uuid"`
-	Type     string          `json:"type"`
-	Start    string          `json:"start"`
-	End      string          `json:"end"`
-	Value    float64         `json:"value"`
-	Unit     string          `json:"unit,omitempty"`
-	Source   wireSource      `json:"source"`
-	Metadata json.RawMessage `json:"metadata,omitempty"`
-	// Record is what a file says of a sample whose type is unknown.
-	Record json.RawMessage `json:"record,omitempty"`
-}
-
-type wireSource struct {
-	BundleID    string `json:"bundleId,omitempty"`
-	Name        string `json:"name,omitempty"`
-	ProductType string `json:"productType,omitempty"`
-	OSVersion   string `json:"osVersion,omitempty"`
-}
-
-// encodeSample writes a sample as the phone had it: original value and unit,
-// its zone and whether a person typed it in its metadata.
-func encodeSample(s *health.Sample) ([]byte, error) {
-	metadata := map[string]json.RawMessage{}
-	if s.Metadata != "" {
-		if err := json.Unmarshal([]byte(s.Metadata), &metadata); err != nil {
-			return nil, fmt.Errorf("metadata: %w", err)
-		}
-	}
-	loc := time.UTC
-	if s.Zone != "" {
-		var err error
-		if metadata["HKTimeZone"], err = json.Marshal(s.Zone); err != nil {
-			return nil, err
-		}
-		if l, err := time.LoadLocation(s.Zone); err == nil {
-			loc = l
-		}
-	}
-	if s.UserEntered {
-		metadata["HKWasUserEntered"] = json.RawMessage("true")
-	}
-	w := wireSample{UUID: s.UUID.String(), Type: s.Type, Value: s.OriginalValue, Unit: s.OriginalUnit,
-		Start: s.Start.Time().In(loc).Format("2006-01-02T15:04:05.999Z07:00"), End: s.End.Time().In(loc).Format("2006-01-02T15:04:05.999Z07:00"),
-		Source: wireSource{s.Source.BundleID, s.Source.Name, s.Source.ProductType, s.Source.OSVersion}}
-	if len(metadata) > 0 {
-		var err error
-		if w.Metadata, err = json.Marshal(metadata); err != nil {
-			return nil, err
-		}
-	}
-	if s.Raw != "" {
-		w.Record = json.RawMessage(s.Raw)
-	}
-	return json.Marshal(w)
 }

@@ -79,7 +79,7 @@ func TestThePlatformReadsWhatWasBatched(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(health.Sample{}, "Value", "Unit", "Raw")); diff != "" {
 		t.Errorf("samples (-batched +decoded):\n%s", diff)
 	}
-	if last := got[len(got)-1].Raw; !strings.Contains(last, `"record":{"mood":["fine",1e3]}`) {
+	if last := got[len(got)-1].Raw; !strings.Contains(last, `"mood":["fine",1e3]`) {
 		t.Errorf("the unknown record is not kept: %s", last)
 	}
 	if env.TimeZone != "Europe/Berlin" || !env.Final || env.Stage != upload.Historical || env.Cursor["HKQuantityTypeIdentifierHeartRate"] == "" {
