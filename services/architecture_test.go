@@ -39,13 +39,21 @@ var rules = map[string][]string{
 	"services/store":     {"services/analysis", "services/health", "services/internal"},
 	"services/audit":     {"services/analysis", "services/internal"},
 	"services/narrative": {"services/analysis"},
+	"services/model":     {"services/actigraphy"},
+	// Below the model's contract: what its drivers share.
+	"services/model/internal":   {},
+	"services/model/preprocess": {"services/actigraphy", "=services/model"},
+	"services/model/bundle":     {"=services/model", "services/model/internal", "services/model/preprocess"},
+	"services/model/pat": {"services/actigraphy", "=services/model", "services/model/internal", "services/model/preprocess",
+		"services/model/bundle"},
+	"services/model/preview": {},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {},
 	// Stages.
 	"services/ingress": {"services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
 	"services/worker": {"services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
-		"=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
+		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/analysis", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
 	"services/delivery": {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
 	// The edge.
@@ -193,7 +201,7 @@ func forbidden(importer, imported string) string {
 
 // capabilities are the rooms with drivers.
 var capabilities = []string{"services/blob", "services/queue", "services/store", "services/keyring",
-	"services/identity", "services/narrative", "services/audit"}
+	"services/identity", "services/narrative", "services/audit", "services/model"}
 
 func forbiddenInside(room, importer, imported string) string {
 	if !slices.Contains(capabilities, room) || imported == room || isSuite(importer) {
