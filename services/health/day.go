@@ -34,13 +34,20 @@ func (d Day) Bounds(loc *time.Location) (start, end Instant) {
 }
 
 // start is the first instant whose calendar date in loc is d. Where the clock
-// skips midnight, that is the end of the gap.
+// skips midnight, that is the end of the gap; where midnight comes twice, the
+// earlier one.
 func (d Day) start(loc *time.Location) Instant {
 	u := d.utc()
 	t := time.Date(u.Year(), u.Month(), u.Day(), 0, 0, 0, 0, loc)
 	if t.Day() != u.Day() { // midnight does not exist: time.Date went back an hour
 		_, after := t.ZoneBounds()
-		t = after
+		return InstantOf(after)
+	}
+	if change, _ := t.ZoneBounds(); !change.IsZero() {
+		_, offset := change.Add(-1).Zone()
+		if before := u.Unix() - int64(offset); before < change.Unix() && before < t.Unix() {
+			return InstantOf(time.Unix(before, 0)) // time.Date does not say which of the two it takes
+		}
 	}
 	return InstantOf(t)
 }
