@@ -2,7 +2,9 @@ package appleexport
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 )
 
 // instruction skips <?…?> and refuses an encoding that is not UTF-8.
@@ -58,7 +60,7 @@ func (s *scanner) skipPast(end string) error {
 
 func (s *scanner) fillWithin(what string) error {
 	err := s.fill()
-	if s.readErr != nil && err == s.readErr {
+	if errors.Is(err, io.EOF) {
 		return s.malformed("the file ends inside " + what)
 	}
 	return err
