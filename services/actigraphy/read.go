@@ -153,9 +153,18 @@ func separator(line string) byte {
 
 // A grid collects epochs by their time stamps and marks those that are absent.
 type grid struct {
-	rec  Recording
-	last time.Time
+	rec      Recording
+	last     time.Time
+	measured int // epochs that a line of the file holds
 }
+
+// A file may have holes of up to holesPerEpoch epochs for each that it holds,
+// and holesAtLeast whatever it holds: a month of minutes. So a small file
+// cannot claim a large memory.
+const (
+	holesPerEpoch = 20
+	holesAtLeast  = 45_000
+)
 
 var errOutOfOrder = errors.New("the time stamp is not after the one before it")
 
@@ -176,8 +185,8 @@ func (g *grid) add(at time.Time, value float64, missing bool) error {
 			return fmt.Errorf("the time stamp is %v after the one before it, which is no multiple of the epoch of %v", step, g.rec.Epoch)
 		}
 		if skipped := int64(step/g.rec.Epoch) - 1; skipped > 0 {
-			if int64(n)+skipped > maxEpochs {
-				return fmt.Errorf("a hole of %d epochs", skipped)
+			if int64(n)+skipped > int64(min(maxEpochs, holesAtLeast+(1+holesPerEpoch)*g.measured)) {
+				return fmt.Errorf("a hole of %d epochs: the file holds too little to span it", skipped)
 			}
 			for range skipped {
 				g.put(0, true)
@@ -185,6 +194,7 @@ func (g *grid) add(at time.Time, value float64, missing bool) error {
 		}
 	}
 	g.last = at
+	g.measured++
 	g.put(value, missing)
 	return nil
 }
