@@ -1,0 +1,6 @@
+package pat
+
+const (
+	weekHidden = 128
+	weekValues = 5
+)

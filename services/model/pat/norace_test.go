@@ -1,0 +1,5 @@
+//go:build !race
+
+package pat_test
+
+const raceEnabled = false
