@@ -22,6 +22,9 @@ const (
 	collectionAccounts   = "accounts"   // one, "account"; outlives erasure, holds no health data
 )
 
+// TombstonesKey is the key of a person's one Tombstones record.
+const TombstonesKey = "all"
+
 // UploadState is how far an upload has come.
 type UploadState string
 

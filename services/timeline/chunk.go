@@ -134,10 +134,33 @@ func Merge(c Chunk, add []health.Sample, deleted Tombstones) (Chunk, Stats, erro
 			n++
 		}
 	}
-	if len(merged.Samples) > MaxSamples {
+	switch {
+	case len(merged.Samples) > MaxSamples:
 		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d samples", ErrFull, MaxSamples)
+	case textBytes(merged.Samples) > maxText:
+		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d bytes of text", ErrFull, maxText)
 	}
 	return merged, stats, nil
+}
+
+// maxText leaves the numbers of MaxSamples their room in maxColumns.
+const maxText = 40 << 20
+
+// textBytes bounds the text that the samples' encoding holds.
+func textBytes(samples []health.Sample) (total int) {
+	var before entry
+	for i := range samples {
+		s := &samples[i]
+		total += len(s.Metadata) + len(s.Raw)
+		if now := (entry{s.Source.BundleID, s.Source.Name, s.Source.ProductType, s.Source.OSVersion}); now != before {
+			total += len(now[0]) + len(now[1]) + len(now[2]) + len(now[3])
+			before = now
+		}
+		if i == 0 || s.Type != samples[i-1].Type || s.OriginalUnit != samples[i-1].OriginalUnit || s.Zone != samples[i-1].Zone {
+			total += len(s.Type) + len(s.Unit) + len(s.OriginalUnit) + len(s.Zone)
+		}
+	}
+	return total
 }
 
 // Zone is the time zone that most samples were recorded in, the first by name

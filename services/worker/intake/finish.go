@@ -1,0 +1,156 @@
+package intake
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// commitAnchors records, type by type, how far the phone is synchronised. An
+// anchor of an upload that was received before the one recorded stays out.
+func (s *Stage) commitAnchors(ctx context.Context, j *job) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for kind, anchor := range j.envelope.Cursor {
+		group.Go(func() error { return s.commitAnchor(ctx, j, kind, anchor) })
+	}
+	return group.Wait()
+}
+
+func (s *Stage) commitAnchor(ctx context.Context, j *job, kind, anchor string) error {
+	key := cursorKey(kind)
+	for range tries {
+		record, err := s.Store.Cursors.Get(ctx, j.uid, key)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("read cursor: %w", err)
+		}
+		before, received := record.Value, j.record.Value.ReceivedAt.UTC()
+		after := before
+		after.LastSeen = max(before.LastSeen, j.lastSeen[kind])
+		if record.Version == 0 || cmp.Or(received.Compare(before.Received), strings.Compare(j.id, before.UploadID)) > 0 {
+			after.Anchor, after.UploadID, after.Received = anchor, j.id, received
+		}
+		if record.Version > 0 && after == before {
+			return nil
+		}
+		_, err = s.Store.Cursors.Put(ctx, j.uid, key, record.Version, after)
+		if err == nil || !errors.Is(err, store.ErrConflict) {
+			return wrap("write cursor", err)
+		}
+	}
+	return fmt.Errorf("write cursor: %w", store.ErrConflict)
+}
+
+// cursorKey is the type as a store's key: bytes that a key cannot hold, and =,
+// are written as = and two hexadecimal digits; where that is too long, as a digest.
+func cursorKey(kind string) string {
+	var key strings.Builder
+	for i := range len(kind) {
+		switch c := kind[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == ':', c == '-', c == '@':
+			key.WriteByte(c)
+		default:
+			fmt.Fprintf(&key, "=%02X", c)
+		}
+	}
+	if key.Len() > 200 {
+		sum := sha256.Sum256([]byte(kind))
+		return "==" + hex.EncodeToString(sum[:])
+	}
+	return key.String()
+}
+
+// The windows whose input a day is part of: it is one of the seven days, or
+// lies beside them, where samples of other time zones may be.
+const (
+	windowsBefore = 1
+	windowsAfter  = 7
+	publishBatch  = 500
+)
+
+// requestAnalyses asks for every window that a touched day is part of, but none
+// that ends after both today and the last day there is.
+func (s *Stage) requestAnalyses(ctx context.Context, j *job, touched []health.Day) error {
+	if len(touched) == 0 {
+		return nil
+	}
+	last, err := s.lastDay(ctx, j)
+	if err != nil {
+		return err
+	}
+	ends := map[health.Day]bool{}
+	for _, day := range touched {
+		for end := day - windowsBefore; end <= min(day+windowsAfter, last); end++ {
+			ends[end] = true
+		}
+	}
+	var messages []queue.Message
+	for _, end := range slices.Sorted(maps.Keys(ends)) {
+		m, err := message(analysis.TopicAnalyses, j.uid, analysis.Request{UID: j.uid, End: end})
+		if err != nil {
+			return err
+		}
+		m.ID = j.uid + "/" + end.String()
+		m.NotBefore = s.Now().Add(s.Quiet)
+		messages = append(messages, m)
+	}
+	for batch := range slices.Chunk(messages, publishBatch) {
+		if err := s.Queue.Publish(ctx, batch...); err != nil {
+			return fmt.Errorf("request analyses: %w", err)
+		}
+	}
+	return nil
+}
+
+// lastDay is today where the phone is, or the last day with a record if that is later.
+func (s *Stage) lastDay(ctx context.Context, j *job) (health.Day, error) {
+	loc, err := time.LoadLocation(j.envelope.TimeZone)
+	if err != nil {
+		return 0, fmt.Errorf("find today: %w", err)
+	}
+	today := health.DayOf(health.InstantOf(s.Now()), loc)
+	records, err := s.Store.Days.List(ctx, j.uid, store.Query{Descending: true, Limit: 1})
+	if err != nil {
+		return 0, fmt.Errorf("find last day: %w", err)
+	}
+	if len(records) == 0 {
+		return today, nil
+	}
+	last, err := health.ParseDay(records[0].Key)
+	if err != nil {
+		return 0, fmt.Errorf("find last day: %w", err)
+	}
+	return max(today, last), nil
+}
+
+// tell lets the person's devices know.
+func (s *Stage) tell(ctx context.Context, j *job) error {
+	m, err := message(analysis.TopicDeliveries, j.uid, analysis.Delivery{UID: j.uid, Kind: analysis.UploadMerged, Ref: j.id, Version: "merged"})
+	if err != nil {
+		return err
+	}
+	return wrap("publish delivery", s.Queue.Publish(ctx, m))
+}
+
+func message(topic, uid string, body any) (queue.Message, error) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return queue.Message{}, fmt.Errorf("write message for %s: %w", topic, err)
+	}
+	return queue.Message{Topic: topic, Key: uid, Body: encoded}, nil
+}

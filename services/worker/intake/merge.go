@@ -1,0 +1,278 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
+)
+
+const (
+	// parallel is how many days are loaded or written at a time: their syncs
+	// to disk share one commit.
+	parallel = 8
+	// tries is how often a compare-and-set is tried before the message waits.
+	tries = 8
+)
+
+// A dayWork is one day that the upload may change.
+type dayWork struct {
+	day     health.Day
+	add     []health.Sample
+	record  store.Record[store.Day]
+	chunk   timeline.Chunk // as it is stored
+	merged  timeline.Chunk
+	stats   timeline.Stats
+	graves  int  // size of the tombstones that merged is less of
+	changed bool // merged is not what is stored
+}
+
+// merge brings the days up to date and returns those that the upload changed.
+func (s *Stage) merge(ctx context.Context, j *job) (touched []health.Day, err error) {
+	graves, err := s.loadGraves(ctx, j.uid)
+	if err != nil {
+		return nil, err
+	}
+	buried, news, err := graves.set.Add(j.deleted)
+	if err != nil {
+		return nil, full(err)
+	}
+	works, err := s.plan(ctx, j, buried)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.notePlan(ctx, j, works, news); err != nil {
+		return nil, err
+	}
+	if graves, err = s.bury(ctx, j, graves); err != nil {
+		return nil, err
+	}
+	changed := map[health.Day]bool{}
+	for _, day := range j.record.Value.Days {
+		changed[day] = true
+	}
+	for {
+		if err := s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error { return s.apply(ctx, j.uid, w, graves.set) }); err != nil {
+			return nil, err
+		}
+		for _, w := range works {
+			if w.changed {
+				changed[w.day] = true
+			}
+		}
+		now, err := s.loadGraves(ctx, j.uid)
+		if err != nil {
+			return nil, err
+		}
+		if now.version == graves.version {
+			return slices.Sorted(maps.Keys(changed)), nil
+		}
+		graves = now
+	}
+}
+
+// plan computes what the upload does to which days, and writes nothing.
+func (s *Stage) plan(ctx context.Context, j *job, graves timeline.Tombstones) ([]*dayWork, error) {
+	days, err := s.daysWith(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	works := make([]*dayWork, 0, len(days))
+	for _, day := range days {
+		works = append(works, &dayWork{day: day, add: j.days[day]})
+	}
+	return works, s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error {
+		if err := s.loadDay(ctx, j.uid, w); err != nil {
+			return err
+		}
+		return w.merge(graves)
+	})
+}
+
+// daysWith are the days that get samples, and those that may hold deleted ones.
+func (s *Stage) daysWith(ctx context.Context, j *job) ([]health.Day, error) {
+	days := map[health.Day]bool{}
+	for day := range j.days {
+		days[day] = true
+	}
+	for after := ""; len(j.deleted) > 0; {
+		records, err := s.Store.Days.List(ctx, j.uid, store.Query{After: after, Limit: store.MaxLimit})
+		if err != nil {
+			return nil, fmt.Errorf("list days: %w", err)
+		}
+		for _, r := range records {
+			after = r.Key
+			if !slices.ContainsFunc(j.deleted, func(u health.UUID) bool { return timeline.MayHold(r.Value.Filter, u) }) {
+				continue
+			}
+			day, err := health.ParseDay(r.Key)
+			if err != nil {
+				return nil, fmt.Errorf("list days: %w", err)
+			}
+			days[day] = true
+		}
+		if len(records) < store.MaxLimit {
+			break
+		}
+	}
+	return slices.Sorted(maps.Keys(days)), nil
+}
+
+// notePlan writes down what only the first of several calls can know.
+func (s *Stage) notePlan(ctx context.Context, j *job, works []*dayWork, deleted int) error {
+	if u := &j.record.Value; len(u.Days) > 0 || u.Added+u.Duplicates+u.Deleted > 0 {
+		return nil
+	}
+	var total timeline.Stats
+	var days []health.Day
+	for _, w := range works {
+		total.Added += w.stats.Added
+		total.Duplicates += w.stats.Duplicates
+		if w.changed {
+			days = append(days, w.day)
+		}
+	}
+	if len(days) == 0 && total.Added+total.Duplicates+deleted == 0 {
+		return nil
+	}
+	return s.mark(ctx, j, func(u *store.Upload) {
+		u.State, u.Days, u.Added, u.Duplicates, u.Deleted = store.UploadReceived, days, total.Added, total.Duplicates, deleted
+	})
+}
+
+func (s *Stage) eachDay(ctx context.Context, works []*dayWork, do func(context.Context, *dayWork) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, w := range works {
+		group.Go(func() error { return do(ctx, w) })
+	}
+	return group.Wait()
+}
+
+// loadDay reads the day's record and chunk; neither need be there.
+func (s *Stage) loadDay(ctx context.Context, uid string, w *dayWork) error {
+	for range tries {
+		record, err := s.Store.Days.Get(ctx, uid, w.day.String())
+		if errors.Is(err, store.ErrNotFound) {
+			w.record, w.chunk = store.Record[store.Day]{}, timeline.Chunk{Day: w.day}
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read day: %w", err)
+		}
+		plain, err := s.open(ctx, uid, record.Value.Chunk)
+		if errors.Is(err, blob.ErrNotFound) {
+			continue // replaced between the two reads
+		}
+		if err != nil {
+			return fmt.Errorf("read day: %w", err)
+		}
+		w.record = record
+		if w.chunk, err = timeline.Decode(plain); err != nil {
+			return fmt.Errorf("read day: %w", err)
+		}
+		return nil
+	}
+	return fmt.Errorf("read day: %w", blob.ErrNotFound)
+}
+
+func (w *dayWork) merge(graves timeline.Tombstones) (err error) {
+	w.merged, w.stats, err = timeline.Merge(w.chunk, w.add, graves)
+	w.graves = graves.Len()
+	// A day that was ever touched has a chunk, so that adding and deleting end
+	// the same as deleting and adding.
+	w.changed = w.record.Version == 0 || w.stats.Added+w.stats.Removed > 0
+	return full(err)
+}
+
+// full turns the bounds of the timeline into a failure.
+func full(err error) error {
+	if errors.Is(err, timeline.ErrFull) {
+		return &failure{"a day or the set of deletions would be too large"}
+	}
+	return err
+}
+
+// apply writes the day if it changes, as often as others change it first.
+func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, graves timeline.Tombstones) error {
+	changed := false
+	defer func() { w.changed = changed }()
+	for range tries {
+		if w.graves != graves.Len() { // the set only grows: as large is equal
+			if err := w.merge(graves); err != nil {
+				return err
+			}
+		}
+		if !w.changed {
+			return nil
+		}
+		switch err := s.writeDay(ctx, uid, w); {
+		case err == nil:
+			changed = true
+			return nil
+		case !errors.Is(err, store.ErrConflict):
+			return err
+		}
+		if err := s.loadDay(ctx, uid, w); err != nil {
+			return err
+		}
+		if err := w.merge(graves); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("write day: %w", store.ErrConflict)
+}
+
+// writeDay puts the chunk, has the record refer to it and removes the former.
+func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
+	data, digest, err := timeline.Encode(w.merged)
+	if err != nil {
+		return full(err)
+	}
+	name := fmt.Sprintf("%s%s/%s-%d", blob.PersonPrefix(blob.KindDays, uid), w.day, digest, w.record.Version+1)
+	if err := s.put(ctx, uid, name, data); err != nil {
+		return err
+	}
+	version, err := s.Store.Days.Put(ctx, uid, w.day.String(), w.record.Version, describe(w.merged, name, digest))
+	if err != nil {
+		return fmt.Errorf("write day: %w", err)
+	}
+	if former := w.record.Value.Chunk; former != "" {
+		if err := s.Blobs.Delete(ctx, former); err != nil {
+			return fmt.Errorf("remove replaced chunk: %w", err)
+		}
+	}
+	w.record = store.Record[store.Day]{Key: w.day.String(), Version: version, Value: store.Day{Chunk: name, Digest: digest}}
+	w.chunk, w.changed = w.merged, false
+	return nil
+}
+
+// maxTypes bounds a day's record: a person has a few dozen types a day.
+const maxTypes = 256
+
+// describe is the record of a chunk. Types beyond maxTypes are in the chunk alone.
+func describe(c timeline.Chunk, name, digest string) store.Day {
+	d := store.Day{Chunk: name, Digest: digest, Zone: c.Zone(), Samples: len(c.Samples), Types: map[string]store.TypeSummary{}, Filter: c.Filter()}
+	for i := range c.Samples {
+		sample := &c.Samples[i]
+		t, ok := d.Types[sample.Type]
+		switch {
+		case !ok && len(d.Types) == maxTypes:
+			continue
+		case !ok:
+			t = store.TypeSummary{First: sample.Start, Last: sample.End}
+		}
+		t.Count++
+		t.First, t.Last = min(t.First, sample.Start), max(t.Last, sample.End)
+		d.Types[sample.Type] = t
+	}
+	return d
+}

@@ -1,0 +1,118 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
+)
+
+// A job is one upload on its way.
+type job struct {
+	uid, id  string
+	record   store.Record[store.Upload]
+	envelope *upload.Envelope
+	days     map[health.Day][]health.Sample
+	lastSeen map[string]health.Instant // latest end by type
+	deleted  []health.UUID
+}
+
+// read decodes the raw body as the ingress did, by the clock of then, so that
+// the verdicts are those that were acked.
+func (s *Stage) read(ctx context.Context, j *job) error {
+	body, err := s.open(ctx, j.uid, j.record.Value.Blob)
+	switch {
+	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered), errors.Is(err, keyring.ErrNoKey):
+		return &failure{"the stored body is damaged"}
+	case errors.Is(err, blob.ErrNotFound):
+		return &failure{"the stored body is gone"}
+	case err != nil:
+		return fmt.Errorf("read upload: %w", err)
+	}
+	inflated, err := upload.Inflate(nil, j.record.Value.Encoding, body)
+	if err != nil {
+		return unreadable(err)
+	}
+	j.days, j.lastSeen = map[health.Day][]health.Sample{}, map[string]health.Instant{}
+	calendar := timeline.NewCalendar()
+	var lost error
+	j.envelope, err = upload.Decode(inflated, health.InstantOf(j.record.Value.ReceivedAt), func(sample *health.Sample) {
+		day, err := calendar.Day(sample)
+		if err != nil {
+			lost = err
+			return
+		}
+		j.days[day] = append(j.days[day], *sample)
+		j.lastSeen[sample.Type] = max(sample.End, j.lastSeen[sample.Type])
+	})
+	if err != nil {
+		return unreadable(err)
+	}
+	if lost != nil { // the decoder knew the zone a moment ago
+		return fmt.Errorf("read upload: %w", lost)
+	}
+	for _, d := range j.envelope.Deleted {
+		j.deleted = append(j.deleted, d.UUID)
+	}
+	return nil
+}
+
+// unreadable keeps the code alone: the ingress accepted the body, so that only
+// another version of the reader comes here.
+func unreadable(err error) error {
+	var e *upload.Error
+	if errors.As(err, &e) {
+		return &failure{"the body is no upload: " + string(e.Code)}
+	}
+	return fmt.Errorf("read upload: %w", err)
+}
+
+// open gets an object and decrypts it.
+func (s *Stage) open(ctx context.Context, uid, name string) ([]byte, error) {
+	sealed, err := s.Blobs.Get(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("get object: %w", err)
+	}
+	plain, err := s.Keys.Open(ctx, uid, name, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("open object: %w", err)
+	}
+	return plain, nil
+}
+
+// put encrypts an object and stores it. Where the name is taken, what is there
+// must be the same; a damaged one is replaced.
+func (s *Stage) put(ctx context.Context, uid, name string, plain []byte) error {
+	sealed, err := s.Keys.Seal(ctx, uid, name, plain)
+	if err != nil {
+		return fmt.Errorf("seal object: %w", err)
+	}
+	err = s.Blobs.Put(ctx, name, sealed)
+	if !errors.Is(err, blob.ErrExists) {
+		return wrap("put object", err)
+	}
+	former, err := s.open(ctx, uid, name)
+	switch {
+	case err == nil && string(former) == string(plain):
+		return nil
+	case err == nil, errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered):
+		if err := s.Blobs.Delete(ctx, name); err != nil {
+			return fmt.Errorf("replace object: %w", err)
+		}
+		return wrap("put object", s.Blobs.Put(ctx, name, sealed))
+	}
+	return err
+}
+
+func wrap(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+// Package intake merges uploads into the days of a person's timeline and asks
+// for the analysis of what changed.
+//
+// Handle may die anywhere and be called again with the same message: every step
+// finds what an earlier call did. In order:
+//
+//  1. Read and decode the raw body; compute what the merge would do.
+//  2. Note that plan in the upload's record: what was new and which days change
+//     can only be told before anything is written.
+//  3. Add the deletions to the tombstones, by compare-and-set.
+//  4. Write the chunk of each day that changes, then its record, by
+//     compare-and-set; then remove the chunk that was replaced.
+//  5. Look whether the tombstones grew meanwhile, and if so do step 4 again: a
+//     deletion that came between must not find its sample later.
+//  6. Commit the phone's anchors, request the analyses, mark the upload merged,
+//     tell the devices.
+//
+// A chunk's object is named by its digest and the version of the record that
+// refers to it. Both together never come back, so that removing an object can
+// never take one that is in use.
+package intake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
+)
+
+// DefaultQuiet is how long a person must be quiet before they are analysed.
+const DefaultQuiet = 1500 * time.Millisecond
+
+// Needs are what the stage works with. All are required but Quiet.
+type Needs struct {
+	Store *store.Store
+	Blobs blob.Store
+	Keys  store.Sealer
+	Queue interface {
+		Publish(ctx context.Context, msgs ...queue.Message) error
+	}
+	Now func() time.Time
+	Log *slog.Logger
+	// Quiet delays analyses, so that the uploads of one sync share them.
+	Quiet time.Duration
+}
+
+// A Stage handles the topic of uploads.
+type Stage struct{ Needs }
+
+// New is the stage over what it needs.
+func New(n Needs) *Stage { return &Stage{n} }
+
+// Handle merges one upload. A body that cannot be read is marked failed and
+// becomes a dead letter; without consent it is held until there is one.
+func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
+	var m analysis.UploadReceived
+	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" || m.UploadID == "" {
+		s.Log.Error("message is no upload", "stage", "intake", "attempt", d.Attempt)
+		return queue.Dead("the message cannot be decoded")
+	}
+	started := s.Now()
+	err := s.intake(ctx, m, d.Attempt > 1)
+	switch {
+	case err == nil:
+		s.Log.Info("upload handled", "stage", "intake", "attempt", d.Attempt, "duration", s.Now().Sub(started))
+		return queue.Ack()
+	case errors.Is(err, analysis.ErrErased), errors.Is(err, keyring.ErrDestroyed):
+		s.Log.Info("upload of an erased account", "stage", "intake", "attempt", d.Attempt)
+		return queue.Ack()
+	}
+	why := reason(err)
+	if errors.Is(err, analysis.ErrUnreadable) {
+		s.Log.Error("upload cannot be merged", "stage", "intake", "attempt", d.Attempt, "reason", why)
+		return queue.Dead(why)
+	}
+	s.Log.Warn("upload waits", "stage", "intake", "attempt", d.Attempt, "reason", why)
+	return queue.Retry(backoff(d.Attempt), why)
+}
+
+// backoff doubles from 200 ms to a minute.
+func backoff(attempt int) time.Duration {
+	return min(100*time.Millisecond<<min(max(attempt, 1), 10), time.Minute)
+}
+
+// reason is the error in stable words: errors of drivers may name an object,
+// and the object a person.
+func reason(err error) string {
+	var failed *failure
+	if errors.As(err, &failed) {
+		return failed.reason
+	}
+	for _, known := range []struct {
+		is   error
+		text string
+	}{
+		{errNoRecord, "the upload has no record yet"},
+		{timeline.ErrDamaged, "a day or the tombstones cannot be decoded"},
+		{keyring.ErrTampered, "an object does not belong to its name"},
+		{blob.ErrCorrupt, "an object is damaged"},
+		{blob.ErrNotFound, "an object is not there"},
+		{store.ErrConflict, "a record was replaced meanwhile"},
+		{context.Canceled, "the process stops"},
+		{context.DeadlineExceeded, "a backend did not answer in time"},
+	} {
+		if errors.Is(err, known.is) {
+			return known.text
+		}
+	}
+	return "a backend is unavailable"
+}
+
+// A failure says why an upload can never be merged. Its reason is kept in the
+// upload's record and names nothing personal.
+type failure struct{ reason string }
+
+func (f *failure) Error() string { return "upload is impossible: " + f.reason }
+func (f *failure) Unwrap() error { return analysis.ErrUnreadable }
+
+var errNoRecord = errors.New("upload has no record")
+
+// intake brings one upload to its end, whatever was done for it before.
+func (s *Stage) intake(ctx context.Context, m analysis.UploadReceived, again bool) error {
+	if err := s.erased(ctx, m.UID); err != nil {
+		return err
+	}
+	record, err := s.Store.Uploads.Get(ctx, m.UID, m.UploadID)
+	if errors.Is(err, store.ErrNotFound) {
+		return errNoRecord
+	}
+	if err != nil {
+		return fmt.Errorf("read upload's record: %w", err)
+	}
+	j := &job{uid: m.UID, id: m.UploadID, record: record}
+	switch record.Value.State {
+	case store.UploadMerged:
+		if !again {
+			return nil
+		}
+		return s.tell(ctx, j) // the process may have died before it did
+	case store.UploadFailed:
+		return &failure{record.Value.Reason}
+	}
+	consented, err := s.consented(ctx, m.UID)
+	switch {
+	case err != nil:
+		return err
+	case !consented:
+		return s.hold(ctx, j)
+	}
+	err = s.process(ctx, j)
+	var failed *failure
+	if errors.As(err, &failed) {
+		if err := s.mark(ctx, j, func(u *store.Upload) { u.State, u.Reason = store.UploadFailed, failed.reason }); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (s *Stage) process(ctx context.Context, j *job) error {
+	if err := s.read(ctx, j); err != nil {
+		return err
+	}
+	touched, err := s.merge(ctx, j)
+	if err != nil {
+		return err
+	}
+	if err := s.commitAnchors(ctx, j); err != nil {
+		return err
+	}
+	if err := s.requestAnalyses(ctx, j, touched); err != nil {
+		return err
+	}
+	err = s.mark(ctx, j, func(u *store.Upload) {
+		u.State, u.MergedAt, u.Days = store.UploadMerged, s.Now().UTC(), touched
+	})
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, j)
+}
+
+func (s *Stage) erased(ctx context.Context, uid string) error {
+	account, err := s.Store.Accounts.Get(ctx, uid, "account")
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read account: %w", err)
+	case !account.Value.ErasedAt.IsZero():
+		return analysis.ErrErased
+	}
+	return nil
+}
+
+func (s *Stage) consented(ctx context.Context, uid string) (bool, error) {
+	consent, err := s.Store.Consents.Get(ctx, uid, store.PurposeProcessing)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read consent: %w", err)
+	}
+	return consent.Value.Granted, nil
+}
+
+// hold keeps the upload until the person agrees again.
+func (s *Stage) hold(ctx context.Context, j *job) error {
+	if j.record.Value.State == store.UploadHeld {
+		return nil
+	}
+	return s.mark(ctx, j, func(u *store.Upload) { u.State = store.UploadHeld })
+}
+
+// mark changes the upload's record as this job knows it.
+func (s *Stage) mark(ctx context.Context, j *job, change func(*store.Upload)) error {
+	value := j.record.Value
+	change(&value)
+	version, err := s.Store.Uploads.Put(ctx, j.uid, j.id, j.record.Version, value)
+	if err != nil {
+		return fmt.Errorf("write upload's record: %w", err)
+	}
+	j.record.Version, j.record.Value = version, value
+	return nil
+}

@@ -1,0 +1,315 @@
+package intake_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/worker/intake"
+)
+
+const person = "anna:canary@example.org"
+
+var errCrashed = errors.New("crashed at /data/days/4f/" + person)
+
+// A world is everything around the stage, in memory. It can die: at the n-th
+// change, before or after it took effect, and from then on answers nothing.
+type world struct {
+	mu      sync.Mutex
+	docs    map[store.Key]store.Document
+	objects map[string][]byte
+	sent    []queue.Message
+	erased  bool
+
+	changes int
+	dieAt   int  // 0: never
+	after   bool // the change that it dies at takes effect
+	dead    bool
+
+	now   time.Time
+	store *store.Store
+	stage *intake.Stage
+	logs  bytes.Buffer
+}
+
+func newWorld() *world {
+	w := &world{docs: map[store.Key]store.Document{}, objects: map[string][]byte{}, now: time.Date(2026, 4, 2, 9, 0, 0, 0, time.UTC)}
+	w.store = store.New((*driver)(w), (*keys)(w))
+	w.stage = intake.New(intake.Needs{Store: w.store, Blobs: (*blobs)(w), Keys: (*keys)(w), Queue: (*topics)(w),
+		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewTextHandler(&w.logs, nil)), Quiet: time.Second})
+	return w
+}
+
+// change runs one side effect, or dies.
+func (w *world) change(effect func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dead {
+		return errCrashed
+	}
+	if w.changes++; w.changes == w.dieAt {
+		w.dead = true
+		if w.after {
+			_ = effect()
+		}
+		return errCrashed
+	}
+	return effect()
+}
+
+func (w *world) look(read func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dead {
+		return errCrashed
+	}
+	return read()
+}
+
+type driver world
+
+func (d *driver) Get(_ context.Context, k store.Key) (doc store.Document, err error) {
+	err = (*world)(d).look(func() error {
+		var ok bool
+		if doc, ok = d.docs[k]; !ok {
+			return store.ErrNotFound
+		}
+		return nil
+	})
+	return doc, err
+}
+
+func (d *driver) Write(_ context.Context, w store.Write) (version int64, err error) {
+	if err := w.Key.Check(); err != nil {
+		return 0, err
+	}
+	err = (*world)(d).change(func() error {
+		doc := d.docs[w.Key]
+		if w.IfVersion != store.Any && w.IfVersion != doc.Version {
+			return store.ErrConflict
+		}
+		version = doc.Version + 1
+		d.docs[w.Key] = store.Document{Key: w.Key, Version: version, Updated: d.now, Data: w.Data}
+		return nil
+	})
+	return version, err
+}
+
+func (d *driver) List(_ context.Context, q store.Query) (docs []store.Document, err error) {
+	if err := q.Check(); err != nil {
+		return nil, err
+	}
+	err = (*world)(d).look(func() error {
+		for k, doc := range d.docs {
+			if k.Collection == q.Collection && k.UID == q.UID && k.Key > q.After {
+				docs = append(docs, doc)
+			}
+		}
+		slices.SortFunc(docs, func(a, b store.Document) int { return strings.Compare(a.Key.Key, b.Key.Key) })
+		if q.Descending {
+			slices.Reverse(docs)
+		}
+		docs = docs[:min(len(docs), q.Limit)]
+		return nil
+	})
+	return docs, err
+}
+
+func (d *driver) Watch(context.Context, string, string) (<-chan struct{}, error) { return nil, nil }
+func (d *driver) EraseUser(context.Context, string) error                        { return nil }
+
+type blobs world
+
+func (b *blobs) Put(_ context.Context, name string, data []byte) error {
+	if err := blob.CheckName(name); err != nil {
+		return err
+	}
+	return (*world)(b).change(func() error {
+		if _, taken := b.objects[name]; taken {
+			return blob.ErrExists
+		}
+		b.objects[name] = bytes.Clone(data)
+		return nil
+	})
+}
+
+func (b *blobs) Get(_ context.Context, name string) (data []byte, err error) {
+	err = (*world)(b).look(func() error {
+		var ok bool
+		if data, ok = b.objects[name]; !ok {
+			return blob.ErrNotFound
+		}
+		return nil
+	})
+	return bytes.Clone(data), err
+}
+
+func (b *blobs) Delete(_ context.Context, name string) error {
+	return (*world)(b).change(func() error {
+		delete(b.objects, name)
+		return nil
+	})
+}
+
+func (b *blobs) List(context.Context, string, string, int) ([]blob.Info, error) { return nil, nil }
+
+// keys seal by writing the name in front.
+type keys world
+
+func (k *keys) Seal(_ context.Context, uid, name string, plain []byte) ([]byte, error) {
+	if k.erased {
+		return nil, keyring.ErrDestroyed
+	}
+	return append([]byte(uid+"\n"+name+"\n"), plain...), nil
+}
+
+func (k *keys) Open(_ context.Context, uid, name string, sealed []byte) ([]byte, error) {
+	if k.erased {
+		return nil, keyring.ErrDestroyed
+	}
+	plain, ok := bytes.CutPrefix(sealed, []byte(uid+"\n"+name+"\n"))
+	if !ok {
+		return nil, keyring.ErrTampered
+	}
+	return plain, nil
+}
+
+type topics world
+
+func (q *topics) Publish(_ context.Context, msgs ...queue.Message) error {
+	return (*world)(q).change(func() error {
+		q.sent = append(q.sent, msgs...)
+		return nil
+	})
+}
+
+// An arrival is an upload as the ingress leaves it.
+type arrival struct {
+	id       string
+	body     []byte
+	received time.Time
+}
+
+func (w *world) consent(t testing.TB, granted bool) {
+	t.Helper()
+	if _, err := w.store.Consents.Put(t.Context(), person, store.PurposeProcessing, store.Any, store.Consent{Granted: granted}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) arrive(t testing.TB, a arrival) {
+	t.Helper()
+	name := blob.PersonPrefix(blob.KindUploads, person) + a.id + "/0"
+	sealed, err := (*keys)(w).Seal(t.Context(), person, name, a.body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.objects[name] = sealed
+	record := store.Upload{Blob: name, Encoding: "identity", Bytes: len(a.body), ReceivedAt: a.received, State: store.UploadReceived}
+	if _, err := w.store.Uploads.Put(t.Context(), person, a.id, 0, record); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// verdict is a queue.Verdict in words.
+func (w *world) handle(t testing.TB, id string, attempt int) string {
+	t.Helper()
+	body, err := json.Marshal(analysis.UploadReceived{UID: person, UploadID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return words(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicUploads, Key: person, Body: body}, Attempt: attempt}))
+}
+
+func words(v queue.Verdict) (said string) {
+	v.Match(func() { said = "ack" }, func(after time.Duration, reason string) { said = "retry: " + reason }, func(reason string) { said = "dead: " + reason })
+	return said
+}
+
+func (w *world) upload(t testing.TB, id string) store.Upload {
+	t.Helper()
+	r, err := w.store.Uploads.Get(t.Context(), person, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Value
+}
+
+// A state is all that must not depend on the order of uploads, or on a crash.
+type state struct {
+	Days       map[string]string // record without its object's name, and the chunk's bytes
+	Tombstones string
+	Cursors    map[string]store.Cursor
+}
+
+func (w *world) state(t testing.TB) state {
+	t.Helper()
+	ctx := t.Context()
+	s := state{Days: map[string]string{}, Cursors: map[string]store.Cursor{}}
+	days, err := w.store.Days.List(ctx, person, store.Query{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range days {
+		chunk := w.plain(t, d.Value.Chunk)
+		d.Value.Chunk = ""
+		s.Days[d.Key] = fmt.Sprintf("%+v %x", d.Value, chunk)
+	}
+	if g, err := w.store.Tombstones.Get(ctx, person, store.TombstonesKey); err == nil {
+		s.Tombstones = fmt.Sprintf("%d %x", g.Value.Count, w.plain(t, g.Value.Blob))
+	}
+	cursors, err := w.store.Cursors.List(ctx, person, store.Query{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cursors {
+		s.Cursors[c.Key] = c.Value
+	}
+	return s
+}
+
+func (w *world) plain(t testing.TB, name string) []byte {
+	t.Helper()
+	plain, err := (*keys)(w).Open(t.Context(), person, name, w.objects[name])
+	if err != nil {
+		t.Fatalf("a record refers to an object that does not open: %v", err)
+	}
+	return plain
+}
+
+// asked are the distinct messages of a topic.
+func (w *world) asked(topic string) []string {
+	set := map[string]bool{}
+	for _, m := range w.sent {
+		if m.Topic == topic {
+			set[string(m.Body)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+func (w *world) chunk(t testing.TB, name string) timeline.Chunk {
+	t.Helper()
+	c, err := timeline.Decode(w.plain(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
