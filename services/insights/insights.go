@@ -1,0 +1,214 @@
+// Package insights puts a Result into words.
+//
+// For each Result that is ready it makes the facts, has them written, checks
+// the text and stores it. A text that says more than its facts is never
+// stored: the template's is, and FellBack says why. The same facts are put into
+// words once.
+package insights
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+const (
+	concurrency = 4
+	week        = 7 // days between a window and the one it is compared with
+)
+
+// Needs are what the stage works with. All are required.
+type Needs struct {
+	Store *store.Store
+	Queue interface {
+		Publish(ctx context.Context, msgs ...queue.Message) error
+		Receive(ctx context.Context, sub queue.Subscription, handle queue.Handler) error
+	}
+	Audit interface {
+		Append(ctx context.Context, e audit.Event) (int64, error)
+	}
+	// Writer puts facts into words; Template does where the Writer may not or
+	// cannot. They may be the same.
+	Writer, Template narrative.Writer
+	// Patience is how long the Writer may take.
+	Patience time.Duration
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// A Stage handles the topic of results.
+type Stage struct{ Needs }
+
+// New is the stage over what it needs.
+func New(n Needs) *Stage { return &Stage{n} }
+
+// Run handles results until ctx is done.
+func (s *Stage) Run(ctx context.Context) error {
+	sub := queue.Subscription{Topic: analysis.TopicResults, Concurrency: concurrency}
+	if err := s.Queue.Receive(ctx, sub, s.Handle); err != nil {
+		return fmt.Errorf("receive results: %w", err)
+	}
+	return nil
+}
+
+// Handle puts one Result into words and publishes that it did. The text of the
+// week after compares with this one: where it is there, it is brought up to
+// date too.
+func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
+	var ready analysis.ResultReady
+	if err := json.Unmarshal(d.Body, &ready); err != nil || ready.UID == "" {
+		s.Log.Error("message is unreadable", "stage", "insights", "attempt", d.Attempt)
+		return queue.Dead("the message cannot be read")
+	}
+	started := s.Now()
+	err := s.permitted(ctx, ready.UID)
+	if err == nil {
+		err = s.tell(ctx, ready, d.Attempt > 1, false)
+	}
+	if err == nil {
+		err = s.tell(ctx, analysis.ResultReady{UID: ready.UID, End: ready.End + week}, d.Attempt > 1, true)
+	}
+	if err == nil {
+		s.Log.Info("put into words", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
+		return queue.Ack()
+	}
+	return s.verdict(ctx, d, ready.UID, err)
+}
+
+func (s *Stage) verdict(ctx context.Context, d queue.Delivery, uid string, err error) queue.Verdict {
+	if errors.Is(err, analysis.ErrErased) || errors.Is(err, analysis.ErrNoConsent) {
+		return queue.Ack()
+	}
+	if errors.Is(s.erased(ctx, uid), analysis.ErrErased) { // meanwhile: the store fails on what is shredded
+		return queue.Ack()
+	}
+	why := reason(err)
+	if errors.Is(err, errTemplate) {
+		s.Log.Error("no text can be written", "stage", "insights", "attempt", d.Attempt, "reason", why)
+		return queue.Dead(why)
+	}
+	s.Log.Warn("insight waits", "stage", "insights", "attempt", d.Attempt, "reason", why)
+	return queue.Retry(backoff(d.Attempt), why)
+}
+
+// permitted is nil where the person agreed to processing and is not erased.
+func (s *Stage) permitted(ctx context.Context, uid string) error {
+	if err := s.erased(ctx, uid); err != nil {
+		return err
+	}
+	granted, err := s.granted(ctx, uid, store.PurposeProcessing)
+	if err == nil && !granted {
+		return analysis.ErrNoConsent
+	}
+	return err
+}
+
+// erased is ErrErased for a person whose account was erased, else nil.
+func (s *Stage) erased(ctx context.Context, uid string) error {
+	account, err := s.Store.Accounts.Get(ctx, uid, "account")
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read account: %w", err)
+	case !account.Value.ErasedAt.IsZero():
+		return analysis.ErrErased
+	}
+	return nil
+}
+
+func (s *Stage) granted(ctx context.Context, uid, purpose string) (bool, error) {
+	consent, err := s.Store.Consents.Get(ctx, uid, purpose)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read consent to %s: %w", purpose, err)
+	}
+	return consent.Value.Granted, nil
+}
+
+// tell brings the stored Insight of one window up to date. With known, only
+// one that is there already.
+func (s *Stage) tell(ctx context.Context, ready analysis.ResultReady, again, known bool) error {
+	key := ready.End.String()
+	stored, err := s.Store.Insights.Get(ctx, ready.UID, key)
+	exists := err == nil
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if known && !exists {
+		return nil
+	}
+	result, err := s.Store.Results.Get(ctx, ready.UID, key)
+	if errors.Is(err, store.ErrNotFound) { // the data was withdrawn: so is what was said of it
+		return s.Store.Insights.Delete(ctx, ready.UID, key, store.Any)
+	}
+	if err != nil {
+		return err
+	}
+	before, err := s.before(ctx, ready)
+	if err != nil {
+		return err
+	}
+	facts := narrative.Facts(result.Value.Result, before)
+	if exists && same(stored.Value.Insight, result.Value.Result, facts) {
+		if again { // the process may have died after the text was stored
+			return s.announce(ctx, ready, stored.Value.Insight)
+		}
+		return nil
+	}
+	insight, err := s.write(ctx, ready.UID, result.Value.Result, facts)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, store.Insight{Insight: insight, WrittenAt: s.Now().UTC()}); err != nil {
+		return err
+	}
+	return s.announce(ctx, ready, insight)
+}
+
+// before is the Result of the week before, nil where there is none.
+func (s *Stage) before(ctx context.Context, ready analysis.ResultReady) (*analysis.Result, error) {
+	r, err := s.Store.Results.Get(ctx, ready.UID, health.Day(ready.End-week).String())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &r.Value.Result, nil
+}
+
+// reason is the error in stable words: errors of drivers may name an object,
+// and the object a person.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, errTemplate):
+		return "the template's text does not keep to its facts"
+	case errors.Is(err, store.ErrConflict):
+		return "the insight was replaced meanwhile"
+	case errors.Is(err, store.ErrKey):
+		return "its place is not legal"
+	case errors.Is(err, context.Canceled):
+		return "the process stops"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "a backend did not answer in time"
+	}
+	return "a backend is unavailable"
+}
+
+// backoff doubles from 200 ms to a minute.
+func backoff(attempt int) time.Duration {
+	return min(100*time.Millisecond<<min(max(attempt, 1), 10), time.Minute)
+}

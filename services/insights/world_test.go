@@ -1,0 +1,197 @@
+package insights
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/clarity-loop/clarity/services/actigraphy"
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/queue"
+	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
+	"github.com/clarity-loop/clarity/services/store"
+	storedb "github.com/clarity-loop/clarity/services/store/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func noon() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
+
+const friday = "2026-11-20"
+
+// world is a stage over the embedded drivers, for one person, anna, who agreed
+// to everything.
+type world struct {
+	*Stage
+	t     testing.TB
+	keys  *tink.Keyring
+	queue *queuedb.Queue
+	log   *bytes.Buffer
+	// What the stage told others.
+	mu      sync.Mutex
+	audited []audit.Event
+	told    []analysis.Delivery
+}
+
+func newWorld(t testing.TB, writer, template narrative.Writer) *world {
+	t.Helper()
+	dir := t.TempDir()
+	documents, err := storedb.Open(t.Context(), dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := queuedb.Open(t.Context(), dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := tink.Open(dir + "/keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(documents.Close(), messages.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &world{t: t, keys: keys, queue: messages, log: &bytes.Buffer{}}
+	w.Stage = New(Needs{
+		Store: store.New(documents, keys), Queue: w, Audit: w, Writer: writer, Template: template,
+		Patience: 200 * time.Millisecond, Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+	})
+	w.consent(store.PurposeProcessing, true)
+	w.consent(store.PurposeNarrative, true)
+	return w
+}
+
+// Append, Publish and Receive are what the stage needs of audit and queue.
+func (w *world) Append(_ context.Context, e audit.Event) (int64, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.audited = append(w.audited, e)
+	return int64(len(w.audited)), nil
+}
+
+func (w *world) Publish(ctx context.Context, messages ...queue.Message) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range messages {
+		var d analysis.Delivery
+		if err := json.Unmarshal(m.Body, &d); err != nil || m.Topic != analysis.TopicDeliveries || m.Key != d.UID {
+			w.t.Errorf("published %+v: %v", m, err)
+		}
+		w.told = append(w.told, d)
+	}
+	return w.queue.Publish(ctx, messages...)
+}
+
+func (w *world) Receive(ctx context.Context, sub queue.Subscription, h queue.Handler) error {
+	return w.queue.Receive(ctx, sub, h)
+}
+
+func (w *world) consent(purpose string, granted bool) {
+	w.t.Helper()
+	if _, err := w.Store.Consents.Put(w.t.Context(), "anna", purpose, store.Any, store.Consent{Granted: granted, At: noon()}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// put stores a Result for the window that ends with the day.
+func (w *world) put(r analysis.Result) {
+	w.t.Helper()
+	if _, err := w.Store.Results.Put(w.t.Context(), "anna", r.Window.End.String(), store.Any, store.Result{Result: r, ComputedAt: noon()}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// ready hands the stage the news and returns its verdict in a word.
+func (w *world) ready(end string, attempt int) string {
+	w.t.Helper()
+	body, err := json.Marshal(analysis.ResultReady{UID: "anna", End: day(w.t, end)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.handle(body, attempt)
+}
+
+func (w *world) handle(body []byte, attempt int) (verdict string) {
+	v := w.Handle(w.t.Context(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicResults, Body: body}, Attempt: attempt})
+	v.Match(
+		func() { verdict = "ack" },
+		func(_ time.Duration, why string) { verdict = "retry: " + why },
+		func(why string) { verdict = "dead: " + why },
+	)
+	return verdict
+}
+
+func (w *world) insight(end string) store.Record[store.Insight] {
+	w.t.Helper()
+	r, err := w.Store.Insights.Get(w.t.Context(), "anna", end)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) noInsight(end string) {
+	w.t.Helper()
+	if _, err := w.Store.Insights.Get(w.t.Context(), "anna", end); !errors.Is(err, store.ErrNotFound) {
+		w.t.Errorf("an insight is stored: %v", err)
+	}
+}
+
+func day(t testing.TB, text string) health.Day {
+	t.Helper()
+	d, err := health.ParseDay(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// result is a week with some sleep, steps and heart.
+func result(t testing.TB, end, digest string, sleepMinutes float64) analysis.Result {
+	t.Helper()
+	last := day(t, end)
+	efficiency, steps, resting := 91.3, 9120.4, 57.0
+	return analysis.Result{
+		Schema:   analysis.Schema,
+		Window:   analysis.Window{Start: last - 6, End: last, Days: 7, TimeZone: "Europe/Berlin"},
+		Input:    analysis.Input{Kind: actigraphy.Steps, Proxy: true, SleepSource: "stages"},
+		Sleep:    analysis.Family{"total_sleep_time_minutes": &sleepMinutes, "sleep_efficiency_percent": &efficiency, "midpoint_minutes": nil},
+		Activity: analysis.Family{"steps_per_day": &steps},
+		Cardio:   analysis.Family{"resting_heart_rate_bpm": &resting},
+		Lineage:  analysis.Lineage{InputDigest: digest, Pipeline: "p", Model: analysis.NoModel},
+	}
+}
+
+// fake is a Writer by a function.
+type fake struct {
+	name  string
+	write func(ctx context.Context, facts []analysis.Fact) ([]analysis.Claim, error)
+}
+
+func (f fake) Name() string { return f.name }
+func (f fake) Write(ctx context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
+	return f.write(ctx, facts)
+}
+
+// plain says each fact, rightly.
+func plain(name string) fake {
+	return fake{name, func(_ context.Context, facts []analysis.Fact) (claims []analysis.Claim, _ error) {
+		for _, f := range facts {
+			claims = append(claims, analysis.Claim{Text: "It was " + f.Text + ".", Facts: []string{f.ID}})
+		}
+		return claims, nil
+	}}
+}
