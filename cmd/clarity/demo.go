@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/clarity-loop/clarity/cmd/internal/history"
+	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/services/analysis"
+)
+
+const demoHelp = `Starts the platform in a temporary directory, plays four weeks of a made-up
+person's phone into it over HTTP, and prints what comes out. Nothing is real
+but the code: the uploads, the stages and the waiting are those of "clarity up".`
+
+// fromTheFirst is the event id behind which every event lies.
+const fromTheFirst = "0000000000000000"
+
+// patience is how long the demo waits for any one thing.
+const patience = 30 * time.Second
+
+func demo(ctx context.Context, c *call) error {
+	fs := c.flags(demoHelp)
+	keep := fs.Bool("keep", false, "keep the data, and keep the platform running until Ctrl-C")
+	seed := fs.Uint64("seed", history.Default().Seed, "`SEED` of the person's noise")
+	if err := c.parseNone(fs); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "clarity-demo-")
+	if err != nil {
+		return fmt.Errorf("make a temporary directory: %w", err)
+	}
+	d := &demonstration{call: c, dir: dir, keep: *keep, seed: *seed, began: time.Now()}
+	err = d.run(ctx)
+	if *keep {
+		say(c.stdout, "The data stays in %s; `clarity up --data %s` goes on with it.\n", dir, dir)
+		return err
+	}
+	if removed := os.RemoveAll(dir); removed != nil && err == nil {
+		return fmt.Errorf("remove the demo's data: %w", removed)
+	}
+	return err
+}
+
+// A demonstration is one run of the demo.
+type demonstration struct {
+	*call
+	dir   string
+	keep  bool
+	seed  uint64
+	began time.Time
+
+	client *phone.Client
+	events chan seenEvent
+	acks   []time.Duration
+	waits  []time.Duration // from ack to result
+}
+
+type seenEvent struct {
+	analysis.DeliveryKind
+	ref string
+	at  time.Time
+}
+
+// run starts the platform and, beside it, the phone; when either ends, both do.
+func (d *demonstration) run(ctx context.Context) error {
+	log := slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	p, err := wire.Open(ctx, wire.Config{Dir: d.dir, Listen: "127.0.0.1:0", Stages: wire.Stages(), Log: log, Now: time.Now, Version: describeBuild(), Unlimited: true})
+	if err != nil {
+		return err
+	}
+	token, err := wire.Token(ctx, wire.TokenRequest{Dir: d.dir, User: "demo", TTL: time.Hour, Now: time.Now})
+	if err != nil {
+		return errors.Join(err, p.Close())
+	}
+	say(d.stdout, "Platform   %s, data in %s\n", p.URL(), d.dir)
+	both, ctx := errgroup.WithContext(ctx)
+	serving, stop := context.WithCancel(ctx)
+	both.Go(func() error { return p.Run(serving) })
+	both.Go(func() error {
+		defer stop()
+		d.client = phone.New(p.URL(), token, patience, nil)
+		defer d.client.Close()
+		if err := d.play(ctx); err != nil {
+			return err
+		}
+		d.whereToLook(p.URL(), token)
+		if d.keep {
+			<-ctx.Done()
+		}
+		return nil
+	})
+	if err := both.Wait(); err != nil {
+		return err
+	}
+	entries, err := wire.VerifyAudit(context.WithoutCancel(ctx), d.dir)
+	if err != nil {
+		return err
+	}
+	say(d.stdout, "Audit      %s entries, each verified\n", group(int(entries)))
+	return nil
+}
+
+// play is the phone: consent, three weeks at once, then a sync a day.
+func (d *demonstration) play(ctx context.Context) error {
+	config := history.Default()
+	config.Seed = d.seed
+	h, err := history.Generate(config)
+	if err != nil {
+		return err
+	}
+	if err := grantConsent(ctx, d.client); err != nil {
+		return err
+	}
+	say(d.stdout, "Person     made up: four weeks to %s, Watch and iPhone, Berlin and New York; agrees to the processing\n", config.End)
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	d.events = make(chan seenEvent, 1024)
+	listened := make(chan error, 1)
+	go func() { listened <- d.listen(listening) }()
+	backfill := slices.IndexFunc(h.Uploads, func(u history.Upload) bool { return u.Stage == "daily" })
+	if err := d.backfill(ctx, h.Uploads[:backfill]); err != nil {
+		return err
+	}
+	for _, u := range h.Uploads[backfill:] {
+		if err := d.day(ctx, u); err != nil {
+			return err
+		}
+	}
+	stop()
+	if err := <-listened; err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return d.show(ctx, config.End.String())
+}
+
+// listen passes on the platform's events with the time they came.
+func (d *demonstration) listen(ctx context.Context) error {
+	return d.client.Events(ctx, fromTheFirst, func(e phone.Event) error {
+		var body struct{ Ref string }
+		if err := json.Unmarshal([]byte(e.Data), &body); err != nil {
+			return fmt.Errorf("read event %s: %w", e.Name, err)
+		}
+		d.events <- seenEvent{analysis.DeliveryKind(e.Name), body.Ref, time.Now()}
+		return nil
+	})
+}
+
+// await is when the event came; events before it are passed over.
+func (d *demonstration) await(ctx context.Context, kind analysis.DeliveryKind, ref string) (time.Time, error) {
+	timeout := time.After(patience)
+	for {
+		select {
+		case e := <-d.events:
+			if e.DeliveryKind == kind && e.ref == ref {
+				return e.at, nil
+			}
+		case <-ctx.Done():
+			return time.Time{}, ctx.Err()
+		case <-timeout:
+			return time.Time{}, fmt.Errorf("no %s of %s came within %s", kind, ref, patience)
+		}
+	}
+}
+
+// put sends one upload and returns its id and when it was acked.
+func (d *demonstration) put(ctx context.Context, u history.Upload) (phone.Upload, phone.Receipt, time.Time, error) {
+	packed, err := phone.Pack(u.Body, u.Samples, u.Deleted)
+	if err != nil {
+		return packed, phone.Receipt{}, time.Time{}, err
+	}
+	began := time.Now()
+	r, err := d.client.Put(ctx, packed)
+	acked := time.Now()
+	d.acks = append(d.acks, acked.Sub(began))
+	return packed, r, acked, err
+}
+
+func (d *demonstration) backfill(ctx context.Context, uploads []history.Upload) error {
+	began, samples, raw, sent := time.Now(), 0, 0, 0
+	var last string
+	for _, u := range uploads {
+		packed, r, _, err := d.put(ctx, u)
+		if err != nil {
+			return err
+		}
+		samples, raw, sent, last = samples+r.Accepted, raw+len(u.Body), sent+len(packed.Body), packed.ID
+	}
+	acked := time.Now()
+	if _, err := d.await(ctx, analysis.UploadMerged, last); err != nil {
+		return err
+	}
+	say(d.stdout, "Backfill   three weeks: %d uploads, %s samples, %.1f MB (%.1f MB gzip), acked in %.2f s, merged %.2f s later\n",
+		len(uploads), group(samples), float64(raw)/1e6, float64(sent)/1e6, acked.Sub(began).Seconds(), time.Since(acked).Seconds())
+	return nil
+}
+
+// day is one evening's sync, up to the insight of the week that ends that day.
+func (d *demonstration) day(ctx context.Context, u history.Upload) error {
+	packed, r, acked, err := d.put(ctx, u)
+	if err != nil {
+		return err
+	}
+	if _, err := d.await(ctx, analysis.UploadMerged, packed.ID); err != nil {
+		return err
+	}
+	stored, err := d.await(ctx, analysis.ResultStored, u.SentOn.String())
+	if err != nil {
+		return err
+	}
+	d.waits = append(d.waits, stored.Sub(acked))
+	insight, err := d.await(ctx, analysis.InsightReady, u.SentOn.String())
+	if err != nil {
+		return err
+	}
+	status, err := d.client.Status(ctx, packed.ID)
+	if err != nil {
+		return err
+	}
+	say(d.stdout, "%s %s samples acked in %d ms; result after %.2f s, insight after %.2f s%s\n", u.SentOn, pad(group(r.Accepted), 5),
+		d.acks[len(d.acks)-1].Milliseconds(), stored.Sub(acked).Seconds(), insight.Sub(acked).Seconds(), remarks(r, status))
+	return nil
+}
+
+// remarks is what was special about a sync.
+func remarks(r phone.Receipt, s phone.Status) string {
+	out := ""
+	if s.Duplicates > 0 {
+		out += fmt.Sprintf("; %d sent twice", s.Duplicates)
+	}
+	if s.Deleted > 0 {
+		out += fmt.Sprintf("; %d deleted", s.Deleted)
+	}
+	if len(s.Days) > 2 {
+		out += fmt.Sprintf("; reopened %s", s.Days[0])
+	}
+	for _, rejected := range r.Rejected {
+		out += fmt.Sprintf("; 1 rejected (%s)", rejected.Code)
+	}
+	return out
+}
+
+// show prints the last week and its insight.
+func (d *demonstration) show(ctx context.Context, end string) error {
+	var week struct{ Result analysis.Result }
+	if err := d.client.Get(ctx, "/v1/weeks/"+end, &week); err != nil {
+		return fmt.Errorf("get the week that ends on %s: %w", end, err)
+	}
+	say(d.stdout, "\n")
+	printResult(d.stdout, &week.Result)
+	var insight struct{ Insight analysis.Insight }
+	if err := d.client.Get(ctx, "/v1/insights/"+end, &insight); err != nil {
+		return fmt.Errorf("get the insight of %s: %w", end, err)
+	}
+	say(d.stdout, "\nInsight (by %s, every number checked)\n", insight.Insight.Writer)
+	for _, s := range insight.Insight.Sentences {
+		say(d.stdout, "  %s\n", s.Text)
+	}
+	for _, s := range insight.Insight.Disclaimers {
+		say(d.stdout, "  %s\n", s)
+	}
+	say(d.stdout, "\nAck        p50 %s, max %s of %d uploads\n", millis(median(d.acks)), millis(slices.Max(d.acks)), len(d.acks))
+	say(d.stdout, "Result     p50 %s, max %s after the ack, of %d daily syncs\n", millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits))
+	say(d.stdout, "Total      %.1f s\n", time.Since(d.began).Seconds())
+	return nil
+}
+
+// whereToLook says how to go on by hand.
+func (d *demonstration) whereToLook(url, token string) {
+	if !d.keep {
+		say(d.stdout, "Look       `clarity demo --keep` leaves it running, and prints the curl lines to look around\n")
+		return
+	}
+	say(d.stdout, "\nLook       T=%s\n", token)
+	for _, path := range []string{"/v1/weeks", "/v1/days", "/v1/sync", "/v1/trends?metric=sleep.total_sleep_time_minutes"} {
+		say(d.stdout, "           curl -s -H \"Authorization: Bearer $T\" '%s%s'\n", url, path)
+	}
+	say(d.stdout, "           curl -s %s/openapi.json\nCtrl-C ends it.\n", url)
+}
+
+func median(d []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(d))
+	return sorted[len(sorted)/2]
+}
+
+func millis(d time.Duration) string {
+	return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
+}
+
+func pad(s string, width int) string { return fmt.Sprintf("%*s", width, s) }

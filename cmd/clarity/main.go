@@ -1,0 +1,75 @@
+// Clarity is the laptop binary: the whole platform in one process, and the
+// tools to use it. `clarity help` lists the commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// version is set by the linker; without it the build's own information serves.
+var version string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(exitCode(err, os.Stderr))
+}
+
+// commands is the written-out list, in the order of the help.
+func commands() []command {
+	return []command{
+		{"demo", "", "Start a platform, upload four weeks, show the week's results", demo},
+		{"up", "", "Run the platform in one process", up},
+		{"token", "--user NAME", "Print a token of the local issuer", token},
+		{"upload", "FILE…", "Upload exports as a phone would, with a verdict for each record", uploadFiles},
+		{"analyze", "FILE", "Analyse a recording or an export offline, without a server", analyze},
+		{"audit", "verify", "Check the audit log, entry by entry", auditVerify},
+		{"dead", "", "List the messages that could not be handled", dead},
+		{"version", "", "Print what this binary is made of", printVersion},
+	}
+}
+
+// run does what the arguments say; main only adds the process around it.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		printHelp(stderr)
+		return usagef("say which command")
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		printHelp(stdout)
+		return nil
+	case "--version", "-version":
+		args[0] = "version"
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(ctx, &call{command: c, args: args[1:], getenv: getenv, stdout: stdout, stderr: stderr})
+		}
+	}
+	return usagef("there is no command %q; `clarity help` lists them", args[0])
+}
+
+// exitCode prints the error, if any: 0 is done, 1 is could not, 2 is asked wrongly.
+func exitCode(err error, stderr io.Writer) int {
+	var usage *usageError
+	switch {
+	case err == nil || errors.Is(err, errHelpShown):
+		return 0
+	case errors.As(err, &usage):
+		_, _ = fmt.Fprintf(stderr, "clarity: %v\n", err)
+		return 2
+	case errors.Is(err, context.Canceled):
+		_, _ = fmt.Fprintln(stderr, "clarity: interrupted")
+	default:
+		_, _ = fmt.Fprintf(stderr, "clarity: %v\n", err)
+	}
+	return 1
+}

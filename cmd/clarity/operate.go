@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/services/audit"
+)
+
+const tokenHelp = `Prints a token of the data directory's own issuer: only the token, so that
+  T=$(clarity token --user anna); curl -H "Authorization: Bearer $T" …
+works. The platform may run meanwhile, or not have run yet.`
+
+func token(ctx context.Context, c *call) error {
+	fs := c.flags(tokenHelp)
+	dir := c.dataFlag(fs)
+	user := fs.String("user", "", "`NAME` of the person: 1 to 128 of A–Z, a–z, 0–9 and ._:@-")
+	role := fs.String("role", "", "`ROLE` of a token that is no person's: service or admin")
+	ttl := fs.Duration("ttl", time.Hour, "how long the token is valid")
+	if err := c.parseNone(fs); err != nil {
+		return err
+	}
+	if *user == "" {
+		return usagef("token needs --user NAME")
+	}
+	signed, err := wire.Token(ctx, wire.TokenRequest{Dir: *dir, User: *user, Role: *role, TTL: *ttl, Now: time.Now})
+	if err != nil {
+		return asUsage(err)
+	}
+	_, err = fmt.Fprintln(c.stdout, signed)
+	return err
+}
+
+const auditHelp = `Reads the whole audit log of the data directory and checks each entry against
+the hash chain and the signed checkpoints. Names the first bad entry, if any.`
+
+func auditVerify(ctx context.Context, c *call) error {
+	fs := c.flags(auditHelp)
+	dir := c.dataFlag(fs)
+	rest, err := c.parse(fs)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(rest, []string{"verify"}) {
+		return usagef("say `clarity audit verify`")
+	}
+	entries, err := wire.VerifyAudit(ctx, *dir)
+	var bad *audit.BadEntry
+	if errors.As(err, &bad) {
+		return fmt.Errorf("the audit log is not as it was written: entry %d: %s", bad.Index, bad.Detail)
+	}
+	if err != nil {
+		return err
+	}
+	say(c.stdout, "ok: %d entries\n", entries)
+	return nil
+}
+
+const deadHelp = `Lists the messages that a stage gave up on, oldest first, with the reason. They
+keep their body; nobody handles them again by themselves. The platform must not
+be running on the directory.`
+
+func dead(ctx context.Context, c *call) error {
+	fs := c.flags(deadHelp)
+	dir := c.dataFlag(fs)
+	if err := c.parseNone(fs); err != nil {
+		return err
+	}
+	letters, err := wire.DeadLetters(ctx, *dir, time.Now)
+	if err != nil {
+		return err
+	}
+	if len(letters) == 0 {
+		say(c.stdout, "no dead letters\n")
+		return nil
+	}
+	tw := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	say(tw, "sequence\ttopic\tdied\tattempts\treason\n")
+	for _, l := range letters {
+		say(tw, "%d\t%s\t%s\t%d\t%s\n", l.Sequence, l.Topic, l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
+	}
+	return tw.Flush()
+}
+
+// asUsage makes the wiring's complaints about its configuration an error of the
+// command line.
+func asUsage(err error) error {
+	var config *wire.ConfigError
+	if errors.As(err, &config) {
+		return usagef("%s", config)
+	}
+	return err
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// target is the flags that say which platform, and as whom.
+type target struct {
+	server, token, dir, user *string
+	patience                 *time.Duration
+}
+
+func (c *call) targetFlags(fs *flag.FlagSet) target {
+	return target{
+		server:   fs.String("server", "", "`URL` of the platform; without it, the one running on --data"),
+		token:    fs.String("token", c.getenv("CLARITY_TOKEN"), "bearer `TOKEN`; without it, one of --data's issuer for --user. $CLARITY_TOKEN sets the default"),
+		dir:      c.dataFlag(fs),
+		user:     fs.String("user", "me", "`NAME` of the person, where the token is made here"),
+		patience: fs.Duration("patience", 2*time.Minute, "how long one request is tried again"),
+	}
+}
+
+// connect is a client of the target; local says that the token was made here.
+func (t target) connect(ctx context.Context, c *call) (client *phone.Client, local bool, err error) {
+	server, token := *t.server, *t.token
+	if server == "" {
+		if server, err = wire.Endpoint(*t.dir); err != nil {
+			return nil, false, err
+		}
+	}
+	if token == "" {
+		local = true
+		token, err = wire.Token(ctx, wire.TokenRequest{Dir: *t.dir, User: *t.user, TTL: 24 * time.Hour, Now: time.Now})
+		if err != nil {
+			return nil, false, asUsage(err)
+		}
+	}
+	waiting := func(why string, wait time.Duration) {
+		say(c.stderr, "%s; trying again in %.1f s\n", why, wait.Seconds())
+	}
+	return phone.New(server, token, *t.patience, waiting), local, nil
+}
+
+// consentVersion is the text a person agrees to by using this tool on their own machine.
+const consentVersion = "clarity-cli/1"
+
+type consentAnswer struct {
+	Purpose string     `json:"purpose"`
+	Granted bool       `json:"granted"`
+	At      *time.Time `json:"at"`
+}
+
+// processingConsent is the person's answer so far.
+func processingConsent(ctx context.Context, client *phone.Client) (consentAnswer, error) {
+	var list struct{ Items []consentAnswer }
+	if err := client.Get(ctx, "/v1/consents", &list); err != nil {
+		return consentAnswer{}, fmt.Errorf("read the consents: %w", err)
+	}
+	for _, answer := range list.Items {
+		if answer.Purpose == store.PurposeProcessing {
+			return answer, nil
+		}
+	}
+	return consentAnswer{}, nil
+}
+
+func grantConsent(ctx context.Context, client *phone.Client) error {
+	answer := map[string]any{"granted": true, "version": consentVersion}
+	if err := client.Send(ctx, http.MethodPut, "/v1/consents/"+store.PurposeProcessing, answer, nil); err != nil {
+		return fmt.Errorf("agree to the processing: %w", err)
+	}
+	return nil
+}

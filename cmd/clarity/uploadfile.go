@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/services/health/formats"
+	"github.com/clarity-loop/clarity/services/health/upload"
+)
+
+// inFlight is how many uploads of a file are on their way at a time.
+const inFlight = 4
+
+// A job is one file on its way: read by one goroutine, put by a few.
+type job struct {
+	*uploader
+	mu     sync.Mutex
+	report fileReport
+	group  *errgroup.Group
+	ctx    context.Context
+	batch  []verdict // records of the batch being gathered, without their verdict
+	// samples is where the deletions of an envelope begin in batch.
+	samples int
+}
+
+// file uploads one file and says what became of each of its records. The
+// report is there beside an error, too, for what was done before it.
+func (u *uploader) file(ctx context.Context, name string) (*fileReport, error) {
+	f, err := openSource(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(inFlight)
+	j := &job{uploader: u, group: group, ctx: ctx}
+	j.report = fileReport{File: name, Rejected: map[string]int{}, Skipped: map[string]int{}, Uploads: []string{}}
+	progress := u.progress(filepath.Base(name), f.size)
+	read := j.read(f, progress)
+	err = errors.Join(read, group.Wait())
+	progress.done()
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil && u.wait {
+		j.report.Merged, err = u.settle(ctx, j.report.Uploads)
+	}
+	return &j.report, err
+}
+
+// read is the reading goroutine's part.
+func (j *job) read(f *source, p progress) error {
+	if f.isEnvelope() {
+		return j.readEnvelope(f)
+	}
+	batcher := phone.NewBatcher("clarity-upload", j.zone, j.put)
+	err := f.records(j.zone, p.add, func(r formats.Record) error {
+		j.count(r)
+		if r.Verdict != formats.Accepted {
+			return j.ctx.Err()
+		}
+		if err := batcher.Add(&r.Sample); err != nil {
+			return err
+		}
+		j.batch = append(j.batch, verdict{Place: r.Place.String(), Type: r.Sample.Type})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return batcher.Close()
+}
+
+// readEnvelope sends an upload as it is: it is one already.
+func (j *job) readEnvelope(f *source) error {
+	body, err := f.envelope()
+	if err != nil {
+		return err
+	}
+	var lists struct {
+		Samples, Deleted []struct{ Type any }
+	}
+	if err := json.Unmarshal(body, &lists); err != nil {
+		return fmt.Errorf("read it as %s: %w", upload.Schema, err)
+	}
+	for i, s := range lists.Samples {
+		typ, _ := s.Type.(string)
+		j.batch = append(j.batch, verdict{Place: fmt.Sprintf("/samples/%d", i), Type: typ})
+	}
+	for i, d := range lists.Deleted {
+		typ, _ := d.Type.(string)
+		j.batch = append(j.batch, verdict{Place: fmt.Sprintf("/deleted/%d", i), Type: typ})
+	}
+	j.samples, j.report.Records, j.report.Deleted = len(lists.Samples), len(j.batch), len(lists.Deleted)
+	up, err := phone.Pack(body, len(lists.Samples), len(lists.Deleted))
+	if err != nil {
+		return err
+	}
+	return j.put(up)
+}
+
+// count takes the verdict of the reader.
+func (j *job) count(r formats.Record) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.report.Records++
+	v := verdict{Place: r.Place.String(), Verdict: string(r.Verdict), Code: string(r.Code), Detail: r.Detail}
+	switch r.Verdict {
+	case formats.Rejected:
+		j.report.Rejected[v.Code]++
+	case formats.Skipped:
+		j.report.Skipped[v.Code]++
+	default:
+		return // the platform has the last word
+	}
+	j.tell(v)
+}
+
+// put sends one batch, beside others, and takes the platform's verdicts.
+func (j *job) put(up phone.Upload) error {
+	records := j.batch
+	j.batch = nil
+	j.mu.Lock()
+	j.report.Uploads = append(j.report.Uploads, up.ID)
+	j.mu.Unlock()
+	j.group.Go(func() error {
+		receipt, err := j.client.Put(j.ctx, up)
+		if err != nil {
+			return err
+		}
+		return j.take(receipt, records)
+	})
+	return j.ctx.Err()
+}
+
+// take turns a receipt into verdicts.
+func (j *job) take(r phone.Receipt, records []verdict) error {
+	if r.Received != len(records) {
+		return fmt.Errorf("the platform received %d records of upload %s, %d were sent", r.Received, r.UploadID, len(records))
+	}
+	rejected := map[int]verdict{}
+	for _, x := range r.Rejected {
+		at := x.Index
+		if x.In == "deleted" {
+			at += j.samples
+		}
+		if at < 0 || at >= len(records) {
+			return fmt.Errorf("the platform rejects record %d of %d in upload %s", at, len(records), r.UploadID)
+		}
+		rejected[at] = verdict{Verdict: "rejected", Code: string(x.Code), Detail: x.Detail}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.report.Accepted += len(records) - len(rejected)
+	for i, v := range records {
+		v.Verdict = "accepted"
+		if x, ok := rejected[i]; ok {
+			v.Verdict, v.Code, v.Detail = x.Verdict, x.Code, x.Detail
+			j.report.Rejected[v.Code]++
+		}
+		j.tell(v)
+	}
+	return nil
+}
+
+// tell lists a verdict, if that was asked for. The caller holds the lock.
+func (j *job) tell(v verdict) {
+	switch {
+	case !j.verdicts:
+	case j.asJSON:
+		j.report.Verdicts = append(j.report.Verdicts, v)
+	default:
+		say(j.stdout, "  %s\t%s\t%s\t%s\t%s\n", v.Place, v.Verdict, v.Code, v.Type, v.Detail)
+	}
+}
+
+func printCounts(u *uploader, what string, counts map[string]int) {
+	total := 0
+	for _, n := range counts {
+		total += n
+	}
+	say(u.stdout, ", %s %s", group(total), what)
+	if total == 0 {
+		return
+	}
+	sep := " ("
+	for _, code := range slices.Sorted(maps.Keys(counts)) {
+		say(u.stdout, "%s%s %s", sep, group(counts[code]), code)
+		sep = ", "
+	}
+	say(u.stdout, ")")
+}
+
+// progress tells how much of a file is read: a bar on a terminal, else a line
+// now and then, and nothing for what is done at once.
+type progress struct {
+	add  func(n int)
+	done func()
+}
+
+func (u *uploader) progress(name string, size int64) progress {
+	if isTerminal(u.stderr) {
+		bar := progressbar.NewOptions64(size, progressbar.OptionSetWriter(u.stderr), progressbar.OptionSetDescription(name),
+			progressbar.OptionShowBytes(true), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+		return progress{func(n int) { _ = bar.Add(n) }, func() { _ = bar.Finish() }}
+	}
+	read, next := int64(0), u.now().Add(2*time.Second)
+	return progress{func(n int) {
+		if read += int64(n); u.now().After(next) && size > 0 {
+			say(u.stderr, "%s: %d %% read\n", name, min(100, 100*read/size))
+			next = u.now().Add(2 * time.Second)
+		}
+	}, func() {}}
+}
+
+// plainPathError is the reason without the path, which the caller names.
+func plainPathError(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
