@@ -38,8 +38,8 @@ func (u UUID) String() string {
 // a version 8 UUID (RFC 9562) of the type, interval, original value and unit,
 // source and raw record. Equal records get equal identities.
 func DeriveUUID(s *Sample) UUID {
-	h := sha256.New()
-	var buf []byte
+	var space [512]byte // most records fit
+	buf := space[:0]
 	for _, text := range []string{s.Type, s.OriginalUnit, s.Source.BundleID, s.Source.Name, s.Source.ProductType, s.Raw} {
 		buf = binary.AppendUvarint(buf, uint64(len(text)))
 		buf = append(buf, text...)
@@ -47,8 +47,8 @@ func DeriveUUID(s *Sample) UUID {
 	buf = binary.BigEndian.AppendUint64(buf, uint64(s.Start))
 	buf = binary.BigEndian.AppendUint64(buf, uint64(s.End))
 	buf = binary.BigEndian.AppendUint64(buf, math.Float64bits(s.OriginalValue))
-	h.Write(buf)
-	u := UUID(h.Sum(nil)[:16])
+	sum := sha256.Sum256(buf)
+	u := UUID(sum[:16])
 	u[6] = u[6]&0x0f | 0x80
 	u[8] = u[8]&0x3f | 0x80
 	return u

@@ -51,7 +51,8 @@ type reader struct {
 	zones   record.Zones
 	devices map[string]device // by the device attribute
 	offset  int               // of ExportDate, for what has a date but no time
-	members []record.Member
+	members []record.Member   // of the metadata being read
+	scratch []byte
 }
 
 func readXML(r io.Reader, entry string, o record.Options, yield func(record.Record, error) bool) error {

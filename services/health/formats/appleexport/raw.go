@@ -68,7 +68,7 @@ func (x *reader) raw(at record.Place, parent *health.Sample) error {
 			continue
 		}
 		if depth == 1 && x.scan.name == "MetadataEntry" {
-			meta.entry(x.scan)
+			meta.entry(x)
 			if err := x.toEnd(nil); err != nil {
 				return err
 			}
@@ -168,7 +168,7 @@ func (x *reader) finishRaw(s, parent *health.Sample, tree *tree, meta *metadata,
 		named = parent.Zone
 	}
 	s.Zone = x.zones.Choose(named, x.options.DefaultZone, offset)
-	object, why := meta.object()
+	object, why := meta.object(x)
 	if why.code != "" {
 		return why
 	}

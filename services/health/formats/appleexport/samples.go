@@ -33,7 +33,7 @@ func (x *reader) record(at record.Place) error {
 		}
 		switch x.scan.name {
 		case "MetadataEntry":
-			meta.entry(x.scan)
+			meta.entry(x)
 		case "InstantaneousBeatsPerMinute":
 			beats = append(beats, string(x.object(nil)))
 		}
@@ -123,7 +123,7 @@ func (x *reader) finishRecord(s *health.Sample, value string, meta *metadata, of
 	if code, detail := record.Quantify(s, kind); code != "" {
 		return rejection{code, detail}
 	}
-	object, why := meta.object()
+	object, why := meta.object(x)
 	if why.code != "" {
 		return why
 	}
@@ -226,29 +226,30 @@ type metadata struct {
 
 func (x *reader) metadata() metadata { return metadata{members: x.members[:0]} }
 
-func (m *metadata) entry(s *scanner) {
-	key, _ := s.attr("key")
-	value, _ := s.attr("value")
+func (m *metadata) entry(x *reader) {
+	key, _ := x.scan.attr("key")
+	value, _ := x.scan.attr("value")
 	switch string(key) {
 	case "HKTimeZone":
-		m.zone = string(value)
+		m.zone = x.texts.Text(value)
 	case "HKWasUserEntered":
 		m.userEntered = string(value) == "1"
 	default:
 		if m.size += len(key) + len(value) + 6; m.size <= maxMetadata {
-			m.members = append(m.members, record.Member{Name: string(key), JSON: record.MetadataValue(string(key), string(value))})
+			name := x.texts.Text(key)
+			m.members = append(m.members, record.Member{Name: name, JSON: record.MetadataValue(name, x.texts.Text(value))})
 		}
 	}
 }
 
 // object is the metadata as a JSON object with sorted keys, or "".
-func (m *metadata) object() (string, rejection) {
+func (m *metadata) object(x *reader) (string, rejection) {
 	if len(m.members) == 0 && m.size == 0 {
 		return "", rejection{}
 	}
-	object := record.AppendObject(nil, m.members)
-	if m.size > maxMetadata || len(object) > maxMetadata {
+	x.scratch = record.AppendObject(x.scratch[:0], m.members)
+	if m.size > maxMetadata || len(x.scratch) > maxMetadata {
 		return "", rejection{record.CodeTooLarge, "the metadata is longer than 16 KiB"}
 	}
-	return string(object), rejection{}
+	return x.texts.Text(x.scratch), rejection{}
 }

@@ -51,8 +51,12 @@ type Member struct {
 // AppendObject adds an object of members, sorted by name; of two members of
 // one name the later stays.
 func AppendObject(dst []byte, members []Member) []byte {
-	sorted := slices.Clone(members)
-	slices.SortStableFunc(sorted, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	sorted := members
+	byName := func(a, b Member) int { return strings.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(members, byName) {
+		sorted = slices.Clone(members)
+		slices.SortStableFunc(sorted, byName)
+	}
 	dst = append(dst, '{')
 	first := true
 	for i, m := range sorted {
