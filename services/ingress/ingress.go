@@ -172,6 +172,8 @@ func (s *Server) OpenAPI() []byte { return s.openAPI }
 // Serve answers on the listener until Shutdown. Connections beyond the limit
 // are told so and closed.
 func (s *Server) Serve(l net.Listener) error {
+	// A Shutdown that comes before the server knows its listener closes it, too.
+	defer context.AfterFunc(s.base, func() { _ = l.Close() })()
 	if err := s.app.Listener(bounded(l, s.Limits.Connections)); err != nil && s.base.Err() == nil {
 		return fmt.Errorf("serve the API on %s: %w", l.Addr(), err)
 	}
