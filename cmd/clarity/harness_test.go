@@ -89,8 +89,12 @@ func startPlatform(t testing.TB, dir string, args ...string) *platform {
 }
 
 func launch(bin, dir string, args ...string) (*platform, error) {
+	return launchOn(bin, dir, "127.0.0.1:0", args...)
+}
+
+func launchOn(bin, dir, address string, args ...string) (*platform, error) {
 	p := &platform{log: &safeBuffer{}, exited: make(chan struct{})}
-	p.cmd = exec.Command(bin, append([]string{"up", "--data", dir, "--listen", "127.0.0.1:0"}, args...)...)
+	p.cmd = exec.Command(bin, append([]string{"up", "--data", dir, "--listen", address}, args...)...)
 	p.cmd.Stderr = p.log
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {

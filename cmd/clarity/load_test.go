@@ -54,6 +54,7 @@ func (l load) sample(n, k int) loadSample {
 
 // content is the samples and deletions of upload n.
 func (l load) content(n int) (samples []loadSample, deleted []loadDeletion) {
+	deleted = []loadDeletion{}
 	for k := range loadSamples {
 		samples = append(samples, l.sample(n, k))
 	}

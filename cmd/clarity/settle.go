@@ -118,17 +118,18 @@ func restsOnNow(chunks []analysis.ChunkOrigin, held map[string]string, end healt
 // pages reads a list to its end.
 func pages[T any](ctx context.Context, client *phone.Client, path string) ([]T, error) {
 	var all []T
-	for cursor := ""; ; {
+	for query := "?limit=200"; ; {
 		var page struct {
 			Items []T
 			Next  string
 		}
-		if err := client.Get(ctx, path+"?limit=200&cursor="+url.QueryEscape(cursor), &page); err != nil {
+		if err := client.Get(ctx, path+query, &page); err != nil {
 			return nil, fmt.Errorf("list %s: %w", path, err)
 		}
 		all = append(all, page.Items...)
-		if cursor = page.Next; cursor == "" {
+		if page.Next == "" {
 			return all, nil
 		}
+		query = "?limit=200&cursor=" + url.QueryEscape(page.Next)
 	}
 }

@@ -65,7 +65,11 @@ func (p *Platform) build(d drivers) error {
 
 func (p *Platform) buildWorker(d drivers) {
 	c := p.config
-	merger := intake.New(intake.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Now: c.Now, Log: c.Log, Quiet: c.Quiet})
+	quiet := c.Quiet
+	if quiet == 0 {
+		quiet = intake.DefaultQuiet
+	}
+	merger := intake.New(intake.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Now: c.Now, Log: c.Log, Quiet: quiet})
 	analyser := analyse.New(analyse.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Audit: d.audit, Now: c.Now, Log: c.Log})
 	sweeper := retention.New(d.blobs, d.store, c.Now)
 	p.consume(d.queue, analysis.TopicUploads, mergers, merger.Handle)
