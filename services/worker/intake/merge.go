@@ -55,6 +55,9 @@ func (s *Stage) merge(ctx context.Context, j *job) (touched []health.Day, err er
 	if graves, err = s.bury(ctx, j, graves); err != nil {
 		return nil, err
 	}
+	if works, err = s.search(ctx, j, works, graves.set); err != nil {
+		return nil, err
+	}
 	changed := map[health.Day]bool{}
 	for _, day := range j.record.Value.Days {
 		changed[day] = true
@@ -81,15 +84,22 @@ func (s *Stage) merge(ctx context.Context, j *job) (touched []health.Day, err er
 
 // plan computes what the upload does to which days, and writes nothing.
 func (s *Stage) plan(ctx context.Context, j *job, graves timeline.Tombstones) ([]*dayWork, error) {
-	days, err := s.daysWith(ctx, j)
+	suspects, err := s.suspects(ctx, j)
 	if err != nil {
 		return nil, err
 	}
-	works := make([]*dayWork, 0, len(days))
-	for _, day := range days {
+	for day := range j.days {
+		suspects[day] = 0
+	}
+	works := make([]*dayWork, 0, len(suspects))
+	for _, day := range slices.Sorted(maps.Keys(suspects)) {
 		works = append(works, &dayWork{day: day, add: j.days[day]})
 	}
-	return works, s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error {
+	return works, s.load(ctx, j, works, graves)
+}
+
+func (s *Stage) load(ctx context.Context, j *job, works []*dayWork, graves timeline.Tombstones) error {
+	return s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error {
 		if err := s.loadDay(ctx, j.uid, w); err != nil {
 			return err
 		}
@@ -97,12 +107,37 @@ func (s *Stage) plan(ctx context.Context, j *job, graves timeline.Tombstones) ([
 	})
 }
 
-// daysWith are the days that get samples, and those that may hold deleted ones.
-func (s *Stage) daysWith(ctx context.Context, j *job) ([]health.Day, error) {
-	days := map[health.Day]bool{}
-	for day := range j.days {
-		days[day] = true
+// search looks for the deleted again, now that the tombstones are written:
+// another worker may have added them since the plan was made. One that adds
+// them from now on will find that the tombstones moved.
+func (s *Stage) search(ctx context.Context, j *job, works []*dayWork, graves timeline.Tombstones) ([]*dayWork, error) {
+	suspects, err := s.suspects(ctx, j)
+	if err != nil {
+		return nil, err
 	}
+	known := map[health.Day]*dayWork{}
+	for _, w := range works {
+		known[w.day] = w
+	}
+	var stale []*dayWork
+	for day, version := range suspects {
+		w := known[day]
+		switch {
+		case w == nil:
+			w = &dayWork{day: day}
+			works = append(works, w)
+		case w.record.Version == version:
+			continue
+		}
+		stale = append(stale, w)
+	}
+	return works, s.load(ctx, j, stale, graves)
+}
+
+// suspects are the days that may hold deleted samples, with the versions of
+// their records.
+func (s *Stage) suspects(ctx context.Context, j *job) (map[health.Day]int64, error) {
+	days := map[health.Day]int64{}
 	for after := ""; len(j.deleted) > 0; {
 		records, err := s.Store.Days.List(ctx, j.uid, store.Query{After: after, Limit: store.MaxLimit})
 		if err != nil {
@@ -117,13 +152,13 @@ func (s *Stage) daysWith(ctx context.Context, j *job) ([]health.Day, error) {
 			if err != nil {
 				return nil, fmt.Errorf("list days: %w", err)
 			}
-			days[day] = true
+			days[day] = r.Version
 		}
 		if len(records) < store.MaxLimit {
 			break
 		}
 	}
-	return slices.Sorted(maps.Keys(days)), nil
+	return days, nil
 }
 
 // notePlan writes down what only the first of several calls can know.

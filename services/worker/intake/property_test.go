@@ -299,3 +299,74 @@ func TestTwoWorkersOnOnePersonEndAsOne(t *testing.T) {
 		}
 	}
 }
+
+// The second process does all its work between two steps of the first, for
+// every such place.
+func TestAnotherWorkerBetweenAnyTwoSteps(t *testing.T) {
+	at := time.Date(2026, 3, 30, 10, 0, 0, 0, time.UTC)
+	received := time.Date(2026, 4, 1, 8, 0, 0, 0, time.UTC)
+	x, y, z := beat(1, at, 60, ""), beat(2, at.Add(time.Hour), 70, ""), beat(3, at.AddDate(0, 0, 1), 80, "")
+	base := arrival{"base", envelope{Samples: []sample{y}}.encode(t), received}
+	adds := arrival{"adds", envelope{Samples: []sample{x, z}, Cursor: map[string]string{heartRate: "a"}}.encode(t), received.Add(time.Second)}
+	deletes := arrival{"deletes", envelope{Deleted: []deletion{{x.UUID, heartRate}, {uuid(9), heartRate}}, Cursor: map[string]string{heartRate: "b"}}.encode(t), received.Add(2 * time.Second)}
+	deletesMore := arrival{"deletes-more", envelope{Deleted: []deletion{{y.UUID, heartRate}}}.encode(t), received.Add(3 * time.Second)}
+	for name, pair := range map[string][2]arrival{
+		"a deletion comes into an addition":  {adds, deletes},
+		"an addition comes into a deletion":  {deletes, adds},
+		"a deletion comes into a deletion":   {deletes, deletesMore},
+		"the same upload comes into itself":  {adds, adds},
+		"an addition comes into another one": {arrival{"twin", adds.body, adds.received}, adds},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := []arrival{base, pair[0]}
+			if pair[1].id != pair[0].id {
+				all = append(all, pair[1])
+			}
+			order := []int{0, 1, len(all) - 1}
+			want := merged(t, all, order).state(t)
+			for i := 2; ; i++ {
+				k, dies := i/2, i%2 == 1 // the first dies at the next change it makes
+				w := newWorld()
+				w.stage.Log = quietLog()
+				w.consent(t, true)
+				for _, a := range all {
+					w.arrive(t, a)
+				}
+				finish(t, w, base.id)
+				w.steps = 0
+				w.between = func(n int) {
+					if n == k {
+						w.between = nil
+						finish(t, w, pair[1].id)
+						if dies {
+							w.dieAt, w.after = w.changes+1, true
+						}
+					}
+				}
+				finish(t, w, pair[0].id)
+				if w.between != nil {
+					if k < 15 {
+						t.Fatalf("only %d places", k)
+					}
+					return
+				}
+				if diff := cmp.Diff(want, w.state(t)); diff != "" {
+					t.Fatalf("at step %d, then dies: %v (-one after the other +between):\n%s", k, dies, diff)
+				}
+			}
+		})
+	}
+}
+
+func finish(t *testing.T, w *world, id string) {
+	t.Helper()
+	for attempt := 1; ; attempt++ {
+		switch v := w.handle(t, id, attempt); {
+		case v == "ack":
+			return
+		case attempt > 5:
+			t.Fatalf("%s is never acked: %s", id, v)
+		}
+		w.dead, w.dieAt = false, 0 // the process starts again
+	}
+}

@@ -7,7 +7,8 @@
 //  1. Read and decode the raw body; compute what the merge would do.
 //  2. Note that plan in the upload's record: what was new and which days change
 //     can only be told before anything is written.
-//  3. Add the deletions to the tombstones, by compare-and-set.
+//  3. Add the deletions to the tombstones, by compare-and-set; look once more
+//     which days hold the deleted.
 //  4. Write the chunk of each day that changes, then its record, by
 //     compare-and-set; then remove the chunk that was replaced.
 //  5. Look whether the tombstones grew meanwhile, and if so do step 4 again: a

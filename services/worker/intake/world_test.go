@@ -41,6 +41,9 @@ type world struct {
 	after   bool // the change that it dies at takes effect
 	dead    bool
 
+	steps   int         // looks and changes
+	between func(n int) // called before each of them, if not nil
+
 	now   time.Time
 	store *store.Store
 	stage *intake.Stage
@@ -57,6 +60,7 @@ func newWorld() *world {
 
 // change runs one side effect, or dies.
 func (w *world) change(effect func() error) error {
+	w.step()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead {
@@ -72,7 +76,18 @@ func (w *world) change(effect func() error) error {
 	return effect()
 }
 
+func (w *world) step() {
+	w.mu.Lock()
+	w.steps++
+	n, between := w.steps, w.between
+	w.mu.Unlock()
+	if between != nil {
+		between(n)
+	}
+}
+
 func (w *world) look(read func() error) error {
+	w.step()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead {

@@ -1,0 +1,275 @@
+package intake_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// received is when the uploads of these tests came in: 10:00 in Berlin; the
+// world's clock is a day later.
+var received = time.Date(2026, 4, 1, 8, 0, 0, 0, time.UTC)
+
+func one(t testing.TB, e envelope) (*world, string) {
+	t.Helper()
+	w := newWorld()
+	w.consent(t, true)
+	w.arrive(t, arrival{"u1", e.encode(t), received})
+	return w, "u1"
+}
+
+func TestWhatBecomesOfAnUpload(t *testing.T) {
+	good := envelope{Samples: []sample{beat(1, received.Add(-time.Hour), 61, "")}}
+	tests := map[string]struct {
+		world   func(w *world)
+		verdict string
+		state   store.UploadState
+		reason  string
+	}{
+		"it is merged":               {func(*world) {}, "ack", store.UploadMerged, ""},
+		"without consent it is held": {func(w *world) { w.consent(t, false) }, "ack", store.UploadHeld, ""},
+		"of an erased account it is nothing": {func(w *world) {
+			if _, err := w.store.Accounts.Put(t.Context(), person, "account", 0, store.Account{ErasedAt: received}); err != nil {
+				t.Fatal(err)
+			}
+		}, "ack", store.UploadReceived, ""},
+		"a body that is gone is a failure": {func(w *world) { clear(w.objects) },
+			"dead: the stored body is gone", store.UploadFailed, "the stored body is gone"},
+		"a body of another name is a failure": {func(w *world) {
+			for name, sealed := range w.objects {
+				w.objects[name] = []byte(strings.Replace(string(sealed), "u1", "u2", 1))
+			}
+		}, "dead: the stored body is damaged", store.UploadFailed, "the stored body is damaged"},
+		"a body that is no upload is a failure": {func(w *world) {
+			for name, sealed := range w.objects {
+				w.objects[name] = sealed[:len(sealed)-1]
+			}
+		}, "dead: the body is no upload: malformed_json", store.UploadFailed, "the body is no upload: malformed_json"},
+		"a disk that fails is tried again": {func(w *world) { w.dieAt = w.changes + 1 }, "retry: a backend is unavailable", store.UploadReceived, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w, id := one(t, good)
+			tt.world(w)
+			if got := w.handle(t, id, 1); got != tt.verdict {
+				t.Errorf("verdict %q, want %q", got, tt.verdict)
+			}
+			w.dead = false
+			if u := w.upload(t, id); u.State != tt.state || u.Reason != tt.reason {
+				t.Errorf("state %q, reason %q; want %q, %q", u.State, u.Reason, tt.state, tt.reason)
+			}
+			if tt.state != store.UploadMerged && (len(w.sent) != 0 || len(w.state(t).Days) != 0) {
+				t.Errorf("it left %d messages and %d days", len(w.sent), len(w.state(t).Days))
+			}
+			if logged := w.logs.String(); strings.Contains(logged, "anna") || strings.Contains(logged, uuid(1)) || strings.Contains(logged, "61") {
+				t.Errorf("the log names the person:\n%s", logged)
+			}
+			if tt.state == store.UploadFailed { // and again, after a crash
+				if got := w.handle(t, id, 2); got != tt.verdict {
+					t.Errorf("again: %q, want %q", got, tt.verdict)
+				}
+			}
+		})
+	}
+}
+
+func TestADestroyedKeyEndsTheWork(t *testing.T) {
+	w, id := one(t, envelope{})
+	w.erased = true
+	if got := w.handle(t, id, 1); got != "ack" || len(w.sent) != 0 {
+		t.Errorf("verdict %q, %d messages", got, len(w.sent))
+	}
+}
+
+func TestMessagesThatAreNone(t *testing.T) {
+	w := newWorld()
+	for _, body := range []string{"", "{", `{}`, `{"uid":"a"}`, `{"uploadId":"b"}`, `[]`} {
+		if got := words(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Body: []byte(body)}})); !strings.HasPrefix(got, "dead") {
+			t.Errorf("%q: %s", body, got)
+		}
+	}
+	w.consent(t, true)
+	if got := w.handle(t, "nowhere", 1); got != "retry: the upload has no record yet" {
+		t.Errorf("an upload without a record: %s", got)
+	}
+}
+
+func TestAHeldUploadIsMergedOnceThereIsConsent(t *testing.T) {
+	w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+	w.consent(t, false)
+	for range 2 {
+		if v := w.handle(t, id, 1); v != "ack" {
+			t.Fatal(v)
+		}
+	}
+	w.consent(t, true)
+	if v := w.handle(t, id, 1); v != "ack" {
+		t.Fatal(v)
+	}
+	if u := w.upload(t, id); u.State != store.UploadMerged || u.Added != 1 {
+		t.Errorf("upload is %+v", u)
+	}
+}
+
+func TestTheRecordSaysWhatWasFound(t *testing.T) {
+	w, _ := one(t, envelope{Samples: []sample{beat(1, received, 61, ""), beat(2, received.AddDate(0, 0, -1), 62, ""), beat(2, received.AddDate(0, 0, -1), 62, "")}})
+	w.arrive(t, arrival{"u2", envelope{Samples: []sample{beat(1, received, 61, ""), beat(3, received, 63, "")}, Deleted: []deletion{{uuid(2), heartRate}, {uuid(7), heartRate}}}.encode(t), received})
+	w.arrive(t, arrival{"u3", envelope{Samples: []sample{beat(1, received, 61, "")}, Deleted: []deletion{{uuid(7), heartRate}}}.encode(t), received})
+	april1, _ := health.ParseDay("2026-04-01")
+	want := map[string]store.Upload{
+		"u1": {Added: 2, Duplicates: 1, Days: []health.Day{april1 - 1, april1}},
+		"u2": {Added: 1, Duplicates: 1, Deleted: 2, Days: []health.Day{april1 - 1, april1}},
+		"u3": {Duplicates: 1},
+	}
+	for _, id := range []string{"u1", "u2", "u3"} {
+		if v := w.handle(t, id, 1); v != "ack" {
+			t.Fatal(v)
+		}
+		u := w.upload(t, id)
+		got := store.Upload{Added: u.Added, Duplicates: u.Duplicates, Deleted: u.Deleted, Days: u.Days}
+		if diff := cmp.Diff(want[id], got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", id, diff)
+		}
+		if !u.MergedAt.Equal(w.now) {
+			t.Errorf("%s merged at %v", id, u.MergedAt)
+		}
+	}
+	objects := 0
+	for name := range w.objects {
+		if !strings.HasPrefix(name, blob.KindUploads+"/") {
+			objects++
+		}
+	}
+	if objects != 3 { // two days and the tombstones: what was replaced is gone
+		t.Errorf("%d objects are left", objects)
+	}
+}
+
+func TestNothingNewWritesNoDay(t *testing.T) {
+	w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+	w.arrive(t, arrival{"twin", envelope{Samples: []sample{beat(1, received, 61, "")}}.encode(t), received})
+	if v := w.handle(t, id, 1); v != "ack" {
+		t.Fatal(v)
+	}
+	before, asked := w.state(t), len(w.asked(analysis.TopicAnalyses))
+	w.sent = nil
+	if v := w.handle(t, "twin", 1); v != "ack" {
+		t.Fatal(v)
+	}
+	if diff := cmp.Diff(before, w.state(t)); diff != "" {
+		t.Errorf("the twin changed something:\n%s", diff)
+	}
+	if n := len(w.asked(analysis.TopicAnalyses)); n != 0 || asked == 0 {
+		t.Errorf("%d analyses for the twin, %d for the first", n, asked)
+	}
+	if n := len(w.asked(analysis.TopicDeliveries)); n != 1 {
+		t.Errorf("%d deliveries for the twin", n)
+	}
+}
+
+func TestEveryWindowWithATouchedDayIsAskedFor(t *testing.T) {
+	tests := map[string]struct {
+		days []int // before today
+		ends []int
+	}{
+		"today: its own window, and yesterday's, which looks one day ahead": {[]int{0}, []int{1, 0}},
+		"an old day: every window it is in or beside":                       {[]int{30}, []int{31, 30, 29, 28, 27, 26, 25, 24, 23}},
+		"two days share their windows":                                      {[]int{3, 1}, []int{4, 3, 2, 1, 0}},
+		"a phone whose clock is ahead":                                      {[]int{-1}, []int{0, -1}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var e envelope
+			for i, ago := range tt.days {
+				e.Samples = append(e.Samples, beat(i, received.AddDate(0, 0, -ago).Add(-time.Minute), 60, ""))
+			}
+			w, id := one(t, e)
+			w.now = received
+			if v := w.handle(t, id, 1); v != "ack" {
+				t.Fatal(v)
+			}
+			today := health.DayOf(health.InstantOf(received), time.UTC)
+			var want []queue.Message
+			for _, ago := range tt.ends {
+				end := today - health.Day(ago)
+				body, _ := json.Marshal(analysis.Request{UID: person, End: end})
+				want = append(want, queue.Message{Topic: analysis.TopicAnalyses, Key: person, ID: person + "/" + end.String(), Body: body, NotBefore: received.Add(time.Second)})
+			}
+			body, _ := json.Marshal(analysis.Delivery{UID: person, Kind: analysis.UploadMerged, Ref: id, Version: "merged"})
+			want = append(want, queue.Message{Topic: analysis.TopicDeliveries, Key: person, Body: body})
+			if diff := cmp.Diff(want, w.sent); diff != "" {
+				t.Errorf("messages (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAnchorsGoForwardOnly(t *testing.T) {
+	w := newWorld()
+	w.consent(t, true)
+	odd := "a type/with bytes a key cannot hold"
+	for i, minute := range []int{5, 9, 7} {
+		e := envelope{Samples: []sample{beat(i, received.Add(time.Duration(-i)*time.Hour), 60, "")}, Cursor: map[string]string{heartRate: fmt.Sprint("anchor", minute)}}
+		if i == 0 {
+			e.Cursor[odd], e.Cursor[strings.Repeat("ü", 400)] = "x", "y"
+		}
+		id := fmt.Sprint("u", minute)
+		w.arrive(t, arrival{id, e.encode(t), received.Add(time.Duration(minute) * time.Minute)})
+		if v := w.handle(t, id, 1); v != "ack" {
+			t.Fatal(v)
+		}
+	}
+	got, err := w.store.Cursors.Get(t.Context(), person, heartRate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := store.Cursor{Anchor: "anchor9", UploadID: "u9", Received: received.Add(9 * time.Minute), LastSeen: health.InstantOf(received)}
+	if diff := cmp.Diff(want, got.Value); diff != "" {
+		t.Errorf("cursor (-want +got):\n%s", diff)
+	}
+	if n := len(w.state(t).Cursors); n != 3 {
+		t.Errorf("%d cursors, want one a type", n)
+	}
+}
+
+func TestADayBeyondItsBoundFailsAndTouchesNothing(t *testing.T) {
+	w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+	if v := w.handle(t, id, 1); v != "ack" {
+		t.Fatal(v)
+	}
+	// A day grows by 10,000 samples an upload, of an unknown type with much text.
+	before := w.state(t)
+	filler := strings.Repeat("x", 3000)
+	verdict := ""
+	for i := 0; verdict == "" || verdict == "ack"; i++ {
+		if i > 30 {
+			t.Fatal("the day is never full")
+		}
+		before = w.state(t)
+		var list []string
+		for k := range 2000 {
+			at := received.Format(time.RFC3339)
+			list = append(list, fmt.Sprintf(`{"uuid":%q,"type":"HKFiller","start":%q,"end":%q,"text":"%d %d %s"}`, uuid(2000*i+k), at, at, i, k, filler))
+		}
+		body := fmt.Sprintf(`{"schema":"clarity.upload/1","installationId":"i","timeZone":"Europe/Berlin","samples":[%s]}`, strings.Join(list, ","))
+		id = fmt.Sprint("big", i)
+		w.arrive(t, arrival{id, []byte(body), received})
+		verdict = w.handle(t, id, 1)
+	}
+	if !strings.HasPrefix(verdict, "dead: a day") || w.upload(t, id).State != store.UploadFailed {
+		t.Errorf("verdict %q, upload %q", verdict, w.upload(t, id).State)
+	}
+	if diff := cmp.Diff(before, w.state(t)); diff != "" {
+		t.Error("a refused upload left a trace")
+	}
+}
