@@ -68,20 +68,21 @@ func (s *scanner) next() (token, error) {
 	}
 	for {
 		at := bytes.IndexByte(s.buf[s.pos:s.end], '<')
+		whole := at >= 0 || s.started || s.end-s.pos >= len(byteOrderMark) || s.readErr != nil
 		if at < 0 {
-			if err := s.checkText(s.buf[s.pos:s.end]); err != nil {
+			at = s.end - s.pos
+		}
+		if whole {
+			if err := s.passText(at); err != nil {
 				return 0, err
 			}
-			s.pos = s.end
-			if err := s.fill(); err != nil {
+		}
+		if s.pos == s.end || !whole {
+			if err := s.fill(); err != nil && (whole || !errors.Is(err, io.EOF)) {
 				return s.finish(err)
 			}
 			continue
 		}
-		if err := s.checkText(s.buf[s.pos : s.pos+at]); err != nil {
-			return 0, err
-		}
-		s.pos += at
 		tok, isTag, err := s.markup()
 		switch {
 		case errors.Is(err, errShort):
@@ -96,18 +97,23 @@ func (s *scanner) next() (token, error) {
 	}
 }
 
-// checkText refuses what is not XML: text outside the root element, and the
-// byte order mark of an encoding that is not UTF-8.
-func (s *scanner) checkText(text []byte) error {
-	if len(text) == 0 || len(s.open) > 0 {
-		return nil
+const byteOrderMark = "\xef\xbb\xbf"
+
+// passText skips n bytes before a tag. Outside of the root element there is
+// nothing but white space, or the encoding is not UTF-8.
+func (s *scanner) passText(n int) error {
+	text := s.buf[s.pos : s.pos+n]
+	if n > 0 && !s.started {
+		s.started = true
+		text = bytes.TrimPrefix(text, []byte(byteOrderMark))
 	}
-	if !s.started {
-		text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	if len(s.open) == 0 {
+		if rest := bytes.TrimLeft(text, " \t\r\n"); len(rest) > 0 {
+			s.pos += n - len(rest)
+			return s.malformed("there is text outside of the root element, or the encoding is not UTF-8")
+		}
 	}
-	if len(bytes.TrimSpace(text)) > 0 {
-		return s.malformed("there is text outside of the root element, or the encoding is not UTF-8")
-	}
+	s.pos += n
 	return nil
 }
 
