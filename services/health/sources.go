@@ -2,7 +2,7 @@ package health
 
 import (
 	"cmp"
-	"container/heap"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -115,48 +115,60 @@ type ranked struct {
 	source int // equal for samples of the same source and rank; lower is better
 }
 
+// A rankedSource is a source at its rank: what a person typed on a phone is
+// another one than what the phone measured.
+type rankedSource struct {
+	rank                  int
+	product, bundle, name string
+}
+
 // rankSamples puts the samples in a total order, the best first. It depends on
 // the samples alone, not on their order; equal samples are interchangeable.
 func rankSamples(samples []Sample, p Priority) []ranked {
+	places := make(map[rankedSource]int)
+	keys := make([]rankedSource, len(samples))
+	for i := range samples {
+		s := &samples[i]
+		keys[i] = rankedSource{p.Rank(s), s.Source.ProductType, s.Source.BundleID, s.Source.Name}
+		places[keys[i]] = 0
+	}
+	for place, key := range slices.SortedFunc(maps.Keys(places), compareSources) {
+		places[key] = place
+	}
 	order := make([]ranked, len(samples))
 	for i := range samples {
-		order[i] = ranked{sample: i, source: p.Rank(&samples[i])}
+		order[i] = ranked{sample: i, source: places[keys[i]]}
 	}
 	slices.SortFunc(order, func(a, b ranked) int {
 		if a.source != b.source {
 			return cmp.Compare(a.source, b.source)
 		}
-		x, y := &samples[a.sample], &samples[b.sample]
-		return cmp.Or(compareSources(x, y), compareWithinSource(x, y))
+		return compareWithinSource(&samples[a.sample], &samples[b.sample])
 	})
-	group := 0
-	for i, previousRank := 0, 0; i < len(order); i++ {
-		rank := order[i].source
-		if i > 0 && (rank != previousRank || compareSources(&samples[order[i-1].sample], &samples[order[i].sample]) != 0) {
-			group++
-		}
-		previousRank = rank
-		order[i].source = group
-	}
 	return order
 }
 
-func compareSources(x, y *Sample) int {
+func compareSources(x, y rankedSource) int {
 	return cmp.Or(
-		strings.Compare(x.Source.ProductType, y.Source.ProductType),
-		strings.Compare(x.Source.BundleID, y.Source.BundleID),
-		strings.Compare(x.Source.Name, y.Source.Name),
+		cmp.Compare(x.rank, y.rank),
+		strings.Compare(x.product, y.product),
+		strings.Compare(x.bundle, y.bundle),
+		strings.Compare(x.name, y.name),
 	)
 }
 
 func compareWithinSource(x, y *Sample) int {
-	return cmp.Or(
-		-cmp.Compare(stageDetail(x), stageDetail(y)),
-		cmp.Compare(x.End-x.Start, y.End-y.Start),
-		cmp.Compare(x.Start, y.Start),
-		cmp.Compare(x.Value, y.Value),
-		slices.Compare(x.UUID[:], y.UUID[:]),
-	)
+	switch {
+	case stageDetail(x) != stageDetail(y):
+		return -cmp.Compare(stageDetail(x), stageDetail(y))
+	case x.End-x.Start != y.End-y.Start:
+		return cmp.Compare(x.End-x.Start, y.End-y.Start)
+	case x.Start != y.Start:
+		return cmp.Compare(x.Start, y.Start)
+	case x.Value != y.Value:
+		return cmp.Compare(x.Value, y.Value)
+	}
+	return slices.Compare(x.UUID[:], y.UUID[:])
 }
 
 // stageDetail is 0 for in bed, 1 for asleep, 2 for a stage or awake; other
@@ -193,11 +205,11 @@ func sweep(samples []Sample, order []ranked) []Piece {
 			if s := &samples[order[starts[0]].sample]; s.End <= s.Start {
 				points = append(points, starts[0])
 			} else {
-				heap.Push(&active, starts[0])
+				active.push(starts[0])
 			}
 		}
 		for len(active) > 0 && samples[order[active[0]].sample].End <= edge {
-			heap.Pop(&active)
+			active.pop()
 		}
 		pieces = appendPoints(pieces, edge, points, order, active)
 		if len(active) == 0 {
@@ -232,19 +244,41 @@ func appendPoints(pieces []Piece, edge Instant, points []int, order []ranked, ac
 	return pieces
 }
 
-// places is a heap of places in the total order.
+// places is a heap of places in the total order, the best at 0. container/heap
+// would allocate each of them.
 type places []int
 
-func (h places) Len() int           { return len(h) }
-func (h places) Less(i, j int) bool { return h[i] < h[j] }
-func (h places) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *places) push(place int) {
+	*h = append(*h, place)
+	a := *h
+	for i := len(a) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if a[parent] <= a[i] {
+			return
+		}
+		a[parent], a[i] = a[i], a[parent]
+		i = parent
+	}
+}
 
-// Push and Pop are heap.Interface's.
-func (h *places) Push(x any) { *h = append(*h, x.(int)) }
-
-// Pop takes the last element.
-func (h *places) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return last
+func (h *places) pop() {
+	a := *h
+	last := len(a) - 1
+	a[0] = a[last]
+	a = a[:last]
+	*h = a
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= last {
+			return
+		}
+		if child+1 < last && a[child+1] < a[child] {
+			child++
+		}
+		if a[i] <= a[child] {
+			return
+		}
+		a[i], a[child] = a[child], a[i]
+		i = child
+	}
 }
