@@ -32,7 +32,7 @@ type Recording struct {
 	Epoch time.Duration
 	// Kind is what Values are.
 	Kind InputKind
-	// Values has one number ≥ 0 an epoch; 0 where Missing.
+	// Values has one number from 0 to 1e9 an epoch; 0 where Missing.
 	Values []float64
 	// Missing marks epochs that were not measured. It is nil (nothing missing)
 	// or as long as Values.
@@ -56,6 +56,7 @@ const (
 	minEpoch  = time.Second
 	maxEpoch  = 5 * time.Minute
 	maxEpochs = 1 << 23 // 97 days of one-second epochs
+	maxValue  = 1e9     // far above what any device counts, far below what sums cannot hold
 )
 
 // Check says what is wrong with the recording, if anything is.
@@ -71,8 +72,8 @@ func (r Recording) Check() error {
 		return fmt.Errorf("missing mask of %d epochs for %d values", len(r.Missing), len(r.Values))
 	}
 	for i, v := range r.Values {
-		if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
-			return fmt.Errorf("epoch %d: a value must be a number of at least 0", i)
+		if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 || v > maxValue {
+			return fmt.Errorf("epoch %d: a value must be a number from 0 to %.0g", i, maxValue)
 		}
 	}
 	return nil

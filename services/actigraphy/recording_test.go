@@ -147,13 +147,14 @@ func TestGapsAreTheRunsOfMissingEpochs(t *testing.T) {
 
 func TestCheckNamesWhatIsWrong(t *testing.T) {
 	tests := map[string]actigraphy.Recording{
-		"no epochs":             counts(),
-		"a value that is none":  counts(1, math.NaN()),
-		"a value without bound": counts(math.Inf(1)),
-		"a value below zero":    counts(-1),
-		"an epoch of no time":   {Start: monday, Values: []float64{1}},
-		"an epoch of an hour":   {Start: monday, Epoch: time.Hour, Values: []float64{1}},
-		"a mask of other size":  {Start: monday, Epoch: time.Minute, Values: []float64{1, 2}, Missing: []bool{true}},
+		"no epochs":              counts(),
+		"a value that is none":   counts(1, math.NaN()),
+		"a value without bound":  counts(math.Inf(1)),
+		"a value below zero":     counts(-1),
+		"a value beyond devices": counts(1.1e9),
+		"an epoch of no time":    {Start: monday, Values: []float64{1}},
+		"an epoch of an hour":    {Start: monday, Epoch: time.Hour, Values: []float64{1}},
+		"a mask of other size":   {Start: monday, Epoch: time.Minute, Values: []float64{1, 2}, Missing: []bool{true}},
 	}
 	for name, rec := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -2,8 +2,8 @@ package actigraphy
 
 import "fmt"
 
-// ValidDayMinutes is how many worn minutes make a day count: 16 hours, as
-// usual for recordings around the clock (Migueles et al. 2017, Sports Med
+// ValidDayMinutes is how many worn minutes make a day count: 16 hours, GGIR's
+// default for recordings around the clock (review: Migueles et al. 2017, Sports Med
 // 47:1821–1845). arctools asks for 1,296 (90 %).
 const ValidDayMinutes = 960
 

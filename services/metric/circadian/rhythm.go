@@ -210,5 +210,5 @@ func relativeAmplitude(in *metric.Input) (float64, error) {
 	if low+high == 0 {
 		return 0, metric.Lacking(metric.NoVariance, "no activity in the window")
 	}
-	return (high - low) / (high + low), nil
+	return max(0, (high-low)/(high+low)), nil // rounding can put an even day below 0
 }

@@ -76,8 +76,8 @@ func FromStages(stages, inBed []Span, loc *time.Location) []metric.Night {
 }
 
 // FromCounts finds the nights in a minute recording of counts, scored by
-// Cole-Kripke with Webster's rules. A night that the recording's ends may have
-// cut is left out.
+// Cole-Kripke with Webster's rules. A night that the recording's ends or a hole
+// may have cut is left out, and one with more than an hour of holes.
 func FromCounts(rec actigraphy.Recording) []metric.Night {
 	states := ColeKripke(rec, true)
 	at := func(i int) health.Instant { return health.InstantOf(rec.Start) + health.Instant(i)*minute }
@@ -95,7 +95,9 @@ func FromCounts(rec actigraphy.Recording) []metric.Night {
 	var nights []metric.Night
 	begin, end := at(0)+firmSleep, at(len(states))-firmSleep
 	for _, period := range join(firm, func(gap Span) bool { return gap.End-gap.Start <= joinWithin }) {
-		if period.Start < begin || period.End > end || unknown(states, rec, period) > unknownWithin {
+		if period.Start < begin || period.End > end || unknown(states, rec, period) > unknownWithin ||
+			unknown(states, rec, Span{Start: period.Start - firmSleep, End: period.Start})+
+				unknown(states, rec, Span{Start: period.End, End: period.End + firmSleep}) > 0 {
 			continue
 		}
 		n := summarise(period, asleep, rec.Start.Location())
