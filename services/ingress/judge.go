@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // the verdicts alone: the worker decodes it again for the samples.
 func (s *Server) judge(ctx context.Context, body []byte, encoding string, received time.Time) (*upload.Envelope, *problem.Problem) {
 	if encoding != "identity" {
-		most := int64(min(upload.MaxBodyBytes, max(1<<20, upload.MaxRatio*len(body))))
+		most := int64(min(inflatingAtOnce, max(1<<20, upload.MaxRatio*len(body))))
 		if err := s.inflating.Acquire(ctx, most); err != nil {
 			return nil, unavailable("too many uploads are being read")
 		}
@@ -24,6 +25,9 @@ func (s *Server) judge(ctx context.Context, body []byte, encoding string, receiv
 	}
 	buf := s.inflatedPool.get()
 	defer s.inflatedPool.put(buf)
+	if n := inflatedSize(body, encoding); n > cap(*buf) && n > pooledBody {
+		*buf = make([]byte, 0, n) // at once: growing would leave as much again behind
+	}
 	inflated, err := upload.Inflate(*buf, encoding, body)
 	if err != nil {
 		return nil, s.unreadable(ctx, err)
@@ -36,6 +40,15 @@ func (s *Server) judge(ctx context.Context, body []byte, encoding string, receiv
 		return nil, s.unreadable(ctx, err)
 	}
 	return envelope, nil
+}
+
+// inflatedSize is what the body says it inflates to, as far as it may.
+func inflatedSize(body []byte, encoding string) int {
+	if encoding != "gzip" || len(body) < 18 {
+		return 0
+	}
+	told := int64(binary.LittleEndian.Uint32(body[len(body)-4:])) // the last member's, RFC 1952
+	return int(min(told+1, upload.MaxBodyBytes+1, int64(upload.MaxRatio*len(body))+1))
 }
 
 // unreadable is why a whole body is refused.

@@ -1,0 +1,308 @@
+package ingress
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+const envelopeHead = `{"schema":"clarity.upload/1","installationId":"i","timeZone":"UTC","samples":[`
+
+func zstded(body []byte) []byte {
+	z, _ := zstd.NewWriter(nil)
+	defer z.Close()
+	return z.EncodeAll(body, nil)
+}
+
+// Each of these is refused with the right status, or acked with the sample
+// rejected; the heap stays flat; and the next request is served.
+func TestHostileBodies(t *testing.T) {
+	w := newWorld(t)
+	w.consent(anna, true)
+	gz, zs := header{"Content-Encoding": "gzip"}, header{"Content-Encoding": "zstd"}
+	zeros := bytes.Repeat([]byte("0"), 64<<20)
+	spaces := append(bytes.Repeat([]byte(" "), 31<<20), batch(1)...)
+	bomb := zipped(zeros)
+	tests := map[string]struct {
+		body    []byte
+		headers header
+		status  int
+		code    string
+	}{
+		"a gzip bomb of 1000:1":           {bomb, gz, 413, "too_large"},
+		"a gzip bomb within gzip":         {zipped(bomb), gz, 400, "malformed_json"},
+		"a gzip bomb of many members":     {bytes.Repeat(zipped(zeros[:1<<20]), 64), gz, 413, "too_large"},
+		"a gzip bomb that is cut":         {bomb[:len(bomb)/2], gz, 413, "too_large"},
+		"a zstd bomb":                     {zstded(zeros), zs, 413, "too_large"},
+		"a zstd frame that is cut":        {zstded(batch(50))[:500], zs, 400, "malformed_encoding"},
+		"blanks up to the ratio":          {zipped(spaces), gz, 413, "too_large"},
+		"33 MiB as they are":              {bytes.Repeat([]byte(" "), 33<<20), nil, 413, "too_large"},
+		"arrays 10,000 deep":              {[]byte(envelopeHead + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + "]}"), nil, 422, "too_deep"},
+		"objects 10,000 deep":             {[]byte(envelopeHead + strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_000) + "]}"), nil, 422, "too_deep"},
+		"a member of the envelope twice":  {[]byte(`{"schema":"clarity.upload/1","schema":"clarity.upload/1","installationId":"i","timeZone":"UTC","samples":[]}`), nil, 400, "malformed_json"},
+		"bad UTF-8":                       {[]byte(envelopeHead + "{\"uuid\":\"\xff\xfe\"}]}"), nil, 400, "malformed_json"},
+		"NaN":                             {[]byte(envelopeHead + `{"value":NaN}]}`), nil, 400, "malformed_json"},
+		"Infinity":                        {[]byte(envelopeHead + `{"value":-Infinity}]}`), nil, 400, "malformed_json"},
+		"1e400 costs its sample alone":    {bytes.Replace(batch(2), []byte(`"value":50`), []byte(`"value":1e400`), 1), nil, 202, ""},
+		"-0 is a number":                  {bytes.Replace(batch(2), []byte(`"value":50`), []byte(`"value":-0`), 1), nil, 202, ""},
+		"wrong types cost their samples":  {[]byte(envelopeHead + `1,"a",null,[],{},true,{"uuid":1,"type":2}]}`), nil, 202, ""},
+		"a million members in one sample": {millionKeys(), nil, 202, ""},
+		"trailing bytes":                  {append(batch(1), "{}"...), nil, 400, "malformed_json"},
+		"10,001 samples":                  {zipped(batch(10_001)), gz, 413, "too_large"},
+		"an array instead of an envelope": {[]byte(`[]`), nil, 422, "invalid_envelope"},
+		"a null":                          {[]byte(`null`), nil, 422, "invalid_envelope"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := w.upload(anna, "hostile-"+fmt.Sprintf("%08x", len(name)*7919+len(tt.body)), tt.body, tt.headers)
+			if got.status != tt.status || got.code() != tt.code {
+				t.Errorf("got %d %.300s, want %d %s", got.status, got.body, tt.status, tt.code)
+			}
+			if next := w.do("GET", "/v1/models", anna, nil); next.status != 200 {
+				t.Errorf("the next request got %d", next.status)
+			}
+		})
+	}
+}
+
+func millionKeys() []byte {
+	var b bytes.Buffer
+	b.WriteString(envelopeHead + `{"metadata":{`)
+	for i := range 1_000_000 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `"k%d":1`, i)
+	}
+	b.WriteString("}}]}")
+	return b.Bytes()
+}
+
+// Sixteen bombs at a time, over and over: what is held stays within bounds.
+func TestBombsDoNotFillTheHeap(t *testing.T) {
+	for _, size := range []int{40 << 20, 200 << 20} {
+		t.Run(fmt.Sprintf("of %d MiB", size>>20), func(t *testing.T) {
+			w := newWorld(t)
+			w.consent(anna, true)
+			bomb := zipped(make([]byte, size))
+			grown := peakOver(func() {
+				var group sync.WaitGroup
+				for range 16 {
+					group.Go(func() {
+						for range 4 {
+							r, err := w.try("PUT", "/v1/uploads/hostile-0001", anna, bytes.NewReader(bomb), asJSON, header{"Content-Encoding": "gzip"})
+							if err != nil || r.status != 413 {
+								t.Errorf("got %d %v", r.status, err)
+							}
+						}
+					})
+				}
+				group.Wait()
+			})
+			t.Logf("the heap grew by %d MiB", grown>>20)
+			if grown > 64<<20 {
+				t.Errorf("the heap grew by %d MiB", grown>>20)
+			}
+		})
+	}
+}
+
+// peakOver is how far the heap grows while f runs.
+func peakOver(f func()) int64 {
+	runtime.GC()
+	var before, m runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var peak uint64
+	done := make(chan struct{})
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(5 * time.Millisecond):
+				runtime.ReadMemStats(&m)
+				peak = max(peak, m.HeapAlloc)
+			}
+		}
+	})
+	f()
+	close(done)
+	watcher.Wait()
+	return int64(peak) - int64(before.HeapAlloc)
+}
+
+// raw sends bytes over a connection of its own and returns the first reply.
+func (w *world) raw(request string) (*http.Response, error) {
+	c, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	if err != nil {
+		return nil, err
+	}
+	w.t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(c, request); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(bufio.NewReader(c), nil)
+}
+
+func TestAmbiguousFramingIsRefused(t *testing.T) {
+	w := newWorld(t)
+	head := "PUT /v1/profile HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + anna + "\r\nContent-Type: application/json\r\n"
+	smuggled := "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+	tests := map[string]string{
+		"length and chunked":          head + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled,
+		"chunked and length":          head + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + smuggled,
+		"two lengths that differ":     head + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+		"two lengths that agree":      head + "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+		"chunked twice":               head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"chunked and identity":        head + "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"identity and a length":       head + "Transfer-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}",
+		"a coding that is not known":  head + "Transfer-Encoding: xchunked\r\nContent-Length: 2\r\n\r\n{}",
+		"a blank before the colon":    head + "Content-Length : 2\r\n\r\n{}",
+		"a tab before the colon":      head + "Transfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n",
+		"a folded line":               head + "X-A: b\r\n Content-Length: 2\r\n\r\n{}",
+		"a length that is negative":   head + "Content-Length: -1\r\n\r\n{}",
+		"a length with a sign":        head + "Content-Length: +2\r\n\r\n{}",
+		"a list of lengths":           head + "Content-Length: 2, 2\r\n\r\n{}",
+		"two hosts":                   head + "Host: y\r\nContent-Length: 2\r\n\r\n{}",
+		"no request at all":           "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+		"a request line without path": "GET\r\n\r\n",
+	}
+	for name, request := range tests {
+		t.Run(name, func(t *testing.T) {
+			res, err := w.raw(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			body, _ := io.ReadAll(res.Body)
+			if res.StatusCode != 400 || res.Header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("got %d %s", res.StatusCode, body)
+			}
+			if !res.Close {
+				t.Error("the connection stays open for what follows")
+			}
+		})
+	}
+	t.Run("headers of 1 MiB", func(t *testing.T) {
+		res, err := w.raw("GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("a", 1<<20) + "\r\n\r\n")
+		if err == nil {
+			defer res.Body.Close()
+			if res.StatusCode != 431 {
+				t.Errorf("got %d", res.StatusCode)
+			}
+		}
+	})
+}
+
+// A body that a refusal left unread is not taken for the next request.
+func TestAnUnreadBodyIsNoRequest(t *testing.T) {
+	w := newWorld(t)
+	body := "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + strings.Repeat("x", 20_000)
+	c, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(c, "PUT /v1/uploads/upload-0001 HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	r := bufio.NewReader(c)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil || res.StatusCode != 401 {
+		t.Fatalf("%v %v", res, err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	if next, err := http.ReadResponse(r, nil); err == nil {
+		t.Errorf("the body was answered as a request: %d", next.StatusCode)
+	}
+}
+
+func TestAChunkedBodyWithoutEndIsCutOff(t *testing.T) {
+	w := newWorld(t)
+	w.consent(anna, true)
+	r, err := w.try("PUT", "/v1/uploads/upload-0001", anna, io.LimitReader(endless{}, 1<<30), asJSON)
+	if err == nil && r.status != 413 {
+		t.Errorf("a chunked body of 1 GiB got %d %s", r.status, r.body)
+	}
+	if found, _ := w.blobs.List(t.Context(), "uploads/", "", 1); len(found) != 0 {
+		t.Error("something of it was kept")
+	}
+	if r := w.upload(anna, "upload-0001", batch(1)); r.status != 202 {
+		t.Errorf("the next upload got %d", r.status)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+func TestSlowSendersAreTimedOut(t *testing.T) {
+	w := newWorld(t, func(d *Deps) { d.Limits.ReadTimeout = 300 * time.Millisecond })
+	w.consent(anna, true)
+	start := time.Now()
+	res, err := w.raw("PUT /v1/uploads/upload-0001 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + anna + "\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{" + strings.Repeat(" ", 10_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != 408 || time.Since(start) > 5*time.Second {
+		t.Errorf("got %d after %s", res.StatusCode, time.Since(start))
+	}
+	if r := w.upload(anna, "upload-0001", batch(1)); r.status != 202 {
+		t.Errorf("the next upload got %d", r.status)
+	}
+}
+
+func TestTooManyConnectionsAreToldSo(t *testing.T) {
+	w := newWorld(t, func(d *Deps) { d.Limits.Connections = 2 })
+	for range 2 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	time.Sleep(50 * time.Millisecond)
+	res, err := w.raw("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != 503 || res.Header.Get("Content-Type") != "application/problem+json" || res.Header.Get("Retry-After") == "" {
+		t.Errorf("got %d %v", res.StatusCode, res.Header)
+	}
+}
+
+func FuzzStrictJSON(f *testing.F) {
+	for _, seed := range []string{`{"granted":true,"version":"1"}`, `{"a":1,"a":2}`, `[[[[]]]]`, `{} {}`, "{\"a\":\"\xff\"}", `{"granted":true,"Version":"x"}`, `1e400`, ``} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var first any
+		if strictJSON(data, &first) != nil {
+			return
+		}
+		var answer consentAnswer
+		if err := strictJSON(data, &answer); err == nil {
+			if object, ok := first.(map[string]any); first != nil && !ok {
+				t.Fatalf("%q is no object and was read as one: %v", data, object)
+			}
+		}
+	})
+}
