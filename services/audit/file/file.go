@@ -41,8 +41,9 @@ const groupLimit = 256
 type Log struct {
 	dir    string
 	now    func() time.Time
-	mac    []byte
+	keys   keys
 	signer note.Signer
+	macs   *macs // of the committing goroutine
 
 	entries     *os.File
 	checkpoints *os.File
@@ -60,8 +61,9 @@ type pending struct {
 }
 
 // Open opens the log in dir, making the directory and keys at first. It reads
-// the whole log: a *audit.BadEntry is returned where it does not verify. What a
-// crash left half-written was never acknowledged and is dropped.
+// the whole log and holds its tree against the newest checkpoint; a
+// *audit.BadEntry is returned where they differ. What a crash left half-written
+// was never acknowledged and is dropped.
 func Open(dir string, now func() time.Time) (*Log, error) {
 	l := &Log{dir: dir, now: now}
 	if err := l.open(); err != nil {
@@ -75,9 +77,10 @@ func (l *Log) open() (err error) {
 	if err := os.MkdirAll(l.dir, 0o700); err != nil {
 		return err
 	}
-	if l.mac, l.signer, err = openKeys(l.dir); err != nil {
+	if l.keys, l.signer, err = openKeys(l.dir); err != nil {
 		return err
 	}
+	l.macs = newMACs(l.keys.MAC)
 	if l.entries, err = os.OpenFile(filepath.Join(l.dir, "log.jsonl"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return err
 	}
@@ -87,21 +90,17 @@ func (l *Log) open() (err error) {
 	return l.recover()
 }
 
-// recover verifies what is there and cuts off what was never acknowledged.
+// recover checks what is there and cuts off what was never acknowledged.
 func (l *Log) recover() error {
-	v, err := newVerification(l.dir, l.mac)
+	v, err := newVerification(l.keys, l.checkpoints)
 	if err != nil {
 		return err
 	}
-	good, err := v.run(l.entries)
-	var bad *audit.BadEntry
-	if errors.As(err, &bad) && bad.Index < v.vouched() {
+	good, whole, err := v.resume(l.entries)
+	if err != nil {
 		return err
 	}
-	if err != nil && bad == nil {
-		return err
-	}
-	if err := errors.Join(l.entries.Truncate(good.bytes), l.checkpoints.Truncate(v.bytes)); err != nil {
+	if err := errors.Join(l.entries.Truncate(good.bytes), l.checkpoints.Truncate(whole)); err != nil {
 		return err
 	}
 	if _, err := l.entries.Seek(good.bytes, io.SeekStart); err != nil {
@@ -157,13 +156,8 @@ func (l *Log) commit(group []*pending) []error {
 func (l *Log) write(group []*pending) error {
 	next := l.head.clone()
 	l.buf.Reset()
-	for _, p := range group {
-		p.index = next.size
-		line, err := json.Marshal(l.entry(p))
-		if err != nil {
-			return err
-		}
-		l.buf.Write(next.add(l.mac, line))
+	if err := l.lines(&next, group); err != nil {
+		return err
 	}
 	if _, err := l.entries.Write(l.buf.Bytes()); err != nil {
 		return err
@@ -182,6 +176,19 @@ func (l *Log) write(group []*pending) error {
 	return nil
 }
 
+// lines writes the group's lines into the buffer, behind h.
+func (l *Log) lines(h *head, group []*pending) error {
+	for _, p := range group {
+		p.index = h.size
+		entry, err := json.Marshal(l.entry(p))
+		if err != nil {
+			return fmt.Errorf("encode entry: %w", err)
+		}
+		h.add(l.macs, &l.buf, entry)
+	}
+	return nil
+}
+
 func (l *Log) entry(p *pending) audit.Entry {
 	e := p.event
 	return audit.Entry{
@@ -196,9 +203,8 @@ func (l *Log) token(uid string) string {
 	if uid == "" {
 		return ""
 	}
-	m := hmac.New(sha256.New, l.mac)
-	_, _ = io.WriteString(m, "subject\x00"+uid)
-	return hex.EncodeToString(m.Sum(nil)[:16])
+	m := l.macs.of([]byte("subject\x00"), []byte(uid))
+	return hex.EncodeToString(m[:])
 }
 
 // head is the state of the log behind its last entry: the chain's MAC and the
@@ -216,13 +222,15 @@ func (h head) clone() head {
 	return h
 }
 
-// add chains an entry's JSON and returns the whole line.
-func (h *head) add(key, entry []byte) []byte {
-	h.chain = chained(key, h.chain, entry)
-	line := append(bytes.Clone(entry), '\t')
-	line = hex.AppendEncode(line, h.chain[:])
-	h.grow(line)
-	return append(line, '\n')
+// add chains an entry's JSON and writes the whole line.
+func (h *head) add(m *macs, to *bytes.Buffer, entry []byte) {
+	h.chain = m.chained(h.chain, entry)
+	from := to.Len()
+	to.Write(entry)
+	to.WriteByte('\t')
+	to.Write(hex.AppendEncode(to.AvailableBuffer(), h.chain[:]))
+	h.grow(to.Bytes()[from:])
+	to.WriteByte('\n')
 }
 
 // grow adds a line to the tree.
@@ -250,24 +258,24 @@ func (h *head) root() tlog.Hash {
 	return root
 }
 
-func chained(key []byte, before [macSize]byte, entry []byte) (mac [macSize]byte) {
-	var m hash.Hash = hmac.New(sha256.New, key)
-	m.Write([]byte("chain\x00"))
-	m.Write(before[:])
-	m.Write(entry)
-	copy(mac[:], m.Sum(nil))
+// macs computes the log's MACs, one at a time.
+type macs struct {
+	hmac hash.Hash
+	sum  [sha256.Size]byte
+}
+
+func newMACs(key []byte) *macs { return &macs{hmac: hmac.New(sha256.New, key)} }
+
+func (m *macs) of(parts ...[]byte) (mac [macSize]byte) {
+	m.hmac.Reset()
+	for _, p := range parts {
+		_, _ = m.hmac.Write(p) // a hash never fails
+	}
+	copy(mac[:], m.hmac.Sum(m.sum[:0]))
 	return mac
 }
 
-// checkpoint signs the head.
-func checkpoint(h head, signer note.Signer) ([]byte, error) {
-	text := tlog.FormatTree(tlog.Tree{N: h.size, Hash: h.root()})
-	signed, err := note.Sign(&note.Note{Text: string(text)}, signer)
-	if err != nil {
-		return nil, fmt.Errorf("sign checkpoint: %w", err)
-	}
-	return append(signed, separator...), nil
+// chained is the MAC of an entry behind the one with the MAC before.
+func (m *macs) chained(before [macSize]byte, entry []byte) [macSize]byte {
+	return m.of([]byte("chain\x00"), before[:], entry)
 }
-
-// separator stands between checkpoints.
-const separator = "\f\n"

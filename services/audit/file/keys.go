@@ -24,19 +24,19 @@ type keys struct {
 }
 
 // openKeys reads the log's keys, making them at first.
-func openKeys(dir string) (mac []byte, signer note.Signer, err error) {
-	k, err := readKeys(dir)
+func openKeys(dir string) (k keys, signer note.Signer, err error) {
+	k, err = readKeys(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		k, err = makeKeys(dir)
 	}
 	if err != nil {
-		return nil, nil, err
+		return k, nil, err
 	}
 	signer, err = note.NewSigner(k.Signer)
 	if err != nil {
-		return nil, nil, errors.New("read keys.json: not a signing key")
+		return k, nil, errors.New("read keys.json: not a signing key")
 	}
-	return k.MAC, signer, nil
+	return k, signer, nil
 }
 
 func readKeys(dir string) (k keys, err error) {

@@ -5,13 +5,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -23,36 +22,51 @@ import (
 const maxLine = 64 << 10
 
 // Verify checks the log in dir, which another process may have open: every
-// line's MAC and index, and the tree against every checkpoint. Memory does not
-// grow with the log. A *audit.BadEntry names the first entry that is wrong; for
-// a log that was cut it is the first that is missing, for a log that was forked
-// the first behind the last checkpoint that still matches.
-func Verify(_ context.Context, dir string) (entries int64, err error) {
-	k, err := readKeys(dir)
-	if err != nil {
-		return 0, fmt.Errorf("verify audit log: %w", err)
-	}
-	v, err := newVerification(dir, k.MAC) // checkpoints first: the log may grow meanwhile
-	if err != nil {
-		return 0, fmt.Errorf("verify audit log: %w", err)
-	}
-	f, err := os.Open(filepath.Join(dir, "log.jsonl"))
-	if err != nil {
-		return 0, fmt.Errorf("verify audit log: %w", err)
-	}
-	defer f.Close()
-	good, err := v.run(f)
+// line's MAC and index, the tree against every checkpoint, and every
+// checkpoint's signature. Memory does not grow with the log. A *audit.BadEntry
+// names the first entry that is wrong; for a log that was cut it is the first
+// that is missing, for a log that was forked the first behind the last
+// checkpoint that still matches.
+func Verify(ctx context.Context, dir string) (entries int64, err error) {
+	good, err := verifyDir(ctx, dir)
 	if err != nil {
 		return good.size, fmt.Errorf("verify audit log: %w", err)
 	}
 	return good.size, nil
 }
 
+func verifyDir(ctx context.Context, dir string) (good verified, err error) {
+	k, err := readKeys(dir)
+	if err != nil {
+		return good, err
+	}
+	// Only what is vouched for now: the log may grow meanwhile.
+	signed, err := os.Open(filepath.Join(dir, "checkpoints"))
+	if err != nil {
+		return good, err
+	}
+	defer signed.Close()
+	log, err := os.Open(filepath.Join(dir, "log.jsonl"))
+	if err != nil {
+		return good, err
+	}
+	defer log.Close()
+	info, err := signed.Stat()
+	if err != nil {
+		return good, err
+	}
+	v, err := newVerification(k, signed)
+	if err != nil {
+		return good, err
+	}
+	return v.run(ctx, log, v.trees(info.Size()))
+}
+
 // verification is one pass over a log.
 type verification struct {
-	mac   []byte
-	trees []tlog.Tree // the checkpoints, by size
-	bytes int64       // of the checkpoints that are whole
+	macs     *macs
+	verifier note.Verifier
+	signed   *os.File // the checkpoints
 }
 
 // verified is how far a log is good.
@@ -61,102 +75,182 @@ type verified struct {
 	bytes int64
 }
 
-func newVerification(dir string, mac []byte) (*verification, error) {
-	k, err := readKeys(dir)
-	if err != nil {
-		return nil, err
-	}
+func newVerification(k keys, signed *os.File) (*verification, error) {
 	verifier, err := note.NewVerifier(k.Verifier)
 	if err != nil {
 		return nil, errors.New("read keys.json: not a verifier key")
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "checkpoints"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read checkpoints: %w", err)
-	}
-	v := &verification{mac: mac}
-	for len(data) > 0 {
-		signed, rest, whole := bytes.Cut(data, []byte(separator))
-		if !whole { // a crash cut the last one short
-			break
-		}
-		data = rest
-		v.bytes += int64(len(signed) + len(separator))
-		tree, err := openCheckpoint(signed, verifier)
-		if err != nil || v.vouched() > tree.N {
-			return nil, &audit.BadEntry{Index: v.vouched(), Detail: "the checkpoint behind it is not signed by this log's key"}
-		}
-		v.trees = append(v.trees, tree)
-	}
-	return v, nil
+	return &verification{macs: newMACs(k.MAC), verifier: verifier, signed: signed}, nil
 }
 
-func openCheckpoint(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
-	n, err := note.Open(signed, note.VerifierList(verifier))
+// resume finds where the log goes on: good is behind its last entry, whole
+// behind the last whole checkpoint. A log whose tree is that of the newest
+// checkpoint is, entry for entry, the one that was signed: its MACs and the
+// checkpoints before need no look. Any other is verified in full, to say what
+// is wrong with it.
+func (v *verification) resume(log io.ReadSeeker) (good verified, whole int64, err error) {
+	info, err := v.signed.Stat()
 	if err != nil {
-		return tlog.Tree{}, err
+		return good, 0, err
 	}
-	return tlog.ParseTree([]byte(n.Text))
+	tree, whole, err := newest(v.signed, info.Size(), v.verifier)
+	if err == nil {
+		good, err = v.quick(log, tree)
+	}
+	if err == nil {
+		return good, whole, nil
+	}
+	if _, full := v.run(context.Background(), log, v.trees(info.Size())); full != nil {
+		return good, whole, full
+	}
+	return good, whole, err
 }
 
-// vouched is how many entries the newest checkpoint vouches for.
-func (v *verification) vouched() int64 {
-	if len(v.trees) == 0 {
-		return 0
-	}
-	return v.trees[len(v.trees)-1].N
-}
+// errDiffers is quick's finding; run says where.
+var errDiffers = errors.New("the log is not the one that was signed")
 
-// run reads the log from its start.
-func (v *verification) run(r io.ReadSeeker) (good verified, err error) {
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
+// quick holds the log's tree against one checkpoint. Behind it, lines count as
+// long as their MACs follow; from the first that does not, all was never acknowledged.
+func (v *verification) quick(log io.ReadSeeker, tree tlog.Tree) (good verified, err error) {
+	lines, err := newLines(log)
+	if err != nil {
 		return good, err
 	}
-	reader := bufio.NewReaderSize(r, maxLine)
-	trees := v.trees
-	matched := int64(0) // entries covered by a checkpoint that matched
 	for {
-		line, err := reader.ReadSlice('\n')
-		if errors.Is(err, io.EOF) { // what is left has no end: never acknowledged
+		line, ok, err := lines.next()
+		if err != nil {
+			return good, err
+		}
+		if ok && good.size < tree.N {
+			good.take(line)
+			if good.size < tree.N {
+				continue
+			}
+			mac, cut := macOf(line)
+			if !cut || good.root() != tree.Hash {
+				return good, errDiffers
+			}
+			good.chain = mac
+			continue
+		}
+		if !ok || !v.follows(&good.head, line) {
 			break
 		}
-		next := good.head.clone()
-		if err != nil || !v.follows(&next, line[:len(line)-1]) {
-			if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-				return good, fmt.Errorf("read log: %w", err)
-			}
-			return good, &audit.BadEntry{Index: good.size, Detail: "it was changed, moved or does not follow the one before"}
-		}
-		good.head = next
-		good.bytes += int64(len(line))
-		for len(trees) > 0 && trees[0].N == good.size {
-			if trees[0].Hash != good.root() {
-				return good, &audit.BadEntry{Index: matched, Detail: "the checkpoint behind it is of another history"}
-			}
-			matched, trees = good.size, trees[1:]
-		}
+		good.take(line)
 	}
-	if good.size < v.vouched() {
-		return good, &audit.BadEntry{Index: good.size, Detail: fmt.Sprintf("it is missing: a checkpoint vouches for %d entries", v.vouched())}
+	if good.size < tree.N {
+		return good, errDiffers
 	}
 	return good, nil
 }
 
-// follows reports whether the line is the one that follows h, and adds it.
+// trees reads the first bytes of the checkpoints, one signed tree head a call.
+func (v *verification) trees(size int64) nextTree {
+	return readCheckpoints(io.NewSectionReader(v.signed, 0, size), v.verifier).next
+}
+
+// A nextTree tells the next tree head; ok is false behind the last.
+type nextTree func() (tree tlog.Tree, ok bool, err error)
+
+// run reads the log and the checkpoints from their starts, side by side.
+func (v *verification) run(ctx context.Context, log io.ReadSeeker, next nextTree) (good verified, err error) {
+	lines, err := newLines(log)
+	if err != nil {
+		return good, err
+	}
+	tree, more, err := next()
+	matched := int64(0) // entries covered by a checkpoint that matched
+	for err == nil {
+		for more && tree.N == good.size && err == nil {
+			if tree.Hash != good.root() {
+				return good, &audit.BadEntry{Index: matched, Detail: "the checkpoint behind it is of another history"}
+			}
+			matched = good.size
+			tree, more, err = next()
+		}
+		if err != nil {
+			break
+		}
+		if good.size%1024 == 0 && ctx.Err() != nil {
+			return good, ctx.Err()
+		}
+		line, ok, readErr := lines.next()
+		if readErr != nil {
+			return good, readErr
+		}
+		switch {
+		case !ok && more:
+			return good, &audit.BadEntry{Index: good.size, Detail: fmt.Sprintf("it is missing: a checkpoint vouches for %d entries", tree.N)}
+		case !ok:
+			return good, nil
+		case !v.follows(&good.head, line):
+			return good, &audit.BadEntry{Index: good.size, Detail: "it was changed, moved or does not follow the one before"}
+		}
+		good.take(line)
+	}
+	return good, err
+}
+
+// follows reports whether the line is the one behind h; then h has its MAC.
 func (v *verification) follows(h *head, line []byte) bool {
+	mac, ok := macOf(line)
+	if !ok {
+		return false
+	}
+	entry := line[:len(line)-hex.EncodedLen(macSize)-1]
+	if v.macs.chained(h.chain, entry) != mac {
+		return false
+	}
+	var begin [32]byte
+	index := append(strconv.AppendInt(append(begin[:0], `{"index":`...), h.size, 10), ',')
+	if !bytes.HasPrefix(entry, index) {
+		return false
+	}
+	h.chain = mac
+	return true
+}
+
+// take grows the tree by a line.
+func (g *verified) take(line []byte) {
+	g.grow(line)
+	g.bytes += int64(len(line)) + 1
+}
+
+// macOf reads the MAC at a line's end.
+func macOf(line []byte) (mac [macSize]byte, ok bool) {
 	tab := len(line) - hex.EncodedLen(macSize) - 1
 	if tab < 0 || line[tab] != '\t' {
-		return false
+		return mac, false
 	}
-	entry := line[:tab]
-	h.chain = chained(v.mac, h.chain, entry)
-	if !bytes.Equal(hex.AppendEncode(nil, h.chain[:]), line[tab+1:]) {
-		return false
+	if _, err := hex.Decode(mac[:], line[tab+1:]); err != nil {
+		return mac, false
 	}
-	var e audit.Entry
-	if err := json.Unmarshal(entry, &e); err != nil || e.Index != h.size {
-		return false
+	var again [2 * macSize]byte
+	hex.Encode(again[:], mac[:]) // upper-case digits are not what was written
+	return mac, bytes.Equal(again[:], line[tab+1:])
+}
+
+// lines reads a log line by line. What has no end, and what is too long to be
+// an entry, is never a line that follows.
+type lines struct{ from *bufio.Reader }
+
+func newLines(log io.ReadSeeker) (*lines, error) {
+	if _, err := log.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
 	}
-	h.grow(line)
-	return true
+	return &lines{bufio.NewReaderSize(log, maxLine)}, nil
+}
+
+// next is the next line without its end; ok is false where there is none.
+func (l *lines) next() (line []byte, ok bool, err error) {
+	line, err = l.from.ReadSlice('\n')
+	switch {
+	case err == nil:
+		return line[:len(line)-1], true, nil
+	case errors.Is(err, io.EOF): // what is left has no end: never acknowledged
+		return nil, false, nil
+	case errors.Is(err, bufio.ErrBufferFull):
+		return nil, true, nil
+	}
+	return nil, false, fmt.Errorf("read log: %w", err)
 }
