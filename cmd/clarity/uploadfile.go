@@ -43,16 +43,16 @@ func (u *uploader) file(ctx context.Context, name string) (*fileReport, error) {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	group, ctx := errgroup.WithContext(ctx)
+	group, running := errgroup.WithContext(ctx)
 	group.SetLimit(inFlight)
-	j := &job{uploader: u, group: group, ctx: ctx}
+	j := &job{uploader: u, group: group, ctx: running}
 	j.report = fileReport{File: name, Rejected: map[string]int{}, Skipped: map[string]int{}, Uploads: []string{}}
 	progress := u.progress(filepath.Base(name), f.size)
 	read := j.read(f, progress)
 	err = errors.Join(read, group.Wait())
 	progress.done()
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		err = context.Cause(ctx)
+	if errors.Is(err, context.Canceled) {
+		err = context.Cause(running) // the first failure, rather than what it cut short
 	}
 	if err == nil && u.wait {
 		j.report.Merged, err = u.settle(ctx, j.report.Uploads)
@@ -74,7 +74,7 @@ func (j *job) read(f *source, p progress) error {
 		if err := batcher.Add(&r.Sample); err != nil {
 			return err
 		}
-		j.batch = append(j.batch, verdict{Place: r.Place.String(), Type: r.Sample.Type})
+		j.batch = append(j.batch, verdict{Place: place(r), Type: r.Sample.Type})
 		return nil
 	})
 	if err != nil {
@@ -116,7 +116,7 @@ func (j *job) count(r formats.Record) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.report.Records++
-	v := verdict{Place: r.Place.String(), Verdict: string(r.Verdict), Code: string(r.Code), Detail: r.Detail}
+	v := verdict{Place: place(r), Verdict: string(r.Verdict), Code: string(r.Code), Detail: r.Detail}
 	switch r.Verdict {
 	case formats.Rejected:
 		j.report.Rejected[v.Code]++
@@ -126,6 +126,14 @@ func (j *job) count(r formats.Record) {
 		return // the platform has the last word
 	}
 	j.tell(v)
+}
+
+// place says where in the file a record is.
+func place(r formats.Record) string {
+	if s := r.Place.String(); s != "" {
+		return s
+	}
+	return "the whole file"
 }
 
 // put sends one batch, beside others, and takes the platform's verdicts.
