@@ -13,7 +13,7 @@ import (
 )
 
 // MaxFileBytes is the largest device file that Read takes.
-const MaxFileBytes = 256 << 20
+const MaxFileBytes = 64 << 20
 
 // ErrUnknownFormat is the error of a file that none of the readers knows.
 var ErrUnknownFormat = errors.New("not a recording of a known device: want Actiwatch .AWD, Actiware csv, ActiGraph csv, UK Biobank csv or a csv with a timestamp column")

@@ -57,6 +57,11 @@ func TestEachFormatIsRead(t *testing.T) {
 		"UK Biobank, imputed is missing": {biobank, actigraphy.Recording{
 			Start: at(5, 10, 0, 0), Epoch: 5 * time.Second, Kind: actigraphy.Acceleration, Device: "UK Biobank (Axivity AX3)",
 			Values: []float64{10.5, 0, 0, 0}, Missing: []bool{false, true, true, false}}},
+		"Actiware whose dates tell the month first by a day above 12": {strings.NewReplacer("3/5/2026,11", "3/15/2026,11", "3/6/", "3/16/").Replace(actiware), actigraphy.Recording{
+			Start: at(15, 23, 59, 30), Epoch: 30 * time.Second, Kind: actigraphy.Counts, Device: "Actiwatch Spectrum",
+			Values: []float64{14, 0, 0, 0, 0, 3.5}, Missing: []bool{false, true, true, true, true, false}}},
+		"dates of one day that tell no order have the day first": {"date,time,counts\n05/03/2026,10:00,1\n05/03/2026,10:01,2\n", actigraphy.Recording{
+			Start: at(5, 10, 0, 0), Epoch: time.Minute, Kind: actigraphy.Counts, Values: []float64{1, 2}}},
 		"a csv with a timestamp and steps": {"timestamp,steps\n2026-03-05T10:00:00Z,5\n2026-03-05T10:01:00Z,7\n", actigraphy.Recording{
 			Start: at(5, 10, 0, 0), Epoch: time.Minute, Kind: actigraphy.Steps, Values: []float64{5, 7}}},
 	}
@@ -109,9 +114,9 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestAFileWithoutEndIsRefused(t *testing.T) {
 	if testing.Short() {
-		t.Skip("reads 256 MiB")
+		t.Skip("reads 64 MiB")
 	}
-	if _, err := actigraphy.Read(endless{}, "x"); err == nil || !strings.Contains(err.Error(), "larger than 256 MiB") {
+	if _, err := actigraphy.Read(endless{}, "x"); err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -307,6 +307,39 @@ func TestWhatCannotBeAnalysed(t *testing.T) {
 	})
 }
 
+// A crash between the deletion of a result and its message, too.
+func TestAWithdrawalLostByACrashIsPublishedByTheRedelivery(t *testing.T) {
+	b := newBench(t)
+	if v := b.handle(aWeek(t).End, 1); v != "ack" || len(b.published) != 0 {
+		t.Errorf("nothing there: verdict %q, published %v", v, b.topics())
+	}
+	if v := b.handle(aWeek(t).End, 2); v != "ack" || len(b.published) != 1 {
+		t.Errorf("redelivered: verdict %q, published %v", v, b.topics())
+	}
+}
+
+func TestTheWindowIsOfTheZoneOfMostSamples(t *testing.T) {
+	b := newBench(t)
+	end := b.keepWeek()
+	for d, zone := range map[health.Day]string{end: "Asia/Tokyo", end - 1: "Asia/Tokyo", end - 2: "Nowhere/Land"} {
+		r, err := b.store.Days.Get(context.Background(), uid, d.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Value.Zone = zone
+		if zone == "Nowhere/Land" {
+			r.Value.Samples = 1_000_000
+		}
+		if _, err := b.store.Days.Put(context.Background(), uid, d.String(), r.Version, r.Value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.handle(end, 1)
+	if got := b.result(end).Window.TimeZone; got != "Europe/Berlin" {
+		t.Errorf("zone %s: five days are of Berlin, two of Tokyo, and one of a zone that is not known", got)
+	}
+}
+
 // A crash between the stored result and its message must not swallow the message.
 func TestAMessageLostByACrashIsPublishedByTheRedelivery(t *testing.T) {
 	b := newBench(t)
