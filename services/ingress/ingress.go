@@ -129,7 +129,7 @@ func New(d Deps) (*Server, error) {
 		streams:   newStreams(d.Limits.StreamsPerUser),
 		bodies:    semaphore.NewWeighted(2 * int64(d.Limits.BodyBytes)),
 		inflating: semaphore.NewWeighted(inflatingAtOnce),
-		bodyPool:  &pool{most: pooledBody}, inflatedPool: &pool{most: 2 * pooledBody},
+		bodyPool:  newPool(pooledBody), inflatedPool: newPool(2 * pooledBody),
 		base: base,
 		stop: stop,
 	}

@@ -23,11 +23,8 @@ func (s *Server) judge(ctx context.Context, body []byte, encoding string, receiv
 		}
 		defer s.inflating.Release(most)
 	}
-	buf := s.inflatedPool.get()
+	buf := s.inflatedPool.get(inflatedSize(body, encoding))
 	defer s.inflatedPool.put(buf)
-	if n := inflatedSize(body, encoding); n > cap(*buf) && n > pooledBody {
-		*buf = make([]byte, 0, n) // at once: growing would leave as much again behind
-	}
 	inflated, err := upload.Inflate(*buf, encoding, body)
 	if err != nil {
 		return nil, s.unreadable(ctx, err)

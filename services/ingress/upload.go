@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -73,7 +72,7 @@ func (s *Server) takeIn(ctx context.Context, rc *fasthttp.RequestCtx, id string)
 	if p := s.mayStore(ctx, uid, s.people.get); p != nil {
 		return "refused", nil, p
 	}
-	buf := s.bodyPool.get()
+	buf := s.bodyPool.get(0)
 	defer func() { s.bodyPool.put(buf) }()
 	release, p := s.reserve(ctx, rc)
 	if p != nil {
@@ -271,24 +270,4 @@ func (s *Server) publishUpload(ctx context.Context, uid, id string) error {
 		return fmt.Errorf("publish upload: %w", err)
 	}
 	return nil
-}
-
-// A pool keeps buffers up to a size.
-type pool struct {
-	buffers sync.Pool
-	most    int
-}
-
-func (p *pool) get() *[]byte {
-	if b, ok := p.buffers.Get().(*[]byte); ok {
-		return b
-	}
-	return new([]byte)
-}
-
-func (p *pool) put(b *[]byte) {
-	if cap(*b) <= p.most {
-		*b = (*b)[:0]
-		p.buffers.Put(b)
-	}
 }
