@@ -1,0 +1,207 @@
+package pat
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/clarity-loop/clarity/services/model"
+	"github.com/clarity-loop/clarity/services/model/bundle"
+	"github.com/clarity-loop/clarity/services/model/pat/kernel"
+	"github.com/clarity-loop/clarity/services/model/preprocess"
+)
+
+// The outputs' names.
+const (
+	OutputEmbedding = "embedding"
+	OutputSleep     = "sleep"
+	OutputWeek      = "week"
+)
+
+// Options choose how a model runs; the zero value is right for a service.
+type Options struct {
+	// Kernel names the vector kernel; "" takes the fastest that the processor has.
+	Kernel string
+	// Workers is how many cores a call uses; 0 takes all that Go may use.
+	Workers int
+}
+
+// A Model is a loaded version; it keeps the model contract.
+type Model struct {
+	identity model.Identity
+	config   Config
+	spec     preprocess.Spec
+	encoder  *Encoder
+	heads    *heads
+	kernel   string
+
+	mu        sync.Mutex
+	scratch   *preprocess.Scratch
+	z         []float32 // atOnce windows
+	tokens    []float32
+	attention []float32
+	at        [atOnce]int // the windows' places in the batch
+}
+
+// Open loads a bundle and runs its golden vectors before anyone else's: weights
+// that do not come to them are refused.
+func Open(ctx context.Context, b *bundle.Bundle, o Options) (*Model, error) {
+	w, c, err := weightsOf(b)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Preprocessing.Check(); err != nil {
+		return nil, err
+	}
+	if !slices.EqualFunc(b.Contract.Outputs, Outputs(c, w.HasHeads()), func(a, b model.Output) bool {
+		return a.Name == b.Name && a.Length == b.Length
+	}) {
+		return nil, model.Refuse(model.Malformed, "the contract's outputs are not those of PAT-%s with these weights", c.Size)
+	}
+	k, err := kernel.Choose(o.Kernel)
+	if err != nil {
+		return nil, err
+	}
+	if o.Workers == 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	e, err := NewEncoder(c, w, k, o.Workers)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{
+		identity: b.Identity(), config: c, spec: b.Preprocessing, encoder: e, heads: newHeads(w), kernel: k.Name(),
+		scratch: preprocess.NewScratch(), z: make([]float32, atOnce*model.Minutes),
+		tokens: make([]float32, atOnce*c.Tokens()*Width), attention: make([]float32, c.Tokens()),
+	}
+	if err := m.verify(ctx, b.Golden); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Outputs are what a size's encoder returns, and its heads if it has them.
+func Outputs(c Config, withHeads bool) []model.Output {
+	out := []model.Output{{Name: OutputEmbedding, Length: Width, Unit: "1", Visibility: model.Internal,
+		Doc: "mean of the tokens; for distances between a person's own weeks"}}
+	if !withHeads {
+		return out
+	}
+	return append(out,
+		model.Output{Name: OutputSleep, Length: c.Tokens(), Unit: "1", Visibility: model.Preview,
+			Doc: fmt.Sprintf("estimated fraction of minutes asleep in each token of %d minutes; unknown where under half of them were worn", c.Patch)},
+		model.Output{Name: OutputWeek, Length: weekValues, Unit: "1,1,h/d,min/d,1", Visibility: model.Internal,
+			Doc: "sine and cosine of the midpoint of sleep after the window's start, sleep a day, wake after onset a day, Sleep Regularity Index; only the midpoint is fit to be shown"})
+}
+
+func (m *Model) verify(ctx context.Context, g bundle.Golden) error {
+	into := make([]model.Inference, 1)
+	for _, c := range g.Cases {
+		if err := m.Infer(ctx, []model.Window{c.Window()}, into); err != nil {
+			return fmt.Errorf("run golden case %q: %w", c.Name, err)
+		}
+		if err := g.Compare(c, m.identity, &into[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends the workers; no call may follow.
+func (m *Model) Close() { m.encoder.Close() }
+
+// Identity says which version this is.
+func (m *Model) Identity() model.Identity { return m.identity }
+
+// Kernel is the name of the vector kernel in use.
+func (m *Model) Kernel() string { return m.kernel }
+
+// Infer keeps the contract. It allocates only what into lacks.
+func (m *Model) Infer(ctx context.Context, windows []model.Window, into []model.Inference) error {
+	if err := model.CheckBatch(ctx, windows, into); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for next := 0; next < len(windows); {
+		n := 0
+		for ; next < len(windows) && n < atOnce; next++ {
+			if m.prepare(windows[next], &into[next], m.z[n*model.Minutes:][:model.Minutes]) {
+				m.at[n] = next
+				n++
+			}
+		}
+		size := m.config.Tokens() * Width
+		if err := m.encoder.Forward(ctx, m.z[:n*model.Minutes], m.tokens[:n*size], nil); err != nil {
+			return fmt.Errorf("infer %d windows: %w", len(windows), err)
+		}
+		for i, at := range m.at[:n] {
+			m.finish(m.tokens[i*size:][:size], &into[at])
+		}
+	}
+	return nil
+}
+
+// prepare standardises a window; it is false where the window is refused.
+func (m *Model) prepare(w model.Window, in *model.Inference, z []float32) bool {
+	stats, err := m.spec.Apply(w, m.scratch, z)
+	in.Refused, in.WornMinutes, in.Kind = err, stats.Worn, string(w.Kind)
+	in.Version, in.Preprocessing, in.Scaling = m.identity.Digest, m.identity.Preprocessing, m.identity.Scaling
+	in.Worn = in.Worn[:0]
+	if w.Check() == nil {
+		in.Worn = append(in.Worn, m.scratch.Worn()...)
+	}
+	if err != nil {
+		in.Values = in.Values[:0]
+		return false
+	}
+	if cap(in.Values) < len(m.identity.Outputs) {
+		in.Values = make([][]float32, len(m.identity.Outputs))
+	}
+	in.Values = in.Values[:len(m.identity.Outputs)]
+	for i, o := range m.identity.Outputs {
+		if cap(in.Values[i]) < o.Length {
+			in.Values[i] = make([]float32, o.Length)
+		}
+		in.Values[i] = in.Values[i][:o.Length]
+	}
+	return true
+}
+
+func (m *Model) finish(tokens []float32, in *model.Inference) {
+	meanOf(tokens, in.Values[0])
+	if m.heads != nil {
+		m.heads.sleepOf(tokens, in.Values[1])
+		m.heads.weekOf(in.Values[0], in.Values[2])
+	}
+	for i, values := range in.Values {
+		for _, v := range values {
+			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+				in.Refused = model.Refuse(model.Malformed, "output %s is not finite: the weights overflow on this window", m.identity.Outputs[i].Name)
+				in.Values = in.Values[:0]
+				return
+			}
+		}
+	}
+}
+
+// Explain says how much attention each minute of a window got: what the last
+// layer's heads pay to its patch, summed over all patches that pay and averaged
+// over the heads, scaled to 0…1 within the week (section 4.2 of the paper). It
+// shows where a model looked, not why it came to what it came to.
+func (m *Model) Explain(ctx context.Context, w model.Window) ([]float32, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, err := m.spec.Apply(w, m.scratch, m.z[:model.Minutes]); err != nil {
+		return nil, err
+	}
+	size := m.config.Tokens() * Width
+	if err := m.encoder.Forward(ctx, m.z[:model.Minutes], m.tokens[:size], m.attention); err != nil {
+		return nil, fmt.Errorf("explain a window: %w", err)
+	}
+	return Minutes(Importance(m.attention)), nil
+}
