@@ -54,13 +54,13 @@ func findTable(line string, least int) (table, bool) {
 // valueColumn takes column i for the values if its name says so.
 func (t *table) valueColumn(name string, i int) {
 	kind, channel := Counts, ""
-	switch {
-	case name == "vectormagnitude", name == "vector magnitude", name == "vm":
+	switch name {
+	case "vectormagnitude", "vector magnitude", "vm":
 		channel = "vector magnitude"
-	case name == "activity", name == "aktivität", name == "activiteit", name == "activité", name == "counts", name == "count":
-	case name == "steps", name == "step_count":
+	case "activity", "aktivität", "activiteit", "activité", "counts", "count": //nolint:misspell // German, Dutch and French
+	case "steps", "step_count":
 		kind = Steps
-	case name == "active_energy_kcal", name == "energy_kcal":
+	case "active_energy_kcal", "energy_kcal":
 		kind = Energy
 	default:
 		return

@@ -60,6 +60,8 @@ func TestEachFormatIsRead(t *testing.T) {
 		"Actiware whose dates tell the month first by a day above 12": {strings.NewReplacer("3/5/2026,11", "3/15/2026,11", "3/6/", "3/16/").Replace(actiware), actigraphy.Recording{
 			Start: at(15, 23, 59, 30), Epoch: 30 * time.Second, Kind: actigraphy.Counts, Device: "Actiwatch Spectrum",
 			Values: []float64{14, 0, 0, 0, 0, 3.5}, Missing: []bool{false, true, true, true, true, false}}},
+		"dates of one day whose second number is above 12 have the month first": {"date,time,counts\n03/15/2026,10:00,1\n03/15/2026,10:01,2\n", actigraphy.Recording{
+			Start: at(15, 10, 0, 0), Epoch: time.Minute, Kind: actigraphy.Counts, Values: []float64{1, 2}}},
 		"dates of one day that tell no order have the day first": {"date,time,counts\n05/03/2026,10:00,1\n05/03/2026,10:01,2\n", actigraphy.Recording{
 			Start: at(5, 10, 0, 0), Epoch: time.Minute, Kind: actigraphy.Counts, Values: []float64{1, 2}}},
 		"a csv with a timestamp and steps": {"timestamp,steps\n2026-03-05T10:00:00Z,5\n2026-03-05T10:01:00Z,7\n", actigraphy.Recording{

@@ -207,7 +207,7 @@ func (r Recording) Minutes() (Recording, error) {
 // A Gap is a run of epochs that were not measured.
 type Gap struct{ First, Epochs int }
 
-// Gaps are the runs of at least least missing epochs, in order.
+// Gaps are the runs of missing epochs that are no shorter than least, in order.
 func (r Recording) Gaps(least int) []Gap {
 	var gaps []Gap
 	for i := 0; i < len(r.Missing); i++ {

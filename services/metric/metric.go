@@ -125,6 +125,8 @@ const (
 )
 
 // Insufficient is the error of a metric that the data does not carry.
+//
+//nolint:errname // it is what a result's entry is called
 type Insufficient struct {
 	Reason Reason
 	Detail string // what was found and what is needed, for a person

@@ -205,11 +205,11 @@ func FuzzNights(f *testing.F) {
 		at := on(2, 0)
 		for i := 0; i+1 < len(data); i += 2 {
 			end := at + health.Instant(data[i])*minute
-			switch s := Stage(data[i+1] % 7); {
-			case s == InBed:
+			switch s := Stage(data[i+1] % 7); s {
+			case InBed:
 				beds = append(beds, Span{at, end + 90*minute, s})
 				at = end
-			case s == 6: // nothing was recorded
+			case 6: // nothing was recorded
 				at = end
 			default:
 				stages = append(stages, Span{at, end, s})

@@ -20,7 +20,7 @@ const (
 
 // coleKripke are the weights of Cole et al. 1992 for the mean activity of a
 // minute: four minutes before, the minute, two after it.
-var coleKripke = [7]float64{106, 54, 58, 76, 230, 74, 67}
+func coleKripke() [7]float64 { return [7]float64{106, 54, 58, 76, 230, 74, 67} }
 
 const (
 	coleKripkeScale = 0.001
@@ -39,9 +39,10 @@ const (
 // rescore applies Webster's rules (Webster et al. 1982, Sleep 5:389–399) after
 // it, which turn short sleep after or within long wakefulness to wake.
 func ColeKripke(rec actigraphy.Recording, rescore bool) []State {
+	weights := coleKripke()
 	states := score(rec, coleKripkeMargin, func(v []float64, i int) bool {
 		d := 0.0
-		for k, w := range coleKripke {
+		for k, w := range weights {
 			d += w * (v[i-4+k] / epochsPerMinute)
 		}
 		return coleKripkeScale*d < 1

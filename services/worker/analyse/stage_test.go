@@ -268,7 +268,7 @@ func TestWhatCannotBeAnalysed(t *testing.T) {
 		spoil func(b *bench, end health.Day)
 		want  string
 	}{
-		"nothing was ever stored": {func(b *bench, end health.Day) { _ = b.store.EraseUser(ctx, uid); b.consent(true) }, "ack"},
+		"nothing was ever stored": {func(b *bench, _ health.Day) { _ = b.store.EraseUser(ctx, uid); b.consent(true) }, "ack"},
 		"consent was withdrawn":   {func(b *bench, _ health.Day) { b.consent(false) }, "ack"},
 		"consent was never given": {func(b *bench, _ health.Day) {
 			_ = b.store.Consents.Delete(ctx, uid, store.PurposeProcessing, store.Any)
