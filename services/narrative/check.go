@@ -218,7 +218,7 @@ func said(n number, facts []analysis.Fact) bool {
 		case f.Unit == UnitClock:
 			continue // a time of day is said as one
 		case n.unit == "h":
-			if f.Unit == UnitMinutes && math.Abs(n.value-value/60) <= slack && (n.decimals > 0 || math.Abs(math.Remainder(value, 60)) < 0.5) {
+			if f.Unit == UnitMinutes && math.Abs(n.value-value/60) <= slack && (n.decimals > 0 || math.Abs(math.Remainder(value, 60)) <= 0.5) {
 				return true
 			}
 		case n.unit == UnitMinutes:
