@@ -93,7 +93,7 @@ type Window struct {
 
 // Input says what the numbers rest on.
 type Input struct {
-	Kind           actigraphy.InputKind `json:"kind" enum:"counts,energy,steps,none" doc:"what the epochs are; energy and steps are proxies for counts"`
+	Kind           actigraphy.InputKind `json:"kind" enum:"counts,acceleration,energy,steps,none" doc:"what the epochs are; energy and steps are proxies for counts, acceleration (mg) comes from recordings only"`
 	Proxy          bool                 `json:"proxy" doc:"true where kind stands in for an accelerometer's counts"`
 	EpochSeconds   int                  `json:"epoch_seconds"`
 	Epochs         int                  `json:"epochs" doc:"epochs of the window"`
