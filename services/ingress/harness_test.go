@@ -42,6 +42,7 @@ type world struct {
 	queue queue.Queue
 	keys  keyring.Keyring
 	audit *auditFake
+	dir   string
 }
 
 // options change what newWorld builds.
@@ -50,7 +51,7 @@ type options func(*Deps)
 func newWorld(t testing.TB, change ...options) *world {
 	t.Helper()
 	b := newBackend(t)
-	w := &world{t: t, log: &lockedBuffer{}, clock: b.clock, store: b.store, blobs: b.blobs, queue: b.queue, keys: b.keys, audit: &auditFake{}}
+	w := &world{t: t, log: &lockedBuffer{}, clock: b.clock, store: b.store, blobs: b.blobs, queue: b.queue, keys: b.keys, audit: &auditFake{}, dir: b.dir}
 	d := Deps{
 		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.audit,
 		Writer: template{}, Template: template{}, Grounded: func([]analysis.Fact, []analysis.Claim) error { return nil },
