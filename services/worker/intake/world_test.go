@@ -96,6 +96,19 @@ func (w *world) look(read func() error) error {
 	return read()
 }
 
+// dieNext lets the process die at the next change, after it took effect.
+func (w *world) dieNext() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dieAt, w.after = w.changes+1, true
+}
+
+func (w *world) restart() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dead, w.dieAt = false, 0
+}
+
 type driver world
 
 func (d *driver) Get(_ context.Context, k store.Key) (doc store.Document, err error) {
