@@ -14,14 +14,14 @@ import (
 func SimulatedWeek(seed uint64) GoldenCase {
 	r := splitMix64(seed)
 	c := GoldenCase{Kind: string(actigraphy.Counts), StartMinute: int(seed*397) % actigraphy.MinutesPerDay, Counts: make([]float64, model.Minutes)}
-	bedtime, drive := 1380+90*(r.uniform()-0.5), 0.0
+	bedtime, drive := 1380+float64(90*(r.uniform()-0.5)), 0.0 // the conversions keep machines from fusing the sums
 	for i := range c.Counts {
 		clock := float64((i + c.StartMinute) % actigraphy.MinutesPerDay)
 		if clock == 720 {
-			bedtime = 1380 + 150*(r.uniform()-0.5)
+			bedtime = 1380 + float64(150*(r.uniform()-0.5))
 		}
 		asleep := math.Mod(clock-bedtime+2880, 1440) < 460
-		drive = 0.92*drive + r.uniform() - 0.5
+		drive = float64(0.92*drive) + r.uniform() - 0.5
 		switch {
 		case asleep && r.uniform() > 0.07:
 		case asleep:
