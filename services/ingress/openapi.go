@@ -212,7 +212,7 @@ func describeStreams(api *huma.OpenAPI) {
 	registry.Schema(reflect.TypeFor[eventView](), true, "")
 	events := api.Paths["/v1/events"].Get
 	events.Responses["200"].Description = "A stream of server-sent events"
-	events.Responses["200"].Content = text("text/event-stream", "each event's data is an Event")
+	events.Responses["200"].Content = map[string]*huma.MediaType{"text/event-stream": {Schema: eventSchema()}}
 	delete(registry.Map(), "Event")
 	insight := api.Paths["/v1/insights"].Post
 	insight.Responses["200"].Description = "Sentences"
@@ -220,6 +220,19 @@ func describeStreams(api *huma.OpenAPI) {
 	download := api.Paths["/v1/exports/{exportId}/download"].Get
 	download.Responses["200"].Description = "Everything held of the person"
 	download.Responses["200"].Content = text(ndjson, "a line a record, then the line that says end")
+}
+
+// eventSchema describes one event of a stream: its fields are lines of text.
+func eventSchema() *huma.Schema {
+	line := func(detail string) *huma.Schema { return &huma.Schema{Type: huma.TypeString, Description: detail} }
+	return &huma.Schema{
+		Type: huma.TypeObject, Description: "one event of the stream", Required: []string{"id", "event", "data"},
+		Properties: map[string]*huma.Schema{
+			"id":    line("sequence number, 16 hexadecimal digits"),
+			"event": line("upload.merged, result.stored, insight.ready or export.ready"),
+			"data":  line(`JSON: {"ref", "version", "at"}`),
+		},
+	}
 }
 
 // describeSuccess adds the headers that every counted reply carries.
