@@ -46,6 +46,7 @@ var rules = map[string][]string{
 	"services/model/bundle":     {"=services/model", "services/model/internal", "services/model/preprocess"},
 	"services/model/pat": {"services/actigraphy", "=services/model", "services/model/internal", "services/model/preprocess",
 		"services/model/bundle"},
+	"services/model/triton":  {"=services/model", "services/model/bundle"},
 	"services/model/preview": {},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {},
