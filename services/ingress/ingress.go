@@ -173,8 +173,9 @@ func (s *Server) OpenAPI() []byte { return s.openAPI }
 // are told so and closed.
 func (s *Server) Serve(l net.Listener) error {
 	// A Shutdown that comes before the server knows its listener closes it, too.
-	defer context.AfterFunc(s.base, func() { _ = l.Close() })()
-	if err := s.app.Listener(bounded(l, s.Limits.Connections)); err != nil && s.base.Err() == nil {
+	own := bounded(l, s.Limits.Connections)
+	defer context.AfterFunc(s.base, func() { _ = own.Close() })()
+	if err := s.app.Listener(own); err != nil && s.base.Err() == nil {
 		return fmt.Errorf("serve the API on %s: %w", l.Addr(), err)
 	}
 	return nil

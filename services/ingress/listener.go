@@ -15,14 +15,18 @@ func bounded(l net.Listener, most int) net.Listener {
 	body := problem.New(problem.Unavailable, "too many connections are open").JSON()
 	full := "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Type: " + problem.ContentType +
 		"\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + string(body)
-	return &boundedListener{Listener: l, slots: make(chan struct{}, most), full: []byte(full)}
+	return &boundedListener{Listener: l, slots: make(chan struct{}, most), full: []byte(full), close: sync.OnceValue(l.Close)}
 }
 
 type boundedListener struct {
 	net.Listener
 	slots chan struct{}
 	full  []byte
+	close func() error
 }
+
+// Close closes the listener; a second Close has the same outcome.
+func (l *boundedListener) Close() error { return l.close() }
 
 // Accept waits for the next connection that has a slot.
 func (l *boundedListener) Accept() (net.Conn, error) {

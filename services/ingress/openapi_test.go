@@ -3,6 +3,7 @@ package ingress
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -85,6 +86,18 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	for name := range d.Components.Schemas {
 		if strings.HasPrefix(name, "Error") {
 			t.Errorf("huma's own schema %s is still there", name)
+		}
+	}
+}
+
+func TestEveryCodeIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/api/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range problem.Codes() {
+		if row := fmt.Sprintf("| %d | `%s` |", code.Status(), code); !strings.Contains(string(page), row) {
+			t.Errorf("docs/api/README.md has no row %s", row)
 		}
 	}
 }
