@@ -196,7 +196,7 @@ func (s *swarm) profile(b *testing.B, admin string) {
 	}
 }
 
-func freeAddress(b *testing.B) string {
+func freeAddress(b testing.TB) string {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
