@@ -167,3 +167,7 @@ func unpack(data []byte) (map[string][]byte, error) {
 		files[head.Name] = content
 	}
 }
+
+// Layout is the bundle's files by path, each blob held to its digest: an OCI
+// image layout as a folder, from which registry clients push.
+func Layout(data []byte) (map[string][]byte, error) { return unpack(data) }
