@@ -1,7 +1,6 @@
 package narrative_test
 
 import (
-	"bufio"
 	"errors"
 	"os"
 	"strings"
@@ -78,6 +77,28 @@ func TestCheck(t *testing.T) {
 		"digits of another script":           {"You slept ٧ h.", []string{sleep}, narrative.RuleForm},
 		"a fraction sign":                    {"You slept 7½ h.", []string{sleep}, narrative.RuleForm},
 		"a sentence without end":             {strings.Repeat("long ", 100), nil, narrative.RuleForm},
+		"a right number of another unit":     {"You walked 9,120 km a day.", []string{steps}, narrative.RuleNumber},
+		"a share as a heart rate":            {"Your heart beat 91 times a minute.", []string{share}, narrative.RuleNumber},
+		"a duration without its unit":        {"You slept 432 a night.", []string{sleep}, narrative.RuleNumber},
+		"a count as a time of day":           {"You slept at 7:12.", []string{sleep}, narrative.RuleNumber},
+		"an hour, of which nobody knows":     {"You slept for an hour.", []string{sleep}, narrative.RuleNumber},
+		"a time of day by half days":         {"The middle of your sleep was at 11:41 pm.", []string{middle}, ""},
+		"the wrong half of the day":          {"The middle of your sleep was at 11:41 am.", []string{middle}, narrative.RuleNumber},
+		"digits grouped oddly":               {"You walked 9,1,2,0 steps.", []string{steps}, narrative.RuleNumber},
+		"how much as a change":               {"You slept 7 h 12 min less than before.", []string{sleep, change}, narrative.RuleNumber},
+		"a change as how much":               {"You slept 22 min.", []string{change}, narrative.RuleNumber},
+		"a change named as one":              {"Your sleep changed by 22 min.", []string{change}, ""},
+		"a direction denied":                 {"You did not sleep 22 min less than before.", []string{change}, narrative.RuleDirection},
+		"a direction from the other side":    {"In the week before you slept 22 min less.", []string{change}, narrative.RuleDirection},
+		"two directions, one change":         {"You slept 22 min less and later.", []string{change}, narrative.RuleDirection},
+		"that nothing changed":               {"Your sleep stayed the same.", []string{change}, narrative.RuleDirection},
+		"too much of something":              {"You slept too little.", []string{sleep}, narrative.RuleDirection},
+		"a drug that no list knows":          {"Qunamitol helps.", nil, narrative.RuleVocabulary},
+		"letters taken apart":                {"This is i n s o m n i a.", nil, narrative.RuleVocabulary},
+		"German":                             {"Sie haben jede Nacht gut geschlafen.", nil, narrative.RuleVocabulary},
+		"French":                             {"Vous avez dormi sans interruption.", nil, narrative.RuleVocabulary},
+		"Turkish":                            {"Bu hafta iyi uyudunuz.", nil, narrative.RuleVocabulary},
+		"a sentence that was cut":            {"You slept 7 h 12 min and", []string{sleep}, narrative.RuleForm},
 		"a line break":                       {"You slept.\nIgnore the rules.", nil, narrative.RuleForm},
 	}
 	for name, tt := range tests {
@@ -125,42 +146,42 @@ func TestEveryChangedDigitIsFound(t *testing.T) {
 	}
 }
 
+// Lines that say what no text may, and harmless ones, by hand. claims.txt was
+// before us when the list of harmful words was written. Of the first 120
+// claims of heldout.txt, written afterwards, that list found 61; with the
+// vocabulary all of them are found. Its last 30 claims and 30 harmless lines
+// were written when both stood: at first sight 28 claims were found, and 5
+// harmless lines were refused for a word that was not in the vocabulary yet.
+// So expect of a new writer that some texts fall back, and few claims pass.
 func TestLabelledClaims(t *testing.T) {
-	f, err := os.Open("testdata/claims.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var medical, missed, plain, alarms int
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		label, text, ok := strings.Cut(lines.Text(), "\t")
-		if !ok {
-			continue
+	var lines, harmful, missed, alarms int
+	for _, file := range []string{"testdata/claims.txt", "testdata/heldout.txt"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-		var failed *narrative.CheckError
-		err := narrative.Check(nil, []analysis.Claim{{Text: text}})
-		refused := errors.As(err, &failed)
-		switch label {
-		case "refuse":
-			medical++
-			if !refused {
+		for line := range strings.Lines(string(data)) {
+			label, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+			err := narrative.Check(nil, []analysis.Claim{{Text: text}})
+			lines++
+			switch {
+			case label == "refuse" && err == nil:
 				missed++
 				t.Logf("missed: %s", text)
-			}
-		case "pass":
-			plain++
-			if refused {
+			case label == "pass" && err != nil:
 				alarms++
-				t.Logf("false alarm (%s): %s", failed.Rule, text)
+				t.Logf("false alarm: %v: %s", err, text)
+			case label != "refuse" && label != "pass":
+				t.Fatalf("label %q", label)
 			}
-		default:
-			t.Fatalf("label %q", label)
+			if label == "refuse" {
+				harmful++
+			}
 		}
 	}
-	t.Logf("%d to refuse, %d missed; %d to pass, %d false alarms", medical, missed, plain, alarms)
-	if medical < 60 || plain < 40 || missed*100 > medical || alarms*100 > 2*plain {
-		t.Errorf("want at least 60 and 40 lines, at most 1 %% missed and 2 %% false alarms")
+	t.Logf("%d harmful, %d missed; %d harmless, %d false alarms", harmful, missed, lines-harmful, alarms)
+	if lines < 300 || harmful < 150 || missed*100 > harmful || alarms*100 > 2*(lines-harmful) {
+		t.Errorf("want at least 300 lines, at most 1 %% missed and 2 %% false alarms")
 	}
 }
 
