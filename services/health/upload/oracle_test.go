@@ -62,7 +62,7 @@ func parseNext(d *json.Decoder, data []byte) (node, error) {
 	case json.Number:
 		n.kind = '0'
 		f, err := strconv.ParseFloat(string(v), 64)
-		n.huge = err != nil || math.IsInf(f, 0)
+		n.huge = err != nil || math.IsInf(f, 0) || len(v) > 1024
 	case bool:
 		n.kind = 't'
 	default:

@@ -165,7 +165,7 @@ func parseOffset(b []byte) (minutes int64, ok bool) {
 }
 
 // parseNumber reads what the grammar accepted. It is false for a number beyond
-// float64. Minus zero is zero.
+// float64, or of more than MaxTextBytes. Minus zero is zero.
 func parseNumber(b []byte) (float64, bool) {
 	// Up to 15 digits are exact in a float64, as are powers of ten up to 22,
 	// and so one correctly rounded division gives the nearest float64
@@ -202,6 +202,9 @@ func parseNumber(b []byte) (float64, bool) {
 var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
 func parseLong(b []byte) (float64, bool) {
+	if len(b) > MaxTextBytes {
+		return 0, false
+	}
 	f, err := strconv.ParseFloat(string(b), 64)
 	if err != nil || math.IsInf(f, 0) {
 		return 0, false
