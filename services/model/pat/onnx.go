@@ -16,9 +16,17 @@ func ONNX(b *bundle.Bundle) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &exporter{Graph: onnx.NewGraph(b.Contract.Name, "clarity", map[string]string{
+	return ExportONNX(w, c, b.Contract.Name, map[string]string{
 		"digest": b.Digest, "preprocessing": b.Preprocessing.ID, "label": b.Contract.Label,
-	}), w: w, c: c}
+	})
+}
+
+// ExportONNX is ONNX of weights that are in no bundle.
+func ExportONNX(w Weights, c Config, name string, metadata map[string]string) ([]byte, error) {
+	if err := w.Check(c); err != nil {
+		return nil, err
+	}
+	x := &exporter{Graph: onnx.NewGraph(name, "clarity", metadata), w: w, c: c}
 	x.Input(InputName, c.Tokens()*c.Patch)
 	h := x.embed()
 	x.Floats("scale", nil, []float32{float32(1 / math.Sqrt(Width))})
