@@ -22,9 +22,6 @@ const (
 	collectionAccounts   = "accounts"   // one, "account"; outlives erasure, holds no health data
 )
 
-// TombstonesKey is the key of a person's one Tombstones record.
-const TombstonesKey = "all"
-
 // UploadState is how far an upload has come.
 type UploadState string
 

@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+)
+
+// The keys of the records that a person has one of.
+const (
+	AccountKey = "account"
+	ProfileKey = "profile"
+	// TombstonesKey is the key of a person's one Tombstones record.
+	TombstonesKey = "all"
+)
+
+// Permitted is nil where the person's data may be processed: the account is not
+// erased, else analysis.ErrErased, and the consent to processing stands, else
+// analysis.ErrNoConsent.
+func (s *Store) Permitted(ctx context.Context, uid string) error {
+	if err := s.Standing(ctx, uid); err != nil {
+		return err
+	}
+	granted, err := s.Consented(ctx, uid, PurposeProcessing)
+	if err == nil && !granted {
+		return analysis.ErrNoConsent
+	}
+	return err
+}
+
+// Standing is nil where the person's account is not erased, else analysis.ErrErased.
+func (s *Store) Standing(ctx context.Context, uid string) error {
+	account, err := s.Accounts.Get(ctx, uid, AccountKey)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read account: %w", err)
+	case !account.Value.ErasedAt.IsZero():
+		return analysis.ErrErased
+	}
+	return nil
+}
+
+// Consented reports whether the person's consent to the purpose stands. Who was
+// never asked has not agreed.
+func (s *Store) Consented(ctx context.Context, uid, purpose string) (bool, error) {
+	consent, err := s.Consents.Get(ctx, uid, purpose)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read consent to %s: %w", purpose, err)
+	}
+	return consent.Value.Granted, nil
+}
