@@ -288,21 +288,3 @@ func TestTooManyConnectionsAreToldSo(t *testing.T) {
 		t.Errorf("got %d %v", res.StatusCode, res.Header)
 	}
 }
-
-func FuzzStrictJSON(f *testing.F) {
-	for _, seed := range []string{`{"granted":true,"version":"1"}`, `{"a":1,"a":2}`, `[[[[]]]]`, `{} {}`, "{\"a\":\"\xff\"}", `{"granted":true,"Version":"x"}`, `1e400`, ``} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var first any
-		if strictJSON(data, &first) != nil {
-			return
-		}
-		var answer consentAnswer
-		if err := strictJSON(data, &answer); err == nil {
-			if object, ok := first.(map[string]any); first != nil && !ok {
-				t.Fatalf("%q is no object and was read as one: %v", data, object)
-			}
-		}
-	})
-}

@@ -16,13 +16,14 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/ingress/internal/strictjson"
 )
 
 // describe is the frame of the OpenAPI document and how bodies are read.
 func describe(version string) huma.Config {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registry.RegisterTypeAlias(reflect.TypeFor[health.Day](), reflect.TypeFor[dateText]())
-	json := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: strictJSON}
+	json := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: strictjson.Unmarshal}
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",

@@ -1,4 +1,7 @@
-package ingress
+// Package strictjson reads small JSON documents without the leniency of
+// encoding/json: no member twice, none whose name differs in case, nothing
+// behind the value, no nesting beyond a bound.
+package strictjson
 
 import (
 	"bytes"
@@ -10,14 +13,14 @@ import (
 	"strings"
 )
 
-// documentDepth bounds the nesting of a small JSON document.
-const documentDepth = 16
+// Depth bounds the nesting of a document.
+const Depth = 16
 
-// strictJSON reads one JSON value: no member twice, no member whose name
-// differs from the schema's in case, nothing behind the value.
-func strictJSON(data []byte, v any) error {
-	if _, first := v.(*any); first { // huma's first reading, before it validates
-		if err := scan(json.NewDecoder(bytes.NewReader(data)), true); err != nil {
+// Unmarshal reads one JSON value into v: anything into an *any, an object with
+// members that the struct names into a pointer to a struct.
+func Unmarshal(data []byte, v any) error {
+	if _, first := v.(*any); first {
+		if err := scan(json.NewDecoder(bytes.NewReader(data))); err != nil {
 			return err
 		}
 		return json.Unmarshal(data, v)
@@ -29,15 +32,13 @@ func strictJSON(data []byte, v any) error {
 }
 
 // scan reads one value token by token and then the end.
-func scan(d *json.Decoder, alone bool) error {
+func scan(d *json.Decoder) error {
 	d.UseNumber()
 	if err := scanValue(d, 0); err != nil {
 		return err
 	}
-	if alone {
-		if _, err := d.Token(); !errors.Is(err, io.EOF) {
-			return errors.New("something follows the value")
-		}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the value")
 	}
 	return nil
 }
@@ -51,8 +52,8 @@ func scanValue(d *json.Decoder, depth int) error {
 	if !nested {
 		return nil
 	}
-	if depth == documentDepth {
-		return fmt.Errorf("nested deeper than %d", documentDepth)
+	if depth == Depth {
+		return fmt.Errorf("nested deeper than %d", Depth)
 	}
 	seen := map[string]bool{}
 	for d.More() {
