@@ -68,7 +68,7 @@ type Entry struct {
 }
 
 // BadEntry is Verify's finding.
-type BadEntry struct {
+type BadEntry struct { //nolint:errname // it is the entry that is bad
 	Index  int64 // the first entry that is wrong
 	Detail string
 }

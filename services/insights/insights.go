@@ -16,7 +16,6 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -180,7 +179,7 @@ func (s *Stage) tell(ctx context.Context, ready analysis.ResultReady, again, kno
 
 // before is the Result of the week before, nil where there is none.
 func (s *Stage) before(ctx context.Context, ready analysis.ResultReady) (*analysis.Result, error) {
-	r, err := s.Store.Results.Get(ctx, ready.UID, health.Day(ready.End-week).String())
+	r, err := s.Store.Results.Get(ctx, ready.UID, (ready.End - week).String())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}

@@ -24,11 +24,11 @@ func direction(word string) int {
 
 // Phrases that only a judgement, a denial or another order of words needs.
 var (
-	judgement = regexp.MustCompile(`\b(?:better|best|worse|worst|improv\w*|worsen\w*|deteriorat\w*|healthier|unhealthier|too [a-z])`)                      //nolint:gochecknoglobals // compiled once
-	sameness  = regexp.MustCompile(`\b(?:unchanged|no change|no difference|not (?:change|differ)|the same as|(?:stayed|remained|was|were|is) the same\b)`) //nolint:gochecknoglobals // compiled once
-	denial    = regexp.MustCompile(`\b(?:not|no|never|neither|nor|none|without|hardly|barely|rather than|instead of)\b|n't\b`)                             //nolint:gochecknoglobals // compiled once
-	earlier   = regexp.MustCompile(`\b(?:before|previous|former|last (?:week|month|year)|week earlier|yesterday)\b`)                                       //nolint:gochecknoglobals // compiled once
-	changing  = regexp.MustCompile(`\b(?:chang|differ|vari)`)                                                                                              //nolint:gochecknoglobals // compiled once
+	judgement = regexp.MustCompile(`\b(?:better|best|worse|worst|improv\w*|worsen\w*|deteriorat\w*|healthier|unhealthier|too [a-z])`)
+	sameness  = regexp.MustCompile(`\b(?:unchanged|no change|no difference|not (?:change|differ)|the same as|(?:stayed|remained|was|were|is) the same\b)`)
+	denial    = regexp.MustCompile(`\b(?:not|no|never|neither|nor|none|without|hardly|barely|rather than|instead of)\b|n't\b`)
+	earlier   = regexp.MustCompile(`\b(?:before|previous|former|last (?:week|month|year)|week earlier|yesterday)\b`)
+	changing  = regexp.MustCompile(`\b(?:chang|differ|vari)`)
 )
 
 // checkJudgement refuses what no fact says: that something is better, too

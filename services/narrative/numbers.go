@@ -27,16 +27,16 @@ const rate = "a"
 
 // Numbers are looked for in this order; what one pattern takes, the next does not see.
 var (
-	clockPattern    = regexp.MustCompile(`\b(\d{1,2}):(\d{2})(?: ?([ap])\.?m\b)?`)                                //nolint:gochecknoglobals // compiled once
-	hourPattern     = regexp.MustCompile(`\b(\d{1,2}) ?([ap])\.?m\b`)                                             //nolint:gochecknoglobals // compiled once
-	durationPattern = regexp.MustCompile(`\b(\d+) ?(?:h|hours?),?(?: and)? (\d+) ?(?:min|minutes?)\b`)            //nolint:gochecknoglobals // compiled once
-	indefinite      = regexp.MustCompile(`(?:\b([a-z]+) )?\ban? (half|quarter|third|hour|minute|dozen|couple)\b`) //nolint:gochecknoglobals // compiled once
-	digitsPattern   = regexp.MustCompile(`-?\d[\d,.]*(?:e[-+]?\d+)?`)                                             //nolint:gochecknoglobals // compiled once
-	grouped         = regexp.MustCompile(`^(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?$`)                                //nolint:gochecknoglobals // compiled once
-	unitPattern     = regexp.MustCompile(`^[ -]?(%|[a-z]+)`)                                                      //nolint:gochecknoglobals // compiled once
-	comparedPattern = regexp.MustCompile(`^ ?(?:%|[a-z]+)? ?(?:(?:of|a|an|the) )?([a-z]+)?`)                      //nolint:gochecknoglobals // compiled once
-	halfOfSomething = regexp.MustCompile(`\b(?:first|second|last|latter|other|early|late) half\b`)                //nolint:gochecknoglobals // compiled once
-	noNumber        = regexp.MustCompile(`\b(?:one another|no one|the one|this one|that one|which one)\b`)        //nolint:gochecknoglobals // compiled once
+	clockPattern    = regexp.MustCompile(`\b(\d{1,2}):(\d{2})(?: ?([ap])\.?m\b)?`)
+	hourPattern     = regexp.MustCompile(`\b(\d{1,2}) ?([ap])\.?m\b`)
+	durationPattern = regexp.MustCompile(`\b(\d+) ?(?:h|hours?),?(?: and)? (\d+) ?(?:min|minutes?)\b`)
+	indefinite      = regexp.MustCompile(`(?:\b([a-z]+) )?\ban? (half|quarter|third|hour|minute|dozen|couple)\b`)
+	digitsPattern   = regexp.MustCompile(`-?\d[\d,.]*(?:e[-+]?\d+)?`)
+	grouped         = regexp.MustCompile(`^(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?$`)
+	unitPattern     = regexp.MustCompile(`^[ -]?(%|[a-z]+)`)
+	comparedPattern = regexp.MustCompile(`^ ?(?:%|[a-z]+)? ?(?:(?:of|a|an|the) )?([a-z]+)?`)
+	halfOfSomething = regexp.MustCompile(`\b(?:first|second|last|latter|other|early|late) half\b`)
+	noNumber        = regexp.MustCompile(`\b(?:one another|no one|the one|this one|that one|which one)\b`)
 )
 
 func checkNumbers(text string, cited []analysis.Fact) error {

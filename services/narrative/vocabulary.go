@@ -25,10 +25,10 @@ var vocabulary = sync.OnceValue(func() map[string]bool { //nolint:gochecknogloba
 	return words
 })
 
-var wordPattern = regexp.MustCompile(`[a-z]+(?:'[a-z]+)?`) //nolint:gochecknoglobals // compiled once
+var wordPattern = regexp.MustCompile(`[a-z]+(?:'[a-z]+)?`)
 
 // namesWithDigits may stand in a text: their digits are part of a name.
-var namesWithDigits = regexp.MustCompile(`\b(?:SpO2|L5|M10)\b`) //nolint:gochecknoglobals // compiled once
+var namesWithDigits = regexp.MustCompile(`\b(?:SpO2|L5|M10)\b`)
 
 // checkVocabulary refuses every word that is not known to be harmless. A list
 // of what is harmful never ends: new drugs, rare conditions, other languages,

@@ -3,6 +3,7 @@ package file
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -96,6 +97,13 @@ func openCheckpoint(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
 	n, err := note.Open(signed, note.VerifierList(verifier))
 	if err != nil {
 		return tlog.Tree{}, err
+	}
+	if len(n.Sigs) != 1 || len(n.UnverifiedSigs) != 0 {
+		return tlog.Tree{}, errors.New("not one signature")
+	}
+	// Base64 has bits to spare; note does not mind what they are.
+	if _, err := base64.StdEncoding.Strict().DecodeString(n.Sigs[0].Base64); err != nil {
+		return tlog.Tree{}, errors.New("signature is not in its one form")
 	}
 	return tlog.ParseTree([]byte(n.Text))
 }

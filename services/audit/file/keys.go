@@ -40,7 +40,7 @@ func openKeys(dir string) (k keys, signer note.Signer, err error) {
 }
 
 func readKeys(dir string) (k keys, err error) {
-	data, err := os.ReadFile(filepath.Join(dir, "keys.json"))
+	data, err := os.ReadFile(filepath.Join(dir, "keys.json")) //nolint:gosec // a file of the log's directory
 	if err != nil {
 		return k, fmt.Errorf("read keys.json: %w", err)
 	}

@@ -41,16 +41,16 @@ func verifyDir(ctx context.Context, dir string) (good verified, err error) {
 		return good, err
 	}
 	// Only what is vouched for now: the log may grow meanwhile.
-	signed, err := os.Open(filepath.Join(dir, "checkpoints"))
+	signed, err := os.Open(filepath.Join(dir, "checkpoints")) //nolint:gosec // a file of the log's directory
 	if err != nil {
 		return good, err
 	}
-	defer signed.Close()
-	log, err := os.Open(filepath.Join(dir, "log.jsonl"))
+	defer func() { err = errors.Join(err, signed.Close()) }()
+	log, err := os.Open(filepath.Join(dir, "log.jsonl")) //nolint:gosec // a file of the log's directory
 	if err != nil {
 		return good, err
 	}
-	defer log.Close()
+	defer func() { err = errors.Join(err, log.Close()) }()
 	info, err := signed.Stat()
 	if err != nil {
 		return good, err
