@@ -14,7 +14,7 @@ import (
 const (
 	strips    = 2
 	blockRows = strips * kernel.Rows // divides 560 and 1,120
-	keyBlock  = 224 // divides 1,120; 560 leaves 112
+	keyBlock  = 224                  // divides 1,120; 560 leaves 112
 	atOnce    = 4                    // windows in one pass over the layers
 )
 
