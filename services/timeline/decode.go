@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/clarity-loop/clarity/services/health"
 )
@@ -19,7 +20,7 @@ func Decode(data []byte) (Chunk, error) {
 	if len(ids) > 16*MaxSamples {
 		return Chunk{}, fmt.Errorf("decode a day: %w: more than %d samples", ErrDamaged, MaxSamples)
 	}
-	r := &reader{rest: columns, text: string(columns)}
+	r := &reader{rest: columns}
 	c := Chunk{Samples: make([]health.Sample, len(ids)/16)}
 	for i := range c.Samples {
 		c.Samples[i].UUID = health.UUID(ids[16*i:])
@@ -58,7 +59,6 @@ func Decode(data []byte) (Chunk, error) {
 // A reader reads columns. After the first that does not fit it is bad and reads zeros.
 type reader struct {
 	rest []byte
-	text string // all columns, so that the strings share one copy
 	bad  bool
 }
 
@@ -94,17 +94,17 @@ func (r *reader) count() int {
 	return int(n)
 }
 
-func (r *reader) string() string {
+func (r *reader) bytes() []byte {
 	n := r.count()
-	at := len(r.text) - len(r.rest)
+	b := r.rest[:n]
 	r.rest = r.rest[n:]
-	return r.text[at : at+n]
+	return b
 }
 
 func (r *reader) types(samples []health.Sample) (runs [][]health.Sample) {
 	left := samples
 	for range r.count() {
-		name, n := r.string(), r.uvarint()
+		name, n := string(r.bytes()), r.uvarint()
 		if n == 0 || n > uint64(len(left)) {
 			r.fail()
 			return nil
@@ -126,11 +126,32 @@ func (r *reader) dictionary(f field, samples int) []entry {
 		r.fail()
 		return nil
 	}
-	table := make([]entry, n)
-	for i := range table {
-		for k := range f.width {
-			table[i][k] = r.string()
+	type span struct{ from, to int }
+	var text strings.Builder // of all entries
+	if n > 100 {
+		text.Grow(4 * len(r.rest))
+	}
+	spans := make([]span, n*f.width)
+	for i := range spans {
+		before := ""
+		if i >= f.width {
+			before = text.String()[spans[i-f.width].from:spans[i-f.width].to]
 		}
+		head, tail := r.uvarint(), r.uvarint()
+		middle := r.bytes()
+		if size := uint64(len(before)); head > size || tail > size-head || text.Len()+len(before)+len(middle) > maxColumns {
+			r.fail()
+			return nil
+		}
+		from := text.Len()
+		text.WriteString(before[:head])
+		text.Write(middle)
+		text.WriteString(before[uint64(len(before))-tail:])
+		spans[i] = span{from, text.Len()}
+	}
+	all, table := text.String(), make([]entry, n)
+	for i, s := range spans {
+		table[i/f.width][i%f.width] = all[s.from:s.to]
 	}
 	return table
 }

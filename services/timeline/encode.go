@@ -15,7 +15,9 @@ import (
 //	day
 //	number of types; of each its name and how many samples it has
 //	dictionaries of zone, unit, original unit, source (four strings an entry),
-//	  metadata, raw: number of entries, then the entries, by first appearance
+//	  metadata, raw: number of entries, then the entries, by first appearance;
+//	  of each string how many bytes it begins and ends with like that of the
+//	  entry before, and what is between
 //	start of each sample, as the difference to the one before it of its type
 //	  (of the first: to the day's start in UTC), in milliseconds
 //	end less start of each sample
@@ -67,7 +69,7 @@ func encodeColumns(c Chunk) (ids, columns []byte) {
 	for i := range c.Samples {
 		ids = append(ids, c.Samples[i].UUID[:]...)
 	}
-	out := make([]byte, 0, 16*len(c.Samples)+512)
+	out := make([]byte, 0, 24*len(c.Samples)+1024)
 	out = binary.AppendVarint(out, int64(c.Day))
 	runs := runsOf(c.Samples)
 	out = binary.AppendUvarint(out, uint64(len(runs)))
@@ -171,15 +173,31 @@ func appendDictionary(out []byte, samples []health.Sample, f field) ([]byte, []u
 		index[i] = place
 	}
 	out = binary.AppendUvarint(out, uint64(len(entries)))
+	var before entry
 	for _, e := range entries {
-		for _, s := range e[:f.width] {
-			out = appendString(out, s)
+		for i, s := range e[:f.width] {
+			head, tail := shared(before[i], s)
+			out = binary.AppendUvarint(binary.AppendUvarint(out, uint64(head)), uint64(tail))
+			out = appendString(out, s[head:len(s)-tail])
 		}
+		before = e
 	}
 	if len(entries) <= 1 {
 		index = nil
 	}
 	return out, index
+}
+
+// shared is how many bytes two strings begin and end with alike, without overlap.
+func shared(a, b string) (head, tail int) {
+	most := min(len(a), len(b))
+	for head < most && a[head] == b[head] {
+		head++
+	}
+	for tail < most-head && a[len(a)-1-tail] == b[len(b)-1-tail] {
+		tail++
+	}
+	return head, tail
 }
 
 const dayMillis = 24 * 60 * 60 * 1000
