@@ -161,7 +161,7 @@ func TestTheTokenComesFromOneHeaderAlone(t *testing.T) {
 	w := newWorld(t)
 	w.consent(anna, true)
 	request := func(change func(*http.Request)) int {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", w.url+"/v1/profile", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/v1/profile", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ import (
 func (w *world) stream(token, lastID string) (lines <-chan string, closeStream func()) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
-	req, err := http.NewRequestWithContext(ctx, "GET", w.url+"/v1/events", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/v1/events", nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func (w *world) stream(token, lastID string) (lines <-chan string, closeStream f
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
 		w.t.Fatalf("stream: %d %v", res.StatusCode, res.Header)
 	}
 	out := make(chan string, 1000)

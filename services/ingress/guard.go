@@ -192,7 +192,7 @@ func jsonType(contentType []byte) bool {
 	return parameters == "" || parameters == "charset=utf-8" || parameters == `charset="utf-8"`
 }
 
-// readBody reads the body as received into buf, at most most bytes of it.
+// readBody reads the body as received into buf, most bytes of it and no more.
 // Memory grows with what has arrived, not with what was announced.
 func (s *Server) readBody(rc *fasthttp.RequestCtx, most int, buf []byte) ([]byte, *problem.Problem) {
 	announced := rc.Request.Header.ContentLength()

@@ -187,7 +187,7 @@ func TestAmbiguousFramingIsRefused(t *testing.T) {
 			}
 			defer res.Body.Close()
 			body, _ := io.ReadAll(res.Body)
-			if res.StatusCode != 400 || res.Header.Get("Content-Type") != "application/problem+json" {
+			if res.StatusCode != http.StatusBadRequest || res.Header.Get("Content-Type") != "application/problem+json" {
 				t.Errorf("got %d %s", res.StatusCode, body)
 			}
 			if !res.Close {
@@ -199,7 +199,7 @@ func TestAmbiguousFramingIsRefused(t *testing.T) {
 		res, err := w.raw("GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("a", 1<<20) + "\r\n\r\n")
 		if err == nil {
 			defer res.Body.Close()
-			if res.StatusCode != 431 {
+			if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 				t.Errorf("got %d", res.StatusCode)
 			}
 		}
@@ -219,7 +219,7 @@ func TestAnUnreadBodyIsNoRequest(t *testing.T) {
 	fmt.Fprintf(c, "PUT /v1/uploads/upload-0001 HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	r := bufio.NewReader(c)
 	res, err := http.ReadResponse(r, nil)
-	if err != nil || res.StatusCode != 401 {
+	if err != nil || res.StatusCode != http.StatusUnauthorized {
 		t.Fatalf("%v %v", res, err)
 	}
 	_, _ = io.Copy(io.Discard, res.Body)
@@ -261,7 +261,7 @@ func TestSlowSendersAreTimedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != 408 || time.Since(start) > 5*time.Second {
+	if res.StatusCode != http.StatusRequestTimeout || time.Since(start) > 5*time.Second {
 		t.Errorf("got %d after %s", res.StatusCode, time.Since(start))
 	}
 	if r := w.upload(anna, "upload-0001", batch(1)); r.status != 202 {
@@ -284,7 +284,7 @@ func TestTooManyConnectionsAreToldSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != 503 || res.Header.Get("Content-Type") != "application/problem+json" || res.Header.Get("Retry-After") == "" {
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Content-Type") != "application/problem+json" || res.Header.Get("Retry-After") == "" {
 		t.Errorf("got %d %v", res.StatusCode, res.Header)
 	}
 }

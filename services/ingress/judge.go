@@ -76,7 +76,7 @@ func (s *Server) unreadable(ctx context.Context, err error) *problem.Problem {
 		p = problem.New(problem.InvalidEnvelope, e.Detail)
 	}
 	if at := knownPath(e.Path); at != "" {
-		p.At(at, e.Detail)
+		return p.At(at, e.Detail)
 	}
 	return p
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 )
 
-// bounded accepts at most most connections at a time and tells the others to
+// bounded holds no more than most connections at a time and tells the others to
 // come again.
 func bounded(l net.Listener, most int) net.Listener {
 	body := problem.New(problem.Unavailable, "too many connections are open").JSON()

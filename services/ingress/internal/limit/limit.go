@@ -37,7 +37,7 @@ type Decision struct {
 	Retry     time.Duration // until there is a token; 0 where OK
 }
 
-// New is a limiter that remembers at most most keys. A rate with a Burst of 0
+// New is a limiter that remembers no more than most keys. A rate with a Burst of 0
 // limits nothing.
 func New[K comparable](rate Rate, most int, now func() time.Time) *Limiter[K] {
 	return &Limiter[K]{rate: rate, most: most, now: now, buckets: make(map[K]bucket)}

@@ -23,7 +23,7 @@ func FromValidation(m *huma.ErrorModel) *Problem {
 		if len(p.Errors) == 20 {
 			break
 		}
-		p.At(place(e), expectation(e.Message))
+		p = p.At(place(e), expectation(e.Message))
 	}
 	return p
 }

@@ -95,7 +95,7 @@ func (c Code) Status() int {
 }
 
 // A Problem is one refusal, as the client sees it.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Type   string  `json:"type" format:"uri" doc:"identifies the kind of problem: urn:clarityloop:problem: and the code"`
 	Title  string  `json:"title" doc:"the status in words; the same for every occurrence"`
 	Status int     `json:"status" minimum:"400" maximum:"599" doc:"the HTTP status"`
@@ -156,7 +156,7 @@ func (p *Problem) At(location, detail string) *Problem {
 // Error is the detail.
 func (p *Problem) Error() string { return p.Detail }
 
-// GetStatus, GetHeaders and ContentType are how huma reads a problem.
+// GetStatus is the HTTP status; with GetHeaders and ContentType it is how huma reads a problem.
 func (p *Problem) GetStatus() int { return p.Status }
 
 // GetHeaders are the reply's further headers.

@@ -62,11 +62,11 @@ func scanValue(d *json.Decoder, depth int) error {
 			if err != nil {
 				return err
 			}
-			if text, ok := name.(string); !ok || seen[text] {
+			text, ok := name.(string)
+			if !ok || seen[text] {
 				return errors.New("a member is there twice")
-			} else {
-				seen[text] = true
 			}
+			seen[text] = true
 		}
 		if err := scanValue(d, depth+1); err != nil {
 			return err
