@@ -172,7 +172,7 @@ func drawActogram(path, title string, s study) error {
 		}
 		plot.Sleep = append(plot.Sleep, actogram.Span{Start: onset, End: offset})
 	}
-	f, err := os.Create(path)
+	f, err := os.Create(path) //nolint:gosec // the file that --svg names
 	if err != nil {
 		return fmt.Errorf("draw %s: %w", path, plainPathError(err))
 	}

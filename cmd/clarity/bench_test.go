@@ -167,7 +167,7 @@ func (s *swarm) profile(b *testing.B, admin string) {
 			b.Error(err)
 			return
 		}
-		defer res.Body.Close() //nolint:errcheck // read to its end
+		defer res.Body.Close()
 		data, err := io.ReadAll(res.Body)
 		if err == nil {
 			err = os.WriteFile(profile, data, 0o600)
@@ -202,7 +202,7 @@ func freeAddress(b testing.TB) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // only asked for its address
+	defer l.Close()
 	return l.Addr().String()
 }
 

@@ -214,13 +214,13 @@ func settled(t *testing.T, p *platform, dir string, l load, uploads int) outcome
 		out.Days[d.Date] = d.Digest
 		out.Samples += d.Samples
 	}
-	out.Weeks = documents(t, ctx, c, "/v1/weeks", "result")
-	out.Insights = documents(t, ctx, c, "/v1/insights", "insight")
+	out.Weeks = documents(ctx, t, c, "/v1/weeks", "result")
+	out.Insights = documents(ctx, t, c, "/v1/insights", "insight")
 	return out
 }
 
 // documents are the named members of a list's items, as they are, by date.
-func documents(t *testing.T, ctx context.Context, c *phone.Client, path, member string) map[string]string {
+func documents(ctx context.Context, t *testing.T, c *phone.Client, path, member string) map[string]string {
 	t.Helper()
 	items, err := pages[map[string]json.RawMessage](ctx, c, path)
 	if err != nil {
@@ -244,7 +244,7 @@ func depth(t *testing.T, p *platform) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	total, seen := 0, false
 	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
 		if name, value, _ := strings.Cut(lines.Text(), " "); strings.HasPrefix(name, "clarity_queue_messages{") && !strings.Contains(name, `"dead"`) {
@@ -350,6 +350,6 @@ func fixedAddress(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // only asked for its address
+	defer l.Close()
 	return l.Addr().String()
 }

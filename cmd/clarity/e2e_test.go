@@ -444,7 +444,7 @@ func TestTheLogSaysNothingPersonal(t *testing.T) {
 	c := phone.New(p.url, token, time.Second, nil)
 	defer c.Close()
 	for _, path := range []string{"/v1/weeks/2026-02-01", "/v1/days/2026-02-01", "/v1/uploads/canary-note", "/v1/nothing?canary-note", "/v1/exports"} {
-		var p *phone.Problem
+		var p *phone.RefusalError
 		if err := c.Get(t.Context(), path, nil); err != nil && !errors.As(err, &p) {
 			t.Error(err)
 		}

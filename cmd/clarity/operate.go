@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 )
 
+//nolint:gosec // a help text, not a token
 const tokenHelp = `Prints a token of the data directory's own issuer: only the token, so that
   T=$(clarity token --user anna); curl -H "Authorization: Bearer $T" …
 works. The platform may run meanwhile, or not have run yet.`

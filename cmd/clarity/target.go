@@ -32,7 +32,7 @@ func (c *call) targetFlags(fs *flag.FlagSet) target {
 func (t target) connect(ctx context.Context, c *call) (client *phone.Client, local bool, err error) {
 	server, token := *t.server, *t.token
 	if server == "" {
-		if server, err = wire.Endpoint(*t.dir); err != nil {
+		if server, err = wire.Endpoint(ctx, *t.dir); err != nil {
 			return nil, false, err
 		}
 	}

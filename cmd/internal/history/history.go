@@ -174,9 +174,14 @@ func (p *person) clock(i, minute int, loc *time.Location) time.Time {
 	return time.Date(d.Year(), d.Month(), d.Day(), 0, minute, 0, 0, loc)
 }
 
+// day is day i as a calendar date.
+func (p *person) day(i int) health.Day {
+	return p.first + health.Day(i) //nolint:gosec // i is one of 29 days
+}
+
 // date is day i at midnight UTC.
 func (p *person) date(i int) time.Time {
-	start, _ := (p.first + health.Day(i)).Bounds(time.UTC)
+	start, _ := p.day(i).Bounds(time.UTC)
 	return start.Time()
 }
 
@@ -200,7 +205,7 @@ func (p *person) rand(i int, purpose string) *rand.Rand {
 	for _, b := range []byte(purpose) {
 		h = (h ^ uint64(b)) * 1099511628211
 	}
-	return rand.New(rand.NewPCG(h, uint64(i)+1))
+	return rand.New(rand.NewPCG(h, uint64(i)+1)) //nolint:gosec // a made-up life has to be the same each time
 }
 
 func (p *person) truthNights() []Night {
@@ -214,7 +219,7 @@ func (p *person) truthNights() []Night {
 func (p *person) truthDays() []Day {
 	out := make([]Day, Days)
 	for i := range out {
-		out[i] = Day{Day: p.first + health.Day(i), Steps: p.steps[i], Watch: i != dayWatchless}
+		out[i] = Day{Day: p.day(i), Steps: p.steps[i], Watch: i != dayWatchless}
 	}
 	return out
 }

@@ -4,8 +4,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
-
-	"github.com/clarity-loop/clarity/services/health"
 )
 
 // HealthKit's values of HKCategoryTypeIdentifierSleepAnalysis.
@@ -31,7 +29,7 @@ type stage struct {
 // planNight decides when the person sleeps into day i.
 func (p *person) planNight(i int) night {
 	r := p.rand(i, "plan")
-	n := night{Night: Night{Day: p.first + health.Day(i), Watch: i != dayWatchless && i != dayWatchless+1}}
+	n := night{Night: Night{Day: p.day(i), Watch: i != dayWatchless && i != dayWatchless+1}}
 	if i == dayFlightBack+1 {
 		n.Zone = p.away.String()
 		n.Bed = p.back.Add(2*time.Hour + jitter(r, 10))

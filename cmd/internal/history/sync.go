@@ -140,7 +140,7 @@ func (p *person) bodies(i int, due []sample) ([]Upload, error) {
 	anchors := map[string]int{}
 	for part := range slices.Chunk(due, batch) {
 		env := envelope{Schema: "clarity.upload/1", InstallationID: "demo-iphone", TimeZone: p.zoneAt(p.syncTime(i)).String(), Stage: stage, Cursor: map[string]string{}}
-		u := Upload{Stage: stage, SentOn: p.first + health.Day(i), Samples: len(part), Deleted: len(deleted)}
+		u := Upload{Stage: stage, SentOn: p.day(i), Samples: len(part), Deleted: len(deleted)}
 		for _, s := range part {
 			env.Samples = append(env.Samples, p.wire(s))
 			anchors[s.kind]++

@@ -71,8 +71,8 @@ type Status struct {
 	Days       []health.Day `json:"days"`
 }
 
-// A Problem is a definite no (RFC 9457).
-type Problem struct {
+// A RefusalError is a definite no (RFC 9457).
+type RefusalError struct {
 	Status int    `json:"status"`
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -80,7 +80,7 @@ type Problem struct {
 	Code   string `json:"code"`
 }
 
-func (p *Problem) Error() string {
+func (p *RefusalError) Error() string {
 	text := p.Detail
 	if text == "" {
 		text = p.Title
@@ -131,7 +131,7 @@ func (c *Client) do(ctx context.Context, method, path string, header http.Header
 		if err == nil || !errors.As(err, &again) || ctx.Err() != nil {
 			return err
 		}
-		pause := max(after, wait/2+rand.N(wait/2+1))
+		pause := max(after, wait/2+rand.N(wait/2+1)) //nolint:gosec // phones must not come back all at once; nothing is secret about when
 		if time.Now().Add(pause).After(deadline) {
 			return err
 		}
@@ -184,7 +184,7 @@ func (c *Client) try(ctx context.Context, method, path string, header http.Heade
 
 // refusal tells a maybe from a no.
 func refusal(res *http.Response, data []byte) (time.Duration, error) {
-	p := &Problem{}
+	p := &RefusalError{}
 	if err := json.Unmarshal(data, p); err != nil {
 		p.Title = http.StatusText(res.StatusCode)
 	}

@@ -79,7 +79,7 @@ func TestPut(t *testing.T) {
 					t.Errorf("sent %q", got)
 				}
 			}
-			var p *phone.Problem
+			var p *phone.RefusalError
 			if tt.status == 0 && (err != nil || r.Received != 2 || r.Accepted != 1 || len(r.Rejected) != 1) {
 				t.Errorf("receipt %+v, %v", r, err)
 			}
@@ -116,7 +116,7 @@ func TestPutGivesUpWhenPatienceEnds(t *testing.T) {
 	c := phone.New(server.URL, "token", 400*time.Millisecond, nil)
 	defer c.Close()
 	_, err := c.Put(t.Context(), phone.Upload{ID: "u"})
-	var p *phone.Problem
+	var p *phone.RefusalError
 	if !errors.As(err, &p) || p.Status != 503 {
 		t.Errorf("error %v, want the last problem", err)
 	}

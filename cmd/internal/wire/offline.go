@@ -22,8 +22,8 @@ import (
 const endpointName = "endpoint"
 
 // Endpoint is the URL of the platform that runs on the directory.
-func Endpoint(dir string) (string, error) {
-	data, err := os.ReadFile(filepath.Join(dir, endpointName))
+func Endpoint(ctx context.Context, dir string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(dir, endpointName)) //nolint:gosec // the data directory is the caller's own
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("no platform runs on the data directory %s: start one with `clarity up --data %s`, or say --server", dir, dir)
 	}
@@ -31,7 +31,8 @@ func Endpoint(dir string) (string, error) {
 		return "", sentence(dir, err)
 	}
 	url := strings.TrimSpace(string(data))
-	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(url, "http://"), time.Second)
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil { // what ran there was killed
 		return "", fmt.Errorf("no platform runs on the data directory %s any more: start one with `clarity up --data %s`", dir, dir)
 	}

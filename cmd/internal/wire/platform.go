@@ -72,7 +72,7 @@ func Open(ctx context.Context, c Config) (p *Platform, err error) {
 		return p, sentence(c.Dir, err)
 	}
 	p.closing("the data directory", release)
-	if err := p.listen(); err != nil {
+	if err := p.listen(ctx); err != nil {
 		return p, err
 	}
 	d, err := p.open(ctx)
@@ -130,9 +130,10 @@ func (p *Platform) closing(what string, close func() error) {
 	p.closers = append(p.closers, closer{what, close})
 }
 
-func (p *Platform) listen() error {
+func (p *Platform) listen(ctx context.Context) error {
+	var config net.ListenConfig
 	if slices.Contains(p.config.Stages, Ingress) {
-		l, err := net.Listen("tcp", p.config.Listen)
+		l, err := config.Listen(ctx, "tcp", p.config.Listen)
 		if err != nil {
 			return listenSentence(p.config.Listen, err)
 		}
@@ -140,7 +141,7 @@ func (p *Platform) listen() error {
 		p.closing("the listener", ignoreClosed(l))
 	}
 	if p.config.Profile != "" {
-		l, err := net.Listen("tcp", p.config.Profile)
+		l, err := config.Listen(ctx, "tcp", p.config.Profile)
 		if err != nil {
 			return listenSentence(p.config.Profile, err)
 		}

@@ -82,7 +82,7 @@ func TestAPlatformRunsAndLeavesNothingBehind(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- p.Run(ctx) }()
-	url, err := wire.Endpoint(dir)
+	url, err := wire.Endpoint(t.Context(), dir)
 	if err != nil || url != p.URL() {
 		t.Errorf("endpoint %q, %v; want %q", url, err, p.URL())
 	}
@@ -97,7 +97,7 @@ func TestAPlatformRunsAndLeavesNothingBehind(t *testing.T) {
 	if err := <-ran; err != nil {
 		t.Error(err)
 	}
-	if _, err := wire.Endpoint(dir); err == nil {
+	if _, err := wire.Endpoint(t.Context(), dir); err == nil {
 		t.Error("a stopped platform still has an endpoint")
 	}
 	if err := p.Close(); err != nil {
@@ -112,7 +112,7 @@ func get(t *testing.T, url string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Errorf("%s: %d %s %v", url, res.StatusCode, body, err)
@@ -126,7 +126,7 @@ func TestAStaleEndpointIsNone(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "endpoint"), []byte("http://127.0.0.1:1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := wire.Endpoint(dir); err == nil || !strings.Contains(err.Error(), "any more") {
+	if _, err := wire.Endpoint(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "any more") {
 		t.Errorf("error %v", err)
 	}
 }
