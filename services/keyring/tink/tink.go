@@ -227,7 +227,7 @@ func primitive(h *keyset.Handle) (tink.AEAD, error) {
 // shred overwrites a file, as far as the file system lets that mean anything,
 // and removes it.
 func shred(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0) //nolint:gosec // a file of our directory, named by a hash
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -40,11 +40,11 @@ func TestAWeekInWords(t *testing.T) {
 	}
 	want := []string{
 		"Over 7 days, you slept 7 h 12 min a night on average.",
+		"That is 22 min less a night than in the week before.",
 		"You spent 7 h 55 min a night in bed and were asleep for 91 % of it.",
 		"It took you 14 min to fall asleep, and you were awake for 29 min in the night.",
 		"The middle of your sleep was at 23:41.",
-		"That is 22 min less sleep a night than in the week before.",
-		"You slept 21 min later in the night than in the week before.",
+		"That is 21 min later than in the week before.",
 		"There was not enough data to say anything about your daily rhythm.",
 		"You walked 9,120 steps a day.",
 		"There was not enough data to say anything about your heart rate.",
