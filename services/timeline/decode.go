@@ -187,7 +187,7 @@ func (r *reader) entries(f field, table []entry, samples []health.Sample) {
 			r.fail()
 			return
 		}
-		f.set(&samples[i], table[n])
+		f.set(&samples[i], &table[n])
 	}
 }
 

@@ -134,22 +134,22 @@ type entry [4]string
 
 // fields are the columns that have a dictionary, with how many strings an entry has.
 var fields = []field{
-	{1, func(s *health.Sample) entry { return entry{s.Zone} }, func(s *health.Sample, e entry) { s.Zone = e[0] }},
-	{1, func(s *health.Sample) entry { return entry{s.Unit} }, func(s *health.Sample, e entry) { s.Unit = e[0] }},
-	{1, func(s *health.Sample) entry { return entry{s.OriginalUnit} }, func(s *health.Sample, e entry) { s.OriginalUnit = e[0] }},
+	{1, func(s *health.Sample) entry { return entry{s.Zone} }, func(s *health.Sample, e *entry) { s.Zone = e[0] }},
+	{1, func(s *health.Sample) entry { return entry{s.Unit} }, func(s *health.Sample, e *entry) { s.Unit = e[0] }},
+	{1, func(s *health.Sample) entry { return entry{s.OriginalUnit} }, func(s *health.Sample, e *entry) { s.OriginalUnit = e[0] }},
 	{4, func(s *health.Sample) entry {
 		return entry{s.Source.BundleID, s.Source.Name, s.Source.ProductType, s.Source.OSVersion}
-	}, func(s *health.Sample, e entry) {
+	}, func(s *health.Sample, e *entry) {
 		s.Source = health.Source{BundleID: e[0], Name: e[1], ProductType: e[2], OSVersion: e[3]}
 	}},
-	{1, func(s *health.Sample) entry { return entry{s.Metadata} }, func(s *health.Sample, e entry) { s.Metadata = e[0] }},
-	{1, func(s *health.Sample) entry { return entry{s.Raw} }, func(s *health.Sample, e entry) { s.Raw = e[0] }},
+	{1, func(s *health.Sample) entry { return entry{s.Metadata} }, func(s *health.Sample, e *entry) { s.Metadata = e[0] }},
+	{1, func(s *health.Sample) entry { return entry{s.Raw} }, func(s *health.Sample, e *entry) { s.Raw = e[0] }},
 }
 
 type field struct {
 	width int
 	get   func(*health.Sample) entry
-	set   func(*health.Sample, entry)
+	set   func(*health.Sample, *entry)
 }
 
 // appendDictionary writes the entries and returns that of each sample; nil

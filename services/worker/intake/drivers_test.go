@@ -1,0 +1,212 @@
+package intake_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
+	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/queue"
+	queuesqlite "github.com/clarity-loop/clarity/services/queue/sqlite"
+	"github.com/clarity-loop/clarity/services/store"
+	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
+	"github.com/clarity-loop/clarity/services/worker/intake"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A laptop is the stage over the embedded drivers, in a directory.
+type laptop struct {
+	store *store.Store
+	blobs *files.Store
+	keys  *tink.Keyring
+	queue *queuesqlite.Queue
+	stage *intake.Stage
+}
+
+func newLaptop(t testing.TB) *laptop {
+	t.Helper()
+	now := func() time.Time { return received.Add(time.Hour) }
+	dir := t.TempDir()
+	l := &laptop{}
+	var err error
+	if l.blobs, err = files.Open(dir+"/blobs", now); err != nil {
+		t.Fatal(err)
+	}
+	if l.keys, err = tink.Open(dir + "/keys"); err != nil {
+		t.Fatal(err)
+	}
+	documents, err := storesqlite.Open(t.Context(), dir+"/store", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.queue, err = queuesqlite.Open(t.Context(), dir+"/queue", now); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, c := range []interface{ Close() error }{l.queue, documents, l.blobs} {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	l.store = store.New(documents, l.keys)
+	l.stage = intake.New(intake.Needs{Store: l.store, Blobs: l.blobs, Keys: l.keys, Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
+	if _, err := l.store.Consents.Put(t.Context(), person, store.PurposeProcessing, 0, store.Consent{Granted: true}); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// arrive leaves an upload as the ingress does.
+func (l *laptop) arrive(t testing.TB, a arrival, encoding string) {
+	t.Helper()
+	name := blob.PersonPrefix(blob.KindUploads, person) + a.id + "/0"
+	sealed, err := l.keys.Seal(t.Context(), person, name, a.body)
+	if err == nil {
+		err = l.blobs.Put(t.Context(), name, sealed)
+	}
+	if err == nil {
+		_, err = l.store.Uploads.Put(t.Context(), person, a.id, 0, store.Upload{Blob: name, Encoding: encoding, ReceivedAt: a.received, State: store.UploadReceived})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *laptop) announce(t testing.TB, id string) {
+	t.Helper()
+	m := queue.Message{Topic: analysis.TopicUploads, Key: person, Body: fmt.Appendf(nil, `{"uid":%q,"uploadId":%q}`, person, id)}
+	if err := l.queue.Publish(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// work handles the topic until nothing is left of it.
+func (l *laptop) work(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	done := make(chan error, 1)
+	go func() {
+		done <- l.queue.Receive(ctx, queue.Subscription{Topic: analysis.TopicUploads, Concurrency: 4}, l.stage.Handle)
+	}()
+	for {
+		depth, err := l.queue.Depth(t.Context(), analysis.TopicUploads)
+		if err != nil || ctx.Err() != nil {
+			t.Fatal(err, ctx.Err())
+		}
+		if depth.Waiting+depth.Leased == 0 {
+			if depth.Dead != 0 {
+				t.Errorf("%d dead letters", depth.Dead)
+			}
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// days are the chunks' bytes as they are on the disk, opened.
+func (l *laptop) days(t testing.TB) map[string]string {
+	t.Helper()
+	records, err := l.store.Days.List(t.Context(), person, store.Query{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	open := func(key, name string) {
+		sealed, err := l.blobs.Get(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := l.keys.Open(t.Context(), person, name, sealed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[key] = string(plain)
+	}
+	for _, r := range records {
+		open(r.Key, r.Value.Chunk)
+	}
+	if r, err := l.store.Tombstones.Get(t.Context(), person, store.TombstonesKey); err == nil {
+		open("tombstones", r.Value.Blob)
+	}
+	return got
+}
+
+func TestOnTheEmbeddedDriversTheOrderDoesNotMatterEither(t *testing.T) {
+	all := arrivals(t, 5, 7)
+	var want map[string]string
+	for seed := range uint64(3) {
+		l := newLaptop(t)
+		for _, a := range all {
+			l.arrive(t, a, "identity")
+		}
+		for _, i := range append(rand.New(rand.NewPCG(seed, 1)).Perm(len(all)), 0, 3) {
+			l.announce(t, all[i].id)
+		}
+		l.work(t)
+		got := l.days(t)
+		if seed == 0 {
+			want = got
+		}
+		if diff := cmp.Diff(want, got); diff != "" || len(got) < 3 {
+			t.Fatalf("order %d, %d objects (-first +now):\n%s", seed, len(got), diff)
+		}
+		objects := 0
+		for _, kind := range []string{blob.KindDays, blob.KindTombstones} {
+			infos, err := l.blobs.List(t.Context(), blob.PersonPrefix(kind, person), "", 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects += len(infos)
+		}
+		if objects != len(got) {
+			t.Errorf("%d objects for %d days and tombstones: replaced ones are left", objects, len(got))
+		}
+	}
+}
+
+// A destroyed key ends what waits, in every state.
+func TestAnErasedPersonsUploadIsNothing(t *testing.T) {
+	l := newLaptop(t)
+	l.arrive(t, arrivals(t, 5, 1)[0], "identity")
+	if err := l.keys.Destroy(t.Context(), person); err != nil {
+		t.Fatal(err)
+	}
+	l.announce(t, "upload-0")
+	l.work(t)
+	if infos, err := l.blobs.List(t.Context(), blob.PersonPrefix(blob.KindDays, person), "", 10); err != nil || len(infos) != 0 {
+		t.Errorf("%d days, %v", len(infos), err)
+	}
+}
+
+// One upload of 500 samples into a day, durably, on the embedded drivers.
+func BenchmarkHandle500(b *testing.B) {
+	l := newLaptop(b)
+	i := 0
+	for b.Loop() {
+		b.StopTimer()
+		a := arrival{fmt.Sprint("u", i), uploadtest.Gzip(uploadtest.Body(500, uploadtest.Options{Seed: uint64(i), Start: received.AddDate(0, 0, -i)})), received}
+		l.arrive(b, a, "gzip")
+		b.StartTimer()
+		body := fmt.Appendf(nil, `{"uid":%q,"uploadId":%q}`, person, a.id)
+		if v := words(l.stage.Handle(b.Context(), queue.Delivery{Message: queue.Message{Body: body}, Attempt: 1})); v != "ack" {
+			b.Fatal(v)
+		}
+		i++
+	}
+}
