@@ -109,7 +109,7 @@ func (c *call) dataFlag(fs *flag.FlagSet) *string {
 	if def == "" {
 		def = "clarity-data"
 	}
-	return fs.String("data", def, "data `DIR`ectory; $CLARITY_DATA sets the default")
+	return fs.String("data", def, "data directory `DIR`; $CLARITY_DATA sets the default")
 }
 
 // say writes for a person; a closed terminal is not worth an error.

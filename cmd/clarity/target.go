@@ -21,7 +21,7 @@ type target struct {
 func (c *call) targetFlags(fs *flag.FlagSet) target {
 	return target{
 		server:   fs.String("server", "", "`URL` of the platform; without it, the one running on --data"),
-		token:    fs.String("token", c.getenv("CLARITY_TOKEN"), "bearer `TOKEN`; without it, one of --data's issuer for --user. $CLARITY_TOKEN sets the default"),
+		token:    fs.String("token", "", "bearer `TOKEN`, else $CLARITY_TOKEN, else one of --data's issuer for --user"),
 		dir:      c.dataFlag(fs),
 		user:     fs.String("user", "me", "`NAME` of the person, where the token is made here"),
 		patience: fs.Duration("patience", 2*time.Minute, "how long one request is tried again"),
@@ -35,6 +35,9 @@ func (t target) connect(ctx context.Context, c *call) (client *phone.Client, loc
 		if server, err = wire.Endpoint(ctx, *t.dir); err != nil {
 			return nil, false, err
 		}
+	}
+	if token == "" {
+		token = c.getenv("CLARITY_TOKEN")
 	}
 	if token == "" {
 		local = true
