@@ -43,7 +43,7 @@ var rules = map[string][]string{
 	// Below the model's contract: what its drivers share.
 	"services/model/internal":   {},
 	"services/model/preprocess": {"services/actigraphy", "=services/model"},
-	"services/model/bundle":     {"=services/model", "services/model/internal", "services/model/preprocess"},
+	"services/model/bundle":     {"services/actigraphy", "=services/model", "services/model/internal", "services/model/preprocess"},
 	"services/model/pat": {"services/actigraphy", "=services/model", "services/model/internal", "services/model/preprocess",
 		"services/model/bundle"},
 	"services/model/triton":  {"=services/model", "services/model/bundle"},

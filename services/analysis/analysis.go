@@ -79,6 +79,7 @@ type Result struct {
 	Cardio       Family         `json:"cardio"`
 	Nights       []Night        `json:"nights"`
 	Days         []DaySummary   `json:"days"`
+	Model        *Model         `json:"model,omitempty" doc:"what the model version says; absent where none is configured (lineage.model is none)"`
 	Insufficient []Insufficient `json:"insufficient"`
 	Lineage      Lineage        `json:"lineage"`
 }
@@ -131,6 +132,26 @@ type DaySummary struct {
 	ActiveEnergyKcal *float64   `json:"active_energy_kcal"`
 	TotalActivity    *float64   `json:"total_activity" doc:"sum of the epochs"`
 	RestingHeartRate *float64   `json:"resting_heart_rate_bpm"`
+}
+
+// A Model is what the configured model version says of the window. The embedding
+// itself stays in the platform.
+type Model struct {
+	Version       string               `json:"version" doc:"digest of the model version"`
+	Name          string               `json:"name"`
+	Preprocessing string               `json:"preprocessing"`
+	Scaling       string               `json:"scaling" enum:"record,cohort" doc:"whose spread the input was standardised by: the record's own, or a cohort's"`
+	InputKind     actigraphy.InputKind `json:"input_kind" enum:"counts,energy,steps,none" doc:"what the model was given; energy and steps are proxies for counts"`
+	Label         string               `json:"label" doc:"must be shown beside whatever is shown of the model"`
+	WornMinutes   int                  `json:"worn_minutes" doc:"minutes that the model took as measured and worn"`
+	Distance      *float64             `json:"distance_from_own_weeks" doc:"1 − cosine between this week's embedding and the mean of the person's own earlier weeks': 0 is alike, 2 the opposite; four decimals"`
+	Weeks         []Week               `json:"own_weeks" doc:"the earlier weeks compared with: of those that end 7, 14, 21 and 28 days before, the ones with an embedding of the same version and input kind"`
+}
+
+// A Week is an earlier window that a Result was compared with.
+type Week struct {
+	End    health.Day `json:"end" doc:"last local day"`
+	Digest string     `json:"input_digest" doc:"SHA-256 of what it was made of"`
 }
 
 // Insufficient explains one null: which data was missing.

@@ -25,6 +25,7 @@ type Store struct {
 	Tombstones Collection[Tombstones]
 	Results    Collection[Result]
 	Insights   Collection[Insight]
+	Embeddings Collection[Embedding]
 	Cursors    Collection[Cursor]
 	Deliveries Collection[Delivery]
 	Profiles   Collection[Profile]
@@ -42,6 +43,7 @@ func New(d Driver, s Sealer) *Store {
 		Tombstones: Collection[Tombstones]{d, s, collectionTombstones},
 		Results:    Collection[Result]{d, s, collectionResults},
 		Insights:   Collection[Insight]{d, s, collectionInsights},
+		Embeddings: Collection[Embedding]{d, s, collectionEmbeddings},
 		Cursors:    Collection[Cursor]{d, s, collectionCursors},
 		Deliveries: Collection[Delivery]{d, s, collectionDeliveries},
 		Profiles:   Collection[Profile]{d, s, collectionProfiles},

@@ -15,7 +15,7 @@ func Personal() []string {
 	return []string{
 		collectionUploads, collectionDays, collectionTombstones, collectionResults,
 		collectionInsights, collectionCursors, collectionDeliveries, collectionProfiles,
-		collectionConsents, collectionExports,
+		collectionConsents, collectionExports, collectionEmbeddings,
 	}
 }
 

@@ -14,6 +14,7 @@ const (
 	collectionTombstones = "tombstones" // one, "all"
 	collectionResults    = "results"    // by the window's last day
 	collectionInsights   = "insights"   // by the window's last day
+	collectionEmbeddings = "embeddings" // by the window's last day; never leaves the platform
 	collectionCursors    = "cursors"    // by HealthKit type
 	collectionDeliveries = "deliveries" // by sequence number, 16 hexadecimal digits
 	collectionProfiles   = "profiles"   // one, "profile"
@@ -84,6 +85,15 @@ type Result struct {
 type Insight struct {
 	Insight   analysis.Insight `json:"insight"`
 	WrittenAt time.Time        `json:"writtenAt"`
+}
+
+// An Embedding is what a model made of one window. It is for distances between
+// a person's own weeks, and never leaves the platform.
+type Embedding struct {
+	Model  string    `json:"model"`  // digest of the version
+	Digest string    `json:"digest"` // of the window it was made of
+	Kind   string    `json:"kind"`   // what the epochs were
+	Values []float32 `json:"values"`
 }
 
 // A Cursor is how far one type is synchronised.

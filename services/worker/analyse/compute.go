@@ -35,13 +35,23 @@ type Input struct {
 	Preferred []string
 	// Chunks are where the samples come from; part of the lineage.
 	Chunks []analysis.ChunkOrigin
+	// Model is the digest of the model version, "" for none, and Weeks are the
+	// earlier weeks that it compares the window with.
+	Model string
+	Weeks []analysis.Week
 }
 
 // Compute analyses a window of samples.
 func Compute(in Input) (analysis.Result, error) {
+	result, _, err := compute(in)
+	return result, err
+}
+
+// compute is Compute, and the epochs that the Result was made of.
+func compute(in Input) (analysis.Result, *metric.Input, error) {
 	days := int(in.End-in.Start) + 1
 	if days < 1 || days > MaxDays || in.Zone == nil {
-		return analysis.Result{}, fmt.Errorf("analyse %d days ending %v: want a zone and 1 to %d days", days, in.End, MaxDays)
+		return analysis.Result{}, nil, fmt.Errorf("analyse %d days ending %v: want a zone and 1 to %d days", days, in.End, MaxDays)
 	}
 	w := newWindow(in)
 	m := metric.NewInput(w.recording())
@@ -50,12 +60,12 @@ func Compute(in Input) (analysis.Result, error) {
 	w.fillSeries(m)
 	result, err := newResult(m, analysis.Window{Start: in.Start, End: in.End, Days: days, TimeZone: in.Zone.String()})
 	if err != nil {
-		return analysis.Result{}, err
+		return analysis.Result{}, nil, err
 	}
 	result.Input.SampleCount = w.count
 	result.Lineage.InputDigest = Digest(in)
 	result.Lineage.Chunks = append(result.Lineage.Chunks, in.Chunks...)
-	return result, nil
+	return result, m, nil
 }
 
 // ComputeRecording analyses a device's recording, all of it. Non-wear in counts

@@ -1,6 +1,7 @@
 package analyse
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,11 +15,12 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-// Needs are what the stage works with. All are required.
+// Needs are what the stage works with. All but the model are required.
 type Needs struct {
 	Store *store.Store
 	Blobs interface {
@@ -33,8 +35,10 @@ type Needs struct {
 	Audit interface {
 		Append(ctx context.Context, e audit.Event) (int64, error)
 	}
-	Now func() time.Time
-	Log *slog.Logger
+	// Model is the active version, or nil for none: the one thing that may be left out.
+	Model model.Model
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // A Stage handles the topic of analyses.
@@ -108,32 +112,46 @@ func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (
 	if err != nil {
 		return false, err
 	}
+	earlier, err := s.earlier(ctx, req, &in)
+	if err != nil {
+		return false, err
+	}
 	key := req.End.String()
 	before, err := s.Store.Results.Get(ctx, req.UID, key)
 	exists := err == nil
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return false, personal(err)
 	}
-	if exists && current(before.Value.Result.Lineage, Digest(in)) {
+	if exists && current(before.Value.Result.Lineage, in) {
 		if again { // the process may have died after the result was stored
-			return false, s.announce(ctx, req, Digest(in))
+			return false, errors.Join(s.announce(ctx, req, Digest(in)), s.followUp(ctx, req, true))
 		}
 		return false, nil
 	}
 	if in.View, err = s.view(ctx, req.UID, records); err != nil {
 		return false, err
 	}
-	result, err := Compute(in)
+	result, epochs, err := compute(in)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 	}
 	if result.Input.SampleCount == 0 {
+		if err := s.forget(ctx, req, exists || again); err != nil {
+			return false, err
+		}
 		return exists, s.withdraw(ctx, req, before.Version, again)
+	}
+	changed, err := s.embed(ctx, req, in, epochs, earlier, &result)
+	if err != nil {
+		return false, err
 	}
 	if _, err := s.Store.Results.Put(ctx, req.UID, key, before.Version, store.Result{Result: result, ComputedAt: s.Now().UTC()}); err != nil {
 		return false, personal(err)
 	}
-	return true, s.announce(ctx, req, result.Lineage.InputDigest)
+	if err := s.announce(ctx, req, result.Lineage.InputDigest); err != nil {
+		return false, err
+	}
+	return true, s.followUp(ctx, req, changed || again)
 }
 
 // withdraw deletes the Result of a window that has no data any more, and has
@@ -158,8 +176,8 @@ func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int6
 }
 
 // current says whether a Result still rests on all that determines it.
-func current(l analysis.Lineage, digest string) bool {
-	return l.InputDigest == digest && l.Pipeline == Pipeline && l.Model == analysis.NoModel
+func current(l analysis.Lineage, in Input) bool {
+	return l.InputDigest == Digest(in) && l.Pipeline == Pipeline && l.Model == cmp.Or(in.Model, analysis.NoModel)
 }
 
 // permitted is nil where the person agreed to processing and is not erased.

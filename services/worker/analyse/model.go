@@ -1,0 +1,186 @@
+package analyse
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/clarity-loop/clarity/services/actigraphy"
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/metric"
+	"github.com/clarity-loop/clarity/services/model"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// ownWeeks is how many of a person's earlier weeks a week is compared with.
+const ownWeeks = 4
+
+// embedding is the output that weeks are compared by.
+const embedding = "embedding"
+
+// The names in Result.Insufficient.
+const (
+	distanceMetric = "model.distance_from_own_weeks"
+	tooLittle      = "too_little_data"
+	noEarlierWeek  = "no_earlier_weeks"
+)
+
+// earlier reads the embeddings of the weeks that end 7, 14, 21 and 28 days
+// before the window does, as far as they are of the same version, and enters
+// the version and the weeks into in: they are part of what a Result depends on.
+func (s *Stage) earlier(ctx context.Context, req analysis.Request, in *Input) (map[health.Day]store.Embedding, error) {
+	if s.Model == nil {
+		return nil, nil
+	}
+	in.Model = s.Model.Identity().Digest
+	found := map[health.Day]store.Embedding{}
+	for i := health.Day(1); i <= ownWeeks; i++ {
+		end := req.End - i*actigraphy.WindowDays
+		r, err := s.Store.Embeddings.Get(ctx, req.UID, end.String())
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, personal(err)
+		}
+		if r.Value.Model == in.Model {
+			found[end] = r.Value
+			in.Weeks = append(in.Weeks, analysis.Week{End: end, Digest: r.Value.Digest})
+		}
+	}
+	return found, nil
+}
+
+// embed runs the model on the window, enters what it says into the Result and
+// keeps the embedding; changed says whether that is another one than before.
+func (s *Stage) embed(ctx context.Context, req analysis.Request, in Input, m *metric.Input, earlier map[health.Day]store.Embedding, r *analysis.Result) (changed bool, err error) {
+	if s.Model == nil {
+		return false, nil
+	}
+	id, inferred := s.Model.Identity(), make([]model.Inference, 1)
+	r.Lineage.Model = id.Digest
+	r.Model = &analysis.Model{Version: id.Digest, Name: id.Name, Preprocessing: id.Preprocessing, Scaling: string(id.Scaling),
+		InputKind: r.Input.Kind, Label: id.Label, Weeks: []analysis.Week{}}
+	w, err := model.WindowOf(m.Recording, m.Worn)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
+	}
+	if err := s.Model.Infer(ctx, []model.Window{w}, inferred); err != nil {
+		return false, fmt.Errorf("run the model: %w", err)
+	}
+	r.Model.WornMinutes = inferred[0].WornMinutes
+	if refused := inferred[0].Refused; refused != nil {
+		if !errors.Is(refused, model.TooLittleData) {
+			return false, fmt.Errorf("run the model: %w", refused)
+		}
+		lack(r, tooLittle, refused.Error())
+		return s.drop(ctx, req)
+	}
+	values := inferred[0].Value(id, embedding)
+	in.Weeks = nil // an embedding is of its window alone
+	own := store.Embedding{Model: id.Digest, Digest: Digest(in), Kind: string(r.Input.Kind), Values: values}
+	compare(r, own, earlier)
+	return s.keep(ctx, req, own)
+}
+
+// compare enters the distance from the earlier weeks of the same kind.
+func compare(r *analysis.Result, own store.Embedding, earlier map[health.Day]store.Embedding) {
+	mean := make([]float64, len(own.Values))
+	for i := health.Day(1); i <= ownWeeks; i++ {
+		end := r.Window.End - i*actigraphy.WindowDays
+		e, ok := earlier[end]
+		if !ok || e.Kind != own.Kind || len(e.Values) != len(mean) {
+			continue
+		}
+		r.Model.Weeks = append(r.Model.Weeks, analysis.Week{End: end, Digest: e.Digest})
+		for j, v := range e.Values {
+			mean[j] += float64(v)
+		}
+	}
+	var dot, a, b float64
+	for i, v := range own.Values {
+		dot += float64(v) * mean[i]
+		a += float64(v) * float64(v)
+		b += mean[i] * mean[i]
+	}
+	if a == 0 || b == 0 {
+		lack(r, noEarlierWeek, fmt.Sprintf("none of the %d weeks before has an embedding of this version and input kind", ownWeeks))
+		return
+	}
+	// Rounded, so that vector kernels which differ in the last bits agree.
+	d := math.Round((1-dot/math.Sqrt(a*b))*1e4) / 1e4
+	d = max(d, 0)
+	r.Model.Distance = &d
+}
+
+// lack explains why there is no distance; the list stays in order.
+func lack(r *analysis.Result, reason, detail string) {
+	r.Insufficient = append(r.Insufficient, analysis.Insufficient{Metric: distanceMetric, Reason: reason, Detail: detail})
+	slices.SortStableFunc(r.Insufficient, func(a, b analysis.Insufficient) int { return cmp.Compare(a.Metric, b.Metric) })
+}
+
+func (s *Stage) keep(ctx context.Context, req analysis.Request, e store.Embedding) (changed bool, err error) {
+	before, err := s.Store.Embeddings.Get(ctx, req.UID, req.End.String())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, personal(err)
+	}
+	if err == nil && before.Value.Model == e.Model && before.Value.Digest == e.Digest {
+		return false, nil
+	}
+	if _, err := s.Store.Embeddings.Put(ctx, req.UID, req.End.String(), before.Version, e); err != nil {
+		return false, personal(err)
+	}
+	return true, nil
+}
+
+// drop deletes the window's embedding, if there is one.
+func (s *Stage) drop(ctx context.Context, req analysis.Request) (changed bool, err error) {
+	before, err := s.Store.Embeddings.Get(ctx, req.UID, req.End.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err == nil {
+		err = s.Store.Embeddings.Delete(ctx, req.UID, req.End.String(), before.Version)
+	}
+	return err == nil, personal(err)
+}
+
+// forget drops the embedding of a window without data and has later weeks look again.
+func (s *Stage) forget(ctx context.Context, req analysis.Request, had bool) error {
+	if !had || s.Model == nil {
+		return nil
+	}
+	if _, err := s.drop(ctx, req); err != nil {
+		return err
+	}
+	return s.followUp(ctx, req, true)
+}
+
+// followUp asks for the later weeks that were compared with this one: their
+// Results depend on it. A week whose own embedding stays ends the chain.
+func (s *Stage) followUp(ctx context.Context, req analysis.Request, changed bool) error {
+	if s.Model == nil || !changed {
+		return nil
+	}
+	for i := health.Day(1); i <= ownWeeks; i++ {
+		end := req.End + i*actigraphy.WindowDays
+		if _, err := s.Store.Results.Get(ctx, req.UID, end.String()); errors.Is(err, store.ErrNotFound) {
+			continue
+		} else if err != nil {
+			return personal(err)
+		}
+		m, err := message(req.UID, analysis.TopicAnalyses, analysis.Request{UID: req.UID, End: end})
+		if err != nil {
+			return err
+		}
+		m.ID = req.UID + "/" + end.String()
+		if err := s.Queue.Publish(ctx, m); err != nil {
+			return fmt.Errorf("request later weeks: %w", err)
+		}
+	}
+	return nil
+}
