@@ -229,19 +229,23 @@ func processCPU(t testing.TB, pid int) time.Duration {
 // processMemory is a line of /proc/PID/status, in MB.
 func processMemory(t testing.TB, pid int, name string) float64 {
 	t.Helper()
+	mb, ok := memoryOf(pid, name)
+	if !ok {
+		t.Skipf("no %s in /proc here", name)
+	}
+	return mb
+}
+
+func memoryOf(pid int, name string) (mb float64, ok bool) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		t.Skipf("no /proc here: %v", err)
+		return 0, false
 	}
 	for line := range strings.Lines(string(data)) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
+		if value, found := strings.CutPrefix(line, name+":"); found {
 			kb, err := strconv.Atoi(strings.Fields(value)[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return float64(kb) * 1024 / 1e6
+			return float64(kb) * 1024 / 1e6, err == nil
 		}
 	}
-	t.Fatalf("no %s in the status of the process", name)
-	return 0
+	return 0, false
 }
