@@ -79,7 +79,7 @@ type seenEvent struct {
 // run starts the platform and, beside it, the phone; when either ends, both do.
 func (d *demonstration) run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p, err := wire.Open(ctx, wire.Config{Dir: d.dir, Listen: "127.0.0.1:0", Stages: wire.Stages(), Log: log, Now: time.Now, Version: describeBuild(), Unlimited: true, Quiet: gather})
+	p, err := wire.Open(ctx, wire.Config{Dir: d.dir, Listen: "127.0.0.1:0", Model: wire.PreviewModel, Stages: wire.Stages(), Log: log, Now: time.Now, Version: describeBuild(), Unlimited: true, Quiet: gather})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -28,6 +29,13 @@ func printResult(w io.Writer, r *analysis.Result) {
 		family analysis.Family
 	}{{"wear", r.Wear}, {"sleep", r.Sleep}, {"circadian", r.Circadian}, {"activity", r.Activity}, {"cardio", r.Cardio}} {
 		printFamily(w, f.name, f.family, reasons)
+	}
+	if m := r.Model; m != nil {
+		distance := "no distance: no earlier week of the same kind"
+		if m.Distance != nil {
+			distance = fmt.Sprintf("%.4f from the person's own %d weeks before (0 is alike)", *m.Distance, len(m.Weeks))
+		}
+		say(w, "\nmodel %s on %s: %s [%s]\n", m.Name, m.InputKind, distance, m.Label)
 	}
 	say(w, "\npipeline %s, model %s, input %s\n", r.Lineage.Pipeline, r.Lineage.Model, short(r.Lineage.InputDigest))
 }

@@ -20,6 +20,7 @@ func up(ctx context.Context, c *call) error {
 	fs := c.flags(upHelp)
 	dir := c.dataFlag(fs)
 	listen := fs.String("listen", "127.0.0.1:8080", "loopback `ADDRESS` to answer on; port 0 takes a free one")
+	active := fs.String("model", "none", "`MODEL` that the worker runs on each week: none, preview (trained on simulated data), or a bundle's file")
 	stages := fs.String("stages", strings.Join(wire.Stages(), ","), "the `STAGES` to run; messages for the others wait")
 	logs := logFlags(fs)
 	profile := fs.String("pprof", "", "loopback `ADDRESS` for /debug/pprof; off if empty")
@@ -31,7 +32,7 @@ func up(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := wire.Open(ctx, wire.Config{Dir: *dir, Listen: *listen, Stages: splitList(*stages), Profile: *profile,
+	p, err := wire.Open(ctx, wire.Config{Dir: *dir, Listen: *listen, Model: *active, Stages: splitList(*stages), Profile: *profile,
 		Unlimited: *unlimited, Log: log, Now: time.Now, Version: describeBuild(), SoftMemoryLimit: c.getenv("GOMEMLIMIT") == ""})
 	if err != nil {
 		return asUsage(err)

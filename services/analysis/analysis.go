@@ -79,7 +79,7 @@ type Result struct {
 	Cardio       Family         `json:"cardio"`
 	Nights       []Night        `json:"nights"`
 	Days         []DaySummary   `json:"days"`
-	Model        *Model         `json:"model,omitempty" doc:"what the model version says; absent where none is configured (lineage.model is none)"`
+	Model        *ModelSummary  `json:"model,omitempty" doc:"what the model version says; absent where none is configured (lineage.model is none)"`
 	Insufficient []Insufficient `json:"insufficient"`
 	Lineage      Lineage        `json:"lineage"`
 }
@@ -134,9 +134,9 @@ type DaySummary struct {
 	RestingHeartRate *float64   `json:"resting_heart_rate_bpm"`
 }
 
-// A Model is what the configured model version says of the window. The embedding
+// A ModelSummary is what the configured model version says of the window. The embedding
 // itself stays in the platform.
-type Model struct {
+type ModelSummary struct {
 	Version       string               `json:"version" doc:"digest of the model version"`
 	Name          string               `json:"name"`
 	Preprocessing string               `json:"preprocessing"`
@@ -145,11 +145,11 @@ type Model struct {
 	Label         string               `json:"label" doc:"must be shown beside whatever is shown of the model"`
 	WornMinutes   int                  `json:"worn_minutes" doc:"minutes that the model took as measured and worn"`
 	Distance      *float64             `json:"distance_from_own_weeks" doc:"1 − cosine between this week's embedding and the mean of the person's own earlier weeks': 0 is alike, 2 the opposite; four decimals"`
-	Weeks         []Week               `json:"own_weeks" doc:"the earlier weeks compared with: of those that end 7, 14, 21 and 28 days before, the ones with an embedding of the same version and input kind"`
+	Weeks         []EarlierWeek        `json:"own_weeks" doc:"the earlier weeks compared with: of those that end 7, 14, 21 and 28 days before, the ones with an embedding of the same version and input kind"`
 }
 
-// A Week is an earlier window that a Result was compared with.
-type Week struct {
+// An EarlierWeek is a window that a Result was compared with.
+type EarlierWeek struct {
 	End    health.Day `json:"end" doc:"last local day"`
 	Digest string     `json:"input_digest" doc:"SHA-256 of what it was made of"`
 }

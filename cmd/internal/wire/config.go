@@ -35,6 +35,9 @@ type Config struct {
 	Drivers map[string]string
 	// Listen is the loopback address of the API; port 0 takes a free one.
 	Listen string
+	// Model is the version that the worker runs: "" or "none" for none,
+	// "preview" for the built-in one, or a bundle's file (see LoadBundle).
+	Model string
 	// Stages are those that run; messages for the others wait in the queue.
 	Stages []string
 	// Quiet delays a person's analyses after an upload, so that the uploads of

@@ -79,7 +79,7 @@ func Open(ctx context.Context, c Config) (p *Platform, err error) {
 	if err != nil {
 		return p, sentence(c.Dir, err)
 	}
-	if err := p.build(d); err != nil {
+	if err := p.build(ctx, d); err != nil {
 		return p, fmt.Errorf("build the stages: %w", err)
 	}
 	if p.url != "" {

@@ -37,7 +37,7 @@ const (
 const narratorPatience = 10 * time.Second
 
 // build makes the stages of the Config.
-func (p *Platform) build(d drivers) error {
+func (p *Platform) build(ctx context.Context, d drivers) error {
 	c := p.config
 	for _, name := range c.Stages {
 		switch name {
@@ -46,7 +46,9 @@ func (p *Platform) build(d drivers) error {
 				return err
 			}
 		case Worker:
-			p.buildWorker(d)
+			if err := p.buildWorker(ctx, d); err != nil {
+				return err
+			}
 		case Insights:
 			writer := template.New()
 			s := insights.New(insights.Needs{Store: d.store, Queue: d.queue, Audit: d.audit, Writer: writer, Template: writer,
@@ -63,14 +65,19 @@ func (p *Platform) build(d drivers) error {
 	return nil
 }
 
-func (p *Platform) buildWorker(d drivers) {
+func (p *Platform) buildWorker(ctx context.Context, d drivers) error {
 	c := p.config
+	active, done, err := OpenModel(ctx, c.Model)
+	if err != nil {
+		return err
+	}
+	p.closing("the model", func() error { done(); return nil })
 	quiet := c.Quiet
 	if quiet == 0 {
 		quiet = intake.DefaultQuiet
 	}
 	merger := intake.New(intake.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Now: c.Now, Log: c.Log, Quiet: quiet})
-	analyser := analyse.New(analyse.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Audit: d.audit, Now: c.Now, Log: c.Log})
+	analyser := analyse.New(analyse.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Audit: d.audit, Model: active, Now: c.Now, Log: c.Log})
 	sweeper := retention.New(d.blobs, d.store, c.Now)
 	p.consume(d.queue, analysis.TopicUploads, mergers, merger.Handle)
 	p.consume(d.queue, analysis.TopicAnalyses, analysers, analyser.Handle)
@@ -78,6 +85,7 @@ func (p *Platform) buildWorker(d drivers) {
 		sweeper.Run(ctx, sweeping, c.Log)
 		return nil
 	}})
+	return nil
 }
 
 // consume is a stage that handles a topic.

@@ -38,7 +38,7 @@ type Input struct {
 	// Model is the digest of the model version, "" for none, and Weeks are the
 	// earlier weeks that it compares the window with.
 	Model string
-	Weeks []analysis.Week
+	Weeks []analysis.EarlierWeek
 }
 
 // Compute analyses a window of samples.

@@ -49,7 +49,7 @@ func (s *Stage) earlier(ctx context.Context, req analysis.Request, in *Input) (m
 		}
 		if r.Value.Model == in.Model {
 			found[end] = r.Value
-			in.Weeks = append(in.Weeks, analysis.Week{End: end, Digest: r.Value.Digest})
+			in.Weeks = append(in.Weeks, analysis.EarlierWeek{End: end, Digest: r.Value.Digest})
 		}
 	}
 	return found, nil
@@ -63,8 +63,8 @@ func (s *Stage) embed(ctx context.Context, req analysis.Request, in Input, m *me
 	}
 	id, inferred := s.Model.Identity(), make([]model.Inference, 1)
 	r.Lineage.Model = id.Digest
-	r.Model = &analysis.Model{Version: id.Digest, Name: id.Name, Preprocessing: id.Preprocessing, Scaling: string(id.Scaling),
-		InputKind: r.Input.Kind, Label: id.Label, Weeks: []analysis.Week{}}
+	r.Model = &analysis.ModelSummary{Version: id.Digest, Name: id.Name, Preprocessing: id.Preprocessing, Scaling: string(id.Scaling),
+		InputKind: r.Input.Kind, Label: id.Label, Weeks: []analysis.EarlierWeek{}}
 	w, err := model.WindowOf(m.Recording, m.Worn)
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
@@ -96,7 +96,7 @@ func compare(r *analysis.Result, own store.Embedding, earlier map[health.Day]sto
 		if !ok || e.Kind != own.Kind || len(e.Values) != len(mean) {
 			continue
 		}
-		r.Model.Weeks = append(r.Model.Weeks, analysis.Week{End: end, Digest: e.Digest})
+		r.Model.Weeks = append(r.Model.Weeks, analysis.EarlierWeek{End: end, Digest: e.Digest})
 		for j, v := range e.Values {
 			mean[j] += float64(v)
 		}

@@ -100,8 +100,8 @@ func TestAWeekIsComparedWithThePersonsOwn(t *testing.T) {
 		t.Fatalf("verdict %q: %s", v, b.log.String())
 	}
 	alone := b.result(end)
-	want := &analysis.Model{Version: preview.Digest, Name: "pat-s-sim", Preprocessing: "simact-pre/1", Scaling: "record", InputKind: "energy",
-		Label: "research preview; trained on simulated data", WornMinutes: alone.Model.WornMinutes, Weeks: []analysis.Week{}}
+	want := &analysis.ModelSummary{Version: preview.Digest, Name: "pat-s-sim", Preprocessing: "simact-pre/1", Scaling: "record", InputKind: "energy",
+		Label: "research preview; trained on simulated data", WornMinutes: alone.Model.WornMinutes, Weeks: []analysis.EarlierWeek{}}
 	if diff := cmp.Diff(want, alone.Model); diff != "" || alone.Lineage.Model != preview.Digest || lacking(alone) != "no_earlier_weeks" {
 		t.Errorf("model %s, lacking %q (-want +got):\n%s", alone.Lineage.Model, lacking(alone), diff)
 	}
@@ -123,7 +123,7 @@ func TestAWeekIsComparedWithThePersonsOwn(t *testing.T) {
 	if r.Model.Distance == nil || *r.Model.Distance <= 0 || *r.Model.Distance > 2 || lacking(r) != "" {
 		t.Fatalf("distance %v, lacking %q", r.Model.Distance, lacking(r))
 	}
-	if diff := cmp.Diff([]analysis.Week{{End: end - 7, Digest: b.embedding(end - 7).Digest}}, r.Model.Weeks); diff != "" {
+	if diff := cmp.Diff([]analysis.EarlierWeek{{End: end - 7, Digest: b.embedding(end - 7).Digest}}, r.Model.Weeks); diff != "" {
 		t.Errorf("weeks (-want +got):\n%s", diff)
 	}
 	if r.Lineage.InputDigest == alone.Lineage.InputDigest {

@@ -73,7 +73,7 @@ func (s *Stage) verdict(d queue.Delivery, err error) queue.Verdict {
 		return queue.Dead(reason(err))
 	}
 	s.Log.Warn("analysis waits", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
-	return queue.Retry(backoff(d.Attempt), reason(err))
+	return queue.Retry(queue.Backoff(d.Attempt), reason(err))
 }
 
 // reason is the error in stable words: errors of drivers may name an object,
@@ -98,15 +98,10 @@ func reason(err error) string {
 	return "a backend is unavailable"
 }
 
-// backoff doubles from 200 ms to a minute.
-func backoff(attempt int) time.Duration {
-	return min(100*time.Millisecond<<min(max(attempt, 1), 10), time.Minute)
-}
-
 // analyse brings the stored Result up to date; stored says whether it changed.
 func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (stored bool, err error) {
-	if err := s.permitted(ctx, req.UID); err != nil {
-		return false, err
+	if err := s.Store.Permitted(ctx, req.UID); err != nil {
+		return false, personal(err)
 	}
 	in, records, err := s.input(ctx, req)
 	if err != nil {
@@ -180,22 +175,6 @@ func current(l analysis.Lineage, in Input) bool {
 	return l.InputDigest == Digest(in) && l.Pipeline == Pipeline && l.Model == cmp.Or(in.Model, analysis.NoModel)
 }
 
-// permitted is nil where the person agreed to processing and is not erased.
-func (s *Stage) permitted(ctx context.Context, uid string) error {
-	account, err := s.Store.Accounts.Get(ctx, uid, "account")
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("read account: %w", err)
-	}
-	if err == nil && !account.Value.ErasedAt.IsZero() {
-		return analysis.ErrErased
-	}
-	consent, err := s.Store.Consents.Get(ctx, uid, store.PurposeProcessing)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !consent.Value.Granted {
-		return analysis.ErrNoConsent
-	}
-	return personal(err)
-}
-
 // input is everything of the window but its samples, and the records of the
 // days they are in: the window's, and one before and after it, since a day is
 // of its samples' own zone.
@@ -207,7 +186,7 @@ func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store
 	if err != nil {
 		return in, nil, personal(err)
 	}
-	profile, err := s.Store.Profiles.Get(ctx, req.UID, "profile")
+	profile, err := s.Store.Profiles.Get(ctx, req.UID, store.ProfileKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return in, nil, personal(err)
 	}
