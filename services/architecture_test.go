@@ -55,7 +55,7 @@ var rules = map[string][]string{
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
 	"services/worker": {"services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/analysis", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
+	"services/insights": {"services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
 	"services/delivery": {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
 	// The edge.
 	"cmd": {"api", "controllers", "services"},

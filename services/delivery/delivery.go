@@ -72,13 +72,13 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	if err == nil {
 		return queue.Ack()
 	}
-	if s.erased(ctx, what.UID) {
+	if errors.Is(s.Store.Standing(ctx, what.UID), analysis.ErrErased) {
 		s.memory.drop(what.UID)
 		return queue.Ack()
 	}
 	why := reason(err)
 	s.Log.Warn("delivery waits", "stage", "delivery", "attempt", d.Attempt, "reason", why)
-	return queue.Retry(backoff(d.Attempt), why)
+	return queue.Retry(queue.Backoff(d.Attempt), why)
 }
 
 func legal(d analysis.Delivery) bool {
@@ -165,13 +165,6 @@ func (s *Stage) forget(ctx context.Context, uid string, n uint64) {
 	}
 }
 
-// erased reports whether the person's account was erased; then nothing can be
-// recorded for them, and nothing needs to be.
-func (s *Stage) erased(ctx context.Context, uid string) bool {
-	account, err := s.Store.Accounts.Get(ctx, uid, "account")
-	return err == nil && !account.Value.ErasedAt.IsZero()
-}
-
 // reason is the error in stable words that name no person.
 func reason(err error) string {
 	switch {
@@ -185,9 +178,4 @@ func reason(err error) string {
 		return "a backend did not answer in time"
 	}
 	return "a backend is unavailable"
-}
-
-// backoff doubles from 200 ms to a minute.
-func backoff(attempt int) time.Duration {
-	return min(100*time.Millisecond<<min(max(attempt, 1), 10), time.Minute)
 }

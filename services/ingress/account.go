@@ -62,7 +62,7 @@ func (s *Server) markErased(ctx context.Context, uid string) (store.Record[store
 	gate.Lock()
 	defer gate.Unlock()
 	defer s.people.forget(uid)
-	account, err := s.Store.Accounts.Get(ctx, uid, keyAccount)
+	account, err := s.Store.Accounts.Get(ctx, uid, store.AccountKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return account, err
 	}
@@ -70,7 +70,7 @@ func (s *Server) markErased(ctx context.Context, uid string) (store.Record[store
 		return account, nil
 	}
 	account.Value.ErasedAt = s.Now().UTC()
-	account.Version, err = s.Store.Accounts.Put(ctx, uid, keyAccount, account.Version, account.Value)
+	account.Version, err = s.Store.Accounts.Put(ctx, uid, store.AccountKey, account.Version, account.Value)
 	return account, err
 }
 
@@ -81,9 +81,9 @@ func (s *Server) closeAccount(ctx context.Context, uid string, account store.Rec
 		return nil, fmt.Errorf("write the erasure's receipt: %w", err)
 	}
 	account.Value.Receipt = string(text)
-	_, err = s.Store.Accounts.Put(ctx, uid, keyAccount, account.Version, account.Value)
+	_, err = s.Store.Accounts.Put(ctx, uid, store.AccountKey, account.Version, account.Value)
 	if errors.Is(err, store.ErrConflict) {
-		if account, err = s.Store.Accounts.Get(ctx, uid, keyAccount); err == nil {
+		if account, err = s.Store.Accounts.Get(ctx, uid, store.AccountKey); err == nil {
 			return readReceipt(account.Value)
 		}
 	}
@@ -114,7 +114,7 @@ func (s *Server) deleteObjects(ctx context.Context, uid string) error {
 }
 
 func (s *Server) getErasureReceipt(ctx context.Context, _ *struct{}) (*erasureOutput, error) {
-	account, err := s.Store.Accounts.Get(ctx, uidOf(ctx), keyAccount)
+	account, err := s.Store.Accounts.Get(ctx, uidOf(ctx), store.AccountKey)
 	if err != nil {
 		return nil, err
 	}

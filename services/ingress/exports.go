@@ -123,7 +123,7 @@ func (x *exporter) everything(ctx context.Context) error {
 	st := x.s.Store
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error {
-			return exportAll(ctx, x, st.Profiles, "profile", func(r store.Record[store.Profile]) any { return viewProfile(r.Value, r.Version).Body })
+			return exportAll(ctx, x, st.Profiles, store.ProfileKey, func(r store.Record[store.Profile]) any { return viewProfile(r.Value, r.Version).Body })
 		},
 		func(ctx context.Context) error {
 			return exportAll(ctx, x, st.Consents, "consent", func(r store.Record[store.Consent]) any { return viewConsent(r.Key, r.Value) })

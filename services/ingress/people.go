@@ -3,7 +3,6 @@ package ingress
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -11,12 +10,6 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/store"
-)
-
-// Keys of the collections that hold one document a person.
-const (
-	keyAccount = "account"
-	keyProfile = "profile"
 )
 
 // people remembers for a moment what decides whether a person's request may go
@@ -118,30 +111,19 @@ func (p *people) forget(uid string) {
 
 func (p *people) load(ctx context.Context, uid string) (person, error) {
 	read := person{read: p.now()}
-	account, err := p.store.Accounts.Get(ctx, uid, keyAccount)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return person{}, fmt.Errorf("read the account: %w", err)
-	}
-	if !account.Value.ErasedAt.IsZero() {
+	err := p.store.Standing(ctx, uid)
+	if errors.Is(err, analysis.ErrErased) {
 		read.erased = true
 		return read, nil
 	}
-	if read.processing, err = p.granted(ctx, uid, store.PurposeProcessing); err != nil {
-		return person{}, err
+	if err == nil {
+		read.processing, err = p.store.Consented(ctx, uid, store.PurposeProcessing)
 	}
-	read.narrative, err = p.granted(ctx, uid, store.PurposeNarrative)
+	if err == nil {
+		read.narrative, err = p.store.Consented(ctx, uid, store.PurposeNarrative)
+	}
+	if errors.Is(err, keyring.ErrDestroyed) {
+		err = analysis.ErrErased
+	}
 	return read, err
-}
-
-func (p *people) granted(ctx context.Context, uid, purpose string) (bool, error) {
-	c, err := p.store.Consents.Get(ctx, uid, purpose)
-	switch {
-	case err == nil:
-		return c.Value.Granted, nil
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case errors.Is(err, keyring.ErrDestroyed):
-		return false, analysis.ErrErased
-	}
-	return false, fmt.Errorf("read the consent to %s: %w", purpose, err)
 }

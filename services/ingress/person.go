@@ -52,7 +52,7 @@ func viewProfile(p store.Profile, version int64) *profileOutput {
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
 func (s *Server) getProfile(ctx context.Context, _ *struct{}) (*profileOutput, error) {
-	r, err := s.Store.Profiles.Get(ctx, uidOf(ctx), keyProfile)
+	r, err := s.Store.Profiles.Get(ctx, uidOf(ctx), store.ProfileKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (s *Server) putProfile(ctx context.Context, in *putProfileInput) (*profileO
 	uid := uidOf(ctx)
 	var written int64
 	err = s.people.storing(ctx, uid, func() (err error) {
-		written, err = s.Store.Profiles.Put(ctx, uid, keyProfile, version, p)
+		written, err = s.Store.Profiles.Put(ctx, uid, store.ProfileKey, version, p)
 		return err
 	})
 	if errors.Is(err, store.ErrConflict) {
@@ -90,7 +90,7 @@ func (s *Server) putProfile(ctx context.Context, in *putProfileInput) (*profileO
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ProfileChanged, UID: uid, ActorUID: uid, Object: keyProfile, Outcome: "ok"}); err != nil {
+	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ProfileChanged, UID: uid, ActorUID: uid, Object: store.ProfileKey, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit a profile: %w", err)
 	}
 	return viewProfile(p, written), nil

@@ -70,7 +70,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		return queue.Dead("the message cannot be read")
 	}
 	started := s.Now()
-	err := s.permitted(ctx, ready.UID)
+	err := s.Store.Permitted(ctx, ready.UID)
 	if err == nil {
 		err = s.tell(ctx, ready, d.Attempt > 1, false)
 	}
@@ -88,7 +88,7 @@ func (s *Stage) verdict(ctx context.Context, d queue.Delivery, uid string, err e
 	if errors.Is(err, analysis.ErrErased) || errors.Is(err, analysis.ErrNoConsent) {
 		return queue.Ack()
 	}
-	if errors.Is(s.erased(ctx, uid), analysis.ErrErased) { // meanwhile: the store fails on what is shredded
+	if errors.Is(s.Store.Standing(ctx, uid), analysis.ErrErased) { // meanwhile: the store fails on what is shredded
 		return queue.Ack()
 	}
 	why := reason(err)
@@ -97,44 +97,7 @@ func (s *Stage) verdict(ctx context.Context, d queue.Delivery, uid string, err e
 		return queue.Dead(why)
 	}
 	s.Log.Warn("insight waits", "stage", "insights", "attempt", d.Attempt, "reason", why)
-	return queue.Retry(backoff(d.Attempt), why)
-}
-
-// permitted is nil where the person agreed to processing and is not erased.
-func (s *Stage) permitted(ctx context.Context, uid string) error {
-	if err := s.erased(ctx, uid); err != nil {
-		return err
-	}
-	granted, err := s.granted(ctx, uid, store.PurposeProcessing)
-	if err == nil && !granted {
-		return analysis.ErrNoConsent
-	}
-	return err
-}
-
-// erased is ErrErased for a person whose account was erased, else nil.
-func (s *Stage) erased(ctx context.Context, uid string) error {
-	account, err := s.Store.Accounts.Get(ctx, uid, "account")
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil
-	case err != nil:
-		return fmt.Errorf("read account: %w", err)
-	case !account.Value.ErasedAt.IsZero():
-		return analysis.ErrErased
-	}
-	return nil
-}
-
-func (s *Stage) granted(ctx context.Context, uid, purpose string) (bool, error) {
-	consent, err := s.Store.Consents.Get(ctx, uid, purpose)
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("read consent to %s: %w", purpose, err)
-	}
-	return consent.Value.Granted, nil
+	return queue.Retry(queue.Backoff(d.Attempt), why)
 }
 
 // tell brings the stored Insight of one window up to date. With known, only
@@ -205,9 +168,4 @@ func reason(err error) string {
 		return "a backend did not answer in time"
 	}
 	return "a backend is unavailable"
-}
-
-// backoff doubles from 200 ms to a minute.
-func backoff(attempt int) time.Duration {
-	return min(100*time.Millisecond<<min(max(attempt, 1), 10), time.Minute)
 }

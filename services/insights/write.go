@@ -42,7 +42,7 @@ func (s *Stage) write(ctx context.Context, uid string, r analysis.Result, facts 
 		InputDigest: r.Lineage.InputDigest, Disclaimers: disclaimers(r.Input),
 	}
 	if s.Writer.Name() != s.Template.Name() {
-		granted, err := s.granted(ctx, uid, store.PurposeNarrative)
+		granted, err := s.Store.Consented(ctx, uid, store.PurposeNarrative)
 		if err != nil {
 			return in, err
 		}

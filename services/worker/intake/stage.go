@@ -84,12 +84,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		return queue.Dead(why)
 	}
 	s.Log.Warn("upload waits", "stage", "intake", "attempt", d.Attempt, "reason", why)
-	return queue.Retry(backoff(d.Attempt), why)
-}
-
-// backoff doubles from 200 ms to a minute.
-func backoff(attempt int) time.Duration {
-	return min(100*time.Millisecond<<min(max(attempt, 1), 10), time.Minute)
+	return queue.Retry(queue.Backoff(d.Attempt), why)
 }
 
 // reason is the error in stable words: errors of drivers may name an object,
@@ -130,7 +125,7 @@ var errNoRecord = errors.New("upload has no record")
 
 // intake brings one upload to its end, whatever was done for it before.
 func (s *Stage) intake(ctx context.Context, m analysis.UploadReceived, again bool) error {
-	if err := s.erased(ctx, m.UID); err != nil {
+	if err := s.Store.Standing(ctx, m.UID); err != nil {
 		return err
 	}
 	record, err := s.Store.Uploads.Get(ctx, m.UID, m.UploadID)
@@ -150,7 +145,7 @@ func (s *Stage) intake(ctx context.Context, m analysis.UploadReceived, again boo
 	case store.UploadFailed:
 		return &failure{record.Value.Reason}
 	}
-	consented, err := s.consented(ctx, m.UID)
+	consented, err := s.Store.Consented(ctx, m.UID, store.PurposeProcessing)
 	switch {
 	case err != nil:
 		return err
@@ -188,30 +183,6 @@ func (s *Stage) process(ctx context.Context, j *job) error {
 		return err
 	}
 	return s.tell(ctx, j)
-}
-
-func (s *Stage) erased(ctx context.Context, uid string) error {
-	account, err := s.Store.Accounts.Get(ctx, uid, "account")
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil
-	case err != nil:
-		return fmt.Errorf("read account: %w", err)
-	case !account.Value.ErasedAt.IsZero():
-		return analysis.ErrErased
-	}
-	return nil
-}
-
-func (s *Stage) consented(ctx context.Context, uid string) (bool, error) {
-	consent, err := s.Store.Consents.Get(ctx, uid, store.PurposeProcessing)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("read consent: %w", err)
-	}
-	return consent.Value.Granted, nil
 }
 
 // hold keeps the upload until the person agrees again.
