@@ -3,6 +3,7 @@ package history_test
 import (
 	"bytes"
 	"encoding/json"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,26 +31,35 @@ type envelope struct {
 	Final                   bool
 }
 
-func generate(t *testing.T, c history.Config) (*history.History, []envelope) {
-	t.Helper()
-	h, err := history.Generate(c)
+// standard is the default history, made and read once.
+var standard = sync.OnceValues(func() (*history.History, []envelope) {
+	h, err := history.Generate(history.Default())
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	var out []envelope
 	for _, u := range h.Uploads {
 		var e envelope
 		if err := json.Unmarshal(u.Body, &e); err != nil {
-			t.Fatal(err)
+			panic(err)
 		}
 		out = append(out, e)
 	}
 	return h, out
+})
+
+func generate(t *testing.T, c history.Config) *history.History {
+	t.Helper()
+	h, err := history.Generate(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
 }
 
 func TestTheSameConfigGivesTheSameBytes(t *testing.T) {
-	a, _ := generate(t, history.Default())
-	b, _ := generate(t, history.Default())
+	a, _ := standard()
+	b := generate(t, history.Default())
 	if len(a.Uploads) != len(b.Uploads) {
 		t.Fatalf("%d uploads, then %d", len(a.Uploads), len(b.Uploads))
 	}
@@ -60,13 +70,13 @@ func TestTheSameConfigGivesTheSameBytes(t *testing.T) {
 	}
 	other := history.Default()
 	other.Seed++
-	if c, _ := generate(t, other); bytes.Equal(a.Uploads[0].Body, c.Uploads[0].Body) {
+	if c := generate(t, other); bytes.Equal(a.Uploads[0].Body, c.Uploads[0].Body) {
 		t.Error("another seed gives the same bytes")
 	}
 }
 
 func TestWhatTheDocumentationPromisesIsThere(t *testing.T) {
-	_, envelopes := generate(t, history.Default())
+	_, envelopes := standard()
 	seen := map[string]int{} // times a uuid was sent
 	deletedFirst, deletedLater := 0, 0
 	sources, zones, broken, userEntered, raw := map[string]bool{}, map[string]bool{}, 0, 0, 0
@@ -110,7 +120,7 @@ func TestWhatTheDocumentationPromisesIsThere(t *testing.T) {
 }
 
 func TestUploadsKeepTheContract(t *testing.T) {
-	h, envelopes := generate(t, history.Default())
+	h, envelopes := standard()
 	for i, e := range envelopes {
 		u := h.Uploads[i]
 		if e.Schema != "clarity.upload/1" || len(e.Samples) != u.Samples || u.Samples > 2000 || len(e.Deleted) != u.Deleted {
@@ -126,7 +136,7 @@ func TestUploadsKeepTheContract(t *testing.T) {
 
 // The platform's own reader takes every sample but the broken one.
 func TestThePlatformAcceptsAllButTheBroken(t *testing.T) {
-	h, _ := generate(t, history.Default())
+	h, _ := standard()
 	now := health.InstantOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	for i, u := range h.Uploads {
 		e, err := upload.Decode(u.Body, now, nil)
@@ -140,7 +150,7 @@ func TestThePlatformAcceptsAllButTheBroken(t *testing.T) {
 }
 
 func TestTheClockOfBerlinChangesWithin(t *testing.T) {
-	h, _ := generate(t, history.Default())
+	h, _ := standard()
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)
@@ -160,19 +170,20 @@ func TestTheClockOfBerlinChangesWithin(t *testing.T) {
 // The truth is what an analysis should find in the samples: here in the most
 // direct way, the sleep stages of each night added up.
 func TestTheTruthIsInTheSamples(t *testing.T) {
-	h, envelopes := generate(t, history.Default())
+	h, envelopes := standard()
+	stages := map[string]sample{} // by uuid: some are sent twice
+	for _, e := range envelopes {
+		for _, s := range e.Samples {
+			if s.Type == "HKCategoryTypeIdentifierSleepAnalysis" && s.Value >= 3 {
+				stages[s.UUID] = s
+			}
+		}
+	}
 	for _, n := range h.Nights {
 		asleep := time.Duration(0)
-		counted := map[string]bool{}
-		for _, e := range envelopes {
-			for _, s := range e.Samples {
-				if s.Type != "HKCategoryTypeIdentifierSleepAnalysis" || s.Value < 3 || counted[s.UUID] {
-					continue
-				}
-				if !s.Start.Before(n.Onset.Add(-time.Second)) && !s.End.After(n.Wake.Add(time.Second)) {
-					counted[s.UUID] = true
-					asleep += s.End.Sub(s.Start)
-				}
+		for _, s := range stages {
+			if !s.Start.Before(n.Onset) && !s.End.After(n.Wake) {
+				asleep += s.End.Sub(s.Start)
 			}
 		}
 		want := n.Asleep
