@@ -47,6 +47,8 @@ var sampleCases = []struct {
 	{"leap day", members(id, heart, startEnd("2024-02-29T00:00:00Z", "2024-02-29T00:00:00Z"), sixtyOne), ""},
 	{"1970, 1900 and 2038 are times", members(id, heart, startEnd("1900-01-01T00:00:00Z", "1900-01-01T00:00:00.0001Z"), sixtyOne), ""},
 
+	{"an unknown type that is long behind its metadata", members(id, workout, times, `"metadata":{"a":1}`, `"x":{"y":"`+strings.Repeat("x", 20<<10)+`","z":1}`), ""},
+
 	{"no uuid", members(heart, times, sixtyOne), health.CodeMissingField},
 	{"no type", members(id, times, sixtyOne), health.CodeMissingField},
 	{"no end", members(id, heart, `"start":"2026-11-20T06:58:01Z"`, sixtyOne), health.CodeMissingField},
@@ -69,6 +71,7 @@ var sampleCases = []struct {
 	{"a member twice, once escaped", members(id, `"uui\u0064":"x"`, heart, times, sixtyOne), health.CodeDuplicateKey},
 	{"a source member twice", members(id, heart, times, sixtyOne, `"source":{"name":"a","name":"a"}`), health.CodeDuplicateKey},
 	{"a metadata name twice", members(id, heart, times, sixtyOne, `"metadata":{"a":1,"b":2,"a":1}`), health.CodeDuplicateKey},
+	{"a name twice among many", members(id, heart, times, sixtyOne, `"metadata":{"x":0,`+numbered(20, `"m%d":1`)+`,"m7":1,`+numbered(20, `"n%d":1`)+`}`), health.CodeDuplicateKey},
 	{"a name twice deep in metadata", members(id, heart, times, sixtyOne, `"metadata":{"a":[{"b":{"c":1,"c":2}}]}`), health.CodeDuplicateKey},
 	{"a name twice in an unknown type", members(id, workout, times, `"x":1,"x":2`), health.CodeDuplicateKey},
 	{"a name twice deep in an unknown type", members(id, workout, times, `"x":[[{"y":1,"\u0079":2}]]`), health.CodeDuplicateKey},
@@ -173,6 +176,7 @@ var envelopeCases = []struct {
 	{"an overlong encoding", string(bodyOf("{\"source\":{\"name\":\"\xc0\xaf\"}}")), upload.Malformed, "/samples/0"},
 	{"an encoded surrogate", string(bodyOf("{\"x\":\"\xed\xa0\x80\"}")), upload.Malformed, "/samples/0"},
 	{"a raw control character", string(bodyOf("{\"x\":\"a\nb\"}")), upload.Malformed, "/samples/0"},
+	{"a time of raw NULs", string(bodyOf(`{"start":"` + strings.Repeat("\x00", 10) + `T00:00:00+00:00"}`)), upload.Malformed, "/samples/0"},
 	{"an escape that is none", string(bodyOf(`{"x":"\x41"}`)), upload.Malformed, "/samples/0"},
 	{"an escape without digits", string(bodyOf(`{"x":"\u12g4"}`)), upload.Malformed, "/samples/0"},
 	{"a member twice", with(`,"final":true,"final":true`), upload.Malformed, "/final"},

@@ -69,6 +69,12 @@ func TestAnUploadHasFewZones(t *testing.T) {
 	if err != nil || len(e.Rejected) != 201 || e.Rejected[200].Code != health.CodeInvalidZone {
 		t.Errorf("%d rejections, %v", len(e.Rejected), err)
 	}
+	for _, zone := range []string{"Asia/Seoul", "Asia/Tokyo", "Africa/Cairo"} { // the next upload has its own
+		e, err := upload.Decode(bodyOf(members(id, heart, times, sixtyOne, `"metadata":{"HKTimeZone":"`+zone+`"}`)), now, nil)
+		if err != nil || e.Accepted != 1 {
+			t.Errorf("%s in the next upload: %v, %+v", zone, err, e)
+		}
+	}
 }
 
 // Verdicts alone cost no allocation a sample.

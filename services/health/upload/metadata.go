@@ -9,7 +9,7 @@ func (d *decoder) readMetadata(i int) int {
 		d.reject(health.CodeWrongType, "metadata is not an object")
 		return d.value(i, 4)
 	}
-	from, outer, limit, detail := i, len(d.names), d.limit, d.limitDetail
+	outer, limit, detail := len(d.names), d.limit, d.limitDetail
 	d.limit, d.limitDetail = i+MaxMetaBytes, "metadata is too long"
 	i, more := d.first(i+1, '}')
 	for more {
@@ -34,9 +34,6 @@ func (d *decoder) readMetadata(i int) int {
 	}
 	if i < 0 {
 		return i
-	}
-	if i-from > MaxMetaBytes {
-		d.reject(health.CodeInvalidText, d.limitDetail)
 	}
 	if d.code == "" && repeats(d.names[outer:]) {
 		d.reject(health.CodeDuplicateKey, "metadata has a name twice")

@@ -18,10 +18,11 @@ func (d *decoder) readSource(i int) int {
 			return i + n
 		}
 	}
+	// Strings with escapes lie in the arena, which the next sample uses again.
 	unescaped, unknown := len(d.arena), d.record.unknown
 	d.record.unknown = false
 	end := d.parseSource(i)
-	if end >= 0 && d.code == "" && !d.record.unknown && !d.halfPair && len(d.arena) == unescaped {
+	if end >= 0 && d.code == "" && !d.record.unknown && len(d.arena) == unescaped {
 		d.sources[d.nextSource%len(d.sources)] = seenSource{d.data[i:end], d.record.source}
 		d.nextSource++
 	}
