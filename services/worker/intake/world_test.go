@@ -265,7 +265,7 @@ func (w *world) handle(t testing.TB, id string, attempt int) string {
 }
 
 func words(v queue.Verdict) (said string) {
-	v.Match(func() { said = "ack" }, func(after time.Duration, reason string) { said = "retry: " + reason }, func(reason string) { said = "dead: " + reason })
+	v.Match(func() { said = "ack" }, func(_ time.Duration, reason string) { said = "retry: " + reason }, func(reason string) { said = "dead: " + reason })
 	return said
 }
 
