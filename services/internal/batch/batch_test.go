@@ -57,7 +57,7 @@ func until(condition func() bool) {
 func TestItemsThatWaitAreCommittedTogether(t *testing.T) {
 	var commits atomic.Int32
 	block := make(chan struct{})
-	c := batch.New(1000, func(items []int) []error {
+	c := batch.New(1000, func(_ []int) []error {
 		if commits.Add(1) == 1 {
 			<-block
 		}

@@ -237,7 +237,7 @@ func (e *Encoder) attend(s *scratch, w *window, l *layer, block int, explain boo
 			}
 		}
 		if explain {
-			e.receive(s, w, block, head)
+			e.receive(s, w, block)
 		}
 		mode := kernel.Accumulate
 		if head == 0 {
@@ -277,7 +277,7 @@ func (e *Encoder) meet(s *scratch, keys, values []float32, row, key, m int) {
 
 // receive goes over the head's scores once more, now that each row's maximum
 // and sum are known, and adds up what each key receives.
-func (e *Encoder) receive(s *scratch, w *window, block, head int) {
+func (e *Encoder) receive(s *scratch, w *window, block int) {
 	n, from := e.config.Tokens(), (e.phase-1)%2
 	received := w.received[block*n:][:n]
 	for row := 0; row < blockRows; row += kernel.Rows {

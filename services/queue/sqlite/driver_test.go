@@ -284,7 +284,7 @@ func TestForgottenBytesAreInNoFile(t *testing.T) {
 		publish(t, q, bystander, strings.Repeat(bystander+".", 1+i*(i%3)))
 	}
 	seen := make(chan struct{}, 400)
-	stop := receive(q, queue.Subscription{Topic: topic, Concurrency: 4}, func(_ context.Context, d queue.Delivery) queue.Verdict {
+	stop := receive(q, queue.Subscription{Topic: topic, Concurrency: 4}, func(_ context.Context, _ queue.Delivery) queue.Verdict {
 		defer func() { seen <- struct{}{} }()
 		return queue.Dead("poison")
 	})

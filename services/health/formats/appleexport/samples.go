@@ -11,13 +11,6 @@ import (
 // maxMetadata bounds the metadata of one sample, as the upload contract does.
 const maxMetadata = 16 << 10
 
-// A header is what every dated element says of itself.
-type header struct {
-	start, end health.Instant
-	offset     int
-	source     health.Source
-}
-
 // record reads a Record with its metadata.
 func (x *reader) record(at record.Place) error {
 	s, value, why := x.recordAttributes()

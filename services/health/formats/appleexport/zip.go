@@ -87,7 +87,7 @@ func findExport(archive *zip.Reader) (*zip.File, error) {
 		}
 		head := make([]byte, 16<<10)
 		n, _ := io.ReadFull(body, head)
-		body.Close()
+		_ = body.Close() // only looked at
 		if bytes.Contains(head[:n], []byte("HealthData")) {
 			return f, nil
 		}
