@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // days are local, also where the machine has no zones of its own
 )
 
 // version is set by the linker; without it the build's own information serves.
