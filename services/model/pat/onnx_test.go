@@ -32,8 +32,7 @@ func withHeads(c pat.Config, seed uint64) pat.Weights {
 	return w
 }
 
-// onnxruntime runs the model on standardised weeks in a Python that has it.
-func onnxruntime(t *testing.T, onnx []byte, z []float32) map[string][]float64 {
+func pythonWithONNX(t *testing.T) string {
 	t.Helper()
 	python := os.Getenv("CLARITY_ONNX_PYTHON")
 	if python == "" {
@@ -42,7 +41,13 @@ func onnxruntime(t *testing.T, onnx []byte, z []float32) map[string][]float64 {
 	if err := exec.Command(python, "-c", "import onnx, onnxruntime").Run(); err != nil {
 		t.Skip("no Python with onnx and onnxruntime: set CLARITY_ONNX_PYTHON to one to run exported models")
 	}
-	dir := t.TempDir()
+	return python
+}
+
+// onnxruntime runs the model on standardised weeks in a Python that has it.
+func onnxruntime(t *testing.T, onnx []byte, z []float32) map[string][]float64 {
+	t.Helper()
+	python, dir := pythonWithONNX(t), t.TempDir()
 	var raw []byte
 	for _, v := range z {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
@@ -73,6 +78,7 @@ print(json.dumps({n: o.astype(float).ravel().tolist() for n, o in zip(names, out
 }
 
 func TestONNXRuntimeAgrees(t *testing.T) {
+	pythonWithONNX(t)
 	for _, c := range pat.Sizes()[:2] {
 		d := description()
 		d.Preprocessing = preprocess.Spec{ID: preprocess.Simact}

@@ -63,6 +63,8 @@ func add(a, b []float64) []float64 {
 }
 
 // affine is x·kernel + bias, x of n rows.
+//
+//go:norace
 func (r *Reference) affine(x []float64, n int, name string) []float64 {
 	kernel, bias := r.weights[name+"/kernel"], r.weights[name+"/bias"]
 	in, wide := len(x)/n, len(bias)
@@ -79,6 +81,9 @@ func (r *Reference) affine(x []float64, n int, name string) []float64 {
 	return out
 }
 
+// attend is left out of race detection like affine: it works on values of its own, for seconds.
+//
+//go:norace
 func (r *Reference) attend(h []float64, n int, name string, received []float64, worst *float64) []float64 {
 	wide := r.config.Heads * Width
 	q, k, v := r.affine(h, n, name+"query"), r.affine(h, n, name+"key"), r.affine(h, n, name+"value")

@@ -2,6 +2,10 @@ package kernel
 
 import "math"
 
+// The scalar kernels are left out of race detection, as the assembly is: they
+// touch only what they are given, and would take minutes under it.
+
+//go:norace
 func gemmScalar(g *Gemm) {
 	for col := 0; col < g.columns(); col += Panel / 2 {
 		b := g.B[col/Panel*g.BStride+col%Panel:]
@@ -33,6 +37,7 @@ func gemmScalar(g *Gemm) {
 	}
 }
 
+//go:norace
 func softmaxScalar(s *Softmax) {
 	for row := range Rows {
 		scores := s.S[row*s.LDS:][:s.N]
@@ -62,6 +67,8 @@ const (
 )
 
 // exp2 is 2^x for x ≤ 0.
+//
+//go:norace
 func exp2(x float32) float32 {
 	x = max(x, -126)
 	n := float32(math.RoundToEven(float64(x)))
@@ -75,6 +82,7 @@ func exp2(x float32) float32 {
 	return math.Float32frombits(math.Float32bits(p) + uint32(int32(n))<<23)
 }
 
+//go:norace
 func normScalar(n *Norm) {
 	for row := 0; row < Rows*Width; row += Width {
 		var z [Width]float32

@@ -14,6 +14,8 @@ import (
 type SplitMix64 uint64
 
 // Uniform is a number from −1 to 1, 1 exclusive.
+//
+//go:norace
 func (s *SplitMix64) Uniform() float64 {
 	*s += 0x9E3779B97F4A7C15
 	z := uint64(*s)
