@@ -104,7 +104,7 @@ func NewBundle(w Weights, c Config, d Description) (*bundle.Bundle, error) {
 	b := &bundle.Bundle{
 		Contract: bundle.Contract{
 			Name: d.Name, Architecture: "PAT-" + c.Size, Label: d.Label, License: d.License, Source: d.Source,
-			Input: bundle.Input{Name: InputName, Unit: "1"}, Outputs: Outputs(c, w.HasHeads()),
+			Input: bundle.Input{Name: InputName, Unit: "1"}, Outputs: outputs(c, w.HasHeads()),
 		},
 		Weights: raw, Preprocessing: d.Preprocessing, Card: d.Card,
 	}
@@ -136,7 +136,7 @@ func goldenCase(r *Reference, spec preprocess.Spec, seed uint64) (bundle.GoldenC
 	embedding := Pooled(tokens)
 	g.Outputs = map[string][]float64{OutputEmbedding: embedding}
 	if r.weights["head_sleep/bias"] != nil {
-		g.Outputs[OutputSleep], g.Outputs[OutputWeek] = r.Sleep(tokens), r.Week(embedding)
+		g.Outputs[outputSleep], g.Outputs[outputWeek] = r.Sleep(tokens), r.Week(embedding)
 	}
 	return g, nil
 }

@@ -17,8 +17,8 @@ import (
 // The outputs' names.
 const (
 	OutputEmbedding = "embedding"
-	OutputSleep     = "sleep"
-	OutputWeek      = "week"
+	outputSleep     = "sleep"
+	outputWeek      = "week"
 )
 
 // Options choose how a model runs; the zero value is right for a service.
@@ -56,7 +56,7 @@ func Open(ctx context.Context, b *bundle.Bundle, o Options) (*Model, error) {
 	if err := b.Preprocessing.Check(); err != nil {
 		return nil, err
 	}
-	if !slices.EqualFunc(b.Contract.Outputs, Outputs(c, w.HasHeads()), func(a, b model.Output) bool {
+	if !slices.EqualFunc(b.Contract.Outputs, outputs(c, w.HasHeads()), func(a, b model.Output) bool {
 		return a.Name == b.Name && a.Length == b.Length
 	}) {
 		return nil, model.Refuse(model.Malformed, "the contract's outputs are not those of PAT-%s with these weights", c.Size)
@@ -84,17 +84,17 @@ func Open(ctx context.Context, b *bundle.Bundle, o Options) (*Model, error) {
 	return m, nil
 }
 
-// Outputs are what a size's encoder returns, and its heads if it has them.
-func Outputs(c Config, withHeads bool) []model.Output {
+// outputs are what a size's encoder returns, and its heads if it has them.
+func outputs(c Config, withHeads bool) []model.Output {
 	out := []model.Output{{Name: OutputEmbedding, Length: Width, Unit: "1", Visibility: model.Internal,
 		Doc: "mean of the tokens; for distances between a person's own weeks"}}
 	if !withHeads {
 		return out
 	}
 	return append(out,
-		model.Output{Name: OutputSleep, Length: c.Tokens(), Unit: "1", Visibility: model.Preview,
+		model.Output{Name: outputSleep, Length: c.Tokens(), Unit: "1", Visibility: model.Preview,
 			Doc: fmt.Sprintf("estimated fraction of minutes asleep in each token of %d minutes; unknown where under half of them were worn", c.Patch)},
-		model.Output{Name: OutputWeek, Length: weekValues, Unit: "1,1,h/d,min/d,1", Visibility: model.Internal,
+		model.Output{Name: outputWeek, Length: weekValues, Unit: "1,1,h/d,min/d,1", Visibility: model.Internal,
 			Doc: "sine and cosine of the midpoint of sleep after the window's start, sleep a day, wake after onset a day, Sleep Regularity Index; only the midpoint is fit to be shown"})
 }
 

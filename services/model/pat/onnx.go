@@ -97,9 +97,9 @@ func (x *exporter) norm(name, in string) string {
 func (x *exporter) heads(tokens string) {
 	s := x.affine("head_sleep", tokens, Width, 1)
 	s = x.Op("Reshape", "sleep_logits", []string{s, x.Ints("flat", 0, -1)})
-	x.Op("Sigmoid", OutputSleep, []string{s})
-	x.Output(OutputSleep, x.c.Tokens())
+	x.Op("Sigmoid", outputSleep, []string{s})
+	x.Output(outputSleep, x.c.Tokens())
 	y := x.Op("Relu", "week_hidden", []string{x.affine("head_week_1", OutputEmbedding, Width, weekHidden)})
-	x.Op("Identity", OutputWeek, []string{x.affine("head_week_2", y, weekHidden, weekValues)})
-	x.Output(OutputWeek, weekValues)
+	x.Op("Identity", outputWeek, []string{x.affine("head_week_2", y, weekHidden, weekValues)})
+	x.Output(outputWeek, weekValues)
 }
