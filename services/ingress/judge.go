@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,7 +22,7 @@ func (s *Server) judge(ctx context.Context, body []byte, encoding string, receiv
 		}
 		defer s.inflating.Release(most)
 	}
-	buf := s.inflatedPool.get(inflatedSize(body, encoding))
+	buf := s.inflatedPool.get(0) // a large body is measured before it is given memory
 	defer s.inflatedPool.put(buf)
 	inflated, err := upload.Inflate(*buf, encoding, body)
 	if err != nil {
@@ -37,15 +36,6 @@ func (s *Server) judge(ctx context.Context, body []byte, encoding string, receiv
 		return nil, s.unreadable(ctx, err)
 	}
 	return envelope, nil
-}
-
-// inflatedSize is what the body says it inflates to, as far as it may.
-func inflatedSize(body []byte, encoding string) int {
-	if encoding != "gzip" || len(body) < 18 {
-		return 0
-	}
-	told := int64(binary.LittleEndian.Uint32(body[len(body)-4:])) // the last member's, RFC 1952
-	return int(min(told+1, upload.MaxBodyBytes+1, int64(upload.MaxRatio*len(body))+1))
 }
 
 // unreadable is why a whole body is refused.

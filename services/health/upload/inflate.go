@@ -64,7 +64,11 @@ func inflateGzip(dst, body []byte) ([]byte, error) {
 	if len(body) > 18 { // the trailer ends with the size, modulo 4 GiB, of the last member
 		dst = reserve(dst, int(min(int64(binary.LittleEndian.Uint32(body[len(body)-4:])), firstGuess, int64(len(body))*MaxRatio)))
 	}
-	return readBounded(dst, &r.z, "gzip", body, &r.source)
+	restart := func() error {
+		r.source.Reset(body)
+		return r.z.Reset(&r.source)
+	}
+	return readBounded(dst, stream{&r.z, restart, "gzip", body, &r.source})
 }
 
 type zstdReader struct {
@@ -95,31 +99,96 @@ func inflateZstd(dst, body []byte) ([]byte, error) {
 	if err := r.z.Reset(&r.source); err != nil {
 		return nil, badEncoding("zstd", 0, err)
 	}
-	return readBounded(dst, r.z, "zstd", body, &r.source)
+	restart := func() error {
+		r.source.Reset(body)
+		return r.z.Reset(&r.source)
+	}
+	return readBounded(dst, stream{r.z, restart, "zstd", body, &r.source})
+}
+
+// largeBody is where a buffer stops growing step by step: what is longer is
+// first inflated to nowhere, to see how long it is, and then into a buffer of
+// that size. So a bomb never gets more memory than this, and a large honest body
+// gets what it needs once.
+const largeBody = 4 << 20
+
+// A stream is a body being inflated, from its start or again from its start.
+type stream struct {
+	io.Reader
+	restart  func() error
+	encoding string
+	body     []byte
+	source   *bytes.Reader // what of body is not read yet
 }
 
 // readBounded reads to the end; the bounds hold for every byte on the way.
-func readBounded(dst []byte, from io.Reader, encoding string, body []byte, source *bytes.Reader) ([]byte, error) {
-	most := min(MaxBodyBytes, max(ratioFloor, MaxRatio*len(body)))
-	dst = reserve(dst, min(4<<10, most))
+func readBounded(dst []byte, from stream) ([]byte, error) {
+	dst = reserve(dst, min(4<<10, from.most()))
 	for {
 		if len(dst) == cap(dst) {
+			if 2*cap(dst) > largeBody {
+				size, err := from.measure(len(dst))
+				if err != nil {
+					return nil, err
+				}
+				return from.readAll(reserve(dst[:0], size), size)
+			}
 			dst = reserve(dst, 2*cap(dst))
 		}
 		n, err := from.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
-		switch {
-		case len(dst) > MaxBodyBytes:
-			return nil, tooLarge()
-		case len(dst) > most:
-			return nil, &Error{Code: BadRatio, Offset: len(body) - source.Len(),
-				Detail: fmt.Sprintf("the body inflates to more than %d times its size", MaxRatio)}
-		case err == io.EOF:
-			return dst, nil
+		switch done, err := from.check(len(dst), err); {
 		case err != nil:
-			return nil, badEncoding(encoding, len(body)-source.Len(), err)
+			return nil, err
+		case done:
+			return dst, nil
 		}
 	}
+}
+
+// measure reads on to the end without keeping anything and returns the length
+// of the whole, of which some is read already. Then the stream is at its start.
+func (s stream) measure(read int) (size int, err error) {
+	scrap := make([]byte, 32<<10)
+	for size = read; ; {
+		n, err := s.Read(scrap)
+		size += n
+		if done, err := s.check(size, err); done {
+			if err == nil {
+				err = s.restart()
+			}
+			return size, err
+		}
+	}
+}
+
+// readAll reads the whole, whose size is known.
+func (s stream) readAll(dst []byte, size int) ([]byte, error) {
+	n, err := io.ReadFull(s, dst[:size])
+	if err != nil {
+		return nil, badEncoding(s.encoding, len(s.body)-s.source.Len(), err)
+	}
+	return dst[:n], nil
+}
+
+// most is how many bytes the body may inflate to.
+func (s stream) most() int { return min(MaxBodyBytes, max(ratioFloor, MaxRatio*len(s.body))) }
+
+// check says whether reading is over, after size bytes and with the error of
+// the last read; the error is nil at a good end.
+func (s stream) check(size int, err error) (done bool, _ error) {
+	switch {
+	case size > MaxBodyBytes:
+		return true, tooLarge()
+	case size > s.most():
+		return true, &Error{Code: BadRatio, Offset: len(s.body) - s.source.Len(),
+			Detail: fmt.Sprintf("the body inflates to more than %d times its size", MaxRatio)}
+	case errors.Is(err, io.EOF):
+		return true, nil
+	case err != nil:
+		return true, badEncoding(s.encoding, len(s.body)-s.source.Len(), err)
+	}
+	return false, nil
 }
 
 // reserve grows the capacity to at least n (and one byte behind every bound, so
