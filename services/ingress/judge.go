@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -22,7 +23,7 @@ func (s *Server) judge(ctx context.Context, body []byte, encoding string, receiv
 		}
 		defer s.inflating.Release(most)
 	}
-	buf := s.inflatedPool.get(0) // a large body is measured before it is given memory
+	buf := s.inflatedPool.get(inflatedSize(body, encoding))
 	defer s.inflatedPool.put(buf)
 	inflated, err := upload.Inflate(*buf, encoding, body)
 	if err != nil {
@@ -36,6 +37,17 @@ func (s *Server) judge(ctx context.Context, body []byte, encoding string, receiv
 		return nil, s.unreadable(ctx, err)
 	}
 	return envelope, nil
+}
+
+// inflatedSize is the buffer to begin with: what the body says it inflates to,
+// as far as it may and as a pool is willing to believe. A body that is larger is
+// measured before it is given more.
+func inflatedSize(body []byte, encoding string) int {
+	if encoding != "gzip" || len(body) < 18 {
+		return 0
+	}
+	told := int64(binary.LittleEndian.Uint32(body[len(body)-4:])) // the last member's, RFC 1952
+	return int(min(told, believedSize, int64(upload.MaxRatio*len(body)))) + 1
 }
 
 // unreadable is why a whole body is refused.

@@ -85,6 +85,7 @@ const (
 	smallBody       = 64 << 10 // of a JSON document that is not an upload
 	freeBody        = 64 << 10 // bodies up to here are read without asking the budget
 	pooledBody      = 1 << 20  // larger buffers are not kept
+	believedSize    = 8 << 20  // what a gzip trailer is believed to say
 	inflatingAtOnce = 16 << 20 // what bodies may inflate to, together; a larger one has it for itself
 	drainAtMost     = 64 << 20 // of a refused body, so that the refusal arrives
 	drainFor        = 2 * time.Second
