@@ -58,14 +58,19 @@ bench: build ## Measure the ingest path: ack latency, CPU and allocations an upl
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(or $(COUNT),1) -timeout 30m
 	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(or $(COUNT),1)
 
+.PHONY: bench-pat
+bench-pat: ## Measure PAT beside ONNX Runtime: ms, ratios, GFLOP/s (needs a C compiler and npm)
+	@cd hack/peers && $(GO) run ./benchpat -library "$$(./onnxruntime.sh)"
+
 .PHONY: vuln
 vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
 	"$$($(TOOL) govulncheck)" $(if $(DB),-db $(DB)) ./...
 
 ##@ Keep house
 .PHONY: generate
-generate: ## Rewrite what is generated from the code (openapi.json, docs/api/types.md)
-	$(GO) test ./services/ingress ./services/health -run 'Golden|Generated|OpenAPI' -update
+generate: ## Rewrite what is generated from the code (openapi.json, types.md, vector kernels)
+	$(GO) generate ./services/model/pat/kernel
+	$(GO) test ./services/ingress ./services/health -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update
 
 .PHONY: clean
 clean: ## Remove build output (the tool cache outside the clone stays)
