@@ -202,7 +202,7 @@ type Serving struct {
 
 // Replicas bound the autoscaler.
 //
-// +kubebuilder:validation:XValidation:rule="self.min <= self.max",message="min must not be above max"
+// +kubebuilder:validation:XValidation:rule="!has(self.min) || !has(self.max) || self.min <= self.max",message="min must not be above max"
 type Replicas struct {
 	// +optional
 	// +default=1
