@@ -55,6 +55,7 @@ type AnalysisJobList struct {
 // +kubebuilder:validation:XValidation:rule="self.onExisting == oldSelf.onExisting",message="onExisting is immutable: create a new AnalysisJob"
 // +kubebuilder:validation:XValidation:rule="!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",message="cancel cannot be taken back: create a new AnalysisJob"
 // +kubebuilder:validation:XValidation:rule="!has(self.subjects.subject) || self.shards == 1",message="one subject takes one shard"
+// +kubebuilder:validation:XValidation:rule="!self.analyses.exists(a, a == 'model') || has(self.model)",message="the analysis model needs spec.model"
 type AnalysisJobSpec struct {
 	// subjects says whose data; exactly one of its members.
 	// +required
@@ -146,14 +147,19 @@ type AllSubjects struct{}
 // +kubebuilder:validation:XValidation:rule="has(self.lastDays) ? !has(self.start) && !has(self.end) : has(self.start) && has(self.end)",message="either lastDays, or start and end"
 // +kubebuilder:validation:XValidation:rule="!has(self.start) || !has(self.end) || self.start <= self.end",message="start must not be after end"
 type AnalysisWindow struct {
+	// start is the first day.
 	// +optional
+	// +kubebuilder:validation:Format=date
 	// +kubebuilder:validation:Pattern=`^\d{4}-\d{2}-\d{2}$`
 	// +kubebuilder:validation:MaxLength=10
 	Start string `json:"start,omitempty"`
+	// end is the last day.
 	// +optional
+	// +kubebuilder:validation:Format=date
 	// +kubebuilder:validation:Pattern=`^\d{4}-\d{2}-\d{2}$`
 	// +kubebuilder:validation:MaxLength=10
 	End string `json:"end,omitempty"`
+	// lastDays are the n days that were over in UTC when the object was created.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3650
@@ -191,7 +197,7 @@ type Retry struct {
 	MaxFailedShardsPercent *int32 `json:"maxFailedShardsPercent,omitempty"`
 }
 
-// Deadline bounds time.
+// Deadline bounds time, counted from the object's creation; waiting and suspension count.
 type Deadline struct {
 	// startWithin fails the job where no shard started in time.
 	// +optional
@@ -254,6 +260,15 @@ const (
 	ReasonCancelled           = "Cancelled"
 	ReasonJobNameTaken        = "JobNameTaken" // a Job of the name exists and is not ours
 	ReasonCompleted           = "Completed"
+	ReasonNamespaceNotServed  = "NamespaceNotServed" // the operator runs analyses in another namespace
+	ReasonResolved            = "Resolved"           // a version and its digest are recorded
+	ReasonShardStarted        = "ShardStarted"       // the first shard ran
+	ReasonWaitingForShard     = "WaitingForShard"    // no shard has started yet
+	ReasonNotSuspended        = "NotSuspended"
+	ReasonJobDeleted          = "JobDeleted" // someone else deleted the Job; there is never a second one
+	ReasonJobFailed           = "JobFailed"  // the Job failed for a reason of its own
+	ReasonShardCannotStart    = "ShardCannotStart"
+	ReasonFinished            = "Finished"
 )
 
 // AnalysisJobStatus is derived from the Job and its pods alone.
@@ -286,7 +301,7 @@ type AnalysisJobStatus struct {
 	Shards ShardCounts `json:"shards,omitzero"`
 	// +optional
 	Subjects SubjectCounts `json:"subjects,omitzero"`
-	// rate is subjects a second over the shards that ended, e.g. "42/s".
+	// rate is subjects a second, e.g. "42/s": while running over the shards that ended, then over the whole run.
 	// +optional
 	// +kubebuilder:validation:MaxLength=24
 	Rate string `json:"rate,omitempty"`
@@ -294,7 +309,7 @@ type AnalysisJobStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=24
 	ETA string `json:"eta,omitempty"`
-	// failureSummary counts the commonest reasons of failed subjects and shards.
+	// failureSummary counts the commonest reasons of failed subjects and shards (those begin with Shard); Other is the rest.
 	// +optional
 	// +listType=map
 	// +listMapKey=reason
@@ -346,6 +361,16 @@ type ShardCounts struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=24
 	Summary string `json:"summary,omitempty"`
+	// counted has bit i (of byte i/8, lowest first) set once shard i ended and its report is in the counts of subjects.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1668
+	Counted []byte `json:"counted,omitempty"`
+	// uncounted is how many shards ended whose pods were removed before their reports were read.
+	// +optional
+	Uncounted int32 `json:"uncounted,omitempty"`
+	// seconds is how long the counted shards' last attempts ran, together.
+	// +optional
+	Seconds int64 `json:"seconds,omitempty"`
 }
 
 // SubjectCounts counts subjects, as the shards' termination messages tell.
