@@ -45,6 +45,7 @@ type world struct {
 	crash     *testenv.Crash
 	events    *events.FakeRecorder
 	config    Config
+	kueue     WorkloadFinder
 	operator  *Reconciler
 }
 
@@ -70,7 +71,7 @@ func (w *world) start(after int, loseReply bool) {
 	w.crash = &testenv.Crash{After: after, LoseReply: loseReply}
 	w.events = events.NewFakeRecorder(1000)
 	operator, err := New(w.config, Needs{
-		Client: w.crash.Wrap(w.live), Live: w.live, Pods: LabelledPods(w.live), Events: w.events, Clock: w.clock,
+		Client: w.crash.Wrap(w.live), Live: w.live, Pods: LabelledPods(w.live), Workloads: w.kueue, Events: w.events, Clock: w.clock,
 	})
 	w.must(err)
 	w.operator = operator

@@ -6,9 +6,11 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -23,14 +25,29 @@ import (
 )
 
 // CacheOptions is what the manager's cache holds for this controller: Jobs and
-// pods of shards alone, without what no pass reads.
-func CacheOptions(config Config) map[client.Object]cache.ByObject {
+// pods of shards alone, without what no pass reads, and Kueue's Workloads where
+// the API server has that kind; all of the one namespace that is served.
+func CacheOptions(config Config, mapper meta.RESTMapper) (map[client.Object]cache.ByObject, error) {
 	shards := labels.SelectorFromSet(labels.Set{ComponentLabel: ComponentShard})
 	there := map[string]cache.Config{config.Namespace: {}}
-	return map[client.Object]cache.ByObject{
+	options := map[client.Object]cache.ByObject{
 		&batchv1.Job{}: {Label: shards, Namespaces: there, Transform: stripJob},
 		&corev1.Pod{}:  {Label: shards, Namespaces: there, Transform: stripPod},
 	}
+	kueue, installed, err := WorkloadKind(mapper)
+	if err != nil {
+		return nil, err
+	}
+	if installed {
+		options[workloadOf(kueue)] = cache.ByObject{Namespaces: there}
+	}
+	return options, nil
+}
+
+func workloadOf(kind schema.GroupVersionKind) *unstructured.Unstructured {
+	workload := &unstructured.Unstructured{}
+	workload.SetGroupVersionKind(kind)
+	return workload
 }
 
 // stripJob drops the pod template: a Job is never compared with what a newer
@@ -87,9 +104,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, config Config, opti
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(jobOfPod)).
 		Watches(&v1alpha1.ModelVersion{}, handler.EnqueueRequestsFromMapFunc(awaiting(mgr.GetClient())))
 	if installed {
-		workload := &unstructured.Unstructured{}
-		workload.SetGroupVersionKind(kueue)
-		b = b.Watches(workload, handler.EnqueueRequestsFromMapFunc(jobOfWorkload(mgr.GetClient())))
+		b = b.Watches(workloadOf(kueue), handler.EnqueueRequestsFromMapFunc(jobOfWorkload(mgr.GetClient())))
 	}
 	if err := b.Complete(r); err != nil {
 		return fmt.Errorf("add controller of analysis jobs: %w", err)
