@@ -202,6 +202,7 @@ func lastPods(pods []corev1.Pod) (succeeded, failed map[int]*corev1.Pod) {
 			succeeded[index] = later(succeeded[index], pod)
 		case corev1.PodFailed:
 			failed[index] = later(failed[index], pod)
+		default: // still to end
 		}
 	}
 	return succeeded, failed

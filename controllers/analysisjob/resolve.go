@@ -79,6 +79,7 @@ func chooseNamed(v *v1alpha1.ModelVersion) (*v1alpha1.ModelVersion, *verdict, bo
 	case v1alpha1.StageRejected, v1alpha1.StageRolledBack, v1alpha1.StageRetired:
 		return nil, &verdict{v1alpha1.ReasonModelNotActive,
 			fmt.Sprintf("version %q of model %q is %s: create a new AnalysisJob with another", v.Spec.Version, v.Spec.Model, v.Status.Stage)}, true
+	default: // on its way or in service: its validation decides
 	}
 	if !meta.IsStatusConditionTrue(v.Status.Conditions, v1alpha1.ConditionValidated) {
 		return nil, &verdict{v1alpha1.ReasonModelNotActive,

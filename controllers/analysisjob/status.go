@@ -209,8 +209,9 @@ func (p *pass) sentence(end outcome.Outcome, stuck *verdict) string {
 		return orElse(p.queueMessage(), fmt.Sprintf("waiting for queue %q", p.job.Spec.QueueName))
 	case v1alpha1.StateRunning:
 		return fmt.Sprintf("%d of %d shards ended", s.Shards.Succeeded+s.Shards.Failed, s.Shards.Total)
+	default:
+		return "waiting for the first shard to start"
 	}
-	return "waiting for the first shard to start"
 }
 
 // rest is how long the write of this status has to wait, because counts alone

@@ -127,6 +127,29 @@ func TestAJobIsInterrupted(t *testing.T) {
 	}
 }
 
+// Nobody looked while a shard ended and the Job was suspended; then it is cancelled.
+func TestTheEndOfASuspendedJobCountsWhatNobodyCounted(t *testing.T) {
+	w := newWorld(t)
+	job := w.create(MakeJob("unseen").Shards(2).Obj())
+	w.settle(job)
+	play := func(shard, _ int) shardEnd {
+		if shard == 0 {
+			return shardEnd{report: &Report{Subjects: 4, Succeeded: 4}}
+		}
+		return shardEnd{runs: true}
+	}
+	child := w.waitForJob(job, "one shard is done", play, func(c *batchv1.Job) bool { return c.Status.CompletedIndexes == "0" })
+	w.must(w.live.Patch(t.Context(), child, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"suspend":true}}`))))
+	w.edit(job, func(s *v1alpha1.AnalysisJobSpec) { s.Suspend, s.Cancel = true, true })
+	w.waitForJob(job, "it is at rest", play, func(c *batchv1.Job) bool {
+		return suspended(c) && c.Status.Active == 0 && !stopping(c)
+	})
+	want := outcomeOf{State: "Cancelled", Reason: "Cancelled", Message: "cancelled by spec.cancel", Shards: "1/2", Done: 4, OK: 4}
+	if diff := cmp.Diff(want, outcomeIn(w.settle(job))); diff != "" {
+		t.Errorf("end (-want +got):\n%s", diff)
+	}
+}
+
 func TestTheDeadlineIsAskedForAndNotSleptFor(t *testing.T) {
 	w := newWorld(t)
 	job := w.create(MakeJob("wake").StartWithin(30 * time.Minute).CompleteWithin(50 * time.Minute).Obj())
@@ -204,6 +227,14 @@ func TestThereIsNeverASecondJob(t *testing.T) {
 	w.start(-1, false)
 	child := w.child(job)
 	w.must(w.live.Delete(t.Context(), child, client.PropagationPolicy(metav1.DeletePropagationBackground)))
+	for deadline := time.Now().Add(time.Minute); w.child(job) != nil && time.Now().Before(deadline); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	w.operator.Client = staleClient{w.crash.Wrap(w.live), unheard}
+	if result, err := w.pass(job); err != nil || result.RequeueAfter <= 0 {
+		t.Errorf("pass on a stale cache after the Job's deletion: %v, %v; want another look", result, err)
+	}
+	w.start(-1, false)
 	got := w.until(job, allRun, "ended", func(j *v1alpha1.AnalysisJob, _ *batchv1.Job) bool { return finished(j) })
 	want := outcomeOf{State: "Failed", Reason: "JobDeleted", Shards: "0/1",
 		Message: `Job "` + child.Name + `" was deleted; there is never a second one: create a new AnalysisJob`}

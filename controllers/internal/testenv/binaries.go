@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -85,8 +86,8 @@ func fill(folder, source string) error {
 	if err != nil {
 		return fmt.Errorf("open lock of the cache: %w: %w", err, ErrUnavailable)
 	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil { //nolint:gosec // a descriptor fits an int
+	defer func() { _ = lock.Close() }() // closing unlocks; nothing was written
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("lock cache: %w", err)
 	}
 	binary := filepath.Join(folder, "kubelab")
@@ -105,7 +106,7 @@ func fill(folder, source string) error {
 
 func build(binary, source string) error {
 	unfinished := fmt.Sprintf("%s.%d", binary, os.Getpid())
-	command := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", unfinished, "./cmd/kubelab") //nolint:gosec // fixed words
+	command := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", unfinished, "./cmd/kubelab") //nolint:gosec // fixed words
 	command.Dir = source
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off")
 	var output bytes.Buffer
@@ -122,7 +123,7 @@ func build(binary, source string) error {
 
 func firstMissing(folder string) string {
 	for _, name := range programs() {
-		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
+		if _, err := os.Stat(filepath.Join(folder, name)); err != nil { //nolint:gosec // the folder is the developer's own setting
 			return name
 		}
 	}

@@ -6,6 +6,7 @@
 package testenv
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -96,8 +97,8 @@ func (c *Cluster) startControllerManager(path string) error {
 	if err != nil {
 		return fmt.Errorf("create log: %w", err)
 	}
-	defer log.Close()
-	c.manager = exec.Command(path, "--kubeconfig="+file, "--leader-elect=false", "--secure-port=0", //nolint:gosec // our own binary
+	defer func() { _ = log.Close() }()                                                                                           // the child has a descriptor of its own
+	c.manager = exec.CommandContext(context.Background(), path, "--kubeconfig="+file, "--leader-elect=false", "--secure-port=0", //nolint:gosec // our own binary
 		"--controllers=job-controller,garbage-collector-controller", "--concurrent-job-syncs=10",
 		"--flex-volume-plugin-dir="+c.scratch, "--kube-api-qps=2000", "--kube-api-burst=4000")
 	c.manager.Stdout, c.manager.Stderr = log, log
