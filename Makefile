@@ -31,6 +31,10 @@ test: ## Run every test with the race detector; prints the counts
 	@[ -n "$(RACE)" ] || echo "no C compiler: running without the race detector"
 	@"$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 10m $(PKGS)
 
+.PHONY: test-operator
+test-operator: ## Test the operator's rooms on a real control plane (built once, ten minutes cold)
+	CLARITY_CONTROLPLANE=1 $(GO) test $(RACE) -timeout 20m ./api/... ./controllers/...
+
 .PHONY: crash
 crash: build ## Kill the platform with SIGKILL 50 times under load; nothing acked may be lost (KILLS=n)
 	$(GO) test ./cmd/clarity -run '^TestCrash$$' -count=1 -v -timeout 20m -crash.kills=$(KILLS)

@@ -57,6 +57,9 @@ var rules = map[string][]string{
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
 	"services/delivery": {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	// The operator: intents in Kubernetes, never data.
+	"api":         {},
+	"controllers": {"api"},
 	// The edge.
 	"cmd": {"api", "controllers", "services"},
 }
@@ -119,6 +122,10 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/delivery/planted.go", "cmd/internal/wire",
 			[]string{"services/delivery/planted.go: services/delivery must not import cmd/internal/wire"},
 		},
+		"the operator imports a service": {
+			"controllers/analysisjob/planted.go", "services/store",
+			[]string{"controllers/analysisjob/planted.go: controllers must not import services/store"},
+		},
 		"a driver imports its contract":        {"services/store/sqlite/planted.go", "services/store", nil},
 		"a stage imports a contract":           {"services/ingress/planted.go", "services/store", nil},
 		"the wiring imports a driver":          {"cmd/internal/wire/planted.go", "services/store/sqlite", nil},
@@ -143,7 +150,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 func violations(t *testing.T, root fs.FS) []string {
 	t.Helper()
 	var found []string
-	for _, top := range []string{"services", "cmd"} {
+	for _, top := range []string{"api", "controllers", "services", "cmd"} {
 		err := fs.WalkDir(root, top, func(file string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
 				return skipMissing(file, top, err)

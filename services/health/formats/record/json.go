@@ -124,11 +124,70 @@ func ParseNumber[T string | []byte](text T) (float64, bool) {
 	return v, err == nil
 }
 
-// Compact is a JSON value, which must be valid, without its white space.
+// Compact is a JSON value, which must be valid, without its white space. Where
+// an object within it names a member twice, the later stays, as in AppendObject:
+// the upload contract refuses two.
 func Compact(raw []byte) string {
+	if repeats(raw) {
+		if once, err := decodeOnce(raw); err == nil {
+			return once
+		}
+	}
 	var b bytes.Buffer
 	if err := json.Compact(&b, raw); err != nil {
 		return "null"
 	}
 	return b.String()
+}
+
+// repeats reports whether an object within the value names a member twice.
+func repeats(raw []byte) bool {
+	if bytes.IndexByte(raw, '{') < 0 {
+		return false
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var open []map[string]bool // the names of each object that is open; nil for an array
+	name := false              // the next token of the innermost object is a name
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return false // the end; or not JSON, which json.Compact tells
+		}
+		inObject := len(open) > 0 && open[len(open)-1] != nil
+		if text, ok := t.(string); ok && inObject && name {
+			if open[len(open)-1][text] {
+				return true
+			}
+			open[len(open)-1][text] = true
+			name = false
+			continue
+		}
+		switch t {
+		case json.Delim('{'):
+			open = append(open, map[string]bool{})
+		case json.Delim('['):
+			open = append(open, nil)
+		case json.Delim('}'), json.Delim(']'):
+			open = open[:len(open)-1]
+		}
+		name = len(open) > 0 && open[len(open)-1] != nil
+	}
+}
+
+// decodeOnce writes the value anew from what a decoder keeps of it.
+func decodeOnce(raw []byte) (string, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
 }

@@ -153,3 +153,26 @@ func TestPlaceSaysWhere(t *testing.T) {
 		}
 	}
 }
+
+func TestCompact(t *testing.T) {
+	tests := map[string]struct{ raw, want string }{
+		"white space goes":                         {"{ \"a\" : [ 1 ,\n 2 ] }", `{"a":[1,2]}`},
+		"numbers stay as they are written":         {`{"a":1.50e3,"b":9007199254740993}`, `{"a":1.50e3,"b":9007199254740993}`},
+		"the later of two members stays":           {`{"a":1,"b":{"x":1,"x":2},"a":3}`, `{"a":3,"b":{"x":2}}`},
+		"within arrays, too":                       {`[{"x":1,"x":2.50}]`, `[{"x":2.50}]`},
+		"an empty name is a name":                  {`{"":{"":"","":{}}}`, `{"":{"":{}}}`},
+		"one name in two objects is no repetition": {`{"a":{"x":1},"b":{"x":1}}`, `{"a":{"x":1},"b":{"x":1}}`},
+		"a value equal to a name is no repetition": {`{"a":"a","b":["a","a"]}`, `{"a":"a","b":["a","a"]}`},
+		"what stays is not escaped for a browser":  {`{"a":1,"a":"<&>"}`, `{"a":"<&>"}`},
+		"a scalar": {` "x" `, `"x"`},
+		"a name written with an escape is that name":    {`{"a":1,"\u0061":2}`, `{"a":2}`},
+		"what is not JSON, which callers never hand in": {`{"a":`, "null"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := Compact([]byte(tt.raw)); got != tt.want {
+				t.Errorf("Compact(%s) = %s, want %s", tt.raw, got, tt.want)
+			}
+		})
+	}
+}

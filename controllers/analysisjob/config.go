@@ -1,0 +1,106 @@
+package analysisjob
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Config is what the platform decides about every shard. It is read once, at
+// the manager's start; a change touches Jobs created afterwards alone.
+type Config struct {
+	// Namespace is where AnalysisJobs are taken in and their shards run. Others are told so in status.
+	Namespace string `json:"namespace"`
+	// Image is the worker's image, by digest.
+	Image string `json:"image"`
+	// ServiceAccount is the account the shards run as: it holds the data-plane rights that the operator has not.
+	ServiceAccount string `json:"serviceAccount"`
+	// Resources are a shard's; CPU and memory requests and a memory limit are required.
+	Resources corev1.ResourceRequirements `json:"resources"`
+	// ConfigMap is the worker's configuration (drivers, buckets, project), given to shards as environment; none if empty.
+	ConfigMap string `json:"configMap,omitempty"`
+	// ModelEndpoint is where a shard finds a model's server, with {namespace}, {object}, {model} and {version}
+	// filled in. Shards run the model's bundle on their CPU if it is empty.
+	ModelEndpoint string `json:"modelEndpoint,omitempty"`
+	// NodeSelector and Tolerations say where shards may run.
+	NodeSelector map[string]string   `json:"nodeSelector,omitempty"`
+	Tolerations  []corev1.Toleration `json:"tolerations,omitempty"`
+	// GracePeriod is how long a shard may take to checkpoint when it is stopped; 30 s if zero.
+	GracePeriod time.Duration `json:"gracePeriod,omitempty"`
+	// StatusInterval is the least time between two writes of counts; 10 s if zero.
+	StatusInterval time.Duration `json:"statusInterval,omitempty"`
+}
+
+const (
+	defaultGracePeriod    = 30 * time.Second
+	defaultStatusInterval = 10 * time.Second
+)
+
+// WithDefaults returns the configuration with what may be left out filled in.
+func (c Config) WithDefaults() Config {
+	if c.GracePeriod == 0 {
+		c.GracePeriod = defaultGracePeriod
+	}
+	if c.StatusInterval == 0 {
+		c.StatusInterval = defaultStatusInterval
+	}
+	return c
+}
+
+// Validate returns every fault of the configuration, joined.
+func (c Config) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	named := func(field, value string, check func(string) []string) {
+		if value == "" {
+			fault("%s is required", field)
+			return
+		}
+		for _, why := range check(value) {
+			fault("%s %q: %s", field, value, why)
+		}
+	}
+	named("namespace", c.Namespace, validation.IsDNS1123Label)
+	named("serviceAccount", c.ServiceAccount, validation.IsDNS1123Subdomain)
+	if c.ConfigMap != "" {
+		named("configMap", c.ConfigMap, validation.IsDNS1123Subdomain)
+	}
+	if !regexp.MustCompile(`^[^\s@]+@sha256:[0-9a-f]{64}$`).MatchString(c.Image) {
+		fault("image %q must name a digest, like host/worker@sha256:…", c.Image)
+	}
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		if request, ok := c.Resources.Requests[name]; !ok || request.Sign() <= 0 {
+			fault("resources.requests.%s is required", name)
+		}
+	}
+	if limit, ok := c.Resources.Limits[corev1.ResourceMemory]; !ok || limit.Sign() <= 0 {
+		fault("resources.limits.memory is required")
+	}
+	for name, limit := range c.Resources.Limits {
+		if request, ok := c.Resources.Requests[name]; ok && request.Cmp(limit) > 0 {
+			fault("resources.requests.%s %s is above its limit %s", name, request.String(), limit.String())
+		}
+	}
+	if left := endpointOf(c.ModelEndpoint, endpointNames{}); strings.ContainsAny(left, "{}") {
+		fault("modelEndpoint %q: only {namespace}, {object}, {model} and {version} are filled in", c.ModelEndpoint)
+	}
+	if c.GracePeriod < 0 || c.GracePeriod > time.Hour {
+		fault("gracePeriod %v must be between 0 and 1h", c.GracePeriod)
+	}
+	if c.StatusInterval < 0 || c.StatusInterval > time.Hour {
+		fault("statusInterval %v must be between 0 and 1h", c.StatusInterval)
+	}
+	return errors.Join(faults...)
+}
+
+type endpointNames struct{ namespace, object, model, version string }
+
+func endpointOf(pattern string, n endpointNames) string {
+	return strings.NewReplacer("{namespace}", n.namespace, "{object}", n.object,
+		"{model}", n.model, "{version}", n.version).Replace(pattern)
+}

@@ -1,0 +1,141 @@
+package analysisjob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/condition"
+	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/internal/statuspatch"
+)
+
+// Needs are what a Reconciler works with.
+type Needs struct {
+	// Client reads from the cache and writes to the API server.
+	Client client.Client
+	// Live reads from the API server itself. It is asked where a stale answer
+	// would do harm: before the Job's birth, before a Job is called gone, and
+	// before the report of an ended shard is called lost.
+	Live client.Reader
+	// Pods lists a Job's pods; IndexedPods where the cache has the index.
+	Pods func(ctx context.Context, child *batchv1.Job) ([]corev1.Pod, error)
+	// Workloads finds Kueue's object for a Job; nil where Kueue is not installed.
+	Workloads WorkloadFinder
+	// Events tells of transitions.
+	Events events.EventRecorder
+	// Clock tells the time.
+	Clock clock.PassiveClock
+}
+
+// Reconciler reconciles AnalysisJobs.
+type Reconciler struct {
+	Needs
+	config Config
+}
+
+// New returns a Reconciler, or every fault of the configuration.
+func New(config Config, needs Needs) (*Reconciler, error) {
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("read configuration of analysis jobs: %w", err)
+	}
+	return &Reconciler{Needs: needs, config: config.WithDefaults()}, nil
+}
+
+// phases are what a pass does, in order.
+func (r *Reconciler) phases() []outcome.Phase[*pass] {
+	return []outcome.Phase[*pass]{
+		r.accept,     // is it ours, and which days
+		r.observe,    // the Job and its pods
+		r.conclude,   // the Job ended, or is gone
+		r.interrupt,  // cancel and deadlines
+		r.resolve,    // the model
+		r.hold,       // suspended before birth
+		r.create,     // the Job's birth
+		r.steer,      // suspend and resume
+		r.askKueue,   // what a queued Job waits for
+		r.count,      // the shards' reports
+		r.findReason, // why no shard starts
+	}
+}
+
+// Reconcile makes one pass over one AnalysisJob.
+func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	var job v1alpha1.AnalysisJob
+	if err := r.Client.Get(ctx, request.NamespacedName, &job); err != nil {
+		if err = client.IgnoreNotFound(err); err != nil {
+			err = fmt.Errorf("get analysis job %q: %w", request, err)
+		}
+		return reconcile.Result{}, err
+	}
+	if !job.DeletionTimestamp.IsZero() {
+		return reconcile.Result{}, nil // the garbage collector takes the Job and its pods along
+	}
+	p := newPass(&job, r.Clock.Now())
+	if finished(&job) {
+		return r.afterwards(ctx, p)
+	}
+	end, err := outcome.Run(ctx, p, r.phases()...)
+	if _, gone := end.(vanished); gone {
+		return reconcile.Result{}, nil
+	}
+	if err == nil {
+		err = r.record(ctx, p, end)
+	}
+	switch {
+	case errors.Is(err, errStale) || apierrors.IsConflict(err):
+		return reconcile.Result{RequeueAfter: catchUp}, nil // the cache is behind: nothing is wrong
+	case err != nil:
+		return reconcile.Result{}, err
+	}
+	return outcome.Result(end, p.wake), nil
+}
+
+// errStale says that the API server knows more than the cache told.
+var errStale = errors.New("the cache is behind the API server")
+
+// catchUp is how long the cache gets to catch up.
+const catchUp = 100 * time.Millisecond
+
+// vanished ends a pass whose object is being deleted or has gone: nothing is written.
+type vanished struct{ outcome.Done }
+
+// record writes the status where it changed, and tells of transitions once they are on record.
+func (r *Reconciler) record(ctx context.Context, p *pass, end outcome.Outcome) error {
+	p.describe(end)
+	if rest := p.rest(r.config.StatusInterval); rest > 0 {
+		p.wakeIn(rest)
+		return nil
+	}
+	told := p.job.DeepCopy()
+	wrote, err := statuspatch.Write(ctx, r.Client, p.before, told, p.before.Status, p.job.Status)
+	if err != nil || !wrote {
+		return err
+	}
+	for _, c := range condition.Changed(p.before.Status.Conditions, p.job.Status.Conditions) {
+		if kind, action, tell := eventOf(c); tell {
+			r.Events.Eventf(told, nil, kind, c.Reason, action, "%s", orElse(c.Message, c.Type))
+		}
+	}
+	if p.end != nil {
+		p.wakeIn(time.Second) // what is left to do afterwards
+	}
+	return nil
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

@@ -1,0 +1,73 @@
+package analysisjob
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Report is what a shard says when it ends, as JSON in its termination
+// message, at most 4096 bytes. It is about the shard as a whole: an attempt
+// that goes on from a checkpoint reports what the attempts before it did too.
+type Report struct {
+	// Subjects is how many subjects the shard is done with: the sum of the next three.
+	Subjects int64 `json:"subjects"`
+	// Succeeded have a result now.
+	Succeeded int64 `json:"succeeded"`
+	// Skipped had a result for the same input already.
+	Skipped int64 `json:"skipped"`
+	// Failed have none.
+	Failed int64 `json:"failed"`
+	// Reasons say why those failed: a CamelCase word from the worker's list, and how often.
+	Reasons map[string]int64 `json:"reasons,omitempty"`
+}
+
+const (
+	maxReport  = 4096
+	maxCount   = int64(1) << 40 // a trillion subjects in a shard is no count
+	maxReasons = 64
+	maxReason  = 58 // with "Shard" before it, it fits a FailureCount
+)
+
+// ParseReport reads a termination message. It refuses what is not exactly a
+// report: negative or absurd counts, sums that are not sums, reasons that are
+// not words. What a pod writes there never reaches the status but as a count.
+func ParseReport(message string) (Report, error) {
+	var r Report
+	if len(message) > maxReport {
+		return Report{}, fmt.Errorf("read report of %d bytes: more than %d", len(message), maxReport)
+	}
+	if err := json.Unmarshal([]byte(message), &r); err != nil {
+		return Report{}, errors.New("read report: not the JSON of a report") // the cause quotes the message
+	}
+	for _, n := range []int64{r.Subjects, r.Succeeded, r.Skipped, r.Failed} {
+		if n < 0 || n > maxCount {
+			return Report{}, errors.New("read report: a count is out of range")
+		}
+	}
+	if r.Subjects != r.Succeeded+r.Skipped+r.Failed {
+		return Report{}, errors.New("read report: subjects is not succeeded + skipped + failed")
+	}
+	if len(r.Reasons) > maxReasons {
+		return Report{}, errors.New("read report: too many reasons")
+	}
+	for reason, n := range r.Reasons {
+		if !isReason(reason) || n < 0 || n > maxCount {
+			return Report{}, errors.New("read report: a reason is not a word or its count is out of range")
+		}
+	}
+	return r, nil
+}
+
+// isReason says whether s is a CamelCase word that fits the status.
+func isReason(s string) bool {
+	if len(s) < 2 || len(s) > maxReason || s[0] < 'A' || s[0] > 'Z' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}

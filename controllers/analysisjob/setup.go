@@ -1,0 +1,174 @@
+package analysisjob
+
+import (
+	"context"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/clarity-loop/clarity/api/v1alpha1"
+)
+
+// CacheOptions is what the manager's cache holds for this controller: Jobs and
+// pods of shards alone, without what no pass reads, and Kueue's Workloads where
+// the API server has that kind; all of the one namespace that is served.
+func CacheOptions(config Config, mapper meta.RESTMapper) (map[client.Object]cache.ByObject, error) {
+	shards := labels.SelectorFromSet(labels.Set{ComponentLabel: ComponentShard})
+	there := map[string]cache.Config{config.Namespace: {}}
+	options := map[client.Object]cache.ByObject{
+		&batchv1.Job{}: {Label: shards, Namespaces: there, Transform: stripJob},
+		&corev1.Pod{}:  {Label: shards, Namespaces: there, Transform: stripPod},
+	}
+	kueue, installed, err := WorkloadKind(mapper)
+	if err != nil {
+		return nil, err
+	}
+	if installed {
+		options[workloadOf(kueue)] = cache.ByObject{Namespaces: there}
+	}
+	return options, nil
+}
+
+func workloadOf(kind schema.GroupVersionKind) *unstructured.Unstructured {
+	workload := &unstructured.Unstructured{}
+	workload.SetGroupVersionKind(kind)
+	return workload
+}
+
+// stripJob drops the pod template: a Job is never compared with what a newer
+// operator would have made of it, so that an upgrade restarts nothing.
+func stripJob(o any) (any, error) {
+	if job, ok := o.(*batchv1.Job); ok {
+		job.ManagedFields = nil
+		job.Spec.Template = corev1.PodTemplateSpec{}
+		job.Spec.PodFailurePolicy = nil
+	}
+	return o, nil
+}
+
+// stripPod keeps what tells which shard it is and how it ended.
+func stripPod(o any) (any, error) {
+	if pod, ok := o.(*corev1.Pod); ok {
+		pod.ManagedFields = nil
+		pod.Labels = nil
+		pod.Spec = corev1.PodSpec{}
+		pod.Status = corev1.PodStatus{
+			Phase: pod.Status.Phase, Reason: pod.Status.Reason,
+			Conditions: pod.Status.Conditions, ContainerStatuses: pod.Status.ContainerStatuses,
+		}
+	}
+	return o, nil
+}
+
+// SetupWithManager adds the controller to the manager, whose cache should be made with CacheOptions.
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, config Config, options controller.Options) error {
+	kueue, installed, err := WorkloadKind(mgr.GetRESTMapper())
+	if err != nil {
+		return err
+	}
+	needs := Needs{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Pods: IndexedPods(mgr.GetClient()),
+		Events: mgr.GetEventRecorder(manager), Clock: clock.RealClock{},
+	}
+	if installed {
+		needs.Workloads = Workloads(mgr.GetCache(), kueue)
+	}
+	r, err := New(config, needs)
+	if err != nil {
+		return err
+	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, podIndex, controllerUID); err != nil {
+		return fmt.Errorf("index pods by job: %w", err)
+	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.AnalysisJob{}, modelIndex, awaitedModel); err != nil {
+		return fmt.Errorf("index analysis jobs by awaited model: %w", err)
+	}
+	b := ctrl.NewControllerManagedBy(mgr).Named("analysisjob").WithOptions(options).
+		For(&v1alpha1.AnalysisJob{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Owns(&batchv1.Job{}).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(jobOfPod)).
+		Watches(&v1alpha1.ModelVersion{}, handler.EnqueueRequestsFromMapFunc(awaiting(mgr.GetClient())))
+	if installed {
+		b = b.Watches(workloadOf(kueue), handler.EnqueueRequestsFromMapFunc(jobOfWorkload(mgr.GetClient())))
+	}
+	if err := b.Complete(r); err != nil {
+		return fmt.Errorf("add controller of analysis jobs: %w", err)
+	}
+	return nil
+}
+
+func controllerUID(o client.Object) []string {
+	if owner := metav1.GetControllerOf(o); owner != nil {
+		return []string{string(owner.UID)}
+	}
+	return nil
+}
+
+// awaitedModel is the model a job waits for; none once it has its Job or its end.
+func awaitedModel(o client.Object) []string {
+	job, ok := o.(*v1alpha1.AnalysisJob)
+	if !ok || job.Spec.Model == nil || job.Status.Job != "" || finished(job) {
+		return nil
+	}
+	return []string{job.Spec.Model.Name}
+}
+
+// awaiting names the jobs that wait for a model one of whose versions changed.
+func awaiting(reader client.Reader) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		version, ok := o.(*v1alpha1.ModelVersion)
+		if !ok {
+			return nil
+		}
+		var jobs v1alpha1.AnalysisJobList
+		err := reader.List(ctx, &jobs, client.InNamespace(o.GetNamespace()), client.MatchingFields{modelIndex: version.Spec.Model})
+		if err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "list jobs that wait for a model", "model", version.Spec.Model)
+			return nil
+		}
+		requests := make([]reconcile.Request, len(jobs.Items))
+		for i := range jobs.Items {
+			requests[i].NamespacedName = client.ObjectKeyFromObject(&jobs.Items[i])
+		}
+		return requests
+	}
+}
+
+// jobOfPod names the AnalysisJob that a shard's pod is of.
+func jobOfPod(_ context.Context, o client.Object) []reconcile.Request {
+	name := o.GetAnnotations()[JobAnnotation]
+	if name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: o.GetNamespace(), Name: name}}}
+}
+
+// jobOfWorkload names the AnalysisJob whose Job a Workload of Kueue is for.
+func jobOfWorkload(reader client.Reader) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		owner := metav1.GetControllerOf(o)
+		if owner == nil || owner.Kind != "Job" {
+			return nil
+		}
+		child, err := getJob(ctx, reader, client.ObjectKey{Namespace: o.GetNamespace(), Name: owner.Name})
+		if err != nil || child == nil {
+			return nil // not a Job of ours, or one whose own event is still to come
+		}
+		return jobOfPod(ctx, child)
+	}
+}

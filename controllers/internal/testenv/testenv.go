@@ -1,0 +1,141 @@
+// Package testenv runs a real API server (and, where a test wants its Job
+// controller and garbage collector, a real controller manager) for tests.
+//
+// The binaries are built once from hack/controlplane into the user's cache;
+// see Binaries. Only tests import this package.
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// Cluster is a control plane shared by the tests of one package. The zero
+// value is ready; the first Start starts it, and Stop, called from TestMain, stops it.
+type Cluster struct {
+	once    sync.Once
+	err     error
+	config  *rest.Config
+	env     *envtest.Environment
+	manager *exec.Cmd
+	scratch string
+}
+
+// Start starts the control plane with the kinds of config/crd once and returns
+// a configuration that may do everything. Where no control plane was asked for
+// it skips the test and says so; one that was asked for and cannot be had fails it.
+func (c *Cluster) Start(t *testing.T) *rest.Config {
+	t.Helper()
+	c.once.Do(func() { c.err = c.start() })
+	if errors.Is(c.err, ErrUnavailable) && os.Getenv("CLARITY_CONTROLPLANE") == "" {
+		t.Skipf("no control plane to test on: %v", c.err)
+	}
+	if c.err != nil {
+		t.Fatalf("start control plane: %v", c.err)
+	}
+	return rest.CopyConfig(c.config)
+}
+
+func (c *Cluster) start() error {
+	root, err := repositoryRoot()
+	if err != nil {
+		return err
+	}
+	assets, err := Binaries(root)
+	if err != nil {
+		return err
+	}
+	c.env = &envtest.Environment{
+		BinaryAssetsDirectory:    assets,
+		CRDDirectoryPaths:        []string{filepath.Join(root, "config", "crd")},
+		ErrorIfCRDPathMissing:    true,
+		ControlPlaneStartTimeout: 3 * time.Minute,
+		ControlPlaneStopTimeout:  time.Minute,
+	}
+	server := c.env.ControlPlane.GetAPIServer()
+	server.Path = filepath.Join(assets, "kube-apiserver")
+	server.Configure().
+		Set("enable-priority-and-fairness", "false").
+		Set("max-requests-inflight", "2000").Set("max-mutating-requests-inflight", "1000")
+	c.env.ControlPlane.Etcd = &envtest.Etcd{Path: filepath.Join(assets, "etcd")}
+	c.env.ControlPlane.Etcd.Configure().Set("unsafe-no-fsync", "true")
+	if c.config, err = c.env.Start(); err != nil {
+		return fmt.Errorf("start API server: %w", err)
+	}
+	c.config.QPS, c.config.Burst = -1, 0
+	return c.startControllerManager(filepath.Join(assets, "kube-controller-manager"))
+}
+
+// startControllerManager runs the Job controller and the garbage collector.
+func (c *Cluster) startControllerManager(path string) error {
+	user, err := c.env.AddUser(envtest.User{Name: "controller-manager", Groups: []string{"system:masters"}}, nil)
+	if err != nil {
+		return fmt.Errorf("add user controller-manager: %w", err)
+	}
+	kubeconfig, err := user.KubeConfig()
+	if err != nil {
+		return fmt.Errorf("write kubeconfig: %w", err)
+	}
+	if c.scratch, err = os.MkdirTemp("", "clarity-controlplane-"); err != nil {
+		return fmt.Errorf("make scratch directory: %w", err)
+	}
+	file := filepath.Join(c.scratch, "kubeconfig")
+	if err := os.WriteFile(file, kubeconfig, 0o600); err != nil {
+		return fmt.Errorf("write kubeconfig: %w", err)
+	}
+	log, err := os.Create(filepath.Join(c.scratch, "kube-controller-manager.log"))
+	if err != nil {
+		return fmt.Errorf("create log: %w", err)
+	}
+	defer func() { _ = log.Close() }()                                                                                           // the child has a descriptor of its own
+	c.manager = exec.CommandContext(context.Background(), path, "--kubeconfig="+file, "--leader-elect=false", "--secure-port=0", //nolint:gosec // our own binary
+		"--controllers=job-controller,garbage-collector-controller", "--concurrent-job-syncs=10",
+		"--flex-volume-plugin-dir="+c.scratch, "--kube-api-qps=2000", "--kube-api-burst=4000")
+	c.manager.Stdout, c.manager.Stderr = log, log
+	if err := c.manager.Start(); err != nil {
+		return fmt.Errorf("start controller manager: %w", err)
+	}
+	return nil
+}
+
+// Stop stops what Start started.
+func (c *Cluster) Stop() error {
+	if c.manager != nil && c.manager.Process != nil {
+		if err := c.manager.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("stop controller manager: %w", err)
+		}
+		_ = c.manager.Wait() // it was killed: that is the error
+	}
+	if c.scratch != "" {
+		if err := os.RemoveAll(c.scratch); err != nil {
+			return fmt.Errorf("remove scratch directory: %w", err)
+		}
+	}
+	if c.env == nil || c.config == nil {
+		return nil
+	}
+	if err := c.env.Stop(); err != nil {
+		return fmt.Errorf("stop API server: %w", err)
+	}
+	return nil
+}
+
+// Main runs the package's tests and then stops the cluster.
+func Main(m *testing.M, c *Cluster) int {
+	code := m.Run()
+	if err := c.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
+}
