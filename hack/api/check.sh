@@ -47,9 +47,10 @@ check() {
 
 python3 "$here/seed.py" >"$work/week.json"
 "$root/bin/clarity" upload "$work/week.json" --data "$work/data" --user api-check --wait
-# Withdrawing consent and erasing the account would close every other door: they are walked last, as another person.
+# Withdrawing consent and erasing the account would close every other door: they are walked last, as other people.
 check api-check --exclude-operation-id eraseAccount --exclude-operation-id putConsent
-check api-check-leaves --include-operation-id putConsent --include-operation-id eraseAccount
+check api-check-withdraws --include-operation-id putConsent
+check api-check-leaves --include-operation-id eraseAccount
 kill -0 "$server" || { echo "the server died:"; tail -20 "$work/log"; exit 1; }
 if grep -E 'panic|level=ERROR|"level":"ERROR"' "$work/log"; then echo "the server logged an error"; exit 1; fi
 echo "check-api: passed"
