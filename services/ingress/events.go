@@ -15,6 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -182,9 +183,9 @@ func (s *streams) open(uid string) (release func(), ok bool) {
 
 // deliver tells the person's devices of something, by way of the delivery stage.
 func (s *Server) deliver(ctx context.Context, d analysis.Delivery) error {
-	body, err := json.Marshal(d)
+	m, err := queue.JSON(analysis.TopicDeliveries, d.UID, d)
 	if err == nil {
-		err = s.Queue.Publish(ctx, message(analysis.TopicDeliveries, d.UID, body))
+		err = s.Queue.Publish(ctx, m)
 	}
 	if err != nil {
 		return fmt.Errorf("publish a delivery: %w", err)

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
-	"github.com/clarity-loop/clarity/services/queue"
 )
 
 // A modelView is a model version that serves.
@@ -108,8 +107,4 @@ func noQuery(c *fiber.Ctx) *problem.Problem {
 		return problem.New(problem.InvalidRequest, "the request is not what the operation accepts").At("query", "unknown query parameter")
 	}
 	return nil
-}
-
-func message(topic, uid string, body []byte) queue.Message {
-	return queue.Message{Topic: topic, Key: uid, Body: body}
 }

@@ -263,9 +263,9 @@ func (s *Server) announce(ctx context.Context, uid, id string) error {
 }
 
 func (s *Server) publishUpload(ctx context.Context, uid, id string) error {
-	body, err := json.Marshal(analysis.UploadReceived{UID: uid, UploadID: id})
+	m, err := queue.JSON(analysis.TopicUploads, uid, analysis.UploadReceived{UID: uid, UploadID: id})
 	if err == nil {
-		err = s.Queue.Publish(ctx, queue.Message{Topic: analysis.TopicUploads, Key: uid, Body: body})
+		err = s.Queue.Publish(ctx, m)
 	}
 	if err != nil {
 		return fmt.Errorf("publish upload: %w", err)

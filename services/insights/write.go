@@ -117,11 +117,12 @@ func (s *Stage) announce(ctx context.Context, ready analysis.ResultReady, in ana
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(analysis.Delivery{UID: ready.UID, Kind: analysis.InsightReady, Ref: date, Version: version})
+	m, err := queue.JSON(analysis.TopicDeliveries, ready.UID,
+		analysis.Delivery{UID: ready.UID, Kind: analysis.InsightReady, Ref: date, Version: version})
 	if err != nil {
-		return fmt.Errorf("encode delivery: %w", err)
+		return err
 	}
-	if err := s.Queue.Publish(ctx, queue.Message{Topic: analysis.TopicDeliveries, Key: ready.UID, Body: body}); err != nil {
+	if err := s.Queue.Publish(ctx, m); err != nil {
 		return fmt.Errorf("publish insight: %w", err)
 	}
 	return nil

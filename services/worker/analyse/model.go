@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/metric"
 	"github.com/clarity-loop/clarity/services/model"
+	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -173,7 +174,7 @@ func (s *Stage) followUp(ctx context.Context, req analysis.Request, changed bool
 		} else if err != nil {
 			return personal(err)
 		}
-		m, err := message(req.UID, analysis.TopicAnalyses, analysis.Request{UID: req.UID, End: end})
+		m, err := queue.JSON(analysis.TopicAnalyses, req.UID, analysis.Request{UID: req.UID, End: end})
 		if err != nil {
 			return err
 		}

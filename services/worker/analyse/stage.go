@@ -160,7 +160,7 @@ func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int6
 			return personal(err)
 		}
 	}
-	ready, err := message(req.UID, analysis.TopicResults, analysis.ResultReady(req))
+	ready, err := queue.JSON(analysis.TopicResults, req.UID, analysis.ResultReady(req))
 	if err == nil {
 		err = s.Queue.Publish(ctx, ready)
 	}
@@ -218,11 +218,11 @@ func (s *Stage) announce(ctx context.Context, req analysis.Request, digest strin
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
-	ready, err := message(req.UID, analysis.TopicResults, analysis.ResultReady(req))
+	ready, err := queue.JSON(analysis.TopicResults, req.UID, analysis.ResultReady(req))
 	if err != nil {
 		return err
 	}
-	delivery, err := message(req.UID, analysis.TopicDeliveries,
+	delivery, err := queue.JSON(analysis.TopicDeliveries, req.UID,
 		analysis.Delivery{UID: req.UID, Kind: analysis.ResultStored, Ref: req.End.String(), Version: digest})
 	if err != nil {
 		return err
@@ -231,12 +231,4 @@ func (s *Stage) announce(ctx context.Context, req analysis.Request, digest strin
 		return fmt.Errorf("publish result: %w", err)
 	}
 	return nil
-}
-
-func message(uid, topic string, body any) (queue.Message, error) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return queue.Message{}, fmt.Errorf("encode message of %s: %w", topic, err)
-	}
-	return queue.Message{Topic: topic, Key: uid, Body: data}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -101,7 +100,7 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *job, touched []health.Da
 	}
 	var messages []queue.Message
 	for _, end := range slices.Sorted(maps.Keys(ends)) {
-		m, err := message(analysis.TopicAnalyses, j.uid, analysis.Request{UID: j.uid, End: end})
+		m, err := queue.JSON(analysis.TopicAnalyses, j.uid, analysis.Request{UID: j.uid, End: end})
 		if err != nil {
 			return err
 		}
@@ -140,17 +139,9 @@ func (s *Stage) lastDay(ctx context.Context, j *job) (health.Day, error) {
 
 // tell lets the person's devices know.
 func (s *Stage) tell(ctx context.Context, j *job) error {
-	m, err := message(analysis.TopicDeliveries, j.uid, analysis.Delivery{UID: j.uid, Kind: analysis.UploadMerged, Ref: j.id, Version: "merged"})
+	m, err := queue.JSON(analysis.TopicDeliveries, j.uid, analysis.Delivery{UID: j.uid, Kind: analysis.UploadMerged, Ref: j.id, Version: "merged"})
 	if err != nil {
 		return err
 	}
 	return wrap("publish delivery", s.Queue.Publish(ctx, m))
-}
-
-func message(topic, uid string, body any) (queue.Message, error) {
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		return queue.Message{}, fmt.Errorf("write message for %s: %w", topic, err)
-	}
-	return queue.Message{Topic: topic, Key: uid, Body: encoded}, nil
 }
