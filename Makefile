@@ -51,7 +51,7 @@ check-api: build ## Lint openapi.json and run schemathesis against `clarity up`
 lint: ## go vet, gofmt and golangci-lint
 	@test -z "$$(gofmt -l api cmd controllers services hack 2>/dev/null | tee /dev/stderr)" || { echo "gofmt these files"; exit 1; }
 	$(GO) vet ./...
-	"$$($(TOOL) golangci-lint)" run ./...
+	"$$($(TOOL) golangci-lint-kube-api-linter)" run ./...
 
 .PHONY: verify
 verify: ## Regenerate what is generated and fail where it differs
@@ -74,6 +74,7 @@ vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
 .PHONY: generate
 generate: ## Rewrite what is generated from the code (openapi.json, types.md, vector kernels)
 	$(GO) generate ./services/model/pat/kernel
+	@hack/codegen.sh
 	$(GO) test ./services/ingress ./services/health -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update
 
 .PHONY: clean

@@ -48,6 +48,8 @@ var rules = map[string][]string{
 		"services/model/bundle"},
 	"services/model/triton":  {"=services/model", "services/model/bundle"},
 	"services/model/preview": {},
+	// The plan and the router: which of a model's versions a request goes to.
+	"services/model/traffic": {"services/actigraphy", "=services/model"},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {},
 	// Stages.
@@ -59,9 +61,11 @@ var rules = map[string][]string{
 	"services/delivery": {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
 	// The operator: intents in Kubernetes, never data.
 	"api":         {},
-	"controllers": {"api"},
+	"controllers": {"api", "=services/model/traffic"},
 	// The edge.
 	"cmd": {"api", "controllers", "services"},
+	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.
+	"cmd/kubectl-clarity": {"api"},
 }
 
 // suites end in "test": conformance suites that a room's drivers share. Only tests import them.

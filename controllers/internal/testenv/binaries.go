@@ -19,7 +19,7 @@ var ErrUnavailable = errors.New("control plane unavailable")
 
 // programs are the names kubelab answers to.
 func programs() []string {
-	return []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}
+	return []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok"}
 }
 
 // Binaries returns a folder with the programs of a control plane. It is
@@ -108,9 +108,13 @@ func fill(folder, source string) error {
 	return nil
 }
 
+// ldflags tell the programs which version they are; without them the API server says v0.0.0.
+const ldflags = "-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2" +
+	" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"
+
 func build(binary, source string) error {
 	unfinished := fmt.Sprintf("%s.%d", binary, os.Getpid())
-	command := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", unfinished, "./cmd/kubelab") //nolint:gosec // fixed words
+	command := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags", ldflags, "-o", unfinished, "./cmd/kubelab") //nolint:gosec // fixed words
 	command.Dir = source
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off")
 	var output bytes.Buffer
