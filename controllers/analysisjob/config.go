@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -31,9 +32,9 @@ type Config struct {
 	NodeSelector map[string]string   `json:"nodeSelector,omitempty"`
 	Tolerations  []corev1.Toleration `json:"tolerations,omitempty"`
 	// GracePeriod is how long a shard may take to checkpoint when it is stopped; 30 s if zero.
-	GracePeriod time.Duration `json:"gracePeriod,omitempty"`
+	GracePeriod metav1.Duration `json:"gracePeriod,omitzero"`
 	// StatusInterval is the least time between two writes of counts; 10 s if zero.
-	StatusInterval time.Duration `json:"statusInterval,omitempty"`
+	StatusInterval metav1.Duration `json:"statusInterval,omitzero"`
 }
 
 const (
@@ -43,11 +44,11 @@ const (
 
 // WithDefaults returns the configuration with what may be left out filled in.
 func (c Config) WithDefaults() Config {
-	if c.GracePeriod == 0 {
-		c.GracePeriod = defaultGracePeriod
+	if c.GracePeriod.Duration == 0 {
+		c.GracePeriod.Duration = defaultGracePeriod
 	}
-	if c.StatusInterval == 0 {
-		c.StatusInterval = defaultStatusInterval
+	if c.StatusInterval.Duration == 0 {
+		c.StatusInterval.Duration = defaultStatusInterval
 	}
 	return c
 }
@@ -89,11 +90,11 @@ func (c Config) Validate() error {
 	if left := endpointOf(c.ModelEndpoint, endpointNames{}); strings.ContainsAny(left, "{}") {
 		fault("modelEndpoint %q: only {namespace}, {object}, {model} and {version} are filled in", c.ModelEndpoint)
 	}
-	if c.GracePeriod < 0 || c.GracePeriod > time.Hour {
-		fault("gracePeriod %v must be between 0 and 1h", c.GracePeriod)
+	if d := c.GracePeriod.Duration; d < 0 || d > time.Hour {
+		fault("gracePeriod %v must be between 0 and 1h", d)
 	}
-	if c.StatusInterval < 0 || c.StatusInterval > time.Hour {
-		fault("statusInterval %v must be between 0 and 1h", c.StatusInterval)
+	if d := c.StatusInterval.Duration; d < 0 || d > time.Hour {
+		fault("statusInterval %v must be between 0 and 1h", d)
 	}
 	return errors.Join(faults...)
 }

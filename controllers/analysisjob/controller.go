@@ -113,7 +113,7 @@ type vanished struct{ outcome.Done }
 // record writes the status where it changed, and tells of transitions once they are on record.
 func (r *Reconciler) record(ctx context.Context, p *pass, end outcome.Outcome) error {
 	p.describe(end)
-	if rest := p.rest(r.config.StatusInterval); rest > 0 {
+	if rest := p.rest(r.config.StatusInterval.Duration); rest > 0 {
 		p.wakeIn(rest)
 		return nil
 	}

@@ -100,7 +100,7 @@ func (w *world) runManager() (stop func()) {
 // nothing more; one of them dies on the way. One Job each, exact counts.
 func TestTwoManagersWithTheGeneratedRightsRunJobsExactlyOnce(t *testing.T) {
 	w := newWorld(t)
-	w.config.StatusInterval = time.Second
+	w.config.StatusInterval.Duration = time.Second
 	w.applyRoles()
 	w.withKueue()
 	w.watchConditions()

@@ -25,7 +25,7 @@ func TestConfigTellsEveryFault(t *testing.T) {
 			Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")},
 			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
 		},
-		GracePeriod: -time.Second, StatusInterval: 2 * time.Hour,
+		GracePeriod: metav1.Duration{Duration: -time.Second}, StatusInterval: metav1.Duration{Duration: 2 * time.Hour},
 	}
 	err := bad.Validate()
 	if err == nil {
