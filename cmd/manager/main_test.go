@@ -1,0 +1,55 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTheCommandLine(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	bad := write("bad.yaml", "namespace: Clarity\n")
+	good := write("good.yaml", `
+namespace: clarity
+analysisJobs:
+  image: registry.example/worker@sha256:0000000000000000000000000000000000000000000000000000000000000000
+  serviceAccount: clarity-worker
+  resources: {requests: {cpu: 250m, memory: 256Mi}, limits: {memory: 512Mi}}
+`)
+	tests := map[string]struct {
+		args []string
+		want string // in the error; "" for none
+		is   error
+	}{
+		"a good configuration is checked": {[]string{"--config", good, "--check"}, "", nil},
+		"a bad one tells its faults":      {[]string{"--config", bad, "--check"}, `namespace "Clarity"`, nil},
+		"a file that is not there":        {[]string{"--config", filepath.Join(dir, "none.yaml")}, "none.yaml", nil},
+		"a flag that does not exist":      {[]string{"--verbose"}, "", errUsage},
+		"help":                            {[]string{"--help"}, "", flag.ErrHelp},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var stderr bytes.Buffer
+			err := run(t.Context(), tt.args, &stderr)
+			switch {
+			case tt.is != nil && !errors.Is(err, tt.is):
+				t.Errorf("run: %v, want %v", err, tt.is)
+			case tt.is == nil && tt.want == "" && err != nil:
+				t.Errorf("run: %v, want none", err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("run: %v, want one that says %q", err, tt.want)
+			}
+		})
+	}
+}
