@@ -35,6 +35,10 @@ test: ## Run every test with the race detector; prints the counts
 test-operator: ## Test the operator's rooms on a real control plane (built once, ten minutes cold)
 	CLARITY_CONTROLPLANE=1 $(GO) test $(RACE) -timeout 20m ./api/... ./controllers/...
 
+.PHONY: controlplane
+controlplane: ## Build etcd, the API server, its controllers, the scheduler and KWOK (once, ten minutes cold)
+	@$(GO) run ./hack/cluster build
+
 .PHONY: crash
 crash: build ## Kill the platform with SIGKILL 50 times under load; nothing acked may be lost (KILLS=n)
 	$(GO) test ./cmd/clarity -run '^TestCrash$$' -count=1 -v -timeout 20m -crash.kills=$(KILLS)

@@ -62,6 +62,8 @@ var rules = map[string][]string{
 	// The operator: intents in Kubernetes, never data.
 	"api":         {},
 	"controllers": {"api", "=services/model/traffic"},
+	// Only tests import it.
+	"controllers/internal/testenv": {"hack/cluster/kube"},
 	// The edge.
 	"cmd": {"api", "controllers", "services"},
 	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.

@@ -1,8 +1,9 @@
-// Package testenv runs a real API server (and, where a test wants its Job
-// controller and garbage collector, a real controller manager) for tests.
+// Package testenv runs a real control plane for tests: an API server with the
+// Job controller and the garbage collector, or, where Whole is asked for, every
+// controller, the scheduler and simulated nodes.
 //
 // The binaries are built once from hack/controlplane into the user's cache;
-// see Binaries. Only tests import this package.
+// see hack/cluster/kube. Only tests import this package.
 package testenv
 
 import (
@@ -18,11 +19,17 @@ import (
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/clarity-loop/clarity/hack/cluster/kube"
 )
 
 // Cluster is a control plane shared by the tests of one package. The zero
 // value is ready; the first Start starts it, and Stop, called from TestMain, stops it.
 type Cluster struct {
+	// Whole is for a control plane with every controller of Kubernetes, the
+	// scheduler, and nodes with and without GPUs that KWOK simulates.
+	Whole bool
+
 	once    sync.Once
 	err     error
 	config  *rest.Config
@@ -31,14 +38,18 @@ type Cluster struct {
 	scratch string
 }
 
+// asked is the environment variable that says a control plane is wanted: its
+// first build takes ten minutes, so nobody gets it unasked.
+const asked = "CLARITY_CONTROLPLANE"
+
 // Start starts the control plane with the kinds of config/crd once and returns
 // a configuration that may do everything. Where no control plane was asked for
 // it skips the test and says so; one that was asked for and cannot be had fails it.
 func (c *Cluster) Start(t *testing.T) *rest.Config {
 	t.Helper()
 	c.once.Do(func() { c.err = c.start() })
-	if errors.Is(c.err, ErrUnavailable) && os.Getenv("CLARITY_CONTROLPLANE") == "" {
-		t.Skipf("no control plane to test on: %v", c.err)
+	if errors.Is(c.err, errNotAsked) {
+		t.Skip(c.err)
 	}
 	if c.err != nil {
 		t.Fatalf("start control plane: %v", c.err)
@@ -46,15 +57,51 @@ func (c *Cluster) Start(t *testing.T) *rest.Config {
 	return rest.CopyConfig(c.config)
 }
 
+var errNotAsked = errors.New("no control plane to test on: `make test-operator` builds one and asks for it with " + asked + "=1")
+
 func (c *Cluster) start() error {
-	root, err := repositoryRoot()
+	if os.Getenv(asked) == "" && os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		return errNotAsked
+	}
+	root, err := kube.Root()
 	if err != nil {
 		return err
 	}
-	assets, err := Binaries(root)
+	assets, err := kube.Binaries(root)
 	if err != nil {
 		return err
 	}
+	if c.scratch, err = os.MkdirTemp("", "clarity-controlplane-"); err != nil {
+		return fmt.Errorf("make scratch directory: %w", err)
+	}
+	if c.Whole {
+		return c.startWhole(root, assets)
+	}
+	return c.startLight(root, assets)
+}
+
+// startWhole starts everything a cluster has but machines.
+func (c *Cluster) startWhole(root, assets string) (err error) {
+	c.config, err = kube.Start(context.Background(), kube.Options{
+		Root: root, Assets: assets, Folder: c.Folder(), GPUNodes: 4, CPUNodes: 4,
+		// Of its own, so that two clusters on a machine do not share addresses.
+		PodCIDR: fmt.Sprintf("127.%d.0.0/16", 2+os.Getpid()%250),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = envtest.InstallCRDs(c.config, envtest.CRDInstallOptions{Paths: []string{filepath.Join(root, "config", "crd")}, ErrorIfPathMissing: true})
+	if err != nil {
+		return fmt.Errorf("install kinds: %w", err)
+	}
+	return nil
+}
+
+// Folder is where a Whole cluster has its kubeconfig and its logs.
+func (c *Cluster) Folder() string { return filepath.Join(c.scratch, "cluster") }
+
+// startLight starts what the tests of a controller need.
+func (c *Cluster) startLight(root, assets string) (err error) {
 	c.env = &envtest.Environment{
 		BinaryAssetsDirectory:    assets,
 		CRDDirectoryPaths:        []string{filepath.Join(root, "config", "crd")},
@@ -86,9 +133,6 @@ func (c *Cluster) startControllerManager(path string) error {
 	if err != nil {
 		return fmt.Errorf("write kubeconfig: %w", err)
 	}
-	if c.scratch, err = os.MkdirTemp("", "clarity-controlplane-"); err != nil {
-		return fmt.Errorf("make scratch directory: %w", err)
-	}
 	file := filepath.Join(c.scratch, "kubeconfig")
 	if err := os.WriteFile(file, kubeconfig, 0o600); err != nil {
 		return fmt.Errorf("write kubeconfig: %w", err)
@@ -110,6 +154,11 @@ func (c *Cluster) startControllerManager(path string) error {
 
 // Stop stops what Start started.
 func (c *Cluster) Stop() error {
+	if c.Whole && c.scratch != "" {
+		if err := kube.Stop(c.Folder()); err != nil {
+			return err
+		}
+	}
 	if c.manager != nil && c.manager.Process != nil {
 		if err := c.manager.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return fmt.Errorf("stop controller manager: %w", err)

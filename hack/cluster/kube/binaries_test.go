@@ -1,4 +1,4 @@
-package testenv
+package kube
 
 import (
 	"errors"
@@ -8,8 +8,7 @@ import (
 )
 
 func TestAFilledCacheIsReused(t *testing.T) {
-	t.Setenv("CLARITY_CONTROLPLANE", "1")
-	root, err := repositoryRoot()
+	root, err := Root()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,13 +76,5 @@ func TestASourceThatDoesNotBuildIsUnavailable(t *testing.T) {
 	err := fill(filepath.Join(t.TempDir(), "cache"), t.TempDir())
 	if !errors.Is(err, ErrUnavailable) {
 		t.Errorf("fill: %v, want ErrUnavailable", err)
-	}
-}
-
-func TestNothingIsBuiltThatWasNotAskedFor(t *testing.T) {
-	t.Setenv("KUBEBUILDER_ASSETS", "")
-	t.Setenv("CLARITY_CONTROLPLANE", "")
-	if _, err := Binaries(t.TempDir()); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Binaries: %v, want ErrUnavailable", err)
 	}
 }

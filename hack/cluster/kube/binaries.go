@@ -1,4 +1,4 @@
-package testenv
+package kube
 
 import (
 	"bytes"
@@ -23,20 +23,17 @@ func programs() []string {
 }
 
 // Binaries returns a folder with the programs of a control plane. It is
-// KUBEBUILDER_ASSETS where that is set. Otherwise, where CLARITY_CONTROLPLANE is
-// set (as `make test-operator` does, since the first build takes ten minutes), it
-// is ${XDG_CACHE_HOME:-$HOME/.cache}/clarity/controlplane/KEY, filled once by
-// building hack/controlplane of the repository at root, where KEY is of that
-// module's go.mod, go.sum and main.go. Two processes that need it build it once.
+// KUBEBUILDER_ASSETS where that is set, otherwise
+// ${XDG_CACHE_HOME:-$HOME/.cache}/clarity/controlplane/KEY, filled once by
+// building hack/controlplane of the repository at root (ten minutes on two
+// cores), where KEY is of that module's go.mod, go.sum and main.go. Two
+// processes that need it build it once. This is the one place that knows how.
 func Binaries(root string) (string, error) {
 	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
 		if missing := firstMissing(assets); missing != "" {
 			return "", fmt.Errorf("find %s in KUBEBUILDER_ASSETS=%s: %w", missing, assets, ErrUnavailable)
 		}
 		return assets, nil
-	}
-	if os.Getenv("CLARITY_CONTROLPLANE") == "" {
-		return "", fmt.Errorf("`make test-operator` builds and uses one: %w", ErrUnavailable)
 	}
 	source := filepath.Join(root, "hack", "controlplane")
 	key, err := sourceKey(source)
@@ -138,8 +135,8 @@ func firstMissing(folder string) string {
 	return ""
 }
 
-// repositoryRoot is the nearest folder upwards that holds hack/controlplane.
-func repositoryRoot() (string, error) {
+// Root is the nearest folder upwards that holds hack/controlplane.
+func Root() (string, error) {
 	folder, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("find repository: %w", err)

@@ -1,0 +1,155 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Process is one that was started for a cluster.
+type Process struct {
+	Name   string `json:"name"`
+	PID    int    `json:"pid"`
+	Folder string `json:"-"`
+}
+
+// Processes are those that were started for the cluster in folder, in order;
+// none where there is no record. They may have ended since: see Alive.
+func Processes(folder string) []Process {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return nil
+	}
+	content, err := os.ReadFile(filepath.Join(folder, "pids"))
+	if err != nil {
+		return nil
+	}
+	var all []Process
+	for line := range strings.Lines(string(content)) {
+		p := Process{Folder: folder}
+		if json.Unmarshal([]byte(line), &p) == nil && p.PID > 1 {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Alive says whether the process runs. A pid that now belongs to something
+// else, after a reboot say, is not alive: the command line of ours names the folder.
+func (p Process) Alive() bool {
+	if syscall.Kill(p.PID, 0) != nil {
+		return false
+	}
+	line := commandLine(p.PID)
+	return strings.Contains(line, p.Folder)
+}
+
+// commandLine is empty for a process that ended and whose parent has not asked how.
+func commandLine(pid int) string {
+	content, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	if err == nil {
+		return string(content)
+	}
+	if _, err := os.Stat("/proc/self"); err == nil {
+		return ""
+	}
+	output, err := exec.CommandContext(context.Background(), "ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output() //nolint:gosec // a number
+	if err != nil {
+		return ""
+	}
+	return string(output)
+}
+
+// end ends the process and waits until it has.
+func (p Process) end(patience time.Duration) error {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if !p.Alive() {
+			return nil
+		}
+		if err := syscall.Kill(p.PID, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("stop %s (pid %d): %w", p.Name, p.PID, err)
+		}
+		for limit := time.Now().Add(patience); time.Now().Before(limit); time.Sleep(20 * time.Millisecond) {
+			if !p.Alive() {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("stop %s (pid %d): it does not end", p.Name, p.PID)
+}
+
+// Stop ends what was started for the cluster in folder, the last first, each
+// before the next: etcd outlives the API server, which would hang without it.
+// It ends nothing else, and is content where nothing runs.
+func Stop(folder string) error {
+	var faults []error
+	all := Processes(folder)
+	slices.Reverse(all)
+	for _, p := range all {
+		faults = append(faults, p.end(15*time.Second))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(folder, "pids")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget the processes: %w", err)
+	}
+	return nil
+}
+
+// StopOne ends one process of the cluster in folder: what a crash is, with SIGKILL, to a test.
+func StopOne(folder, name string, signal syscall.Signal) error {
+	for _, p := range Processes(folder) {
+		if p.Name != name || !p.Alive() {
+			continue
+		}
+		if err := syscall.Kill(p.PID, signal); err != nil {
+			return fmt.Errorf("stop %s: %w", name, err)
+		}
+		return p.end(15 * time.Second)
+	}
+	return fmt.Errorf("stop %s: it does not run", name)
+}
+
+// Run starts a program of the cluster, with its output in log/NAME.log, and
+// records it. Its command line has to name the folder.
+func (o Options) Run(name, program string, env []string, args ...string) error {
+	log, err := os.OpenFile(o.in("log", name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("open log of %s: %w", name, err)
+	}
+	defer func() { _ = log.Close() }()                                     // the child has a descriptor of its own
+	command := exec.CommandContext(context.Background(), program, args...) //nolint:gosec // our own programs
+	if !strings.Contains(strings.Join(append(args, program), " "), o.Folder) {
+		command.Args[0] = filepath.Join(o.Folder, "bin", filepath.Base(program)) // only the name it is shown under
+	}
+	command.Dir = o.Folder
+	command.Env = append(os.Environ(), env...)
+	command.Stdout, command.Stderr = log, log
+	if err := spawn(command, o.Detached); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() { _ = command.Wait() }() // so that it does not stay as a zombie
+	line, err := json.Marshal(Process{Name: name, PID: command.Process.Pid})
+	if err != nil {
+		return fmt.Errorf("record %s: %w", name, err)
+	}
+	pids, err := os.OpenFile(o.in("pids"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("record %s: %w", name, err)
+	}
+	_, err = pids.Write(append(line, '\n'))
+	if err = errors.Join(err, pids.Close()); err != nil {
+		return fmt.Errorf("record %s: %w", name, err)
+	}
+	return nil
+}
