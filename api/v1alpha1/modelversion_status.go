@@ -26,6 +26,17 @@ const (
 	ReasonContractUnsupported   = "ContractUnsupported"   // workers cannot feed the model
 	ReasonDigestMismatch        = "DigestMismatch"        // the bundle's bytes are others
 	ReasonArtifactNotFound      = "ArtifactNotFound"      // nothing at uri
+	ReasonContractMismatch      = "ContractMismatch"      // the bundle's own contract is another
+	ReasonGoldenSetMismatch     = "GoldenSetMismatch"     // the golden set's bytes are others
+	ReasonUnreadable            = "Unreadable"            // the bundle or the golden set is not what its format says
+	ReasonVerificationFailed    = "VerificationFailed"    // the check ended without a verdict: it is made again
+	ReasonValidationIncomplete  = "ValidationIncomplete"  // the validation ended without a verdict: it is made again
+	ReasonVersionTaken          = "VersionTaken"          // an older object is the same version of the model
+	ReasonChildNameTaken        = "ChildNameTaken"        // an object that is not ours has the name
+	ReasonChildRefused          = "ChildRefused"          // the API server refuses an object that is needed
+	ReasonUnavailable           = "Unavailable"           // no replica says that it is ready
+	ReasonScaledToZero          = "ScaledToZero"          // it is not meant to run now
+	ReasonHandingOver           = "HandingOver"           // it serves until another version can
 	ReasonUnschedulable         = "Unschedulable"         // no node has room
 	ReasonCrashLooping          = "CrashLooping"          // the server ends again and again
 	ReasonImagePull             = "ImagePullFailed"       // the serving image cannot be pulled
@@ -57,6 +68,9 @@ type ModelVersionStatus struct {
 	// stage is how far the version has come, in one word.
 	// +optional
 	Stage Stage `json:"stage,omitempty"`
+	// since is when the stage began.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
 	// reason is the reason of the condition that explains the stage.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
@@ -111,6 +125,10 @@ type ServingStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=24
 	Summary string `json:"summary,omitempty"`
+	// endpoint is host:port of the version's Open Inference Protocol over gRPC.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Endpoint string `json:"endpoint,omitempty"`
 	// selector is for the scale subresource.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256

@@ -520,6 +520,10 @@ func (in *ModelVersionStatus) DeepCopyInto(out *ModelVersionStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.Since != nil {
+		in, out := &in.Since, &out.Since
+		*out = (*in).DeepCopy()
+	}
 	out.Traffic = in.Traffic
 	out.Serving = in.Serving
 	if in.Validation != nil {

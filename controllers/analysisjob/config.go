@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,9 +24,9 @@ type Config struct {
 	Resources corev1.ResourceRequirements `json:"resources"`
 	// ConfigMap is the worker's configuration (drivers, buckets, project), given to shards as environment; none if empty.
 	ConfigMap string `json:"configMap,omitempty"`
-	// ModelEndpoint is where a shard finds a model's server, with {namespace}, {object}, {model} and {version}
-	// filled in. Shards run the model's bundle on their CPU if it is empty.
-	ModelEndpoint string `json:"modelEndpoint,omitempty"`
+	// ModelServer lets shards ask a model's servers where the version has some. Otherwise, and where it
+	// has none, they run the model's bundle on their CPU.
+	ModelServer bool `json:"modelServer,omitempty"`
 	// NodeSelector and Tolerations say where shards may run.
 	NodeSelector map[string]string   `json:"nodeSelector,omitempty"`
 	Tolerations  []corev1.Toleration `json:"tolerations,omitempty"`
@@ -87,9 +86,6 @@ func (c Config) Validate() error {
 			fault("resources.requests.%s %s is above its limit %s", name, request.String(), limit.String())
 		}
 	}
-	if left := endpointOf(c.ModelEndpoint, endpointNames{}); strings.ContainsAny(left, "{}") {
-		fault("modelEndpoint %q: only {namespace}, {object}, {model} and {version} are filled in", c.ModelEndpoint)
-	}
 	if d := c.GracePeriod.Duration; d < 0 || d > time.Hour {
 		fault("gracePeriod %v must be between 0 and 1h", d)
 	}
@@ -97,11 +93,4 @@ func (c Config) Validate() error {
 		fault("statusInterval %v must be between 0 and 1h", d)
 	}
 	return errors.Join(faults...)
-}
-
-type endpointNames struct{ namespace, object, model, version string }
-
-func endpointOf(pattern string, n endpointNames) string {
-	return strings.NewReplacer("{namespace}", n.namespace, "{object}", n.object,
-		"{model}", n.model, "{version}", n.version).Replace(pattern)
 }

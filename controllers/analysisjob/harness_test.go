@@ -96,7 +96,7 @@ func testConfig(namespace string) Config {
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("250m"), corev1.ResourceMemory: resource.MustParse("256Mi")},
 			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")},
 		},
-		ModelEndpoint: "{object}.{namespace}:8001",
+		ModelServer: true,
 	}
 }
 

@@ -202,9 +202,8 @@ func (r *Reconciler) shardArgs(p *pass) []string {
 	if m := p.model; m != nil {
 		args = append(args, fmt.Sprintf("--model=%s@%s", m.Spec.Model, m.Spec.Version),
 			"--model-artifact="+m.Spec.Artifact.URI, "--model-digest="+m.Spec.Artifact.Digest)
-		if r.config.ModelEndpoint != "" {
-			args = append(args, "--model-endpoint="+endpointOf(r.config.ModelEndpoint,
-				endpointNames{m.Namespace, m.Name, m.Spec.Model, m.Spec.Version}))
+		if endpoint := m.Status.Serving.Endpoint; r.config.ModelServer && endpoint != "" {
+			args = append(args, "--model-endpoint="+endpoint)
 		}
 	}
 	return args

@@ -291,7 +291,7 @@ func (w *world) removeFinishedPods(job *v1alpha1.AnalysisJob) {
 
 func TestTheWholeJobIsWhatThePlatformDecided(t *testing.T) {
 	w := newWorld(t)
-	version := MakeVersion("pat-s", "1").Stage(v1alpha1.StageActive).Obj()
+	version := MakeVersion("pat-s", "1").Stage(v1alpha1.StageActive).Endpoint("pat-s-1-0123456789." + w.namespace + ".svc:8001").Obj()
 	w.createVersion(version)
 	job := w.create(MakeJob("backfill.november").Shards(200).Parallelism(20).Retry(3, 5).Model("pat-s", "").Queue("night").Obj())
 	w.settle(job)
@@ -303,7 +303,7 @@ func TestTheWholeJobIsWhatThePlatformDecided(t *testing.T) {
 	day := func(back int) string { return job.CreationTimestamp.UTC().AddDate(0, 0, -back).Format(time.DateOnly) }
 	wantArgs := []string{"shard", "--run=" + string(job.UID), "--shards=200", "--start=" + day(7), "--end=" + day(1), "--analyses=wear,model",
 		"--on-existing=Skip", "--all", "--model=pat-s@1", "--model-artifact=gs://models/pat-s", "--model-digest=" + digestOfOnes,
-		"--model-endpoint=pat-s-1." + w.namespace + ":8001"}
+		"--model-endpoint=pat-s-1-0123456789." + w.namespace + ".svc:8001"}
 	checks := map[string][2]any{
 		"name":           {jobName(job), child.Name},
 		"queue":          {"night", child.Labels[queueLabel]},

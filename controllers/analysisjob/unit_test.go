@@ -1,6 +1,7 @@
 package analysisjob
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestConfigTellsEveryFault(t *testing.T) {
 		t.Errorf("a good configuration: %v", err)
 	}
 	bad := Config{
-		Namespace: "Not A Name", Image: "worker:latest", ConfigMap: "-", ModelEndpoint: "{service}:8001",
+		Namespace: "Not A Name", Image: "worker:latest", ConfigMap: "-",
 		Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")},
 			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
@@ -32,7 +33,7 @@ func TestConfigTellsEveryFault(t *testing.T) {
 		t.Fatal("a configuration of faults is accepted")
 	}
 	for _, want := range []string{"namespace \"Not A Name\"", "image", "serviceAccount is required", "configMap", "resources.requests.cpu",
-		"resources.requests.memory 2Gi is above", "modelEndpoint", "gracePeriod", "statusInterval"} {
+		"resources.requests.memory 2Gi is above", "gracePeriod", "statusInterval"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not told in: %v", want, err)
 		}
@@ -299,5 +300,29 @@ func TestTheLargestStatusIsBounded(t *testing.T) {
 	}
 	if size := len(asJSON(s)); size > 8192 {
 		t.Errorf("%d bytes, want at most 8192", size)
+	}
+}
+
+// Shards ask a model's servers where they may and where there are some.
+func TestShardsAskTheModelsServersWhereThereAreSome(t *testing.T) {
+	tests := map[string]struct {
+		modelServer bool
+		endpoint    string
+		want        bool
+	}{
+		"they may, and the version is served": {true, "pat-s-1.clarity.svc:8001", true},
+		"they may, but no server runs":        {true, "", false},
+		"they may not":                        {false, "pat-s-1.clarity.svc:8001", false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := &Reconciler{config: Config{ModelServer: tt.modelServer}}
+			p := newPass(withWindow(MakeJob("x").Model("pat-s", "").Obj()), time.Now())
+			p.model = MakeVersion("pat-s", "1").Endpoint(tt.endpoint).Obj()
+			asked := slices.Contains(r.shardArgs(p), "--model-endpoint="+tt.endpoint)
+			if asked != tt.want {
+				t.Errorf("asks the servers: %v, want %v; %q", asked, tt.want, r.shardArgs(p))
+			}
+		})
 	}
 }

@@ -94,6 +94,10 @@ func (w *versionWrapper) Stage(s v1alpha1.Stage) *versionWrapper {
 	w.version.Status.Stage = s
 	return w
 }
+func (w *versionWrapper) Endpoint(hostPort string) *versionWrapper {
+	w.version.Status.Serving.Endpoint = hostPort
+	return w
+}
 func (w *versionWrapper) Validated() *versionWrapper {
 	w.version.Status.Conditions = []metav1.Condition{{
 		Type: v1alpha1.ConditionValidated, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded, LastTransitionTime: metav1.Now(),

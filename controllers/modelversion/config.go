@@ -1,0 +1,178 @@
+package modelversion
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarity-loop/clarity/api/v1alpha1"
+)
+
+// Config is what the platform decides about every version of every model. It
+// is read once, at the manager's start. A change restarts no server: pods are
+// made as the configuration was when their version started.
+type Config struct {
+	// Namespace is where ModelVersions are taken in and served. Others are told so in status.
+	Namespace string `json:"namespace"`
+	// Image is the worker's image, by digest: it verifies, fetches and validates.
+	Image string `json:"image"`
+	// ServiceAccount is the account all pods run as: it may read bundles, which the operator may not.
+	ServiceAccount string `json:"serviceAccount"`
+	// ConfigMap is the worker's configuration, given to its containers as environment; none if empty.
+	ConfigMap string `json:"configMap,omitempty"`
+	// Resources are those of a worker's container; CPU and memory requests and a memory limit are required.
+	Resources corev1.ResourceRequirements `json:"resources"`
+	// ServingClasses are the ways to serve, by the name that spec.serving.class says.
+	ServingClasses map[string]ServingClass `json:"servingClasses"`
+	// Feeds are what workers can make of a person's minutes: a version whose contract is none of them is rejected.
+	Feeds []Feed `json:"feeds"`
+	// Prometheus is where gates get their numbers.
+	Prometheus Prometheus `json:"prometheus"`
+	// Network says who may talk to the servers.
+	Network Network `json:"network,omitzero"`
+
+	// Propagation is how long workers may take to follow the traffic plan: a version that left
+	// the plan is served for so long. 30 s if zero.
+	Propagation metav1.Duration `json:"propagation,omitzero"`
+	// EvaluationInterval is the time between two looks at the gates; 30 s if zero.
+	EvaluationInterval metav1.Duration `json:"evaluationInterval,omitzero"`
+	// ErrorLimit is how many looks in a row may find a gate's source down before that is told; 5 if zero.
+	ErrorLimit int32 `json:"errorLimit,omitempty"`
+	// VerifyTimeout bounds the check of a bundle; 15 min if zero.
+	VerifyTimeout metav1.Duration `json:"verifyTimeout,omitzero"`
+	// RetryAfter is when a check that ended without a verdict is made again; 5 min if zero.
+	RetryAfter metav1.Duration `json:"retryAfter,omitzero"`
+	// ProbeTimeout bounds the question to one pod whether it is ready; 2 s if zero.
+	ProbeTimeout metav1.Duration `json:"probeTimeout,omitzero"`
+	// ProbeInterval is the time between two questions to a pod that is not ready; 5 s if zero.
+	ProbeInterval metav1.Duration `json:"probeInterval,omitzero"`
+}
+
+// Prometheus is where gates get their numbers.
+type Prometheus struct {
+	// URL is the base of its HTTP API, like http://frontend.monitoring.svc:9090.
+	URL string `json:"url"`
+	// Timeout bounds a query; 10 s if zero.
+	Timeout metav1.Duration `json:"timeout,omitzero"`
+}
+
+// Network says who may talk to the servers; everyone else is refused.
+type Network struct {
+	// Clients may call for inferences; every pod of the namespace if empty.
+	Clients []networkingv1.NetworkPolicyPeer `json:"clients,omitempty"`
+	// Observers may read metrics and ask for readiness: Prometheus and the operator; every pod of the cluster if empty.
+	Observers []networkingv1.NetworkPolicyPeer `json:"observers,omitempty"`
+	// Egress is where bundles are fetched from; names, HTTPS and the metadata server if empty.
+	Egress []networkingv1.NetworkPolicyEgressRule `json:"egress,omitempty"`
+}
+
+// A Feed is one input that workers can make.
+type Feed struct {
+	// Preprocessing names the steps.
+	Preprocessing v1alpha1.Preprocessing `json:"preprocessing"`
+	// Window is the stretch of time; 0 epochs is any number.
+	Window v1alpha1.Window `json:"window"`
+	// Inputs are the tensors that are made. A version may take some of them.
+	Inputs []v1alpha1.Tensor `json:"inputs"`
+}
+
+// A ServingClass is one way to serve.
+type ServingClass struct {
+	// Image is Triton's image, by digest.
+	Image string `json:"image"`
+	// Resources are the server's; GPUs are limits here. CPU and memory requests and a memory limit are required.
+	Resources corev1.ResourceRequirements `json:"resources"`
+	// NodeSelector and Tolerations say where servers run.
+	NodeSelector map[string]string   `json:"nodeSelector,omitempty"`
+	Tolerations  []corev1.Toleration `json:"tolerations,omitempty"`
+	// PriorityClassName is the servers' priority.
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+	// Sharing says how much of a GPU a server has.
+	Sharing Sharing `json:"sharing,omitzero"`
+	// NoSurge says that there is no spare GPU: replicas are replaced one by one.
+	NoSurge bool `json:"noSurge,omitempty"`
+	// StartTimeout is how long a server may take from its birth to ready; 15 min if zero.
+	StartTimeout metav1.Duration `json:"startTimeout,omitzero"`
+	// Scratch is the room for the bundle; 4 GiB if zero.
+	Scratch resource.Quantity `json:"scratch,omitzero"`
+	// Autoscaling is by what the number of replicas follows the load; without it, it stays at the minimum.
+	Autoscaling *Autoscaling `json:"autoscaling,omitempty"`
+	// Args are added to Triton's command line.
+	Args []string `json:"args,omitempty"`
+}
+
+// Autoscaling is by what the number of replicas follows the load.
+type Autoscaling struct {
+	// Metric is a metric of pods, such as the time requests wait.
+	Metric string `json:"metric"`
+	// AverageValue is what each pod should have of it.
+	AverageValue resource.Quantity `json:"averageValue"`
+}
+
+// SharingMode is how several servers use one GPU.
+type SharingMode string
+
+// The modes.
+const (
+	SharingWhole     SharingMode = "Whole"     // one server has the GPU
+	SharingMIG       SharingMode = "MIG"       // the hardware divides it
+	SharingMPS       SharingMode = "MPS"       // processes run at the same time in one context
+	SharingTimeSlice SharingMode = "TimeSlice" // processes take turns
+)
+
+// Sharing is how several servers use one GPU. It selects nodes that do it; the
+// nodes themselves are the platform's.
+type Sharing struct {
+	// Mode is Whole if empty.
+	Mode SharingMode `json:"mode,omitempty"`
+	// Partition is MIG's, like 1g.5gb.
+	Partition string `json:"partition,omitempty"`
+	// Clients is how many servers MPS and TimeSlice put on a GPU; any number if zero.
+	Clients int32 `json:"clients,omitempty"`
+}
+
+const (
+	defaultPropagation   = 30 * time.Second
+	defaultEvaluation    = 30 * time.Second
+	defaultErrorLimit    = 5
+	defaultVerifyTimeout = 15 * time.Minute
+	defaultRetryAfter    = 5 * time.Minute
+	defaultProbeTimeout  = 2 * time.Second
+	defaultProbeInterval = 5 * time.Second
+	defaultQueryTimeout  = 10 * time.Second
+	defaultStartTimeout  = 15 * time.Minute
+)
+
+// WithDefaults returns the configuration with what may be left out filled in.
+func (c Config) WithDefaults() Config {
+	for d, value := range map[*metav1.Duration]time.Duration{
+		&c.Propagation: defaultPropagation, &c.EvaluationInterval: defaultEvaluation, &c.VerifyTimeout: defaultVerifyTimeout,
+		&c.RetryAfter: defaultRetryAfter, &c.ProbeTimeout: defaultProbeTimeout, &c.ProbeInterval: defaultProbeInterval,
+		&c.Prometheus.Timeout: defaultQueryTimeout,
+	} {
+		if d.Duration == 0 {
+			d.Duration = value
+		}
+	}
+	if c.ErrorLimit == 0 {
+		c.ErrorLimit = defaultErrorLimit
+	}
+	classes := make(map[string]ServingClass, len(c.ServingClasses))
+	for name, class := range c.ServingClasses {
+		if class.StartTimeout.Duration == 0 {
+			class.StartTimeout.Duration = defaultStartTimeout
+		}
+		if class.Scratch.IsZero() {
+			class.Scratch = resource.MustParse("4Gi")
+		}
+		if class.Sharing.Mode == "" {
+			class.Sharing.Mode = SharingWhole
+		}
+		classes[name] = class
+	}
+	c.ServingClasses = classes
+	return c
+}
