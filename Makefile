@@ -52,10 +52,11 @@ check-api: build ## Lint openapi.json and run schemathesis against `clarity up`
 	@hack/api/check.sh
 
 .PHONY: lint
-lint: ## go vet, gofmt and golangci-lint
-	@test -z "$$(gofmt -l api cmd controllers services hack 2>/dev/null | tee /dev/stderr)" || { echo "gofmt these files"; exit 1; }
+lint: ## go vet, gofmt, golangci-lint and the lint of the API
+	@test -z "$$(gofmt -l api charts cmd controllers services hack 2>/dev/null | tee /dev/stderr)" || { echo "gofmt these files"; exit 1; }
 	$(GO) vet ./...
 	"$$($(TOOL) golangci-lint-kube-api-linter)" run ./...
+	"$$($(TOOL) golangci-lint-kube-api-linter)" run -c .golangci-kal.yml ./api/v1alpha1
 
 .PHONY: verify
 verify: ## Regenerate what is generated and fail where it differs
@@ -76,7 +77,7 @@ vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
 
 ##@ Keep house
 .PHONY: generate
-generate: ## Rewrite what is generated from the code (openapi.json, types.md, vector kernels)
+generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, openapi.json, vector kernels)
 	$(GO) generate ./services/model/pat/kernel
 	@hack/codegen.sh
 	$(GO) test ./services/ingress ./services/health -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update

@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
 # codegen.sh — writes what is generated from api/ and controllers/: deep copies,
-# apply configurations, CRDs and roles.
+# apply configurations, CRDs, roles and the page of the API; and copies into the
+# chart what it shares with config/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 gen=$(hack/tools/tool controller-gen)
-"$gen" object applyconfiguration:headerFile=/dev/null paths=./api/... 2>&1
-"$gen" crd paths=./api/... output:crd:dir=config/crd
+rm -rf api/v1alpha1/applyconfiguration
+"$gen" object applyconfiguration:headerFile=/dev/null paths=./api/v1alpha1 2>&1
+"$gen" crd paths=./api/v1alpha1 output:crd:dir=config/crd
 for controller in analysisjob modelversion; do
-  [ -d "controllers/$controller" ] || continue
+  compgen -G "controllers/$controller/*.go" >/dev/null || continue
   "$gen" rbac:roleName="clarity-$controller",fileName="${controller}_role.yaml" paths="./controllers/$controller" output:rbac:dir=config/rbac
 done
+
+# The page of the API.
+page=docs/api/clarityloop.dev_v1alpha1.md
+"$(hack/tools/tool crd-ref-docs)" --config hack/crd-ref-docs.yaml --source-path api/v1alpha1 --max-depth 12 \
+  --renderer markdown --templates-dir hack/crd-ref-docs --output-path "$page" --log-level ERROR

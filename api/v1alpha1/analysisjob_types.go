@@ -21,6 +21,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=.status.message,priority=1
 type AnalysisJob struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is as of any object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 	// spec is what to analyse; all but suspend, cancel and ttlSecondsAfterFinished is immutable.
@@ -74,7 +75,6 @@ type AnalysisJobSpec struct {
 	Model *ModelReference `json:"model,omitempty"`
 	// shards is how many parts the subjects are divided into by hash.
 	// +optional
-	// +default=1
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
@@ -89,18 +89,20 @@ type AnalysisJobSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	QueueName string `json:"queueName,omitempty"`
+	// priorityClassName is the PriorityClass of the shards' pods.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	PriorityClassName string `json:"priorityClassName,omitempty"`
+	// retry bounds failures.
 	// +optional
 	// +kubebuilder:default={}
 	Retry Retry `json:"retry,omitzero"`
+	// deadline bounds time; there is none if absent.
 	// +optional
 	Deadline *Deadline `json:"deadline,omitempty"`
 	// onExisting says what to do with a subject whose result for the same input exists.
 	// +optional
-	// +default="Skip"
 	// +kubebuilder:default=Skip
 	OnExisting OnExisting `json:"onExisting,omitempty"`
 	// suspend stops the shards without losing what they did.
@@ -170,6 +172,7 @@ type AnalysisWindow struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.name)",message="name is required"
 type ModelReference struct {
+	// name is the model's, as in spec.model of its versions.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
@@ -201,9 +204,15 @@ type Retry struct {
 type Deadline struct {
 	// startWithin fails the job where no shard started in time.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]') && duration(self) >= duration('0s')",message="must be a duration such as 10m or 1h30m"
 	StartWithin *metav1.Duration `json:"startWithin,omitempty"`
 	// completeWithin fails the job where it did not finish in time.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]') && duration(self) >= duration('0s')",message="must be a duration such as 10m or 1h30m"
 	CompleteWithin *metav1.Duration `json:"completeWithin,omitempty"`
 }
 
@@ -273,8 +282,10 @@ const (
 
 // AnalysisJobStatus is derived from the Job and its pods alone.
 type AnalysisJobStatus struct {
+	// observedGeneration is the spec's generation that the status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions are the truth; state and message are derived from them.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -297,8 +308,10 @@ type AnalysisJobStatus struct {
 	// model is the version the job was resolved to when it was accepted.
 	// +optional
 	Model *ResolvedModel `json:"model,omitempty"`
+	// shards counts shards.
 	// +optional
 	Shards ShardCounts `json:"shards,omitzero"`
+	// subjects counts the subjects of shards that ended.
 	// +optional
 	Subjects SubjectCounts `json:"subjects,omitzero"`
 	// rate is subjects a second, e.g. "42/s": while running over the shards that ended, then over the whole run.
@@ -315,8 +328,10 @@ type AnalysisJobStatus struct {
 	// +listMapKey=reason
 	// +kubebuilder:validation:MaxItems=10
 	FailureSummary []FailureCount `json:"failureSummary,omitempty"`
+	// startTime is when the first shard started.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
+	// completionTime is when the job ended, well or not.
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 	// updated is when the counts were last written; at most once in ten seconds while running.
@@ -326,9 +341,11 @@ type AnalysisJobStatus struct {
 
 // ResolvedWindow is first and last day.
 type ResolvedWindow struct {
+	// start is the first day.
 	// +required
 	// +kubebuilder:validation:MaxLength=10
 	Start string `json:"start"`
+	// end is the last day.
 	// +required
 	// +kubebuilder:validation:MaxLength=10
 	End string `json:"end"`
@@ -336,12 +353,15 @@ type ResolvedWindow struct {
 
 // ResolvedModel is the version that was chosen.
 type ResolvedModel struct {
+	// name is the model's.
 	// +required
 	// +kubebuilder:validation:MaxLength=40
 	Name string `json:"name"`
+	// version is the version's name within the model.
 	// +required
 	// +kubebuilder:validation:MaxLength=40
 	Version string `json:"version"`
+	// digest is the bundle's.
 	// +required
 	// +kubebuilder:validation:MaxLength=71
 	Digest string `json:"digest"`
@@ -349,12 +369,16 @@ type ResolvedModel struct {
 
 // ShardCounts counts shards.
 type ShardCounts struct {
+	// total is spec.shards.
 	// +optional
 	Total int32 `json:"total"`
+	// active counts shards that have a running or waiting pod.
 	// +optional
 	Active int32 `json:"active"`
+	// succeeded counts shards that ended well.
 	// +optional
 	Succeeded int32 `json:"succeeded"`
+	// failed counts shards that are not tried again.
 	// +optional
 	Failed int32 `json:"failed"`
 	// summary is succeeded/total.
@@ -375,21 +399,27 @@ type ShardCounts struct {
 
 // SubjectCounts counts subjects, as the shards' termination messages tell.
 type SubjectCounts struct {
+	// done is succeeded, skipped and failed together.
 	// +optional
 	Done int64 `json:"done"`
+	// succeeded counts subjects with a new result.
 	// +optional
 	Succeeded int64 `json:"succeeded"`
+	// skipped counts subjects whose result existed.
 	// +optional
 	Skipped int64 `json:"skipped"`
+	// failed counts subjects without a result.
 	// +optional
 	Failed int64 `json:"failed"`
 }
 
 // FailureCount is how often a reason was given.
 type FailureCount struct {
+	// reason is one CamelCase word.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
+	// count is how often.
 	// +required
 	Count int64 `json:"count"`
 }

@@ -3,6 +3,8 @@
 // rollout; and AnalysisJob, one intent to analyse a cohort. It reconciles nothing.
 //
 // +kubebuilder:object:generate=true
+// +kubebuilder:ac:generate=true
+// +kubebuilder:ac:output:package="applyconfiguration"
 // +groupName=clarityloop.dev
 package v1alpha1
 
@@ -14,6 +16,9 @@ import (
 
 // GroupVersion is the API group and version of this package.
 var GroupVersion = schema.GroupVersion{Group: "clarityloop.dev", Version: "v1alpha1"}
+
+// SchemeGroupVersion is GroupVersion under the name that the generated apply configurations know it by.
+var SchemeGroupVersion = GroupVersion
 
 // AddToScheme registers the kinds.
 func AddToScheme(s *runtime.Scheme) error {

@@ -79,10 +79,13 @@ type ModelVersionStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
+	// traffic is the version's share of its model's traffic.
 	// +optional
 	Traffic TrafficStatus `json:"traffic,omitzero"`
+	// serving is how many replicas there are and how many answer.
 	// +optional
 	Serving ServingStatus `json:"serving,omitzero"`
+	// validation is the verdict of the golden vectors.
 	// +optional
 	Validation *ValidationStatus `json:"validation,omitempty"`
 	// rollout is where the rollout stands.
@@ -113,6 +116,7 @@ type TrafficStatus struct {
 
 // ServingStatus is how many replicas there are and how many answer.
 type ServingStatus struct {
+	// replicas is how many pods there are to be.
 	// +optional
 	Replicas int32 `json:"replicas"`
 	// ready counts pods that are Ready.
@@ -137,8 +141,10 @@ type ServingStatus struct {
 
 // ValidationStatus is the verdict of the golden vectors.
 type ValidationStatus struct {
+	// cases is how many golden vectors there are.
 	// +optional
 	Cases int32 `json:"cases"`
+	// passed is how many came out within the tolerance.
 	// +optional
 	Passed int32 `json:"passed"`
 	// maxError is the largest relative error seen, a decimal.
@@ -181,9 +187,11 @@ const (
 
 // GateStatus is a gate's newest verdict.
 type GateStatus struct {
+	// name is the gate's.
 	// +required
 	// +kubebuilder:validation:MaxLength=40
 	Name string `json:"name"`
+	// verdict is the newest answer.
 	// +required
 	Verdict Verdict `json:"verdict"`
 	// value is the number compared, a decimal.
@@ -193,25 +201,32 @@ type GateStatus struct {
 	// failures counts Fail verdicts in a row.
 	// +optional
 	Failures int32 `json:"failures,omitempty"`
+	// at is when it was given.
 	// +required
 	At metav1.Time `json:"at"`
 }
 
 // Failure says what went wrong last.
 type Failure struct {
+	// stage is where it failed.
 	// +required
 	Stage Stage `json:"stage"`
+	// reason is one CamelCase word.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason"`
+	// message is one sentence for a person.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`
+	// pod is the pod that failed, if one did.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Pod string `json:"pod,omitempty"`
+	// exitCode is the container's, if one ended.
 	// +optional
 	ExitCode *int32 `json:"exitCode,omitempty"`
+	// at is when it failed.
 	// +required
 	At metav1.Time `json:"at"`
 }

@@ -26,6 +26,7 @@ import (
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=.status.message,priority=1
 type ModelVersion struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is as of any object.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 	// spec is what the version is (immutable) and how it is rolled out (mutable).
@@ -129,10 +130,12 @@ type Contract struct {
 
 // Tensor is a named array.
 type Tensor struct {
+	// name is the tensor's in the model.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
+	// dtype is the type of its elements.
 	// +required
 	// +kubebuilder:validation:Enum=FP32;FP16;BF16;INT64;INT32;BOOL
 	DType string `json:"dtype"`
@@ -141,6 +144,8 @@ type Tensor struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:Minimum=-1
+	// +kubebuilder:validation:items:Maximum=1000000000
 	Dims []int64 `json:"dims"`
 }
 
@@ -152,16 +157,19 @@ type OutputKind string
 // OutputTensor is a named array with a meaning.
 type OutputTensor struct {
 	Tensor `json:",inline"`
+	// kind says what the output means.
 	// +required
 	Kind OutputKind `json:"kind"`
 }
 
 // Window is the stretch of time one inference sees.
 type Window struct {
+	// epochSeconds is how long one epoch is.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3600
 	EpochSeconds int32 `json:"epochSeconds"`
+	// epochs is how many there are.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
@@ -170,10 +178,12 @@ type Window struct {
 
 // Preprocessing names the exact steps from epochs to the model's input.
 type Preprocessing struct {
+	// name is the steps' name and version, e.g. simact-pre/1.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
+	// digest is that of the steps' specification, scaler included.
 	// +required
 	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
 	// +kubebuilder:validation:MaxLength=71
@@ -189,7 +199,6 @@ type Serving struct {
 	Class string `json:"class"`
 	// maxBatchSize bounds Triton's dynamic batches.
 	// +optional
-	// +default=32
 	// +kubebuilder:default=32
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=4096
@@ -204,14 +213,14 @@ type Serving struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.min) || !has(self.max) || self.min <= self.max",message="min must not be above max"
 type Replicas struct {
+	// min is how many replicas there are at least while the version serves.
 	// +optional
-	// +default=1
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	Min int32 `json:"min,omitempty"`
+	// max is how many replicas there are at most; no autoscaler where it equals min.
 	// +optional
-	// +default=1
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
@@ -225,7 +234,6 @@ type Validation struct {
 	GoldenSet Artifact `json:"goldenSet"`
 	// tolerance is the largest relative error allowed, a decimal such as "1e-3" or "0.001".
 	// +optional
-	// +default="1e-3"
 	// +kubebuilder:default="1e-3"
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]*\.?[0-9]+([eE][-+]?[0-9]{1,2})?$`
@@ -233,6 +241,9 @@ type Validation struct {
 	// timeout bounds the validation.
 	// +optional
 	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]') && duration(self) >= duration('0s')",message="must be a duration such as 10m or 1h30m"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }
 
@@ -252,8 +263,8 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="!(has(oldSelf.abort) && oldSelf.abort) || (has(self.abort) && self.abort)",message="abort cannot be taken back: apply a new ModelVersion"
 type Rollout struct {
+	// strategy is the way to all of the traffic.
 	// +optional
-	// +default="Canary"
 	// +kubebuilder:default=Canary
 	Strategy Strategy `json:"strategy,omitempty"`
 	// shadow sends a copy of some requests before any reply of the version is used.
@@ -280,18 +291,21 @@ type Rollout struct {
 	// keepWarm is how long the version before stays ready after the promotion.
 	// +optional
 	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]') && duration(self) >= duration('0s')",message="must be a duration such as 10m or 1h30m"
 	KeepWarm *metav1.Duration `json:"keepWarm,omitempty"`
 }
 
 // Shadow sends copies of requests.
 type Shadow struct {
+	// percent is how many of the requests are copied.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	Percent int32 `json:"percent"`
 	// minSamples must be compared before the first step.
 	// +optional
-	// +default=100
 	// +kubebuilder:default=100
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000000
@@ -300,6 +314,7 @@ type Shadow struct {
 
 // Step is one weight on the way up.
 type Step struct {
+	// weight is the share of the traffic, in percent.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=99
@@ -307,6 +322,9 @@ type Step struct {
 	// minDuration is the least time at this weight.
 	// +optional
 	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]') && duration(self) >= duration('0s')",message="must be a duration such as 10m or 1h30m"
 	MinDuration *metav1.Duration `json:"minDuration,omitempty"`
 	// minSamples is the least number of requests at this weight.
 	// +optional
@@ -331,6 +349,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="has(self.max) != has(self.min)",message="exactly one of max and min is required"
 type Gate struct {
+	// name is the gate's, for people and for status.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
@@ -340,9 +359,15 @@ type Gate struct {
 	Source GateSource `json:"source"`
 	// max is the largest value that passes.
 	// +optional
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="type(self) == int || isQuantity(self)",message="must be a number such as 0.25 or 250m"
 	Max *resource.Quantity `json:"max,omitempty"`
 	// min is the smallest value that passes.
 	// +optional
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="type(self) == int || isQuantity(self)",message="must be a number such as 0.25 or 250m"
 	Min *resource.Quantity `json:"min,omitempty"`
 	// failureLimit is how many failures in a row are tolerated.
 	// +optional
@@ -351,7 +376,6 @@ type Gate struct {
 	FailureLimit int32 `json:"failureLimit,omitempty"`
 	// onInsufficientData says what too few samples mean.
 	// +optional
-	// +default="Wait"
 	// +kubebuilder:default=Wait
 	OnInsufficientData InsufficientDataPolicy `json:"onInsufficientData,omitempty"`
 }
@@ -379,6 +403,7 @@ type GateSource struct {
 
 // PrometheusSource is a query.
 type PrometheusSource struct {
+	// query is PromQL whose result is one number.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
@@ -387,8 +412,8 @@ type PrometheusSource struct {
 
 // LatencySource has no parameters but the percentile, which is fixed.
 type LatencySource struct {
+	// percentile is p99.
 	// +optional
-	// +default="p99"
 	// +kubebuilder:default=p99
 	// +kubebuilder:validation:Enum=p99
 	Percentile string `json:"percentile,omitempty"`
@@ -402,6 +427,7 @@ type NaNSource struct{}
 
 // ShadowDriftSource names the output compared.
 type ShadowDriftSource struct {
+	// output is one of contract.outputs.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
