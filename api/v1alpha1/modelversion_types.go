@@ -262,6 +262,7 @@ const (
 // Rollout is the way from no traffic to all of it.
 //
 // +kubebuilder:validation:XValidation:rule="!(has(oldSelf.abort) && oldSelf.abort) || (has(self.abort) && self.abort)",message="abort cannot be taken back: apply a new ModelVersion"
+// +kubebuilder:validation:XValidation:rule="!has(self.gates) || has(self.shadow) || !self.gates.exists(g, has(g.source.shadowDrift))",message="a shadowDrift gate needs a shadow: nothing is compared without one"
 type Rollout struct {
 	// strategy is the way to all of the traffic.
 	// +optional
