@@ -22,10 +22,20 @@ func TestTheCommandLine(t *testing.T) {
 	bad := write("bad.yaml", "namespace: Clarity\n")
 	good := write("good.yaml", `
 namespace: clarity
-analysisJobs:
+worker:
   image: registry.example/worker@sha256:0000000000000000000000000000000000000000000000000000000000000000
   serviceAccount: clarity-worker
-  resources: {requests: {cpu: 250m, memory: 256Mi}, limits: {memory: 512Mi}}
+  resources: &small {requests: {cpu: 250m, memory: 256Mi}, limits: {memory: 512Mi}}
+modelVersions:
+  servingClasses:
+    cpu:
+      image: registry.example/triton@sha256:0000000000000000000000000000000000000000000000000000000000000000
+      resources: *small
+  feeds:
+    - preprocessing: {name: pre/1, digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
+      window: {epochSeconds: 60, epochs: 10080}
+      inputs: [{name: activity, dtype: FP32, dims: [10080]}]
+  prometheus: {url: "http://127.0.0.1:9090"}
 `)
 	tests := map[string]struct {
 		args []string

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/modelversion"
 )
 
 type mapper = meta.RESTMapper
@@ -27,9 +28,13 @@ func cacheOptions(server *rest.Config, config Config) (cache.Options, error) {
 	if err != nil {
 		return cache.Options{}, fmt.Errorf("cache of analysis jobs: %w", err)
 	}
+	models, err := modelversion.CacheOptions(config.ModelVersions, kinds)
+	if err != nil {
+		return cache.Options{}, fmt.Errorf("cache of model versions: %w", err)
+	}
 	return cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject:         merge(jobs),
+		ByObject:         merge(jobs, models),
 	}, nil
 }
 

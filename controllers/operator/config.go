@@ -8,11 +8,13 @@ import (
 	"os"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/modelversion"
 )
 
 // Config is everything the platform decides about the operator. It is read
@@ -21,8 +23,12 @@ type Config struct {
 	// Namespace is where ModelVersions and AnalysisJobs are taken in and where
 	// everything they need runs. Objects elsewhere are told so in status.
 	Namespace string `json:"namespace"`
+	// Worker is what shards and the checks of versions run; analysisJobs and modelVersions may say other.
+	Worker Worker `json:"worker,omitzero"`
 	// AnalysisJobs is what the platform decides about shards.
-	AnalysisJobs analysisjob.Config `json:"analysisJobs"`
+	AnalysisJobs analysisjob.Config `json:"analysisJobs,omitzero"`
+	// ModelVersions is what the platform decides about how models are served.
+	ModelVersions modelversion.Config `json:"modelVersions"`
 	// Metrics is where /metrics is served.
 	Metrics Metrics `json:"metrics,omitzero"`
 	// Health is where /healthz and /readyz are served.
@@ -35,6 +41,18 @@ type Config struct {
 	Concurrency Concurrency `json:"concurrency,omitzero"`
 	// LogLevel is debug, info, warn or error; info if empty.
 	LogLevel string `json:"logLevel,omitempty"`
+}
+
+// Worker is what pods of ours run, but for the model servers themselves.
+type Worker struct {
+	// Image is the worker's, by digest.
+	Image string `json:"image,omitempty"`
+	// ServiceAccount is the account the pods run as: it holds the data-plane rights that the operator has not.
+	ServiceAccount string `json:"serviceAccount,omitempty"`
+	// ConfigMap is the worker's configuration, given as environment; none if empty.
+	ConfigMap string `json:"configMap,omitempty"`
+	// Resources are a pod's; CPU and memory requests and a memory limit are required.
+	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
 }
 
 // Endpoint is an address to listen on.
@@ -106,8 +124,18 @@ func Parse(content []byte) (Config, error) {
 
 // WithDefaults returns the configuration with what may be left out filled in.
 func (c Config) WithDefaults() Config {
-	c.AnalysisJobs.Namespace = orElse(c.AnalysisJobs.Namespace, c.Namespace)
-	c.AnalysisJobs = c.AnalysisJobs.WithDefaults()
+	a, m, w := &c.AnalysisJobs, &c.ModelVersions, c.Worker
+	a.Namespace, m.Namespace = orElse(a.Namespace, c.Namespace), orElse(m.Namespace, c.Namespace)
+	a.Image, m.Image = orElse(a.Image, w.Image), orElse(m.Image, w.Image)
+	a.ServiceAccount, m.ServiceAccount = orElse(a.ServiceAccount, w.ServiceAccount), orElse(m.ServiceAccount, w.ServiceAccount)
+	a.ConfigMap, m.ConfigMap = orElse(a.ConfigMap, w.ConfigMap), orElse(m.ConfigMap, w.ConfigMap)
+	if a.Resources.Requests == nil && a.Resources.Limits == nil {
+		a.Resources = w.Resources
+	}
+	if m.Resources.Requests == nil && m.Resources.Limits == nil {
+		m.Resources = w.Resources
+	}
+	c.AnalysisJobs, c.ModelVersions = a.WithDefaults(), m.WithDefaults()
 	c.Metrics.Address = orElse(c.Metrics.Address, ":8443")
 	c.Health.Address = orElse(c.Health.Address, ":8081")
 	c.LogLevel = orElse(c.LogLevel, "info")
@@ -135,10 +163,14 @@ func (c Config) Validate() error {
 	for _, why := range validation.IsDNS1123Label(c.Namespace) {
 		fault("namespace %q: %s", c.Namespace, why)
 	}
-	if c.AnalysisJobs.Namespace != c.Namespace {
-		fault("analysisJobs.namespace %q must be left out or be the namespace %q", c.AnalysisJobs.Namespace, c.Namespace)
+	for _, part := range []struct{ field, namespace string }{
+		{"analysisJobs", c.AnalysisJobs.Namespace}, {"modelVersions", c.ModelVersions.Namespace},
+	} {
+		if part.namespace != c.Namespace {
+			fault("%s.namespace %q must be left out or be the namespace %q", part.field, part.namespace, c.Namespace)
+		}
 	}
-	faults = append(faults, under("analysisJobs", c.AnalysisJobs.Validate()))
+	faults = append(faults, under("analysisJobs", c.AnalysisJobs.Validate()), under("modelVersions", c.ModelVersions.Validate()))
 	addresses := map[string]string{"health.address": c.Health.Address, "pprof.address": c.Pprof.Address, "metrics.address": c.Metrics.Address}
 	for _, field := range []string{"metrics.address", "health.address", "pprof.address"} {
 		if address := addresses[field]; address != "" && (address != "0" || field == "pprof.address") {

@@ -11,18 +11,31 @@ import (
 // valid is the least that must be said.
 const valid = `
 namespace: clarity
-analysisJobs:
+worker:
   image: registry.example/worker@sha256:0000000000000000000000000000000000000000000000000000000000000000
   serviceAccount: clarity-worker
-  resources:
+  resources: &small
     requests: {cpu: 250m, memory: 256Mi}
     limits: {memory: 512Mi}
+modelVersions:
+  servingClasses:
+    cpu:
+      image: registry.example/triton@sha256:0000000000000000000000000000000000000000000000000000000000000000
+      resources: *small
+  feeds:
+    - preprocessing: {name: pre/1, digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
+      window: {epochSeconds: 60, epochs: 10080}
+      inputs: [{name: activity, dtype: FP32, dims: [10080]}]
+  prometheus: {url: "http://127.0.0.1:9090"}
 `
 
 func TestTheLeastConfigurationHasDefaults(t *testing.T) {
 	c, err := operator.Parse([]byte(valid))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c.AnalysisJobs.Image != c.Worker.Image || c.ModelVersions.ServiceAccount != "clarity-worker" || c.ModelVersions.Namespace != "clarity" {
+		t.Errorf("the worker is not everywhere: %+v", c)
 	}
 	if c.AnalysisJobs.Namespace != "clarity" || c.Metrics.Address != ":8443" || c.Health.Address != ":8081" || c.Pprof.Address != "" {
 		t.Errorf("defaults: %+v", c)
@@ -51,7 +64,7 @@ leaderElection: {leaseDuration: 5s}
 concurrency: {analysisJobs: 100, models: -1}
 logLevel: loud
 `, []string{
-			`namespace "Clarity": a lowercase`, `analysisJobs.namespace "other" must be left out or be`,
+			`namespace "Clarity": a lowercase`, `analysisJobs.namespace "other" must be left out or be`, `modelVersions.image "" must name a digest`, `modelVersions.feeds`,
 			`analysisJobs.serviceAccount is required`, `analysisJobs.image "worker:latest" must name a digest`,
 			`analysisJobs.resources.requests.cpu is required`, `analysisJobs.resources.limits.memory is required`,
 			`metrics.insecure is for a loopback address, not "0.0.0.0:8080"`, `health.address "here" is not host:port`,

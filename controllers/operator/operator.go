@@ -26,6 +26,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/modelversion"
 )
 
 // LeaseName is the lease that the replicas hold in turn, in the served namespace.
@@ -94,7 +95,10 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, config Config, o Opti
 	options := func(workers int) controller.Options {
 		return controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: &o.Repeatable}
 	}
-	return analysisjob.SetupWithManager(ctx, mgr, config.AnalysisJobs, options(config.Concurrency.AnalysisJobs))
+	if err := analysisjob.SetupWithManager(ctx, mgr, config.AnalysisJobs, options(config.Concurrency.AnalysisJobs)); err != nil {
+		return err
+	}
+	return modelversion.SetupWithManager(ctx, mgr, config.ModelVersions, options(config.Concurrency.Models))
 }
 
 // addChecks makes the process alive while it answers, and ready once its caches are full.
