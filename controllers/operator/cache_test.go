@@ -39,7 +39,7 @@ func TestACacheForTwoHoldsWhatEachWants(t *testing.T) {
 				t.Errorf("a pod of component %s is %q, want %q (%v)", component, got.(*corev1.Pod).Spec.NodeName, want, err)
 			}
 		}
-		if by.Label.Matches(labels.Set{analysisjob.ComponentLabel: "other"}) || by.Label.Matches(nil) {
+		if by.Label.Matches(labels.Set{analysisjob.ComponentLabel: "other"}) || by.Label.Matches(labels.Set{}) {
 			t.Error("pods of nobody are held")
 		}
 		if _, there := by.Namespaces["clarity"]; !there || len(by.Namespaces) != 1 {
