@@ -17,3 +17,11 @@ done
 page=docs/api/clarityloop.dev_v1alpha1.md
 "$(hack/tools/tool crd-ref-docs)" --config hack/crd-ref-docs.yaml --source-path api/v1alpha1 --max-depth 12 \
   --renderer markdown --templates-dir hack/crd-ref-docs --output-path "$page" --log-level ERROR
+
+# What the chart shares with config/. Roles keep their rules; the chart gives them the release's names.
+files=charts/clarity/files
+rm -rf "$files" && mkdir -p "$files/crd" "$files/rbac" "$files/alerts" "$files/samples"
+cp config/crd/clarityloop.dev_*.yaml "$files/crd/"
+cp config/rbac/*_role.yaml "$files/rbac/"
+cp config/samples/modelversion.yaml config/samples/analysisjob.yaml "$files/samples/"
+if compgen -G "config/alerts/*.yaml" >/dev/null; then cp config/alerts/*.yaml "$files/alerts/"; fi
