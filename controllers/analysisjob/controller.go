@@ -36,6 +36,18 @@ type Needs struct {
 	Events events.EventRecorder
 	// Clock tells the time.
 	Clock clock.PassiveClock
+	// Observers are told what jobs go through; they may be none.
+	Observers []Observer
+}
+
+// An Observer is told what jobs go through, once it is on record. It must not block.
+type Observer interface {
+	// State tells that a job came from one state, none if it is new, to another.
+	State(from, to v1alpha1.State)
+	// JobCreated tells that a job has its Job, so long after its own creation.
+	JobCreated(after time.Duration)
+	// FirstShard tells that a job's first shard started, so long after the job's creation.
+	FirstShard(after time.Duration)
 }
 
 // Reconciler reconciles AnalysisJobs.
@@ -122,6 +134,7 @@ func (r *Reconciler) record(ctx context.Context, p *pass, end outcome.Outcome) e
 	if err != nil || !wrote {
 		return err
 	}
+	r.tellObservers(p)
 	for _, c := range condition.Changed(p.before.Status.Conditions, p.job.Status.Conditions) {
 		if kind, action, tell := eventOf(c); tell {
 			r.Events.Eventf(told, nil, kind, c.Reason, action, "%s", orElse(c.Message, c.Type))
@@ -131,6 +144,21 @@ func (r *Reconciler) record(ctx context.Context, p *pass, end outcome.Outcome) e
 		p.wakeIn(time.Second) // what is left to do afterwards
 	}
 	return nil
+}
+
+func (r *Reconciler) tellObservers(p *pass) {
+	before, after := p.before.Status, p.job.Status
+	for _, o := range r.Observers {
+		if before.State != after.State {
+			o.State(before.State, after.State)
+		}
+		if before.Job == "" && after.Job != "" {
+			o.JobCreated(p.now.Sub(p.job.CreationTimestamp.Time))
+		}
+		if before.StartTime == nil && after.StartTime != nil {
+			o.FirstShard(after.StartTime.Sub(p.job.CreationTimestamp.Time))
+		}
+	}
 }
 
 func orElse(s, other string) string {

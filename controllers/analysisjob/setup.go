@@ -75,8 +75,9 @@ func stripPod(o any) (any, error) {
 	return o, nil
 }
 
-// SetupWithManager adds the controller to the manager, whose cache should be made with CacheOptions.
-func SetupWithManager(ctx context.Context, mgr ctrl.Manager, config Config, options controller.Options) error {
+// SetupWithManager adds the controller to the manager, whose cache should be
+// made with CacheOptions. The observers, if any, are told what jobs go through.
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, config Config, options controller.Options, observers ...Observer) error {
 	kueue, installed, err := WorkloadKind(mgr.GetRESTMapper())
 	if err != nil {
 		return err
@@ -84,6 +85,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, config Config, opti
 	needs := Needs{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Pods: IndexedPods(mgr.GetClient()),
 		Events: mgr.GetEventRecorder(manager), Clock: clock.RealClock{},
+		Observers: observers,
 	}
 	if installed {
 		needs.Workloads = Workloads(mgr.GetCache(), kueue)
