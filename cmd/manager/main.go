@@ -20,6 +20,9 @@ import (
 	"github.com/clarity-loop/clarity/controllers/operator"
 )
 
+// version is set when the program is built for a release.
+var version = "dev"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stderr)
@@ -62,7 +65,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
-	mgr, err := operator.New(ctx, server, settings, operator.Options{Log: log})
+	mgr, err := operator.New(ctx, server, settings, operator.Options{Log: log, Version: version})
 	if err != nil {
 		return err
 	}

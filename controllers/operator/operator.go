@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,11 +22,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/internal/opmetrics"
 	"github.com/clarity-loop/clarity/controllers/modelversion"
 )
 
@@ -36,6 +39,8 @@ const LeaseName = "clarity-manager"
 type Options struct {
 	// Log is where the manager and its controllers write.
 	Log *slog.Logger
+	// Version is the program's own, for its metrics.
+	Version string
 	// Repeatable lets several managers live in one process: a test's.
 	Repeatable bool
 }
@@ -95,10 +100,14 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, config Config, o Opti
 	options := func(workers int) controller.Options {
 		return controller.Options{MaxConcurrentReconciles: workers, SkipNameValidation: &o.Repeatable}
 	}
-	if err := analysisjob.SetupWithManager(ctx, mgr, config.AnalysisJobs, options(config.Concurrency.AnalysisJobs)); err != nil {
+	told, err := opmetrics.Register(metrics.Registry, mgr.GetCache(), config.Namespace, o.Version)
+	if err != nil {
 		return err
 	}
-	return modelversion.SetupWithManager(ctx, mgr, config.ModelVersions, options(config.Concurrency.Models))
+	if err := analysisjob.SetupWithManager(ctx, mgr, config.AnalysisJobs, options(config.Concurrency.AnalysisJobs), told); err != nil {
+		return err
+	}
+	return modelversion.SetupWithManager(ctx, mgr, config.ModelVersions, options(config.Concurrency.Models), told)
 }
 
 // addChecks makes the process alive while it answers, and ready once its caches are full.
@@ -107,8 +116,10 @@ func addChecks(mgr ctrl.Manager) error {
 		return fmt.Errorf("add health check: %w", err)
 	}
 	synced := func(request *http.Request) error {
-		ctx, cancel := context.WithCancel(request.Context())
-		cancel() // ask, do not wait
+		// Full caches say so at once. A context that has ended already would not do:
+		// each cache, asked whether it has started, would choose between that and yes by chance.
+		ctx, cancel := context.WithTimeout(request.Context(), 100*time.Millisecond)
+		defer cancel()
 		if !mgr.GetCache().WaitForCacheSync(ctx) {
 			return fmt.Errorf("the caches are not full yet")
 		}

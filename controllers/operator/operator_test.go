@@ -189,7 +189,8 @@ func TestMetricsAreForWhoMayGetThem(t *testing.T) {
 	}
 	w.until("who may gets the metrics", func() bool { // the API server learns of the binding in its own time
 		code, body := get("https://"+r.metrics+"/metrics", scraper)
-		return code == http.StatusOK && strings.Contains(body, "controller_runtime_max_concurrent_reconciles")
+		return code == http.StatusOK && strings.Contains(body, "controller_runtime_max_concurrent_reconciles") &&
+			strings.Contains(body, "\nclarity_operator_state_readable 1\n") && strings.Contains(body, `clarity_operator_analysisjobs{state="Running"} 0`)
 	})
 }
 

@@ -1,11 +1,13 @@
 package opmetrics
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 )
@@ -35,8 +37,8 @@ func NewTransitions(r prometheus.Registerer) (*Transitions, error) {
 			Buckets: []float64{1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400}}),
 	}
 	for _, c := range []prometheus.Collector{t.stages, t.verdicts, t.rollbacks, t.jobs, t.inStage, t.creation, t.start} {
-		if err := r.Register(c); err != nil {
-			return nil, fmt.Errorf("register the operator's metrics: %w", err)
+		if err := register(r, c); err != nil {
+			return nil, err
 		}
 	}
 	for _, stage := range stages() {
@@ -52,6 +54,29 @@ func NewTransitions(r prometheus.Registerer) (*Transitions, error) {
 		}
 	}
 	return t, nil
+}
+
+// Register makes the operator's metrics: State over the manager's cache, and
+// the Transitions that the controllers are to tell. In a process that has
+// several managers, a test's, the newest is the one that is scraped.
+func Register(r prometheus.Registerer, cached cache.Cache, namespace, version string) (*Transitions, error) {
+	if err := register(r, NewState(cached, namespace, version)); err != nil {
+		return nil, err
+	}
+	return NewTransitions(r)
+}
+
+func register(r prometheus.Registerer, c prometheus.Collector) error {
+	err := r.Register(c)
+	var already prometheus.AlreadyRegisteredError
+	if errors.As(err, &already) {
+		r.Unregister(already.ExistingCollector)
+		err = r.Register(c)
+	}
+	if err != nil {
+		return fmt.Errorf("register the operator's metrics: %w", err)
+	}
+	return nil
 }
 
 func counter(m Metric) *prometheus.CounterVec {
