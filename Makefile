@@ -78,7 +78,7 @@ vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
 ##@ Keep house
 .PHONY: generate
 generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, openapi.json, vector kernels)
-	$(GO) generate ./services/model/pat/kernel
+	$(GO) generate ./services/model/pat/kernel ./services/model/triton/oip
 	@hack/codegen.sh
 	$(GO) test ./services/ingress ./services/health -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update
 

@@ -46,7 +46,7 @@ var rules = map[string][]string{
 	"services/model/bundle":     {"services/actigraphy", "=services/model", "services/model/internal", "services/model/preprocess"},
 	"services/model/pat": {"services/actigraphy", "=services/model", "services/model/internal", "services/model/preprocess",
 		"services/model/bundle"},
-	"services/model/triton":  {"=services/model", "services/model/bundle"},
+	"services/model/triton":  {"=services/model", "services/model/bundle", "services/model/preprocess"},
 	"services/model/preview": {},
 	// The plan and the router: which of a model's versions a request goes to.
 	"services/model/traffic": {"services/actigraphy", "=services/model"},

@@ -15,10 +15,11 @@
 // A Model MUST refuse rather than guess, with a *Refusal: NoWeights where there
 // are none (never a random weight), DigestMismatch where the artifact is not
 // the one that was asked for, UnknownPreprocessing where it does not know the
-// steps, TooLittleData where a window does not carry an answer. The last is of
-// one window and is told in that window's Inference; it MUST NOT cost the other
-// windows theirs. An error of Infer itself is of the whole call, and then no
-// Inference may be used. Infer MUST NOT return a value that is not finite.
+// steps, TooLittleData where a window does not carry an answer, NotFinite where
+// the answer is no number. The last two are of one window and are told in that
+// window's Inference; they MUST NOT cost the other windows theirs. An error of
+// Infer itself is of the whole call, and then no Inference may be used. Infer
+// MUST NOT return a value that is not finite.
 //
 // Outputs that are Internal MUST NOT leave the worker: they are for distances
 // between a person's own weeks. A Preview output MUST be shown with the
@@ -115,6 +116,19 @@ func (in *Inference) Value(id Identity, name string) []float32 {
 	return nil
 }
 
+// RefuseNonFinite makes a refusal of outputs of which one is not a finite number.
+func (in *Inference) RefuseNonFinite(id Identity) {
+	for i, values := range in.Values {
+		for _, v := range values {
+			if v-v != 0 { // NaN and the infinities
+				in.Refused = Refuse(NotFinite, "%s: the model overflows on this window", id.Outputs[i].Name)
+				in.Values = in.Values[:0]
+				return
+			}
+		}
+	}
+}
+
 // A Reason is why a model refuses. It is an error, so that
 // errors.Is(err, model.TooLittleData) asks for it.
 type Reason string
@@ -127,6 +141,8 @@ const (
 	TooLittleData        Reason = "too little data"
 	// Malformed is an artifact that is not what its format says.
 	Malformed Reason = "malformed artifact"
+	// NotFinite is of one window: the model came to something that is no number.
+	NotFinite Reason = "output not finite"
 	// GoldenMismatch is an artifact whose own golden vectors do not come out of it.
 	GoldenMismatch Reason = "golden vectors do not come out"
 )

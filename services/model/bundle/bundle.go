@@ -50,6 +50,8 @@ type Bundle struct {
 	Preprocessing preprocess.Spec
 	Golden        Golden
 	Card          string // Markdown
+	// Papers are what a server shows of it. Read and Write set them.
+	Papers Papers
 }
 
 // A Contract says what goes in, what comes out, and what it may be used for.

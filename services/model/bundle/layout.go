@@ -89,9 +89,11 @@ func Write(b *Bundle) ([]byte, error) {
 		return nil, fmt.Errorf("write bundle: %w", err)
 	}
 	// What cannot be read must not be written.
-	if _, err := Read(out, b.Digest); err != nil {
+	read, err := Read(out, b.Digest)
+	if err != nil {
 		return nil, fmt.Errorf("write bundle: %w", err)
 	}
+	b.Papers = read.Papers
 	return out, nil
 }
 

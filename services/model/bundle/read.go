@@ -19,7 +19,7 @@ func Read(data []byte, want string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, digest, err := readManifest(files)
+	raw, m, digest, err := readManifest(files)
 	if err != nil {
 		return nil, err
 	}
@@ -33,44 +33,41 @@ func Read(data []byte, want string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bundle{Digest: digest, Weights: contents[1], Card: string(contents[4])}
-	for _, doc := range []struct {
-		what string
-		raw  []byte
-		into any
-	}{{"contract", contents[0], &b.Contract}, {"preprocessing", contents[2], &b.Preprocessing}, {"golden vectors", contents[3], &b.Golden}} {
-		if err := strict(doc.raw, doc.into); err != nil {
-			return nil, model.Refuse(model.Malformed, "the %s: %v", doc.what, err)
-		}
+	b := &Bundle{Digest: digest, Weights: contents[1], Card: string(contents[4]), Papers: Papers{raw, contents[0], contents[2]}}
+	if err := b.readPapers(); err != nil {
+		return nil, err
 	}
-	if got := b.Contract.Preprocessing; got != (PreprocessingRef{b.Preprocessing.ID, DigestOf(contents[2])}) {
-		return nil, model.Refuse(model.DigestMismatch, "the contract was made for other preprocessing than the bundle has")
+	if err := strict(contents[3], &b.Golden); err != nil {
+		return nil, model.Refuse(model.Malformed, "the golden vectors: %v", err)
 	}
 	return b, b.check()
 }
 
-func readManifest(files map[string][]byte) (manifest, string, error) {
+func readManifest(files map[string][]byte) (raw []byte, m manifest, digest string, err error) {
 	var l layout
 	if err := strict(files["oci-layout"], &l); err != nil || l.Version != layoutVersion {
-		return manifest{}, "", model.Refuse(model.Malformed, "not an OCI image layout of version %s", layoutVersion)
+		return nil, manifest{}, "", model.Refuse(model.Malformed, "not an OCI image layout of version %s", layoutVersion)
 	}
 	var i index
 	if err := strict(files["index.json"], &i); err != nil || len(i.Manifests) != 1 || i.Manifests[0].ArtifactType != ArtifactType {
-		return manifest{}, "", model.Refuse(model.Malformed, "the index does not name one model")
+		return nil, manifest{}, "", model.Refuse(model.Malformed, "the index does not name one model")
 	}
 	d := i.Manifests[0]
-	raw, err := blob(files, d, maxManifest)
-	if err != nil {
-		return manifest{}, "", err
+	if raw, err = blob(files, d, maxManifest); err != nil {
+		return nil, manifest{}, "", err
 	}
-	var m manifest
+	m, err = parseManifest(raw)
+	return raw, m, d.Digest, err
+}
+
+func parseManifest(raw []byte) (m manifest, err error) {
 	if err := strict(raw, &m); err != nil {
-		return manifest{}, "", model.Refuse(model.Malformed, "the manifest: %v", err)
+		return m, model.Refuse(model.Malformed, "the manifest: %v", err)
 	}
 	if m.ArtifactType != ArtifactType || m.Config.MediaType != MediaConfig || len(m.Layers) != len(parts) {
-		return manifest{}, "", model.Refuse(model.Malformed, "the manifest is not a model's")
+		return m, model.Refuse(model.Malformed, "the manifest is not a model's")
 	}
-	return m, d.Digest, nil
+	return m, nil
 }
 
 // readParts returns the contract and the layers.
@@ -128,6 +125,20 @@ func strict(raw []byte, into any) error {
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
 func (b *Bundle) check() error {
+	switch {
+	case len(b.Weights) == 0:
+		return model.Refuse(model.NoWeights, "the weights are empty")
+	case len(b.Card) == 0 || !utf8.ValidString(b.Card):
+		return model.Refuse(model.Malformed, "there is no model card")
+	}
+	if err := b.checkContract(); err != nil {
+		return err
+	}
+	return b.checkGolden()
+}
+
+// checkContract looks at the contract and the preprocessing.
+func (b *Bundle) checkContract() error {
 	c := b.Contract
 	switch {
 	case c.Schema != contractSchema:
@@ -136,18 +147,11 @@ func (b *Bundle) check() error {
 		return model.Refuse(model.Malformed, "%.80q is no model name", c.Name)
 	case c.Window != Window{model.Minutes, 60}:
 		return model.Refuse(model.Malformed, "a window of %d epochs of %d s, want %d of 60 s", c.Window.Minutes, c.Window.EpochSeconds, model.Minutes)
-	case len(b.Weights) == 0:
-		return model.Refuse(model.NoWeights, "the weights are empty")
-	case len(b.Card) == 0 || !utf8.ValidString(b.Card):
-		return model.Refuse(model.Malformed, "there is no model card")
 	}
 	if err := b.checkOutputs(); err != nil {
 		return err
 	}
-	if err := b.Preprocessing.Check(); err != nil {
-		return err
-	}
-	return b.checkGolden()
+	return b.Preprocessing.Check()
 }
 
 func (b *Bundle) checkOutputs() error {

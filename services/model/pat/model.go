@@ -3,7 +3,6 @@ package pat
 import (
 	"context"
 	"fmt"
-	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -130,7 +129,7 @@ func (m *Model) Infer(ctx context.Context, windows []model.Window, into []model.
 	for next := 0; next < len(windows); {
 		n := 0
 		for ; next < len(windows) && n < atOnce; next++ {
-			if m.prepare(windows[next], &into[next], m.z[n*model.Minutes:][:model.Minutes]) {
+			if m.spec.Begin(&m.identity, windows[next], m.scratch, m.z[n*model.Minutes:][:model.Minutes], &into[next]) {
 				m.at[n] = next
 				n++
 			}
@@ -146,47 +145,35 @@ func (m *Model) Infer(ctx context.Context, windows []model.Window, into []model.
 	return nil
 }
 
-// prepare standardises a window; it is false where the window is refused.
-func (m *Model) prepare(w model.Window, in *model.Inference, z []float32) bool {
-	stats, err := m.spec.Apply(w, m.scratch, z)
-	in.Refused, in.WornMinutes, in.Kind = err, stats.Worn, string(w.Kind)
-	in.Version, in.Preprocessing, in.Scaling = m.identity.Digest, m.identity.Preprocessing, m.identity.Scaling
-	in.Worn = in.Worn[:0]
-	if w.Check() == nil {
-		in.Worn = append(in.Worn, m.scratch.Worn()...)
-	}
-	if err != nil {
-		in.Values = in.Values[:0]
-		return false
-	}
-	if cap(in.Values) < len(m.identity.Outputs) {
-		in.Values = make([][]float32, len(m.identity.Outputs))
-	}
-	in.Values = in.Values[:len(m.identity.Outputs)]
-	for i, o := range m.identity.Outputs {
-		if cap(in.Values[i]) < o.Length {
-			in.Values[i] = make([]float32, o.Length)
-		}
-		in.Values[i] = in.Values[i][:o.Length]
-	}
-	return true
+func (m *Model) finish(tokens []float32, in *model.Inference) {
+	m.outputs(tokens, in.Values)
+	in.RefuseNonFinite(m.identity)
 }
 
-func (m *Model) finish(tokens []float32, in *model.Inference) {
-	meanOf(tokens, in.Values[0])
+// outputs writes what the tokens of one window come to, an output a slice.
+func (m *Model) outputs(tokens []float32, into [][]float32) {
+	meanOf(tokens, into[0])
 	if m.heads != nil {
-		m.heads.sleepOf(tokens, in.Values[1])
-		m.heads.weekOf(in.Values[0], in.Values[2])
+		m.heads.sleepOf(tokens, into[1])
+		m.heads.weekOf(into[0], into[2])
 	}
-	for i, values := range in.Values {
-		for _, v := range values {
-			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-				in.Refused = model.Refuse(model.Malformed, "output %s is not finite: the weights overflow on this window", m.identity.Outputs[i].Name)
-				in.Values = in.Values[:0]
-				return
-			}
-		}
+}
+
+// Forward is the model without its preprocessing, as a server computes it: z is
+// one standardised window, into has a slice of its length for each output.
+func (m *Model) Forward(ctx context.Context, z []float32, into [][]float32) error {
+	if len(z) != model.Minutes || len(into) != len(m.identity.Outputs) {
+		return fmt.Errorf("forward %d values into %d outputs: want %d into %d", len(z), len(into), model.Minutes, len(m.identity.Outputs))
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	copy(m.z, z)
+	size := m.config.Tokens() * Width
+	if err := m.encoder.Forward(ctx, m.z[:model.Minutes], m.tokens[:size], nil); err != nil {
+		return fmt.Errorf("forward a window: %w", err)
+	}
+	m.outputs(m.tokens[:size], into)
+	return nil
 }
 
 // Explain says how much attention each minute of a window got: what the last

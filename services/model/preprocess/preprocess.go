@@ -104,6 +104,34 @@ func (s *Scratch) Worn() []bool { return s.worn }
 // Z is the standardised window that was applied last, before rounding to float32.
 func (s *Scratch) Z() []float64 { return s.y }
 
+// Begin writes the model's input into z and all that is known of the window
+// before the model has run into in, with room for the outputs. It is false
+// where the window is refused, and then in says why.
+func (s Spec) Begin(id *model.Identity, w model.Window, scratch *Scratch, z []float32, in *model.Inference) bool {
+	stats, err := s.Apply(w, scratch, z)
+	in.Refused, in.WornMinutes, in.Kind = err, stats.Worn, string(w.Kind)
+	in.Version, in.Preprocessing, in.Scaling = id.Digest, id.Preprocessing, id.Scaling
+	in.Worn = in.Worn[:0]
+	if w.Check() == nil {
+		in.Worn = append(in.Worn, scratch.Worn()...)
+	}
+	if err != nil {
+		in.Values = in.Values[:0]
+		return false
+	}
+	if cap(in.Values) < len(id.Outputs) {
+		in.Values = make([][]float32, len(id.Outputs))
+	}
+	in.Values = in.Values[:len(id.Outputs)]
+	for i, o := range id.Outputs {
+		if cap(in.Values[i]) < o.Length {
+			in.Values[i] = make([]float32, o.Length)
+		}
+		in.Values[i] = in.Values[i][:o.Length]
+	}
+	return true
+}
+
 // Apply writes the model's input into z, which has model.Minutes values.
 func (s Spec) Apply(w model.Window, scratch *Scratch, z []float32) (Stats, error) {
 	if err := w.Check(); err != nil {

@@ -1,9 +1,19 @@
-// Package triton is what NVIDIA Triton Inference Server needs to serve a bundle.
+// Package triton has a bundle served by NVIDIA Triton Inference Server: the
+// model repository that Triton reads, and the driver of the model contract that
+// asks Triton over the Open Inference Protocol.
+//
+// A server shows the version's papers (see bundle.Papers) in its model's
+// configuration. A Client that knows the digest alone believes them, learns
+// the contract and the preprocessing from them, and refuses every connection
+// behind which another digest is.
 package triton
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/clarity-loop/clarity/services/model"
@@ -12,6 +22,8 @@ import (
 
 // Serving says how a model is served.
 type Serving struct {
+	// Model is the model's name at the server; "" is the contract's.
+	Model string
 	// MaxBatch bounds a batch of windows.
 	MaxBatch int
 	// QueueDelay is how long a request waits for others, in microseconds.
@@ -33,18 +45,37 @@ func DefaultServing() Serving {
 
 // Repository is a model repository for one bundle: files by path.
 func Repository(b *bundle.Bundle, onnx []byte, s Serving) map[string][]byte {
+	s.Model = cmp.Or(s.Model, b.Contract.Name)
 	return map[string][]byte{
-		path.Join(b.Contract.Name, "config.pbtxt"):  []byte(config(b, s)),
-		path.Join(b.Contract.Name, "1/model.onnx"):  onnx,
-		path.Join(b.Contract.Name, "MODEL_CARD.md"): []byte(b.Card),
+		path.Join(s.Model, "config.pbtxt"):  []byte(config(b, s)),
+		path.Join(s.Model, "1/model.onnx"):  onnx,
+		path.Join(s.Model, "MODEL_CARD.md"): []byte(b.Card),
 	}
+}
+
+// The parameters of a model's configuration in which a server shows the version.
+const (
+	parameterDigest   = "digest"
+	parameterManifest = "manifest"
+	parameterContract = "contract"
+	parameterSpec     = "preprocessing_spec"
+)
+
+// Parameters are those of the model's configuration: the digest, what people
+// look for, and the papers.
+func Parameters(b *bundle.Bundle) map[string]string {
+	p := map[string]string{parameterDigest: b.Digest, "label": b.Contract.Label, "preprocessing": b.Preprocessing.ID}
+	if len(b.Papers.Manifest) > 0 {
+		p[parameterManifest], p[parameterContract], p[parameterSpec] = string(b.Papers.Manifest), string(b.Papers.Contract), string(b.Papers.Preprocessing)
+	}
+	return p
 }
 
 // config is the model configuration (model_config.proto) in text form.
 func config(b *bundle.Bundle, s Serving) string {
 	var out strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
-	p("name: %q", b.Contract.Name)
+	p("name: %q", s.Model)
 	p("platform: \"onnxruntime_onnx\"")
 	p("max_batch_size: %d", s.MaxBatch)
 	p("input [\n  { name: %q data_type: TYPE_FP32 dims: [ %d ] }\n]", b.Contract.Input.Name, model.Minutes)
@@ -61,8 +92,27 @@ func config(b *bundle.Bundle, s Serving) string {
 		p("model_warmup [\n  {\n    name: \"zeros_%d\"\n    batch_size: %d", batch, batch)
 		p("    inputs { key: %q value { data_type: TYPE_FP32 dims: [ %d ] zero_data: true } }\n  }\n]", b.Contract.Input.Name, model.Minutes)
 	}
-	for _, kv := range [][2]string{{"digest", b.Digest}, {"label", b.Contract.Label}, {"preprocessing", b.Preprocessing.ID}} {
-		p("parameters { key: %q value { string_value: %q } }", kv[0], kv[1])
+	parameters := Parameters(b)
+	for _, key := range slices.Sorted(maps.Keys(parameters)) {
+		p("parameters { key: %q value { string_value: %s } }", key, quote(parameters[key]))
 	}
 	return out.String()
+}
+
+// quote writes a string as the text format does; whatever is not printable
+// ASCII as three octal digits a byte, which every parser of it knows.
+func quote(s string) string {
+	out := make([]byte, 0, len(s)+2)
+	out = append(out, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			out = append(out, '\\', c)
+		case c < ' ' || c > '~':
+			out = append(out, '\\', '0'+c>>6, '0'+c>>3&7, '0'+c&7)
+		default:
+			out = append(out, c)
+		}
+	}
+	return string(append(out, '"'))
 }
