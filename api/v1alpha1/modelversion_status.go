@@ -161,6 +161,12 @@ type RolloutStatus struct {
 	// stepStarted is when the step's weight was in the plan.
 	// +optional
 	StepStarted *metav1.Time `json:"stepStarted,omitempty"`
+	// evaluated is when the gates were asked last.
+	// +optional
+	Evaluated *metav1.Time `json:"evaluated,omitempty"`
+	// samples counts the requests of this step when the gates were asked last.
+	// +optional
+	Samples int64 `json:"samples,omitempty"`
 	// promoted is when the version got all of the traffic.
 	// +optional
 	Promoted *metav1.Time `json:"promoted,omitempty"`

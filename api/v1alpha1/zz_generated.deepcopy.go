@@ -737,6 +737,10 @@ func (in *RolloutStatus) DeepCopyInto(out *RolloutStatus) {
 		in, out := &in.StepStarted, &out.StepStarted
 		*out = (*in).DeepCopy()
 	}
+	if in.Evaluated != nil {
+		in, out := &in.Evaluated, &out.Evaluated
+		*out = (*in).DeepCopy()
+	}
 	if in.Promoted != nil {
 		in, out := &in.Promoted, &out.Promoted
 		*out = (*in).DeepCopy()

@@ -2,15 +2,20 @@ package modelversion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/internal/statuspatch"
+	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 )
 
 // Needs are what a Reconciler works with.
@@ -19,6 +24,10 @@ type Needs struct {
 	Client client.Client
 	// Live reads from the API server itself. It is asked where a stale answer would do harm.
 	Live client.Reader
+	// Probe asks servers whether they are ready.
+	Probe Probe
+	// Gates answers whether a candidate may take the next step.
+	Gates gate.Gates
 	// Events tells of transitions.
 	Events events.EventRecorder
 	// Clock tells the time.
@@ -43,6 +52,7 @@ type Observer interface {
 type Reconciler struct {
 	Needs
 	config Config
+	probes probes
 }
 
 // New returns a Reconciler, or every fault of the configuration.
@@ -53,6 +63,22 @@ func New(config Config, needs Needs) (*Reconciler, error) {
 	return &Reconciler{Needs: needs, config: config.WithDefaults()}, nil
 }
 
+// phases are what a pass does, in order.
+func (r *Reconciler) phases() []outcome.Phase[*pass] {
+	return []outcome.Phase[*pass]{
+		r.observe,  // what was made for the versions, the plan and the record
+		r.accept,   // which versions are to be served here, and which is the candidate
+		r.verify,   // the candidate's bundle
+		r.cast,     // whose servers should run
+		r.serve,    // the servers, and what belongs to them
+		r.look,     // which of them are ready
+		r.validate, // the candidate's golden vectors
+		r.weigh,    // the gates
+		r.move,     // the plan
+		r.sweep,    // what is not needed any more
+	}
+}
+
 // Reconcile makes one pass over all versions of one model.
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	var versions v1alpha1.ModelVersionList
@@ -60,5 +86,92 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("list versions of model %q: %w", request.Name, err)
 	}
-	return reconcile.Result{}, nil
+	p := newPass(request.Namespace, request.Name, versions.Items, r.Clock.Now())
+	var end outcome.Outcome = outcome.Done{}
+	if len(p.members) > 0 {
+		if end, err = outcome.Run(ctx, p, r.phases()...); err == nil {
+			err = r.record(ctx, p)
+		}
+	} else if request.Namespace == r.config.Namespace {
+		err = r.clear(ctx, p)
+	}
+	behind := false
+	for _, trouble := range append(p.troubles, err) {
+		if errors.Is(trouble, errStale) || apierrors.IsConflict(trouble) {
+			behind = true // the cache is: nothing is wrong
+		} else {
+			err = errors.Join(err, trouble)
+		}
+	}
+	switch {
+	case err != nil && !errors.Is(err, errStale) && !apierrors.IsConflict(err):
+		return reconcile.Result{}, err
+	case behind:
+		return reconcile.Result{RequeueAfter: catchUp}, nil
+	}
+	return outcome.Result(end, p.wake, resync), nil
+}
+
+// errStale says that the API server knows more than the cache told.
+var errStale = errors.New("the cache is behind the API server")
+
+const (
+	// catchUp is how long the cache gets to catch up.
+	catchUp = 100 * time.Millisecond
+	// lookAgain is when to look at something again that no watch tells of.
+	lookAgain = time.Minute
+	// resync is when to look again in any case: watches can lose an event.
+	resync = 10 * time.Minute
+)
+
+// record writes the statuses that changed, and tells of transitions once they are on record.
+func (r *Reconciler) record(ctx context.Context, p *pass) error {
+	var faults []error
+	for _, m := range p.members {
+		p.describe(m)
+		if m.stuck != nil {
+			p.wakeIn(lookAgain)
+		}
+		now := m.mv.DeepCopy()
+		wrote, err := statuspatch.Write(ctx, r.Client, m.before, now, m.before.Status, m.mv.Status)
+		switch {
+		case err != nil && !(apierrors.IsNotFound(err) && !m.mv.DeletionTimestamp.IsZero()):
+			faults = append(faults, err)
+		case err == nil && wrote:
+			r.tell(p, m)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// tell tells people by events, and observers by calls, what the version went through.
+func (r *Reconciler) tell(p *pass, m *member) {
+	for _, e := range m.events() {
+		r.Events.Eventf(m.mv, nil, e.kind, e.reason, e.action, "%s", e.note)
+	}
+	was, is := m.before.Status, m.mv.Status
+	for _, o := range r.Observers {
+		if was.Stage != "" && was.Stage != is.Stage {
+			var took time.Duration
+			if was.Since != nil {
+				took = p.now.Sub(was.Since.Time)
+			}
+			o.Stage(p.model, was.Stage, is.Stage, took)
+			if is.Stage == v1alpha1.StageRolledBack {
+				o.RolledBack(p.model, is.Reason)
+			}
+		}
+		if m == p.candidate {
+			for _, t := range p.told {
+				o.Verdict(t.kind, t.verdict)
+			}
+		}
+	}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
 }

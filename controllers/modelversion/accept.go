@@ -1,0 +1,99 @@
+package modelversion
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+)
+
+// accept takes the versions in: those of the served namespace, one object a
+// version, of a class there is, whose contract workers can feed. Then the
+// endings on record are heard of, where a crash kept them from the status.
+func (r *Reconciler) accept(_ context.Context, p *pass) (outcome.Outcome, error) {
+	if p.namespace != r.config.Namespace {
+		for _, m := range p.members {
+			m.bar(v1alpha1.ReasonNamespaceNotServed, fmt.Sprintf("models are served in namespace %q: create it there", r.config.Namespace))
+		}
+		return outcome.Done{}, nil
+	}
+	for _, e := range p.ledger.record.Ended {
+		if m := p.member(e.UID); m != nil {
+			m.end(e)
+		}
+	}
+	first := map[string]*member{}
+	for _, m := range slices.Backward(p.members) { // the oldest first
+		if older := first[m.mv.Spec.Version]; older != nil {
+			m.bar(v1alpha1.ReasonVersionTaken, fmt.Sprintf("ModelVersion %q is version %q of the model already: delete one of them", older.mv.Name, m.mv.Spec.Version))
+			continue
+		}
+		first[m.mv.Spec.Version] = m
+		if m.leaving() || m.deployment != nil {
+			continue
+		}
+		if _, known := r.config.ServingClasses[m.mv.Spec.Serving.Class]; !known {
+			m.bar(v1alpha1.ReasonUnknownServingClass, fmt.Sprintf("the operator's configuration has no serving class %q", m.mv.Spec.Serving.Class))
+			continue
+		}
+		if why := feedable(m.mv.Spec.Contract, r.config.Feeds); why != "" && !m.verified() {
+			m.end(ending{UID: m.mv.UID, Version: m.mv.Spec.Version, Stage: v1alpha1.StagePending, Reason: v1alpha1.ReasonContractUnsupported, Message: why, At: p.now})
+		}
+	}
+	p.chooseCandidate()
+	return outcome.Continue{}, nil
+}
+
+func (p *pass) chooseCandidate() {
+	s := p.situation()
+	p.candidate = nil
+	if c := s.candidate(); c != nil {
+		p.candidate = p.member(c.uid)
+	}
+}
+
+// feedable says why workers cannot feed a model of this contract; "" if they can.
+func feedable(c v1alpha1.Contract, feeds []Feed) string {
+	var nearest string
+	for _, feed := range feeds {
+		why := mismatch(c, feed)
+		if why == "" {
+			return ""
+		}
+		if nearest == "" || feed.Preprocessing.Name == c.Preprocessing.Name {
+			nearest = why
+		}
+	}
+	return nearest
+}
+
+// mismatch names the first part of the contract that the feed does not give.
+func mismatch(c v1alpha1.Contract, feed Feed) string {
+	switch {
+	case c.Preprocessing.Name != feed.Preprocessing.Name:
+		return fmt.Sprintf("workers do not know preprocessing %q", c.Preprocessing.Name)
+	case c.Preprocessing.Digest != feed.Preprocessing.Digest:
+		return fmt.Sprintf("preprocessing %q has another digest at the workers", c.Preprocessing.Name)
+	case c.Window.EpochSeconds != feed.Window.EpochSeconds:
+		return fmt.Sprintf("workers cut epochs of %d s, not of %d s", feed.Window.EpochSeconds, c.Window.EpochSeconds)
+	case feed.Window.Epochs != 0 && c.Window.Epochs != feed.Window.Epochs:
+		return fmt.Sprintf("workers cut windows of %d epochs, not of %d", feed.Window.Epochs, c.Window.Epochs)
+	}
+	for _, input := range c.Inputs {
+		i := slices.IndexFunc(feed.Inputs, func(t v1alpha1.Tensor) bool { return t.Name == input.Name })
+		switch {
+		case i < 0:
+			return fmt.Sprintf("workers make no input %q", input.Name)
+		case feed.Inputs[i].DType != input.DType:
+			return fmt.Sprintf("workers make input %q of %s, not of %s", input.Name, feed.Inputs[i].DType, input.DType)
+		case !slices.EqualFunc(feed.Inputs[i].Dims, input.Dims, fits):
+			return fmt.Sprintf("workers make input %q of dims %v, not of %v", input.Name, feed.Inputs[i].Dims, input.Dims)
+		}
+	}
+	return ""
+}
+
+// fits says whether what is made has the size that is taken; -1 is any.
+func fits(made, taken int64) bool { return made == taken || made == -1 || taken == -1 }

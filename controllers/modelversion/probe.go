@@ -1,0 +1,205 @@
+package modelversion
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarity-loop/clarity/api/v1alpha1"
+)
+
+// A Probe asks one server whether the model is ready.
+type Probe interface {
+	// Ready says whether the pod's Triton serves the model. An error is a
+	// server that did not answer: as good as no, and told in the message.
+	Ready(ctx context.Context, pod *corev1.Pod, model string) (bool, error)
+}
+
+// HTTPProbe asks Triton itself, at the pod's address.
+type HTTPProbe struct{ client http.Client }
+
+// NewHTTPProbe returns a probe that waits for an answer no longer than timeout.
+func NewHTTPProbe(timeout time.Duration) *HTTPProbe {
+	return &HTTPProbe{http.Client{
+		Timeout:       timeout,
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}, // no proxy: pods are near
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Ready is true where Triton answers 200.
+func (p *HTTPProbe) Ready(ctx context.Context, pod *corev1.Pod, model string) (bool, error) {
+	url := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(httpPort)) + readyPath(model)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false, fmt.Errorf("ask pod %q whether it is ready: %w", pod.Name, err)
+	}
+	response, err := p.client.Do(request)
+	if err != nil {
+		return false, fmt.Errorf("ask pod %q whether it is ready: %w", pod.Name, err)
+	}
+	defer func() { _ = response.Body.Close() }()                        // it was read
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxResult)) // so that the connection can be used again
+	return response.StatusCode == http.StatusOK, nil
+}
+
+// probes remembers which pods said yes a moment ago, so that a pass that comes
+// for another reason need not ask again. It is a saving and no record.
+type probes struct {
+	mu   sync.Mutex
+	said map[types.UID]yes
+}
+
+// yes is what a pod was like when it said so, and when.
+type yes struct {
+	restarts int32
+	at       time.Time
+}
+
+func (a *probes) know(pod *corev1.Pod, now time.Time, ttl time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was, ok := a.said[pod.UID]
+	return ok && was.restarts == restartsOf(pod) && now.Sub(was.at) < ttl
+}
+
+func (a *probes) keep(pod *corev1.Pod, ready bool, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.said == nil {
+		a.said = map[types.UID]yes{}
+	}
+	if !ready {
+		delete(a.said, pod.UID)
+		return
+	}
+	a.said[pod.UID] = yes{restartsOf(pod), now}
+	for uid, was := range a.said { // of pods that are long gone
+		if now.Sub(was.at) > time.Hour {
+			delete(a.said, uid)
+		}
+	}
+}
+
+func restartsOf(pod *corev1.Pod) int32 {
+	var n int32
+	for _, c := range pod.Status.ContainerStatuses {
+		n += c.RestartCount
+	}
+	return n
+}
+
+// maxProbes is how many pods of a version are asked at a time.
+const maxProbes = 16
+
+// count asks the version's pods and returns how many say that the model is
+// ready. Pods that said so a moment ago are believed, unless all are to be asked.
+func (r *Reconciler) count(ctx context.Context, p *pass, m *member, all bool) int32 {
+	ready := make([]bool, len(m.servers))
+	slots := make(chan struct{}, maxProbes)
+	var asking sync.WaitGroup
+	for i := range m.servers {
+		pod := &m.servers[i]
+		if pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "" || !pod.DeletionTimestamp.IsZero() {
+			continue
+		}
+		if !all && isReady(pod) && r.probes.know(pod, p.now, r.config.ProbeInterval.Duration) {
+			ready[i] = true
+			continue
+		}
+		asking.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			ctx, stop := context.WithTimeout(ctx, r.config.ProbeTimeout.Duration)
+			defer stop()
+			said, err := r.Probe.Ready(ctx, pod, m.mv.Spec.Model)
+			ready[i] = said && err == nil
+			r.probes.keep(pod, ready[i], p.now)
+		})
+	}
+	asking.Wait()
+	var n int32
+	for _, yes := range ready {
+		if yes {
+			n++
+		}
+	}
+	return n
+}
+
+func isReady(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// startTrouble says why a pod does not start, where that can be seen. It is a
+// reason alone: messages of pods quote names and command lines.
+func startTrouble(pod *corev1.Pod) *verdict {
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for _, c := range list {
+			if c.State.Waiting == nil {
+				continue
+			}
+			switch why := c.State.Waiting.Reason; why {
+			case "ErrImagePull", "ImagePullBackOff", "InvalidImageName":
+				return &verdict{v1alpha1.ReasonImagePull, fmt.Sprintf("pod %q says %s", pod.Name, why)}
+			case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
+				return &verdict{v1alpha1.ReasonUnavailable, fmt.Sprintf("pod %q says %s", pod.Name, why)}
+			}
+		}
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+			return &verdict{v1alpha1.ReasonUnschedulable, "no node has room for a server"}
+		}
+	}
+	return nil
+}
+
+// crashLimit is how many restarts make a crash loop.
+const crashLimit = 3
+
+// crashed says that a server ends again and again, or that its bundle can never do.
+func crashed(pod *corev1.Pod) *ending {
+	for _, c := range pod.Status.InitContainerStatuses {
+		for _, t := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
+			if c.Name == fetchContainer && t != nil && t.ExitCode == exitInvalidInput {
+				e := &ending{Reason: v1alpha1.ReasonDigestMismatch, Message: "the bundle that was fetched is not the one that is named", Pod: pod.Name, ExitCode: &t.ExitCode}
+				if said, err := parseResult(t.Message); err == nil && said.Reason != "" {
+					e.Reason, e.Message = said.Reason, orElse(said.Message, said.Reason)
+				}
+				return e
+			}
+		}
+	}
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for _, c := range list {
+			if c.RestartCount < crashLimit || c.State.Waiting == nil || c.State.Waiting.Reason != "CrashLoopBackOff" {
+				continue
+			}
+			e := &ending{Reason: v1alpha1.ReasonCrashLooping, Pod: pod.Name}
+			e.Message = fmt.Sprintf("container %q of pod %q ended %d times", c.Name, pod.Name, c.RestartCount)
+			if t := c.LastTerminationState.Terminated; t != nil {
+				e.ExitCode = &t.ExitCode
+				e.Message += fmt.Sprintf(", last with exit code %d", t.ExitCode)
+				if t.Reason == "OOMKilled" {
+					e.Message += " (OOMKilled)"
+				}
+			}
+			return e
+		}
+	}
+	return nil
+}
