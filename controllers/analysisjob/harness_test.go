@@ -16,9 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -32,13 +29,11 @@ var cluster testenv.Cluster
 
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &cluster)) }
 
-var namespaces atomic.Int64
-
 // world is a namespace of the real API server, where the restricted Pod
 // Security profile is enforced, with an operator whose clock the test moves.
 type world struct {
+	*testenv.Namespace
 	t         *testing.T
-	rest      *rest.Config
 	live      client.WithWatch
 	namespace string
 	clock     *testclock.FakeClock
@@ -51,15 +46,8 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, rest: cluster.Start(t), namespace: fmt.Sprintf("jobs-%d", namespaces.Add(1)), clock: testclock.NewFakeClock(time.Now())}
-	live, err := client.NewWithWatch(w.rest, client.Options{Scheme: testScheme(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.live = live
-	w.must(live.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		Name: w.namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-	}}))
+	n := cluster.Namespace(t, "jobs")
+	w := &world{t: t, Namespace: n, live: n.Live, namespace: n.Name, clock: testclock.NewFakeClock(time.Now())}
 	w.config = testConfig(w.namespace)
 	w.start(-1, false)
 	return w
@@ -75,17 +63,6 @@ func (w *world) start(after int, loseReply bool) {
 	})
 	w.must(err)
 	w.operator = operator
-}
-
-func testScheme(t *testing.T) *runtime.Scheme {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return scheme
 }
 
 func testConfig(namespace string) Config {
@@ -189,13 +166,8 @@ func (w *world) until(job *v1alpha1.AnalysisJob, play script, what string, is fu
 		w.clock.Step(time.Second)
 		time.Sleep(50 * time.Millisecond)
 	}
-	w.t.Fatalf("analysis job %q is never %s; its status is %s", job.Name, what, asJSON(last.Status))
+	w.t.Fatalf("analysis job %q is never %s; its status is %s", job.Name, what, testenv.JSON(last.Status))
 	return nil
-}
-
-func asJSON(v any) string {
-	text, _ := json.MarshalIndent(v, "", " ")
-	return string(text)
 }
 
 func inState(s v1alpha1.State) func(*v1alpha1.AnalysisJob, *batchv1.Job) bool {
@@ -243,33 +215,25 @@ func (w *world) move(pod *corev1.Pod, end shardEnd) {
 	if end.waits || end.runs && pod.Status.Phase == corev1.PodRunning {
 		return
 	}
-	now := metav1.NewTime(w.clock.Now().Truncate(time.Second))
-	pod.Status.StartTime = &now
-	state := corev1.ContainerStatus{Name: ContainerName, Image: pod.Spec.Containers[0].Image}
-	switch {
-	case end.runs:
+	if end.runs {
+		now := metav1.NewTime(w.clock.Now().Truncate(time.Second))
+		pod.Status.StartTime = &now
 		pod.Status.Phase = corev1.PodRunning
-		state.State.Running = &corev1.ContainerStateRunning{StartedAt: now}
 		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
-	default:
-		state.State.Terminated = &corev1.ContainerStateTerminated{
-			ExitCode: end.exit, Reason: end.reason, StartedAt: now, FinishedAt: metav1.NewTime(now.Add(10 * time.Second)),
-		}
-		if end.report != nil {
-			text, err := json.Marshal(end.report)
-			w.must(err)
-			state.State.Terminated.Message = string(text)
-		}
-		pod.Status.Phase = corev1.PodSucceeded
-		if end.exit != 0 {
-			pod.Status.Phase = corev1.PodFailed
-		}
-		if end.preempted {
-			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "PreemptionByScheduler"})
-		}
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: ContainerName, Image: pod.Spec.Containers[0].Image,
+			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: now}},
+		}}
+		w.must(client.IgnoreNotFound(w.live.Status().Update(w.t.Context(), pod)))
+		return
 	}
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{state}
-	w.must(client.IgnoreNotFound(w.live.Status().Update(w.t.Context(), pod)))
+	exit := testenv.Exit{Code: end.exit, Reason: end.reason, Preempted: end.preempted}
+	if end.report != nil {
+		text, err := json.Marshal(end.report)
+		w.must(err)
+		exit.Message = string(text)
+	}
+	w.must(testenv.Finish(w.t.Context(), w.live, pod, w.clock.Now(), exit))
 }
 
 // watchJobs records every Job that is ever created in the namespace.
@@ -320,7 +284,7 @@ func contradictions(job *v1alpha1.AnalysisJob) []string {
 	is := func(kind string) bool { return meta.IsStatusConditionTrue(job.Status.Conditions, kind) }
 	var faults []string
 	fault := func(what string) {
-		faults = append(faults, fmt.Sprintf("%s: %s: %s", job.Name, what, asJSON(job.Status)))
+		faults = append(faults, fmt.Sprintf("%s: %s: %s", job.Name, what, testenv.JSON(job.Status)))
 	}
 	ended := is(v1alpha1.ConditionSucceeded) || is(v1alpha1.ConditionFailed)
 	switch {

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 )
 
 // workloadCRD has of Kueue's Workload what this package touches.
@@ -37,9 +38,9 @@ func workloadCRD() *apiextensionsv1.CustomResourceDefinition {
 // withKueue installs the kind and lets the operator see it.
 func (w *world) withKueue() {
 	w.t.Helper()
-	_, err := envtest.InstallCRDs(w.rest, envtest.CRDInstallOptions{CRDs: []*apiextensionsv1.CustomResourceDefinition{workloadCRD()}})
+	_, err := envtest.InstallCRDs(w.Rest, envtest.CRDInstallOptions{CRDs: []*apiextensionsv1.CustomResourceDefinition{workloadCRD()}})
 	w.must(err)
-	fresh, err := client.New(w.rest, client.Options{Scheme: testScheme(w.t)})
+	fresh, err := client.New(w.Rest, client.Options{Scheme: testenv.Scheme(w.t)})
 	w.must(err)
 	kind, installed, err := WorkloadKind(fresh.RESTMapper())
 	w.must(err)

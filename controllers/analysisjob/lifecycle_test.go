@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 )
 
 // ending is what a test compares of how a job ended.
@@ -125,7 +126,7 @@ func TestAJobRunsToItsEnd(t *testing.T) {
 				t.Errorf("end (-want +got):\n%s", diff)
 			}
 			if got.Status.StartTime == nil || got.Status.CompletionTime == nil {
-				t.Errorf("times are missing: %s", asJSON(got.Status))
+				t.Errorf("times are missing: %s", testenv.JSON(got.Status))
 			}
 			if n := created(); n != 1 {
 				t.Errorf("%d Jobs were created, want 1", n)
@@ -209,12 +210,12 @@ func TestCountsAreWrittenAtMostOnceInTenSeconds(t *testing.T) {
 	}
 	w.clock.Step(11 * time.Second)
 	if got := w.settle(job).Status; got.Subjects.Done != 11 || got.Shards.Summary != "11/12" || got.Rate == "" || got.ETA == "" {
-		t.Errorf("counts at rest: %s", asJSON(got))
+		t.Errorf("counts at rest: %s", testenv.JSON(got))
 	}
 	ended = 12
 	got := w.until(job, play, "ended", inState(v1alpha1.StateSucceeded)).Status
 	if got.Subjects.Done != 12 || got.ETA != "" || got.Shards.Active != 0 {
-		t.Errorf("counts at the end: %s", asJSON(got))
+		t.Errorf("counts at the end: %s", testenv.JSON(got))
 	}
 }
 

@@ -2,8 +2,6 @@ package analysisjob
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,55 +23,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 )
-
-// applyRoles creates the generated roles and their bindings, with the
-// namespace clarity renamed to the world's.
-func (w *world) applyRoles() {
-	w.t.Helper()
-	for _, file := range []string{"analysisjob_role.yaml", "analysisjob_role_binding.yaml"} {
-		content, err := os.ReadFile(filepath.Join("..", "..", "config", "rbac", file))
-		w.must(err)
-		for document := range strings.SplitSeq(string(content), "\n---\n") {
-			document = strings.TrimPrefix(document, "---\n")
-			var kind metav1.TypeMeta
-			w.must(yaml.Unmarshal([]byte(document), &kind))
-			object, ok := map[string]client.Object{
-				"ClusterRole": &rbacv1.ClusterRole{}, "Role": &rbacv1.Role{},
-				"ClusterRoleBinding": &rbacv1.ClusterRoleBinding{}, "RoleBinding": &rbacv1.RoleBinding{},
-			}[kind.Kind]
-			if !ok {
-				w.t.Fatalf("%s holds a %q", file, kind.Kind)
-			}
-			w.must(yaml.Unmarshal([]byte(strings.ReplaceAll(document, "namespace: clarity", "namespace: "+w.namespace)), object))
-			w.must(w.live.Create(w.t.Context(), object))
-			w.t.Cleanup(func() { w.must(w.live.Delete(context.Background(), object)) })
-		}
-	}
-}
-
-// asManager is the API server as the manager's account sees it.
-func (w *world) asManager() *rest.Config {
-	config := rest.CopyConfig(w.rest)
-	config.Impersonate.UserName = "system:serviceaccount:" + w.namespace + ":clarity-manager"
-	return config
-}
 
 // runManager runs a manager with the generated rights alone and the cache it is meant to have.
 func (w *world) runManager() (stop func()) {
 	w.t.Helper()
 	log.SetLogger(logr.Discard())
-	caller, err := rest.HTTPClientFor(w.asManager())
+	caller, err := rest.HTTPClientFor(w.AsManager())
 	w.must(err)
-	mapper, err := apiutil.NewDynamicRESTMapper(w.asManager(), caller)
+	mapper, err := apiutil.NewDynamicRESTMapper(w.AsManager(), caller)
 	w.must(err)
 	byObject, err := CacheOptions(w.config, mapper)
 	w.must(err)
-	mgr, err := ctrl.NewManager(w.asManager(), ctrl.Options{
-		Scheme: testScheme(w.t), Metrics: metricsserver.Options{BindAddress: "0"},
+	mgr, err := ctrl.NewManager(w.AsManager(), ctrl.Options{
+		Scheme: testenv.Scheme(w.t), Metrics: metricsserver.Options{BindAddress: "0"},
 		Cache: cache.Options{ByObject: byObject},
 	})
 	w.must(err)
@@ -101,7 +67,7 @@ func (w *world) runManager() (stop func()) {
 func TestTwoManagersWithTheGeneratedRightsRunJobsExactlyOnce(t *testing.T) {
 	w := newWorld(t)
 	w.config.StatusInterval.Duration = time.Second
-	w.applyRoles()
+	w.ApplyRoles("analysisjob_role.yaml", "analysisjob_role_binding.yaml")
 	w.withKueue()
 	w.watchConditions()
 	created := w.watchJobs()
@@ -217,8 +183,8 @@ func (w *world) staysQuiet(jobs []*v1alpha1.AnalysisJob, d time.Duration) {
 // The rights are the written ones: a table of verb × resource against the API server.
 func TestTheGeneratedRightsAreNoWider(t *testing.T) {
 	w := newWorld(t)
-	w.applyRoles()
-	as, err := client.New(w.asManager(), client.Options{Scheme: testScheme(t)})
+	w.ApplyRoles("analysisjob_role.yaml", "analysisjob_role_binding.yaml")
+	as, err := client.New(w.AsManager(), client.Options{Scheme: testenv.Scheme(t)})
 	w.must(err)
 	ns, other := client.InNamespace(w.namespace), client.InNamespace("default")
 	tests := map[string]struct {
@@ -276,6 +242,6 @@ func TestTheSchemaRefusesWhatCannotBeRun(t *testing.T) {
 		t.Errorf("window (-want +got):\n%s", diff)
 	}
 	if meta.IsStatusConditionTrue(got.Status.Conditions, v1alpha1.ConditionStalled) {
-		t.Errorf("a good job is stalled: %s", asJSON(got.Status))
+		t.Errorf("a good job is stalled: %s", testenv.JSON(got.Status))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 )
 
 // 100,000 subjects in 200 shards, of which one in twenty fails; one is
@@ -61,9 +62,9 @@ func TestTwoHundredShardsAddUp(t *testing.T) {
 	}
 	if s := got.Status; s.State != v1alpha1.StateSucceeded || s.Shards.Succeeded != 190 || s.Shards.Failed != 10 || s.Shards.Uncounted != 0 ||
 		s.Message != "190 of 200 shards succeeded; 10 failed, 10 may" {
-		t.Errorf("status: %s", asJSON(s))
+		t.Errorf("status: %s", testenv.JSON(s))
 	}
-	if size := len(asJSON(got.Status)); size > 8192 {
+	if size := len(testenv.JSON(got.Status)); size > 8192 {
 		t.Errorf("status is %d bytes, want at most 8192", size)
 	}
 	if n := created(); n != 1 {

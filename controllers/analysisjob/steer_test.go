@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 )
 
 // Invariant 7 for jobs: suspended and resumed, a job is as one that never was.
@@ -33,7 +34,7 @@ func TestASuspendedAndResumedJobEndsLikeAFreshOne(t *testing.T) {
 		return j.Status.State == v1alpha1.StateSuspended && suspended(child) && !stopping(child) && j.Status.Shards.Active == 0
 	})
 	if s := held.Status; s.Subjects.Done != 4 || s.Shards.Summary != "1/2" || s.ETA != "" || s.Message != "suspended by spec.suspend" {
-		t.Errorf("status while suspended: %s", asJSON(s))
+		t.Errorf("status while suspended: %s", testenv.JSON(s))
 	}
 	w.isQuiet(disturbed)
 	w.edit(disturbed, func(s *v1alpha1.AnalysisJobSpec) { s.Suspend = false })

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 )
 
 func TestConfigTellsEveryFault(t *testing.T) {
@@ -298,7 +299,7 @@ func TestTheLargestStatusIsBounded(t *testing.T) {
 	for range maxSummary {
 		s.FailureSummary = append(s.FailureSummary, v1alpha1.FailureCount{Reason: strings.Repeat("R", 64), Count: 1 << 40})
 	}
-	if size := len(asJSON(s)); size > 8192 {
+	if size := len(testenv.JSON(s)); size > 8192 {
 		t.Errorf("%d bytes, want at most 8192", size)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 )
 
 // Config is what the platform decides about every version of every model. It
@@ -30,7 +31,7 @@ type Config struct {
 	// Feeds are what workers can make of a person's minutes: a version whose contract is none of them is rejected.
 	Feeds []Feed `json:"feeds"`
 	// Prometheus is where gates get their numbers.
-	Prometheus Prometheus `json:"prometheus"`
+	Prometheus gate.Config `json:"prometheus"`
 	// Network says who may talk to the servers.
 	Network Network `json:"network,omitzero"`
 
@@ -49,14 +50,6 @@ type Config struct {
 	ProbeTimeout metav1.Duration `json:"probeTimeout,omitzero"`
 	// ProbeInterval is the time between two questions to a pod that is not ready; 5 s if zero.
 	ProbeInterval metav1.Duration `json:"probeInterval,omitzero"`
-}
-
-// Prometheus is where gates get their numbers.
-type Prometheus struct {
-	// URL is the base of its HTTP API, like http://frontend.monitoring.svc:9090.
-	URL string `json:"url"`
-	// Timeout bounds a query; 10 s if zero.
-	Timeout metav1.Duration `json:"timeout,omitzero"`
 }
 
 // Network says who may talk to the servers; everyone else is refused.
@@ -142,7 +135,6 @@ const (
 	defaultRetryAfter    = 5 * time.Minute
 	defaultProbeTimeout  = 2 * time.Second
 	defaultProbeInterval = 5 * time.Second
-	defaultQueryTimeout  = 10 * time.Second
 	defaultStartTimeout  = 15 * time.Minute
 )
 
@@ -151,12 +143,12 @@ func (c Config) WithDefaults() Config {
 	for d, value := range map[*metav1.Duration]time.Duration{
 		&c.Propagation: defaultPropagation, &c.EvaluationInterval: defaultEvaluation, &c.VerifyTimeout: defaultVerifyTimeout,
 		&c.RetryAfter: defaultRetryAfter, &c.ProbeTimeout: defaultProbeTimeout, &c.ProbeInterval: defaultProbeInterval,
-		&c.Prometheus.Timeout: defaultQueryTimeout,
 	} {
 		if d.Duration == 0 {
 			d.Duration = value
 		}
 	}
+	c.Prometheus = c.Prometheus.WithDefaults()
 	if c.ErrorLimit == 0 {
 		c.ErrorLimit = defaultErrorLimit
 	}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 )
 
 var zeros = strings.Repeat("0", 64)
@@ -39,7 +40,7 @@ func testConfig(namespace string) Config {
 			Window:        v1alpha1.Window{EpochSeconds: 60, Epochs: 10080},
 			Inputs:        []v1alpha1.Tensor{{Name: "activity", DType: "FP32", Dims: []int64{10080}}},
 		}},
-		Prometheus: Prometheus{URL: "http://prometheus.example:9090"},
+		Prometheus: gate.Config{URL: "http://prometheus.example:9090"},
 	}
 }
 
@@ -54,7 +55,7 @@ func TestConfigTellsEveryFault(t *testing.T) {
 			Autoscaling: &Autoscaling{}, Sharing: Sharing{Mode: SharingMIG, Clients: 3},
 		}, "odd": {Sharing: Sharing{Mode: "Half"}}},
 		Feeds:       []Feed{{Inputs: []v1alpha1.Tensor{{Name: "x"}}}, {}},
-		Prometheus:  Prometheus{URL: "prometheus:9090", Timeout: metav1.Duration{Duration: time.Hour}},
+		Prometheus:  gate.Config{URL: "prometheus:9090", Timeout: metav1.Duration{Duration: time.Hour}},
 		Propagation: metav1.Duration{Duration: time.Hour}, EvaluationInterval: metav1.Duration{Duration: -1},
 		ErrorLimit: -1, VerifyTimeout: metav1.Duration{Duration: -1}, RetryAfter: metav1.Duration{Duration: -1},
 		ProbeTimeout: metav1.Duration{Duration: time.Minute}, ProbeInterval: metav1.Duration{Duration: time.Hour},

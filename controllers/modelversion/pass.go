@@ -121,7 +121,9 @@ func (m *member) validated() bool { return isTrue(m.before, v1alpha1.ConditionVa
 
 // available is a fact on record that was seen again in this pass: what is given
 // traffic has said so twice.
-func (m *member) available() bool { return m.loaded > 0 && isTrue(m.before, v1alpha1.ConditionAvailable) }
+func (m *member) available() bool {
+	return m.loaded > 0 && isTrue(m.before, v1alpha1.ConditionAvailable)
+}
 
 // leaving says whether the version is on its way out for good, whoever said so.
 func (m *member) leaving() bool {

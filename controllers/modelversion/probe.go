@@ -46,7 +46,7 @@ func (p *HTTPProbe) Ready(ctx context.Context, pod *corev1.Pod, model string) (b
 	if err != nil {
 		return false, fmt.Errorf("ask pod %q whether it is ready: %w", pod.Name, err)
 	}
-	defer func() { _ = response.Body.Close() }()                        // it was read
+	defer func() { _ = response.Body.Close() }()                         // it was read
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxResult)) // so that the connection can be used again
 	return response.StatusCode == http.StatusOK, nil
 }

@@ -283,4 +283,3 @@ func (r *Reconciler) remove(ctx context.Context, o client.Object) error {
 	}
 	return nil
 }
-

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 )
 
 // modelField selects ModelVersions by their model: an index of the cache, and
@@ -120,9 +121,14 @@ func strip(o any) (any, error) {
 // SetupWithManager adds the controller to the manager, whose cache should be
 // made with CacheOptions. The observers, if any, are told what versions go through.
 func SetupWithManager(ctx context.Context, mgr ctrl.Manager, config Config, options controller.Options, observers ...Observer) error {
+	config = config.WithDefaults()
+	gates, err := gate.New(config.Prometheus, clock.RealClock{})
+	if err != nil {
+		return err
+	}
 	needs := Needs{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(manager), Clock: clock.RealClock{},
-		Observers: observers,
+		Probe: NewHTTPProbe(config.ProbeTimeout.Duration), Gates: gates, Observers: observers,
 	}
 	return setup(ctx, mgr, config, options, needs)
 }

@@ -111,4 +111,3 @@ func (r *Reconciler) clear(ctx context.Context, p *pass) error {
 	}
 	return nil
 }
-

@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -73,10 +73,11 @@ func (c Config) Validate() error {
 	}
 	f.image("image", c.Image)
 	f.resources("resources", c.Resources)
-	if u, err := url.Parse(c.Prometheus.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
-		f.add("prometheus.url must be http:// or https:// with a host and no user")
+	if err := c.Prometheus.Validate(); err != nil {
+		for fault := range strings.SplitSeq(err.Error(), "\n") {
+			f.add("prometheus.%s", fault)
+		}
 	}
-	f.within("prometheus.timeout", c.Prometheus.Timeout, time.Millisecond, time.Minute)
 	f.within("propagation", c.Propagation, time.Second, 10*time.Minute)
 	f.within("evaluationInterval", c.EvaluationInterval, time.Second, time.Hour)
 	f.within("verifyTimeout", c.VerifyTimeout, time.Second, 24*time.Hour)
