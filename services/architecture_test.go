@@ -63,7 +63,7 @@ var rules = map[string][]string{
 	"api":         {},
 	"controllers": {"api", "=services/model/traffic"},
 	// Only tests import it.
-	"controllers/internal/testenv": {"hack/cluster/kube"},
+	"controllers/internal/testenv": {"api", "hack/cluster/kube"},
 	// The edge.
 	"cmd": {"api", "controllers", "services"},
 	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.

@@ -564,9 +564,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: demoted
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: evaluated
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: promoted
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: samples
+      type:
+        scalar: numeric
     - name: sourceErrors
       type:
         scalar: numeric

@@ -15,6 +15,10 @@ type RolloutStatusApplyConfiguration struct {
 	Step *int32 `json:"step,omitempty"`
 	// stepStarted is when the step's weight was in the plan.
 	StepStarted *v1.Time `json:"stepStarted,omitempty"`
+	// evaluated is when the gates were asked last.
+	Evaluated *v1.Time `json:"evaluated,omitempty"`
+	// samples counts the requests of this step when the gates were asked last.
+	Samples *int64 `json:"samples,omitempty"`
 	// promoted is when the version got all of the traffic.
 	Promoted *v1.Time `json:"promoted,omitempty"`
 	// demoted is when it lost its traffic to another version.
@@ -42,6 +46,22 @@ func (b *RolloutStatusApplyConfiguration) WithStep(value int32) *RolloutStatusAp
 // If called multiple times, the StepStarted field is set to the value of the last call.
 func (b *RolloutStatusApplyConfiguration) WithStepStarted(value v1.Time) *RolloutStatusApplyConfiguration {
 	b.StepStarted = &value
+	return b
+}
+
+// WithEvaluated sets the Evaluated field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Evaluated field is set to the value of the last call.
+func (b *RolloutStatusApplyConfiguration) WithEvaluated(value v1.Time) *RolloutStatusApplyConfiguration {
+	b.Evaluated = &value
+	return b
+}
+
+// WithSamples sets the Samples field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Samples field is set to the value of the last call.
+func (b *RolloutStatusApplyConfiguration) WithSamples(value int64) *RolloutStatusApplyConfiguration {
+	b.Samples = &value
 	return b
 }
 
