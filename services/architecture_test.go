@@ -49,7 +49,9 @@ var rules = map[string][]string{
 	"services/model/triton":  {"=services/model", "services/model/bundle", "services/model/preprocess"},
 	"services/model/preview": {},
 	// The plan and the router: which of a model's versions a request goes to.
-	"services/model/traffic": {"services/actigraphy", "=services/model"},
+	"services/model/traffic":           {"services/actigraphy", "=services/model"},
+	"services/model/traffic/file":      {"=services/model/traffic"},
+	"services/model/traffic/configmap": {"=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {},
 	// Stages.
@@ -132,6 +134,15 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"controllers/analysisjob/planted.go", "services/store",
 			[]string{"controllers/analysisjob/planted.go: controllers must not import services/store"},
 		},
+		"a service talks to Kubernetes": {
+			"services/worker/planted.go", "k8s.io/client-go/rest",
+			[]string{"services/worker/planted.go: services/worker must not import k8s.io/client-go/rest"},
+		},
+		"the plan's driver talks to Kubernetes": {"services/model/traffic/configmap/planted.go", "k8s.io/client-go/rest", nil},
+		"the plan imports its driver": {
+			"services/model/traffic/planted.go", "services/model/traffic/file",
+			[]string{"services/model/traffic/planted.go: contract services/model/traffic must not import services/model/traffic/file"},
+		},
 		"a driver imports its contract":        {"services/store/sqlite/planted.go", "services/store", nil},
 		"a stage imports a contract":           {"services/ingress/planted.go", "services/store", nil},
 		"the wiring imports a driver":          {"cmd/internal/wire/planted.go", "services/store/sqlite", nil},
@@ -141,7 +152,11 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			source := "package planted\n\nimport _ \"" + module + tt.imports + "\"\n"
+			imports := tt.imports
+			if !strings.HasPrefix(imports, "k8s.io/") {
+				imports = module + imports
+			}
+			source := "package planted\n\nimport _ \"" + imports + "\"\n"
 			got := violations(t, fstest.MapFS{tt.file: {Data: []byte(source)}})
 			if diff := gocmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("violations (-want +got):\n%s", diff)
@@ -172,6 +187,9 @@ func violations(t *testing.T, root fs.FS) []string {
 			for _, spec := range parsed.Imports {
 				imported, ours := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module)
 				if !ours {
+					if strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(path.Dir(file)) {
+						found = append(found, file+": "+path.Dir(file)+" must not import "+imported)
+					}
 					continue
 				}
 				if why := forbidden(path.Dir(file), imported); why != "" {
@@ -195,6 +213,12 @@ func skipMissing(file, top string, err error) error {
 	return err
 }
 
+// mayKnowKubernetes says whether the package may talk to a cluster. Of the
+// services one driver may: the traffic plan lies in a ConfigMap.
+func mayKnowKubernetes(pkg string) bool {
+	return !within(pkg, "services") || pkg == "services/model/traffic/configmap"
+}
+
 // forbidden says why package importer must not import package imported, or "".
 func forbidden(importer, imported string) string {
 	if isSuite(imported) && !isSuite(importer) {
@@ -215,7 +239,7 @@ func forbidden(importer, imported string) string {
 
 // capabilities are the rooms with drivers.
 var capabilities = []string{"services/blob", "services/queue", "services/store", "services/keyring",
-	"services/identity", "services/narrative", "services/audit", "services/model"}
+	"services/identity", "services/narrative", "services/audit", "services/model", "services/model/traffic"}
 
 func forbiddenInside(room, importer, imported string) string {
 	if !slices.Contains(capabilities, room) || imported == room || isSuite(importer) {

@@ -20,7 +20,7 @@ func up(ctx context.Context, c *call) error {
 	fs := c.flags(upHelp)
 	dir := c.dataFlag(fs)
 	listen := fs.String("listen", "127.0.0.1:8080", "loopback `ADDRESS` to answer on; port 0 takes a free one")
-	active := fs.String("model", "none", "`MODEL` that the worker runs on each week: none, preview (trained on simulated data), or a bundle's file")
+	active := fs.String("model", "none", "`MODEL` that the worker runs on each week: none, preview (trained on simulated data), a bundle's file, or traffic:file:DIR")
 	stages := fs.String("stages", strings.Join(wire.Stages(), ","), "the `STAGES` to run; messages for the others wait")
 	logs := logFlags(fs)
 	profile := fs.String("pprof", "", "loopback `ADDRESS` for /debug/pprof; off if empty")

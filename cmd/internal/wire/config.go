@@ -36,7 +36,8 @@ type Config struct {
 	// Listen is the loopback address of the API; port 0 takes a free one.
 	Listen string
 	// Model is the version that the worker runs: "" or "none" for none,
-	// "preview" for the built-in one, or a bundle's file (see LoadBundle).
+	// "preview" for the built-in one, a bundle's file (see LoadBundle), or a
+	// traffic plan's versions (see OpenModels).
 	Model string
 	// Stages are those that run; messages for the others wait in the queue.
 	Stages []string

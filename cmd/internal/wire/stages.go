@@ -39,14 +39,18 @@ const narratorPatience = 10 * time.Second
 // build makes the stages of the Config.
 func (p *Platform) build(ctx context.Context, d drivers) error {
 	c := p.config
+	registry, err := newRegistry(d.queue)
+	if err != nil {
+		return err
+	}
 	for _, name := range c.Stages {
 		switch name {
 		case Ingress:
-			if err := p.buildIngress(d); err != nil {
+			if err := p.buildIngress(d, registry); err != nil {
 				return err
 			}
 		case Worker:
-			if err := p.buildWorker(ctx, d); err != nil {
+			if err := p.buildWorker(ctx, d, registry); err != nil {
 				return err
 			}
 		case Insights:
@@ -65,19 +69,20 @@ func (p *Platform) build(ctx context.Context, d drivers) error {
 	return nil
 }
 
-func (p *Platform) buildWorker(ctx context.Context, d drivers) error {
+func (p *Platform) buildWorker(ctx context.Context, d drivers, metrics prometheus.Registerer) error {
 	c := p.config
-	active, done, err := OpenModel(ctx, c.Model)
+	models, err := OpenModels(ctx, c.Model, metrics, c.Log)
 	if err != nil {
 		return err
 	}
-	p.closing("the model", func() error { done(); return nil })
+	p.closing("the models", func() error { models.Close(); return nil })
+	p.stages = append(p.stages, stage{"traffic", models.Run})
 	quiet := c.Quiet
 	if quiet == 0 {
 		quiet = intake.DefaultQuiet
 	}
 	merger := intake.New(intake.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Now: c.Now, Log: c.Log, Quiet: quiet})
-	analyser := analyse.New(analyse.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Audit: d.audit, Model: active, Now: c.Now, Log: c.Log})
+	analyser := analyse.New(analyse.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Audit: d.audit, Models: models.Chooser, Now: c.Now, Log: c.Log})
 	sweeper := retention.New(d.blobs, d.store, c.Now)
 	p.consume(d.queue, analysis.TopicUploads, mergers, merger.Handle)
 	p.consume(d.queue, analysis.TopicAnalyses, analysers, analyser.Handle)
@@ -95,12 +100,8 @@ func (p *Platform) consume(q queue.Queue, topic string, concurrency int, handle 
 	}})
 }
 
-func (p *Platform) buildIngress(d drivers) error {
+func (p *Platform) buildIngress(d drivers, registry *prometheus.Registry) error {
 	c := p.config
-	registry, err := newRegistry(d.queue)
-	if err != nil {
-		return err
-	}
 	limits := ingress.DefaultLimits()
 	if c.Unlimited {
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}

@@ -36,8 +36,17 @@ const (
 	// MetricDrift is a histogram of the distance between the live and the
 	// shadow version's output of one window; its label output names the output.
 	MetricDrift = "clarity_model_shadow_distance"
-	// MetricNonFinite counts outputs that were not finite numbers.
+	// MetricNonFinite counts windows for which a version came to something that
+	// is no finite number.
 	MetricNonFinite = "clarity_model_nonfinite_outputs_total"
+	// MetricShadowDropped counts requests that were not copied to the shadow, as
+	// too many waited for it.
+	MetricShadowDropped = "clarity_model_shadow_dropped_total"
+	// MetricRevision is the revision of the plan in force; it has the label model alone.
+	MetricRevision = "clarity_model_traffic_revision"
+	// MetricPlanFaults counts what kept a plan from being followed; its labels
+	// are model and reason, which is "source", "plan" or "open".
+	MetricPlanFaults = "clarity_model_traffic_faults_total"
 )
 
 // A Plan is how the requests of a model are divided.
@@ -135,14 +144,25 @@ func (p Plan) Weight(version string) int32 {
 
 // Pick returns the entry that serves the subject; false where none serves.
 func (p Plan) Pick(subject string) (Entry, bool) {
-	at := bucket(p.Salt, "serve", subject, Total)
-	for _, e := range p.Entries {
-		if at < int64(e.Weight) {
-			return e, true
-		}
-		at -= int64(e.Weight)
+	if i := p.pick(subject); i >= 0 {
+		return p.Entries[i], true
 	}
 	return Entry{}, false
+}
+
+// pick is the place of the entry that serves the subject, or −1.
+func (p *Plan) pick(subject string) int {
+	if len(p.Entries) == 0 {
+		return -1
+	}
+	at := bucket(p.Salt, "serve", subject, Total)
+	for i := range p.Entries {
+		if at < int64(p.Entries[i].Weight) {
+			return i
+		}
+		at -= int64(p.Entries[i].Weight)
+	}
+	return -1
 }
 
 // Shadowed says whether the subject's requests are copied to the shadow.
@@ -152,12 +172,12 @@ func (p Plan) Shadowed(subject string) bool {
 
 // bucket is a number from 0 to n-1 that depends on salt, use and subject alone.
 func bucket(salt, use, subject string, n uint64) int64 {
-	h := sha256.New()
-	for _, s := range []string{salt, use, subject} {
-		var size [8]byte
-		binary.BigEndian.PutUint64(size[:], uint64(len(s)))
-		h.Write(size[:])
-		h.Write([]byte(s))
+	var room [192]byte
+	text := room[:0]
+	for _, s := range [...]string{salt, use, subject} {
+		text = binary.BigEndian.AppendUint64(text, uint64(len(s)))
+		text = append(text, s...)
 	}
-	return int64(binary.BigEndian.Uint64(h.Sum(nil)) % n) //nolint:gosec // less than n
+	sum := sha256.Sum256(text)
+	return int64(binary.BigEndian.Uint64(sum[:]) % n) //nolint:gosec // less than n
 }

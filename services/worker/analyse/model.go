@@ -30,14 +30,39 @@ const (
 	noEarlierWeek  = "no_earlier_weeks"
 )
 
+// Models say which version of a model looks at a person's week.
+type Models interface {
+	// For returns the version for the subject, which is the person's uid and
+	// goes no further. It stays the same version until release is called.
+	For(subject string) (m model.Model, release func(), err error)
+}
+
+// One is Models with one version for everyone.
+func One(m model.Model) Models { return one{m} }
+
+type one struct{ model model.Model }
+
+func (o one) For(string) (model.Model, func(), error) { return o.model, func() {}, nil }
+
+// version is the one that looks at the request's week, or nil for none.
+func (s *Stage) version(req analysis.Request) (m model.Model, release func(), err error) {
+	if s.Models == nil {
+		return nil, func() {}, nil
+	}
+	if m, release, err = s.Models.For(req.UID); err != nil {
+		return nil, nil, fmt.Errorf("choose the model's version: %w", err)
+	}
+	return m, release, nil
+}
+
 // earlier reads the embeddings of the weeks that end 7, 14, 21 and 28 days
 // before the window does, as far as they are of the same version, and enters
 // the version and the weeks into in: they are part of what a Result depends on.
-func (s *Stage) earlier(ctx context.Context, req analysis.Request, in *Input) (map[health.Day]store.Embedding, error) {
-	if s.Model == nil {
+func (s *Stage) earlier(ctx context.Context, version model.Model, req analysis.Request, in *Input) (map[health.Day]store.Embedding, error) {
+	if version == nil {
 		return nil, nil
 	}
-	in.Model = s.Model.Identity().Digest
+	in.Model = version.Identity().Digest
 	found := map[health.Day]store.Embedding{}
 	for i := health.Day(1); i <= ownWeeks; i++ {
 		end := req.End - i*actigraphy.WindowDays
@@ -58,11 +83,11 @@ func (s *Stage) earlier(ctx context.Context, req analysis.Request, in *Input) (m
 
 // embed runs the model on the window, enters what it says into the Result and
 // keeps the embedding; changed says whether that is another one than before.
-func (s *Stage) embed(ctx context.Context, req analysis.Request, in Input, m *metric.Input, earlier map[health.Day]store.Embedding, r *analysis.Result) (changed bool, err error) {
-	if s.Model == nil {
+func (s *Stage) embed(ctx context.Context, version model.Model, req analysis.Request, in Input, m *metric.Input, earlier map[health.Day]store.Embedding, r *analysis.Result) (changed bool, err error) {
+	if version == nil {
 		return false, nil
 	}
-	id, inferred := s.Model.Identity(), make([]model.Inference, 1)
+	id, inferred := version.Identity(), make([]model.Inference, 1)
 	r.Lineage.Model = id.Digest
 	r.Model = &analysis.ModelSummary{Version: id.Digest, Name: id.Name, Preprocessing: id.Preprocessing, Scaling: string(id.Scaling),
 		InputKind: r.Input.Kind, Label: id.Label, Weeks: []analysis.EarlierWeek{}}
@@ -70,8 +95,11 @@ func (s *Stage) embed(ctx context.Context, req analysis.Request, in Input, m *me
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 	}
-	if err := s.Model.Infer(ctx, []model.Window{w}, inferred); err != nil {
+	if err := version.Infer(ctx, []model.Window{w}, inferred); err != nil {
 		return false, fmt.Errorf("run the model: %w", err)
+	}
+	if inferred[0].Version != id.Digest { // the Result must not name another version than the one that answered
+		return false, fmt.Errorf("run the model: %w", model.Refuse(model.DigestMismatch, "%.80s answered, not %.80s", inferred[0].Version, id.Digest))
 	}
 	r.Model.WornMinutes = inferred[0].WornMinutes
 	if refused := inferred[0].Refused; refused != nil {
@@ -151,20 +179,20 @@ func (s *Stage) drop(ctx context.Context, req analysis.Request) (changed bool, e
 }
 
 // forget drops the embedding of a window without data and has later weeks look again.
-func (s *Stage) forget(ctx context.Context, req analysis.Request, had bool) error {
-	if !had || s.Model == nil {
+func (s *Stage) forget(ctx context.Context, version model.Model, req analysis.Request, had bool) error {
+	if !had || version == nil {
 		return nil
 	}
 	if _, err := s.drop(ctx, req); err != nil {
 		return err
 	}
-	return s.followUp(ctx, req, true)
+	return s.followUp(ctx, version, req, true)
 }
 
 // followUp asks for the later weeks that were compared with this one: their
 // Results depend on it. A week whose own embedding stays ends the chain.
-func (s *Stage) followUp(ctx context.Context, req analysis.Request, changed bool) error {
-	if s.Model == nil || !changed {
+func (s *Stage) followUp(ctx context.Context, version model.Model, req analysis.Request, changed bool) error {
+	if version == nil || !changed {
 		return nil
 	}
 	for i := health.Day(1); i <= ownWeeks; i++ {

@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/model/pat"
 	"github.com/clarity-loop/clarity/services/model/preview"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
 
 // newModelBench is a bench whose stage runs the preview model.
@@ -32,7 +33,7 @@ func newModelBench(t *testing.T) *bench {
 	}
 	t.Cleanup(m.Close)
 	b := newBench(t)
-	b.stage.Model = m
+	b.stage.Models = analyse.One(m)
 	return b
 }
 
@@ -196,7 +197,8 @@ func (broken) Infer(context.Context, []model.Window, []model.Inference) error {
 func TestAModelThatFailsIsTriedAgain(t *testing.T) {
 	b := newModelBench(t)
 	end := b.keepDays(23, 29, false)
-	b.stage.Model = broken{b.stage.Model}
+	m, _, _ := b.stage.Models.For(uid)
+	b.stage.Models = analyse.One(broken{m})
 	if v := b.handle(end, 1); v != "retry: a backend is unavailable" || b.result(end) != nil {
 		t.Errorf("verdict %q, result %v", v, b.result(end))
 	}
@@ -205,13 +207,13 @@ func TestAModelThatFailsIsTriedAgain(t *testing.T) {
 func TestAnotherVersionAnalysesAgain(t *testing.T) {
 	b := newModelBench(t)
 	end := b.keepDays(23, 29, false)
-	m := b.stage.Model
-	b.stage.Model = nil
+	m := b.stage.Models
+	b.stage.Models = nil
 	b.handle(end, 1)
 	if r := b.result(end); r.Model != nil || r.Lineage.Model != analysis.NoModel {
 		t.Fatalf("without a model: %+v", r.Model)
 	}
-	b.stage.Model = m
+	b.stage.Models = m
 	b.handle(end, 1)
 	if r := b.result(end); r.Model == nil || r.Lineage.Model != preview.Digest {
 		t.Errorf("with a model: %+v", r.Model)

@@ -15,12 +15,11 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
-	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-// Needs are what the stage works with. All but the model are required.
+// Needs are what the stage works with. All but the models are required.
 type Needs struct {
 	Store *store.Store
 	Blobs interface {
@@ -35,10 +34,11 @@ type Needs struct {
 	Audit interface {
 		Append(ctx context.Context, e audit.Event) (int64, error)
 	}
-	// Model is the active version, or nil for none: the one thing that may be left out.
-	Model model.Model
-	Now   func() time.Time
-	Log   *slog.Logger
+	// Models say which version looks at a person's week. Nil is none: the one
+	// thing that may be left out.
+	Models Models
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // A Stage handles the topic of analyses.
@@ -107,7 +107,12 @@ func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (
 	if err != nil {
 		return false, err
 	}
-	earlier, err := s.earlier(ctx, req, &in)
+	version, release, err := s.version(req)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	earlier, err := s.earlier(ctx, version, req, &in)
 	if err != nil {
 		return false, err
 	}
@@ -119,7 +124,7 @@ func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (
 	}
 	if exists && current(before.Value.Result.Lineage, in) {
 		if again { // the process may have died after the result was stored
-			return false, errors.Join(s.announce(ctx, req, Digest(in)), s.followUp(ctx, req, true))
+			return false, errors.Join(s.announce(ctx, req, Digest(in)), s.followUp(ctx, version, req, true))
 		}
 		return false, nil
 	}
@@ -131,12 +136,12 @@ func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (
 		return false, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 	}
 	if result.Input.SampleCount == 0 {
-		if err := s.forget(ctx, req, exists || again); err != nil {
+		if err := s.forget(ctx, version, req, exists || again); err != nil {
 			return false, err
 		}
 		return exists, s.withdraw(ctx, req, before.Version, again)
 	}
-	changed, err := s.embed(ctx, req, in, epochs, earlier, &result)
+	changed, err := s.embed(ctx, version, req, in, epochs, earlier, &result)
 	if err != nil {
 		return false, err
 	}
@@ -146,7 +151,7 @@ func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (
 	if err := s.announce(ctx, req, result.Lineage.InputDigest); err != nil {
 		return false, err
 	}
-	return true, s.followUp(ctx, req, changed || again)
+	return true, s.followUp(ctx, version, req, changed || again)
 }
 
 // withdraw deletes the Result of a window that has no data any more, and has
