@@ -81,6 +81,7 @@ generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, op
 	$(GO) generate ./services/model/pat/kernel ./services/model/triton/oip
 	@hack/codegen.sh
 	$(GO) test ./services/ingress ./services/health -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update
+	$(GO) test ./controllers/internal/opmetrics -run TestMetricsPageIsTheCode -update
 
 .PHONY: clean
 clean: ## Remove build output (the tool cache outside the clone stays)

@@ -126,22 +126,31 @@ func sources() []string { return []string{"Prometheus", "Latency", "ErrorRate", 
 // shardStates are what a shard of a job that has not ended can be.
 func shardStates() []string { return []string{"waiting", "active", "succeeded", "failed"} }
 
-// versionReasons are why a version waits for a person or was rolled back.
+// versionReasons are the reasons of a ModelVersion's conditions.
 func versionReasons() []string {
 	return []string{
+		v1alpha1.ReasonSucceeded, v1alpha1.ReasonProgressing, v1alpha1.ReasonQueuedBehind,
 		v1alpha1.ReasonUnknownServingClass, v1alpha1.ReasonContractUnsupported, v1alpha1.ReasonDigestMismatch,
-		v1alpha1.ReasonArtifactNotFound, v1alpha1.ReasonUnschedulable, v1alpha1.ReasonCrashLooping, v1alpha1.ReasonImagePull,
-		v1alpha1.ReasonStartDeadline, v1alpha1.ReasonValidationFailed, v1alpha1.ReasonValidationTimeout, v1alpha1.ReasonGateFailed,
-		v1alpha1.ReasonGateSourceUnavailable, v1alpha1.ReasonAborted, v1alpha1.ReasonSuperseded, v1alpha1.ReasonRetired,
-		v1alpha1.ReasonNamespaceNotServed,
+		v1alpha1.ReasonArtifactNotFound, v1alpha1.ReasonContractMismatch, v1alpha1.ReasonGoldenSetMismatch,
+		v1alpha1.ReasonUnreadable, v1alpha1.ReasonVerificationFailed, v1alpha1.ReasonValidationIncomplete,
+		v1alpha1.ReasonVersionTaken, v1alpha1.ReasonChildNameTaken, v1alpha1.ReasonChildRefused, v1alpha1.ReasonUnavailable,
+		v1alpha1.ReasonScaledToZero, v1alpha1.ReasonHandingOver, v1alpha1.ReasonUnschedulable, v1alpha1.ReasonCrashLooping,
+		v1alpha1.ReasonImagePull, v1alpha1.ReasonStartDeadline, v1alpha1.ReasonValidationFailed,
+		v1alpha1.ReasonValidationTimeout, v1alpha1.ReasonGateFailed, v1alpha1.ReasonGateSourceUnavailable,
+		v1alpha1.ReasonWaitingForSamples, v1alpha1.ReasonWaitingForDuration, v1alpha1.ReasonPaused, v1alpha1.ReasonHeld,
+		v1alpha1.ReasonAborted, v1alpha1.ReasonSuperseded, v1alpha1.ReasonRetired, v1alpha1.ReasonNamespaceNotServed,
 	}
 }
 
-// jobReasons are why an analysis job waits for a person.
+// jobReasons are the reasons of an AnalysisJob's conditions.
 func jobReasons() []string {
 	return []string{
-		v1alpha1.ReasonModelNotFound, v1alpha1.ReasonModelNotActive, v1alpha1.ReasonJobNameTaken,
-		v1alpha1.ReasonNamespaceNotServed, v1alpha1.ReasonShardCannotStart,
+		v1alpha1.ReasonAccepted, v1alpha1.ReasonModelNotFound, v1alpha1.ReasonModelNotActive, v1alpha1.ReasonNoModel,
+		v1alpha1.ReasonWaitingForQueue, v1alpha1.ReasonAdmitted, v1alpha1.ReasonSuspendedBySpec, v1alpha1.ReasonTooManyFailedShards,
+		v1alpha1.ReasonDeadlineExceeded, v1alpha1.ReasonNotStartedInTime, v1alpha1.ReasonCancelled, v1alpha1.ReasonJobNameTaken,
+		v1alpha1.ReasonCompleted, v1alpha1.ReasonNamespaceNotServed, v1alpha1.ReasonResolved, v1alpha1.ReasonShardStarted,
+		v1alpha1.ReasonWaitingForShard, v1alpha1.ReasonNotSuspended, v1alpha1.ReasonJobDeleted, v1alpha1.ReasonJobFailed,
+		v1alpha1.ReasonShardCannotStart, v1alpha1.ReasonFinished, v1alpha1.ReasonProgressing, v1alpha1.ReasonUnschedulable,
 	}
 }
 
