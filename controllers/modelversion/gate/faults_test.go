@@ -106,38 +106,45 @@ func wantAnswer(t *testing.T, got gate.Answer, verdict v1alpha1.Verdict, message
 func TestPrometheusThatDoesNotAnswerIsAnErrorAndComesBack(t *testing.T) {
 	server := prometheustest.Start(t, prometheustest.Options{Samples: describe().openMetrics()})
 	l := newLine(t, server.URL)
-	gates, clock := newGatesAndClock(t, l.url(), func(c *gate.Config) { c.Timeout = duration(300 * time.Millisecond) })
+	gates, clock := newGatesAndClock(t, l.url(), func(c *gate.Config) { c.Timeout = duration(3 * time.Second) })
 	ask := func(model string) gate.Answer {
 		return gates.Ask(t.Context(), atMost(errorRate(), "0.01"), question(model), false)
 	}
 	later := func() { clock.SetTime(clock.Now().Add(6 * time.Second)) }
+	recovers := func() {
+		t.Helper()
+		for range 10 { // a machine under load may need more than one timeout
+			if later(); ask("good").Verdict == pass {
+				return
+			}
+		}
+		t.Errorf("Prometheus is back, and the answer is %+v", ask("good"))
+	}
 	wantAnswer(t, ask("good"), pass, "")
 
 	l.held.Store(true)
 	began := time.Now()
-	wantAnswer(t, ask("good"), erro, "Prometheus did not answer within 300ms")
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("the answer took %v, though the timeout is 300ms", took)
+	wantAnswer(t, ask("good"), erro, "Prometheus did not answer within 3s")
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("the answer took %v, though the timeout is 3s", took)
 	}
 	began = time.Now()
 	for range 100 {
-		wantAnswer(t, ask("failing"), erro, "Prometheus did not answer within 300ms")
+		wantAnswer(t, ask("failing"), erro, "Prometheus did not answer within 3s")
 	}
-	if took := time.Since(began); took > 250*time.Millisecond {
+	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("100 questions right after a timeout took %v: each waited by itself", took)
 	}
 	if n, err := gates.Samples(t.Context(), question("good"), false); err == nil {
 		t.Errorf("%d samples though Prometheus does not answer", n)
 	}
 	l.closeAll()
-	later()
-	wantAnswer(t, ask("good"), pass, "")
+	recovers()
 
 	l.cut.Store(true)
 	wantAnswer(t, ask("good"), erro, "Prometheus cannot be asked")
 	l.cut.Store(false)
-	later()
-	wantAnswer(t, ask("good"), pass, "")
+	recovers()
 
 	server.Stop()
 	l.closeAll()
@@ -145,15 +152,14 @@ func TestPrometheusThatDoesNotAnswerIsAnErrorAndComesBack(t *testing.T) {
 	later()
 	wantAnswer(t, newGates(t, server.URL).Ask(t.Context(), atMost(nan(), "0"), question("good"), false), erro, "connection refused")
 	server.Start()
-	later()
-	wantAnswer(t, ask("good"), pass, "")
+	recovers()
 	wantAnswer(t, ask("failing"), fail, "")
 }
 
 func TestOneModelsBadQueryHoldsUpNoOtherModel(t *testing.T) {
 	server := prometheustest.Start(t, prometheustest.Options{Samples: describe().openMetrics()})
 	l := newLine(t, server.URL)
-	gates, _ := newGatesAndClock(t, l.url(), func(c *gate.Config) { c.Timeout = duration(500 * time.Millisecond) })
+	gates, _ := newGatesAndClock(t, l.url(), func(c *gate.Config) { c.Timeout = duration(3 * time.Second) })
 	for name, query := range map[string]string{
 		"not PromQL": `sum(`, "a string": `"x"`,
 		"slow": `count_over_time(count_over_time(count_over_time(vector(1)[30d:1s])[30d:1s])[30d:1s])`,
