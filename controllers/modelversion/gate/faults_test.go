@@ -14,13 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/prometheustest"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // A line is a TCP line to Prometheus that can be held up or cut.
@@ -190,45 +186,6 @@ func TestAPartOfTheDataCanFailAVersionAndNotPassOne(t *testing.T) {
 	wantAnswer(t, gates.Ask(t.Context(), atMost(errorRate(), "0.01"), question("failing"), false), fail, "beyond")
 	if n, err := gates.Samples(t.Context(), question("good"), false); err == nil {
 		t.Errorf("%d samples of a part of the data", n)
-	}
-}
-
-// Workers are scraped as they are: what was first counted after the step began is seen.
-func TestWorkersThatAreScraped(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: traffic.MetricRequests, Help: "Requests."}, []string{"model", "version", "role", "outcome"})
-	broken := prometheus.NewCounterVec(prometheus.CounterOpts{Name: traffic.MetricNonFinite, Help: "Outputs."}, []string{"model", "version"})
-	registry.MustRegister(requests, broken)
-	worker := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	defer worker.Close()
-	url := prometheustest.Start(t, prometheustest.Options{Targets: []string{strings.TrimPrefix(worker.URL, "http://")}}).URL
-	gates := newGates(t, url, func(c *gate.Config) { c.MinWindow = duration(2 * time.Second) })
-	began := time.Now()
-	until := func(g v1alpha1.Gate, want v1alpha1.Verdict) gate.Answer {
-		t.Helper()
-		deadline := time.Now().Add(30 * time.Second)
-		for {
-			q := gate.Question{Model: "m", Version: "v2", Since: began, Now: time.Now()}
-			got := gates.Ask(t.Context(), g, q, false)
-			if got.Verdict == want {
-				return got
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("answer is %+v after 30 s, want %s", got, want)
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-	}
-	requests.WithLabelValues("m", "v2", "live", "ok").Add(50)
-	until(atMost(errorRate(), "0.01"), pass)
-	until(atMost(nan(), "0"), pass)
-	broken.WithLabelValues("m", "v2").Inc()
-	if got := until(atMost(nan(), "0"), fail); got.Value != "1" {
-		t.Errorf("%s outputs are not finite, want 1", got.Value)
-	}
-	requests.WithLabelValues("m", "v2", "live", "error").Add(50)
-	if got := until(atMost(errorRate(), "0.01"), fail); got.Value != "0.5" {
-		t.Errorf("a share of %s failed, want 0.5", got.Value)
 	}
 }
 
