@@ -184,7 +184,7 @@ func (w *world) count(name string, labels ...string) float64 {
 
 func (w *world) eventually(what string, ok func() bool) {
 	w.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			w.Fatalf("never: %s; the log says\n%s", what, w.log)
 		}
