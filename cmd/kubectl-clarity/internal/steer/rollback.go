@@ -1,0 +1,178 @@
+package steer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
+	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
+)
+
+// Model is what is known of a model's versions and traffic.
+type Model struct {
+	Name      string
+	Namespace string
+	Versions  []v1alpha1.ModelVersion
+	Plan      *kube.Plan // nil where there is none
+}
+
+// Choose returns the version that `rollback` aborts: the candidate where
+// requests reach it already, be it as copies; otherwise the active version.
+// Where only names a version, it must be that one; one that was rolled back
+// already is returned as it is, so that a script may say it twice.
+func (m Model) Choose(only string) (*v1alpha1.ModelVersion, error) {
+	if len(m.Versions) == 0 {
+		return nil, fault.New(fault.NotFound, "kubectl get modelversions -n "+m.Namespace, "roll back model %q: namespace %q has no version of it", m.Name, m.Namespace)
+	}
+	for i := range m.Versions {
+		v := &m.Versions[i]
+		gone := v.Status.Stage == v1alpha1.StageRolledBack
+		if only == v.Spec.Version && only != "" && (gone || v.Spec.Rollout.Abort) {
+			return v, nil
+		}
+		if v.Spec.Rollout.Abort && !gone && v.Status.Traffic.Weight > 0 {
+			return nil, fault.New(fault.CouldNot, fmt.Sprintf("kubectl clarity why mv/%s -n %s", v.Name, v.Namespace),
+				"roll back model %q: %s (%s) is being rolled back already", m.Name, ref(v), standing(v))
+		}
+	}
+	chosen := m.reached()
+	switch {
+	case chosen == nil:
+		return nil, fault.New(fault.CouldNot, "kubectl clarity traffic "+m.Name+" -n "+m.Namespace,
+			"roll back model %q: no version of it gets requests, so there is nothing to take back; `kubectl clarity abort mv/NAME` ends a rollout before that", m.Name)
+	case only != "" && chosen.Spec.Version != only:
+		return nil, fault.New(fault.CouldNot, "kubectl clarity traffic "+m.Name+" -n "+m.Namespace,
+			"roll back model %q: its requests reached version %q last, not %q", m.Name, chosen.Spec.Version, only)
+	}
+	return chosen, nil
+}
+
+// reached is the version that requests reached last, or nil.
+func (m Model) reached() *v1alpha1.ModelVersion {
+	for _, stages := range [][]v1alpha1.Stage{{v1alpha1.StageShadow, v1alpha1.StageCanary}, {v1alpha1.StageActive}} {
+		for i := range m.Versions {
+			if v := &m.Versions[i]; slices.Contains(stages, v.Status.Stage) && usable(v) {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// Abort ends a version for good, and says who serves then. It refuses to leave
+// a model without a server unless outage allows it.
+func (m Model) Abort(v *v1alpha1.ModelVersion, outage bool) (Step, error) {
+	if v.Spec.Rollout.Abort || v.Status.Stage == v1alpha1.StageRolledBack {
+		return Step{}, nil
+	}
+	if !usable(v) {
+		return Step{}, ended(kube.ModelVersion, v.Name, v.Namespace, "abort", orDeleting(v))
+	}
+	lines := []string{fmt.Sprintf("%s (%s) is aborted for good: spec.rollout.abort.", ref(v), standing(v))}
+	next := m.next(v)
+	switch {
+	case v.Status.Stage != v1alpha1.StageActive && v.Status.Traffic.Weight == 0 && v.Status.Stage != v1alpha1.StageShadow:
+		lines = append(lines, "No request goes to it now, so nobody's traffic moves.")
+	case next == nil && !outage:
+		return Step{}, fault.New(fault.CouldNot, "kubectl clarity traffic "+m.Name+" -n "+m.Namespace,
+			"abort %s: no other version of model %q could serve, so nobody would; apply one first, or add --leave-unserved", ref(v), m.Name)
+	case next == nil:
+		lines = append(lines, fmt.Sprintf("No other version could serve: model %q is left without a server.", m.Name))
+	case v.Status.Stage != v1alpha1.StageActive:
+		lines = append(lines, fmt.Sprintf("%s (version %s) serves 100 %%, as it did before.", ref(next), next.Spec.Version))
+	case next.Status.Serving.Loaded == 0:
+		lines = append(lines, fmt.Sprintf("%s (version %s) serves next. It is cold: it is started first, and %s serves until it is ready.", ref(next), next.Spec.Version, ref(v)))
+	default:
+		lines = append(lines, fmt.Sprintf("%s (version %s) serves next; it is warm (%s).", ref(next), next.Spec.Version, next.Status.Serving.Summary))
+	}
+	if c := m.candidate(v); c != nil && v.Status.Stage == v1alpha1.StageActive {
+		lines = append(lines, fmt.Sprintf("%s (%s) is on its way and goes on; `kubectl clarity abort mv/%s -n %s` ends it, too.", ref(c), standing(c), c.Name, c.Namespace))
+	}
+	return Step{kube.Change{"rollout": map[string]any{"abort": true}}, strings.Join(lines, "\n")}, nil
+}
+
+func orDeleting(v *v1alpha1.ModelVersion) string {
+	if v.Status.Stage != "" && (v.DeletionTimestamp.IsZero()) {
+		return string(v.Status.Stage)
+	}
+	return "on its way out"
+}
+
+// next is the version that serves once v does not: the active one, or the
+// last known good: the one the operator's record names, or the newest that has served.
+func (m Model) next(v *v1alpha1.ModelVersion) *v1alpha1.ModelVersion {
+	var best *v1alpha1.ModelVersion
+	for i := range m.Versions {
+		other := &m.Versions[i]
+		if other.UID == v.UID || !usable(other) {
+			continue
+		}
+		if other.Status.Stage == v1alpha1.StageActive {
+			return other
+		}
+		if !served(other) {
+			continue
+		}
+		if m.Plan != nil && m.Plan.LastGood == other.Spec.Version {
+			return other
+		}
+		if best == nil || demoted(best).Before(demoted(other)) {
+			best = other
+		}
+	}
+	return best
+}
+
+// candidate is the newest version on its way, other than v.
+func (m Model) candidate(v *v1alpha1.ModelVersion) *v1alpha1.ModelVersion {
+	var newest *v1alpha1.ModelVersion
+	for i := range m.Versions {
+		other := &m.Versions[i]
+		if other.UID != v.UID && usable(other) && !served(other) && older(v, other) && (newest == nil || older(newest, other)) {
+			newest = other
+		}
+	}
+	return newest
+}
+
+// inFront is a newer version that keeps v from being a candidate.
+func inFront(v *v1alpha1.ModelVersion, versions []v1alpha1.ModelVersion) *v1alpha1.ModelVersion {
+	for i := range versions {
+		if other := &versions[i]; other.UID != v.UID && usable(other) && older(v, other) {
+			return other
+		}
+	}
+	return nil
+}
+
+// usable says whether a version may still get traffic.
+func usable(v *v1alpha1.ModelVersion) bool {
+	switch v.Status.Stage {
+	case v1alpha1.StageRejected, v1alpha1.StageRolledBack, v1alpha1.StageRetired:
+		return false
+	}
+	return !v.Spec.Rollout.Abort && !v.Spec.Retire && v.DeletionTimestamp.IsZero()
+}
+
+// served says whether a version has carried all of its model's traffic and could again.
+func served(v *v1alpha1.ModelVersion) bool {
+	r := v.Status.Rollout
+	return r != nil && r.Promoted != nil && meta.IsStatusConditionTrue(v.Status.Conditions, v1alpha1.ConditionValidated)
+}
+
+func demoted(v *v1alpha1.ModelVersion) *metav1.Time {
+	if r := v.Status.Rollout; r != nil {
+		return r.Demoted
+	}
+	return nil
+}
+
+// older says whether a was there before b.
+func older(a, b *v1alpha1.ModelVersion) bool {
+	return a.CreationTimestamp.Before(&b.CreationTimestamp)
+}
