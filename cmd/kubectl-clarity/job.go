@@ -101,7 +101,7 @@ func (f *jobFlags) add(c *cobra.Command) {
 	s.BoolVar(&f.replace, "replace", false, "compute results anew that exist for the same input")
 	s.BoolVar(&f.suspend, "suspend", false, "create it suspended")
 	s.StringVar(&f.dryRun, "dry-run", "none", "none, client or server")
-	f.print.AddFlags(c)
+	addPrintFlags(c, f.print)
 }
 
 // build makes the job of file and flags.
@@ -274,6 +274,5 @@ func (f *jobFlags) create(c *cobra.Command, p *process, cluster *kube.Cluster, j
 	} else if err := cluster.Create(c.Context(), job, f.dryRun == "server"); err != nil {
 		return err
 	}
-	job.SetManagedFields(nil)
 	return printer.PrintObj(job, p.Out)
 }

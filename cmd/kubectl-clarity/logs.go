@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/logs"
+	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/survey"
 )
 
 // logFlags are the flags of logs.
@@ -76,21 +77,14 @@ Where several logs are printed each line begins with whose it is.`,
 }
 
 func (f *logFlags) ofVersion(ctx context.Context, cluster *kube.Cluster, name string) ([]logs.Source, error) {
-	v, err := cluster.GetVersion(ctx, name)
+	s, err := survey.Of(ctx, cluster, kube.Target{Kind: kube.ModelVersion, Name: name}, survey.Depth{})
 	if err != nil {
 		return nil, err
 	}
-	children, failed := cluster.Children(ctx, v.Spec.Model, v.Spec.Version)
-	var pods []corev1.Pod
-	for _, o := range children {
-		if pod, ok := o.(*corev1.Pod); ok {
-			pods = append(pods, *pod)
-		}
+	if len(s.Pods) == 0 && len(s.Unread) > 0 {
+		return nil, fault.New(fault.NotAllowed, "kubectl auth can-i list pods -n "+cluster.Namespace, "find the pods of modelversion/%s: %s", name, strings.Join(s.Unread, "; "))
 	}
-	if len(pods) == 0 && len(failed) > 0 {
-		return nil, errors.Join(failed...)
-	}
-	return logs.OfVersion(v, pods, f.component)
+	return logs.OfVersion(s.Version, s.Pods, f.component)
 }
 
 func (f *logFlags) ofJob(ctx context.Context, cluster *kube.Cluster, name string, one bool) ([]logs.Source, error) {

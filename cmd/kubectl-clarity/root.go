@@ -40,9 +40,26 @@ Exit status:
   4  not allowed: the credentials are refused or lack a right
   5  it changed meanwhile, or the question was answered with no; nothing was written`
 
+// usageTemplate is cobra's without the thirty flags that every kubectl command has.
+const usageTemplate = `Usage:
+  {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}
+
+Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding }} {{.Short}}{{end}}{{end}}{{end}}{{if .HasParent}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{end}}
+
+kubectl's own flags (-n, --context, --kubeconfig, --as, --request-timeout, …) go with every command: kubectl options
+`
+
 // newRoot is the written-out list of commands.
 func newRoot(p *process) *cobra.Command {
 	p.flags = genericclioptions.NewConfigFlags(true)
+	p.flags.CacheDir = nil // nothing is discovered, so nothing is kept
 	root := &cobra.Command{
 		Use:           "kubectl-clarity",
 		Short:         "Clarity Loop's models and analysis jobs",
@@ -65,6 +82,7 @@ func newRoot(p *process) *cobra.Command {
 	})
 	p.flags.AddFlags(root.PersistentFlags())
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(
 		newTree(p), newWhy(p), newTraffic(p), newLogs(p),
 		newPromote(p), newPause(p), newResume(p), newAbort(p), newRollback(p),

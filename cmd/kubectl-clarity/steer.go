@@ -27,10 +27,18 @@ type write struct {
 // add adds the flags; past is the verb's participle, for what is printed.
 func (w *write) add(c *cobra.Command, past string, asks bool) {
 	w.print = genericclioptions.NewPrintFlags(past).WithTypeSetter(kube.Scheme())
-	w.print.AddFlags(c)
+	addPrintFlags(c, w.print)
 	c.Flags().StringVar(&w.dryRun, "dry-run", "none", "none, or server: the API server checks the change and does not keep it")
 	if asks {
 		c.Flags().BoolVarP(&w.yes, "yes", "y", false, "do not ask; needed where nobody can be asked")
+	}
+}
+
+// addPrintFlags adds -o; what only its rarer formats need is taken and not told.
+func addPrintFlags(c *cobra.Command, print *genericclioptions.PrintFlags) {
+	print.AddFlags(c)
+	for _, name := range []string{"allow-missing-template-keys", "template", "show-managed-fields"} {
+		_ = c.Flags().MarkHidden(name) // the flag is there
 	}
 }
 
@@ -88,7 +96,6 @@ func (w *write) say(p *process, o client.Object, wrote bool) error {
 	if err != nil {
 		return fault.New(fault.Usage, "", "%v", err)
 	}
-	o.SetManagedFields(nil)
 	return printer.PrintObj(o, p.Out)
 }
 

@@ -21,6 +21,8 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
@@ -72,6 +74,9 @@ func mapper() meta.RESTMapper {
 
 var podMonitoring = schema.GroupVersionKind{Group: "monitoring.googleapis.com", Version: "v1", Kind: "PodMonitoring"}
 
+// noServer is where kubectl's flags lead where no kubeconfig says where.
+const noServer = "http://localhost:8080"
+
 // Connect reads the kubeconfig. It sends nothing.
 func Connect(flags *genericclioptions.ConfigFlags, warnings io.Writer) (*Cluster, error) {
 	loader := flags.ToRawKubeConfigLoader()
@@ -82,6 +87,9 @@ func Connect(flags *genericclioptions.ConfigFlags, warnings io.Writer) (*Cluster
 	config, err := loader.ClientConfig()
 	if err != nil {
 		return nil, fault.OfConfig(err)
+	}
+	if raw, err := loader.RawConfig(); err == nil && clientcmdapi.IsConfigEmpty(&raw) && config.Host == noServer && *flags.APIServer == "" {
+		return nil, fault.OfConfig(clientcmd.ErrEmptyConfig)
 	}
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst = 50, 100

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // What the operator writes in a model's ConfigMap:
@@ -24,8 +25,8 @@ type Plan struct {
 	Salt     string  `json:"salt"`
 	Entries  []Share `json:"entries"`
 	Shadow   *Shadow `json:"shadow,omitempty"`
-	// LastGood is the version the operator falls back to, from its own record; "" if it names none.
-	LastGood string `json:"-"`
+	// Former are the UIDs of the versions the operator falls back to, the first one first, from its own record.
+	Former []types.UID `json:"-"`
 }
 
 // A Share is one version's part of the requests, in percent.
@@ -51,23 +52,14 @@ func ParsePlan(m *corev1.ConfigMap) (*Plan, error) {
 		return nil, fmt.Errorf("read %s of configmap %q: %w", planKey, m.Name, err)
 	}
 	var record struct {
-		LastGood string `json:"lastGood"`
+		Former []struct {
+			UID types.UID `json:"uid"`
+		} `json:"former"`
 	}
 	if json.Unmarshal([]byte(m.Data[recordKey]), &record) == nil { // the operator's own, and only a hint to us
-		p.LastGood = record.LastGood
-	}
-	return &p, nil
-}
-
-// Weight is the version's share in percent.
-func (p *Plan) Weight(version string) int32 {
-	if p == nil {
-		return 0
-	}
-	for _, e := range p.Entries {
-		if e.Version == version {
-			return e.Weight
+		for _, f := range record.Former {
+			p.Former = append(p.Former, f.UID)
 		}
 	}
-	return 0
+	return &p, nil
 }

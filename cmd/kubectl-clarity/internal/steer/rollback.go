@@ -71,40 +71,49 @@ func (m Model) Abort(v *v1alpha1.ModelVersion, outage bool) (Step, error) {
 		return Step{}, nil
 	}
 	if !usable(v) {
-		return Step{}, ended(kube.ModelVersion, v.Name, v.Namespace, "abort", orDeleting(v))
+		return Step{}, ended(kube.ModelVersion, v.Name, v.Namespace, "abort", endOf(v))
 	}
-	lines := []string{fmt.Sprintf("%s (%s) is aborted for good: spec.rollout.abort.", ref(v), standing(v))}
-	next := m.next(v)
+	announce := fmt.Sprintf("%s (%s) is aborted for good: spec.rollout.abort.", ref(v), standing(v))
+	what, err := m.after(v, outage)
+	if err != nil {
+		return Step{}, err
+	}
+	return Step{kube.Change{"rollout": map[string]any{"abort": true}}, announce + "\n" + what}, nil
+}
+
+// after says who serves once v is aborted.
+func (m Model) after(v *v1alpha1.ModelVersion, outage bool) (string, error) {
+	active := v.Status.Stage == v1alpha1.StageActive
+	if !active && v.Status.Traffic.Weight == 0 && v.Status.Stage != v1alpha1.StageShadow {
+		return "No request goes to it now, so nobody's traffic moves.", nil
+	}
+	next, coming := m.next(v), m.candidate(v)
+	if next == nil && coming != nil && coming.Spec.Rollout.Strategy != v1alpha1.StrategyHold && !coming.Spec.Rollout.Paused {
+		return fmt.Sprintf("No version has served before it. %s (%s) takes over once it can; %s serves until then.", ref(coming), standing(coming), ref(v)), nil
+	}
+	var lines []string
 	switch {
-	case v.Status.Stage != v1alpha1.StageActive && v.Status.Traffic.Weight == 0 && v.Status.Stage != v1alpha1.StageShadow:
-		lines = append(lines, "No request goes to it now, so nobody's traffic moves.")
 	case next == nil && !outage:
-		return Step{}, fault.New(fault.CouldNot, "kubectl clarity traffic "+m.Name+" -n "+m.Namespace,
+		return "", fault.New(fault.CouldNot, "kubectl clarity traffic "+m.Name+" -n "+m.Namespace,
 			"abort %s: no other version of model %q could serve, so nobody would; apply one first, or add --leave-unserved", ref(v), m.Name)
 	case next == nil:
 		lines = append(lines, fmt.Sprintf("No other version could serve: model %q is left without a server.", m.Name))
-	case v.Status.Stage != v1alpha1.StageActive:
+	case !active:
 		lines = append(lines, fmt.Sprintf("%s (version %s) serves 100 %%, as it did before.", ref(next), next.Spec.Version))
 	case next.Status.Serving.Loaded == 0:
 		lines = append(lines, fmt.Sprintf("%s (version %s) serves next. It is cold: it is started first, and %s serves until it is ready.", ref(next), next.Spec.Version, ref(v)))
 	default:
 		lines = append(lines, fmt.Sprintf("%s (version %s) serves next; it is warm (%s).", ref(next), next.Spec.Version, next.Status.Serving.Summary))
 	}
-	if c := m.candidate(v); c != nil && v.Status.Stage == v1alpha1.StageActive {
-		lines = append(lines, fmt.Sprintf("%s (%s) is on its way and goes on; `kubectl clarity abort mv/%s -n %s` ends it, too.", ref(c), standing(c), c.Name, c.Namespace))
+	if active && coming != nil {
+		lines = append(lines, fmt.Sprintf("%s (%s) is on its way and goes on; `kubectl clarity abort mv/%s -n %s` ends it, too.", ref(coming), standing(coming), coming.Name, coming.Namespace))
 	}
-	return Step{kube.Change{"rollout": map[string]any{"abort": true}}, strings.Join(lines, "\n")}, nil
+	return strings.Join(lines, "\n"), nil
 }
 
-func orDeleting(v *v1alpha1.ModelVersion) string {
-	if v.Status.Stage != "" && (v.DeletionTimestamp.IsZero()) {
-		return string(v.Status.Stage)
-	}
-	return "on its way out"
-}
-
-// next is the version that serves once v does not: the active one, or the
-// last known good: the one the operator's record names, or the newest that has served.
+// next is the version that serves once v does not: the active one, or the last
+// known good: the first of the operator's record that still could, or else the
+// one that served last by its own word.
 func (m Model) next(v *v1alpha1.ModelVersion) *v1alpha1.ModelVersion {
 	var best *v1alpha1.ModelVersion
 	for i := range m.Versions {
@@ -115,17 +124,25 @@ func (m Model) next(v *v1alpha1.ModelVersion) *v1alpha1.ModelVersion {
 		if other.Status.Stage == v1alpha1.StageActive {
 			return other
 		}
-		if !served(other) {
-			continue
-		}
-		if m.Plan != nil && m.Plan.LastGood == other.Spec.Version {
-			return other
-		}
-		if best == nil || demoted(best).Before(demoted(other)) {
+		if served(other) && (best == nil || m.before(other, best)) {
 			best = other
 		}
 	}
 	return best
+}
+
+// before says whether a takes over rather than b.
+func (m Model) before(a, b *v1alpha1.ModelVersion) bool {
+	if m.Plan != nil {
+		at, bt := slices.Index(m.Plan.Former, a.UID), slices.Index(m.Plan.Former, b.UID)
+		if at >= 0 && bt >= 0 {
+			return at < bt
+		}
+		if at >= 0 || bt >= 0 {
+			return at >= 0
+		}
+	}
+	return demoted(b).Before(demoted(a))
 }
 
 // candidate is the newest version on its way, other than v.

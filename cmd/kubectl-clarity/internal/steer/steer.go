@@ -130,13 +130,19 @@ func below(already bool, field string, to bool) Step {
 
 // underWay refuses a version whose rollout has ended for good.
 func underWay(v *v1alpha1.ModelVersion, verb string) error {
-	switch {
-	case !usable(v) && v.Status.Stage != "":
-		return ended(kube.ModelVersion, v.Name, v.Namespace, verb, string(v.Status.Stage))
-	case !usable(v):
-		return ended(kube.ModelVersion, v.Name, v.Namespace, verb, "on its way out")
+	if usable(v) {
+		return nil
 	}
-	return nil
+	return ended(kube.ModelVersion, v.Name, v.Namespace, verb, endOf(v))
+}
+
+// endOf words how a version that is not usable stands.
+func endOf(v *v1alpha1.ModelVersion) string {
+	switch v.Status.Stage {
+	case v1alpha1.StageRejected, v1alpha1.StageRolledBack, v1alpha1.StageRetired:
+		return string(v.Status.Stage)
+	}
+	return "on its way out"
 }
 
 func running(j *v1alpha1.AnalysisJob, verb string) error {

@@ -9,6 +9,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/clarity-loop/clarity/api/v1alpha1"
 )
 
 // An Answer is the sentence in parts.
@@ -27,11 +29,7 @@ type Answer struct {
 // Sentence is the answer for a person.
 func (a Answer) Sentence(now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s is %s", a.Object, a.State)
-	if a.Since != nil {
-		fmt.Fprintf(&b, " for %s", Age(now, a.Since.Time))
-	}
-	fmt.Fprintf(&b, ": %s", strings.TrimRight(a.What, ". "))
+	fmt.Fprintf(&b, "%s %s: %s", a.Object, a.stands(now), strings.TrimRight(a.What, ". "))
 	if a.Reason != "" {
 		fmt.Fprintf(&b, " (%s)", a.Reason)
 	}
@@ -48,6 +46,21 @@ func (a Answer) Sentence(now time.Time) string {
 	}
 	b.WriteString(".")
 	return b.String()
+}
+
+// stands says the state and since when.
+func (a Answer) stands(now time.Time) string {
+	if a.Since == nil {
+		return "is " + a.State
+	}
+	age := Age(now, a.Since.Time)
+	switch a.State {
+	case string(v1alpha1.StateSucceeded), string(v1alpha1.StateFailed):
+		return fmt.Sprintf("%s %s ago", a.State, age)
+	case string(v1alpha1.StateCancelled), string(v1alpha1.StageRejected), string(v1alpha1.StageRolledBack), string(v1alpha1.StageRetired):
+		return fmt.Sprintf("was %s %s ago", a.State, age)
+	}
+	return fmt.Sprintf("has been %s for %s", a.State, age)
 }
 
 func the(who Actor) string {

@@ -50,13 +50,16 @@ func (e explainer) deleting() bool {
 		return false
 	}
 	row, _ := find(reasonDeleting, ClusterRows())
-	e.a.State = "being deleted"
+	e.a.State = "Terminating"
 	e.a.since(*at)
-	message := "its children go with it"
+	message := "it goes as soon as nothing holds it"
 	if held := o.GetFinalizers(); len(held) > 0 {
 		message = "finalizer " + strings.Join(held, ", ") + " is not released"
 	}
 	e.a.apply(row, message)
+	if e.s.Job != nil {
+		e.a.Do = "its Job and its pods go with it"
+	}
 	if e.now.Sub(at.Time) > slow {
 		unseen, _ := find(reasonUnseen, ClusterRows())
 		e.a.Who, e.a.Do = unseen.Who, unseen.Do
@@ -78,10 +81,10 @@ func (e explainer) unseen() bool {
 		return false
 	}
 	row, _ := find(reasonUnseen, ClusterRows())
-	e.a.State = "new"
+	e.a.State = "unseen"
 	message := "the operator has not looked at it yet"
 	if seen > 0 {
-		e.a.State, message = "changed", row.Means
+		e.a.State, message = "out of date", row.Means
 	}
 	e.a.since(changed)
 	e.a.apply(row, message)
@@ -106,27 +109,35 @@ func (e explainer) version() {
 	v := e.s.Version
 	e.a.State = stateOf(v)
 	row, _ := find(v.Status.Reason, VersionRows(), JobRows(), ClusterRows())
-	e.a.since(sinceReason(v.Status.Conditions, v.Status.Reason))
+	e.a.since(sinceVersion(v))
+	e.a.apply(row, v.Status.Message)
 	switch v.Status.Stage {
-	case v1alpha1.StageRejected, v1alpha1.StageRolledBack:
-		e.a.apply(row, v.Status.Message)
-		if f := v.Status.LastFailure; f != nil && f.Reason == v.Status.Reason {
-			e.a.since(f.At)
-		}
-		return
-	case v1alpha1.StageShadow, v1alpha1.StageCanary:
-		if r := v.Status.Rollout; r != nil && r.StepStarted != nil && row.Who == Nobody {
-			e.a.since(*r.StepStarted)
-		}
+	case v1alpha1.StageRejected, v1alpha1.StageRolledBack, v1alpha1.StageRetired:
 	case v1alpha1.StageActive:
 		if meta.IsStatusConditionTrue(v.Status.Conditions, v1alpha1.ConditionReady) {
 			e.serves()
 			return
 		}
-	default: // the reason says it
+		e.refine(v.Status.Reason)
+	default:
+		e.refine(v.Status.Reason)
 	}
-	e.a.apply(row, v.Status.Message)
-	e.refine(v.Status.Reason)
+}
+
+// sinceVersion is since when the version stands as it does: the last to begin
+// of its stage, its step, and the condition that gives the reason.
+func sinceVersion(v *v1alpha1.ModelVersion) metav1.Time {
+	last := sinceReason(v.Status.Conditions, v.Status.Reason)
+	later := func(t *metav1.Time) {
+		if t != nil && last.Before(t) {
+			last = *t
+		}
+	}
+	later(v.Status.Since)
+	if r := v.Status.Rollout; r != nil && (v.Status.Stage == v1alpha1.StageShadow || v.Status.Stage == v1alpha1.StageCanary) {
+		later(r.StepStarted)
+	}
+	return last
 }
 
 // serves is the answer for an active version that is well.

@@ -23,7 +23,7 @@ func (e explainer) facts() []string {
 	if v := e.s.Version; v != nil {
 		facts = append(facts, e.conditions(v.Status.Conditions)...)
 		for _, g := range v.Status.Gates {
-			say("gate %s: %s %s, %d failures in a row, asked %s ago", g.Name, g.Verdict, g.Value, g.Failures, Age(e.now, g.At.Time))
+			say("gate %s: %s, %d failures in a row, asked %s ago", g.Name, strings.TrimSpace(string(g.Verdict)+" "+g.Value), g.Failures, Age(e.now, g.At.Time))
 		}
 		if f := v.Status.LastFailure; f != nil {
 			exit := ""
@@ -95,7 +95,8 @@ func (e explainer) events() []string {
 
 // fill puts the object's own names into what to do.
 func (a *Answer) fill(s *survey.Survey) {
-	pairs := []string{"{name}", s.Object().GetName(), "{ns}", a.Namespace}
+	target := s.Target()
+	pairs := []string{"{name}", target.Name, "{ns}", a.Namespace, "{object}", target.Kind.Short() + "/" + target.Name}
 	if v := s.Version; v != nil {
 		pairs = append(pairs, "{model}", v.Spec.Model, "{version}", v.Spec.Version, "{class}", v.Spec.Serving.Class)
 	} else {

@@ -15,7 +15,7 @@ const (
 )
 
 // A Row says what a reason means, who can act on it, and what to do. Words in
-// braces are filled in: {name}, {ns}, {model}, {version}, {class}, {queue}, {job}.
+// braces are filled in: {object} (mv/NAME), {name}, {ns}, {model}, {version}, {class}, {queue}, {job}.
 type Row struct {
 	Reason string
 	Who    Actor
@@ -33,6 +33,17 @@ func VersionRows() []Row {
 		{v1alpha1.ReasonContractUnsupported, MLEngineer, "the workers cannot feed what spec.contract asks for", "apply a new ModelVersion whose inputs, window and preprocessing the workers know"},
 		{v1alpha1.ReasonDigestMismatch, MLEngineer, "the bytes at spec.artifact.uri are not those of spec.artifact.digest", "upload the bundle again and apply a new ModelVersion with the digest that `clarity model inspect` prints"},
 		{v1alpha1.ReasonArtifactNotFound, MLEngineer, "nothing can be read at spec.artifact.uri", "upload the bundle and apply a new ModelVersion; if it is there, a platform engineer gives the worker's service account the right to read it"},
+		{v1alpha1.ReasonContractMismatch, MLEngineer, "the bundle's own contract is not spec.contract", "apply a new ModelVersion with the contract that `clarity model inspect` prints"},
+		{v1alpha1.ReasonGoldenSetMismatch, MLEngineer, "the bytes at spec.validation.goldenSet.uri are not those of its digest", "upload the golden set again and apply a new ModelVersion with its digest"},
+		{v1alpha1.ReasonUnreadable, MLEngineer, "the bundle or the golden set is not what its format says", "check it with `clarity model verify`, upload it again and apply a new ModelVersion"},
+		{v1alpha1.ReasonVerificationFailed, PlatformEngineer, "the check of the bundle ended without a verdict", "it is made again by itself; if it ends so again, read `kubectl clarity logs mv/{name} -n {ns} --component verify`"},
+		{v1alpha1.ReasonValidationIncomplete, PlatformEngineer, "the validation ended without a verdict", "it is made again by itself; if it ends so again, read `kubectl clarity logs mv/{name} -n {ns} --component validate`"},
+		{v1alpha1.ReasonVersionTaken, MLEngineer, "an older object is the same version of the model", "delete this one and apply it under another spec.version; `kubectl clarity traffic {model} -n {ns}` lists the versions"},
+		{v1alpha1.ReasonChildNameTaken, PlatformEngineer, "an object that is not the operator's has the name of one that it needs", "delete the object that the message names"},
+		{v1alpha1.ReasonChildRefused, PlatformEngineer, "the API server refuses an object that is needed", "mend what the message names: quota, Pod Security or the operator's configuration"},
+		{v1alpha1.ReasonUnavailable, PlatformEngineer, "no replica says that it is ready", "find the pod with `kubectl clarity tree mv/{name} -n {ns}` and read `kubectl clarity logs mv/{name} -n {ns}`"},
+		{v1alpha1.ReasonScaledToZero, Nobody, "it is not meant to run now", ""},
+		{v1alpha1.ReasonHandingOver, Nobody, "it serves until another version can", "the other version is being started"},
 		{v1alpha1.ReasonUnschedulable, Autoscaler, "no node has room for a pod", "it adds a node where a pool has what the pod asks for"},
 		{v1alpha1.ReasonCrashLooping, MLEngineer, "the model's server ends again and again", "read `kubectl clarity logs mv/{name} -n {ns}`, mend the bundle and apply a new ModelVersion"},
 		{v1alpha1.ReasonImagePull, PlatformEngineer, "the serving image cannot be pulled", "check the image of serving class {class} and the nodes' right to pull it"},
@@ -88,7 +99,7 @@ const (
 
 // ClusterRows are the reasons that pods, events and the plugin itself give.
 func ClusterRows() []Row {
-	const manager = "see whether the operator runs: `kubectl get deployments --all-namespaces -l app.kubernetes.io/name=clarity`"
+	const manager = "see whether the operator runs: `kubectl get deployments --all-namespaces -l app.kubernetes.io/name=clarity-manager`"
 	return []Row{
 		{reasonDeleting, Nobody, "it is being deleted", "its traffic moves first, then it goes"},
 		{reasonUnseen, PlatformEngineer, "the operator has not looked at it as it is now", manager},
@@ -102,12 +113,12 @@ func ClusterRows() []Row {
 		{"ImagePullBackOff", PlatformEngineer, "the image cannot be pulled", "check the image in the operator's configuration and the nodes' right to pull it"},
 		{"InvalidImageName", PlatformEngineer, "the image's name is none", "correct the image in the operator's configuration"},
 		{"CreateContainerConfigError", PlatformEngineer, "what the container's configuration refers to is not there", "check the worker's ConfigMap and service account"},
-		{"CreateContainerError", PlatformEngineer, "the node cannot create the container", "look at the pod with `kubectl describe pod`"},
-		{"RunContainerError", PlatformEngineer, "the node cannot run the container", "look at the pod with `kubectl describe pod`"},
-		{"CrashLoopBackOff", MLEngineer, "a container ends again and again", "read its log with `kubectl clarity logs`"},
+		{"CreateContainerError", PlatformEngineer, "the node cannot create the container", "find the pod with `kubectl clarity tree {object} -n {ns}` and look at it with `kubectl describe pod`"},
+		{"RunContainerError", PlatformEngineer, "the node cannot run the container", "find the pod with `kubectl clarity tree {object} -n {ns}` and look at it with `kubectl describe pod`"},
+		{"CrashLoopBackOff", MLEngineer, "a container ends again and again", "read its log with `kubectl clarity logs {object} -n {ns}`"},
 		{"OOMKilled", PlatformEngineer, "a container ran out of memory", "raise the memory limit in the operator's configuration"},
 		{"Evicted", Nobody, "the node was short of something", "it is tried again elsewhere"},
-		{"ExitCode65", MLEngineer, "its input can never be computed", "read its log with `kubectl clarity logs`"},
+		{"ExitCode65", MLEngineer, "its input can never be computed", "read its log with `kubectl clarity logs {object} -n {ns}`"},
 	}
 }
 
@@ -119,5 +130,5 @@ func find(reason string, tables ...[]Row) (Row, bool) {
 			}
 		}
 	}
-	return Row{Reason: reason, Who: PlatformEngineer, Do: "look at `kubectl clarity tree` and at the operator's log"}, false
+	return Row{Reason: reason, Who: PlatformEngineer, Do: "look at `kubectl clarity tree {object} -n {ns}` and at the operator's log"}, false
 }
