@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
+	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
 	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
@@ -231,16 +233,36 @@ func TestWritesSurviveABusyOperator(t *testing.T) {
 			patch := client.MergeFrom(j.DeepCopy())
 			j.Status.Subjects.Done = i
 			_ = w.client.Status().Patch(ctx, j, patch) // the last one is cut off
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond)
 		}
 	}()
 	for range 5 {
 		w.ok("pause", "ajob/busy")
 		w.ok("resume", "ajob/busy")
 	}
+	w.ok("abort", "ajob/busy", "--yes")
 	cancel()
 	<-done
-	if w.job("busy").Spec.Suspend {
-		t.Error("it is suspended")
+	if got := w.job("busy").Spec; got.Suspend || !got.Cancel {
+		t.Errorf("suspend %v, cancel %v", got.Suspend, got.Cancel)
+	}
+}
+
+// Deleted and created again while a patch is on its way, it is another object.
+func TestAPatchIsForTheObjectThatWasRead(t *testing.T) {
+	w := newWorld(t)
+	w.create(MakeJob("again", 2).State(v1alpha1.StateRunning, "").Obj())
+	cluster := w.connect()
+	reads := 0
+	_, _, err := cluster.Patch(t.Context(), kube.Target{Kind: kube.AnalysisJob, Name: "again"}, kube.Write{}, func(_ context.Context, now client.Object) (kube.Change, error) {
+		if reads++; reads > 1 {
+			return nil, fmt.Errorf("read again: %s", now.GetUID())
+		}
+		w.must(w.client.Delete(t.Context(), w.job("again")))
+		w.create(MakeJob("again", 2).State(v1alpha1.StateRunning, "").Obj())
+		return kube.Change{"suspend": true}, nil
+	})
+	if err == nil || !strings.Contains(err.Error(), string(w.job("again").UID)) || w.job("again").Spec.Suspend {
+		t.Errorf("%v; the new object has suspend %v", err, w.job("again").Spec.Suspend)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -26,6 +27,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
+	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
 	kubebin "github.com/clarity-loop/clarity/hack/cluster/kube"
 )
 
@@ -147,6 +149,16 @@ func (w *world) allow(user string, verbs []string, group string, resources ...st
 	w.create(&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name},
 		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: user}}})
+}
+
+// connect is the cluster as the plugin sees it.
+func (w *world) connect() *kube.Cluster {
+	w.t.Helper()
+	flags := genericclioptions.NewConfigFlags(true)
+	flags.KubeConfig, flags.Namespace = &w.kubeconfig, &w.namespace
+	cluster, err := kube.Connect(flags, io.Discard)
+	w.must(err)
+	return cluster
 }
 
 func (w *world) must(err error) {

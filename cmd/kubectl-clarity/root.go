@@ -7,9 +7,11 @@ import (
 	"io"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
@@ -93,6 +95,7 @@ func newRoot(p *process) *cobra.Command {
 
 // run does what the arguments say; main only adds the process around it.
 func run(ctx context.Context, args []string, p *process) fault.Code {
+	log.SetLogger(logr.Discard()) // the library's own: what it has to say is in the errors it returns
 	root := newRoot(p)
 	root.SetArgs(args)
 	return fault.Print(p.ErrOut, root.ExecuteContext(ctx))

@@ -47,7 +47,8 @@ type decide func(ctx context.Context, cluster *kube.Cluster, now client.Object) 
 
 // steer shows what is about to be done, asks where asks says so, and does it
 // to the very object that was shown: where what would happen is no longer what
-// was shown, nothing is written.
+// was shown, nothing is written. What is not worth showing is not guarded so:
+// to suspend a job is right in whatever state it is.
 func (p *process) steer(ctx context.Context, cluster *kube.Cluster, t kube.Target, w *write, asks bool, judge decide) error {
 	if w.dryRun != "none" && w.dryRun != "server" {
 		return fault.New(fault.Usage, "", "--dry-run=%s: it is none or server", w.dryRun)
@@ -68,7 +69,7 @@ func (p *process) steer(ctx context.Context, cluster *kube.Cluster, t kube.Targe
 	} else if shown.Announce != "" {
 		_, _ = fmt.Fprintln(p.ErrOut, shown.Announce)
 	}
-	o, wrote, err := cluster.Patch(ctx, t, dry, func(ctx context.Context, now client.Object) (kube.Change, error) {
+	o, wrote, err := cluster.Patch(ctx, t, kube.Write{Guarded: shown.Announce != "", DryRun: dry}, func(ctx context.Context, now client.Object) (kube.Change, error) {
 		step, err := judge(ctx, cluster, now)
 		if err == nil && step.Announce != shown.Announce {
 			err = fault.New(fault.Changed, "kubectl clarity why "+t.String()+" -n "+cluster.Namespace,

@@ -3,9 +3,12 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -20,13 +23,21 @@ type Change map[string]any
 type Decide func(ctx context.Context, now client.Object) (Change, error)
 
 // tries is how often an object that changes under our hands is looked at anew.
-const tries = 5
+const tries = 10
+
+// A Write is how a patch is sent.
+type Write struct {
+	// Guarded patches hold only for the state that decide saw: its
+	// resourceVersion is in them. Others hold for the object, whatever its
+	// state: its UID is in every patch.
+	Guarded bool
+	// DryRun lets the API server only say what would be.
+	DryRun bool
+}
 
 // Patch reads the target, lets decide look at it, and writes the change as a
-// merge patch that holds only for the very object that was read: its UID and
-// resourceVersion are in it. It returns the object as it is then, and whether
-// anything was written. With dryRun the API server only says what would be.
-func (c *Cluster) Patch(ctx context.Context, t Target, dryRun bool, decide Decide) (client.Object, bool, error) {
+// merge patch. It returns the object as it is then, and whether anything was written.
+func (c *Cluster) Patch(ctx context.Context, t Target, w Write, decide Decide) (client.Object, bool, error) {
 	var last error
 	for range tries {
 		o, err := c.Get(ctx, t)
@@ -37,24 +48,34 @@ func (c *Cluster) Patch(ctx context.Context, t Target, dryRun bool, decide Decid
 		if err != nil || len(change) == 0 {
 			return o, false, err
 		}
-		last = c.write(ctx, o, change, dryRun)
-		if !apierrors.IsConflict(last) {
+		last = c.write(ctx, o, change, w)
+		if !apierrors.IsConflict(last) && !isAnother(last) {
 			return o, last == nil, fault.Of(last, c.place("patch", t.Kind.Resource(), t.Name))
 		}
 	}
 	return nil, false, fault.Of(last, c.place("patch", t.Kind.Resource(), t.Name))
 }
 
-func (c *Cluster) write(ctx context.Context, o client.Object, change Change, dryRun bool) error {
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": o.GetUID(), "resourceVersion": o.GetResourceVersion()},
-		"spec":     change,
-	})
+// isAnother says whether the object of the name is no longer the one that was read.
+func isAnother(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return false
+	}
+	return slices.ContainsFunc(status.Status().Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" })
+}
+
+func (c *Cluster) write(ctx context.Context, o client.Object, change Change, w Write) error {
+	of := map[string]any{"uid": o.GetUID()}
+	if w.Guarded {
+		of["resourceVersion"] = o.GetResourceVersion()
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": of, "spec": change})
 	if err != nil {
 		return fmt.Errorf("write patch: %w", err)
 	}
 	options := []client.PatchOption{client.FieldOwner(FieldManager)}
-	if dryRun {
+	if w.DryRun {
 		options = append(options, client.DryRunAll)
 	}
 	return c.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), options...)
