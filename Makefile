@@ -27,6 +27,11 @@ build: ## Build the clarity binary into bin/
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/clarity ./cmd/clarity
 
+.PHONY: kubectl-clarity
+kubectl-clarity: ## Build the kubectl plugin into bin/
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/kubectl-clarity ./cmd/kubectl-clarity
+
 ##@ Check
 .PHONY: test
 test: controlplane ## Run every test with the race detector; prints the counts (CLARITY_CONTROLPLANE= leaves the operator's out)

@@ -144,7 +144,11 @@ func sinceVersion(v *v1alpha1.ModelVersion) metav1.Time {
 func (e explainer) serves() {
 	v := e.s.Version
 	row, _ := find(v1alpha1.ReasonSucceeded, VersionRows())
-	e.a.apply(row, fmt.Sprintf("it serves %d %% of the model's requests on %s replicas and waits for nothing", v.Status.Traffic.Weight, v.Status.Serving.Summary))
+	what := fmt.Sprintf("it serves %d %% of the model's requests on %s replicas", v.Status.Traffic.Weight, v.Status.Serving.Summary)
+	if v.Status.Message != "" {
+		what += " and " + v.Status.Message
+	}
+	e.a.apply(row, what)
 	e.a.Reason = ""
 	if r := v.Status.Rollout; r != nil && r.Promoted != nil {
 		e.a.since(*r.Promoted)
@@ -182,7 +186,7 @@ func sinceReason(conditions []metav1.Condition, reason string) metav1.Time {
 func (e explainer) refine(reason string) {
 	switch reason {
 	case "", v1alpha1.ReasonProgressing, v1alpha1.ReasonWaitingForShard, v1alpha1.ReasonUnschedulable, v1alpha1.ReasonImagePull,
-		v1alpha1.ReasonShardCannotStart, v1alpha1.ReasonCrashLooping:
+		v1alpha1.ReasonShardCannotStart, v1alpha1.ReasonCrashLooping, v1alpha1.ReasonUnavailable:
 	default:
 		return
 	}
@@ -204,7 +208,9 @@ func (e explainer) refine(reason string) {
 		message = fmt.Sprintf("pod %q: %s", t.Pod.Name, t.Message)
 	}
 	e.a.apply(row, message)
-	e.a.since(metav1.NewTime(t.Since))
+	if e.a.Since == nil || e.a.Since.Time.Before(t.Since) { // a pod may be older than what is waited for
+		e.a.since(metav1.NewTime(t.Since))
+	}
 	if t.Reason == v1alpha1.ReasonUnschedulable {
 		e.autoscaler(t)
 	}

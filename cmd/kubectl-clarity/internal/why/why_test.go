@@ -172,6 +172,8 @@ func answers() []struct {
 	serving.Conditions = conditions{is(v1alpha1.ConditionReady, yes, v1alpha1.ReasonSucceeded, "10m")}
 	promoted := ago("10m")
 	serving.Rollout = &v1alpha1.RolloutStatus{Promoted: &promoted}
+	retiring := *serving.DeepCopy()
+	retiring.Message = "retires once another version is active"
 	canary := stage(v1alpha1.StageCanary, v1alpha1.ReasonWaitingForSamples, "312 of 500 samples at 5 %", 5)
 	step := ago("4m")
 	canary.Rollout = &v1alpha1.RolloutStatus{Step: 1, StepStarted: &step}
@@ -213,6 +215,8 @@ func answers() []struct {
 		{"Prometheus is down", version(stalled)},
 		{"a gate failed", version(stage(v1alpha1.StageRolledBack, v1alpha1.ReasonGateFailed, "gate \"p99\" was 0.41, above 0.250, 3 times in a row", 0))},
 		{"active and well", version(serving)},
+		{"active, and it retires", version(retiring)},
+		{"active, and its server crashes", version(stage(v1alpha1.StageActive, v1alpha1.ReasonUnavailable, "no replica says that it is ready", 100), pod("pat-s-2-a", waiting("CrashLoopBackOff", 5)))},
 		{"active, with nothing ready", version(stage(v1alpha1.StageActive, v1alpha1.ReasonUnavailable, "", 100), pod("pat-s-2-a", corev1.PodStatus{Phase: corev1.PodRunning}))},
 		{"superseded", version(stage(v1alpha1.StageStandby, v1alpha1.ReasonSuperseded, "version 3 took its place", 0))},
 		{"retired", version(stage(v1alpha1.StageRetired, v1alpha1.ReasonRetired, "", 0))},
