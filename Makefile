@@ -87,6 +87,7 @@ vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
 generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, openapi.json, vector kernels)
 	$(GO) generate ./services/model/pat/kernel ./services/model/triton/oip
 	@hack/codegen.sh
+	$(GO) test ./charts -run '^TestTheTableOfValuesIsTheSchema$$' -update
 	$(GO) test ./services/ingress ./services/health -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update
 	$(GO) test ./controllers/internal/opmetrics -run TestMetricsPageIsTheCode -update
 

@@ -362,13 +362,13 @@ type Gate struct {
 	// +optional
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="type(self) == int || isQuantity(self)",message="must be a number such as 0.25 or 250m"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int || self.matches('^[-+]?[0-9]{1,15}([.][0-9]{1,15})?([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,2})?$')",message="must be a number such as 0.25 or 250m"
 	Max *resource.Quantity `json:"max,omitempty"`
 	// min is the smallest value that passes.
 	// +optional
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:XValidation:rule="type(self) == int || isQuantity(self)",message="must be a number such as 0.25 or 250m"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int || self.matches('^[-+]?[0-9]{1,15}([.][0-9]{1,15})?([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,2})?$')",message="must be a number such as 0.25 or 250m"
 	Min *resource.Quantity `json:"min,omitempty"`
 	// failureLimit is how many failures in a row are tolerated.
 	// +optional

@@ -1,0 +1,215 @@
+package charts_test
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// templateOf is the pod that an object makes; nil if it makes none.
+func templateOf(t *testing.T, o unstructured.Unstructured) *corev1.PodTemplateSpec {
+	t.Helper()
+	path := map[string][]string{
+		"Deployment": {"spec", "template"}, "Job": {"spec", "template"}, "StatefulSet": {"spec", "template"}, "DaemonSet": {"spec", "template"},
+		"CronJob": {"spec", "jobTemplate", "spec", "template"}, "Pod": {},
+	}
+	fields, ok := path[o.GetKind()]
+	if !ok {
+		return nil
+	}
+	content := o.Object
+	if len(fields) > 0 {
+		var err error
+		if content, _, err = unstructured.NestedMap(o.Object, fields...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var template corev1.PodTemplateSpec
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(content, &template, o.GetKind() != "Pod"); err != nil {
+		t.Fatalf("%s %s: %v", o.GetKind(), o.GetName(), err)
+	}
+	return &template
+}
+
+// Every image is named by its digest, also those the operator is told to run.
+func TestEveryImageHasADigest(t *testing.T) {
+	digest := regexp.MustCompile(`^[^\s@:]+(/[^\s@:]+)*@sha256:[0-9a-f]{64}$`)
+	objects := render(t, "--values="+full)
+	var seen int
+	check := func(where, image string) {
+		seen++
+		if !digest.MatchString(image) {
+			t.Errorf("%s runs %q", where, image)
+		}
+	}
+	for _, o := range objects {
+		template := templateOf(t, o)
+		if template == nil {
+			continue
+		}
+		for _, c := range append(template.Spec.InitContainers, template.Spec.Containers...) {
+			check(o.GetKind()+" "+o.GetName(), c.Image)
+		}
+	}
+	for _, found := range regexp.MustCompile(`image: (\S+)`).FindAllStringSubmatch(configuration(t, objects), -1) {
+		check("the operator", found[1])
+	}
+	if seen != 9 {
+		t.Errorf("%d images were seen, want 9: manager, worker, ingress, insights, two tests, and three for the operator", seen)
+	}
+}
+
+// Every container says what it needs; every long-running one is asked whether it lives and whether it is ready.
+func TestEveryContainerIsBoundedAndProbed(t *testing.T) {
+	for _, o := range render(t, "--values="+full) {
+		template := templateOf(t, o)
+		if template == nil {
+			continue
+		}
+		for _, c := range template.Spec.Containers {
+			where := o.GetKind() + " " + o.GetName() + "/" + c.Name
+			if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
+				t.Errorf("%s has resources %+v", where, c.Resources)
+			}
+			if o.GetKind() == "Deployment" && (c.LivenessProbe == nil || c.ReadinessProbe == nil || c.StartupProbe == nil) {
+				t.Errorf("%s is not probed", where)
+			}
+		}
+		if o.GetKind() == "Deployment" && template.Spec.AutomountServiceAccountToken == nil {
+			t.Errorf("%s does not say whether it has a token", o.GetName())
+		}
+	}
+}
+
+// Only the manager, and the test that asks the API server, have a token of the cluster.
+func TestOnlyTheManagerHasAToken(t *testing.T) {
+	var with []string
+	for _, o := range render(t, "--values="+full) {
+		if template := templateOf(t, o); template != nil && *template.Spec.AutomountServiceAccountToken {
+			with = append(with, o.GetName())
+		}
+	}
+	slices.Sort(with)
+	if !slices.Equal(with, []string{"clarity-manager", "clarity-test-samples"}) {
+		t.Errorf("%v have a token", with)
+	}
+}
+
+// Each selector of a Service, budget, policy or autoscaler finds pods of the release.
+func TestEverySelectorFindsPods(t *testing.T) {
+	objects := render(t, "--values="+full)
+	var pods []map[string]string
+	for _, o := range objects {
+		if template := templateOf(t, o); template != nil {
+			pods = append(pods, template.Labels)
+		}
+	}
+	for _, component := range []string{"server", "shard", "verify", "validate"} {
+		pods = append(pods, map[string]string{"clarityloop.dev/component": component})
+	}
+	for _, o := range objects {
+		for _, path := range [][]string{{"spec", "selector"}, {"spec", "podSelector"}, {"spec", "selector", "matchLabels"}, {"spec", "podSelector", "matchLabels"}} {
+			selector, found, err := unstructured.NestedStringMap(o.Object, path...)
+			if err != nil || !found || o.GetKind() == "PodMonitoring" && len(path) == 2 {
+				continue
+			}
+			if !slices.ContainsFunc(pods, func(pod map[string]string) bool { return within(selector, pod) }) {
+				t.Errorf("%s %s selects %v: no such pod", o.GetKind(), o.GetName(), selector)
+			}
+		}
+	}
+}
+
+func within(selector, labels map[string]string) bool {
+	for key, value := range selector {
+		if labels[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// In the namespace nothing may talk to anything that no policy allows, both
+// ways; and the manager is not reachable but for its metrics.
+func TestNothingMayTalkThatIsNotNamed(t *testing.T) {
+	objects := render(t)
+	deny := find(t, objects, "NetworkPolicy", "clarity-default-deny")
+	content, err := json.Marshal(deny.Object["spec"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(content) != `{"podSelector":{},"policyTypes":["Ingress","Egress"]}` {
+		t.Errorf("the default is %s", content)
+	}
+	ingress := map[string]string{}
+	for _, o := range objects {
+		if o.GetKind() != "NetworkPolicy" {
+			continue
+		}
+		rules, _, _ := unstructured.NestedSlice(o.Object, "spec", "ingress")
+		content, err := json.Marshal(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(rules) > 0 {
+			ingress[o.GetName()] = string(content)
+		}
+		if strings.Contains(string(content), "{}") {
+			t.Errorf("%s lets everyone in", o.GetName())
+		}
+	}
+	if len(ingress) != 1 || !strings.Contains(ingress["clarity-manager"], `"ports":[{"port":8443,"protocol":"TCP"}]`) {
+		t.Errorf("by default these let others in: %v", ingress)
+	}
+}
+
+// Two releases, and one of another name, have no object in common in a namespace.
+func TestNamesAreTheReleases(t *testing.T) {
+	output, err := helm(t, "template", "night", chart, "--namespace=other", "--values="+full, "--set=crds.install=false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{"gpu-shared": true, "clarity-serving": true, "clarity-batch": true, "night": true}
+	for _, o := range parse(t, output) {
+		if name := o.GetName(); !named[name] && !strings.HasPrefix(name, "night-clarity") && !strings.HasPrefix(name, "clarity-example-night-clarity-") {
+			t.Errorf("%s %s does not have the release's name", o.GetKind(), name)
+		}
+		if in := o.GetNamespace(); in != "" && in != "other" {
+			t.Errorf("%s %s is in %s", o.GetKind(), o.GetName(), in)
+		}
+	}
+	if strings.Contains(output, "namespace: clarity\n") {
+		t.Error("the namespace clarity is named")
+	}
+}
+
+// Config Connector's rights: the manager has none, and nobody has one on a whole project.
+func TestGoogleRightsAreOnSingleResources(t *testing.T) {
+	var workers int
+	for _, o := range render(t, "--values="+full) {
+		if o.GetKind() == "ServiceAccount" && o.GetName() == "clarity-manager" && o.GetAnnotations()["iam.gke.io/gcp-service-account"] != "" {
+			t.Error("the manager has a Google identity")
+		}
+		if o.GetKind() != "IAMPolicyMember" {
+			continue
+		}
+		if strings.Contains(o.GetName(), "manager") {
+			t.Errorf("%s is a right of the manager", o.GetName())
+		}
+		if kind := text(t, o, "spec", "resourceRef", "kind"); kind == "Project" {
+			t.Errorf("%s is on a project", o.GetName())
+		}
+		if strings.HasPrefix(o.GetName(), "clarity-worker-") {
+			workers++
+		}
+	}
+	if workers != 9 {
+		t.Errorf("the worker has %d grants, want 9: its identity, 2 topics, 2 subscriptions, 3 buckets and the key", workers)
+	}
+}
