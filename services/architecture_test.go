@@ -48,6 +48,10 @@ var rules = map[string][]string{
 		"services/model/bundle"},
 	"services/model/triton":  {"=services/model", "services/model/bundle", "services/model/preprocess"},
 	"services/model/preview": {},
+	// Where a version's files come from; its drivers know the contract and what a bundle looks like.
+	"services/model/artifact": {"=services/model", "services/model/bundle"},
+	// What is done to a version before it serves anybody.
+	"services/model/candidate": {"=services/model", "services/model/bundle", "=services/model/artifact"},
 	// The plan and the router: which of a model's versions a request goes to.
 	"services/model/traffic":           {"services/actigraphy", "=services/model"},
 	"services/model/traffic/file":      {"=services/model/traffic"},
@@ -239,7 +243,8 @@ func forbidden(importer, imported string) string {
 
 // capabilities are the rooms with drivers.
 var capabilities = []string{"services/blob", "services/queue", "services/store", "services/keyring",
-	"services/identity", "services/narrative", "services/audit", "services/model", "services/model/traffic"}
+	"services/identity", "services/narrative", "services/audit", "services/model", "services/model/traffic",
+	"services/model/artifact"}
 
 func forbiddenInside(room, importer, imported string) string {
 	if !slices.Contains(capabilities, room) || imported == room || isSuite(importer) {

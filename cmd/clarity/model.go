@@ -179,7 +179,7 @@ func (t *modelTask) exportONNX(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := wire.TritonRepository(b, !t.cpu)
+	files, err := wire.TritonRepository(b, wire.TritonServing{GPU: !t.cpu})
 	if err != nil {
 		return fmt.Errorf("export %s: %w", b.Contract.Name, err)
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -79,13 +80,23 @@ func VerifyModel(ctx context.Context, b *bundle.Bundle) ([]string, error) {
 	return names, nil
 }
 
+// A TritonServing says how Triton is to serve a bundle.
+type TritonServing struct {
+	// Model is the model's name in Triton; "" is the bundle's own.
+	Model string
+	// MaxBatch bounds a batch of windows; 0 takes the usual bound.
+	MaxBatch int
+	GPU      bool
+}
+
 // TritonRepository is a Triton model repository of the bundle: files by path.
-func TritonRepository(b *bundle.Bundle, gpu bool) (map[string][]byte, error) {
+func TritonRepository(b *bundle.Bundle, serving TritonServing) (map[string][]byte, error) {
 	onnx, err := pat.ONNX(b)
 	if err != nil {
 		return nil, err
 	}
 	s := triton.DefaultServing()
-	s.GPU = gpu
+	s.Model, s.GPU = serving.Model, serving.GPU
+	s.MaxBatch = cmp.Or(serving.MaxBatch, s.MaxBatch)
 	return triton.Repository(b, onnx, s), nil
 }

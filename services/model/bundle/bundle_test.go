@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -249,6 +250,207 @@ func FuzzRead(f *testing.F) {
 		}
 		if err := b.check(); err != nil {
 			t.Errorf("a bundle that does not check was read: %v", err)
+		}
+	})
+}
+
+func TestCheckFindsAnotherBundleAsItComes(t *testing.T) {
+	b := sample()
+	raw := write(t, b)
+	other := sample()
+	other.Card = "# Other"
+	otherRaw := write(t, other)
+	flipped := bytes.Clone(raw)
+	flipped[bytes.Index(flipped, []byte("# Sample"))] ^= 1
+	var noIndex bytes.Buffer
+	w := tar.NewWriter(&noIndex)
+	if err := packFile(w, "oci-layout", 2, strings.NewReader("{}")); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	tests := map[string]struct {
+		raw  []byte
+		want error
+	}{
+		"the bundle":                  {raw, nil},
+		"another bundle":              {otherRaw, model.DigestMismatch},
+		"one bit of a blob flipped":   {flipped, model.DigestMismatch},
+		"cut in a blob":               {raw[:len(raw)/2], model.Malformed},
+		"no tar at all":               {[]byte(strings.Repeat("health ", 200)), model.Malformed},
+		"nothing":                     {nil, model.Malformed},
+		"an index that is missing":    {noIndex.Bytes(), model.Malformed},
+		"the manifest's blob is gone": {raw[:bytes.Index(raw, []byte("blobs/"))], model.DigestMismatch},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if err := Check(bytes.NewReader(tt.raw), b.Digest); !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+		})
+	}
+	early := &countingReader{r: bytes.NewReader(otherRaw)}
+	if err := Check(early, b.Digest); !errors.Is(err, model.DigestMismatch) || early.n > 4096 {
+		t.Errorf("read %d bytes of another bundle before %v", early.n, err)
+	}
+	broken := errors.New("the network is gone")
+	if err := Check(io.MultiReader(bytes.NewReader(raw[:2000]), failing{broken}), b.Digest); !errors.Is(err, broken) {
+		t.Errorf("a reader that fails: %v", err)
+	}
+}
+
+type countingReader struct {
+	r io.Reader
+	n int
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += n
+	return n, err
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// However a bundle travels, its file is the same.
+func TestPackMakesTheSameFileOfTheParts(t *testing.T) {
+	b := sample()
+	raw := write(t, b)
+	files, err := Layout(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := files[blobName(b.Digest)]
+	open := func(digest string) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(files[blobName(digest)])), nil
+	}
+	var out bytes.Buffer
+	if err := Pack(&out, manifest, open); err != nil || !bytes.Equal(out.Bytes(), raw) {
+		t.Errorf("other bytes, or %v", err)
+	}
+	short := func(digest string) (io.ReadCloser, error) {
+		c := files[blobName(digest)]
+		return io.NopCloser(bytes.NewReader(c[:len(c)-1])), nil
+	}
+	if err := Pack(io.Discard, manifest, short); err == nil {
+		t.Error("a blob that is too short was packed")
+	}
+	long := func(digest string) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(append(bytes.Clone(files[blobName(digest)]), 0))), nil
+	}
+	if err := Pack(io.Discard, manifest, long); err == nil {
+		t.Error("a blob that is too long was packed")
+	}
+	for name, change := range map[string][2]string{
+		"a layer of a terabyte": {`"size":7,`, `"size":1099511627776,`},
+		"an illegal digest":     {`"digest":"sha256:`, `"digest":"sha512:`},
+		"another artifact":      {ArtifactType, "application/x"},
+	} {
+		changed := bytes.Replace(manifest, []byte(change[0]), []byte(change[1]), 1)
+		if bytes.Equal(changed, manifest) {
+			t.Fatalf("%s: nothing to change", name)
+		}
+		if err := Pack(io.Discard, changed, open); !errors.Is(err, model.Malformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestReadGoldenTakesABundlesOwnPart(t *testing.T) {
+	b := sample()
+	files, err := Layout(write(t, b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raw []byte
+	for _, content := range files {
+		if bytes.HasPrefix(content, []byte(`{"schema":"`+goldenSchema)) {
+			raw = content
+		}
+	}
+	got, err := ReadGolden(raw, b.Contract.Outputs)
+	if diff := cmp.Diff(b.Golden, got); err != nil || diff != "" {
+		t.Errorf("%v; golden vectors (-want +got):\n%s", err, diff)
+	}
+	for name, bad := range map[string][]byte{
+		"nothing":         nil,
+		"an unknown name": bytes.Replace(raw, []byte(`"schema"`), []byte(`"scheme"`), 1),
+		"two documents":   append(bytes.Clone(raw), raw...),
+		"other outputs":   bytes.Replace(raw, []byte(`"embedding"`), []byte(`"sleep"`), 1),
+		"too large":       make([]byte, maxGolden+1),
+	} {
+		if _, err := ReadGolden(bad, b.Contract.Outputs); !errors.Is(err, model.Malformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestDeviationIsRelativeToTheLargestValue(t *testing.T) {
+	b := sample()
+	id, c := b.Identity(), b.Golden.Cases[0]
+	nan := float32(math.NaN())
+	tests := map[string]struct {
+		got   []float32
+		want  float64
+		fails bool
+	}{
+		"the same":            {[]float32{1, 2, 3}, 0, false},
+		"a third of the last": {[]float32{1, 2, 4}, 1.0 / 3, false},
+		"the smallest is off": {[]float32{1.5, 2, 3}, 0.5 / 3, false},
+		"not a number":        {[]float32{1, nan, 3}, 0, true},
+		"infinite":            {[]float32{1, float32(math.Inf(1)), 3}, 0, true},
+		"too few":             {[]float32{1, 2}, 0, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := model.Inference{Values: [][]float32{tt.got}, WornMinutes: c.WornMinutes}
+			far, _, err := c.Deviation(id, &got)
+			if (err != nil) != tt.fails || math.Abs(far-tt.want) > 1e-9 {
+				t.Errorf("%v, %v; want %v", far, err, tt.want)
+			}
+		})
+	}
+	c.Outputs = map[string][]float64{"embedding": {0, 0, 0}}
+	got := model.Inference{Values: [][]float32{{0, 0, 1e-9}}, WornMinutes: c.WornMinutes}
+	if far, _, err := c.Deviation(id, &got); err != nil || !math.IsInf(far, 1) {
+		t.Errorf("where all should be zero: %v, %v", far, err)
+	}
+}
+
+func FuzzCheck(f *testing.F) {
+	b := sample()
+	raw := write(f, b)
+	f.Add(raw)
+	f.Add(raw[:len(raw)/3])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if Check(bytes.NewReader(data), b.Digest) == nil {
+			if got, err := Read(data, ""); err == nil && got.Digest != b.Digest {
+				t.Errorf("Check took %s for %s", got.Digest, b.Digest)
+			}
+		}
+	})
+}
+
+func FuzzReadGolden(f *testing.F) {
+	b := sample()
+	files, err := Layout(write(f, b))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, content := range files {
+		f.Add(content)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g, err := ReadGolden(data, b.Contract.Outputs)
+		if err != nil {
+			return
+		}
+		for _, c := range g.Cases {
+			got := model.Inference{Values: [][]float32{{1, 2, 3}}, WornMinutes: c.WornMinutes}
+			if _, _, err := c.Deviation(b.Identity(), &got); err != nil {
+				t.Errorf("a case that passed cannot be compared: %v", err)
+			}
 		}
 	})
 }

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/model"
 )
@@ -39,6 +37,12 @@ type (
 	layout struct {
 		Version string `json:"imageLayoutVersion"`
 	}
+)
+
+// The files of a layout beside its blobs.
+const (
+	layoutFile = "oci-layout"
+	indexFile  = "index.json"
 )
 
 // title is the annotation by which registry clients name a layer's file.
@@ -84,7 +88,7 @@ func Write(b *Bundle) ([]byte, error) {
 		return nil, fmt.Errorf("write bundle: encode the manifest: %w", err)
 	}
 	b.Digest = DigestOf(raw)
-	out, err := pack(raw, append(blobs, raw))
+	out, err := pack(raw, blobs)
 	if err != nil {
 		return nil, fmt.Errorf("write bundle: %w", err)
 	}
@@ -98,38 +102,15 @@ func Write(b *Bundle) ([]byte, error) {
 }
 
 func pack(m []byte, blobs [][]byte) ([]byte, error) {
-	files := map[string][]byte{}
+	contents := map[string][]byte{}
 	for _, b := range blobs {
-		files[blobName(DigestOf(b))] = b
+		contents[DigestOf(b)] = b
 	}
-	var err error
-	if files["oci-layout"], err = json.Marshal(layout{layoutVersion}); err != nil {
-		return nil, err
-	}
-	files["index.json"], err = json.Marshal(index{2, mediaIndex, []descriptor{
-		{MediaType: mediaManifest, ArtifactType: ArtifactType, Digest: DigestOf(m), Size: int64(len(m))}}})
-	if err != nil {
-		return nil, err
-	}
-	names := []string{"oci-layout", "index.json"}
-	for name := range files {
-		if strings.HasPrefix(name, "blobs/") {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names[2:])
 	var out bytes.Buffer
-	w := tar.NewWriter(&out)
-	for _, name := range names {
-		head := tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(files[name])), ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
-		if err := w.WriteHeader(&head); err != nil {
-			return nil, err
-		}
-		if _, err := w.Write(files[name]); err != nil {
-			return nil, err
-		}
-	}
-	return out.Bytes(), w.Close()
+	err := Pack(&out, m, func(digest string) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(contents[digest])), nil
+	})
+	return out.Bytes(), err
 }
 
 func blobName(digest string) string { return "blobs/" + strings.Replace(digest, ":", "/", 1) }

@@ -45,11 +45,11 @@ func Read(data []byte, want string) (*Bundle, error) {
 
 func readManifest(files map[string][]byte) (raw []byte, m manifest, digest string, err error) {
 	var l layout
-	if err := strict(files["oci-layout"], &l); err != nil || l.Version != layoutVersion {
+	if err := strict(files[layoutFile], &l); err != nil || l.Version != layoutVersion {
 		return nil, manifest{}, "", model.Refuse(model.Malformed, "not an OCI image layout of version %s", layoutVersion)
 	}
 	var i index
-	if err := strict(files["index.json"], &i); err != nil || len(i.Manifests) != 1 || i.Manifests[0].ArtifactType != ArtifactType {
+	if err := strict(files[indexFile], &i); err != nil || len(i.Manifests) != 1 || i.Manifests[0].ArtifactType != ArtifactType {
 		return nil, manifest{}, "", model.Refuse(model.Malformed, "the index does not name one model")
 	}
 	d := i.Manifests[0]
@@ -134,7 +134,7 @@ func (b *Bundle) check() error {
 	if err := b.checkContract(); err != nil {
 		return err
 	}
-	return b.checkGolden()
+	return b.Golden.check(b.Contract.Outputs)
 }
 
 // checkContract looks at the contract and the preprocessing.
@@ -174,8 +174,20 @@ func (b *Bundle) checkOutputs() error {
 	return nil
 }
 
-func (b *Bundle) checkGolden() error {
-	g := b.Golden
+// ReadGolden parses a file of golden vectors for a model with these outputs:
+// the same document as a bundle's own golden part.
+func ReadGolden(raw []byte, outputs []model.Output) (Golden, error) {
+	if len(raw) > maxGolden {
+		return Golden{}, model.Refuse(model.Malformed, "golden vectors of %d bytes, at most %d", len(raw), maxGolden)
+	}
+	var g Golden
+	if err := strict(raw, &g); err != nil {
+		return Golden{}, model.Refuse(model.Malformed, "the golden vectors: %v", err)
+	}
+	return g, g.check(outputs)
+}
+
+func (g Golden) check(outputs []model.Output) error {
 	if g.Schema != goldenSchema || !(g.Tolerance > 0 && g.Tolerance <= maxGoldenTolerant) || len(g.Cases) == 0 || len(g.Cases) > maxGoldenCases {
 		return model.Refuse(model.Malformed, "golden vectors of schema %.40q, tolerance %g, %d cases", g.Schema, g.Tolerance, len(g.Cases))
 	}
@@ -188,7 +200,7 @@ func (b *Bundle) checkGolden() error {
 				return model.Refuse(model.Malformed, "golden case %.40q: missing minutes %v", c.Name, run)
 			}
 		}
-		for _, o := range b.Contract.Outputs {
+		for _, o := range outputs {
 			if len(c.Outputs[o.Name]) != o.Length {
 				return model.Refuse(model.Malformed, "golden case %.40q: %d values of %s, want %d", c.Name, len(c.Outputs[o.Name]), o.Name, o.Length)
 			}
@@ -223,24 +235,42 @@ func (b *Bundle) Identity() model.Identity {
 
 // Compare says how far an inference is from the case, if farther than the tolerance.
 func (g Golden) Compare(c GoldenCase, id model.Identity, got *model.Inference) error {
+	far, output, err := c.Deviation(id, got)
+	if err == nil && !(far <= g.Tolerance) {
+		err = model.Refuse(model.GoldenMismatch, "case %q: %s is %.2g off, relative to its largest value", c.Name, output, far)
+	}
+	return err
+}
+
+// Deviation is how far an inference is from the case: of the outputs, the
+// largest difference relative to that output's largest value, and that output's
+// name. An output whose values should all be zero is off by 0 or infinitely.
+// What cannot be compared, a refusal or a value that is not finite, is an error.
+func (c GoldenCase) Deviation(id model.Identity, got *model.Inference) (worst float64, output string, err error) {
 	if got.Refused != nil {
-		return model.Refuse(model.GoldenMismatch, "case %q is refused: %v", c.Name, got.Refused)
+		return 0, "", model.Refuse(model.GoldenMismatch, "case %q is refused: %v", c.Name, got.Refused)
 	}
 	if got.WornMinutes != c.WornMinutes {
-		return model.Refuse(model.GoldenMismatch, "case %q: %d worn minutes, want %d", c.Name, got.WornMinutes, c.WornMinutes)
+		return 0, "", model.Refuse(model.GoldenMismatch, "case %q: %d worn minutes, want %d", c.Name, got.WornMinutes, c.WornMinutes)
 	}
 	for _, o := range id.Outputs {
 		want, values := c.Outputs[o.Name], got.Value(id, o.Name)
 		if len(values) != len(want) {
-			return model.Refuse(model.GoldenMismatch, "case %q: %d values of %s, want %d", c.Name, len(values), o.Name, len(want))
+			return 0, "", model.Refuse(model.GoldenMismatch, "case %q: %d values of %s, want %d", c.Name, len(values), o.Name, len(want))
 		}
 		far, size := 0.0, 0.0
 		for i, v := range want {
+			if is := float64(values[i]); math.IsNaN(is) || math.IsInf(is, 0) {
+				return 0, "", model.Refuse(model.GoldenMismatch, "case %q: a value of %s is not finite", c.Name, o.Name)
+			}
 			far, size = max(far, math.Abs(float64(values[i])-v)), max(size, math.Abs(v))
 		}
-		if !(far <= g.Tolerance*size) {
-			return model.Refuse(model.GoldenMismatch, "case %q: %s is %.2g off, relative to its largest value", c.Name, o.Name, far/size)
+		if far > 0 {
+			far /= size // by nothing is infinitely far
+		}
+		if output == "" || far > worst {
+			worst, output = far, o.Name
 		}
 	}
-	return nil
+	return worst, output, nil
 }

@@ -88,7 +88,7 @@ func config(b *bundle.Bundle, s Serving) string {
 	p("dynamic_batching {\n  max_queue_delay_microseconds: %d", s.QueueDelay)
 	p("  default_queue_policy {\n    timeout_action: REJECT\n    default_timeout_microseconds: %d", s.Timeout)
 	p("    allow_timeout_override: true\n    max_queue_size: %d\n  }\n}", s.QueueSize)
-	for _, batch := range []int{1, s.MaxBatch} {
+	for _, batch := range slices.Compact([]int{1, s.MaxBatch}) {
 		p("model_warmup [\n  {\n    name: \"zeros_%d\"\n    batch_size: %d", batch, batch)
 		p("    inputs { key: %q value { data_type: TYPE_FP32 dims: [ %d ] zero_data: true } }\n  }\n]", b.Contract.Input.Name, model.Minutes)
 	}

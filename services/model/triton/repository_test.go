@@ -66,6 +66,12 @@ parameters { key: "preprocessing" value { string_value: "simact-pre/1" } }
 	if diff := cmp.Diff(want, string(files["pat-s/config.pbtxt"])); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
+	one := DefaultServing()
+	one.Model, one.MaxBatch = "sleep", 1
+	served := Repository(b, []byte("onnx"), one)
+	if got := string(served["sleep/config.pbtxt"]); !strings.HasPrefix(got, "name: \"sleep\"\n") || strings.Count(got, "zeros_1\"") != 1 || len(served) != 3 {
+		t.Errorf("under another name, in batches of one: %d files, %s", len(served), got)
+	}
 	cpu := DefaultServing()
 	cpu.GPU = false
 	if got := config(b, cpu); !strings.Contains(got, "KIND_CPU") {
