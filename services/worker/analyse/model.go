@@ -56,13 +56,10 @@ func (s *Stage) version(req analysis.Request) (m model.Model, release func(), er
 }
 
 // earlier reads the embeddings of the weeks that end 7, 14, 21 and 28 days
-// before the window does, as far as they are of the same version, and enters
-// the version and the weeks into in: they are part of what a Result depends on.
-func (s *Stage) earlier(ctx context.Context, version model.Model, req analysis.Request, in *Input) (map[health.Day]store.Embedding, error) {
-	if version == nil {
-		return nil, nil
-	}
-	in.Model = version.Identity().Digest
+// before the window does, as far as they are of the version with that digest,
+// and enters the version and the weeks into in: they are part of what a Result depends on.
+func (s *Stage) earlier(ctx context.Context, digest string, req analysis.Request, in *Input) (map[health.Day]store.Embedding, error) {
+	in.Model = digest
 	found := map[health.Day]store.Embedding{}
 	for i := health.Day(1); i <= ownWeeks; i++ {
 		end := req.End - i*actigraphy.WindowDays

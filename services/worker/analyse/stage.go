@@ -15,6 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -100,58 +101,105 @@ func reason(err error) string {
 
 // analyse brings the stored Result up to date; stored says whether it changed.
 func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (stored bool, err error) {
+	f, err := s.find(ctx, req, false)
+	if err != nil {
+		return false, err
+	}
+	defer f.release()
+	outcome, _, err := s.settle(ctx, req, f, Order{Again: again})
+	return outcome == Stored || outcome == NoData && f.exists, err
+}
+
+// found is what there is of a window before it is analysed.
+type found struct {
+	model   model.Model // that looks at the window, nil for none
+	release func()      // of the model, once the window is done
+	in      Input
+	records []store.Record[store.Day]
+	earlier map[health.Day]store.Embedding
+	before  store.Record[store.Result]
+	exists  bool // there is a Result
+	current bool // it rests on all that would determine it now
+}
+
+// find looks at everything of a window but its samples. With anyModel a Result
+// of any version counts as current where this stage has none to ask. Whoever
+// found it releases it.
+func (s *Stage) find(ctx context.Context, req analysis.Request, anyModel bool) (f found, err error) {
 	if err := s.Store.Permitted(ctx, req.UID); err != nil {
-		return false, personal(err)
+		return f, personal(err)
 	}
-	in, records, err := s.input(ctx, req)
-	if err != nil {
-		return false, err
+	if f.in, f.records, err = s.input(ctx, req); err != nil {
+		return f, err
 	}
-	version, release, err := s.version(req)
-	if err != nil {
-		return false, err
+	if f.model, f.release, err = s.version(req); err != nil {
+		return f, err
 	}
-	defer release()
-	earlier, err := s.earlier(ctx, version, req, &in)
-	if err != nil {
-		return false, err
+	if err := s.stands(ctx, req, anyModel, &f); err != nil {
+		f.release()
+		return f, err
 	}
-	key := req.End.String()
-	before, err := s.Store.Results.Get(ctx, req.UID, key)
-	exists := err == nil
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return false, personal(err)
-	}
-	if exists && current(before.Value.Result.Lineage, in) {
-		if again { // the process may have died after the result was stored
-			return false, errors.Join(s.announce(ctx, req, Digest(in)), s.followUp(ctx, version, req, true))
+	return f, nil
+}
+
+// stands enters what the window's Result would be compared with, and whether it is current.
+func (s *Stage) stands(ctx context.Context, req analysis.Request, anyModel bool, f *found) (err error) {
+	if f.model != nil {
+		if f.earlier, err = s.earlier(ctx, f.model.Identity().Digest, req, &f.in); err != nil {
+			return err
 		}
-		return false, nil
 	}
-	if in.View, err = s.view(ctx, req.UID, records); err != nil {
-		return false, err
+	f.before, err = s.Store.Results.Get(ctx, req.UID, req.End.String())
+	if f.exists = err == nil; !f.exists && !errors.Is(err, store.ErrNotFound) {
+		return personal(err)
 	}
-	result, epochs, err := compute(in)
+	lineage := f.before.Value.Result.Lineage
+	f.current = f.exists && current(lineage, f.in)
+	if anyModel && f.exists && f.model == nil && lineage.Model != analysis.NoModel {
+		in := f.in
+		if _, err := s.earlier(ctx, lineage.Model, req, &in); err != nil {
+			return err
+		}
+		f.current = current(lineage, in)
+	}
+	return nil
+}
+
+// settle does what the order says with what was found; version is that of the
+// Result's record afterwards.
+func (s *Stage) settle(ctx context.Context, req analysis.Request, f found, order Order) (outcome Outcome, version int64, err error) {
+	again := order.Again
+	if f.current && !order.Replace {
+		if again { // the process may have died after the result was stored
+			err = errors.Join(s.announce(ctx, req, f.before.Value.Result.Lineage.InputDigest), s.followUp(ctx, f.model, req, true))
+		}
+		return Kept, f.before.Version, err
+	}
+	if f.in.View, err = s.view(ctx, req.UID, f.records); err != nil {
+		return Kept, 0, err
+	}
+	result, epochs, err := compute(f.in)
 	if err != nil {
-		return false, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
+		return Kept, 0, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 	}
 	if result.Input.SampleCount == 0 {
-		if err := s.forget(ctx, version, req, exists || again); err != nil {
-			return false, err
+		if err := s.forget(ctx, f.model, req, f.exists || again); err != nil {
+			return Kept, 0, err
 		}
-		return exists, s.withdraw(ctx, req, before.Version, again)
+		return NoData, 0, s.withdraw(ctx, req, f.before.Version, again)
 	}
-	changed, err := s.embed(ctx, version, req, in, epochs, earlier, &result)
+	changed, err := s.embed(ctx, f.model, req, f.in, epochs, f.earlier, &result)
 	if err != nil {
-		return false, err
+		return Kept, 0, err
 	}
-	if _, err := s.Store.Results.Put(ctx, req.UID, key, before.Version, store.Result{Result: result, ComputedAt: s.Now().UTC()}); err != nil {
-		return false, personal(err)
+	version, err = s.Store.Results.Put(ctx, req.UID, req.End.String(), f.before.Version, store.Result{Result: result, ComputedAt: s.Now().UTC()})
+	if err != nil {
+		return Kept, 0, personal(err)
 	}
 	if err := s.announce(ctx, req, result.Lineage.InputDigest); err != nil {
-		return false, err
+		return Kept, 0, err
 	}
-	return true, s.followUp(ctx, version, req, changed || again)
+	return Stored, version, s.followUp(ctx, f.model, req, changed || again)
 }
 
 // withdraw deletes the Result of a window that has no data any more, and has

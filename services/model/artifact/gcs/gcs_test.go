@@ -25,12 +25,12 @@ import (
 // emulator starts fake-gcs-server as a process of its own and returns its address.
 func emulator(t *testing.T) string {
 	t.Helper()
-	built, err := exec.CommandContext(t.Context(), filepath.Join("..", "..", "..", "..", "hack", "emulators", "emulator"), "fake-gcs-server").Output()
+	built, err := exec.CommandContext(t.Context(), filepath.Join("..", "..", "..", "..", "hack", "emulators", "emulator"), "--built", "fake-gcs-server").Output()
 	if err != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatalf("build fake-gcs-server: %v", err)
+			t.Fatalf("fake-gcs-server is not built: make emulators: %v", err)
 		}
-		t.Skipf("fake-gcs-server cannot be built here: %v", err)
+		t.Skipf("fake-gcs-server is not built: make emulators: %v", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,0 +1,115 @@
+package shard
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/clarity-loop/clarity/services/blob"
+)
+
+// tokenForm is what the AnalysisJob's schema takes.
+var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{16,128}$`)
+
+// IsToken says whether s can be a subject's token.
+func IsToken(s string) bool { return tokenForm.MatchString(s) }
+
+// MaxManifest is the most bytes a manifest has: more than four million subjects.
+const MaxManifest = 192 << 20
+
+// ErrManifest says that a manifest is not a list of tokens.
+var ErrManifest = errors.New("not a manifest of subjects")
+
+// ReadManifest reads a file of tokens, one a line, and returns those that fall
+// to the task's shard, sorted, each once. Empty lines are passed over; anything
+// else that is not a token is an error, which names the line and not what it says.
+func ReadManifest(r io.Reader, t Task) ([]string, error) {
+	mine := []string{}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 4096), 4096)
+	for n := 1; lines.Scan(); n++ {
+		token := strings.TrimSuffix(lines.Text(), "\r")
+		switch {
+		case token == "":
+		case !IsToken(token):
+			return nil, fmt.Errorf("%w: line %d is no token", ErrManifest, n)
+		case t.mine(token):
+			mine = append(mine, token)
+		}
+	}
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return nil, fmt.Errorf("%w: a line is longer than any token", ErrManifest)
+	} else if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	slices.Sort(mine)
+	return slices.Compact(mine), nil
+}
+
+// A person is a subject; the uid is "" where nothing is held of one with that token.
+type person struct{ token, uid string }
+
+// list finds the shard's subjects, in the order of their tokens.
+func list(ctx context.Context, data Data, t Task) ([]person, error) {
+	var wanted map[string]bool
+	if t.Subjects != nil {
+		wanted = map[string]bool{}
+		for _, s := range t.Subjects {
+			if t.mine(s) {
+				wanted[s] = true
+			}
+		}
+		if len(wanted) == 0 {
+			return nil, nil
+		}
+	}
+	var people []person
+	err := everyone(ctx, data.Blobs, func(uid string) error {
+		token, err := data.Keys.Token(ctx, uid)
+		if err != nil {
+			return fmt.Errorf("name a subject: %w", err)
+		}
+		if t.Subjects == nil && t.mine(token) || wanted[token] {
+			people = append(people, person{token, uid})
+			delete(wanted, token)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for token := range wanted {
+		people = append(people, person{token, ""})
+	}
+	slices.SortFunc(people, func(a, b person) int { return cmp.Compare(a.token, b.token) })
+	return people, nil
+}
+
+// everyone calls f with the uid of each person of whom a day is held. It jumps
+// from one person's objects to the next one's.
+func everyone(ctx context.Context, blobs blob.Store, f func(uid string) error) error {
+	const behind = "~" // no byte of a name is as large
+	for after := ""; ; {
+		infos, err := blobs.List(ctx, blob.KindDays+"/", after, 1)
+		if err != nil {
+			return fmt.Errorf("list people: %w", err)
+		}
+		if len(infos) == 0 {
+			return nil
+		}
+		kind, uid, _, ok := blob.SplitPerson(infos[0].Name)
+		if after = infos[0].Name; !ok {
+			continue // not an object of a person
+		}
+		if err := f(uid); err != nil {
+			return err
+		}
+		after = blob.PersonPrefix(kind, uid) + behind
+	}
+}

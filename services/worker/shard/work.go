@@ -1,0 +1,216 @@
+package shard
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/worker/analyse"
+)
+
+// batch is how many subjects share the checkpoint that says they are begun.
+const batch = 32
+
+// tries is how often a window is tried where another writer is in the way.
+const tries = 5
+
+// work does the subjects behind the cursor until the turn is over; finished
+// says that none is left.
+func (r *Runner) work(ctx context.Context, data Data) (finished bool, err error) {
+	for {
+		first, found := slices.BinarySearchFunc(r.people, r.state.Cursor, func(p person, cursor string) int {
+			return cmp.Compare(p.token, cursor)
+		})
+		if found {
+			first++
+		}
+		todo := r.people[first:min(first+batch, len(r.people))]
+		if len(todo) == 0 {
+			r.state.Begun = nil // of people who are gone since
+			return true, nil
+		}
+		verdicts, err := r.begin(ctx, data, todo)
+		if err != nil {
+			return false, err
+		}
+		for i, p := range todo {
+			if err := r.subject(ctx, data, p, verdicts[i]); err != nil {
+				return false, err
+			}
+			if r.Now().Sub(r.begun) >= r.Turn {
+				return false, nil
+			}
+		}
+	}
+}
+
+// A verdict is what is to be done with a subject: it is counted as it stands,
+// or each window is analysed.
+type verdict struct {
+	windows []health.Day // to analyse; none: count as it stands
+	mark    string       // of the Results before the run touched them
+	again   bool         // an attempt before this one may have begun
+	reason  string       // why the subject fails as it stands; "" is skipped
+}
+
+// begin looks at a batch of subjects, and puts on record which of them are
+// begun before anything of them is touched.
+func (r *Runner) begin(ctx context.Context, data Data, todo []person) ([]verdict, error) {
+	verdicts, news := make([]verdict, len(todo)), false
+	for i, p := range todo {
+		v, err := r.judge(ctx, data, p)
+		if err != nil {
+			return nil, err
+		}
+		verdicts[i] = v
+		if len(v.windows) > 0 && !v.again {
+			if r.state.Begun == nil {
+				r.state.Begun = map[string]string{}
+			}
+			r.state.Begun[p.token], news = v.mark, true
+		}
+	}
+	if news {
+		return verdicts, r.save(ctx, data)
+	}
+	return verdicts, nil
+}
+
+// judge reads, and changes nothing.
+func (r *Runner) judge(ctx context.Context, data Data, p person) (verdict, error) {
+	if p.uid == "" {
+		return verdict{reason: ReasonUnknownSubject}, nil
+	}
+	fail := func(err error) (verdict, error) {
+		if reason, ok := reasonOf(err); ok {
+			return verdict{reason: reason}, nil
+		}
+		return verdict{}, r.stumble("look at a subject", err)
+	}
+	ends, err := data.Stage.Ends(ctx, p.uid, r.task.Start, r.task.End)
+	if err != nil {
+		return fail(err)
+	}
+	if len(ends) == 0 {
+		return verdict{reason: ReasonNoData}, nil
+	}
+	if mark, begun := r.state.Begun[p.token]; begun {
+		return verdict{windows: ends, mark: mark, again: true}, nil
+	}
+	versions, current := make([]int64, len(ends)), true
+	for i, end := range ends {
+		s, err := data.Stage.Look(ctx, analysis.Request{UID: p.uid, End: end})
+		if err != nil {
+			return fail(err)
+		}
+		versions[i], current = s.Version, current && s.Current
+	}
+	if current && !r.task.Replace {
+		return verdict{}, nil
+	}
+	return verdict{windows: ends, mark: markOf(ends, versions)}, nil
+}
+
+// markForm is a mark as markOf makes it.
+var markForm = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
+// markOf tells one state of a subject's Results from the next: a record's
+// version changes whenever it is written.
+func markOf(ends []health.Day, versions []int64) string {
+	h := sha256.New()
+	for i, end := range ends {
+		_, _ = fmt.Fprintln(h, end, versions[i])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// subject does what the verdict says and moves the cursor behind the subject.
+// A subject that is stopped in the middle is not counted, and stays begun.
+func (r *Runner) subject(ctx context.Context, data Data, p person, v verdict) error {
+	reason, succeeded, err := v.reason, false, ctx.Err()
+	if err == nil && len(v.windows) > 0 {
+		reason, succeeded, err = r.windows(ctx, data, p, v)
+	}
+	if err != nil {
+		return err
+	}
+	r.state.Cursor = p.token
+	maps.DeleteFunc(r.state.Begun, func(token, _ string) bool { return token <= p.token })
+	switch {
+	case reason != "":
+		if r.state.Failed == nil {
+			r.state.Failed = map[string]int64{}
+		}
+		r.state.Failed[reason]++
+	case succeeded:
+		r.state.Succeeded++
+	default:
+		r.state.Skipped++
+	}
+	return nil
+}
+
+// windows analyses a subject's windows, the earliest first: later weeks are
+// compared with them. A window that fails does not cost the others theirs.
+func (r *Runner) windows(ctx context.Context, data Data, p person, v verdict) (reason string, succeeded bool, err error) {
+	versions, held := make([]int64, len(v.windows)), false
+	for i, end := range v.windows {
+		if err := ctx.Err(); err != nil {
+			return "", false, err
+		}
+		outcome, version, err := r.window(ctx, data, analysis.Request{UID: p.uid, End: end}, v.again)
+		if err != nil {
+			why, own := reasonOf(err)
+			if !own {
+				return "", false, r.stumble("analyse a window", err)
+			}
+			reason = cmp.Or(reason, why)
+			continue
+		}
+		versions[i], held = version, held || outcome != analyse.NoData
+	}
+	if reason == "" && !held {
+		reason = ReasonNoData
+	}
+	return reason, markOf(v.windows, versions) != v.mark, nil
+}
+
+func (r *Runner) window(ctx context.Context, data Data, req analysis.Request, again bool) (outcome analyse.Outcome, version int64, err error) {
+	for range tries {
+		outcome, version, err = data.Stage.Analyse(ctx, req, analyse.Order{Again: again, Replace: r.task.Replace})
+		if err == nil || !analyse.Passing(err) {
+			return outcome, version, err
+		}
+		again = true // the other writer may have been an attempt of this shard
+	}
+	return outcome, version, err
+}
+
+// A StumbleError is why an attempt cannot go on: something else than the
+// subject failed. It holds the cause for errors.Is, and does not tell it, since
+// an error of a driver may name an object, and the object a person.
+type StumbleError struct {
+	doing string
+	cause error
+}
+
+// Error says what was being done.
+func (e *StumbleError) Error() string { return e.doing + ": a backend is unavailable" }
+
+// Unwrap is the cause.
+func (e *StumbleError) Unwrap() error { return e.cause }
+
+func (r *Runner) stumble(doing string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", doing, context.Canceled)
+	}
+	return &StumbleError{doing, err}
+}
