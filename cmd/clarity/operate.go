@@ -37,6 +37,28 @@ func token(ctx context.Context, c *call) error {
 	return err
 }
 
+const subjectHelp = `Prints the token by which an AnalysisJob and its shards name a person: a keyed
+hash of the name that says nothing to whoever has not the data directory's key.
+It opens nothing. The platform may run meanwhile.`
+
+func subject(ctx context.Context, c *call) error {
+	fs := c.flags(subjectHelp)
+	dir := c.dataFlag(fs)
+	user := fs.String("user", "", "`NAME` of the person")
+	if err := c.parseNone(fs); err != nil {
+		return err
+	}
+	if *user == "" {
+		return usagef("subject needs --user NAME")
+	}
+	token, err := wire.SubjectToken(ctx, *dir, *user)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(c.stdout, token)
+	return err
+}
+
 const auditHelp = `Reads the whole audit log of the data directory and checks each entry against
 the hash chain and the signed checkpoints. Names the first bad entry, if any.`
 

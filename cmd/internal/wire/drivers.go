@@ -27,6 +27,7 @@ type drivers struct {
 	queue    queue.Queue
 	blobs    blob.Store
 	keys     keyring.Keyring
+	tokens   keyring.Tokener
 	verifier identity.Verifier
 	audit    audit.Log
 }
@@ -69,8 +70,21 @@ func (p *Platform) open(ctx context.Context) (drivers, error) {
 	if err != nil {
 		return d, fmt.Errorf("open the issuer: %w", err)
 	}
-	return drivers{store: store.New(documents, keys), queue: messages, blobs: blobs, keys: keys,
+	return drivers{store: store.New(documents, keys), queue: messages, blobs: blobs, keys: keys, tokens: keys,
 		verifier: identity.Cached(issuer, rememberedTokens, c.Now), audit: log}, nil
+}
+
+// openKeys opens the directory's keyring, which any number of processes may.
+func openKeys(dir string) (*tink.Keyring, error) {
+	place, err := parseDriver("keyring", "", dir)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := tink.Open(place)
+	if err != nil {
+		return nil, sentence(dir, err)
+	}
+	return keys, nil
 }
 
 // VerifyAudit checks the audit log of a directory, whether or not a platform

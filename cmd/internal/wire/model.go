@@ -41,9 +41,18 @@ func OpenModel(ctx context.Context, ref string) (m model.Model, done func(), err
 	if err != nil {
 		return nil, nil, fmt.Errorf("open model %s: %w", ref, err)
 	}
-	p, err := pat.Open(ctx, b, pat.Options{})
+	m, done, err = OpenBundle(ctx, b)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open model %s: %w", ref, err)
+	}
+	return m, done, nil
+}
+
+// OpenBundle opens a bundle's model on this machine's processor.
+func OpenBundle(ctx context.Context, b *bundle.Bundle) (m model.Model, done func(), err error) {
+	p, err := pat.Open(ctx, b, pat.Options{})
+	if err != nil {
+		return nil, nil, err
 	}
 	return p, p.Close, nil
 }

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/wire/cluster"
+)
+
+// The exit codes, beside 0. The operator writes the same ones into Jobs.
+const (
+	exitRetry   = 1  // may go well another time
+	exitInvalid = 65 // can never go well (sysexits' EX_DATAERR)
+	exitConfig  = 78 // this worker is configured wrongly (EX_CONFIG)
+)
+
+// An exitError ends the process with its code. The reason is its word, where a
+// command has one of its own for it.
+type exitError struct {
+	code   int
+	err    error
+	reason string
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// invalidf is input that can never be right.
+func invalidf(format string, args ...any) error {
+	return &exitError{code: exitInvalid, err: fmt.Errorf(format, args...)}
+}
+
+func exitCode(err error) int {
+	var exit *exitError
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &exit):
+		return exit.code
+	}
+	return exitRetry
+}
+
+// A command is one word behind `worker`. It returns what goes into the
+// termination message, and the error that decides the exit code.
+type command struct {
+	name, summary string
+	run           func(ctx context.Context, c *call) (message any, err error)
+}
+
+// A call is one command line and its surroundings.
+type call struct {
+	command
+	args           []string
+	getenv         func(string) string
+	stdout, stderr io.Writer
+
+	development bool
+	log         *slog.Logger
+}
+
+func help(w io.Writer, err error) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(tw, "Usage: worker COMMAND [FLAGS]\n\nCommands:")
+	for _, c := range commands() {
+		_, _ = fmt.Fprintf(tw, "  %s\t%s\n", c.name, c.summary)
+	}
+	_ = tw.Flush()
+	_, _ = fmt.Fprintf(w, "\nExit status: 0 done, %d try again, %d never, %d configured wrongly.\n", exitRetry, exitInvalid, exitConfig)
+	return err
+}
+
+// do runs the command and leaves its message where the cluster looks for it.
+func (c command) do(ctx context.Context, l *call) error {
+	l.log = slog.New(slog.NewJSONHandler(l.stderr, nil)).With("command", c.name)
+	if err := l.configure(); err != nil {
+		return &exitError{code: exitConfig, err: err}
+	}
+	message, err := c.run(ctx, l)
+	if message == nil {
+		return err
+	}
+	return errors.Join(err, l.leave(message))
+}
+
+// configure reads what the environment says of the worker as such.
+func (c *call) configure() error {
+	if s := c.getenv("CLARITY_DEV"); s != "" {
+		on, err := strconv.ParseBool(s)
+		if err != nil {
+			return fmt.Errorf("CLARITY_DEV is true or false, not %.20q", s)
+		}
+		c.development = on
+	}
+	return cluster.RefuseEmulators(c.getenv, c.development)
+}
+
+// duration is an environment variable's, or the default.
+func (c *call) duration(name string, def, most time.Duration) (time.Duration, error) {
+	s := c.getenv(name)
+	if s == "" {
+		return def, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 || d > most {
+		return 0, &exitError{code: exitConfig, err: fmt.Errorf("%s is a duration of at most %v, not %.20q", name, most, s)}
+	}
+	return d, nil
+}
+
+// flags is the command's flag set; parse reads it and names every flag of
+// required that was not given.
+func (c *call) flags() *flag.FlagSet {
+	fs := flag.NewFlagSet("worker "+c.name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	return fs
+}
+
+func (c *call) parse(fs *flag.FlagSet, required ...string) error {
+	err := fs.Parse(c.args)
+	if errors.Is(err, flag.ErrHelp) {
+		fs.SetOutput(c.stdout)
+		fs.Usage()
+		return err
+	}
+	if err != nil {
+		return invalidf("%s: %w", c.name, err)
+	}
+	if fs.NArg() > 0 {
+		return invalidf("%s takes no argument, got %.40q", c.name, fs.Arg(0))
+	}
+	var missing []string
+	for _, name := range required {
+		if fs.Lookup(name).Value.String() == "" {
+			missing = append(missing, "--"+name)
+		}
+	}
+	if len(missing) > 0 {
+		return invalidf("%s needs %s", c.name, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// scratch is a folder for what is fetched, and what removes it.
+func (c *call) scratch() (dir string, done func(), err error) {
+	dir, err = os.MkdirTemp("", "worker-")
+	if err != nil {
+		return "", nil, fmt.Errorf("make a scratch folder: %w", err)
+	}
+	return dir, func() {
+		if err := os.RemoveAll(dir); err != nil {
+			c.log.Warn("scratch folder stays", "err", err)
+		}
+	}, nil
+}

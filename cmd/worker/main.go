@@ -1,0 +1,50 @@
+// Worker is what runs in the cluster's pods: it verifies, fetches and validates
+// model versions for the operator, and computes the shards of analysis jobs.
+// `worker help` lists the commands; docs/operations/worker.md is about them.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // days are local, also where the image has no zones of its own
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		_, _ = fmt.Fprintf(os.Stderr, "worker: %v\n", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+// commands is the written-out list, in the order in which a version and a job meet them.
+func commands() []command {
+	return []command{
+		{"verify", "Hold a bundle and its golden set to what was declared", verify},
+		{"fetch", "Write a bundle into a server's model repository", fetch},
+		{"validate", "Ask a version's server for its golden vectors", validate},
+		{"shard", "Compute one shard of an analysis job", shardOf},
+	}
+}
+
+// run does what the arguments say; main only adds the process around it.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		return help(stderr, invalidf("say which command"))
+	}
+	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		return help(stdout, nil)
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.do(ctx, &call{command: c, args: args[1:], getenv: getenv, stdout: stdout, stderr: stderr})
+		}
+	}
+	return help(stderr, invalidf("there is no command %.40q", args[0]))
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"unicode/utf8"
+)
+
+// defaultMessagePath is where the kubelet reads a container's last words.
+const defaultMessagePath = "/dev/termination-log"
+
+// The bounds of a termination message: the kubelet cuts what is longer, and
+// half a JSON object says nothing.
+const (
+	maxMessage  = 4096
+	maxSentence = 1024
+)
+
+// leave writes the message as one line of JSON: to standard output, and to the
+// file that the kubelet reads, where there is one. CLARITY_TERMINATION_LOG names
+// another file, which is made.
+func (c *call) leave(message any) error {
+	raw, err := json.Marshal(message)
+	if err != nil {
+		return fmt.Errorf("encode the termination message: %w", err)
+	}
+	if len(raw) > maxMessage {
+		return fmt.Errorf("a termination message of %d bytes, at most %d", len(raw), maxMessage)
+	}
+	if _, err := c.stdout.Write(append(raw, '\n')); err != nil {
+		c.log.Warn("standard output is closed", "err", err)
+	}
+	path, mode := c.getenv("CLARITY_TERMINATION_LOG"), os.O_WRONLY|os.O_TRUNC|os.O_CREATE
+	if path == "" {
+		path, mode = defaultMessagePath, os.O_WRONLY|os.O_TRUNC
+	}
+	f, err := os.OpenFile(path, mode, 0o600)
+	if errors.Is(err, fs.ErrNotExist) && path == defaultMessagePath {
+		return nil // not in a pod
+	}
+	if err != nil {
+		return fmt.Errorf("leave the termination message: %w", err)
+	}
+	_, err = f.Write(raw)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("leave the termination message: %w", err)
+	}
+	return nil
+}
+
+// sentence is an error's text as it fits a message: one line, bounded.
+func sentence(err error) string {
+	s := strings.ToValidUTF8(strings.Join(strings.Fields(err.Error()), " "), "?")
+	if len(s) <= maxSentence {
+		return s
+	}
+	s = s[:maxSentence]
+	for !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return s + "…"
+}
