@@ -23,9 +23,13 @@ demo: build ## Start the platform, upload four weeks, print the week's results a
 	@$(BIN)/clarity demo
 
 .PHONY: build
-build: ## Build the clarity binary into bin/
+build: ## Build every binary of cmd/ into bin/
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/clarity ./cmd/clarity
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/ $(patsubst %/main.go,./%,$(wildcard cmd/*/main.go))
+
+.PHONY: emulators
+emulators: ## Build what stands in for cloud services in tests (once, some minutes cold)
+	@hack/emulators/emulator fake-gcs-server
 
 .PHONY: kubectl-clarity
 kubectl-clarity: ## Build the kubectl plugin into bin/
