@@ -57,7 +57,11 @@ func (t *Turns) Enter(ctx context.Context) (shard.Data, func() error, error) {
 	if err != nil {
 		return shard.Data{}, nil, errors.Join(sentence(c.Dir, err), p.Close())
 	}
-	stage := analyse.New(analyse.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Audit: d.audit, Model: t.Model, Now: c.Now, Log: c.Log})
+	needs := analyse.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Audit: d.audit, Now: c.Now, Log: c.Log}
+	if t.Model != nil {
+		needs.Models = analyse.One(t.Model)
+	}
+	stage := analyse.New(needs)
 	return shard.Data{Stage: stage, Blobs: d.blobs, Keys: d.tokens}, p.Close, nil
 }
 
