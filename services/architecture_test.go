@@ -49,7 +49,8 @@ var rules = map[string][]string{
 	"services/model/triton":  {"=services/model", "services/model/bundle", "services/model/preprocess"},
 	"services/model/preview": {},
 	// Where a version's files come from; its drivers know the contract and what a bundle looks like.
-	"services/model/artifact": {"=services/model", "services/model/bundle"},
+	"services/model/artifact":              {"=services/model", "services/model/bundle"},
+	"services/model/artifact/artifacttest": {"services/model"},
 	// What is done to a version before it serves anybody.
 	"services/model/candidate": {"=services/model", "services/model/bundle", "=services/model/artifact"},
 	// The plan and the router: which of a model's versions a request goes to.

@@ -67,7 +67,7 @@ func declared(b *bundle.Bundle) string {
 	return `{"inputs":[{"name":"activity","dtype":"FP32","dims":[10080]}],
 		"outputs":[{"name":"sleep","dtype":"FP32","dims":[560],"kind":"Sequence"},{"name":"embedding","dtype":"FP32","dims":[96],"kind":"Embedding"}],
 		"window":{"epochSeconds":60,"epochs":10080},
-		"preprocessing":{"name":"simact-pre/1","digest":"` + b.Contract.Preprocessing.Digest + `"}}`
+		"preprocessing":{"name":"` + b.Contract.Preprocessing.ID + `","digest":"` + b.Contract.Preprocessing.Digest + `"}}`
 }
 
 func TestVerifySaysWhatIsWrong(t *testing.T) {
@@ -93,7 +93,7 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 		"a store that is down":        {good, Artifact{"gs://m/down", vectors.Digest}, [2]string{}, Unreadable, false, "network is gone"},
 		"a shorter window":            {good, vectors, [2]string{`"epochs":10080`, `"epochs":1440`}, ContractMismatch, true, "10080 epochs of 60 s, declared are 1440 of 60 s"},
 		"other epochs":                {good, vectors, [2]string{`"epochSeconds":60`, `"epochSeconds":30`}, ContractMismatch, true, "declared are 10080 of 30 s"},
-		"other preprocessing":         {good, vectors, [2]string{"simact-pre/1", "cohort-zscore/1"}, ContractMismatch, true, `declared is "cohort-zscore/1"`},
+		"other preprocessing":         {good, vectors, [2]string{b.Contract.Preprocessing.ID, "cohort-zscore/1"}, ContractMismatch, true, `declared is "cohort-zscore/1"`},
 		"another scaler":              {good, vectors, [2]string{b.Contract.Preprocessing.Digest, bundle.DigestOf(nil)}, ContractMismatch, true, "preprocessing's digest"},
 		"an input by another name":    {good, vectors, [2]string{`"activity"`, `"counts"`}, ContractMismatch, true, `input activity is not declared; there is no input "counts"`},
 		"an output of other length":   {good, vectors, [2]string{"[96]", "[128]"}, ContractMismatch, true, `embedding is FP32 [96], declared is "FP32" [128]`},
