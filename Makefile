@@ -50,6 +50,10 @@ test-operator: controlplane ## Test the operator's rooms alone
 controlplane: ## Build etcd, the API server, its controllers, the scheduler and KWOK (once, ten minutes cold)
 	@[ -z "$$CLARITY_CONTROLPLANE" ] || $(GO) run ./hack/cluster build
 
+.PHONY: test-triton
+test-triton: ## Test the client and the model repository on the real Triton server (installed once; needs Python 3.11)
+	CLARITY_TRITON=1 $(GO) test ./services/model/triton -run RealTriton -count=1 -v -timeout 10m
+
 .PHONY: crash
 crash: build ## Kill the platform with SIGKILL 50 times under load; nothing acked may be lost (KILLS=n)
 	$(GO) test ./cmd/clarity -run '^TestCrash$$' -count=1 -v -timeout 20m -crash.kills=$(KILLS)

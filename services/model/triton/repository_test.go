@@ -72,6 +72,16 @@ parameters { key: "preprocessing" value { string_value: "simact-pre/1" } }
 	if got := string(served["sleep/config.pbtxt"]); !strings.HasPrefix(got, "name: \"sleep\"\n") || strings.Count(got, "zeros_1\"") != 1 || len(served) != 3 {
 		t.Errorf("under another name, in batches of one: %d files, %s", len(served), got)
 	}
+	b.Papers = bundle.Papers{Manifest: []byte(`{"a":"ü"}`), Contract: []byte("{\n}"), Preprocessing: []byte("{}")}
+	for _, want := range []string{
+		`parameters { key: "manifest" value { string_value: "{\"a\":\"\303\274\"}" } }`,
+		`parameters { key: "contract" value { string_value: "{\012}" } }`,
+		`parameters { key: "preprocessing_spec" value { string_value: "{}" } }`,
+	} {
+		if got := config(b, DefaultServing()); !strings.Contains(got, want+"\n") {
+			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
 	cpu := DefaultServing()
 	cpu.GPU = false
 	if got := config(b, cpu); !strings.Contains(got, "KIND_CPU") {

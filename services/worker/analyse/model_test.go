@@ -219,3 +219,61 @@ func TestAnotherVersionAnalysesAgain(t *testing.T) {
 		t.Errorf("with a model: %+v", r.Model)
 	}
 }
+
+// versions are models behind a plan: whose week goes to which of them changes.
+type versions struct {
+	m               model.Model
+	err             error
+	asked           []string
+	given, returned int
+}
+
+func (v *versions) For(subject string) (model.Model, func(), error) {
+	if v.asked = append(v.asked, subject); v.err != nil {
+		return nil, nil, v.err
+	}
+	v.given++
+	return v.m, func() { v.returned++ }, nil
+}
+
+// liar says that another version answered than the one that was chosen.
+type liar struct{ model.Model }
+
+func (l liar) Infer(ctx context.Context, windows []model.Window, into []model.Inference) error {
+	err := l.Model.Infer(ctx, windows, into)
+	for i := range into {
+		into[i].Version = "sha256:another"
+	}
+	return err
+}
+
+func TestAResultNamesTheVersionThatAnswered(t *testing.T) {
+	b := newModelBench(t)
+	end := b.keepDays(23, 29, false)
+	m, _, _ := b.stage.Models.For(uid)
+	v := &versions{err: errors.New("no plan")}
+	b.stage.Models = v
+	if verdict := b.handle(end, 1); verdict != "retry: a backend is unavailable" || b.result(end) != nil {
+		t.Errorf("without a version: verdict %q, result %v", verdict, b.result(end))
+	}
+	v.err, v.m = nil, liar{m}
+	if verdict := b.handle(end, 1); verdict != "retry: a backend is unavailable" || b.result(end) != nil {
+		t.Errorf("where another version answers: verdict %q, result %v", verdict, b.result(end))
+	}
+	v.m = m
+	if verdict := b.handle(end, 1); verdict != "ack" {
+		t.Fatalf("verdict %q", verdict)
+	}
+	if r := b.result(end); r.Lineage.Model != m.Identity().Digest || r.Model.Version != m.Identity().Digest {
+		t.Errorf("lineage %s, model %s", r.Lineage.Model, r.Model.Version)
+	}
+	if diff := cmp.Diff([]string{uid, uid, uid}, v.asked); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	if v.given != 2 || v.returned != v.given {
+		t.Errorf("%d versions given, %d returned", v.given, v.returned)
+	}
+	if strings.Contains(b.log.String(), uid) {
+		t.Error("the log names the person")
+	}
+}
