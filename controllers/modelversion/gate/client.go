@@ -88,30 +88,30 @@ const (
 // explain says in a sentence why there is no answer. What Prometheus says about
 // a query is passed on, since whoever wrote the query must read it; the body of
 // anything else that answered is not.
-func explain(err error, timeout time.Duration) (told error, fault trouble) {
+func explain(err error, timeout time.Duration) (fault trouble, told error) {
 	var said *promv1.Error
 	if errors.As(err, &said) {
 		switch said.Type {
 		case promv1.ErrBadData:
-			return fmt.Errorf("Prometheus refuses the query: %s", said.Msg), refused //nolint:revive,staticcheck // a name
+			return refused, fmt.Errorf("Prometheus refuses the query: %s", said.Msg) //nolint:revive,staticcheck // a name
 		case promv1.ErrExec:
-			return fmt.Errorf("Prometheus cannot evaluate the query: %s", said.Msg), refused //nolint:revive,staticcheck // a name
+			return refused, fmt.Errorf("Prometheus cannot evaluate the query: %s", said.Msg) //nolint:revive,staticcheck // a name
 		case promv1.ErrTimeout, promv1.ErrCanceled:
-			return fmt.Errorf("Prometheus gave the query up: %s", said.Msg), unclear //nolint:revive,staticcheck // a name
+			return unclear, fmt.Errorf("Prometheus gave the query up: %s", said.Msg) //nolint:revive,staticcheck // a name
 		case promv1.ErrBadResponse:
-			return fmt.Errorf("the reply to the query is not one number: %s", said.Msg), unclear
+			return unclear, fmt.Errorf("the reply to the query is not one number: %s", said.Msg)
 		case promv1.ErrClient, promv1.ErrServer:
 		}
-		return fmt.Errorf("Prometheus did not answer the query: %s", said.Msg), unclear //nolint:revive,staticcheck // a name
+		return unclear, fmt.Errorf("Prometheus did not answer the query: %s", said.Msg) //nolint:revive,staticcheck // a name
 	}
 	var network *url.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("Prometheus did not answer within %v", timeout), unclear //nolint:revive,staticcheck // a name
+		return unclear, fmt.Errorf("Prometheus did not answer within %v", timeout) //nolint:revive,staticcheck // a name
 	case errors.Is(err, context.Canceled):
-		return errors.New("the question was withdrawn"), unclear
+		return unclear, errors.New("the question was withdrawn")
 	case errors.As(err, &network):
-		return fmt.Errorf("Prometheus cannot be asked: %w", network.Err), unreachable //nolint:revive,staticcheck // a name
+		return unreachable, fmt.Errorf("Prometheus cannot be asked: %w", network.Err) //nolint:revive,staticcheck // a name
 	}
-	return fmt.Errorf("Prometheus cannot be asked: %w", err), unreachable //nolint:revive,staticcheck // a name
+	return unreachable, fmt.Errorf("Prometheus cannot be asked: %w", err) //nolint:revive,staticcheck // a name
 }

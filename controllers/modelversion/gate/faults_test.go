@@ -224,7 +224,7 @@ func TestTheTokenIsReadAnewAndFollowsNoRedirect(t *testing.T) {
 	if want := "Bearer one,Bearer two,Bearer two"; strings.Join(seen, ",") != want {
 		t.Errorf("the server saw %q, want %q", seen, want)
 	}
-	for name, content := range map[string]string{"empty": " \n", "two lines": "secret\nsecret"} {
+	for name, content := range map[string]string{"empty": " \n", "two lines": "secret\nanother"} {
 		write(content)
 		got := ask()
 		wantAnswer(t, got, erro, "bearerTokenFile")

@@ -150,7 +150,7 @@ func (p *Prometheus) ask(ctx context.Context, query string, at time.Time, ours b
 	defer cancel()
 	value, warnings, _, err := p.api.Query(within, query, at, promv1.WithTimeout(p.config.Timeout.Duration))
 	if err != nil {
-		told, down := explain(err, p.config.Timeout.Duration)
+		down, told := explain(err, p.config.Timeout.Duration)
 		if ctx.Err() == nil && (down == unreachable || down == unclear && ours) {
 			p.rest(told)
 		}
