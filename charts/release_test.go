@@ -177,6 +177,7 @@ func (l *lab) operatorWorks(t *testing.T) {
 		t.Fatal(err)
 	}
 	metrics := freeAddress(t)
+	config.ModelVersions.Prometheus.CAFile, config.ModelVersions.Prometheus.BearerTokenFile = "", "" // they are in the pod
 	config.Metrics.Address, config.Health.Address, config.Pprof.Address = metrics, "127.0.0.1:0", ""
 	file := filepath.Join(scratch, "manager.kubeconfig")
 	if err := kube.WriteAccountKubeconfig(t.Context(), l.config, namespace, "clarity-manager", file); err != nil {
@@ -206,6 +207,24 @@ func (l *lab) operatorWorks(t *testing.T) {
 		pods, err := l.client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "clarityloop.dev/component=shard"})
 		return err == nil && len(pods.Items) > 0, err
 	})
+	eventually(t, "the sample model serves", func() (bool, error) {
+		stage := l.must(t, "--namespace="+namespace, "get", "modelversions", "-o=jsonpath={.items[*].status.stage}/{.items[*].status.message}")
+		if !strings.HasPrefix(stage, "Active/") {
+			return false, fmt.Errorf("it is %s", stage)
+		}
+		return true, nil
+	})
+	components := map[string]bool{}
+	pods, err := l.client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "clarityloop.dev/component"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods.Items {
+		components[pod.Labels["clarityloop.dev/component"]] = true
+	}
+	if !components["server"] || !components["shard"] {
+		t.Errorf("within the restricted profile run pods of %v", components)
+	}
 	lease, err := l.client.CoordinationV1().Leases(namespace).Get(t.Context(), operator.LeaseName, metav1.GetOptions{})
 	if err != nil || lease.Spec.HolderIdentity == nil {
 		t.Errorf("the leader's lease: %v", err)
