@@ -31,6 +31,17 @@ func TestTheAPIServerTakesWhatTheChartRenders(t *testing.T) {
 	}
 }
 
+// The API server takes what kustomize renders, in a namespace that enforces the profile.
+func TestTheAPIServerTakesWhatKustomizeRenders(t *testing.T) {
+	l := onCluster(t)
+	l.restricted(t, namespace)
+	manifests := l.must(t, "kustomize", "../config/default")
+	output := l.must(t, "apply", "--dry-run=server", "--validate=strict", "-k", "../config/default")
+	if lines, objects := strings.Count(output, "dry run"), len(parse(t, manifests)); lines != objects {
+		t.Errorf("%d of %d objects were taken:\n%s", lines, objects, output)
+	}
+}
+
 // A field that a foreign kind does not have is found: the definitions bite.
 func TestAFieldThatAForeignKindDoesNotHaveIsRefused(t *testing.T) {
 	l := onCluster(t)

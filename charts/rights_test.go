@@ -77,6 +77,7 @@ var expected = map[string]rights{
 	"the worker":           {},
 	"the ingress":          {},
 	"the metrics' reader":  {"cluster": {"GET /metrics": "get"}, "elsewhere": {"GET /metrics": "get"}, "in clarity": {"GET /metrics": "get"}},
+	"Google's collector":   {"in clarity": {"/secrets:clarity-metrics-reader": "get list watch"}},
 	"a viewer":             {"in clarity": viewers},
 	"an editor":            {"in clarity": editors},
 	"a namespace's viewer": {"in clarity": viewers},
@@ -136,6 +137,7 @@ func TestEveryoneMayDoWhatIsWrittenAndNothingElse(t *testing.T) {
 		"the manager": account(namespace, "clarity-manager"), "the worker": account(namespace, "clarity-worker"),
 		"the ingress":         account(namespace, "clarity-ingress"),
 		"the metrics' reader": account(namespace, "clarity-metrics-reader"),
+		"Google's collector":  account("gmp-system", "collector"),
 		"a viewer":            user("vera"), "an editor": user("ed"),
 		"a namespace's viewer": user("view"), "a namespace's editor": user("edit"), "a namespace's admin": user("admin"),
 	} {
@@ -174,7 +176,7 @@ func user(name string) subject { return subject{name, []string{"system:authentic
 
 // sensitive is what nobody of ours may have, and what is near to what somebody has.
 var sensitive = []string{
-	"/secrets", "/secrets:clarity-metrics-reader", "/serviceaccounts", "/serviceaccounts/token", "/pods/exec", "/pods/attach",
+	"/secrets", "/secrets:clarity-metrics-reader", "/secrets:other", "/serviceaccounts", "/serviceaccounts/token", "/pods/exec", "/pods/attach",
 	"/pods/portforward", "/pods/log", "/pods/ephemeralcontainers", "/pods/eviction", "/pods/status", "/namespaces", "/nodes", "/nodes/proxy",
 	"/persistentvolumes", "/users", "/groups", "/configmaps", "/services/proxy", "apps/replicasets", "apps/daemonsets", "apps/statefulsets",
 	"apps/deployments/scale", "batch/cronjobs", "rbac.authorization.k8s.io/roles", "rbac.authorization.k8s.io/rolebindings",
@@ -224,6 +226,9 @@ func (l *lab) unnamed(t *testing.T, who subject, in string, tell func(string)) {
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
 				name := group + "/" + resource
+				if len(rule.ResourceNames) == 1 {
+					name += ":" + rule.ResourceNames[0]
+				}
 				if !slices.Contains(known, name) && !slices.Contains(everyones, name) || slices.Contains(rule.Verbs, "*") {
 					tell(fmt.Sprintf("%v %s", rule.Verbs, name))
 				}
