@@ -20,6 +20,7 @@ func (r *Reconciler) look(ctx context.Context, p *pass) (outcome.Outcome, error)
 		if m.deployment != nil {
 			s.Replicas = replicasOf(m.deployment)
 			s.Selector = metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: selectorOf(m.mv)})
+			s.Summary = fmt.Sprintf("0/%d", s.Replicas)
 		}
 		if m.want != wantWarm && m.want != wantHeld || m.deployment == nil {
 			m.rest()

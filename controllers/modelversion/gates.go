@@ -37,7 +37,8 @@ func (r *Reconciler) weigh(ctx context.Context, p *pass) (outcome.Outcome, error
 	rec := p.ledger.record
 	if last := lastLook(c.before, rec); p.now.Before(last.Add(r.config.EvaluationInterval.Duration)) {
 		p.wakeIn(last.Add(r.config.EvaluationInterval.Duration).Sub(p.now))
-		p.gates = judgement{holds: saidBefore(c.before, rec)}
+		p.gates = judgement{holds: saidBefore(c.before, rec), down: downBefore(c.before, rec)}
+		r.tellDown(c, p.gates)
 		return outcome.Continue{}, nil
 	}
 	q := gate.Question{Model: p.model, Version: c.mv.Spec.Version, Since: rec.StepStarted, Now: p.now}
@@ -53,20 +54,29 @@ func (r *Reconciler) weigh(ctx context.Context, p *pass) (outcome.Outcome, error
 	status := &c.mv.Status
 	status.Gates = gateStatuses(c.mv.Spec.Rollout.Gates, answers, c.before.Status.Gates, rec.StepStarted, p.now)
 	p.told = append(p.told, verdictsOf(c.mv.Spec.Rollout.Gates, answers)...)
-	down := int32(0)
-	if c.before.Status.Rollout != nil {
-		down = c.before.Status.Rollout.SourceErrors
-	}
 	p.gates = judge(c.mv.Spec.Rollout.Gates, status.Gates, answers, evidence{
-		need: need, samples: samples, unknown: err != nil, since: rec.StepStarted, now: p.now, down: down,
+		need: need, samples: samples, unknown: err != nil, since: rec.StepStarted, now: p.now, down: downBefore(c.before, rec),
 	})
 	rollout := c.rollout()
 	rollout.Evaluated, rollout.Samples, rollout.SourceErrors = new(metav1.NewTime(p.now)), samples, p.gates.down
-	if p.gates.down >= r.config.ErrorLimit {
-		c.stick(v1alpha1.ReasonGateSourceUnavailable, p.gates.holds.message)
-	}
+	r.tellDown(c, p.gates)
 	p.wakeIn(r.config.EvaluationInterval.Duration)
 	return outcome.Continue{}, nil
+}
+
+// tellDown says that a person should look at the gates' source, once it was down so often.
+func (r *Reconciler) tellDown(m *member, j judgement) {
+	if j.down >= r.config.ErrorLimit && j.holds != nil {
+		m.stick(v1alpha1.ReasonGateSourceUnavailable, j.holds.message)
+	}
+}
+
+// downBefore is how often in a row, at this step, a source was down.
+func downBefore(mv *v1alpha1.ModelVersion, rec record) int32 {
+	if !lastLook(mv, rec).After(rec.StepStarted) {
+		return 0
+	}
+	return mv.Status.Rollout.SourceErrors
 }
 
 // lastLook is when the gates were asked last at this step; its beginning if they were not.

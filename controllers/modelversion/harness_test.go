@@ -16,7 +16,10 @@ import (
 	"k8s.io/client-go/tools/events"
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/go-logr/logr"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/testenv"
@@ -26,7 +29,10 @@ import (
 
 var cluster testenv.Cluster
 
-func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &cluster)) }
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	os.Exit(testenv.Main(m, &cluster))
+}
 
 // world is a namespace of the real API server with an operator whose clock the
 // test moves, a kubelet that plays a script, and gates that say what they are told.
@@ -348,11 +354,11 @@ func (w *world) move(pod *corev1.Pod) bool {
 		w.must(testenv.Finish(w.t.Context(), w.live, pod, w.clock.Now(), end))
 		return true
 	}
-	want := serverStatus(a.server, pod)
-	if want.Phase == pod.Status.Phase && isReady(&corev1.Pod{Status: want}) == isReady(pod) && restartsOf(&corev1.Pod{Status: want}) == restartsOf(pod) {
+	if pod.Status.Message == "plays "+a.server {
 		return false
 	}
-	pod.Status = want
+	pod.Status = serverStatus(a.server, pod)
+	pod.Status.Message = "plays " + a.server
 	w.must(client.IgnoreNotFound(w.live.Status().Update(w.t.Context(), pod)))
 	return true
 }

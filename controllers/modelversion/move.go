@@ -61,12 +61,14 @@ func (r *Reconciler) move(ctx context.Context, p *pass) (outcome.Outcome, error)
 	return outcome.Continue{}, nil
 }
 
-// gains are the versions that the plan gives what they did not have.
+// gains are the versions that the plan gives what they did not have. What a
+// candidate loses goes back to the stable version, ready or not: there is
+// nowhere better, and the way back waits for nobody.
 func (p *pass) gains(plan traffic.Plan) []*member {
 	var list []*member
 	for _, m := range p.members {
 		version, before := m.mv.Spec.Version, p.ledger.plan
-		if m.barred {
+		if m.barred || p.ledger.record.Stable.is(m.mv.UID) {
 			continue
 		}
 		if plan.Weight(version) > before.Weight(version) || percentOf(plan, version) > percentOf(before, version) {

@@ -1,0 +1,370 @@
+package modelversion
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/services/model/traffic"
+)
+
+func TestTheGatesJudge(t *testing.T) {
+	pass, fail := gate.Answer{Verdict: v1alpha1.VerdictPass, Message: "fine"}, gate.Answer{Verdict: v1alpha1.VerdictFail, Message: "0.9"}
+	wait, down := gate.Answer{Verdict: v1alpha1.VerdictWait, Message: "2 samples"}, gate.Answer{Verdict: v1alpha1.VerdictError, Message: "no answer"}
+	step := need{samples: 100, duration: time.Minute, place: "at step 1"}
+	tests := map[string]struct {
+		answers  []*gate.Answer
+		failures int32 // before
+		limit    int32
+		samples  int64
+		unknown  bool
+		after    time.Duration
+		want     string
+	}{
+		"all pass and it is time":                {[]*gate.Answer{&pass, &pass}, 0, 0, 100, false, time.Minute, "goes on"},
+		"no gates":                               {nil, 0, 0, 100, false, time.Minute, "goes on"},
+		"one fails":                              {[]*gate.Answer{&pass, &fail}, 0, 0, 100, false, time.Minute, `back: GateFailed gate "b" at step 1: 0.9`},
+		"one fails and another's source is down": {[]*gate.Answer{&down, &fail}, 0, 0, 100, false, time.Minute, `back: GateFailed gate "b" at step 1: 0.9`},
+		"one fails, which is tolerated":          {[]*gate.Answer{&pass, &fail}, 0, 1, 100, false, time.Minute, `stays: Progressing gate "b" at step 1: 0.9 (failure 1, 1 tolerated)`},
+		"one fails once more than is tolerated":  {[]*gate.Answer{&pass, &fail}, 1, 1, 100, false, time.Minute, `back: GateFailed gate "b" at step 1: 0.9`},
+		"one waits":                              {[]*gate.Answer{&wait, &pass}, 0, 0, 100, false, time.Minute, `stays: WaitingForSamples gate "a" at step 1: 2 samples`},
+		"a source is down":                       {[]*gate.Answer{&wait, &down}, 0, 0, 100, false, time.Minute, `stays: GateSourceUnavailable gate "b" at step 1: no answer; down 3`},
+		"an answer that is none":                 {[]*gate.Answer{{Message: "?"}, &pass}, 0, 0, 100, false, time.Minute, `stays: GateSourceUnavailable gate "a" at step 1: ?; down 3`},
+		"the samples are not to be had":          {[]*gate.Answer{&pass, &pass}, 0, 0, 0, true, time.Minute, "stays: GateSourceUnavailable how many requests it answered is not to be had at step 1; down 3"},
+		"too few samples":                        {[]*gate.Answer{&pass, &pass}, 0, 0, 99, false, time.Minute, "stays: WaitingForSamples 99 of 100 requests at step 1"},
+		"too early":                              {[]*gate.Answer{&pass, &pass}, 0, 0, 100, false, 59 * time.Second, "stays: WaitingForDuration until 2026-11-25T12:01:00Z at step 1"},
+		"a gate that was not asked":              {[]*gate.Answer{nil, &pass}, 0, 0, 100, false, time.Minute, "goes on"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			gates := []v1alpha1.Gate{{Name: "a", FailureLimit: tt.limit}, {Name: "b", FailureLimit: tt.limit}}[:len(tt.answers)]
+			before := []v1alpha1.GateStatus{{Name: "b", Failures: tt.failures, At: metav1.NewTime(noon)}}
+			now := noon.Add(tt.after)
+			statuses := gateStatuses(gates, tt.answers, before, noon, now)
+			j := judge(gates, statuses, tt.answers, evidence{need: step, samples: tt.samples, unknown: tt.unknown, since: noon, now: now, down: 2})
+			got := "goes on"
+			switch {
+			case j.failed != nil:
+				got = "back: " + j.failed.reason + " " + j.failed.message
+			case j.holds != nil:
+				got = "stays: " + j.holds.reason + " " + j.holds.message
+			}
+			if j.down > 0 {
+				got += fmt.Sprintf("; down %d", j.down)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("judgement (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestGateStatusesForgetOnlyWhatIsNotAskedFor(t *testing.T) {
+	gates := []v1alpha1.Gate{{Name: "a"}, {Name: "drift"}, {Name: "new"}}
+	before := []v1alpha1.GateStatus{
+		{Name: "gone", Verdict: v1alpha1.VerdictPass, At: metav1.NewTime(noon)},
+		{Name: "a", Verdict: v1alpha1.VerdictFail, Failures: 2, At: metav1.NewTime(noon.Add(-time.Minute))}, // of the step before
+		{Name: "drift", Verdict: v1alpha1.VerdictPass, Value: "0.1", At: metav1.NewTime(noon)},
+	}
+	fail := gate.Answer{Verdict: v1alpha1.VerdictFail, Value: strings.Repeat("9", 40)}
+	now := metav1.NewTime(noon.Add(time.Minute))
+	got := gateStatuses(gates, []*gate.Answer{&fail, nil, &fail}, before, noon, now.Time)
+	bounded := strings.Repeat("9", 21) + "…"
+	want := []v1alpha1.GateStatus{
+		{Name: "a", Verdict: v1alpha1.VerdictFail, Value: bounded, Failures: 1, At: now},
+		{Name: "drift", Verdict: v1alpha1.VerdictPass, Value: "0.1", At: metav1.NewTime(noon)},
+		{Name: "new", Verdict: v1alpha1.VerdictFail, Value: bounded, Failures: 1, At: now},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("gates (-want +got):\n%s", diff)
+	}
+}
+
+func TestDriftIsAskedForInTheShadowAlone(t *testing.T) {
+	r := &Reconciler{Needs: Needs{Gates: &stage{}}}
+	gates := MakeVersion("1").Obj().Spec.Rollout.Gates
+	for shadow, want := range map[bool]int{true: 2, false: 1} {
+		n := 0
+		for _, a := range r.ask(t.Context(), gates, gate.Question{}, shadow) {
+			if a != nil {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("shadow %v: %d gates are asked, want %d", shadow, n, want)
+		}
+	}
+}
+
+func TestAContractMustBeFed(t *testing.T) {
+	feeds := testConfig("clarity").Feeds
+	good := MakeVersion("1").Obj().Spec.Contract
+	tests := map[string]struct {
+		change func(*v1alpha1.Contract)
+		want   string
+	}{
+		"as workers feed it":     {func(*v1alpha1.Contract) {}, ""},
+		"any size":               {func(c *v1alpha1.Contract) { c.Inputs[0].Dims = []int64{-1} }, ""},
+		"other steps":            {func(c *v1alpha1.Contract) { c.Preprocessing.Name = "x" }, `workers do not know preprocessing "x"`},
+		"other parameters":       {func(c *v1alpha1.Contract) { c.Preprocessing.Digest = "sha256:1" }, `preprocessing "pre/1" has another digest at the workers`},
+		"other epochs":           {func(c *v1alpha1.Contract) { c.Window.EpochSeconds = 30 }, "workers cut epochs of 60 s, not of 30 s"},
+		"another window":         {func(c *v1alpha1.Contract) { c.Window.Epochs = 1440 }, "workers cut windows of 10080 epochs, not of 1440"},
+		"an input nobody makes":  {func(c *v1alpha1.Contract) { c.Inputs[0].Name = "light" }, `workers make no input "light"`},
+		"another type":           {func(c *v1alpha1.Contract) { c.Inputs[0].DType = "FP16" }, `workers make input "activity" of FP32, not of FP16`},
+		"another size":           {func(c *v1alpha1.Contract) { c.Inputs[0].Dims = []int64{1440} }, `workers make input "activity" of dims [10080], not of [1440]`},
+		"another number of dims": {func(c *v1alpha1.Contract) { c.Inputs[0].Dims = []int64{1, 10080} }, `workers make input "activity" of dims [10080], not of [1 10080]`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := *good.DeepCopy()
+			tt.change(&c)
+			other := Feed{Preprocessing: v1alpha1.Preprocessing{Name: "other"}}
+			if got := feedable(c, append([]Feed{other}, feeds...)); got != tt.want {
+				t.Errorf("feedable: %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestAResultIsReadOrRefused(t *testing.T) {
+	good := map[string]result{
+		`{"verified":true}`:                                           {Verified: true},
+		`{"cases":5,"passed":5,"maxError":"1.2e-05"}`:                 {ValidationStatus: v1alpha1.ValidationStatus{Cases: 5, Passed: 5, MaxError: "1.2e-05"}},
+		`{"reason":"DigestMismatch","message":"it is another","x":1}`: {Reason: "DigestMismatch", Message: "it is another"},
+		`{"cases":5,"passed":0,"maxError":"nan"}`:                     {ValidationStatus: v1alpha1.ValidationStatus{Cases: 5, MaxError: "nan"}},
+	}
+	for message, want := range good {
+		got, err := parseResult(message)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", message, err, diff)
+		}
+	}
+	for _, message := range []string{
+		"", "secret", `{"verified":"yes"}`, `{"reason":"Evil"}`, `{"cases":-1}`, `{"cases":1,"passed":2}`, `{"maxError":"<script>"}`,
+		`{"message":"a\u0000b"}`, `{"message":"` + strings.Repeat("x", maxResult) + `"}`, `{"reason":"Aborted"}`, `{"cases":1e99}`,
+	} {
+		if got, err := parseResult(message); err == nil {
+			t.Errorf("%.40s is read as %+v", message, got)
+		} else if len(message) > 3 && strings.Contains(err.Error(), message[1:]) {
+			t.Errorf("the error quotes what the pod wrote: %v", err)
+		}
+	}
+}
+
+func FuzzParseResult(f *testing.F) {
+	for _, seed := range []string{`{"verified":true}`, `{"cases":5,"passed":5,"maxError":"1e-5","reason":"Unreadable","message":"x"}`, "{"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, message string) {
+		r, err := parseResult(message)
+		if err != nil {
+			return
+		}
+		if r.Passed > r.Cases || r.Passed < 0 || r.Reason != "" && !reasons[r.Reason] || len(r.Message) > 3*maxResult || len(r.MaxError) > 24 {
+			t.Errorf("read %+v", r)
+		}
+	})
+}
+
+func TestEveryReasonAWorkerMaySayEndsAVersion(t *testing.T) {
+	for reason := range reasons {
+		if !endsWith(reason) {
+			t.Errorf("%s does not", reason)
+		}
+	}
+}
+
+func TestCoversComparesWhatIsWishedFor(t *testing.T) {
+	type m = map[string]any
+	tests := map[string]struct {
+		wish, have any
+		want       bool
+	}{
+		"the same":                        {m{"a": int64(1), "b": []any{"x"}}, m{"a": int64(1), "b": []any{"x"}}, true},
+		"more is there":                   {m{"a": int64(1)}, m{"a": int64(1), "b": "set by the server"}, true},
+		"less is there":                   {m{"a": int64(1), "b": "x"}, m{"a": int64(1)}, false},
+		"another value":                   {m{"a": int64(1)}, m{"a": int64(2)}, false},
+		"a list with one more":            {m{"a": []any{m{"p": "1"}}}, m{"a": []any{m{"p": "1"}, m{"p": "2"}}}, false},
+		"a list in another order":         {[]any{"x", "y"}, []any{"y", "x"}, true},
+		"a list whose items have more":    {[]any{m{"p": "1"}}, []any{m{"p": "1", "protocol": "TCP"}}, true},
+		"nothing is wished and none is":   {m{}, nil, true},
+		"something is wished and none is": {m{"a": "x"}, nil, false},
+		"a list is wished and none is":    {[]any{"x"}, nil, false},
+		"another kind of value":           {m{"a": m{"b": "c"}}, m{"a": "b"}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := covers(tt.wish, tt.have); got != tt.want {
+				t.Errorf("covers: %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// server is a Triton that answers so.
+func server(t *testing.T, answer http.HandlerFunc) (*HTTPProbe, *corev1.Pod) {
+	t.Helper()
+	triton := httptest.NewServer(answer)
+	t.Cleanup(triton.Close)
+	p := NewHTTPProbe(200 * time.Millisecond)
+	p.client.Transport = &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address != "[fd00::7]:8000" {
+			return nil, fmt.Errorf("asked at %s", address)
+		}
+		return new(net.Dialer).DialContext(ctx, network, triton.Listener.Addr().String())
+	}}
+	return p, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "pod"}, Status: corev1.PodStatus{PodIP: "fd00::7"}}
+}
+
+func TestThePodItselfIsAskedWhetherItIsReady(t *testing.T) {
+	tests := map[string]struct {
+		answer    http.HandlerFunc
+		want, err bool
+	}{
+		"ready": {func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v2/models/pat/versions/1/ready" || r.Method != http.MethodGet {
+				w.WriteHeader(http.StatusNotFound)
+			}
+		}, true, false},
+		"not ready":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) }, false, false},
+		"moved elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil/", http.StatusFound) }, false, false},
+		"slow":            {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false, true},
+		"cut off":         {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			p, pod := server(t, tt.answer)
+			got, err := p.Ready(t.Context(), pod, "pat")
+			if got != tt.want || (err != nil) != tt.err {
+				t.Errorf("ready %v, %v; want %v, error %v", got, err, tt.want, tt.err)
+			}
+		})
+	}
+}
+
+func TestAPodThatSaidSoIsBelievedForAMoment(t *testing.T) {
+	pod := func(restarts int32) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "a"}, Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{RestartCount: restarts}}}}
+	}
+	var p probes
+	if p.know(pod(0), noon, time.Second) {
+		t.Error("a pod that said nothing is believed")
+	}
+	p.keep(pod(0), true, noon)
+	for what, wrong := range map[string]bool{
+		"a moment ago":          !p.know(pod(0), noon.Add(time.Second-1), time.Second),
+		"too long ago":          p.know(pod(0), noon.Add(time.Second), time.Second),
+		"before it was started": p.know(pod(1), noon, time.Second),
+	} {
+		if wrong {
+			t.Errorf("%s: wrongly believed or not", what)
+		}
+	}
+	p.keep(pod(0), false, noon)
+	if p.know(pod(0), noon, time.Second) {
+		t.Error("a pod that said no is believed")
+	}
+	p.keep(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "old"}}, true, noon)
+	p.keep(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "new"}}, true, noon.Add(2*time.Hour))
+	if len(p.said) != 1 {
+		t.Errorf("%d pods are remembered, want the one", len(p.said))
+	}
+}
+
+func TestTheLedgerIsReadAsItWasWritten(t *testing.T) {
+	l := ledger{
+		plan: traffic.Plan{Model: "pat", Revision: 3, Salt: "s", Entries: []traffic.Entry{{Version: "1", Weight: 100, Endpoint: "e", Digest: "d"}}},
+		record: record{
+			Stable: &seat{Version: "1", UID: "u1", Promoted: noon}, Candidate: &seat{Version: "2", UID: "u2"}, Step: 1, StepStarted: noon,
+			Former: []seat{{Version: "0", UID: "u0", Promoted: noon, Demoted: noon}}, Changed: noon,
+			Ended: []ending{{UID: "u3", Version: "3", Stage: v1alpha1.StageCanary, Reason: "GateFailed", Message: "m", Pod: "p", ExitCode: new(int32(1)), At: noon}},
+		},
+	}
+	data, err := l.data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, ok := readLedger("pat", &corev1.ConfigMap{Data: data})
+	if diff := cmp.Diff(l.plan, got.plan); !ok || diff != "" {
+		t.Errorf("plan: %v\n%s", ok, diff)
+	}
+	if diff := cmp.Diff(l.record, got.record); diff != "" {
+		t.Errorf("record:\n%s", diff)
+	}
+	if _, ok := readLedger("other", &corev1.ConfigMap{Data: data}); ok {
+		t.Error("another model's plan is taken")
+	}
+	l.plan.Entries[0].Weight = 99
+	if _, err := l.data(); err == nil {
+		t.Error("a plan that does not sum to 100 is written")
+	}
+}
+
+func TestTheRecordIsBounded(t *testing.T) {
+	var r record
+	for i := range 200 {
+		uid := types.UID(fmt.Sprint(i))
+		r.Former = append(r.Former, seat{UID: uid})
+		r.Ended = append(r.Ended, ending{UID: uid})
+	}
+	r.forget(func(uid types.UID) bool { return uid != "0" && uid != "199" })
+	if len(r.Former) != maxFormer || len(r.Ended) != maxEnded || r.Former[0].UID != "1" || r.Ended[maxEnded-1].UID != "198" {
+		t.Errorf("%d former from %s, %d ended to %s", len(r.Former), r.Former[0].UID, len(r.Ended), r.Ended[len(r.Ended)-1].UID)
+	}
+}
+
+func TestChildNames(t *testing.T) {
+	named := func(name string) string {
+		return childName(&v1alpha1.ModelVersion{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u"}})
+	}
+	hash := named("x")[1:]
+	for name, want := range map[string]string{
+		"pat-s-2026.11.1":        "pat-s-2026-11-1" + hash,
+		"2026.11":                "v2026-11" + hash,
+		strings.Repeat("9", 60):  "v" + strings.Repeat("9", 39) + hash,
+		strings.Repeat("a.", 60): strings.Repeat("a-", 19) + "a" + hash,
+	} {
+		if got := named(name); got != want {
+			t.Errorf("%.20s: %q, want %q", name, got, want)
+		}
+	}
+	if childName(&v1alpha1.ModelVersion{ObjectMeta: metav1.ObjectMeta{Name: "x", UID: "other"}}) == named("x") {
+		t.Error("an object created again has the name of the one before")
+	}
+}
+
+func TestSharingSelectsNodes(t *testing.T) {
+	tests := map[SharingMode]struct {
+		sharing Sharing
+		want    map[string]string
+	}{
+		SharingWhole:     {Sharing{}, map[string]string{"a": "b"}},
+		SharingMIG:       {Sharing{Partition: "1g.5gb"}, map[string]string{"a": "b", "cloud.google.com/gke-gpu-partition-size": "1g.5gb"}},
+		SharingMPS:       {Sharing{Clients: 3}, map[string]string{"a": "b", "cloud.google.com/gke-gpu-sharing-strategy": "mps", "cloud.google.com/gke-max-shared-clients-per-gpu": "3"}},
+		SharingTimeSlice: {Sharing{}, map[string]string{"a": "b", "cloud.google.com/gke-gpu-sharing-strategy": "time-sharing"}},
+	}
+	for mode, tt := range tests {
+		t.Run(string(mode), func(t *testing.T) {
+			class := ServingClass{NodeSelector: map[string]string{"a": "b"}, Sharing: tt.sharing}
+			class.Sharing.Mode = mode
+			if diff := cmp.Diff(tt.want, nodesOf(class)); diff != "" {
+				t.Errorf("nodes (-want +got):\n%s", diff)
+			}
+			if len(class.NodeSelector) != 1 {
+				t.Error("the configuration was written to")
+			}
+		})
+	}
+}
