@@ -141,10 +141,10 @@ func (s *situation) heir(stable, candidate *standing) *standing {
 func (s *situation) blocks(v *standing) *verdict {
 	former := s.record.former(v.uid) != nil
 	switch {
-	case !former && v.rollout.Strategy == v1alpha1.StrategyHold:
-		return &verdict{v1alpha1.ReasonHeld, "validated and warm; no traffic while spec.rollout.strategy is Hold"}
 	case !v.validated:
 		return &verdict{v1alpha1.ReasonProgressing, "not validated yet"}
+	case !former && v.rollout.Strategy == v1alpha1.StrategyHold:
+		return &verdict{v1alpha1.ReasonHeld, "validated and warm; no traffic while spec.rollout.strategy is Hold"}
 	case !former && v.rollout.Paused && !s.record.Candidate.is(v.uid):
 		return &verdict{v1alpha1.ReasonPaused, "paused by spec.rollout.paused before any traffic"}
 	case !v.available:

@@ -222,7 +222,7 @@ func TestGoodBadGoodIsAsAFreshGoodOne(t *testing.T) {
 		w := newWorld(t)
 		w.watchAll()
 		w.active(MakeVersion("1").Obj())
-		two := w.create(MakeVersion("2").Obj())
+		two := w.create(MakeVersion("2").Replicas(1, 1).Obj())
 		w.until("2 has come to "+string(at), w.in(two, at))
 		if bad != nil {
 			good := w.read(two).Spec

@@ -139,7 +139,6 @@ func TestAnUpgradedOperatorRestartsNothing(t *testing.T) {
 // Hands that edit what is made for a version are corrected; what is deleted comes back.
 func TestWhatIsMadeForAVersionStaysAsItShould(t *testing.T) {
 	w := newWorld(t)
-	w.watchAll()
 	one := w.active(MakeVersion("1").Obj())
 	w.settle()
 	patch := func(o client.Object, text string) {
