@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 )
@@ -19,11 +21,7 @@ func (r *Reconciler) accept(_ context.Context, p *pass) (outcome.Outcome, error)
 		}
 		return outcome.Done{}, nil
 	}
-	for _, e := range p.ledger.record.Ended {
-		if m := p.member(e.UID); m != nil {
-			m.end(e)
-		}
-	}
+	p.recall()
 	first := map[string]*member{}
 	for _, m := range slices.Backward(p.members) { // the oldest first
 		if older := first[m.mv.Spec.Version]; older != nil {
@@ -44,6 +42,26 @@ func (r *Reconciler) accept(_ context.Context, p *pass) (outcome.Outcome, error)
 	}
 	p.chooseCandidate()
 	return outcome.Continue{}, nil
+}
+
+// recall hears of what is on record and not in the statuses.
+func (p *pass) recall() {
+	for _, e := range p.ledger.record.Ended {
+		if m := p.member(e.UID); m != nil {
+			m.end(e)
+		}
+	}
+	j := p.ledger.record.Judged
+	if j == nil {
+		return
+	}
+	m := p.member(j.UID)
+	if m == nil || m.mv.Status.Rollout != nil && m.mv.Status.Rollout.Evaluated != nil && !m.mv.Status.Rollout.Evaluated.Time.Before(j.At) {
+		return
+	}
+	ro := m.rollout()
+	ro.Evaluated, ro.Samples = new(metav1.NewTime(j.At)), j.Samples
+	m.mv.Status.Gates = j.Gates
 }
 
 func (p *pass) chooseCandidate() {

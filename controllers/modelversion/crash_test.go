@@ -12,41 +12,48 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 )
 
 // crashStory is a part of a model's life. It begins with what others did before
-// (not counted, and never crashed) and ends when nothing is left to be done.
+// (never crashed) and ends when nothing is left to be done.
 type crashStory struct {
 	before func(*world)
 	play   func(*world)
 }
 
+func one(w *world) { w.active(MakeVersion("1").Obj()) }
+
+// rises is the whole of a rollout: the first version, and the second.
+var rises = crashStory{func(*world) {}, func(w *world) {
+	one(w)
+	w.active(MakeVersion("2").Obj())
+}}
+
 func crashStories() map[string]crashStory {
-	first := func(w *world) { w.active(MakeVersion("1").Obj()) }
-	both := func(w *world) {
-		first(w)
-		w.active(MakeVersion("2").Strategy(v1alpha1.StrategyImmediate).Obj())
-		w.clock.Step(2 * time.Hour)
-		w.until("1 is cold", func() bool { return w.replicas(MakeVersion("1").at(w)) == "0" })
-		w.kubelet()
-	}
 	return map[string]crashStory{
-		"the first version": {func(*world) {}, func(w *world) { w.active(MakeVersion("1").Obj()) }},
-		"the second version rises": {first, func(w *world) {
-			w.active(MakeVersion("2").Obj())
-		}},
-		"the second version fails at its first step": {first, func(w *world) {
+		"the second version rises": rises,
+		"the second version fails at its first step": {one, func(w *world) {
 			two := w.create(MakeVersion("2").Obj())
-			w.until("2 is in canary or has been", func() bool {
-				s := w.read(two).Status.Stage
-				return s == v1alpha1.StageCanary || s == v1alpha1.StageRolledBack
-			})
+			w.until("2 is in canary", w.in(two, v1alpha1.StageCanary))
 			w.stage.answer("p99", gate.Answer{Verdict: v1alpha1.VerdictFail, Value: "0.9", Message: "it is 0.9"})
 			w.until("2 is rolled back", w.in(two, v1alpha1.StageRolledBack))
 			w.until("nothing of 2 is left", func() bool { return w.replicas(two) == "none" })
 		}},
-		"the active version is deleted": {both, func(w *world) {
+		"a third version, which is rejected, comes in the middle": {one, func(w *world) {
+			two := w.create(MakeVersion("2").Obj())
+			w.until("2 is in canary", w.in(two, v1alpha1.StageCanary))
+			w.stage.play("3", actor{verify: testenv.Exit{Code: 65, Message: `{"reason":"DigestMismatch","message":"it is another"}`}})
+			three := w.create(MakeVersion("3").Obj())
+			w.until("3 is rejected", w.in(three, v1alpha1.StageRejected))
+			w.until("2 is active", w.in(two, v1alpha1.StageActive))
+		}},
+		"the active version is deleted, the one before is cold": {func(w *world) {
+			one(w)
+			w.active(MakeVersion("2").Strategy(v1alpha1.StrategyImmediate).Obj())
+			w.until("1 is cold", func() bool { return w.replicas(MakeVersion("1").at(w)) == "0" })
+		}, func(w *world) {
 			two := MakeVersion("2").at(w)
 			w.remove(two, metav1.DeletePropagationForeground)
 			w.until("2 is gone", w.gone(two))
@@ -61,35 +68,57 @@ func (v *versionWrapper) at(w *world) *v1alpha1.ModelVersion {
 	return w.read(mv)
 }
 
-// The operator dies after its k-th write, for every k, before the write's reply
-// or after it. The end is that of an operator that never died, and every moment
-// on the way keeps the rules.
-func TestCrashAfterEveryWriteComesToTheSameEnd(t *testing.T) {
-	for name, story := range crashStories() {
-		t.Run(name, func(t *testing.T) {
+// The operator dies after its k-th write, for every k of a rollout. The end is
+// that of an operator that never died, and every moment on the way keeps the rules.
+func TestCrashAfterTheKthWriteComesToTheSameEnd(t *testing.T) {
+	writes, calm := tell(t, rises, crashes{after: -1})
+	if writes < 30 {
+		t.Fatalf("an operator that never dies writes %d times: the story is too short", writes)
+	}
+	t.Logf("%d writes", writes)
+	for k := range writes {
+		t.Run(fmt.Sprintf("after %d writes", k), func(t *testing.T) {
 			t.Parallel()
-			writes, calm := tell(t, story, -1, false)
-			if writes < 4 {
-				t.Fatalf("an operator that never dies writes %d times: the story is too short", writes)
-			}
-			t.Logf("%d writes", writes)
-			for k := range writes {
-				// A reply that is lost after the last write is a crash before the next one, but for what the operator believes.
-				for _, lose := range []bool{false, true} {
-					if k == 0 && lose {
-						continue // there is no reply to lose
-					}
-					t.Run(fmt.Sprintf("after %d writes, last reply lost %v", k, lose), func(t *testing.T) {
-						t.Parallel()
-						_, crashed := tell(t, story, k, lose)
-						if diff := cmp.Diff(calm, crashed); diff != "" {
-							t.Errorf("end (-calm +crashed):\n%s", diff)
-						}
-					})
-				}
+			_, crashed := tell(t, rises, crashes{after: k})
+			if diff := cmp.Diff(calm, crashed); diff != "" {
+				t.Errorf("end (-calm +crashed):\n%s", diff)
 			}
 		})
 	}
+}
+
+// The operator dies again and again: at every write, at every second, at every
+// third; or the reply to every write is lost, and it lives on.
+func TestCrashAgainAndAgainComesToTheSameEnd(t *testing.T) {
+	for name, story := range crashStories() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			writes, calm := tell(t, story, crashes{after: -1})
+			if writes < 4 {
+				t.Fatalf("an operator that never dies writes %d times: the story is too short", writes)
+			}
+			for how, c := range map[string]crashes{
+				"at every write": {1, true, false}, "at every second write": {2, true, false}, "at every third write": {3, true, false},
+				"no write has a reply": {1, true, true},
+			} {
+				t.Run(how, func(t *testing.T) {
+					t.Parallel()
+					_, crashed := tell(t, story, c)
+					if diff := cmp.Diff(calm, crashed); diff != "" {
+						t.Errorf("end (-calm +crashed):\n%s", diff)
+					}
+				})
+			}
+		})
+	}
+}
+
+// crashes say when an operator dies, whether its successors do too, and whether
+// it is no death but a reply that is lost.
+type crashes struct {
+	after int
+	again bool
+	lose  bool
 }
 
 // ending state of a world: what must be the same after any crash.
@@ -121,34 +150,28 @@ func (w *world) endState() endState {
 }
 
 // tell plays a story and returns how many writes it took and how it ended.
-func tell(t *testing.T, story crashStory, after int, lose bool) (int, endState) {
+func tell(t *testing.T, story crashStory, c crashes) (int, endState) {
 	t.Helper()
 	w := newWorld(t)
 	w.watchAll()
 	story.before(w)
 	w.settle()
-	w.start(after, lose)
+	w.kubelet()
+	w.settle()
+	w.start(c.after, c.lose)
+	if c.again {
+		w.again = c.after
+	}
 	first := w.crash
 	story.play(w)
-	w.until("it is at rest", w.atRest(12))
-	if after >= 0 && !first.Crashed() {
+	w.until("it is at rest", w.atRest)
+	if c.after >= 0 && !first.Crashed() {
 		t.Errorf("the operator never died: it wrote %d times", first.Writes())
 	}
+	w.again = 0
 	w.start(-1, false)
 	w.isQuiet()
 	return first.Writes(), w.endState()
-}
-
-// atRest is true once nothing was written for some turns in a row.
-func (w *world) atRest(turns int) func() bool {
-	still, writes := 0, -1
-	return func() bool {
-		if n := w.crash.Writes(); n != writes {
-			still, writes = 0, n
-		}
-		still++
-		return still > turns
-	}
 }
 
 // lagging reads what was there a number of reads of the same thing ago: a cache
@@ -192,7 +215,7 @@ func TestAStaleCacheComesToTheSameEnd(t *testing.T) {
 		w.until("3 is rolled back", w.in(three, v1alpha1.StageRolledBack))
 		w.remove(two, metav1.DeletePropagationBackground)
 		w.until("2 is gone", w.gone(two))
-		w.until("it is at rest", w.atRest(12))
+		w.until("it is at rest", w.atRest)
 		w.start(-1, false)
 		w.isQuiet()
 		return w.endState()

@@ -47,6 +47,8 @@ type world struct {
 	seen     *sightings
 	stage    *stage
 	operator *Reconciler
+	rests    bool
+	again    int // after how many writes those die that come after one that died; never if 0
 }
 
 func newWorld(t *testing.T) *world {
@@ -154,38 +156,66 @@ func (w *world) weights() string {
 	return line
 }
 
-// until runs passes and kubelet steps until the world is as wanted. The clock
-// moves five seconds a turn. A crashed operator is started anew.
+// until runs passes and kubelet steps until the world is as wanted. Where
+// nothing happens, the clock moves to when the operator wants to look again. A
+// crashed operator is started anew; one whose reply was lost lives on.
 func (w *world) until(what string, is func() bool) {
 	w.t.Helper()
-	w.untilEvery(5*time.Second, what, is)
+	w.untilEvery(0, what, is)
 }
 
+// untilEvery moves the clock by step where nothing happens.
 func (w *world) untilEvery(step time.Duration, what string, is func() bool) {
 	w.t.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
 	for time.Now().Before(deadline) {
 		before := w.crash.Writes()
-		if _, err := w.pass(); err != nil && !w.crash.Crashed() {
-			w.t.Fatal(err)
-		}
+		result, err := w.pass()
 		if w.crash.Crashed() {
-			w.start(-1, false)
+			w.revive()
 			continue
 		}
+		w.must(err)
 		moved := w.kubelet()
+		w.rests = w.crash.Writes() == before && !moved && result.RequeueAfter >= resync
 		if is() {
 			return
 		}
-		if w.crash.Writes() == before && !moved {
-			w.clock.Step(step)
-			if w.jobsRun() {
-				time.Sleep(20 * time.Millisecond) // the Job controller's turn
-			}
+		if w.crash.Writes() != before || moved {
+			continue
 		}
+		move := result.RequeueAfter
+		if step > 0 {
+			move = step
+		}
+		if w.jobsRun() {
+			move = min(move, 2*time.Second)
+			time.Sleep(10 * time.Millisecond) // the Job controller's turn
+		}
+		w.clock.Step(move)
 	}
 	w.t.Fatalf("it is never that %s; the plan is %q, and\n%s", what, w.weights(), w.table())
 }
+
+// revive starts the operator that died anew. Where only a reply was lost it
+// lives on, with what it remembers. The next one dies too, if it is to go on so.
+func (w *world) revive() {
+	w.t.Helper()
+	after := -1
+	if w.again > 0 {
+		after = w.again
+	}
+	if !w.crash.LoseReply {
+		w.start(after, false)
+		return
+	}
+	w.crash = &testenv.Crash{After: after, LoseReply: w.again > 0}
+	w.operator.Client = w.crash.Wrap(w.live)
+}
+
+// atRest says whether the last turn wrote nothing, moved nothing, and the
+// operator wants to look again only because it always does.
+func (w *world) atRest() bool { return w.rests }
 
 // table is what kubectl get would show, and a little more.
 func (w *world) table() string {

@@ -45,6 +45,10 @@ func (r *Reconciler) move(ctx context.Context, p *pass) (outcome.Outcome, error)
 			return nil, err
 		}
 	}
+	if m := p.candidate; p.gates.asked && !samePlan(d.plan, p.ledger.plan) {
+		ro := m.rollout()
+		d.record.Judged = &judged{UID: m.mv.UID, At: p.now, Samples: ro.Samples, Gates: m.mv.Status.Gates}
+	}
 	if err := r.write(ctx, p, d); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,8 @@ type record struct {
 	Former []seat `json:"former,omitempty"`
 	// Changed is when who serves, or is compared, last changed.
 	Changed time.Time `json:"changed,omitzero"`
+	// Judged is what the gates said when they last moved someone, forward or back.
+	Judged *judged `json:"judged,omitempty"`
 	// Ended are versions that were taken out of the plan for good, until their status says so.
 	Ended []ending `json:"ended,omitempty"`
 }
@@ -51,6 +53,14 @@ type ending struct {
 	Pod      string         `json:"pod,omitempty"`
 	ExitCode *int32         `json:"exitCode,omitempty"`
 	At       time.Time      `json:"at"`
+}
+
+// judged is what moved a version: its status may not say so yet.
+type judged struct {
+	UID     types.UID             `json:"uid"`
+	At      time.Time             `json:"at"`
+	Samples int64                 `json:"samples,omitempty"`
+	Gates   []v1alpha1.GateStatus `json:"gates,omitempty"`
 }
 
 const (

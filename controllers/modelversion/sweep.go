@@ -31,7 +31,8 @@ func (r *Reconciler) sweep(ctx context.Context, p *pass) (outcome.Outcome, error
 	return outcome.Continue{}, r.sweepOrphans(ctx, p)
 }
 
-// sweepJobs removes Jobs whose result is on record, or is not asked for any more.
+// sweepJobs removes Jobs whose result is on record, or is not asked for any
+// more. What was found in this very pass is not on record yet.
 func (r *Reconciler) sweepJobs(ctx context.Context, p *pass, m *member) error {
 	for _, j := range []struct {
 		job  *batchv1.Job
@@ -39,7 +40,7 @@ func (r *Reconciler) sweepJobs(ctx context.Context, p *pass, m *member) error {
 	}{{m.verifying, v1alpha1.ConditionArtifactVerified}, {m.validating, v1alpha1.ConditionValidated}} {
 		c := conditionOf(m.before, j.kind)
 		decided := c != nil && c.Status != metav1.ConditionUnknown
-		if j.job == nil || !j.job.DeletionTimestamp.IsZero() || !decided && p.candidate == m && m.ended == nil {
+		if j.job == nil || !j.job.DeletionTimestamp.IsZero() || !decided && (p.candidate == m || m.ended != nil) {
 			continue
 		}
 		if err := r.remove(ctx, j.job); err != nil {

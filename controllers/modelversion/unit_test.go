@@ -289,7 +289,8 @@ func TestTheLedgerIsReadAsItWasWritten(t *testing.T) {
 		record: record{
 			Stable: &seat{Version: "1", UID: "u1", Promoted: noon}, Candidate: &seat{Version: "2", UID: "u2"}, Step: 1, StepStarted: noon,
 			Former: []seat{{Version: "0", UID: "u0", Promoted: noon, Demoted: noon}}, Changed: noon,
-			Ended: []ending{{UID: "u3", Version: "3", Stage: v1alpha1.StageCanary, Reason: "GateFailed", Message: "m", Pod: "p", ExitCode: new(int32(1)), At: noon}},
+			Judged: &judged{UID: "u2", At: noon, Samples: 5, Gates: []v1alpha1.GateStatus{{Name: "p99", Verdict: v1alpha1.VerdictPass, At: metav1.NewTime(noon)}}},
+			Ended:  []ending{{UID: "u3", Version: "3", Stage: v1alpha1.StageCanary, Reason: "GateFailed", Message: "m", Pod: "p", ExitCode: new(int32(1)), At: noon}},
 		},
 	}
 	data, err := l.data()
