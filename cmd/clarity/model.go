@@ -23,6 +23,7 @@ const modelHelp = `A model version is one file, a bundle; its digest is its iden
   clarity model import WEIGHTS --name N --card FILE --out BUNDLE   from Keras HDF5 or safetensors
   clarity model inspect [BUNDLE]         contract and model card; without BUNDLE, of the built-in preview
   clarity model verify [BUNDLE]          run its golden vectors on every vector kernel of this machine
+  clarity model golden [BUNDLE] FILE     write its golden vectors, a ModelVersion's golden set, and print their digest
   clarity model push-dir BUNDLE DIR      lay it out as an OCI image layout, from which registry clients push
   clarity model export-onnx BUNDLE DIR   write a Triton model repository: ONNX and config.pbtxt
 
@@ -59,7 +60,7 @@ func modelTool(ctx context.Context, c *call) error {
 		run         func(ctx context.Context, args []string) error
 	}{
 		"import": {1, 1, t.load}, "inspect": {0, 1, t.inspect}, "verify": {0, 1, t.verify},
-		"push-dir": {2, 2, t.pushDir}, "export-onnx": {2, 2, t.exportONNX},
+		"golden": {1, 2, t.golden}, "push-dir": {2, 2, t.pushDir}, "export-onnx": {2, 2, t.exportONNX},
 	}
 	v, ok := verbs[args[0]]
 	switch rest := args[1:]; {
@@ -147,6 +148,26 @@ func (t *modelTask) verify(ctx context.Context, args []string) error {
 		return fmt.Errorf("verify %s: %w", b.Contract.Name, err)
 	}
 	say(t.stdout, "ok: %s  %s  %d golden windows on %s\n", b.Digest, b.Contract.Name, len(b.Golden.Cases), strings.Join(kernels, ", "))
+	return nil
+}
+
+func (t *modelTask) golden(_ context.Context, args []string) error {
+	ref, path := wire.PreviewModel, args[len(args)-1]
+	if len(args) == 2 {
+		ref = args[0]
+	}
+	b, err := wire.LoadBundle(ref)
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(b.Golden)
+	if err != nil {
+		return fmt.Errorf("encode the golden vectors: %w", err)
+	}
+	if err := os.WriteFile(path, raw, 0o644); err != nil { //nolint:gosec // a model is no secret
+		return fmt.Errorf("write the golden vectors: %w", err)
+	}
+	say(t.stdout, "%s  %d golden windows of %s\n", bundle.DigestOf(raw), len(b.Golden.Cases), b.Contract.Name)
 	return nil
 }
 

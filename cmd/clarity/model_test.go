@@ -97,3 +97,28 @@ func TestModelRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestModelGoldenIsAGoldenSet(t *testing.T) {
+	b, err := bundle.Read(preview.Bundle(), preview.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "golden.json")
+	said := mustTool(t, "golden", path)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := bundle.ReadGolden(raw, b.Contract.Outputs)
+	if err != nil || len(g.Cases) != len(b.Golden.Cases) || !strings.HasPrefix(said, bundle.DigestOf(raw)+"  ") {
+		t.Errorf("%q; %d cases, %v", said, len(g.Cases), err)
+	}
+	// It is the blob that a registry has of the bundle.
+	files, err := bundle.Layout(preview.Bundle())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if blob := files["blobs/"+strings.Replace(bundle.DigestOf(raw), ":", "/", 1)]; !bytes.Equal(blob, raw) {
+		t.Error("the bundle holds other golden vectors")
+	}
+}

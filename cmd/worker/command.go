@@ -81,7 +81,6 @@ func help(w io.Writer, err error) error {
 
 // do runs the command and leaves its message where the cluster looks for it.
 func (c command) do(ctx context.Context, l *call) error {
-	l.log = slog.New(slog.NewJSONHandler(l.stderr, nil)).With("command", c.name)
 	if err := l.configure(); err != nil {
 		return &exitError{code: exitConfig, err: err}
 	}
@@ -101,6 +100,13 @@ func (c *call) configure() error {
 		}
 		c.development = on
 	}
+	var level slog.Level
+	if s := c.getenv("CLARITY_LOG_LEVEL"); s != "" {
+		if err := level.UnmarshalText([]byte(s)); err != nil {
+			return fmt.Errorf("CLARITY_LOG_LEVEL is debug, info, warn or error, not %.20q", s)
+		}
+	}
+	c.log = slog.New(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: level})).With("command", c.name)
 	return cluster.RefuseEmulators(c.getenv, c.development)
 }
 

@@ -41,6 +41,19 @@ const (
 	reasonConfiguration    = "InvalidConfiguration"
 )
 
+// reasons lists every word that a shard's report may hold.
+func reasons() []string {
+	list := append(shard.Reasons(), reasonArguments, reasonConfiguration, reasonManifestNotFound, reasonManifestMismatch, reasonBadManifest,
+		reasonStopped, reasonSuperseded, reasonForeign, reasonDamaged, reasonBusy, reasonBackend)
+	for _, r := range []candidate.Reason{candidate.DigestMismatch, candidate.ArtifactNotFound, candidate.Unreadable, candidate.ServerNotReady} {
+		list = append(list, modelReason(r))
+	}
+	return list
+}
+
+// modelReason is the word for a model that cannot be asked.
+func modelReason(r candidate.Reason) string { return "Model" + string(r) }
+
 // The defaults of what the environment may say.
 const (
 	defaultTurn = 2 * time.Second
@@ -119,9 +132,9 @@ func shardReason(err error) (string, error) {
 	}
 	switch {
 	case errors.As(err, &verdict) && verdict.Final:
-		return "Model" + string(verdict.Reason), &exitError{code: exitInvalid, err: err}
+		return modelReason(verdict.Reason), &exitError{code: exitInvalid, err: err}
 	case errors.As(err, &verdict):
-		return "Model" + string(verdict.Reason), &exitError{code: exitRetry, err: err}
+		return modelReason(verdict.Reason), &exitError{code: exitRetry, err: err}
 	case errors.As(err, &known) && known.code == exitConfig:
 		return reasonConfiguration, err
 	case errors.As(err, &known):

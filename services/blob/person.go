@@ -13,6 +13,9 @@ const (
 	KindTombstones = "tombstones" // sets of deleted uuids, by digest
 )
 
+// Checkpoints begins the names of shards' checkpoints, which are nobody's.
+const Checkpoints = "shards/"
+
 // PersonKinds lists the kinds: what an erasure must empty.
 func PersonKinds() []string { return []string{KindUploads, KindDays, KindTombstones} }
 

@@ -1,6 +1,6 @@
 // Package retention removes what has served its time: raw uploads after they
-// were merged and kept long enough for a replay, and objects that a crash left
-// behind without a record that refers to them.
+// were merged and kept long enough for a replay, objects that a crash left
+// behind without a record that refers to them, and old checkpoints of shards.
 package retention
 
 import (
@@ -20,6 +20,9 @@ import (
 const (
 	// Uploads is how long a merged raw body is kept for replay.
 	Uploads = 30 * 24 * time.Hour
+	// Checkpoints is how long the newest checkpoint of a shard is kept: a run
+	// that was stopped for longer begins again.
+	Checkpoints = 30 * 24 * time.Hour
 	// Orphans is how long an object without a record is kept: far longer than
 	// any writer takes from putting an object to recording it.
 	Orphans = 24 * time.Hour
@@ -66,28 +69,35 @@ func (s *Sweeper) Run(ctx context.Context, every time.Duration, log *slog.Logger
 // An acked upload that is not merged yet is never removed, however old.
 func (s *Sweeper) Sweep(ctx context.Context) (removed int, err error) {
 	for _, kind := range blob.PersonKinds() {
-		n, err := s.sweepKind(ctx, kind)
+		n, err := s.sweep(ctx, kind+"/", s.over)
 		removed += n
 		if err != nil {
 			return removed, fmt.Errorf("sweep %s: %w", kind, err)
 		}
 	}
-	return removed, nil
+	n, err := s.sweep(ctx, blob.Checkpoints, func(_ context.Context, info blob.Info) (bool, error) {
+		return s.now().Sub(info.Created) >= Checkpoints, nil
+	})
+	if err != nil {
+		err = fmt.Errorf("sweep checkpoints: %w", err)
+	}
+	return removed + n, err
 }
 
-func (s *Sweeper) sweepKind(ctx context.Context, kind string) (removed int, err error) {
+// sweep removes the objects below the prefix whose time is over.
+func (s *Sweeper) sweep(ctx context.Context, prefix string, over func(context.Context, blob.Info) (bool, error)) (removed int, err error) {
 	after := ""
 	for {
-		infos, err := s.blobs.List(ctx, kind+"/", after, page)
+		infos, err := s.blobs.List(ctx, prefix, after, page)
 		if err != nil || len(infos) == 0 {
 			return removed, err
 		}
 		for _, info := range infos {
-			over, err := s.over(ctx, info)
+			is, err := over(ctx, info)
 			if err != nil {
 				return removed, err
 			}
-			if !over {
+			if !is {
 				continue
 			}
 			if err := s.blobs.Delete(ctx, info.Name); err != nil {

@@ -106,6 +106,28 @@ func TestSweepGoesThroughEveryPage(t *testing.T) {
 	}
 }
 
+func TestOldCheckpointsOfShardsAreRemoved(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	blobs, records := open(t, func() time.Time { return now })
+	put := func(name string) {
+		t.Helper()
+		if err := blobs.Put(t.Context(), name, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(blob.Checkpoints + "old-run/00000/0000000000000007")
+	now = now.Add(time.Hour)
+	put(blob.Checkpoints + "run/00000/0000000000000001")
+	now = now.Add(retention.Checkpoints - time.Hour)
+	if removed, err := retention.New(blobs, records, func() time.Time { return now }).Sweep(t.Context()); err != nil || removed != 1 {
+		t.Errorf("Sweep = %d, %v; want the older one removed", removed, err)
+	}
+	left, err := blobs.List(t.Context(), "", "", 10)
+	if err != nil || len(left) != 1 || left[0].Name != blob.Checkpoints+"run/00000/0000000000000001" {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 // record writes the record that a name belongs to, referring to another name.
 func record(t *testing.T, s *store.Store, name, refers string, state store.UploadState) {
 	t.Helper()

@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// prefix begins the names of all checkpoints.
-	prefix = "shards/"
 	schema = "clarity.shard/1"
 
 	maxHolder     = 128
@@ -114,7 +112,9 @@ func (s state) encode() ([]byte, error) {
 // A ledger is the row of a shard's checkpoints.
 type ledger struct{ task Task }
 
-func (l ledger) place() string { return fmt.Sprintf("%s%s/%05d/", prefix, l.task.Run, l.task.Shard) }
+func (l ledger) place() string {
+	return fmt.Sprintf("%s%s/%05d/", blob.Checkpoints, l.task.Run, l.task.Shard)
+}
 
 // name sorts by number.
 func (l ledger) name(number int64) string { return fmt.Sprintf("%s%016d", l.place(), number) }

@@ -235,6 +235,7 @@ func (r *Runner) turn(ctx context.Context) (done bool, err error) {
 	if failed := r.save(saving, data); failed != nil {
 		return false, errors.Join(err, failed)
 	}
+	r.Log.Debug("shard has had a turn", "stage", "shard", "subjects", r.saved.report().Subjects, "of", len(r.people), "duration", r.Now().Sub(r.begun))
 	return r.state.Done, err
 }
 

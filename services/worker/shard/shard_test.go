@@ -46,7 +46,7 @@ func TestEverySubjectIsCountedOnce(t *testing.T) {
 
 func checkpoints(w *world) (n int) {
 	for name := range w.blobs {
-		if strings.HasPrefix(name, prefix) {
+		if strings.HasPrefix(name, blob.Checkpoints) {
 			n++
 		}
 	}
@@ -259,7 +259,7 @@ func TestAnAttemptThatMayNotGoOnSaysWhy(t *testing.T) {
 			_, _ = attempt(t, t.Context(), w, aTask(false), 0, dies(8))
 			l := ledger{aTask(false)}
 			for name, raw := range w.blobs {
-				if strings.HasPrefix(name, prefix) {
+				if strings.HasPrefix(name, blob.Checkpoints) {
 					w.blobs[l.name(99)] = raw
 				}
 			}

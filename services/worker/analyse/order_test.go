@@ -1,0 +1,180 @@
+package analyse_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/worker/analyse"
+)
+
+func (b *bench) look(end health.Day) analyse.Standing {
+	b.t.Helper()
+	s, err := b.stage.Look(b.t.Context(), analysis.Request{UID: uid, End: end})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+func (b *bench) order(end health.Day, o analyse.Order) (analyse.Outcome, int64) {
+	b.t.Helper()
+	outcome, version, err := b.stage.Analyse(b.t.Context(), analysis.Request{UID: uid, End: end}, o)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return outcome, version
+}
+
+// What a batch orders is what a message does: the same Result, byte for byte,
+// and the same things told to the stages behind.
+func TestAnOrderDoesWhatAMessageDoes(t *testing.T) {
+	asked, told := newBench(t), newBench(t)
+	end := asked.keepWeek()
+	told.keepWeek()
+	told.handle(end, 1)
+	if s := asked.look(end); s != (analyse.Standing{}) || len(asked.published) > 0 {
+		t.Errorf("before: %+v, published %v", s, asked.topics())
+	}
+	if outcome, version := asked.order(end, analyse.Order{}); outcome != analyse.Stored || version != 1 {
+		t.Errorf("outcome %v, version %d", outcome, version)
+	}
+	if diff := cmp.Diff(told.result(end), asked.result(end)); diff != "" {
+		t.Errorf("another Result (-message +order):\n%s", diff)
+	}
+	if diff := cmp.Diff(told.topics(), asked.topics()); diff != "" || len(asked.audited) != 1 {
+		t.Errorf("%d audited; topics (-message +order):\n%s", len(asked.audited), diff)
+	}
+	if s := asked.look(end); s != (analyse.Standing{Version: 1, Current: true}) {
+		t.Errorf("after: %+v", s)
+	}
+	published := len(asked.published)
+	if outcome, version := asked.order(end, analyse.Order{}); outcome != analyse.Kept || version != 1 || len(asked.published) != published {
+		t.Errorf("once more: outcome %v, version %d, %d more messages", outcome, version, len(asked.published)-published)
+	}
+	if outcome, version := asked.order(end, analyse.Order{Again: true}); outcome != analyse.Kept || version != 1 || len(asked.published) == published {
+		t.Errorf("after a crash: outcome %v, version %d, %d more messages", outcome, version, len(asked.published)-published)
+	}
+	if outcome, version := asked.order(end, analyse.Order{Replace: true}); outcome != analyse.Stored || version != 2 {
+		t.Errorf("replaced: outcome %v, version %d", outcome, version)
+	}
+	if diff := cmp.Diff(told.result(end), asked.result(end)); diff != "" {
+		t.Errorf("replaced by another Result (-message +order):\n%s", diff)
+	}
+	if outcome, version := asked.order(end+60, analyse.Order{}); outcome != analyse.NoData || version != 0 {
+		t.Errorf("a window without data: outcome %v, version %d", outcome, version)
+	}
+}
+
+// A batch that asks no model does not take away what another one's said.
+func TestWithoutAModelAResultOfAnyVersionIsCurrent(t *testing.T) {
+	b := newModelBench(t)
+	end := b.keepDays(23, 29, false)
+	b.handle(end, 1)
+	if b.result(end).Model == nil {
+		t.Fatal("the model said nothing")
+	}
+	b.stage.Models = nil
+	if s := b.look(end); !s.Current {
+		t.Errorf("%+v", s)
+	}
+	if outcome, _ := b.order(end, analyse.Order{}); outcome != analyse.Kept || b.result(end).Model == nil {
+		t.Errorf("outcome %v, model %v", outcome, b.result(end).Model)
+	}
+	b.keepDays(23, 29, true) // other samples
+	if s := b.look(end); s.Current {
+		t.Errorf("after the samples changed: %+v", s)
+	}
+	if outcome, _ := b.order(end, analyse.Order{}); outcome != analyse.Stored || b.result(end).Model != nil {
+		t.Errorf("after the samples changed: outcome %v, model %v", outcome, b.result(end).Model)
+	}
+}
+
+func TestEndsAreThoseThatMessagesWouldAskFor(t *testing.T) {
+	b := newBench(t)
+	day := func(s string) health.Day {
+		t.Helper()
+		d, err := health.ParseDay(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	keep := func(days ...string) {
+		t.Helper()
+		for _, d := range days {
+			if _, err := b.store.Days.Put(t.Context(), uid, d, store.Any, store.Day{Zone: "Pacific/Kiritimati"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	now := time.Date(2026, 11, 12, 11, 0, 0, 0, time.UTC) // the 13th in Kiritimati
+	b.stage.Now = func() time.Time { return now }
+	keep("2026-03-01", "2026-03-02", "2026-11-10")
+	tests := map[string]struct {
+		first, last string
+		want        []string
+	}{
+		"a day before, and seven after": {"2026-02-01", "2026-04-01", []string{"2026-02-28", "2026-03-01", "2026-03-02", "2026-03-03", "2026-03-04",
+			"2026-03-05", "2026-03-06", "2026-03-07", "2026-03-08", "2026-03-09"}},
+		"cut on both sides":            {"2026-03-02", "2026-03-04", []string{"2026-03-02", "2026-03-03", "2026-03-04"}},
+		"days long before the data":    {"2026-01-01", "2026-01-31", nil},
+		"none after today, over there": {"2026-11-12", "2026-12-31", []string{"2026-11-12", "2026-11-13"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			ends, err := b.stage.Ends(t.Context(), uid, day(tt.first), day(tt.last))
+			var got []string
+			for _, e := range ends {
+				got = append(got, e.String())
+			}
+			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+				t.Errorf("%v; ends (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+	keep("2026-11-20") // a phone whose clock is ahead
+	if ends, err := b.stage.Ends(t.Context(), uid, day("2026-11-19"), day("2026-11-30")); err != nil || len(ends) != 2 {
+		t.Errorf("up to the last day there is: %v, %v", ends, err)
+	}
+	b.consent(false)
+	if _, err := b.stage.Ends(t.Context(), uid, day("2026-03-01"), day("2026-03-02")); !errors.Is(err, analysis.ErrNoConsent) {
+		t.Errorf("without consent: %v", err)
+	}
+}
+
+func TestEndsGoThroughEveryPage(t *testing.T) {
+	b := newBench(t)
+	const days = 1100
+	for i := range health.Day(days) {
+		if _, err := b.store.Days.Put(context.Background(), uid, (10_000 + i).String(), 0, store.Day{Zone: "UTC"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ends, err := b.stage.Ends(t.Context(), uid, 9_000, 13_000)
+	if err != nil || len(ends) != days+8 || ends[0] != 9_999 || ends[len(ends)-1] != 10_000+days+6 {
+		t.Errorf("%d ends, %v", len(ends), err)
+	}
+}
+
+func TestPassing(t *testing.T) {
+	for err, want := range map[error]bool{
+		fmt.Errorf("put: %w", store.ErrConflict):          true,
+		fmt.Errorf("get chunk: %w", blob.ErrNotFound):     true,
+		fmt.Errorf("get chunk: %w", blob.ErrCorrupt):      false,
+		fmt.Errorf("open chunk: %w", keyring.ErrTampered): false,
+	} {
+		if analyse.Passing(err) != want {
+			t.Errorf("%v: %v", err, !want)
+		}
+	}
+}
