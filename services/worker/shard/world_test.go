@@ -127,8 +127,8 @@ func (p *process) Analyse(ctx context.Context, req analysis.Request, order analy
 	return analyse.Stored, before.version + 1, p.step()
 }
 
-func (p *process) Put(_ context.Context, name string, data []byte) error {
-	if err := p.step(); err != nil {
+func (p *process) Put(ctx context.Context, name string, data []byte) error {
+	if err := cmp.Or(ctx.Err(), p.step()); err != nil {
 		return err
 	}
 	p.mu.Lock()
