@@ -198,7 +198,10 @@ func (r *Runner) Run(ctx context.Context) (Report, error) {
 	for {
 		done, err := r.turn(ctx)
 		if ctx.Err() != nil && !done && !errors.Is(err, ErrSuperseded) {
-			err = ErrStopped
+			if errors.Is(err, ctx.Err()) {
+				err = nil // it says no more
+			}
+			err = errors.Join(ErrStopped, err)
 		}
 		if done || err != nil {
 			return r.saved.report(), err

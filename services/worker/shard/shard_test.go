@@ -169,6 +169,9 @@ func TestAStopPutsWhatIsDoneOnRecord(t *testing.T) {
 		if !errors.Is(err, ErrStopped) {
 			t.Fatalf("stopped at window %d: %v", stopAt, err)
 		}
+		if stopAt >= 6 && report.Subjects < 3 {
+			t.Errorf("stopped at window %d: what was done is not on record: %+v", stopAt, report)
+		}
 		stored, err := ledger{aTask(false)}.latest(t.Context(), p)
 		if err != nil || !cmp.Equal(report, stored.report()) {
 			t.Errorf("stopped at window %d: reports %+v, on record %+v, %v", stopAt, report, stored.report(), err)
