@@ -190,7 +190,7 @@ func (w *world) untilEvery(step time.Duration, what string, is func() bool) {
 		}
 		if w.jobsRun() {
 			move = min(move, 2*time.Second)
-			time.Sleep(10 * time.Millisecond) // the Job controller's turn
+			w.awaitJobs()
 		}
 		w.clock.Step(move)
 	}
@@ -320,6 +320,28 @@ func (w *world) jobsRun() bool {
 	var jobs batchv1.JobList
 	w.must(w.live.List(w.t.Context(), &jobs, client.InNamespace(w.Name)))
 	return len(jobs.Items) > 0
+}
+
+// awaitJobs gives the Job controller its turn: until something of a Job has
+// changed, or for a while.
+func (w *world) awaitJobs() {
+	w.t.Helper()
+	var first string
+	for range 20 {
+		var now string
+		var jobs batchv1.JobList
+		w.must(w.live.List(w.t.Context(), &jobs, client.InNamespace(w.Name)))
+		for i := range jobs.Items {
+			now += jobs.Items[i].ResourceVersion + " "
+		}
+		if first == "" {
+			first = now
+		}
+		if now != first {
+			return
+		}
+		time.Sleep(15 * time.Millisecond)
+	}
 }
 
 // kubelet makes and moves pods as the Deployments' controllers and a node would.

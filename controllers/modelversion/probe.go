@@ -178,7 +178,7 @@ func crashed(pod *corev1.Pod) *ending {
 			if c.Name == fetchContainer && t != nil && t.ExitCode == exitInvalidInput {
 				e := &ending{Reason: v1alpha1.ReasonDigestMismatch, Message: "the bundle that was fetched is not the one that is named", Pod: pod.Name, ExitCode: &t.ExitCode}
 				if said, err := parseResult(t.Message); err == nil && said.Reason != "" {
-					e.Reason, e.Message = said.Reason, orElse(said.Message, said.Reason)
+					e.Reason, e.Message = orElse(reasons[said.Reason], e.Reason), orElse(said.Message, said.Reason)
 				}
 				return e
 			}

@@ -152,8 +152,8 @@ func TestAResultIsReadOrRefused(t *testing.T) {
 		}
 	}
 	for _, message := range []string{
-		"", "secret", `{"verified":"yes"}`, `{"reason":"Evil"}`, `{"cases":-1}`, `{"cases":1,"passed":2}`, `{"maxError":"<script>"}`,
-		`{"message":"a\u0000b"}`, `{"message":"` + strings.Repeat("x", maxResult) + `"}`, `{"reason":"Aborted"}`, `{"cases":1e99}`,
+		"", "secret", `{"verified":"yes"}`, `{"reason":"evil word"}`, `{"cases":-1}`, `{"cases":1,"passed":2}`, `{"maxError":"<script>"}`,
+		`{"message":"a\u0000b"}`, `{"message":"` + strings.Repeat("x", maxResult) + `"}`, `{"cases":1e99}`,
 	} {
 		if got, err := parseResult(message); err == nil {
 			t.Errorf("%.40s is read as %+v", message, got)
@@ -172,16 +172,56 @@ func FuzzParseResult(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if r.Passed > r.Cases || r.Passed < 0 || r.Reason != "" && !reasons[r.Reason] || len(r.Message) > 3*maxResult || len(r.MaxError) > 24 {
+		if r.Passed > r.Cases || r.Passed < 0 || r.Reason != "" && !word.MatchString(r.Reason) || len(r.Message) > 3*maxResult || len(r.MaxError) > 24 {
 			t.Errorf("read %+v", r)
 		}
 	})
 }
 
+// The words that the worker's own checks have.
+func TestTheWordsOfTheWorker(t *testing.T) {
+	validation := check{component: ComponentValidate, kind: v1alpha1.ConditionValidated, undecided: v1alpha1.ReasonValidationIncomplete, late: v1alpha1.ReasonValidationTimeout,
+		passed: func(said *result) bool { return said.Cases > 0 && said.Passed == said.Cases && said.Reason == "" }}
+	tests := map[string]struct {
+		exit    int32
+		message string
+		late    bool
+		want    string
+	}{
+		"all passed":               {0, `{"cases":5,"passed":5,"maxError":"1.2e-05"}`, false, "True Succeeded"},
+		"it says so and fewer are": {0, `{"cases":5,"passed":4}`, false, "False ValidationIncomplete the validate Job ended well, and does not say that the version passed, ends"},
+		"golden vectors differ":    {65, `{"cases":5,"passed":3,"maxError":"0.2","reason":"GoldenMismatch","message":"2 of 5"}`, false, "False ValidationFailed 2 of 5, ends"},
+		"the server is not ready":  {1, `{"cases":0,"passed":0,"reason":"ServerNotReady","message":"not ready"}`, false, "False ValidationIncomplete not ready"},
+		"its own arguments":        {65, `{"cases":0,"passed":0,"reason":"InvalidArguments","message":"--tolerance"}`, false, "False ValidationIncomplete --tolerance, ends"},
+		"another digest":           {65, `{"cases":0,"passed":0,"reason":"DigestMismatch","message":"another"}`, false, "False DigestMismatch another, ends"},
+		"no word and no end":       {1, "", false, "False ValidationIncomplete the validate Job ended without a verdict: it is run again"},
+		"out of time":              {1, "", true, "False ValidationTimeout the validate Job ran out of time, ends"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			mv := MakeVersion("1").Obj()
+			m := &member{before: mv, mv: mv.DeepCopy()}
+			end := &checkEnd{succeeded: tt.exit == 0, deadline: tt.late, final: tt.exit == exitInvalidInput}
+			if said, err := parseResult(tt.message); err == nil {
+				end.result = &said
+			}
+			m.conclude(noon, validation, end)
+			f := m.facts[0]
+			got := fmt.Sprintf("%s %s %s", f.status, f.verdict.reason, f.verdict.message)
+			if m.ended != nil {
+				got = strings.TrimSpace(got) + ", ends"
+			}
+			if diff := cmp.Diff(tt.want, strings.TrimSpace(got)); diff != "" {
+				t.Errorf("condition (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestEveryReasonAWorkerMaySayEndsAVersion(t *testing.T) {
-	for reason := range reasons {
+	for said, reason := range reasons {
 		if !endsWith(reason) {
-			t.Errorf("%s does not", reason)
+			t.Errorf("%s does not", said)
 		}
 	}
 }

@@ -114,12 +114,15 @@ func (m *member) conclude(now time.Time, c check, end *checkEnd) {
 			m.find(c.kind, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "")
 			return
 		}
-		if said.Reason != "" {
-			reason, message = said.Reason, orElse(said.Message, said.Reason)
+		switch {
+		case said.Reason != "":
+			reason, message = orElse(reasons[said.Reason], reason), orElse(said.Message, said.Reason)
+		case end.succeeded: // it did what it had to, and the version did not pass
+			message = fmt.Sprintf("the %s Job ended well, and does not say that the version passed", c.component)
 		}
-		final = final || end.succeeded // it says that it did what it had to, and that it did not pass
+		final = final || end.succeeded
 	}
-	if final && reason == c.undecided { // exit 65 without a word that is known
+	if end.final && end.result == nil { // exit 65 without a word
 		message = fmt.Sprintf("the %s Job says that its input can never do, and not why", c.component)
 	}
 	message = condition.Bound(message, condition.MaxMessage)
