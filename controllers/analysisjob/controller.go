@@ -54,6 +54,7 @@ type Observer interface {
 type Reconciler struct {
 	Needs
 	config Config
+	memory memory
 }
 
 // New returns a Reconciler, or every fault of the configuration.
@@ -87,6 +88,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.Client.Get(ctx, request.NamespacedName, &job); err != nil {
 		if err = client.IgnoreNotFound(err); err != nil {
 			err = fmt.Errorf("get analysis job %q: %w", request, err)
+		} else {
+			r.memory.forget(request.NamespacedName)
 		}
 		return reconcile.Result{}, err
 	}
@@ -95,6 +98,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	p := newPass(&job, r.Clock.Now())
 	if finished(&job) {
+		r.memory.forget(request.NamespacedName)
 		return r.afterwards(ctx, p)
 	}
 	end, err := outcome.Run(ctx, p, r.phases()...)

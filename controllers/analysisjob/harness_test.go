@@ -101,8 +101,12 @@ func (w *world) settle(job *v1alpha1.AnalysisJob) *v1alpha1.AnalysisJob {
 	w.t.Helper()
 	for range 20 {
 		before := w.crash.Writes()
-		_, err := w.pass(job)
-		w.must(err)
+		if _, err := w.pass(job); err != nil && w.crash.Crashed() {
+			w.start(-1, false)
+			continue
+		} else if err != nil {
+			w.t.Fatal(err)
+		}
 		if w.crash.Writes() == before {
 			return w.read(job)
 		}

@@ -257,6 +257,53 @@ func TestReportsLostWithTheirPodsAreToldOf(t *testing.T) {
 	}
 }
 
+// A node that goes away between two writes of counts takes no report along:
+// what a pass or an event showed is remembered until it is on record.
+func TestReportsOfPodsThatGoBeforeTheNextWriteAreCounted(t *testing.T) {
+	tests := map[string]func(*world, *v1alpha1.AnalysisJob){
+		"a pass saw the pod": func(w *world, job *v1alpha1.AnalysisJob) {
+			_, err := w.pass(job)
+			w.must(err)
+		},
+		"only its event was seen": func(w *world, job *v1alpha1.AnalysisJob) {
+			pods, err := LabelledPods(w.live)(w.t.Context(), w.child(job))
+			w.must(err)
+			for i := range pods {
+				w.operator.noteEnded(w.t.Context(), &pods[i])
+			}
+		},
+	}
+	for name, show := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			job := w.create(MakeJob("quick").Shards(3).Obj())
+			ends := 1
+			play := func(shard, _ int) shardEnd {
+				if shard < ends {
+					return shardEnd{report: &Report{Subjects: 5, Succeeded: 5}}
+				}
+				return shardEnd{runs: true}
+			}
+			w.until(job, play, "one shard is counted", func(j *v1alpha1.AnalysisJob, _ *batchv1.Job) bool { return j.Status.Subjects.Done == 5 })
+			ends = 2
+			w.waitForJob(job, "two shards succeeded", play, func(c *batchv1.Job) bool { return c.Status.CompletedIndexes == "0,1" })
+			show(w, job)
+			if got := w.read(job); got.Status.Subjects.Done != 5 {
+				t.Fatalf("subjects %d were written at once: the test shows nothing", got.Status.Subjects.Done)
+			}
+			w.removeFinishedPods(job)
+			ends = 3
+			got := w.until(job, play, "ended", inState(v1alpha1.StateSucceeded))
+			if got.Status.Subjects.Done != 15 || got.Status.Shards.Uncounted != 0 {
+				t.Errorf("subjects %d, uncounted %d; want 15 and none", got.Status.Subjects.Done, got.Status.Shards.Uncounted)
+			}
+			if _, err := w.pass(job); err != nil || len(w.operator.memory.jobs) != 0 {
+				t.Errorf("after the end %v is remembered, %v", w.operator.memory.jobs, err)
+			}
+		})
+	}
+}
+
 // waitForJob moves pods, but runs no pass.
 func (w *world) waitForJob(job *v1alpha1.AnalysisJob, what string, play script, is func(*batchv1.Job) bool) *batchv1.Job {
 	w.t.Helper()

@@ -40,7 +40,7 @@ func (r *Reconciler) adopt(ctx context.Context, p *pass, child *batchv1.Job) err
 	if err != nil {
 		return err
 	}
-	p.child, p.pods = child, pods
+	p.child, p.pods = child, r.memory.complete(p.before, child, pods)
 	p.job.Status.Job = child.Name
 	if p.job.Status.Model == nil {
 		p.job.Status.Model = modelOf(child)

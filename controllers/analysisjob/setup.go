@@ -103,7 +103,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, config Config, opti
 	b := ctrl.NewControllerManagedBy(mgr).Named("analysisjob").WithOptions(options).
 		For(&v1alpha1.AnalysisJob{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&batchv1.Job{}).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(jobOfPod)).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(r.noteEnded)).
 		Watches(&v1alpha1.ModelVersion{}, handler.EnqueueRequestsFromMapFunc(awaiting(mgr.GetClient())))
 	if installed {
 		b = b.Watches(workloadOf(kueue), handler.EnqueueRequestsFromMapFunc(jobOfWorkload(mgr.GetClient())))
@@ -158,6 +158,15 @@ func jobOfPod(_ context.Context, o client.Object) []reconcile.Request {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: o.GetNamespace(), Name: name}}}
+}
+
+// noteEnded is jobOfPod; a pod that ended is kept, since it may be gone when a pass looks.
+func (r *Reconciler) noteEnded(ctx context.Context, o client.Object) []reconcile.Request {
+	requests := jobOfPod(ctx, o)
+	if pod, ok := o.(*corev1.Pod); ok && len(requests) > 0 {
+		r.memory.note(requests[0].NamespacedName, pod)
+	}
+	return requests
 }
 
 // jobOfWorkload names the AnalysisJob whose Job a Workload of Kueue is for.
