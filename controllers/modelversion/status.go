@@ -87,7 +87,7 @@ func (p *pass) describe(m *member) {
 	}
 	m.describeHealth(w, is, why)
 	s.Reason, s.Message = why.reason, condition.Bound(why.message, condition.MaxMessage)
-	stage := m.stageOf(is, s.Traffic.Weight, p.ledger.record.Step)
+	stage := m.stageOf(is, why, s.Traffic.Weight, p.ledger.record.Step)
 	if stage != s.Stage || s.Since == nil {
 		s.Stage, s.Since = stage, new(metav1.NewTime(p.now))
 	}
@@ -159,7 +159,7 @@ func (m *member) describeHealth(w condition.Writer, is role, why verdict) {
 }
 
 // stageOf derives the one word.
-func (m *member) stageOf(is role, weight, step int32) v1alpha1.Stage {
+func (m *member) stageOf(is role, why verdict, weight, step int32) v1alpha1.Stage {
 	status := func(kind string) metav1.ConditionStatus {
 		if c := meta.FindStatusCondition(m.mv.Status.Conditions, kind); c != nil {
 			return c.Status
@@ -181,6 +181,8 @@ func (m *member) stageOf(is role, weight, step int32) v1alpha1.Stage {
 		return v1alpha1.StageShadow
 	case is == roleRising:
 		return v1alpha1.StageCanary
+	case validated && is == roleChosen && why.reason == v1alpha1.ReasonProgressing:
+		return v1alpha1.StageValidating // its verdict is in, its place in the plan comes next
 	case validated:
 		return v1alpha1.StageStandby
 	case is != roleChosen:
