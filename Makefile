@@ -36,6 +36,16 @@ kubectl-clarity: ## Build the kubectl plugin into bin/
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/kubectl-clarity ./cmd/kubectl-clarity
 
+.PHONY: cluster
+cluster: ## Start a cluster with simulated GPU nodes, the operator and the samples; leaves a kubeconfig
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/manager ./cmd/kubectl-clarity ./hack/cluster
+	@$(BIN)/cluster up
+
+.PHONY: cluster-down
+cluster-down: ## End what `make cluster` started
+	@$(GO) run ./hack/cluster down
+
 ##@ Check
 .PHONY: test
 test: controlplane ## Run every test with the race detector; prints the counts (CLARITY_CONTROLPLANE= leaves the operator's out)
@@ -45,6 +55,10 @@ test: controlplane ## Run every test with the race detector; prints the counts (
 .PHONY: test-operator
 test-operator: controlplane ## Test the operator's rooms alone
 	$(GO) test $(RACE) -timeout 20m ./api/... ./controllers/... ./charts/... ./cmd/manager/... ./cmd/kubectl-clarity/...
+
+.PHONY: e2e
+e2e: ## Run the operator's own binary on a real control plane with simulated GPU nodes, end to end
+	CLARITY_CONTROLPLANE=1 $(GO) test ./controllers/e2e -e2e -e2e.logs .cache/e2e -parallel 8 -timeout 20m -count=1
 
 .PHONY: controlplane
 controlplane: ## Build etcd, the API server, its controllers, the scheduler and KWOK (once, ten minutes cold)
@@ -81,6 +95,10 @@ verify: ## Regenerate what is generated and fail where it differs
 bench: build ## Measure the ingest path: ack latency, CPU and allocations an upload, memory (benchstat format)
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(or $(COUNT),1) -timeout 30m
 	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(or $(COUNT),1)
+
+.PHONY: bench-operator
+bench-operator: ## Measure the operator with 10,000 AnalysisJobs and 50 models: jobs/s, writes, memory, CPU (half an hour)
+	CLARITY_CONTROLPLANE=1 $(GO) test ./controllers/e2e -run '^TestScale$$' -e2e.scale -v -count=1 -timeout 60m
 
 .PHONY: bench-pat
 bench-pat: ## Measure PAT beside ONNX Runtime: ms, ratios, GFLOP/s (needs a C compiler and npm)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -14,16 +15,12 @@ import (
 	"github.com/clarity-loop/clarity/hack/cluster/node"
 )
 
-// namespace is the one that the operator serves.
-const namespace = "clarity"
-
 // up starts a cluster unless one is up.
 func (s settings) up(ctx context.Context, out io.Writer) error {
 	alive, all := s.alive()
 	if alive > 0 && alive == all {
 		_, _ = fmt.Fprintln(out, "the cluster is up already")
-		s.next(out)
-		return nil
+		return s.next(out)
 	}
 	if err := kube.Stop(s.folder); err != nil { // what is left of one that was killed in part
 		return err
@@ -42,29 +39,41 @@ func (s settings) up(ctx context.Context, out io.Writer) error {
 		}
 		return err
 	}
-	s.next(out)
-	return nil
+	return s.next(out)
 }
 
 func (s settings) start(ctx context.Context, o kube.Options) error {
-	if _, err := kube.Start(ctx, o); err != nil {
+	config, err := kube.Start(ctx, o)
+	if err != nil {
 		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	return o.Run("nodes", self, nil, "nodes", "--folder="+o.Folder)
+	if err := o.Run("nodes", self, nil, "nodes", "--folder="+o.Folder); err != nil {
+		return err
+	}
+	return s.install(ctx, o, config)
 }
 
 // next prints what can be done now.
-func (s settings) next(out io.Writer) {
-	_, _ = fmt.Fprintf(out, `
-  export KUBECONFIG=%s
-  kubectl get nodes
-  kubectl -n %s get modelversions,analysisjobs
+func (s settings) next(out io.Writer) error {
+	assets, err := kube.Binaries(s.root)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, `
+The control plane, the scheduler and the operator are real; nodes and pods are simulated.
+
+  export KUBECONFIG=%s PATH=%s:%s:$PATH
+  kubectl -n %s get modelversions,analysisjobs,pods -o wide
+  kubectl clarity -n %s tree mv/pat-s-2026.11.1
+  kubectl clarity -n %s why ajob/backfill-november
+  tail -f %s
   make cluster-down
-`, kube.Kubeconfig(s.folder), namespace)
+`, kube.Kubeconfig(s.folder), filepath.Join(s.root, "bin"), assets, namespace, namespace, namespace, filepath.Join(s.folder, "log", "manager.log"))
+	return err
 }
 
 // nodes plays the programs of the simulated pods until it is told to stop.

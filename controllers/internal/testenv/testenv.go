@@ -7,6 +7,7 @@
 package testenv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,10 @@ type Cluster struct {
 	// Whole is for a control plane with every controller of Kubernetes, the
 	// scheduler, and nodes with and without GPUs that KWOK simulates.
 	Whole bool
+	// Audited is the user whose writes a Whole cluster records.
+	Audited string
+	// CPUNodes is how many nodes without a GPU a Whole cluster has; 4 if zero.
+	CPUNodes int
 
 	once    sync.Once
 	err     error
@@ -36,6 +41,7 @@ type Cluster struct {
 	env     *envtest.Environment
 	manager *exec.Cmd
 	scratch string
+	whole   kube.Options
 }
 
 // asked is the environment variable that says a control plane is wanted: its
@@ -82,12 +88,13 @@ func (c *Cluster) start() error {
 
 // startWhole starts everything a cluster has but machines.
 func (c *Cluster) startWhole(root, assets string) (err error) {
-	c.config, err = kube.Start(context.Background(), kube.Options{
-		Root: root, Assets: assets, Folder: c.Folder(), GPUNodes: 4, CPUNodes: 4,
+	c.whole = kube.Options{
+		Root: root, Assets: assets, Folder: filepath.Join(c.scratch, "cluster"), GPUNodes: 4, CPUNodes: cmp.Or(c.CPUNodes, 4),
 		// Of its own, so that two clusters on a machine do not share addresses.
 		PodCIDR: fmt.Sprintf("127.%d.0.0/16", 2+os.Getpid()%250),
-	})
-	if err != nil {
+		Audited: c.Audited,
+	}
+	if c.config, err = kube.Start(context.Background(), c.whole); err != nil {
 		return err
 	}
 	_, err = envtest.InstallCRDs(c.config, envtest.CRDInstallOptions{Paths: []string{filepath.Join(root, "config", "crd")}, ErrorIfPathMissing: true})
@@ -97,8 +104,9 @@ func (c *Cluster) startWhole(root, assets string) (err error) {
 	return nil
 }
 
-// Folder is where a Whole cluster has its kubeconfig and its logs.
-func (c *Cluster) Folder() string { return filepath.Join(c.scratch, "cluster") }
+// Started tells how a Whole cluster was started: its folder holds the
+// kubeconfig and the logs, and more programs can be run beside it.
+func (c *Cluster) Started() kube.Options { return c.whole }
 
 // startLight starts what the tests of a controller need.
 func (c *Cluster) startLight(root, assets string) (err error) {
@@ -154,8 +162,8 @@ func (c *Cluster) startControllerManager(path string) error {
 
 // Stop stops what Start started.
 func (c *Cluster) Stop() error {
-	if c.Whole && c.scratch != "" {
-		if err := kube.Stop(c.Folder()); err != nil {
+	if c.whole.Folder != "" {
+		if err := kube.Stop(c.whole.Folder); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,12 @@ type Options struct {
 	PodCIDR string
 	// GPUNodes and CPUNodes are how many simulated nodes there are.
 	GPUNodes, CPUNodes int
+	// Audited is the user whose writes the API server records in AuditLog; nobody if empty.
+	Audited string
 }
+
+// AuditLog is where the audited writes are, a JSON object a line.
+func AuditLog(folder string) string { return filepath.Join(folder, "audit.log") }
 
 // Kubeconfig is where Start leaves the administrator's kubeconfig.
 func Kubeconfig(folder string) string { return filepath.Join(folder, "kubeconfig") }
@@ -66,7 +71,7 @@ func Start(ctx context.Context, o Options) (*rest.Config, error) {
 
 // startServer starts etcd and the API server and waits until it is ready.
 func (o Options) startServer(ctx context.Context) (*rest.Config, error) {
-	port, err := freePorts(3)
+	port, err := FreePorts(3)
 	if err != nil {
 		return nil, err
 	}
@@ -80,12 +85,15 @@ func (o Options) startServer(ctx context.Context) (*rest.Config, error) {
 		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer); err != nil {
 		return nil, err
 	}
-	if err := o.Run("kube-apiserver", filepath.Join(o.Assets, "kube-apiserver"), nil,
-		"--etcd-servers="+client, "--bind-address=127.0.0.1", "--secure-port="+port[2], "--cert-dir="+o.in("certs"),
+	audit, err := o.audit()
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Run("kube-apiserver", filepath.Join(o.Assets, "kube-apiserver"), nil, append(audit, "--etcd-servers="+client, "--bind-address=127.0.0.1", "--secure-port="+port[2], "--cert-dir="+o.in("certs"),
 		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+o.in("sa.pub"),
 		"--service-account-signing-key-file="+o.in("sa.key"), "--token-auth-file="+o.in("tokens.csv"),
 		"--authorization-mode=Node,RBAC", "--service-cluster-ip-range=10.96.0.0/16", "--endpoint-reconciler-type=none",
-		"--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000", "--enable-priority-and-fairness=false"); err != nil {
+		"--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000", "--enable-priority-and-fairness=false")...); err != nil {
 		return nil, err
 	}
 	file := Kubeconfig(o.Folder)
@@ -98,6 +106,25 @@ func (o Options) startServer(ctx context.Context) (*rest.Config, error) {
 	}
 	config.QPS, config.Burst = -1, 0
 	return config, nil
+}
+
+// audit says on the API server's command line whose writes are recorded.
+func (o Options) audit() ([]string, error) {
+	if o.Audited == "" {
+		return nil, nil
+	}
+	policy := o.in("audit.yaml")
+	content := fmt.Sprintf(`apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - {level: Metadata, users: [%q], verbs: [create, update, patch, delete, deletecollection]}
+  - {level: None}
+`, o.Audited)
+	if err := os.WriteFile(policy, []byte(content), 0o600); err != nil {
+		return nil, fmt.Errorf("write audit policy: %w", err)
+	}
+	return []string{"--audit-policy-file=" + policy, "--audit-log-path=" + AuditLog(o.Folder)}, nil
 }
 
 // awaitServer waits for the server's certificate, writes the kubeconfig with it, and waits until the server is ready.
@@ -161,7 +188,7 @@ func (o Options) startControllers() error {
 	if err := o.Run("kube-scheduler", filepath.Join(o.Assets, "kube-scheduler"), nil, "--config="+scheduler, "--secure-port=0"); err != nil {
 		return err
 	}
-	port, err := freePorts(1)
+	port, err := FreePorts(1)
 	if err != nil {
 		return err
 	}
@@ -193,8 +220,8 @@ func (o Options) in(names ...string) string {
 	return filepath.Join(append([]string{o.Folder}, names...)...)
 }
 
-// freePorts returns n ports of 127.0.0.1 that were free a moment ago.
-func freePorts(n int) ([]string, error) {
+// FreePorts returns n ports of 127.0.0.1 that were free a moment ago.
+func FreePorts(n int) ([]string, error) {
 	ports := make([]string, n)
 	for i := range ports {
 		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once

@@ -53,6 +53,16 @@ func (p Process) Alive() bool {
 	return strings.Contains(line, p.Folder)
 }
 
+// Runs says whether the process of that name in the cluster in folder is alive.
+func Runs(folder, name string) bool {
+	for _, p := range Processes(folder) {
+		if p.Name == name && p.Alive() {
+			return true
+		}
+	}
+	return false
+}
+
 // commandLine is empty for a process that ended and whose parent has not asked how.
 func commandLine(pid int) string {
 	content, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))

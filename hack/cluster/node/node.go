@@ -42,7 +42,7 @@ type End struct {
 type Nodes struct {
 	Client    kubernetes.Interface
 	Namespace string
-	// Job plays the program of a Job's pod and returns when it ends. When ctx is over the pod is gone.
+	// Job plays the program of a Job's pod and returns when it ends. When ctx is over the pod is being deleted.
 	Job func(ctx context.Context, pod *corev1.Pod) End
 	// Server plays the program of a serving pod, on the pod's own address, until
 	// ctx is over. To return before that is to crash; it is started again, as a
@@ -75,28 +75,56 @@ func (n *Nodes) Run(ctx context.Context) error {
 	return nil
 }
 
-// see starts the program of a pod that runs, once.
+// see starts the program of a pod that runs, once, and stops that of one that is
+// deleted: after its preStop hook, as a kubelet does. Then the object goes.
 func (n *Nodes) see(ctx context.Context, o any) {
 	pod, ok := o.(*corev1.Pod)
-	if !ok || pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "" {
+	if !ok || pod.Labels[ComponentLabel] == "" || pod.Spec.NodeName == "" {
 		return
+	}
+	runs := pod.Status.Phase == corev1.PodRunning && pod.Status.PodIP != ""
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	stop, started := n.running[pod.UID]
+	switch {
+	case !started && runs && ctx.Err() == nil:
+		life, stop := context.WithCancel(ctx)
+		n.running[pod.UID] = stop
+		n.work.Go(func() { n.play(ctx, life, pod.DeepCopy()) })
+		if pod.DeletionTimestamp != nil {
+			stop()
+		}
+	case started && pod.DeletionTimestamp != nil:
+		time.AfterFunc(sleepOf(pod), stop)
+	case pod.DeletionTimestamp != nil: // it never ran, or has ended
+		n.work.Go(func() { n.remove(ctx, pod) })
+	}
+}
+
+// play runs the pod's program to its end, and removes the pod if it is deleted.
+func (n *Nodes) play(ctx, life context.Context, pod *corev1.Pod) {
+	if pod.Labels[ComponentLabel] == server {
+		n.runServer(ctx, life, pod)
+	} else {
+		n.write(ctx, pod, ended(pod, n.Job(life, pod), time.Now()))
+	}
+	if life.Err() != nil {
+		n.remove(ctx, pod)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, started := n.running[pod.UID]; started || ctx.Err() != nil {
-		return
-	}
-	life, end := context.WithCancel(ctx)
-	n.running[pod.UID] = end
-	play := n.runJob
-	if pod.Labels[ComponentLabel] == server {
-		play = n.runServer
-	}
-	n.work.Go(func() { play(life, pod.DeepCopy()) })
+	delete(n.running, pod.UID)
 }
 
-// forget ends the program of a pod that is gone: a server once its preStop hook
-// has slept, since KWOK removes the object at once.
+// remove does what a kubelet does last: the object goes, as soon as no finalizer holds it.
+func (n *Nodes) remove(ctx context.Context, pod *corev1.Pod) {
+	err := n.Client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
+		GracePeriodSeconds: new(int64(0)), Preconditions: &metav1.Preconditions{UID: &pod.UID},
+	})
+	_ = err // it is gone, or another's; what is left is deleted again when it is seen again
+}
+
+// forget stops the program of a pod whose object is gone, by force.
 func (n *Nodes) forget(o any) {
 	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
 		o = gone.Obj
@@ -107,9 +135,8 @@ func (n *Nodes) forget(o any) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if end, started := n.running[pod.UID]; started {
-		delete(n.running, pod.UID)
-		time.AfterFunc(sleepOf(pod), end)
+	if stop, started := n.running[pod.UID]; started {
+		stop()
 	}
 }
 
@@ -120,13 +147,6 @@ func sleepOf(pod *corev1.Pod) time.Duration {
 		}
 	}
 	return 0
-}
-
-func (n *Nodes) runJob(ctx context.Context, pod *corev1.Pod) {
-	end := n.Job(ctx, pod)
-	if ctx.Err() == nil {
-		n.write(ctx, pod, ended(pod, end, time.Now()))
-	}
 }
 
 // ended is the status of a pod whose one container ended.
@@ -163,21 +183,21 @@ const (
 )
 
 // runServer starts the server again whenever it ends, and says so in the pod's status.
-func (n *Nodes) runServer(ctx context.Context, pod *corev1.Pod) {
-	for restarts := int32(0); ctx.Err() == nil; restarts++ {
+func (n *Nodes) runServer(ctx, life context.Context, pod *corev1.Pod) {
+	for restarts := int32(0); life.Err() == nil; restarts++ {
 		again := time.AfterFunc(settled, func() {
 			if restarts > 0 {
-				n.write(ctx, pod, started(pod, restarts, time.Now()))
+				n.write(life, pod, started(pod, restarts, time.Now()))
 			}
 		})
-		err := n.Server(ctx, pod)
+		err := n.Server(life, pod)
 		again.Stop()
-		if ctx.Err() != nil {
+		if life.Err() != nil {
 			return
 		}
 		n.write(ctx, pod, crashed(pod, restarts, err, time.Now()))
 		select {
-		case <-ctx.Done():
+		case <-life.Done():
 		case <-time.After(300 * time.Millisecond):
 		}
 	}

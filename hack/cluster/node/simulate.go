@@ -22,6 +22,7 @@ func SimulatedJob(took time.Duration) func(context.Context, *corev1.Pod) End {
 	return func(ctx context.Context, pod *corev1.Pod) End {
 		select {
 		case <-ctx.Done():
+			return End{ExitCode: 143}
 		case <-time.After(took):
 		}
 		return End{Message: messages[pod.Labels[ComponentLabel]]}
