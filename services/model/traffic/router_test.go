@@ -118,7 +118,7 @@ func newWorld(t *testing.T, change func(*traffic.Options)) *world {
 	return w
 }
 
-func (w *world) open(ctx context.Context, name string, e traffic.Entry) (model.Model, func(), error) {
+func (w *world) open(_ context.Context, name string, e traffic.Entry) (model.Model, func(), error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.away[e.Version] {
