@@ -45,6 +45,7 @@ func newRollout(t *testing.T) *rollout {
 		o.Open = func(ctx context.Context, name string, e traffic.Entry) (model.Model, func(), error) {
 			c, err := triton.Dial(ctx, e.Endpoint, triton.Version{Model: name, Digest: e.Digest}, triton.Options{
 				Refresh: 20 * time.Millisecond,
+				Timeout: time.Minute, // lost is what is never answered; how long it took is told apart
 				Lookup: func(context.Context, string) ([]string, error) {
 					r.pods.Lock()
 					defer r.pods.Unlock()
@@ -95,7 +96,7 @@ func (r *rollout) step(revision int64, weight, shadow int32) {
 
 // inFlight is how many requests may wait for their answers before the client
 // itself waits: a machine that cannot keep up is to be slow, not to fall over.
-const inFlight = 64
+const inFlight = 16
 
 // A client asks for one subject after another, at the rate.
 type client struct {
