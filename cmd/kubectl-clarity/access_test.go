@@ -46,7 +46,7 @@ func TestAUserWithoutRightsIsToldWhichAreMissing(t *testing.T) {
 	w.kubeconfig = w.userConfig("nobody-" + w.namespace)
 	for name, args := range everyCommand() {
 		t.Run(name, func(t *testing.T) {
-			w.refused(fault.NotAllowed, []string{"not allowed in namespace", "kubectl auth can-i"}, args...)
+			w.at(t).refused(fault.NotAllowed, []string{"not allowed in namespace", "kubectl auth can-i"}, args...)
 		})
 	}
 }
@@ -124,7 +124,7 @@ func TestAClusterWithoutTheKinds(t *testing.T) {
 	w.must(os.WriteFile(w.kubeconfig, data, 0o600))
 	for name, args := range everyCommand() {
 		t.Run(name, func(t *testing.T) {
-			w.refused(fault.NotFound, []string{"does not serve this kind: Clarity Loop is not installed there", "kubectl get crds"}, args...)
+			w.at(t).refused(fault.NotFound, []string{"does not serve this kind: Clarity Loop is not installed there", "kubectl get crds"}, args...)
 		})
 	}
 }
@@ -151,7 +151,7 @@ func TestAKubeconfigThatLeadsNowhere(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			w.kubeconfig = tt.kubeconfig
-			w.refused(fault.CouldNot, tt.words, append([]string{"why", "mv/x"}, tt.more...)...)
+			w.at(t).refused(fault.CouldNot, tt.words, append([]string{"why", "mv/x"}, tt.more...)...)
 		})
 	}
 }

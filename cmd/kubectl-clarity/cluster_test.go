@@ -168,6 +168,13 @@ func (w *world) connect() *kube.Cluster {
 	return cluster
 }
 
+// at is the world in a test within the test.
+func (w *world) at(t *testing.T) *world {
+	inner := *w
+	inner.t = t
+	return &inner
+}
+
 func (w *world) must(err error) {
 	w.t.Helper()
 	if err != nil {

@@ -94,11 +94,11 @@ func TestTreeShowsWhatIsOwned(t *testing.T) {
 	stranger := MakeVersion("pat-s", "2").Obj() // an older object of the same version, whose pod is still going
 	stranger.Name, stranger.UID = "gone", "gone"
 	w.create(&corev1.Pod{ObjectMeta: owned("leftover", labelsOf(v, "server"), stranger, "ModelVersion"), Spec: template(nil).Spec})
-	const want = `NAME STATE READY AGE REASON
-modelversion/pat-s-2 Starting - AGE Unschedulable
-└─deployment/pat-s-2-d Rolling 0/1 AGE -
-└─replicaset/pat-s-2-r - 0/1 AGE -
-└─pod/pat-s-2-p Pending 0/1 AGE Unschedulable
+	const want = `NAME STATE READY AGE NODE REASON
+modelversion/pat-s-2 Starting - AGE - Unschedulable
+└─deployment/pat-s-2-d Rolling 0/1 AGE - -
+└─replicaset/pat-s-2-r - 0/1 AGE - -
+└─pod/pat-s-2-p Pending 0/1 AGE - Unschedulable
 `
 	if diff := cmp.Diff(want, words(w.ok("tree", "mv/pat-s-2"))); diff != "" {
 		t.Errorf("tree (-want +got):\n%s", diff)

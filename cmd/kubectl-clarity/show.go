@@ -22,8 +22,8 @@ func newTree(p *process) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "tree mv/NAME|ajob/NAME",
 		Short: "Show the object, what was made for it, and its pods",
-		Long: `Shows the object, what the operator and the cluster made for it, and its pods, each with its state, age and
-the reason it is not well. Of many pods those that are not well come first, and 20 are shown.`,
+		Long: `Shows the object, what the operator and the cluster made for it, and its pods, each with its state, age, node
+and the reason it is not well. Of many pods those that are not well come first, and 20 are shown.`,
 		Example: `  kubectl clarity tree mv/pat-s-2026.11.2
   kubectl clarity tree ajob/backfill-november --all`,
 		Args:              exactly(1, 2, either),

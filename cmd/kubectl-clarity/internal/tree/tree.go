@@ -26,6 +26,7 @@ type Node struct {
 	State    string      `json:"state,omitempty"`
 	Ready    string      `json:"ready,omitempty"`
 	Created  metav1.Time `json:"created,omitzero"`
+	Node     string      `json:"node,omitempty"`
 	Reason   string      `json:"reason,omitempty"`
 	Children []*Node     `json:"children,omitempty"`
 }
@@ -33,11 +34,11 @@ type Node struct {
 // DefaultPods is how many pods of one owner are shown unless all are asked for.
 const DefaultPods = 20
 
-// Build makes the tree of what a survey read, with at most pods pods under one
+// Build makes the tree of what a survey read, with at most limit pods under one
 // owner; all if 0. Those that are not well come first and are never left out
 // for those that are.
-func Build(s *survey.Survey, pods int) *Node {
-	b := builder{survey: s, pods: pods, below: map[types.UID][]client.Object{}, podsBelow: map[types.UID][]survey.Stand{}}
+func Build(s *survey.Survey, limit int) *Node {
+	b := builder{survey: s, limit: limit, below: map[types.UID][]client.Object{}, podsBelow: map[types.UID][]survey.Stand{}}
 	for _, o := range s.Children {
 		if owner := metav1.GetControllerOf(o); owner != nil && !spent(o) {
 			b.below[owner.UID] = append(b.below[owner.UID], o)
@@ -62,7 +63,7 @@ func Build(s *survey.Survey, pods int) *Node {
 
 type builder struct {
 	survey    *survey.Survey
-	pods      int
+	limit     int
 	below     map[types.UID][]client.Object
 	podsBelow map[types.UID][]survey.Stand
 }
@@ -89,12 +90,12 @@ func (b builder) podNodes(pods []survey.Stand) []*Node {
 		return cmp.Or(cmp.Compare(order(x), order(y)), x.Pod.CreationTimestamp.Compare(y.Pod.CreationTimestamp.Time), cmp.Compare(x.Pod.Name, y.Pod.Name))
 	})
 	shown := len(pods)
-	if b.pods > 0 {
-		shown = min(shown, b.pods)
+	if b.limit > 0 {
+		shown = min(shown, b.limit)
 	}
 	nodes := make([]*Node, 0, shown+1)
 	for _, s := range pods[:shown] {
-		nodes = append(nodes, &Node{Object: "pod/" + s.Pod.Name, State: s.State, Ready: s.Ready, Created: s.Pod.CreationTimestamp, Reason: s.Reason})
+		nodes = append(nodes, &Node{Object: "pod/" + s.Pod.Name, State: s.State, Ready: s.Ready, Created: s.Pod.CreationTimestamp, Node: s.Pod.Spec.NodeName, Reason: s.Reason})
 	}
 	if rest := pods[shown:]; len(rest) > 0 {
 		nodes = append(nodes, &Node{Object: fmt.Sprintf("(%d more pods)", len(rest)), State: tally(rest), Reason: "--all shows them"})
@@ -139,7 +140,7 @@ func tally(pods []survey.Stand) string {
 // Print writes the tree as an aligned table.
 func Print(w io.Writer, root *Node, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(t, "NAME\tSTATE\tREADY\tAGE\tREASON") // Flush tells
+	_, _ = fmt.Fprintln(t, "NAME\tSTATE\tREADY\tAGE\tNODE\tREASON") // Flush tells
 	print(t, root, "", "", now)
 	return t.Flush()
 }
@@ -149,7 +150,7 @@ func print(w io.Writer, n *Node, first, rest string, now time.Time) {
 	if !n.Created.IsZero() {
 		age = duration.HumanDuration(max(now.Sub(n.Created.Time), 0))
 	}
-	_, _ = fmt.Fprintf(w, "%s%s\t%s\t%s\t%s\t%s\n", first, n.Object, dash(n.State), dash(n.Ready), age, dash(n.Reason)) // Flush tells
+	_, _ = fmt.Fprintf(w, "%s%s\t%s\t%s\t%s\t%s\t%s\n", first, n.Object, dash(n.State), dash(n.Ready), age, dash(n.Node), dash(n.Reason)) // Flush tells
 	for i, child := range n.Children {
 		if i == len(n.Children)-1 {
 			print(w, child, rest+"└─", rest+"  ", now)

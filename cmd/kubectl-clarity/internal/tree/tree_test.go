@@ -45,6 +45,12 @@ func podOf(name, owner string, minutes int, phase corev1.PodPhase, state corev1.
 	}
 }
 
+// on puts a pod on a node.
+func on(node string, p corev1.Pod) corev1.Pod {
+	p.Spec.NodeName = node
+	return p
+}
+
 func waits(reason string) corev1.ContainerState {
 	return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}
 }
@@ -77,7 +83,7 @@ func aVersion() *survey.Survey {
 				"name": "pat-s-2-aa", "ownerReferences": []any{map[string]any{"uid": "pat-s-2", "controller": true}}}}},
 		},
 		Pods: []corev1.Pod{
-			podOf("pod-a", "set-new", 59, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}),
+			on("gpu-l4-00", podOf("pod-a", "set-new", 59, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{}})),
 			podOf("pod-b", "set-new", 2, corev1.PodPending, waits("ImagePullBackOff")),
 			podOf("pod-v", "validate", 50, corev1.PodSucceeded, ended(0, "Completed")),
 		},
