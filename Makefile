@@ -14,6 +14,8 @@ export CLARITY_CONTROLPLANE ?= 1
 TOOL    := hack/tools/tool
 # Seconds a fuzz target runs in `make fuzz`.
 FUZZTIME ?= 30s
+# Where `make cluster` keeps its state.
+CLUSTER ?= $(CURDIR)/.cache/cluster
 # Times the crash test kills the platform.
 KILLS   ?= 50
 
@@ -40,11 +42,12 @@ kubectl-clarity: ## Build the kubectl plugin into bin/
 cluster: ## Start a cluster with simulated GPU nodes, the operator and the samples; leaves a kubeconfig
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/manager ./cmd/kubectl-clarity ./hack/cluster
-	@$(BIN)/cluster up
+	@$(BIN)/cluster up --folder=$(CLUSTER)
+	@ln -sf "$$($(BIN)/cluster build)/kubectl" "$$($(TOOL) helm)" $(BIN)/
 
 .PHONY: cluster-down
 cluster-down: ## End what `make cluster` started
-	@$(GO) run ./hack/cluster down
+	@$(GO) run ./hack/cluster down --folder=$(CLUSTER)
 
 ##@ Check
 .PHONY: test
@@ -59,6 +62,7 @@ test-operator: controlplane ## Test the operator's rooms alone
 .PHONY: e2e
 e2e: ## Run the operator's own binary on a real control plane with simulated GPU nodes, end to end
 	CLARITY_CONTROLPLANE=1 $(GO) test ./controllers/e2e -e2e -e2e.logs .cache/e2e -parallel 8 -timeout 20m -count=1
+	CLARITY_CONTROLPLANE=1 $(GO) test ./hack/cluster -e2e -run '^TestReadme' -timeout 15m -count=1 -v
 
 .PHONY: controlplane
 controlplane: ## Build etcd, the API server, its controllers, the scheduler and KWOK (once, ten minutes cold)
