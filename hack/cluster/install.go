@@ -22,7 +22,7 @@ import (
 const (
 	// namespace is the one that the operator serves.
 	namespace = "clarity"
-	// account is the operator's, and the name of its configuration.
+	// account is the operator's; the name of its configuration begins with it.
 	account = "clarity-manager"
 )
 
@@ -67,7 +67,7 @@ func (s settings) install(ctx context.Context, o kube.Options, config *rest.Conf
 // writeConfig writes the configuration that the chart made, with addresses of
 // loopback, and returns where the process tells whether it is ready.
 func writeConfig(ctx context.Context, client kubernetes.Interface, file string) (health string, err error) {
-	made, err := client.CoreV1().ConfigMaps(namespace).Get(ctx, account, metav1.GetOptions{})
+	made, err := client.CoreV1().ConfigMaps(namespace).Get(ctx, account+"-config", metav1.GetOptions{})
 	if err != nil {
 		return "", fmt.Errorf("get the operator's configuration: %w", err)
 	}

@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return errors.New(usage)
 	}
 	root, err := kube.Root()
-	if err != nil {
+	if err != nil && args[0] != "nodes" { // which runs in the cluster's folder, wherever that is
 		return err
 	}
 	s := settings{root: root}

@@ -45,8 +45,9 @@ func TestReadmeTourOfTheOperator(t *testing.T) {
 	cmd.WaitDelay = time.Minute
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		log, _ := os.ReadFile(filepath.Join(folder, "log", "manager.log"))
-		t.Fatalf("the tour fails: %v\n%s\nthe manager's log:\n%s", err, out, log)
+		manager, _ := os.ReadFile(filepath.Join(folder, "log", "manager.log"))
+		nodes, _ := os.ReadFile(filepath.Join(folder, "log", "nodes.log"))
+		t.Fatalf("the tour fails: %v\n%s\nthe manager's log:\n%s\nthe nodes' log:\n%s", err, out, manager, nodes)
 	}
 	for _, want := range []string{
 		"STATUS: deployed",
