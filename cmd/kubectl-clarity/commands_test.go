@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -43,7 +45,9 @@ func template(labels map[string]string) corev1.PodTemplateSpec {
 func (w *world) serve(v *v1alpha1.ModelVersion, node string, status corev1.PodStatus) {
 	labels := labelsOf(v, "server")
 	selector := &metav1.LabelSelector{MatchLabels: labels}
-	d := &appsv1.Deployment{ObjectMeta: owned(v.Name+"-d", labels, v, "ModelVersion"),
+	hash := sha256.Sum256([]byte(v.UID)) // servers have a label and no owner
+	labels["app.kubernetes.io/instance"] = v.Name + "-" + hex.EncodeToString(hash[:5])
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: v.Name + "-d", Labels: labels},
 		Spec:   appsv1.DeploymentSpec{Selector: selector, Template: template(labels)},
 		Status: appsv1.DeploymentStatus{Replicas: 1, UpdatedReplicas: 1}}
 	w.create(d)
@@ -93,7 +97,10 @@ func TestTreeShowsWhatIsOwned(t *testing.T) {
 	v := w.starting()
 	stranger := MakeVersion("pat-s", "2").Obj() // an older object of the same version, whose pod is still going
 	stranger.Name, stranger.UID = "gone", "gone"
-	w.create(&corev1.Pod{ObjectMeta: owned("leftover", labelsOf(v, "server"), stranger, "ModelVersion"), Spec: template(nil).Spec})
+	w.create(&corev1.Pod{ObjectMeta: owned("leftover", labelsOf(v, "verify"), stranger, "ModelVersion"), Spec: template(nil).Spec})
+	old := labelsOf(v, "server")
+	old["app.kubernetes.io/instance"] = "pat-s-2-0000000000"
+	w.create(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "older-server", Labels: old}, Spec: template(nil).Spec})
 	const want = `NAME STATE READY AGE NODE REASON
 modelversion/pat-s-2 Starting - AGE - Unschedulable
 └─deployment/pat-s-2-d Rolling 0/1 AGE - -

@@ -52,7 +52,7 @@ func TestReadmeTourOfTheOperator(t *testing.T) {
 	for _, want := range []string{
 		"STATUS: deployed",
 		"modelversion.clarityloop.dev/pat-s-2026.11.1 condition met",
-		"STAGE", "Active", "ModelVersion pat-s-2026.11.1",
+		"STAGE", "Active", "deployment/pat-s-2026-11-1",
 		"analysisjob.clarityloop.dev/backfill-november condition met", "SHARDS", "Running",
 	} {
 		if !strings.Contains(string(out), want) {

@@ -5,12 +5,19 @@ package survey
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
+	"sync"
 
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
@@ -100,20 +107,31 @@ func (s *Survey) readVersion(ctx context.Context, c *kube.Cluster) error {
 	return s.note(ctx, append(failed, ignoreAbsent(err))...)
 }
 
-// ownedBy keeps what belongs to the object by its chain of owners: an older
-// object of the same name had children that are still going.
+// instanceLabel names, on a version's children, the object they are of: its
+// name and a hash of its UID. Servers have no owner but this: the garbage
+// collector must not take them before the traffic has moved.
+const instanceLabel = "app.kubernetes.io/instance"
+
+// ownedBy keeps what belongs to the object by its label or by its chain of
+// owners: an older object of the same version had children that are still going.
 func (s *Survey) ownedBy(children []client.Object) []client.Object {
-	ours := map[string]bool{string(s.Object().GetUID()): true}
+	uid := s.Object().GetUID()
+	hash := sha256.Sum256([]byte(uid))
+	suffix := "-" + hex.EncodeToString(hash[:5])
+	ours := map[types.UID]bool{uid: true}
 	for range 3 { // object, Deployment, ReplicaSet
 		for _, o := range children {
+			if strings.HasSuffix(o.GetLabels()[instanceLabel], suffix) {
+				ours[o.GetUID()] = true
+			}
 			for _, owner := range o.GetOwnerReferences() {
-				if ours[string(owner.UID)] {
-					ours[string(o.GetUID())] = true
+				if ours[owner.UID] {
+					ours[o.GetUID()] = true
 				}
 			}
 		}
 	}
-	return slices.DeleteFunc(children, func(o client.Object) bool { return !ours[string(o.GetUID())] })
+	return slices.DeleteFunc(children, func(o client.Object) bool { return !ours[o.GetUID()] })
 }
 
 func (s *Survey) readJob(ctx context.Context, c *kube.Cluster, d Depth) error {
@@ -150,26 +168,34 @@ func (s *Survey) Batch() *batchv1.Job {
 // asked is of how many troubled pods the events are read.
 const asked = 3
 
+// readEvents reads the events about the object, about what makes pods for it,
+// and about its troubled pods, all at once.
 func (s *Survey) readEvents(ctx context.Context, c *kube.Cluster) error {
-	about := append([]client.Object{s.Object()}, s.Children...)
-	for _, t := range Troubled(s.Pods) {
-		if len(about) < len(s.Children)+1+asked {
-			about = append(about, t.Pod)
+	about := []client.Object{s.Object()}
+	for _, o := range s.Children {
+		switch o.(type) {
+		case *batchv1.Job, *appsv1.Deployment, *appsv1.ReplicaSet, *autoscalingv2.HorizontalPodAutoscaler:
+			about = append(about, o)
 		}
 	}
-	for _, o := range about {
-		switch o.(type) {
-		case *corev1.Service, *unstructured.Unstructured:
-			continue // nothing is told of them
-		}
-		events, err := c.EventsOf(ctx, o)
+	troubled := Troubled(s.Pods)
+	for _, t := range troubled[:min(len(troubled), asked)] {
+		about = append(about, t.Pod)
+	}
+	events, errs := make([][]corev1.Event, len(about)), make([]error, len(about))
+	var all sync.WaitGroup
+	for i, o := range about {
+		all.Go(func() { events[i], errs[i] = c.EventsOf(ctx, o) })
+	}
+	all.Wait()
+	s.Events = slices.Concat(events...)
+	slices.SortStableFunc(s.Events, func(a, b corev1.Event) int { return EventTime(a).Compare(EventTime(b)) })
+	for _, err := range errs {
 		if err != nil {
 			return s.note(ctx, err) // one refusal is all of them
 		}
-		s.Events = append(s.Events, events...)
 	}
-	slices.SortStableFunc(s.Events, func(a, b corev1.Event) int { return EventTime(a).Compare(EventTime(b)) })
-	return nil
+	return ctx.Err()
 }
 
 // note keeps what could not be read; only the end of the command itself is an error.

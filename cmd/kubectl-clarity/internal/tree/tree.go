@@ -40,14 +40,13 @@ const DefaultPods = 20
 func Build(s *survey.Survey, limit int) *Node {
 	b := builder{survey: s, limit: limit, below: map[types.UID][]client.Object{}, podsBelow: map[types.UID][]survey.Stand{}}
 	for _, o := range s.Children {
-		if owner := metav1.GetControllerOf(o); owner != nil && !spent(o) {
-			b.below[owner.UID] = append(b.below[owner.UID], o)
+		if above := ownerOf(o, s.Object()); !spent(o) {
+			b.below[above] = append(b.below[above], o)
 		}
 	}
 	for i := range s.Pods {
-		if owner := metav1.GetControllerOf(&s.Pods[i]); owner != nil {
-			b.podsBelow[owner.UID] = append(b.podsBelow[owner.UID], survey.StandOf(&s.Pods[i]))
-		}
+		above := ownerOf(&s.Pods[i], s.Object())
+		b.podsBelow[above] = append(b.podsBelow[above], survey.StandOf(&s.Pods[i]))
 	}
 	root := b.node(s.Object())
 	if s.Plan != nil {
@@ -59,6 +58,14 @@ func Build(s *survey.Survey, limit int) *Node {
 		root.Children = append(root.Children, &Node{Object: "(not read)", Reason: u})
 	}
 	return root
+}
+
+// ownerOf is what an object hangs below: its controller, or the root where it has none.
+func ownerOf(o, root client.Object) types.UID {
+	if owner := metav1.GetControllerOf(o); owner != nil {
+		return owner.UID
+	}
+	return root.GetUID()
 }
 
 type builder struct {
