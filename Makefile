@@ -128,5 +128,5 @@ clean: ## Remove build output (the tool cache outside the clone stays)
 .PHONY: help
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*##"; print "\nUsage: make \033[36m<target>\033[0m"} \
-	  /^[a-z-]+:.*##/ {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2} \
+	  /^[a-z0-9-]+:.*##/ {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2} \
 	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)}' $(MAKEFILE_LIST)
