@@ -50,9 +50,9 @@ func TestEveryFaultOfAConfigurationIsTold(t *testing.T) {
 		content string
 		want    []string
 	}{
-		"nothing":            {"", []string{"it is empty"}},
-		"a misspelt field":   {valid + "leaderElections: {}\n", []string{`unknown field "leaderElections"`}},
-		"a field said twice": {valid + "namespace: other\n", []string{`key "namespace" already set`}},
+		"nothing":                                {"", []string{"it is empty"}},
+		"a misspelt field":                       {valid + "leaderElections: {}\n", []string{`unknown field "leaderElections"`}},
+		"a field said twice":                     {valid + "namespace: other\n", []string{`key "namespace" already set`}},
 		"a duration that is a number of nothing": {valid + "leaderElection: {leaseDuration: 15}\n", []string{"leaseDuration"}},
 		"many at once": {`
 namespace: Clarity
