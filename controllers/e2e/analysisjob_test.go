@@ -284,7 +284,7 @@ func aJobThatDoesNotStartInTimeFails(t *testing.T, s *system) {
 func aQueueDecidesWhenAJobStarts(t *testing.T, s *system) {
 	job := analysis("queued", 3)
 	job.Spec.QueueName = "night"
-	s.roles.play(job.Name, func(_ context.Context, pod *corev1.Pod) node.End {
+	s.roles.play(job.Name, func(_ context.Context, _ *corev1.Pod) node.End {
 		return node.End{Message: report(analysisjob.Report{Subjects: 2, Succeeded: 2})}
 	})
 	s.create(t, job)

@@ -213,7 +213,7 @@ func (s *system) line(t *testing.T, kind, name string) string {
 	return strings.Join(strings.Fields(output), " ")
 }
 
-// eventually waits until is is true.
+// eventually waits until the question is answered with yes.
 func eventually(t *testing.T, within time.Duration, what string, is func() bool) {
 	t.Helper()
 	for limit := time.Now().Add(within); !is(); time.Sleep(50 * time.Millisecond) {

@@ -135,7 +135,7 @@ func (r *Reconciler) record(ctx context.Context, p *pass) error {
 		now := m.mv.DeepCopy()
 		wrote, err := statuspatch.Write(ctx, r.Client, m.before, now, m.before.Status, m.mv.Status)
 		switch {
-		case err != nil && !(apierrors.IsNotFound(err) && !m.mv.DeletionTimestamp.IsZero()):
+		case err != nil && (!apierrors.IsNotFound(err) || m.mv.DeletionTimestamp.IsZero()):
 			faults = append(faults, err)
 		case err == nil && wrote:
 			r.tell(p, m)

@@ -37,7 +37,7 @@ func (s *standing) out() bool {
 // hopeless says whether the version will never serve. One that was validated
 // has started once: it may wait for a node as long as it takes.
 func (s *standing) hopeless() bool {
-	return s.broken != nil && !s.available && !(s.validated && s.broken.Reason == v1alpha1.ReasonStartDeadline)
+	return s.broken != nil && !s.available && (!s.validated || s.broken.Reason != v1alpha1.ReasonStartDeadline)
 }
 
 // A situation is everything that a decision depends on.

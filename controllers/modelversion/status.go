@@ -76,10 +76,10 @@ func (p *pass) describe(m *member) {
 	w := condition.NewWriter(&s.Conditions, m.mv.Generation, metav1.NewTime(p.now))
 	m.describeFacts(w, v1alpha1.ConditionArtifactVerified, v1alpha1.ConditionAvailable, v1alpha1.ConditionValidated)
 	why := p.explain(m, is)
-	switch promoted := why; {
-	case is == roleStable:
+	if is == roleStable {
 		w.True(v1alpha1.ConditionPromoted, v1alpha1.ReasonSucceeded, "")
-	default:
+	} else {
+		promoted := why
 		if is != roleEnded && endsWith(promoted.reason) {
 			promoted.reason = v1alpha1.ReasonProgressing // it may yet be
 		}

@@ -11,13 +11,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/clarity-loop/clarity/hack/cluster/kube"
 )
 
 const usage = `usage: cluster build|up|down|status [flags]
-  build   build the control plane into the cache, once
+  build   put the control plane into the cache, once
   up      start a cluster, install the operator and the samples, leave a kubeconfig
   down    end what up started
   status  say what runs
@@ -40,7 +41,7 @@ type settings struct {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New(usage)
+		return errors.New(strings.TrimSpace(usage))
 	}
 	root, err := kube.Root()
 	if err != nil && args[0] != "nodes" { // which runs in the cluster's folder, wherever that is
@@ -66,7 +67,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case "nodes":
 		return s.nodes(ctx)
 	default:
-		return errors.New(usage)
+		return errors.New(strings.TrimSpace(usage))
 	}
 }
 

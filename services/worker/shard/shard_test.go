@@ -20,12 +20,12 @@ func TestEverySubjectIsCountedOnce(t *testing.T) {
 	for _, replace := range []bool{false, true} {
 		t.Run(fmt.Sprintf("replace %v", replace), func(t *testing.T) {
 			w := newWorld(9)
-			got, err := attempt(t, t.Context(), w, aTask(replace), 0, alive)
+			got, err := attempt(t.Context(), t, w, aTask(replace), 0, alive)
 			if diff := cmp.Diff(counts(9, replace), got); err != nil || diff != "" {
 				t.Errorf("%v; report (-want +got):\n%s", err, diff)
 			}
 			// The shard is done: a pod that is started again says the same.
-			again, err := attempt(t, t.Context(), w, aTask(replace), 1, alive)
+			again, err := attempt(t.Context(), t, w, aTask(replace), 1, alive)
 			if diff := cmp.Diff(got, again); err != nil || diff != "" {
 				t.Errorf("%v; the second time (-want +got):\n%s", err, diff)
 			}
@@ -34,7 +34,7 @@ func TestEverySubjectIsCountedOnce(t *testing.T) {
 			next.Run = "next-run"
 			want := counts(9, false)
 			want.Succeeded, want.Skipped = 0, 4*9
-			if got, err = attempt(t, t.Context(), w, next, 0, alive); err != nil || !cmp.Equal(want, got) {
+			if got, err = attempt(t.Context(), t, w, next, 0, alive); err != nil || !cmp.Equal(want, got) {
 				t.Errorf("%v; another run (-want +got):\n%s", err, cmp.Diff(want, got))
 			}
 			if left := checkpoints(w); left > 2*kept {
@@ -60,20 +60,20 @@ func TestKilledAtEveryStepComesToTheSameCount(t *testing.T) {
 	for _, replace := range []bool{false, true} {
 		calm := newWorld(5)
 		steps := 0
-		if _, err := attempt(t, t.Context(), calm, aTask(replace), 0, func() error { steps++; return nil }); err != nil {
+		if _, err := attempt(t.Context(), t, calm, aTask(replace), 0, func() error { steps++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		r := rand.New(rand.NewPCG(1, 2))
 		for k := range steps {
 			w := newWorld(5)
-			if _, err := attempt(t, t.Context(), w, aTask(replace), 0, dies(k)); !errors.Is(err, errDead) {
+			if _, err := attempt(t.Context(), t, w, aTask(replace), 0, dies(k)); !errors.Is(err, errDead) {
 				t.Fatalf("killed at step %d of %d: %v", k, steps, err)
 			}
 			second := r.IntN(steps)
-			if _, err := attempt(t, t.Context(), w, aTask(replace), 1, dies(second)); err != nil && !errors.Is(err, errDead) {
+			if _, err := attempt(t.Context(), t, w, aTask(replace), 1, dies(second)); err != nil && !errors.Is(err, errDead) {
 				t.Fatalf("killed at %d, then at %d: %v", k, second, err)
 			}
-			got, err := attempt(t, t.Context(), w, aTask(replace), 2, alive)
+			got, err := attempt(t.Context(), t, w, aTask(replace), 2, alive)
 			if diff := cmp.Diff(counts(5, replace), got); err != nil || diff != "" {
 				t.Fatalf("replace %v, killed at %d, then at %d: %v; report (-want +got):\n%s", replace, k, second, err, diff)
 			}
@@ -176,7 +176,7 @@ func TestAStopPutsWhatIsDoneOnRecord(t *testing.T) {
 		if err != nil || !cmp.Equal(report, stored.report()) {
 			t.Errorf("stopped at window %d: reports %+v, on record %+v, %v", stopAt, report, stored.report(), err)
 		}
-		got, err := attempt(t, t.Context(), w, aTask(false), 1, alive)
+		got, err := attempt(t.Context(), t, w, aTask(false), 1, alive)
 		if diff := cmp.Diff(counts(5, false), got); err != nil || diff != "" {
 			t.Errorf("stopped at window %d, then ended: %v (-want +got):\n%s", stopAt, err, diff)
 		}
@@ -208,7 +208,7 @@ func TestShardsDivideTheSubjects(t *testing.T) {
 	for i := range shards {
 		task := aTask(false)
 		task.Shard, task.Shards = i, shards
-		r, err := attempt(t, t.Context(), w, task, 0, alive)
+		r, err := attempt(t.Context(), t, w, task, 0, alive)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestSubjectsByName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			task := aTask(false)
 			task.Subjects = tt.subjects
-			got, err := attempt(t, t.Context(), newWorld(1), task, 0, alive)
+			got, err := attempt(t.Context(), t, newWorld(1), task, 0, alive)
 			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
 				t.Errorf("%v; report (-want +got):\n%s", err, diff)
 			}
@@ -254,12 +254,12 @@ func TestAnAttemptThatMayNotGoOnSaysWhy(t *testing.T) {
 		change func(*Task)
 		want   error
 	}{
-		"a later attempt was there": {func(w *world, p *process) { _, _ = attempt(t, t.Context(), w, aTask(false), 5, dies(8)) }, nil, ErrSuperseded},
-		"another task's checkpoints": {func(w *world, p *process) { _, _ = attempt(t, t.Context(), w, aTask(false), 0, dies(8)) },
+		"a later attempt was there": {func(w *world, _ *process) { _, _ = attempt(t.Context(), t, w, aTask(false), 5, dies(8)) }, nil, ErrSuperseded},
+		"another task's checkpoints": {func(w *world, _ *process) { _, _ = attempt(t.Context(), t, w, aTask(false), 0, dies(8)) },
 			func(t *Task) { t.End++ }, ErrTask},
 		"a checkpoint that is damaged": {func(w *world, _ *process) { w.blobs[ledger{aTask(false)}.name(3)] = []byte("{}") }, nil, ErrCheckpoint},
-		"a checkpoint of another number": {func(w *world, p *process) {
-			_, _ = attempt(t, t.Context(), w, aTask(false), 0, dies(8))
+		"a checkpoint of another number": {func(w *world, _ *process) {
+			_, _ = attempt(t.Context(), t, w, aTask(false), 0, dies(8))
 			l := ledger{aTask(false)}
 			for name, raw := range w.blobs {
 				if strings.HasPrefix(name, blob.Checkpoints) {
@@ -276,7 +276,7 @@ func TestAnAttemptThatMayNotGoOnSaysWhy(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&task)
 			}
-			if _, err := attempt(t, t.Context(), w, task, 1, alive); !errors.Is(err, tt.want) {
+			if _, err := attempt(t.Context(), t, w, task, 1, alive); !errors.Is(err, tt.want) {
 				t.Errorf("%v, want %v", err, tt.want)
 			}
 		})

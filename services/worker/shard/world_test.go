@@ -184,7 +184,7 @@ func aTask(replace bool) Task {
 }
 
 // attempt runs a task once in the world.
-func attempt(t *testing.T, ctx context.Context, w *world, task Task, token int64, step func() error) (Report, error) {
+func attempt(ctx context.Context, t *testing.T, w *world, task Task, token int64, step func() error) (Report, error) {
 	t.Helper()
 	p := &process{world: w, step: step}
 	return runnerOf(t, p, task, token).Run(ctx)
