@@ -53,7 +53,7 @@ cluster-down: ## End what `make cluster` started
 .PHONY: test
 test: controlplane ## Run every test with the race detector; prints the counts (CLARITY_CONTROLPLANE= leaves the operator's out)
 	@[ -n "$(RACE)" ] || echo "no C compiler: running without the race detector"
-	@"$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 20m $(PKGS)
+	@"$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 40m $(PKGS)
 
 .PHONY: test-operator
 test-operator: controlplane ## Test the operator's rooms alone
