@@ -3,7 +3,6 @@ package steer
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -81,34 +80,41 @@ func (m Model) Abort(v *v1alpha1.ModelVersion, outage bool) (Step, error) {
 	return Step{kube.Change{"rollout": map[string]any{"abort": true}}, announce + "\n" + what}, nil
 }
 
-// after says who serves once v is aborted.
+// after says who serves once v is aborted, and who comes then.
 func (m Model) after(v *v1alpha1.ModelVersion, outage bool) (string, error) {
+	next := m.next(v)
+	coming := m.coming(v, next)
+	serves, err := m.serves(v, next, coming, outage)
+	if err != nil || coming == nil {
+		return serves, err
+	}
+	what := "is the candidate then and starts its way anew"
+	if older(v, coming) {
+		what = "is on its way and goes on"
+	}
+	return fmt.Sprintf("%s\n%s (%s) %s; `kubectl clarity abort mv/%s -n %s` ends it, too.",
+		serves, ref(coming), standing(coming), what, coming.Name, coming.Namespace), nil
+}
+
+// serves says who serves once v is aborted.
+func (m Model) serves(v, next, coming *v1alpha1.ModelVersion, outage bool) (string, error) {
 	active := v.Status.Stage == v1alpha1.StageActive
-	if !active && v.Status.Traffic.Weight == 0 && v.Status.Stage != v1alpha1.StageShadow {
-		return "No request goes to it now, so nobody's traffic moves.", nil
-	}
-	next, coming := m.next(v), m.candidate(v)
-	if next == nil && coming != nil && coming.Spec.Rollout.Strategy != v1alpha1.StrategyHold && !coming.Spec.Rollout.Paused {
-		return fmt.Sprintf("No version has served before it. %s (%s) takes over once it can; %s serves until then.", ref(coming), standing(coming), ref(v)), nil
-	}
-	var lines []string
 	switch {
+	case !active && v.Status.Traffic.Weight == 0 && v.Status.Stage != v1alpha1.StageShadow:
+		return "No request goes to it now, so nobody's traffic moves.", nil
+	case next == nil && coming != nil && coming.Spec.Rollout.Strategy != v1alpha1.StrategyHold && !coming.Spec.Rollout.Paused:
+		return fmt.Sprintf("No version has served before it: %s takes over once it can, and %s serves until then.", ref(coming), ref(v)), nil
 	case next == nil && !outage:
 		return "", fault.New(fault.CouldNot, "kubectl clarity traffic "+m.Name+" -n "+m.Namespace,
 			"abort %s: no other version of model %q could serve, so nobody would; apply one first, or add --leave-unserved", ref(v), m.Name)
 	case next == nil:
-		lines = append(lines, fmt.Sprintf("No other version could serve: model %q is left without a server.", m.Name))
+		return fmt.Sprintf("No other version could serve: model %q is left without a server.", m.Name), nil
 	case !active:
-		lines = append(lines, fmt.Sprintf("%s (version %s) serves 100 %%, as it did before.", ref(next), next.Spec.Version))
+		return fmt.Sprintf("%s (version %s) serves 100 %%, as it did before.", ref(next), next.Spec.Version), nil
 	case next.Status.Serving.Loaded == 0:
-		lines = append(lines, fmt.Sprintf("%s (version %s) serves next. It is cold: it is started first, and %s serves until it is ready.", ref(next), next.Spec.Version, ref(v)))
-	default:
-		lines = append(lines, fmt.Sprintf("%s (version %s) serves next; it is warm (%s).", ref(next), next.Spec.Version, next.Status.Serving.Summary))
+		return fmt.Sprintf("%s (version %s) serves next. It is cold: it is started first, and %s serves until it is ready.", ref(next), next.Spec.Version, ref(v)), nil
 	}
-	if active && coming != nil {
-		lines = append(lines, fmt.Sprintf("%s (%s) is on its way and goes on; `kubectl clarity abort mv/%s -n %s` ends it, too.", ref(coming), standing(coming), coming.Name, coming.Namespace))
-	}
-	return strings.Join(lines, "\n"), nil
+	return fmt.Sprintf("%s (version %s) serves next; it is warm (%s).", ref(next), next.Spec.Version, next.Status.Serving.Summary), nil
 }
 
 // next is the version that serves once v does not: the active one, or the last
@@ -145,12 +151,16 @@ func (m Model) before(a, b *v1alpha1.ModelVersion) bool {
 	return demoted(b).Before(demoted(a))
 }
 
-// candidate is the newest version on its way, other than v.
-func (m Model) candidate(v *v1alpha1.ModelVersion) *v1alpha1.ModelVersion {
+// coming is the candidate once v is aborted and next serves: the newest version
+// that has not served, and is newer than the one that serves.
+func (m Model) coming(v, next *v1alpha1.ModelVersion) *v1alpha1.ModelVersion {
 	var newest *v1alpha1.ModelVersion
 	for i := range m.Versions {
 		other := &m.Versions[i]
-		if other.UID != v.UID && usable(other) && !served(other) && older(v, other) && (newest == nil || older(newest, other)) {
+		if other.UID == v.UID || next != nil && (other.UID == next.UID || !older(next, other)) || !usable(other) || served(other) {
+			continue
+		}
+		if newest == nil || older(newest, other) {
 			newest = other
 		}
 	}

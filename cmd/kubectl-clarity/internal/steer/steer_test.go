@@ -92,6 +92,14 @@ func TestRollbackChooses(t *testing.T) {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Standby", hasServed(2, 0)), made("2", 2, "Active", weight(100))},
 			abort:    "2", says: []string{"It is cold", "pat-s-2 serves until it is ready"},
 		},
+		"one that waited behind it is the candidate then": {
+			versions: []v1alpha1.ModelVersion{made("1", 1, "Standby", hasServed(2, 2)), made("2", 2, "Standby"), made("3", 3, "Active", weight(100))},
+			abort:    "3", says: []string{"pat-s-1 (version 1) serves next", "pat-s-2 (version 2, Standby) is the candidate then"},
+		},
+		"one that waited behind the candidate is the candidate then": {
+			versions: []v1alpha1.ModelVersion{made("0", 0, "Standby"), made("1", 1, "Active", weight(95)), made("2", 2, "Pending"), made("3", 3, "Canary", weight(5))},
+			abort:    "3", says: []string{"pat-s-1 (version 1) serves 100 %", "pat-s-2 (version 2, Pending) is the candidate then"},
+		},
 		"the last one to have served is next": {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Standby", hasServed(2, 2)), made("2", 2, "Standby", hasServed(5, 2)), made("3", 3, "Active", weight(100))},
 			abort:    "3", says: []string{"pat-s-2 (version 2) serves next"},
@@ -111,7 +119,7 @@ func TestRollbackChooses(t *testing.T) {
 		},
 		"nobody has served, but a candidate comes": {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Active", weight(100)), made("2", 2, "Starting")},
-			abort:    "1", says: []string{"pat-s-2 (version 2, Starting) takes over once it can"},
+			abort:    "1", says: []string{"pat-s-2 takes over once it can", "pat-s-2 (version 2, Starting) is on its way"},
 		},
 		"a held candidate does not come": {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Active", weight(100)), made("2", 2, "Standby", held)},
