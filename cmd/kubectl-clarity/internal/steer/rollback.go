@@ -102,7 +102,7 @@ func (m Model) serves(v, next, coming *v1alpha1.ModelVersion, outage bool) (stri
 	switch {
 	case !active && v.Status.Traffic.Weight == 0 && v.Status.Stage != v1alpha1.StageShadow:
 		return "No request goes to it now, so nobody's traffic moves.", nil
-	case next == nil && coming != nil && coming.Spec.Rollout.Strategy != v1alpha1.StrategyHold && !coming.Spec.Rollout.Paused:
+	case next == nil && coming != nil && older(v, coming) && coming.Spec.Rollout.Strategy != v1alpha1.StrategyHold && !coming.Spec.Rollout.Paused:
 		return fmt.Sprintf("No version has served before it: %s takes over once it can, and %s serves until then.", ref(coming), ref(v)), nil
 	case next == nil && !outage:
 		return "", fault.New(fault.CouldNot, "kubectl clarity traffic "+m.Name+" -n "+m.Namespace,

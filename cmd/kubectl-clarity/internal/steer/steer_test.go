@@ -121,6 +121,10 @@ func TestRollbackChooses(t *testing.T) {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Active", weight(100)), made("2", 2, "Starting")},
 			abort:    "1", says: []string{"pat-s-2 takes over once it can", "pat-s-2 (version 2, Starting) is on its way"},
 		},
+		"an older one that never served does not take over": {
+			versions: []v1alpha1.ModelVersion{made("1", 1, "Standby"), made("2", 2, "Active", weight(100))},
+			code:     fault.CouldNot, says: []string{"no other version"},
+		},
 		"a held candidate does not come": {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Active", weight(100)), made("2", 2, "Standby", held)},
 			code:     fault.CouldNot, says: []string{"no other version"},
