@@ -11,12 +11,6 @@ import (
 	"github.com/clarity-loop/clarity/services/model/candidate"
 )
 
-// The words for what is wrong with a worker's own command line.
-const (
-	reasonArguments = "InvalidArguments"
-	reasonFailed    = "Failed"
-)
-
 // A verdictMessage is what verify and fetch leave.
 type verdictMessage struct {
 	Verified bool   `json:"verified,omitempty"`
@@ -34,21 +28,20 @@ type tallyMessage struct {
 }
 
 // conclude is an error's word and sentence, and the error with its exit code.
+// The operator knows the words of candidate and no others: what is none of them,
+// a flag that is wrong or a disk that is full, is told in the sentence.
 func conclude(err error) (reason, message string, exit error) {
 	if err == nil {
 		return "", "", nil
 	}
 	var verdict *candidate.Verdict
-	var known *exitError
 	switch {
 	case errors.As(err, &verdict) && verdict.Final:
 		return string(verdict.Reason), sentence(err), &exitError{code: exitInvalid, err: err}
 	case errors.As(err, &verdict):
 		return string(verdict.Reason), sentence(err), &exitError{code: exitRetry, err: err}
-	case errors.As(err, &known) && known.code == exitInvalid:
-		return reasonArguments, sentence(err), err
 	}
-	return reasonFailed, sentence(err), err
+	return string(candidate.Unreadable), sentence(err), err
 }
 
 // verdictOf makes the message of verify and fetch.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/services/model/bundle"
+	"github.com/clarity-loop/clarity/services/model/candidate"
 	"github.com/clarity-loop/clarity/services/model/pat"
 	"github.com/clarity-loop/clarity/services/model/preview"
 	"github.com/clarity-loop/clarity/services/model/triton/tritontest"
@@ -115,7 +116,7 @@ func TestVerifyLeavesAVerdict(t *testing.T) {
 		"not there yet":  {func(r *release) { r.bundle += ".not" }, 1, verdictMessage{Reason: "ArtifactNotFound"}},
 		"another golden": {func(r *release) { r.goldenDigest = bundle.DigestOf(nil) }, 65, verdictMessage{Reason: "GoldenSetMismatch"}},
 		"another window": {func(r *release) { r.contract = strings.Replace(r.contract, `"epochs":10080`, `"epochs":1440`, 1) }, 65, verdictMessage{Reason: "ContractMismatch"}},
-		"no contract":    {func(r *release) { r.contract = "{}" }, 65, verdictMessage{Reason: "InvalidArguments"}},
+		"no contract":    {func(r *release) { r.contract = "{}" }, 65, verdictMessage{Reason: "Unreadable"}},
 		"an ftp URI":     {func(r *release) { r.bundle = "ftp://x/y" }, 65, verdictMessage{Reason: "Unreadable"}},
 	}
 	for name, tt := range tests {
@@ -194,11 +195,11 @@ func TestValidateLeavesATally(t *testing.T) {
 		want   tallyMessage
 	}{
 		"the version":    {tritontest.Faults{}, []string{"--tolerance=1e-3", "--timeout=30s"}, 0, tallyMessage{Cases: 3, Passed: 3}},
-		"drifting":       {tritontest.Faults{Drift: 0.1}, []string{"--tolerance=1e-3", "--timeout=30s"}, 65, tallyMessage{Cases: 3, Reason: "GoldenMismatch"}},
-		"never ready":    {tritontest.Faults{NotReady: true}, []string{"--tolerance=1e-3", "--timeout=1s"}, 1, tallyMessage{Cases: 3, Reason: "ServerNotReady"}},
+		"drifting":       {tritontest.Faults{Drift: 0.1}, []string{"--tolerance=1e-3", "--timeout=30s"}, 65, tallyMessage{Cases: 3, Reason: "ValidationFailed"}},
+		"never ready":    {tritontest.Faults{NotReady: true}, []string{"--tolerance=1e-3", "--timeout=1s"}, 1, tallyMessage{Cases: 3, Reason: "ValidationTimeout"}},
 		"another model":  {tritontest.Faults{Digest: bundle.DigestOf(nil)}, []string{"--tolerance=1e-3", "--timeout=1s"}, 65, tallyMessage{Cases: 3, Reason: "DigestMismatch"}},
-		"no tolerance":   {tritontest.Faults{}, []string{"--tolerance=many"}, 65, tallyMessage{Reason: "InvalidArguments"}},
-		"no time at all": {tritontest.Faults{}, []string{"--tolerance=1e-3", "--timeout=-1s"}, 65, tallyMessage{Reason: "InvalidArguments"}},
+		"no tolerance":   {tritontest.Faults{}, []string{"--tolerance=many"}, 65, tallyMessage{Reason: "Unreadable"}},
+		"no time at all": {tritontest.Faults{}, []string{"--tolerance=1e-3", "--timeout=-1s"}, 65, tallyMessage{Reason: "Unreadable"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -258,12 +259,25 @@ func TestTheCommandLineIsHeldToItsHelp(t *testing.T) {
 	}
 }
 
+// The operator refuses a message with a word that it does not know.
+func TestEveryVerdictIsAReasonOfTheAPI(t *testing.T) {
+	known := []string{v1alpha1.ReasonDigestMismatch, v1alpha1.ReasonArtifactNotFound, v1alpha1.ReasonContractMismatch,
+		v1alpha1.ReasonGoldenSetMismatch, v1alpha1.ReasonUnreadable, v1alpha1.ReasonValidationFailed, v1alpha1.ReasonValidationTimeout}
+	var said []string
+	for _, r := range candidate.Reasons() {
+		said = append(said, string(r))
+	}
+	if diff := cmp.Diff(known, said); diff != "" {
+		t.Errorf("reasons (-api +worker):\n%s", diff)
+	}
+}
+
 func TestASentenceFitsTheMessage(t *testing.T) {
 	long := sentence(errorText(strings.Repeat("ä\n", 5000)))
 	if len(long) > maxSentence+len("…") || strings.Contains(long, "\n") || !strings.HasSuffix(long, "…") {
 		t.Errorf("%d bytes, %q", len(long), long[:20])
 	}
-	if got := sentence(errorText("a\xffb")); got != "a?b" {
+	if got := sentence(errorText("a\xffb\x1b[31m\x00c")); got != "a?b?[31m?c" {
 		t.Errorf("%q", got)
 	}
 }

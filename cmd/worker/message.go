@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -55,9 +56,16 @@ func (c *call) leave(message any) error {
 	return nil
 }
 
-// sentence is an error's text as it fits a message: one line, bounded.
+// sentence is an error's text as it fits a message: one line without control
+// characters, bounded.
 func sentence(err error) string {
 	s := strings.ToValidUTF8(strings.Join(strings.Fields(err.Error()), " "), "?")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
 	if len(s) <= maxSentence {
 		return s
 	}

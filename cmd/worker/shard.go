@@ -29,6 +29,7 @@ import (
 // the version's (candidate) and of the subjects (shard). Each is counted once in
 // the report's reasons, and is no subject's.
 const (
+	reasonArguments        = "InvalidArguments"
 	reasonManifestNotFound = "ManifestNotFound"
 	reasonManifestMismatch = "ManifestMismatch"
 	reasonBadManifest      = "BadManifest"
@@ -38,14 +39,15 @@ const (
 	reasonDamaged          = "DamagedCheckpoint"
 	reasonBusy             = "DirectoryInUse"
 	reasonBackend          = "BackendUnavailable"
+	reasonModelServer      = "ModelServerNotReady"
 	reasonConfiguration    = "InvalidConfiguration"
 )
 
 // reasons lists every word that a shard's report may hold.
 func reasons() []string {
 	list := append(shard.Reasons(), reasonArguments, reasonConfiguration, reasonManifestNotFound, reasonManifestMismatch, reasonBadManifest,
-		reasonStopped, reasonSuperseded, reasonForeign, reasonDamaged, reasonBusy, reasonBackend)
-	for _, r := range []candidate.Reason{candidate.DigestMismatch, candidate.ArtifactNotFound, candidate.Unreadable, candidate.ServerNotReady} {
+		reasonStopped, reasonSuperseded, reasonForeign, reasonDamaged, reasonBusy, reasonBackend, reasonModelServer)
+	for _, r := range []candidate.Reason{candidate.DigestMismatch, candidate.ArtifactNotFound, candidate.Unreadable} {
 		list = append(list, modelReason(r))
 	}
 	return list
@@ -316,7 +318,7 @@ func (s *shardCall) openModel(ctx context.Context) (m model.Model, done func(), 
 	case s.endpoint != "":
 		client, err := cluster.Dial(ctx, s.endpoint, s.name, s.model.Digest, s.log)
 		if err != nil {
-			return nil, nil, &candidate.Verdict{Reason: candidate.ServerNotReady, Cause: err}
+			return nil, nil, &exitError{exitRetry, err, reasonModelServer}
 		}
 		return client, client.Close, nil
 	}

@@ -34,11 +34,16 @@ const (
 	GoldenSetMismatch Reason = "GoldenSetMismatch"
 	// Unreadable: it cannot be fetched, or is not what its format says.
 	Unreadable Reason = "Unreadable"
-	// GoldenMismatch: the server's outputs are not the golden ones.
-	GoldenMismatch Reason = "GoldenMismatch"
-	// ServerNotReady: the server did not answer in time.
-	ServerNotReady Reason = "ServerNotReady"
+	// ValidationFailed: the server's outputs are not the golden ones.
+	ValidationFailed Reason = "ValidationFailed"
+	// ValidationTimeout: the server did not answer in time.
+	ValidationTimeout Reason = "ValidationTimeout"
 )
+
+// Reasons lists them all.
+func Reasons() []Reason {
+	return []Reason{DigestMismatch, ArtifactNotFound, ContractMismatch, GoldenSetMismatch, Unreadable, ValidationFailed, ValidationTimeout}
+}
 
 // A Verdict is why a version may not go on. It is an error.
 type Verdict struct {

@@ -23,10 +23,13 @@ type Tally struct {
 	Compared int
 }
 
-// Error is MaxError in two digits, "" where no case could be compared.
+// Error is MaxError in two digits, or inf; "" where no case could be compared.
 func (t Tally) Error() string {
 	if t.Compared == 0 {
 		return ""
+	}
+	if math.IsInf(t.MaxError, 0) {
+		return "inf"
 	}
 	return strconv.FormatFloat(t.MaxError, 'g', 2, 64)
 }
@@ -61,7 +64,7 @@ func Validate(ctx context.Context, dial Dialer, g bundle.Golden, tolerance float
 		switch {
 		case errors.As(err, &refused):
 		case err != nil:
-			return t, &Verdict{ServerNotReady, false, fmt.Errorf("case %q: %w", c.Name, err)}
+			return t, &Verdict{ValidationTimeout, false, fmt.Errorf("case %q: %w", c.Name, err)}
 		default:
 			t.Compared++
 			t.MaxError = max(t.MaxError, far.worst)
@@ -76,7 +79,7 @@ func Validate(ctx context.Context, dial Dialer, g bundle.Golden, tolerance float
 		}
 	}
 	if first != nil {
-		return t, final(GoldenMismatch, fmt.Errorf("%d of %d cases fail; %w", t.Cases-t.Passed, t.Cases, first))
+		return t, final(ValidationFailed, fmt.Errorf("%d of %d cases fail; %w", t.Cases-t.Passed, t.Cases, first))
 	}
 	return t, nil
 }
@@ -101,7 +104,7 @@ func reach(ctx context.Context, dial Dialer) (Server, error) {
 			case errors.As(last, &refused):
 				return nil, final(Unreadable, last)
 			}
-			return nil, &Verdict{ServerNotReady, false, last}
+			return nil, &Verdict{ValidationTimeout, false, last}
 		case <-time.After(pause):
 		}
 	}

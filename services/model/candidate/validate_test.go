@@ -45,12 +45,12 @@ func TestValidateCountsCases(t *testing.T) {
 		"the second is too far": {func(n int, into []model.Inference) error {
 			into[0] = outcome(b, n-1, 1+0.01*float64(n-1))
 			return nil
-		}, 1, 0.01, GoldenMismatch, true},
+		}, 1, 0.01, ValidationFailed, true},
 		"refused, every one": {func(_ int, into []model.Inference) error {
 			into[0].Refused = model.Refuse(model.Malformed, "not finite")
 			return nil
-		}, 0, math.NaN(), GoldenMismatch, true},
-		"a malformed answer": {func(int, []model.Inference) error { return model.Refuse(model.Malformed, "another shape") }, 0, math.NaN(), GoldenMismatch, true},
+		}, 0, math.NaN(), ValidationFailed, true},
+		"a malformed answer": {func(int, []model.Inference) error { return model.Refuse(model.Malformed, "another shape") }, 0, math.NaN(), ValidationFailed, true},
 		"busy once": {func(n int, into []model.Inference) error {
 			if n == 1 {
 				return busy
@@ -58,7 +58,7 @@ func TestValidateCountsCases(t *testing.T) {
 			into[0] = outcome(b, n-2, 1)
 			return nil
 		}, 2, 0, "", false},
-		"busy for good": {func(int, []model.Inference) error { return busy }, 0, math.NaN(), ServerNotReady, false},
+		"busy for good": {func(int, []model.Inference) error { return busy }, 0, math.NaN(), ValidationTimeout, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -81,6 +81,15 @@ func TestValidateCountsCases(t *testing.T) {
 	}
 }
 
+func TestTallyErrorIsADecimalOrInf(t *testing.T) {
+	for want, tally := range map[string]Tally{"": {Cases: 1}, "0": {Compared: 1}, "1.2e-05": {Compared: 1, MaxError: 1.23e-5}, "0.33": {Compared: 1, MaxError: 1.0 / 3},
+		"inf": {Compared: 2, MaxError: math.Inf(1)}} {
+		if got := tally.Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // The same through the wire, with a stand-in for Triton.
 func TestValidateThroughTheWire(t *testing.T) {
 	_, b, _ := aVersion(t)
@@ -93,12 +102,12 @@ func TestValidateThroughTheWire(t *testing.T) {
 		says   string
 	}{
 		"the version":        {tritontest.Faults{}, 1, 2, "", false, ""},
-		"other weights":      {tritontest.Faults{}, 2, 0, GoldenMismatch, true, "2 of 2 cases fail"},
-		"drifting":           {tritontest.Faults{Drift: 0.2}, 1, 0, GoldenMismatch, true, "0.001 is allowed"},
-		"not a number":       {tritontest.Faults{NaN: true}, 1, 0, GoldenMismatch, true, ""},
+		"other weights":      {tritontest.Faults{}, 2, 0, ValidationFailed, true, "2 of 2 cases fail"},
+		"drifting":           {tritontest.Faults{Drift: 0.2}, 1, 0, ValidationFailed, true, "0.001 is allowed"},
+		"not a number":       {tritontest.Faults{NaN: true}, 1, 0, ValidationFailed, true, ""},
 		"another digest":     {tritontest.Faults{Digest: bundle.DigestOf(nil)}, 1, 0, DigestMismatch, true, ""},
-		"never ready":        {tritontest.Faults{NotReady: true}, 1, 0, ServerNotReady, false, ""},
-		"unavailable always": {tritontest.Faults{Rate: 1, Code: codes.Unavailable}, 1, 0, ServerNotReady, false, ""},
+		"never ready":        {tritontest.Faults{NotReady: true}, 1, 0, ValidationTimeout, false, ""},
+		"unavailable always": {tritontest.Faults{Rate: 1, Code: codes.Unavailable}, 1, 0, ValidationTimeout, false, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
