@@ -104,7 +104,7 @@ func awaitManager(ctx context.Context, o kube.Options, health string) error {
 			return connection.Close()
 		}
 		if !kube.Runs(o.Folder, "manager") {
-			return fmt.Errorf("start the manager: it ended; see %s", filepath.Join(o.Folder, "log", "manager.log"))
+			return o.Ended("manager")
 		}
 		select {
 		case <-ctx.Done():

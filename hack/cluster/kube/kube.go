@@ -4,6 +4,7 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -144,7 +145,7 @@ func (o Options) awaitServer(ctx context.Context, address, token, file string) e
 			return nil
 		}
 		if gone := o.gone(); gone != "" {
-			return fmt.Errorf("start %s: it ended; see %s", gone, o.in("log", gone+".log"))
+			return o.Ended(gone)
 		}
 		select {
 		case <-ctx.Done():
@@ -152,6 +153,18 @@ func (o Options) awaitServer(ctx context.Context, address, token, file string) e
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// Ended is the error of a program that did not stay, with the last it said:
+// where the folder goes with a test, nobody could read it later.
+func (o Options) Ended(name string) error {
+	log := o.in("log", name+".log")
+	said, err := os.ReadFile(log) //nolint:gosec // in our own folder
+	if err != nil {
+		return fmt.Errorf("start %s: it ended: %w", name, err)
+	}
+	said = bytes.TrimSpace(said[max(0, len(said)-2000):])
+	return fmt.Errorf("start %s: it ended; the last of %s:\n%s", name, log, said)
 }
 
 func ready(ctx context.Context, file string) bool {

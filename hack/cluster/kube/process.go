@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,25 +16,22 @@ import (
 
 // Process is one that was started for a cluster.
 type Process struct {
-	Name   string `json:"name"`
-	PID    int    `json:"pid"`
-	Folder string `json:"-"`
+	Name string `json:"name"`
+	PID  int    `json:"pid"`
+	// Started is when, as the system counts it: two with one pid differ in it.
+	Started string `json:"started"`
 }
 
 // Processes are those that were started for the cluster in folder, in order;
 // none where there is no record. They may have ended since: see Alive.
 func Processes(folder string) []Process {
-	folder, err := filepath.Abs(folder)
-	if err != nil {
-		return nil
-	}
 	content, err := os.ReadFile(filepath.Join(folder, "pids"))
 	if err != nil {
 		return nil
 	}
 	var all []Process
 	for line := range strings.Lines(string(content)) {
-		p := Process{Folder: folder}
+		var p Process
 		if json.Unmarshal([]byte(line), &p) == nil && p.PID > 1 {
 			all = append(all, p)
 		}
@@ -44,13 +40,9 @@ func Processes(folder string) []Process {
 }
 
 // Alive says whether the process runs. A pid that now belongs to something
-// else, after a reboot say, is not alive: the command line of ours names the folder.
+// else, after a reboot say, is not alive: that one started at another time.
 func (p Process) Alive() bool {
-	if syscall.Kill(p.PID, 0) != nil {
-		return false
-	}
-	line := commandLine(p.PID)
-	return strings.Contains(line, p.Folder)
+	return p.Started != "" && started(p.PID) == p.Started
 }
 
 // Runs says whether the process of that name in the cluster in folder is alive.
@@ -61,22 +53,6 @@ func Runs(folder, name string) bool {
 		}
 	}
 	return false
-}
-
-// commandLine is empty for a process that ended and whose parent has not asked how.
-func commandLine(pid int) string {
-	content, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-	if err == nil {
-		return string(content)
-	}
-	if _, err := os.Stat("/proc/self"); err == nil {
-		return ""
-	}
-	output, err := exec.CommandContext(context.Background(), "ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output() //nolint:gosec // a number
-	if err != nil {
-		return ""
-	}
-	return string(output)
 }
 
 // end ends the process and waits until it has.
@@ -131,7 +107,7 @@ func StopOne(folder, name string, signal syscall.Signal) error {
 }
 
 // Run starts a program of the cluster, with its output in log/NAME.log, and
-// records it. Its command line has to name the folder.
+// records it.
 func (o Options) Run(name, program string, env []string, args ...string) error {
 	log, err := os.OpenFile(o.in("log", name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -139,17 +115,15 @@ func (o Options) Run(name, program string, env []string, args ...string) error {
 	}
 	defer func() { _ = log.Close() }()                                     // the child has a descriptor of its own
 	command := exec.CommandContext(context.Background(), program, args...) //nolint:gosec // our own programs
-	if !strings.Contains(strings.Join(append(args, program), " "), o.Folder) {
-		command.Args[0] = filepath.Join(o.Folder, "bin", filepath.Base(program)) // only the name it is shown under
-	}
 	command.Dir = o.Folder
 	command.Env = append(os.Environ(), env...)
 	command.Stdout, command.Stderr = log, log
 	if err := spawn(command, o.Detached); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
+	pid := command.Process.Pid
+	line, err := json.Marshal(Process{Name: name, PID: pid, Started: started(pid)})
 	go func() { _ = command.Wait() }() // so that it does not stay as a zombie
-	line, err := json.Marshal(Process{Name: name, PID: command.Process.Pid})
 	if err != nil {
 		return fmt.Errorf("record %s: %w", name, err)
 	}
