@@ -23,6 +23,7 @@ const (
 	ReasonProgressing           = "Progressing"
 	ReasonQueuedBehind          = "QueuedBehind"          // a newer or older candidate goes first
 	ReasonUnknownServingClass   = "UnknownServingClass"   // the operator's configuration has no such class
+	ReasonGateInvalid           = "GateInvalid"           // a gate asks what cannot be answered
 	ReasonContractUnsupported   = "ContractUnsupported"   // workers cannot feed the model
 	ReasonDigestMismatch        = "DigestMismatch"        // the bundle's bytes are others
 	ReasonArtifactNotFound      = "ArtifactNotFound"      // nothing at uri

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 )
 
 // accept takes the versions in: those of the served namespace, one object a
@@ -36,12 +37,27 @@ func (r *Reconciler) accept(_ context.Context, p *pass) (outcome.Outcome, error)
 			m.bar(v1alpha1.ReasonUnknownServingClass, fmt.Sprintf("the operator's configuration has no serving class %q", m.mv.Spec.Serving.Class))
 			continue
 		}
+		if err := checkGates(m.mv.Spec.Rollout.Gates); err != nil {
+			m.bar(v1alpha1.ReasonGateInvalid, err.Error())
+			continue
+		}
 		if why := feedable(m.mv.Spec.Contract, r.config.Feeds); why != "" && !m.verified() {
 			m.end(ending{UID: m.mv.UID, Version: m.mv.Spec.Version, Stage: v1alpha1.StagePending, Reason: v1alpha1.ReasonContractUnsupported, Message: why, At: p.now})
 		}
 	}
 	p.chooseCandidate()
 	return outcome.Continue{}, nil
+}
+
+// checkGates says which gate could never be asked. It is told before anything
+// starts, not when the first step waits for its verdict.
+func checkGates(gates []v1alpha1.Gate) error {
+	for _, g := range gates {
+		if err := gate.Check(g); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recall hears of what is on record and not in the statuses.

@@ -13,6 +13,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -248,10 +249,16 @@ func TestWhatCannotBeServedHereIsToldAndStopsNobody(t *testing.T) {
 	w.until("2 is in the shadow", w.in(two, v1alpha1.StageShadow))
 	twin := w.create(MakeVersion("2").Named("twin").Obj())
 	odd := w.create(MakeVersion("3").Class("tpu").Obj())
+	asked := MakeVersion("4").Obj()
+	asked.Spec.Rollout.Gates = []v1alpha1.Gate{{
+		Name: "open", Source: v1alpha1.GateSource{Prometheus: &v1alpha1.PrometheusSource{Query: "up{{.Model"}}, Max: new(resource.MustParse("1")),
+	}}
+	unclear := w.create(asked)
 	w.until("2 is active all the same", w.in(two, v1alpha1.StageActive))
 	for mv, want := range map[*v1alpha1.ModelVersion]string{
-		twin: `VersionTaken: ModelVersion "pat-2" is version "2" of the model already: delete one of them`,
-		odd:  `UnknownServingClass: the operator's configuration has no serving class "tpu"`,
+		twin:    `VersionTaken: ModelVersion "pat-2" is version "2" of the model already: delete one of them`,
+		unclear: `GateInvalid: check gate "open": the query has a {{ without its }}`,
+		odd:     `UnknownServingClass: the operator's configuration has no serving class "tpu"`,
 	} {
 		got := w.read(mv)
 		if line := got.Status.Reason + ": " + got.Status.Message; line != want || got.Status.Stage != v1alpha1.StagePending || !isTrue(got, v1alpha1.ConditionStalled) {
@@ -262,6 +269,8 @@ func TestWhatCannotBeServedHereIsToldAndStopsNobody(t *testing.T) {
 	w.config.ServingClasses["tpu"] = w.config.ServingClasses["cpu"]
 	w.start(-1, false)
 	w.until("3 is active once its class is known", w.in(odd, v1alpha1.StageActive))
+	w.edit(unclear, func(s *v1alpha1.ModelVersionSpec) { s.Rollout.Gates = nil })
+	w.until("4 is active once its gate is gone", w.in(unclear, v1alpha1.StageActive))
 
 	w.config.Namespace = "elsewhere"
 	w.start(-1, false)
