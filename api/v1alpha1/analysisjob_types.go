@@ -273,9 +273,8 @@ const (
 	ReasonResolved            = "Resolved"           // a version and its digest are recorded
 	ReasonShardStarted        = "ShardStarted"       // the first shard ran
 	ReasonWaitingForShard     = "WaitingForShard"    // no shard has started yet
-	ReasonNotSuspended        = "NotSuspended"
-	ReasonJobDeleted          = "JobDeleted" // someone else deleted the Job; there is never a second one
-	ReasonJobFailed           = "JobFailed"  // the Job failed for a reason of its own
+	ReasonJobDeleted          = "JobDeleted"         // someone else deleted the Job; there is never a second one
+	ReasonJobFailed           = "JobFailed"          // the Job failed for a reason of its own
 	ReasonShardCannotStart    = "ShardCannotStart"
 	ReasonFinished            = "Finished"
 )

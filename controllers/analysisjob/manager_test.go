@@ -137,8 +137,8 @@ func TestTwoManagersWithTheGeneratedRightsRunJobsExactlyOnce(t *testing.T) {
 	if n := created(); n != len(jobs) {
 		t.Errorf("%d Jobs were created, want %d", n, len(jobs))
 	}
-	w.eventsTell(jobs[0], "Accepted", "ShardStarted", "Completed")
-	w.eventsTell(jobs[3], "Accepted", "NotStartedInTime")
+	w.eventsTell(jobs[0], "ShardStarted", "Completed")
+	w.eventsTell(jobs[3], "NotStartedInTime")
 	w.staysQuiet(jobs, 5*time.Second)
 }
 

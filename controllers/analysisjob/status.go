@@ -66,7 +66,7 @@ func (p *pass) describeIntake(w condition.Writer, stuck *verdict) {
 func (p *pass) describeRun(w condition.Writer) {
 	w.If(p.started(), v1alpha1.ConditionStarted, pick(p.started(), v1alpha1.ReasonShardStarted, v1alpha1.ReasonWaitingForShard), "")
 	held := p.job.Spec.Suspend && p.end == nil
-	w.If(held, v1alpha1.ConditionSuspended, pick(held, v1alpha1.ReasonSuspendedBySpec, v1alpha1.ReasonNotSuspended), "")
+	w.While(held, v1alpha1.ConditionSuspended, v1alpha1.ReasonSuspendedBySpec, "")
 	if p.job.Spec.QueueName == "" {
 		return
 	}
@@ -81,22 +81,20 @@ func (p *pass) describeRun(w condition.Writer) {
 }
 
 func (p *pass) describeEnd(w condition.Writer, stuck *verdict) {
-	if p.end != nil {
-		w.If(p.end.succeeded, v1alpha1.ConditionSucceeded, p.end.reason, p.end.message)
-		w.If(!p.end.succeeded, v1alpha1.ConditionFailed, p.end.reason, p.end.message)
-		w.False(v1alpha1.ConditionReconciling, v1alpha1.ReasonFinished, "")
-		w.False(v1alpha1.ConditionStalled, v1alpha1.ReasonFinished, "")
-		return
+	going := p.end == nil
+	end, stop := pointedAt(p.end), pointedAt(stuck)
+	w.While(!going && end.succeeded, v1alpha1.ConditionSucceeded, end.reason, end.message)
+	w.While(!going && !end.succeeded, v1alpha1.ConditionFailed, end.reason, end.message)
+	w.While(going && stuck == nil, v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing, "")
+	w.While(going && stuck != nil, v1alpha1.ConditionStalled, stop.reason, stop.message)
+}
+
+// pointedAt is what p points at, or the zero value.
+func pointedAt[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
 	}
-	w.False(v1alpha1.ConditionSucceeded, v1alpha1.ReasonProgressing, "")
-	w.False(v1alpha1.ConditionFailed, v1alpha1.ReasonProgressing, "")
-	if stuck != nil {
-		w.True(v1alpha1.ConditionStalled, stuck.reason, stuck.message)
-		w.False(v1alpha1.ConditionReconciling, stuck.reason, "")
-		return
-	}
-	w.False(v1alpha1.ConditionStalled, v1alpha1.ReasonProgressing, "")
-	w.True(v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing, "")
+	return v
 }
 
 func (p *pass) describeTimes() {
@@ -246,7 +244,7 @@ func eventOf(c metav1.Condition) (kind, action string, tell bool) {
 		return corev1.EventTypeWarning, c.Type, yes
 	case v1alpha1.ConditionModelResolved:
 		return corev1.EventTypeNormal, c.Type, c.Reason != v1alpha1.ReasonNoModel && c.Reason != v1alpha1.ReasonProgressing
-	case v1alpha1.ConditionAccepted, v1alpha1.ConditionStarted, v1alpha1.ConditionSucceeded, v1alpha1.ConditionQueued, v1alpha1.ConditionSuspended:
+	case v1alpha1.ConditionStarted, v1alpha1.ConditionSucceeded, v1alpha1.ConditionQueued, v1alpha1.ConditionSuspended:
 		return corev1.EventTypeNormal, c.Type, yes
 	}
 	return "", "", false

@@ -52,6 +52,17 @@ func (w Writer) If(is bool, kind, reason, message string) {
 	}
 }
 
+// While has the condition there, True, as long as it is; one that would be False
+// is not kept. It is for what is out of the ordinary or comes once, where absence
+// says no: an object in good order has a short status.
+func (w Writer) While(is bool, kind, reason, message string) {
+	if is {
+		w.True(kind, reason, message)
+	} else {
+		meta.RemoveStatusCondition(w.list, kind)
+	}
+}
+
 // Changed returns the conditions of after whose status or reason differs from
 // before's, in after's order: the transitions an event may tell of.
 func Changed(before, after []metav1.Condition) []metav1.Condition {

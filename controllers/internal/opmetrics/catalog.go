@@ -130,7 +130,7 @@ func shardStates() []string { return []string{"waiting", "active", "succeeded", 
 func versionReasons() []string {
 	return []string{
 		v1alpha1.ReasonSucceeded, v1alpha1.ReasonProgressing, v1alpha1.ReasonQueuedBehind,
-		v1alpha1.ReasonUnknownServingClass, v1alpha1.ReasonContractUnsupported, v1alpha1.ReasonDigestMismatch,
+		v1alpha1.ReasonUnknownServingClass, v1alpha1.ReasonGateInvalid, v1alpha1.ReasonContractUnsupported, v1alpha1.ReasonDigestMismatch,
 		v1alpha1.ReasonArtifactNotFound, v1alpha1.ReasonContractMismatch, v1alpha1.ReasonGoldenSetMismatch,
 		v1alpha1.ReasonUnreadable, v1alpha1.ReasonVerificationFailed, v1alpha1.ReasonValidationIncomplete,
 		v1alpha1.ReasonVersionTaken, v1alpha1.ReasonChildNameTaken, v1alpha1.ReasonChildRefused, v1alpha1.ReasonUnavailable,
@@ -149,7 +149,7 @@ func jobReasons() []string {
 		v1alpha1.ReasonWaitingForQueue, v1alpha1.ReasonAdmitted, v1alpha1.ReasonSuspendedBySpec, v1alpha1.ReasonTooManyFailedShards,
 		v1alpha1.ReasonDeadlineExceeded, v1alpha1.ReasonNotStartedInTime, v1alpha1.ReasonCancelled, v1alpha1.ReasonJobNameTaken,
 		v1alpha1.ReasonCompleted, v1alpha1.ReasonNamespaceNotServed, v1alpha1.ReasonResolved, v1alpha1.ReasonShardStarted,
-		v1alpha1.ReasonWaitingForShard, v1alpha1.ReasonNotSuspended, v1alpha1.ReasonJobDeleted, v1alpha1.ReasonJobFailed,
+		v1alpha1.ReasonWaitingForShard, v1alpha1.ReasonJobDeleted, v1alpha1.ReasonJobFailed,
 		v1alpha1.ReasonShardCannotStart, v1alpha1.ReasonFinished, v1alpha1.ReasonProgressing, v1alpha1.ReasonUnschedulable,
 	}
 }
