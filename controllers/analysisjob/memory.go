@@ -20,38 +20,49 @@ import (
 // that starts anew has none, and what is then missing is told in uncounted.
 type memory struct {
 	mu   sync.Mutex
-	jobs map[types.NamespacedName]map[types.UID]corev1.Pod
+	jobs map[types.NamespacedName]map[types.UID]*corev1.Pod
 }
 
-// note keeps a pod of the job if it ended.
+// note keeps a pod of the job if it ended: the cache's own object, which nobody
+// changes, so that it is held once.
 func (m *memory) note(job types.NamespacedName, pod *corev1.Pod) {
-	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-		return
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if hasEnded(pod) {
+		m.keep(job, pod)
+	}
+}
+
+func hasEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// keep keeps the pod; the lock is held.
+func (m *memory) keep(job types.NamespacedName, pod *corev1.Pod) {
 	if m.jobs == nil {
-		m.jobs = map[types.NamespacedName]map[types.UID]corev1.Pod{}
+		m.jobs = map[types.NamespacedName]map[types.UID]*corev1.Pod{}
 	}
 	if m.jobs[job] == nil {
-		m.jobs[job] = map[types.UID]corev1.Pod{}
+		m.jobs[job] = map[types.UID]*corev1.Pod{}
 	}
-	m.jobs[job][pod.UID] = *pod
+	m.jobs[job][pod.UID] = pod
 }
 
 // complete returns the pods of the Job with those that ended and are gone, and
 // forgets what the record of the job counts by now or another Job left behind.
 func (m *memory) complete(job *v1alpha1.AnalysisJob, child *batchv1.Job, pods []corev1.Pod) []corev1.Pod {
 	name := client.ObjectKeyFromObject(job)
-	for i := range pods {
-		m.note(name, &pods[i])
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for i := range pods {
+		if hasEnded(&pods[i]) && m.jobs[name][pods[i].UID] == nil {
+			m.keep(name, new(pods[i]))
+		}
+	}
 	kept, counted := m.jobs[name], bitmap(job.Status.Shards.Counted)
-	maps.DeleteFunc(kept, func(_ types.UID, pod corev1.Pod) bool {
+	maps.DeleteFunc(kept, func(_ types.UID, pod *corev1.Pod) bool {
 		shard, err := strconv.Atoi(pod.Annotations[batchv1.JobCompletionIndexAnnotation])
-		return err != nil || shard < 0 || counted.has(shard) || !slices.Contains(controllerUID(&pod), string(child.UID))
+		return err != nil || shard < 0 || counted.has(shard) || !slices.Contains(controllerUID(pod), string(child.UID))
 	})
 	there := make(map[types.UID]bool, len(pods))
 	for i := range pods {
@@ -59,7 +70,7 @@ func (m *memory) complete(job *v1alpha1.AnalysisJob, child *batchv1.Job, pods []
 	}
 	for uid, pod := range kept {
 		if !there[uid] {
-			pods = append(pods, pod)
+			pods = append(pods, *pod)
 		}
 	}
 	return pods

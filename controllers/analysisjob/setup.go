@@ -3,6 +3,7 @@ package analysisjob
 import (
 	"context"
 	"fmt"
+	"unique"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -31,8 +32,9 @@ func CacheOptions(config Config, mapper meta.RESTMapper) (map[client.Object]cach
 	shards := labels.SelectorFromSet(labels.Set{ComponentLabel: ComponentShard})
 	there := map[string]cache.Config{config.Namespace: {}}
 	options := map[client.Object]cache.ByObject{
-		&batchv1.Job{}: {Label: shards, Namespaces: there, Transform: stripJob},
-		&corev1.Pod{}:  {Label: shards, Namespaces: there, Transform: stripPod},
+		&v1alpha1.AnalysisJob{}: {Transform: stripAnalysisJob},
+		&batchv1.Job{}:          {Label: shards, Namespaces: there, Transform: stripJob},
+		&corev1.Pod{}:           {Label: shards, Namespaces: there, Transform: stripPod},
 	}
 	kueue, installed, err := WorkloadKind(mapper)
 	if err != nil {
@@ -50,29 +52,90 @@ func workloadOf(kind schema.GroupVersionKind) *unstructured.Unstructured {
 	return workload
 }
 
-// stripJob drops the pod template: a Job is never compared with what a newer
-// operator would have made of it, so that an upgrade restarts nothing.
-func stripJob(o any) (any, error) {
-	if job, ok := o.(*batchv1.Job); ok {
-		job.ManagedFields = nil
-		job.Spec.Template = corev1.PodTemplateSpec{}
-		job.Spec.PodFailurePolicy = nil
+// stripAnalysisJob drops what kubectl notes for itself.
+func stripAnalysisJob(o any) (any, error) {
+	if job, ok := o.(*v1alpha1.AnalysisJob); ok {
+		stripMeta(&job.ObjectMeta, func(key string) bool { return key != corev1.LastAppliedConfigAnnotation })
+		for i := range job.Status.Conditions {
+			c := &job.Status.Conditions[i]
+			c.Type, c.Reason = shared(c.Type), shared(c.Reason)
+		}
 	}
 	return o, nil
 }
 
-// stripPod keeps what tells which shard it is and how it ended.
+// stripJob drops the pod template: a Job is never compared with what a newer
+// operator would have made of it, so that an upgrade restarts nothing.
+func stripJob(o any) (any, error) {
+	if job, ok := o.(*batchv1.Job); ok {
+		stripMeta(&job.ObjectMeta, func(key string) bool {
+			return key == endedAnnotation || key == modelAnnotation || key == digestAnnotation
+		})
+		job.Labels = nil
+		job.Spec = batchv1.JobSpec{Completions: job.Spec.Completions, Suspend: job.Spec.Suspend}
+		job.Status.UncountedTerminatedPods = nil
+	}
+	return o, nil
+}
+
+// stripPod keeps what tells which shard it is, what holds it, and how it ended.
 func stripPod(o any) (any, error) {
 	if pod, ok := o.(*corev1.Pod); ok {
-		pod.ManagedFields = nil
+		stripMeta(&pod.ObjectMeta, func(key string) bool {
+			return key == JobAnnotation || key == batchv1.JobCompletionIndexAnnotation || key == batchv1.JobIndexFailureCountAnnotation
+		})
 		pod.Labels = nil
 		pod.Spec = corev1.PodSpec{}
 		pod.Status = corev1.PodStatus{
-			Phase: pod.Status.Phase, Reason: pod.Status.Reason,
-			Conditions: pod.Status.Conditions, ContainerStatuses: pod.Status.ContainerStatuses,
+			Phase: corev1.PodPhase(shared(string(pod.Status.Phase))), Reason: shared(pod.Status.Reason),
+			Conditions: telling(pod.Status.Conditions), ContainerStatuses: statesOf(pod.Status.ContainerStatuses),
 		}
 	}
 	return o, nil
+}
+
+// stripMeta keeps the annotations asked for and what says which object it is and whose.
+func stripMeta(m *metav1.ObjectMeta, keep func(annotation string) bool) {
+	m.ManagedFields, m.Finalizers, m.GenerateName = nil, nil, ""
+	m.Namespace = shared(m.Namespace)
+	kept := map[string]string{}
+	for key, value := range m.Annotations {
+		if keep(key) {
+			kept[shared(key)] = value
+		}
+	}
+	if m.Annotations = kept; len(kept) == 0 {
+		m.Annotations = nil
+	}
+	for i := range m.OwnerReferences {
+		owner := &m.OwnerReferences[i]
+		owner.APIVersion, owner.Kind = shared(owner.APIVersion), shared(owner.Kind)
+	}
+}
+
+// shared is s itself, held in memory once for all objects that say it.
+func shared(s string) string { return unique.Make(s).Value() }
+
+// telling are the conditions of a pod that say why it does not run.
+func telling(all []corev1.PodCondition) []corev1.PodCondition {
+	var kept []corev1.PodCondition
+	for _, c := range all {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+func statesOf(all []corev1.ContainerStatus) []corev1.ContainerStatus {
+	states := make([]corev1.ContainerStatus, len(all))
+	for i, c := range all {
+		states[i] = corev1.ContainerStatus{Name: shared(c.Name), State: c.State}
+		if end := states[i].State.Terminated; end != nil {
+			end.ContainerID, end.Reason = "", shared(end.Reason)
+		}
+	}
+	return states
 }
 
 // SetupWithManager adds the controller to the manager, whose cache should be
