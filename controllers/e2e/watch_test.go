@@ -10,10 +10,13 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
@@ -48,24 +51,39 @@ func watch(ctx context.Context, s *system) (*watcher, error) {
 		&corev1.ConfigMapList{}:      w.seePlan,
 		&appsv1.DeploymentList{}:     w.seeDeployment,
 	} {
-		events, err := s.live.Watch(ctx, list, client.InNamespace(namespace))
-		if err != nil {
-			return nil, fmt.Errorf("watch: %w", err)
+		if err := w.follow(ctx, list, see); err != nil {
+			return nil, err
 		}
-		go func() {
-			for event := range events.ResultChan() {
-				w.mu.Lock()
-				see(event)
-				w.mu.Unlock()
-			}
-			if ctx.Err() == nil {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				w.fault("a watch ended: what followed was not seen")
-			}
-		}()
 	}
 	return w, nil
+}
+
+// follow shows every event of a kind to see. A watch that the API server ends,
+// because a busy machine reads it too slowly, is taken up where it was.
+func (w *watcher) follow(ctx context.Context, list client.ObjectList, see func(apiwatch.Event)) error {
+	if err := w.s.live.List(ctx, list, client.InNamespace(namespace), client.Limit(1)); err != nil {
+		return fmt.Errorf("list what to watch: %w", err)
+	}
+	events, err := watchtools.NewRetryWatcherWithContext(ctx, list.GetResourceVersion(), &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			return w.s.live.Watch(ctx, list, &client.ListOptions{Namespace: namespace, Raw: &o})
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+	go func() {
+		for event := range events.ResultChan() {
+			w.mu.Lock()
+			if event.Type == apiwatch.Error {
+				w.fault("a watch cannot go on: what followed was not seen: %v", apierrors.FromObject(event.Object))
+			} else {
+				see(event)
+			}
+			w.mu.Unlock()
+		}
+	}()
+	return nil
 }
 
 func (w *watcher) fault(format string, args ...any) {
@@ -89,6 +107,13 @@ func (w *watcher) ends() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.ended)
+}
+
+// owned is how many Jobs of analysis jobs were created.
+func (w *watcher) owned() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.jobs)
 }
 
 // check tells what was seen that must never be.

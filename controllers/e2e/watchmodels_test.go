@@ -42,6 +42,19 @@ func (w *watcher) seePlan(event apiwatch.Event) {
 	w.plans[plan.Model] = plan
 }
 
+// serving counts the models whose traffic goes to the version alone.
+func (w *watcher) serving(version string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var n int
+	for _, plan := range w.plans {
+		if len(plan.Entries) == 1 && plan.Entries[0].Version == version && plan.Entries[0].Weight == 100 {
+			n++
+		}
+	}
+	return n
+}
+
 // living counts the model's versions that were promoted once and may serve.
 func (w *watcher) living(model string) int {
 	var n int

@@ -32,8 +32,8 @@ type Cluster struct {
 	Whole bool
 	// Audited is the user whose writes a Whole cluster records.
 	Audited string
-	// CPUNodes is how many nodes without a GPU a Whole cluster has; 4 if zero.
-	CPUNodes int
+	// CPUNodes and GPUNodes are how many nodes without and with GPUs a Whole cluster has; 4 if zero.
+	CPUNodes, GPUNodes int
 
 	once    sync.Once
 	err     error
@@ -89,7 +89,7 @@ func (c *Cluster) start() error {
 // startWhole starts everything a cluster has but machines.
 func (c *Cluster) startWhole(root, assets string) (err error) {
 	c.whole = kube.Options{
-		Root: root, Assets: assets, Folder: filepath.Join(c.scratch, "cluster"), GPUNodes: 4, CPUNodes: cmp.Or(c.CPUNodes, 4),
+		Root: root, Assets: assets, Folder: filepath.Join(c.scratch, "cluster"), GPUNodes: cmp.Or(c.GPUNodes, 4), CPUNodes: cmp.Or(c.CPUNodes, 4),
 		// Of its own, so that two clusters on a machine do not share addresses.
 		PodCIDR: fmt.Sprintf("127.%d.0.0/16", 2+os.Getpid()%250),
 		Audited: c.Audited,

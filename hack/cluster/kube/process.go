@@ -94,16 +94,40 @@ func Stop(folder string) error {
 
 // StopOne ends one process of the cluster in folder: what a crash is, with SIGKILL, to a test.
 func StopOne(folder, name string, signal syscall.Signal) error {
-	for _, p := range Processes(folder) {
-		if p.Name != name || !p.Alive() {
-			continue
-		}
-		if err := syscall.Kill(p.PID, signal); err != nil {
-			return fmt.Errorf("stop %s: %w", name, err)
-		}
-		return p.end(15 * time.Second)
+	p, err := find(folder, name)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("stop %s: it does not run", name)
+	if err := syscall.Kill(p.PID, signal); err != nil {
+		return fmt.Errorf("stop %s: %w", name, err)
+	}
+	return p.end(15 * time.Second)
+}
+
+// Pause has one process of the cluster in folder do nothing until Resume.
+func Pause(folder, name string) error { return send(folder, name, syscall.SIGSTOP) }
+
+// Resume has a paused process go on.
+func Resume(folder, name string) error { return send(folder, name, syscall.SIGCONT) }
+
+func send(folder, name string, signal syscall.Signal) error {
+	p, err := find(folder, name)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(p.PID, signal); err != nil {
+		return fmt.Errorf("send %v to %s: %w", signal, name, err)
+	}
+	return nil
+}
+
+func find(folder, name string) (Process, error) {
+	for _, p := range Processes(folder) {
+		if p.Name == name && p.Alive() {
+			return p, nil
+		}
+	}
+	return Process{}, fmt.Errorf("find %s: it does not run", name)
 }
 
 // Run starts a program of the cluster, with its output in log/NAME.log, and
