@@ -101,7 +101,7 @@ bench: build ## Measure the ingest path: ack latency, CPU and allocations an upl
 	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(or $(COUNT),1)
 
 .PHONY: bench-operator
-bench-operator: ## Measure the operator with 10,000 AnalysisJobs: jobs/s, writes, memory, CPU (half an hour)
+bench-operator: ## Measure the operator with 10,000 AnalysisJobs and 50 models × 5 versions: writes, jobs/s, memory, CPU (half an hour)
 	CLARITY_CONTROLPLANE=1 $(GO) test ./controllers/e2e -run '^TestScale$$' -e2e.scale -v -count=1 -timeout 60m
 
 .PHONY: bench-pat
