@@ -124,10 +124,17 @@ func (w *world) workloadFor(child *batchv1.Job) *unstructured.Unstructured {
 	} else if err != nil {
 		w.t.Fatal(err)
 	}
-	workload.Object["status"] = map[string]any{"conditions": []any{map[string]any{
-		"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": "no quota for cpu until morning"}}}
-	w.must(w.live.Status().Update(w.t.Context(), workload))
+	w.say(workload, "no quota for cpu until morning")
 	return workload
+}
+
+// say has Kueue tell what the Workload waits for.
+func (w *world) say(workload *unstructured.Unstructured, message string) {
+	w.t.Helper()
+	w.must(w.live.Get(w.t.Context(), client.ObjectKeyFromObject(workload), workload))
+	workload.Object["status"] = map[string]any{"conditions": []any{map[string]any{
+		"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": message}}}
+	w.must(w.live.Status().Update(w.t.Context(), workload))
 }
 
 func (w *world) active(workload *unstructured.Unstructured) (active, set bool) {

@@ -107,13 +107,13 @@ func TestTwoManagersWithTheGeneratedRightsRunJobsExactlyOnce(t *testing.T) {
 		if child == nil {
 			return false
 		}
-		if w.read(jobs[4]).Status.Message == "no quota for cpu until morning" {
-			w.admit(child)
-			return true
-		}
 		w.workloadFor(child)
-		return false
+		return w.read(jobs[4]).Status.Message == "no quota for cpu until morning"
 	})
+	time.Sleep(3 * time.Second) // whatever else could have a pass look again is over
+	w.say(w.workloadFor(w.child(jobs[4])), "no quota for memory")
+	eventually("e hears what Kueue says now", func() bool { return w.read(jobs[4]).Status.Message == "no quota for memory" })
+	w.admit(w.child(jobs[4]))
 	w.createVersion(MakeVersion("later", "1").Stage(v1alpha1.StageActive).Obj())
 	eventually("all have ended", func() bool {
 		for _, job := range jobs {

@@ -243,6 +243,9 @@ func jobOfWorkload(reader client.Reader) handler.MapFunc {
 		if err != nil || child == nil {
 			return nil // not a Job of ours, or one whose own event is still to come
 		}
-		return jobOfPod(ctx, child)
+		if owner = metav1.GetControllerOf(child); owner == nil {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: child.Namespace, Name: owner.Name}}}
 	}
 }
