@@ -87,7 +87,7 @@ func TestVerdictsAllocateNothingASample(t *testing.T) {
 			}
 		})
 	}
-	if a, b := count(few), count(many); b > a+2 {
+	if a, b := count(few), count(many); b > a+50 { // 990 samples more; a pool forgets now and then, and at random under the race detector
 		t.Errorf("%v allocations for 10 samples, %v for 1,000", a, b)
 	}
 }

@@ -249,7 +249,7 @@ func shred(path string) error {
 	if err == nil {
 		err = os.Remove(path)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // another process shreds it, too
 		return err
 	}
 	return durable.SyncDir(filepath.Dir(path))
