@@ -17,7 +17,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/history"
 	"github.com/clarity-loop/clarity/cmd/internal/wire"
-	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/termination"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 	"github.com/clarity-loop/clarity/services/model/preview"
 )
@@ -29,7 +29,7 @@ func jobArgs(run string, shards int, start, end, existing string, more ...string
 }
 
 // everyone runs every shard of a job at once and adds up what they say.
-func (r testRun) everyone(shards int) (total analysisjob.Report, logs string) {
+func (r testRun) everyone(shards int) (total termination.Report, logs string) {
 	r.t.Helper()
 	pods := make([]*shardPod, shards)
 	for i := range pods {
@@ -103,11 +103,11 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 	for _, step := range []struct {
 		name string
 		run  testRun
-		want analysisjob.Report
+		want termination.Report
 	}{
-		{"nothing is there yet", job("first", "Skip", "--all"), analysisjob.Report{Subjects: 4, Succeeded: 3, Failed: 1, Reasons: noConsent}},
-		{"everything is there", job("second", "Skip", "--all"), analysisjob.Report{Subjects: 4, Skipped: 3, Failed: 1, Reasons: noConsent}},
-		{"replaced", job("third", "Replace", "--all"), analysisjob.Report{Subjects: 4, Succeeded: 3, Failed: 1, Reasons: noConsent}},
+		{"nothing is there yet", job("first", "Skip", "--all"), termination.Report{Subjects: 4, Succeeded: 3, Failed: 1, Reasons: noConsent}},
+		{"everything is there", job("second", "Skip", "--all"), termination.Report{Subjects: 4, Skipped: 3, Failed: 1, Reasons: noConsent}},
+		{"replaced", job("third", "Replace", "--all"), termination.Report{Subjects: 4, Succeeded: 3, Failed: 1, Reasons: noConsent}},
 	} {
 		got, logs := step.run.everyone(4)
 		if diff := cmp.Diff(step.want, got); diff != "" {
@@ -156,12 +156,12 @@ func bySubject(t *testing.T, dir string, people []string, job func(run, existing
 	nobody := strings.Repeat("n", 43)
 	one := job("by-name", "Skip", "--subject="+token)
 	one.args[1] = "--shards=1"
-	if code, report := one.start(0, 0).end(t); code != 0 || !cmp.Equal(report, analysisjob.Report{Subjects: 1, Skipped: 1}) {
+	if code, report := one.start(0, 0).end(t); code != 0 || !cmp.Equal(report, termination.Report{Subjects: 1, Skipped: 1}) {
 		t.Errorf("one subject: exit %d, %+v", code, report)
 	}
 	none := job("nobody", "Skip", "--subject="+nobody)
 	none.args[1] = "--shards=1"
-	want := analysisjob.Report{Subjects: 1, Failed: 1, Reasons: map[string]int64{"UnknownSubject": 1}}
+	want := termination.Report{Subjects: 1, Failed: 1, Reasons: map[string]int64{"UnknownSubject": 1}}
 	if code, report := none.start(0, 0).end(t); code != exitInvalid || !cmp.Equal(report, want) {
 		t.Errorf("nobody's token: exit %d, %+v", code, report)
 	}
@@ -171,7 +171,7 @@ func bySubject(t *testing.T, dir string, people []string, job func(run, existing
 		t.Fatal(err)
 	}
 	got, _ := job("by-file", "Replace", "--manifest=file://"+manifest, "--manifest-digest="+bundle.DigestOf(list)).everyone(4)
-	want = analysisjob.Report{Subjects: 2, Succeeded: 1, Failed: 1, Reasons: map[string]int64{"UnknownSubject": 1}}
+	want = termination.Report{Subjects: 2, Succeeded: 1, Failed: 1, Reasons: map[string]int64{"UnknownSubject": 1}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("by a file (-want +got):\n%s", diff)
 	}
@@ -221,7 +221,7 @@ func TestAKilledShardCountsEachSubjectOnce(t *testing.T) {
 	job := crowdJob(t, dir, "killed")
 	seed := uint64(time.Now().UnixNano())
 	r, kills := rand.New(rand.NewPCG(seed, 3)), 0
-	var report analysisjob.Report
+	var report termination.Report
 	for attempt := 0; ; attempt++ {
 		p := job.start(0, attempt)
 		if attempt < 12 {
@@ -243,7 +243,7 @@ func TestAKilledShardCountsEachSubjectOnce(t *testing.T) {
 		break
 	}
 	t.Logf("seed %d: %d kills", seed, kills)
-	if diff := cmp.Diff(analysisjob.Report{Subjects: crowdSize, Succeeded: crowdSize}, report); diff != "" || kills == 0 {
+	if diff := cmp.Diff(termination.Report{Subjects: crowdSize, Succeeded: crowdSize}, report); diff != "" || kills == 0 {
 		t.Errorf("seed %d, %d kills: report (-want +got):\n%s", seed, kills, diff)
 	}
 	if diff := cmp.Diff(online, documents(t, dir, people)); diff != "" {
@@ -259,7 +259,7 @@ func TestOfTwoAttemptsAtOnceTheLaterHasTheShard(t *testing.T) {
 	first.says(t, "shard is claimed")
 	second := job.start(0, 1)
 	code, report := second.end(t)
-	if diff := cmp.Diff(analysisjob.Report{Subjects: crowdSize, Succeeded: crowdSize}, report); code != 0 || diff != "" {
+	if diff := cmp.Diff(termination.Report{Subjects: crowdSize, Succeeded: crowdSize}, report); code != 0 || diff != "" {
 		t.Errorf("the later attempt: exit %d; report (-want +got):\n%s\n%s", code, diff, second.log.String())
 	}
 	switch code, report := first.end(t); {
@@ -289,7 +289,7 @@ func TestAStoppedShardSaysHowFarItCame(t *testing.T) {
 	}
 	t.Logf("stopped after %d of %d subjects", report.Subjects, crowdSize)
 	code, report = job.start(0, 1).end(t)
-	if diff := cmp.Diff(analysisjob.Report{Subjects: crowdSize, Succeeded: crowdSize}, report); code != 0 || diff != "" {
+	if diff := cmp.Diff(termination.Report{Subjects: crowdSize, Succeeded: crowdSize}, report); code != 0 || diff != "" {
 		t.Errorf("the next attempt: exit %d; report (-want +got):\n%s", code, diff)
 	}
 }
@@ -337,7 +337,7 @@ func TestAShardIsToldWhatIsWrongWithItsCommandLine(t *testing.T) {
 			maps.Copy(p.env, map[string]string{"JOB_COMPLETION_INDEX": "1", "CLARITY_DATA": filepath.Join(t.TempDir(), "none")})
 			maps.Copy(p.env, tt.env)
 			code, message := p.worker(line("shard", tt.args)...)
-			report, err := analysisjob.ParseReport(message)
+			report, err := termination.ParseReport(message)
 			if err != nil {
 				t.Fatalf("%q: %v", message, err)
 			}
@@ -351,11 +351,11 @@ func TestAShardIsToldWhatIsWrongWithItsCommandLine(t *testing.T) {
 // What the worker may say is what the operator can read: every word is one.
 func TestEveryReasonIsAWordOfTheOperators(t *testing.T) {
 	for _, reason := range reasons() {
-		raw, err := json.Marshal(analysisjob.Report{Reasons: map[string]int64{reason: 1}})
+		raw, err := json.Marshal(termination.Report{Reasons: map[string]int64{reason: 1}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := analysisjob.ParseReport(string(raw)); err != nil {
+		if _, err := termination.ParseReport(string(raw)); err != nil {
 			t.Errorf("%q: %v", reason, err)
 		}
 	}

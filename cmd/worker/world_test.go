@@ -21,7 +21,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/wire"
-	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/termination"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/store"
@@ -310,7 +310,7 @@ func (p *shardPod) says(t *testing.T, text string) {
 
 // end waits for the pod and returns its exit code and its report, which is read
 // as the operator reads it.
-func (p *shardPod) end(t *testing.T) (code int, report analysisjob.Report) {
+func (p *shardPod) end(t *testing.T) (code int, report termination.Report) {
 	t.Helper()
 	select {
 	case <-p.exited:
@@ -322,7 +322,7 @@ func (p *shardPod) end(t *testing.T) (code int, report analysisjob.Report) {
 	if err != nil {
 		t.Fatalf("%v; log: %s", err, p.log.String())
 	}
-	if report, err = analysisjob.ParseReport(string(raw)); err != nil {
+	if report, err = termination.ParseReport(string(raw)); err != nil {
 		t.Fatalf("the operator cannot read %q: %v", raw, err)
 	}
 	return p.cmd.ProcessState.ExitCode(), report

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // conclude ends the job when its Job has ended, or was deleted by someone else.
@@ -64,7 +65,7 @@ func (p *pass) finishAs(last *batchv1.JobCondition) {
 			fmt.Sprintf("%d of %d shards failed; %d may", shards.Failed, shards.Total, limit))
 	default:
 		reason := last.Reason
-		if !isReason(reason) {
+		if !termination.IsReason(reason) {
 			reason = "Failed"
 		}
 		p.finish(false, at, v1alpha1.ReasonJobFailed, "the Job ended with reason "+reason)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // otherReasons holds the count of reasons that have no place in the summary.
@@ -119,7 +120,7 @@ func (t *tally) report(pod *corev1.Pod) {
 	if end.Message == "" && pod.Status.Phase == corev1.PodFailed {
 		return // killed before it could write: the reason tells
 	}
-	said, err := ParseReport(end.Message)
+	said, err := termination.ParseReport(end.Message)
 	if err != nil {
 		t.reasons["ShardReportUnreadable"]++
 		return
@@ -251,7 +252,7 @@ func failureOf(pod *corev1.Pod) string {
 		}
 		reason = end.Reason
 	}
-	if !isReason(reason) {
+	if !termination.IsReason(reason) {
 		return "Error"
 	}
 	return reason

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // crashStory is a life of a job, told by what it reaches and what is then done to it.
@@ -29,15 +30,15 @@ type crashStep struct {
 func crashStories() map[string]crashStory {
 	half := func(shard, _ int) shardEnd {
 		if shard == 0 {
-			return shardEnd{report: &Report{Subjects: 4, Succeeded: 3, Failed: 1, Reasons: map[string]int64{"NoEpochs": 1}}}
+			return shardEnd{report: &termination.Report{Subjects: 4, Succeeded: 3, Failed: 1, Reasons: map[string]int64{"NoEpochs": 1}}}
 		}
 		return shardEnd{runs: true}
 	}
 	rest := func(shard, _ int) shardEnd {
 		if shard == 2 {
-			return shardEnd{exit: ExitInvalidInput, reason: "Error", report: &Report{Subjects: 2, Failed: 2, Reasons: map[string]int64{"BadManifest": 2}}}
+			return shardEnd{exit: ExitInvalidInput, reason: "Error", report: &termination.Report{Subjects: 2, Failed: 2, Reasons: map[string]int64{"BadManifest": 2}}}
 		}
-		return shardEnd{report: &Report{Subjects: 4, Succeeded: 4}}
+		return shardEnd{report: &termination.Report{Subjects: 4, Succeeded: 4}}
 	}
 	oneDone := func(_ *v1alpha1.AnalysisJob, c *batchv1.Job) bool {
 		return c != nil && c.Status.CompletedIndexes == "0"

@@ -23,6 +23,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/testenv"
+	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 var cluster testenv.Cluster
@@ -182,7 +183,7 @@ func inState(s v1alpha1.State) func(*v1alpha1.AnalysisJob, *batchv1.Job) bool {
 type shardEnd struct {
 	runs      bool // it runs on
 	waits     bool // it does not even start
-	report    *Report
+	report    *termination.Report
 	exit      int32
 	reason    string // OOMKilled, …
 	preempted bool
@@ -192,7 +193,7 @@ type shardEnd struct {
 type script func(shard, attempt int) shardEnd
 
 func allSucceed(n int64) script {
-	return func(int, int) shardEnd { return shardEnd{report: &Report{Subjects: n, Succeeded: n}} }
+	return func(int, int) shardEnd { return shardEnd{report: &termination.Report{Subjects: n, Succeeded: n}} }
 }
 
 func allRun(int, int) shardEnd  { return shardEnd{runs: true} }

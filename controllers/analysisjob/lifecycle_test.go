@@ -14,6 +14,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/testenv"
+	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // ending is what a test compares of how a job ended.
@@ -38,8 +39,8 @@ func outcomeIn(job *v1alpha1.AnalysisJob) outcomeOf {
 }
 
 func TestAJobRunsToItsEnd(t *testing.T) {
-	report := func(ok, skipped, failed int64, reasons map[string]int64) *Report {
-		return &Report{Subjects: ok + skipped + failed, Succeeded: ok, Skipped: skipped, Failed: failed, Reasons: reasons}
+	report := func(ok, skipped, failed int64, reasons map[string]int64) *termination.Report {
+		return &termination.Report{Subjects: ok + skipped + failed, Succeeded: ok, Skipped: skipped, Failed: failed, Reasons: reasons}
 	}
 	tests := map[string]struct {
 		job  *jobWrapper
@@ -109,7 +110,7 @@ func TestAJobRunsToItsEnd(t *testing.T) {
 		},
 		"a report that is none counts nothing and leaks nothing": {
 			MakeJob("unreadable"),
-			func(int, int) shardEnd { return shardEnd{report: &Report{Subjects: 5, Succeeded: 1}} },
+			func(int, int) shardEnd { return shardEnd{report: &termination.Report{Subjects: 5, Succeeded: 1}} },
 			outcomeOf{State: "Succeeded", Reason: "Completed", Message: "all 1 shards succeeded", Shards: "1/1",
 				Why: []v1alpha1.FailureCount{{Reason: "ShardReportUnreadable", Count: 1}}},
 		},
@@ -144,7 +145,7 @@ func preemptFirstPodOf(shard int) script {
 			preempted = true
 			return shardEnd{exit: 143, reason: "Error", preempted: true}
 		}
-		return shardEnd{report: &Report{Subjects: 10, Succeeded: 10}}
+		return shardEnd{report: &termination.Report{Subjects: 10, Succeeded: 10}}
 	}
 }
 
@@ -186,7 +187,7 @@ func TestCountsAreWrittenAtMostOnceInTenSeconds(t *testing.T) {
 	var ended int // shards that may have ended
 	play := func(shard, _ int) shardEnd {
 		if shard < ended {
-			return shardEnd{report: &Report{Subjects: 1, Succeeded: 1}}
+			return shardEnd{report: &termination.Report{Subjects: 1, Succeeded: 1}}
 		}
 		return shardEnd{runs: true}
 	}
@@ -224,7 +225,7 @@ func TestCountsOutliveThePods(t *testing.T) {
 	job := w.create(MakeJob("outlive").Shards(2).Obj())
 	play := func(shard, _ int) shardEnd {
 		if shard == 0 {
-			return shardEnd{report: &Report{Subjects: 7, Succeeded: 6, Failed: 1, Reasons: map[string]int64{"NoEpochs": 1}}}
+			return shardEnd{report: &termination.Report{Subjects: 7, Succeeded: 6, Failed: 1, Reasons: map[string]int64{"NoEpochs": 1}}}
 		}
 		return shardEnd{runs: true}
 	}
@@ -280,7 +281,7 @@ func TestReportsOfPodsThatGoBeforeTheNextWriteAreCounted(t *testing.T) {
 			ends := 1
 			play := func(shard, _ int) shardEnd {
 				if shard < ends {
-					return shardEnd{report: &Report{Subjects: 5, Succeeded: 5}}
+					return shardEnd{report: &termination.Report{Subjects: 5, Succeeded: 5}}
 				}
 				return shardEnd{runs: true}
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/testenv"
+	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // 100,000 subjects in 200 shards, of which one in twenty fails; one is
@@ -19,15 +20,15 @@ func TestTwoHundredShardsAddUp(t *testing.T) {
 	const shards, each = 200, 500
 	var truth v1alpha1.SubjectCounts
 	why := map[string]int64{}
-	reports := make([]Report, shards)
+	reports := make([]termination.Report, shards)
 	for i := range reports {
 		failed, skipped := int64(i%3), int64(i%7)
-		reports[i] = Report{Subjects: each, Succeeded: each - failed - skipped, Skipped: skipped, Failed: failed}
+		reports[i] = termination.Report{Subjects: each, Succeeded: each - failed - skipped, Skipped: skipped, Failed: failed}
 		if failed > 0 {
 			reports[i].Reasons = map[string]int64{"TooFewDays": failed}
 		}
 		if i%20 == 0 { // it breaks halfway
-			reports[i] = Report{Subjects: 250, Succeeded: 249, Failed: 1, Reasons: map[string]int64{"Panicked": 1}}
+			reports[i] = termination.Report{Subjects: 250, Succeeded: 249, Failed: 1, Reasons: map[string]int64{"Panicked": 1}}
 			why["ShardInvalidInput"]++
 		}
 		truth.Done += reports[i].Subjects
@@ -46,7 +47,7 @@ func TestTwoHundredShardsAddUp(t *testing.T) {
 			return shardEnd{exit: ExitInvalidInput, reason: "Error", report: &report}
 		case shard == 33 && !preempted:
 			preempted = true
-			return shardEnd{exit: 143, reason: "Error", preempted: true, report: &Report{Subjects: 10, Succeeded: 10}}
+			return shardEnd{exit: 143, reason: "Error", preempted: true, report: &termination.Report{Subjects: 10, Succeeded: 10}}
 		case shard == 34 && attempt == 0:
 			return shardEnd{exit: 137, reason: "OOMKilled"}
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/testenv"
+	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // Invariant 7 for jobs: suspended and resumed, a job is as one that never was.
@@ -25,7 +26,7 @@ func TestASuspendedAndResumedJobEndsLikeAFreshOne(t *testing.T) {
 	disturbed, fresh := w.create(MakeJob("disturbed").Shards(2).Obj()), w.create(MakeJob("fresh").Shards(2).Obj())
 	half := func(shard, _ int) shardEnd {
 		if shard == 0 {
-			return shardEnd{report: &Report{Subjects: 4, Succeeded: 4}}
+			return shardEnd{report: &termination.Report{Subjects: 4, Succeeded: 4}}
 		}
 		return shardEnd{runs: true}
 	}
@@ -55,7 +56,7 @@ func TestASuspendedAndResumedJobEndsLikeAFreshOne(t *testing.T) {
 func TestAJobIsInterrupted(t *testing.T) {
 	half := func(shard, _ int) shardEnd {
 		if shard == 0 {
-			return shardEnd{report: &Report{Subjects: 4, Succeeded: 4}}
+			return shardEnd{report: &termination.Report{Subjects: 4, Succeeded: 4}}
 		}
 		return shardEnd{runs: true}
 	}
@@ -136,7 +137,7 @@ func TestTheEndOfASuspendedJobCountsWhatNobodyCounted(t *testing.T) {
 	w.settle(job)
 	play := func(shard, _ int) shardEnd {
 		if shard == 0 {
-			return shardEnd{report: &Report{Subjects: 4, Succeeded: 4}}
+			return shardEnd{report: &termination.Report{Subjects: 4, Succeeded: 4}}
 		}
 		return shardEnd{runs: true}
 	}

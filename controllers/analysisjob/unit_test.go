@@ -114,55 +114,6 @@ func TestParseIndexes(t *testing.T) {
 	}
 }
 
-func TestParseReport(t *testing.T) {
-	tests := map[string]struct {
-		message string
-		fails   bool
-	}{
-		"a report":                     {`{"subjects":3,"succeeded":1,"skipped":1,"failed":1,"reasons":{"NoEpochs":1}}`, false},
-		"nothing to do":                {`{"subjects":0,"succeeded":0,"skipped":0,"failed":0}`, false},
-		"a field of a newer worker":    {`{"subjects":1,"succeeded":1,"skipped":0,"failed":0,"bytes":9}`, false},
-		"empty":                        {``, true},
-		"a log line":                   {`panic: boom`, true},
-		"a sum that is none":           {`{"subjects":3,"succeeded":1}`, true},
-		"a negative count":             {`{"subjects":0,"succeeded":-1,"failed":1}`, true},
-		"an absurd count":              {`{"subjects":9e15,"succeeded":9e15}`, true},
-		"a reason that is a sentence":  {`{"subjects":1,"failed":1,"reasons":{"user anna@example.com had no data":1}}`, true},
-		"a reason that is a number":    {`{"subjects":1,"failed":1,"reasons":{"72":1}}`, true},
-		"a reason with a long tail":    {`{"subjects":1,"failed":1,"reasons":{"A` + strings.Repeat("a", 60) + `":1}}`, true},
-		"more than a message may hold": {strings.Repeat(" ", 5000) + `{}`, true},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			_, err := ParseReport(tt.message)
-			if (err != nil) != tt.fails {
-				t.Errorf("error %v, want one: %v", err, tt.fails)
-			}
-			if err != nil && strings.Contains(err.Error(), "anna") {
-				t.Errorf("the error quotes the message: %v", err)
-			}
-		})
-	}
-}
-
-func FuzzParseReport(f *testing.F) {
-	f.Add(`{"subjects":3,"succeeded":1,"skipped":1,"failed":1,"reasons":{"NoEpochs":1}}`)
-	f.Fuzz(func(t *testing.T, message string) {
-		r, err := ParseReport(message)
-		if err != nil {
-			return
-		}
-		if r.Subjects != r.Succeeded+r.Skipped+r.Failed || r.Subjects < 0 {
-			t.Errorf("counts do not add up: %+v", r)
-		}
-		for reason := range r.Reasons {
-			if !isReason(reason) {
-				t.Errorf("%q passed as a reason", reason)
-			}
-		}
-	})
-}
-
 func TestTheSummaryIsBoundedAndAddsUp(t *testing.T) {
 	reasons := map[string]int64{}
 	var total int64

@@ -19,6 +19,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/termination"
 	"github.com/clarity-loop/clarity/hack/cluster/node"
 )
 
@@ -35,7 +36,7 @@ func analysis(name string, shards int32) *v1alpha1.AnalysisJob {
 }
 
 // report is a shard's termination message.
-func report(r analysisjob.Report) string {
+func report(r termination.Report) string {
 	text, _ := json.Marshal(r)
 	return string(text)
 }
@@ -91,7 +92,7 @@ func oneSubject(t *testing.T, s *system) {
 		if !slices.Contains(pod.Spec.Containers[0].Args, "--subject=tok-0123456789abcdef") {
 			return node.End{ExitCode: analysisjob.ExitInvalidInput}
 		}
-		return node.End{Message: report(analysisjob.Report{Subjects: 1, Succeeded: 1})}
+		return node.End{Message: report(termination.Report{Subjects: 1, Succeeded: 1})}
 	})
 	s.create(t, job)
 	got := s.becomes(t, job.Name, v1alpha1.StateSucceeded)
@@ -118,7 +119,7 @@ func (c *cohort) truth() (subjects v1alpha1.SubjectCounts, why map[string]int64)
 	defer c.mu.Unlock()
 	why = map[string]int64{}
 	for _, end := range c.said {
-		r, err := analysisjob.ParseReport(end.Message)
+		r, err := termination.ParseReport(end.Message)
 		if err != nil {
 			panic(err) // report wrote it
 		}
@@ -147,21 +148,21 @@ func (c *cohort) play(ctx context.Context, pod *corev1.Pod) node.End {
 	if wait != nil {
 		select {
 		case <-ctx.Done():
-			return node.End{ExitCode: 143, Message: report(analysisjob.Report{Subjects: 10, Succeeded: 10})}
+			return node.End{ExitCode: 143, Message: report(termination.Report{Subjects: 10, Succeeded: 10})}
 		case <-wait:
 		}
 	}
 	if shard == 34 && attempt == 0 {
 		return node.End{ExitCode: 137, Reason: "OOMKilled"}
 	}
-	r := analysisjob.Report{Subjects: 500, Failed: int64(shard % 3), Skipped: int64(shard % 7)}
+	r := termination.Report{Subjects: 500, Failed: int64(shard % 3), Skipped: int64(shard % 7)}
 	r.Succeeded = r.Subjects - r.Failed - r.Skipped
 	if r.Failed > 0 {
 		r.Reasons = map[string]int64{"TooFewDays": r.Failed}
 	}
 	end := node.End{}
 	if shard%20 == 0 {
-		r = analysisjob.Report{Subjects: 250, Succeeded: 249, Failed: 1, Reasons: map[string]int64{"Panicked": 1}}
+		r = termination.Report{Subjects: 250, Succeeded: 249, Failed: 1, Reasons: map[string]int64{"Panicked": 1}}
 		end.ExitCode = analysisjob.ExitInvalidInput
 	}
 	end.Message = report(r)
@@ -236,7 +237,7 @@ func (s *system) preempt(t *testing.T, name, job string) {
 // runs is a shard that runs until it is stopped.
 func runs(ctx context.Context, _ *corev1.Pod) node.End {
 	<-ctx.Done()
-	return node.End{ExitCode: 143, Message: report(analysisjob.Report{Subjects: 7, Succeeded: 7})}
+	return node.End{ExitCode: 143, Message: report(termination.Report{Subjects: 7, Succeeded: 7})}
 }
 
 func aCancelledJobStops(t *testing.T, s *system) {
@@ -245,7 +246,7 @@ func aCancelledJobStops(t *testing.T, s *system) {
 		if shard, _ := shardOf(pod); shard > 0 {
 			return runs(ctx, pod)
 		}
-		return node.End{Message: report(analysisjob.Report{Subjects: 5, Succeeded: 5})}
+		return node.End{Message: report(termination.Report{Subjects: 5, Succeeded: 5})}
 	})
 	s.create(t, job)
 	eventually(t, patience, "one shard is done", func() bool { return s.watch.job(job.Name).Status.Shards.Succeeded == 1 })
@@ -285,7 +286,7 @@ func aQueueDecidesWhenAJobStarts(t *testing.T, s *system) {
 	job := analysis("queued", 3)
 	job.Spec.QueueName = "night"
 	s.roles.play(job.Name, func(_ context.Context, _ *corev1.Pod) node.End {
-		return node.End{Message: report(analysisjob.Report{Subjects: 2, Succeeded: 2})}
+		return node.End{Message: report(termination.Report{Subjects: 2, Succeeded: 2})}
 	})
 	s.create(t, job)
 	s.becomes(t, job.Name, v1alpha1.StateQueued)

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/termination"
 	"github.com/clarity-loop/clarity/hack/cluster/kube"
 	"github.com/clarity-loop/clarity/hack/cluster/node"
 	"github.com/clarity-loop/clarity/services/model/triton/tritontest"
@@ -253,7 +253,7 @@ func anAnalysisWithAModel(t *testing.T, s *system) {
 	told := make(chan []string, 2)
 	s.roles.play(job.Name, func(_ context.Context, pod *corev1.Pod) node.End {
 		told <- pod.Spec.Containers[0].Args
-		return node.End{Message: report(analysisjob.Report{Subjects: 1, Succeeded: 1})}
+		return node.End{Message: report(termination.Report{Subjects: 1, Succeeded: 1})}
 	})
 	s.create(t, job)
 	eventually(t, patience, "the job waits for the model", func() bool {

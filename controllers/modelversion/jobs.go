@@ -3,9 +3,7 @@ package modelversion
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // exitInvalidInput is what a worker exits with where its input can never do
@@ -120,16 +119,6 @@ func fetchArgs(mv *v1alpha1.ModelVersion, gpu bool) []string {
 	}
 }
 
-// A result is what a worker says when it ends, as JSON in its termination message.
-type result struct {
-	Verified bool `json:"verified"`
-	v1alpha1.ValidationStatus
-	Reason  string `json:"reason"`
-	Message string `json:"message"`
-}
-
-const maxResult = 4096
-
 // reasons are the words of workers that are reasons of the API. Any other word
 // is no verdict, but its sentence is heard.
 var reasons = map[string]string{
@@ -139,36 +128,6 @@ var reasons = map[string]string{
 	v1alpha1.ReasonValidationTimeout: v1alpha1.ReasonValidationTimeout, "GoldenMismatch": v1alpha1.ReasonValidationFailed,
 }
 
-var word = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{1,57}$`)
-
-var decimal = regexp.MustCompile(`^[0-9]{1,10}(\.[0-9]{1,10})?([eE][-+]?[0-9]{1,3})?$|^\+?[iI]nf$|^[nN]a[nN]$`)
-
-// parseResult reads a termination message. It refuses what is not exactly a
-// result: what a pod writes there stands in the status afterwards.
-func parseResult(message string) (result, error) {
-	var r result
-	if len(message) > maxResult {
-		return result{}, fmt.Errorf("read result of %d bytes: more than %d", len(message), maxResult)
-	}
-	if err := json.Unmarshal([]byte(message), &r); err != nil {
-		return result{}, errors.New("read result: not the JSON of a result") // the cause quotes the message
-	}
-	switch {
-	case r.Reason != "" && !word.MatchString(r.Reason):
-		return result{}, errors.New("read result: a reason that is not a word")
-	case r.Cases < 0 || r.Passed < 0 || r.Passed > r.Cases:
-		return result{}, errors.New("read result: counts that are not counts")
-	case r.MaxError != "" && !decimal.MatchString(r.MaxError):
-		return result{}, errors.New("read result: maxError is not a number")
-	}
-	for _, c := range r.Message {
-		if c < ' ' {
-			return result{}, errors.New("read result: a message with control characters")
-		}
-	}
-	return r, nil
-}
-
 // A checkEnd is how a Job ended.
 type checkEnd struct {
 	succeeded bool
@@ -176,7 +135,7 @@ type checkEnd struct {
 	final     bool // the worker says that its input can never do
 	exitCode  *int32
 	pod       string
-	result    *result // nil where there is none to be read
+	result    *termination.Result // nil where there is none to be read
 }
 
 // endOf reads how the Job ended; nil while it has not. The pods are asked of
@@ -206,7 +165,7 @@ func (r *Reconciler) endOf(ctx context.Context, job *batchv1.Job, component stri
 			}
 			at, end.pod, end.exitCode = t.FinishedAt, pods.Items[i].Name, &t.ExitCode
 			end.final, end.result = t.ExitCode == exitInvalidInput, nil
-			if said, err := parseResult(t.Message); err == nil {
+			if said, err := termination.ParseResult(t.Message); err == nil {
 				end.result = &said
 			}
 		}

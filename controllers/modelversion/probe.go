@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // A Probe asks one server whether the model is ready.
@@ -46,8 +47,8 @@ func (p *HTTPProbe) Ready(ctx context.Context, pod *corev1.Pod, model string) (b
 	if err != nil {
 		return false, fmt.Errorf("ask pod %q whether it is ready: %w", pod.Name, err)
 	}
-	defer func() { _ = response.Body.Close() }()                         // it was read
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxResult)) // so that the connection can be used again
+	defer func() { _ = response.Body.Close() }()                    // it was read
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 4096)) // so that the connection can be used again
 	return response.StatusCode == http.StatusOK, nil
 }
 
@@ -177,7 +178,7 @@ func crashed(pod *corev1.Pod) *ending {
 		for _, t := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
 			if c.Name == fetchContainer && t != nil && t.ExitCode == exitInvalidInput {
 				e := &ending{Reason: v1alpha1.ReasonDigestMismatch, Message: "the bundle that was fetched is not the one that is named", Pod: pod.Name, ExitCode: &t.ExitCode}
-				if said, err := parseResult(t.Message); err == nil && said.Reason != "" {
+				if said, err := termination.ParseResult(t.Message); err == nil && said.Reason != "" {
 					e.Reason, e.Message = orElse(reasons[said.Reason], e.Reason), orElse(said.Message, said.Reason)
 				}
 				return e

@@ -17,6 +17,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/controllers/termination"
 	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
@@ -138,50 +139,12 @@ func TestAContractMustBeFed(t *testing.T) {
 	}
 }
 
-func TestAResultIsReadOrRefused(t *testing.T) {
-	good := map[string]result{
-		`{"verified":true}`:                                           {Verified: true},
-		`{"cases":5,"passed":5,"maxError":"1.2e-05"}`:                 {ValidationStatus: v1alpha1.ValidationStatus{Cases: 5, Passed: 5, MaxError: "1.2e-05"}},
-		`{"reason":"DigestMismatch","message":"it is another","x":1}`: {Reason: "DigestMismatch", Message: "it is another"},
-		`{"cases":5,"passed":0,"maxError":"nan"}`:                     {ValidationStatus: v1alpha1.ValidationStatus{Cases: 5, MaxError: "nan"}},
-	}
-	for message, want := range good {
-		got, err := parseResult(message)
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Errorf("%s: %v\n%s", message, err, diff)
-		}
-	}
-	for _, message := range []string{
-		"", "secret", `{"verified":"yes"}`, `{"reason":"evil word"}`, `{"cases":-1}`, `{"cases":1,"passed":2}`, `{"maxError":"<script>"}`,
-		`{"message":"a\u0000b"}`, `{"message":"` + strings.Repeat("x", maxResult) + `"}`, `{"cases":1e99}`,
-	} {
-		if got, err := parseResult(message); err == nil {
-			t.Errorf("%.40s is read as %+v", message, got)
-		} else if len(message) > 3 && strings.Contains(err.Error(), message[1:]) {
-			t.Errorf("the error quotes what the pod wrote: %v", err)
-		}
-	}
-}
-
-func FuzzParseResult(f *testing.F) {
-	for _, seed := range []string{`{"verified":true}`, `{"cases":5,"passed":5,"maxError":"1e-5","reason":"Unreadable","message":"x"}`, "{"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, message string) {
-		r, err := parseResult(message)
-		if err != nil {
-			return
-		}
-		if r.Passed > r.Cases || r.Passed < 0 || r.Reason != "" && !word.MatchString(r.Reason) || len(r.Message) > 3*maxResult || len(r.MaxError) > 24 {
-			t.Errorf("read %+v", r)
-		}
-	})
-}
-
 // The words that the worker's own checks have.
 func TestTheWordsOfTheWorker(t *testing.T) {
 	validation := check{component: ComponentValidate, kind: v1alpha1.ConditionValidated, undecided: v1alpha1.ReasonValidationIncomplete, late: v1alpha1.ReasonValidationTimeout,
-		passed: func(said *result) bool { return said.Cases > 0 && said.Passed == said.Cases && said.Reason == "" }}
+		passed: func(said *termination.Result) bool {
+			return said.Cases > 0 && said.Passed == said.Cases && said.Reason == ""
+		}}
 	tests := map[string]struct {
 		exit    int32
 		message string
@@ -202,7 +165,7 @@ func TestTheWordsOfTheWorker(t *testing.T) {
 			mv := MakeVersion("1").Obj()
 			m := &member{before: mv, mv: mv.DeepCopy()}
 			end := &checkEnd{succeeded: tt.exit == 0, deadline: tt.late, final: tt.exit == exitInvalidInput}
-			if said, err := parseResult(tt.message); err == nil {
+			if said, err := termination.ParseResult(tt.message); err == nil {
 				end.result = &said
 			}
 			m.conclude(noon, validation, end)

@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/condition"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // A check is a Job whose result becomes a condition.
@@ -23,7 +24,7 @@ type check struct {
 	late      string // the reason where it ran out of time; undecided if empty
 	timeout   time.Duration
 	args      []string
-	passed    func(*result) bool
+	passed    func(*termination.Result) bool
 }
 
 // verify has a Job look whether the bundle and the golden set are what the
@@ -40,7 +41,7 @@ func (r *Reconciler) verify(ctx context.Context, p *pass) (outcome.Outcome, erro
 	p.trouble(r.check(ctx, p, m, m.verifying, check{
 		component: ComponentVerify, kind: v1alpha1.ConditionArtifactVerified, running: "checking the bundle's digest and contract",
 		undecided: v1alpha1.ReasonVerificationFailed, timeout: r.config.VerifyTimeout.Duration, args: args,
-		passed: func(said *result) bool { return said.Verified && said.Reason == "" },
+		passed: func(said *termination.Result) bool { return said.Verified && said.Reason == "" },
 	}))
 	return outcome.Continue{}, nil
 }
@@ -56,7 +57,9 @@ func (r *Reconciler) validate(ctx context.Context, p *pass) (outcome.Outcome, er
 		component: ComponentValidate, kind: v1alpha1.ConditionValidated, running: "holding the model against its golden vectors",
 		undecided: v1alpha1.ReasonValidationIncomplete, late: v1alpha1.ReasonValidationTimeout,
 		timeout: validationTimeout(m.mv) + grace, args: validateArgs(m.mv),
-		passed: func(said *result) bool { return said.Cases > 0 && said.Passed == said.Cases && said.Reason == "" },
+		passed: func(said *termination.Result) bool {
+			return said.Cases > 0 && said.Passed == said.Cases && said.Reason == ""
+		},
 	}))
 	return outcome.Continue{}, nil
 }

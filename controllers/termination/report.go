@@ -1,4 +1,4 @@
-package analysisjob
+package termination
 
 import (
 	"encoding/json"
@@ -23,10 +23,8 @@ type Report struct {
 }
 
 const (
-	maxReport  = 4096
 	maxCount   = int64(1) << 40 // a trillion subjects in a shard is no count
 	maxReasons = 64
-	maxReason  = 58 // with "Shard" before it, it fits a FailureCount
 )
 
 // ParseReport reads a termination message. It refuses what is not exactly a
@@ -34,8 +32,8 @@ const (
 // not words. What a pod writes there never reaches the status but as a count.
 func ParseReport(message string) (Report, error) {
 	var r Report
-	if len(message) > maxReport {
-		return Report{}, fmt.Errorf("read report of %d bytes: more than %d", len(message), maxReport)
+	if len(message) > maxMessage {
+		return Report{}, fmt.Errorf("read report of %d bytes: more than %d", len(message), maxMessage)
 	}
 	if err := json.Unmarshal([]byte(message), &r); err != nil {
 		return Report{}, errors.New("read report: not the JSON of a report") // the cause quotes the message
@@ -52,22 +50,9 @@ func ParseReport(message string) (Report, error) {
 		return Report{}, errors.New("read report: too many reasons")
 	}
 	for reason, n := range r.Reasons {
-		if !isReason(reason) || n < 0 || n > maxCount {
+		if !IsReason(reason) || n < 0 || n > maxCount {
 			return Report{}, errors.New("read report: a reason is not a word or its count is out of range")
 		}
 	}
 	return r, nil
-}
-
-// isReason says whether s is a CamelCase word that fits the status.
-func isReason(s string) bool {
-	if len(s) < 2 || len(s) > maxReason || s[0] < 'A' || s[0] > 'Z' {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return true
 }
