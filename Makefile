@@ -6,6 +6,9 @@ GO      ?= go
 BIN     := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# One way to build for binaries, tests, lint and fuzzing, so that a package is compiled once.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath)
 # The race detector needs a C compiler; without one the tests still run.
 RACE    := $(if $(shell command -v gcc || command -v clang),-race,)
 PKGS    ?= ./...
@@ -27,7 +30,7 @@ demo: build ## Start the platform, upload four weeks, print the week's results a
 .PHONY: build
 build: ## Build every binary of cmd/ into bin/
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/ $(patsubst %/main.go,./%,$(wildcard cmd/*/main.go))
+	$(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ $(patsubst %/main.go,./%,$(wildcard cmd/*/main.go))
 
 .PHONY: emulators
 emulators: ## Build what stands in for cloud services in tests (once, some minutes cold)
@@ -36,12 +39,12 @@ emulators: ## Build what stands in for cloud services in tests (once, some minut
 .PHONY: kubectl-clarity
 kubectl-clarity: ## Build the kubectl plugin into bin/
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/kubectl-clarity ./cmd/kubectl-clarity
+	$(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/kubectl-clarity ./cmd/kubectl-clarity
 
 .PHONY: cluster
 cluster: ## Start a cluster with simulated GPU nodes, the operator and the samples; leaves a kubeconfig
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/manager ./cmd/kubectl-clarity ./hack/cluster
+	$(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/manager ./cmd/kubectl-clarity ./hack/cluster
 	@$(BIN)/cluster up --folder=$(CLUSTER)
 	@ln -sf "$$($(BIN)/cluster build)/kubectl" "$$($(TOOL) helm)" $(BIN)/
 
@@ -53,11 +56,11 @@ cluster-down: ## End what `make cluster` started
 .PHONY: test
 test: controlplane ## Run every test with the race detector; prints the counts (CLARITY_CONTROLPLANE= leaves the operator's out)
 	@[ -n "$(RACE)" ] || echo "no C compiler: running without the race detector"
-	@"$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 40m $(PKGS)
+	@CGO_ENABLED=$(if $(RACE),1,0) "$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 40m $(PKGS)
 
 .PHONY: test-operator
 test-operator: controlplane ## Test the operator's rooms alone
-	$(GO) test $(RACE) -timeout 20m ./api/... ./controllers/... ./charts/... ./cmd/manager/... ./cmd/kubectl-clarity/...
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 20m ./api/... ./controllers/... ./charts/... ./cmd/manager/... ./cmd/kubectl-clarity/...
 
 .PHONY: e2e
 e2e: ## Run the operator's own binary on a real control plane with simulated GPU nodes, end to end
@@ -106,7 +109,7 @@ bench-operator: ## Measure the operator with 10,000 AnalysisJobs and 50 models Ã
 
 .PHONY: bench-pat
 bench-pat: ## Measure PAT beside ONNX Runtime: ms, ratios, GFLOP/s (needs a C compiler and npm)
-	@cd hack/peers && $(GO) run ./benchpat -library "$$(./onnxruntime.sh)"
+	@cd hack/peers && CGO_ENABLED=1 $(GO) run ./benchpat -library "$$(./onnxruntime.sh)"
 
 .PHONY: vuln
 vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
