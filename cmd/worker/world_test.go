@@ -35,7 +35,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asWorker) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := os.RemoveAll(made.dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // A platform runs in this process over a directory, until it is stopped.

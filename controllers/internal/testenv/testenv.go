@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -187,8 +188,21 @@ func (c *Cluster) Stop() error {
 	return nil
 }
 
+// atATime is how many parallel tests run where -parallel does not say: they wait
+// for servers more than they compute.
+const atATime = "6"
+
 // Main runs the package's tests and then stops the cluster.
 func Main(m *testing.M, c *Cluster) int {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		if err := flag.Set("test.parallel", atATime); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	code := m.Run()
 	if err := c.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
