@@ -34,7 +34,7 @@ modelVersions:
   errorLimit: 3
   verifyTimeout: 1m
   retryAfter: 5s
-  probeTimeout: 1s
+  probeTimeout: 3s
   probeInterval: 1s
   prometheus: {url: "%[2]s", timeout: 2s, minWindow: 4s, minSamples: 5, retryAfter: 1s}
   feeds:

@@ -48,7 +48,9 @@ type Config struct {
 	RetryAfter metav1.Duration `json:"retryAfter,omitzero"`
 	// ProbeTimeout bounds the question to one pod whether it is ready; 2 s if zero.
 	ProbeTimeout metav1.Duration `json:"probeTimeout,omitzero"`
-	// ProbeInterval is the time between two questions to a pod that is not ready; 5 s if zero.
+	// ProbeInterval is the time between two questions to a pod that is not ready or
+	// did not answer; 5 s if zero. A server that was ready and does not answer three
+	// of them in a row is not ready any more.
 	ProbeInterval metav1.Duration `json:"probeInterval,omitzero"`
 }
 

@@ -244,7 +244,7 @@ func (w *world) active(mv *v1alpha1.ModelVersion) *v1alpha1.ModelVersion {
 // An actor is how the programs of one version behave.
 type actor struct {
 	verify, validate testenv.Exit // the zero Exit is a pass
-	server           string       // "" serves; pending, unready, crash, badFetch, noImage
+	server           string       // "" serves; silent serves and answers no probe; pending, unready, crash, badFetch, noImage
 }
 
 // stage is where the programs play: it answers probes and gates.
@@ -288,7 +288,11 @@ func (s *stage) samples(few, noProm bool) {
 
 // Ready answers as the version's server would.
 func (s *stage) Ready(_ context.Context, pod *corev1.Pod, model string) (bool, error) {
-	return s.actor(pod.Labels[versionLabel]).server == "" && model == pod.Labels[ModelLabel], nil
+	how := s.actor(pod.Labels[versionLabel]).server
+	if how == "silent" {
+		return false, errors.New("no answer")
+	}
+	return how == "" && model == pod.Labels[ModelLabel], nil
 }
 
 // Samples is plenty, too few, or not to be had.
@@ -421,7 +425,7 @@ func serverStatus(how string, pod *corev1.Pod) corev1.PodStatus {
 	state := corev1.ContainerStatus{Name: serverContainer, Image: pod.Spec.Containers[0].Image, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
 	ready := corev1.ConditionFalse
 	switch how {
-	case "":
+	case "", "silent":
 		ready, state.Ready = corev1.ConditionTrue, true
 	case "pending":
 		status = corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{

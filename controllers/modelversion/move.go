@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 	"github.com/clarity-loop/clarity/services/model/traffic"
 )
@@ -21,16 +22,22 @@ const finalizer = "clarityloop.dev/traffic"
 
 // move writes the plan and the record as they should be: once, over what was
 // read, with the reason in it. Who is to get traffic that it had not is asked
-// again first, and held.
+// again first, and held; while one of those does not answer nothing moves, as long
+// as that may pass for a hiccup.
 func (r *Reconciler) move(ctx context.Context, p *pass) (outcome.Outcome, error) {
 	d := decide(p.situation())
 	for range p.members { // each that is not ready after all makes it another decision
 		gains := p.gains(d.plan)
 		unready := false
 		for _, m := range gains {
-			if m.loaded = r.count(ctx, p, m, true); m.loaded == 0 {
-				unready = true
+			if m.loaded = r.count(ctx, p, m, true); m.loaded > 0 {
+				continue
 			}
+			if m.unheard {
+				m.wait(v1alpha1.ReasonProgressing, "whether it is ready still will be asked again")
+				return outcome.Done{}, nil
+			}
+			unready = true
 		}
 		if !unready {
 			break

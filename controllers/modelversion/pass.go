@@ -50,15 +50,16 @@ type member struct {
 	servers    []corev1.Pod
 	workers    []corev1.Pod // of its Jobs
 
-	barred bool // it may not be served here, as things are
-	want   want
-	fresh  bool // the API server itself has confirmed that before is what there is
-	loaded int32
-	broken *ending   // why it will not be available by itself
-	ended  *ending   // how it ended, found in this pass
-	stuck  *verdict  // what a person has to change
-	waits  *verdict  // what it waits for
-	facts  []finding // what its conditions are to say
+	barred  bool // it may not be served here, as things are
+	want    want
+	fresh   bool      // the API server itself has confirmed that before is what there is
+	loaded  int32     // how many servers say that the model is ready
+	unheard bool      // one of them did not answer, which may be a hiccup
+	broken  *ending   // why it will not be available by itself
+	ended   *ending   // how it ended, found in this pass
+	stuck   *verdict  // what a person has to change
+	waits   *verdict  // what it waits for
+	facts   []finding // what its conditions are to say
 }
 
 // finding is a condition that a phase found.

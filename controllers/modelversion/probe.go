@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -20,7 +21,8 @@ import (
 // A Probe asks one server whether the model is ready.
 type Probe interface {
 	// Ready says whether the pod's Triton serves the model. An error is a
-	// server that did not answer: as good as no, and told in the message.
+	// server that did not answer, which is as good as no to a version that has
+	// yet to be available, and to one that is only if it goes on.
 	Ready(ctx context.Context, pod *corev1.Pod, model string) (bool, error)
 }
 
@@ -53,38 +55,66 @@ func (p *HTTPProbe) Ready(ctx context.Context, pod *corev1.Pod, model string) (b
 }
 
 // probes remembers which pods said yes a moment ago, so that a pass that comes
-// for another reason need not ask again. It is a saving and no record.
+// for another reason need not ask again, and which did not answer. It is a
+// saving and no record.
 type probes struct {
 	mu   sync.Mutex
-	said map[types.UID]yes
+	said map[types.UID]heard
 }
 
-// yes is what a pod was like when it said so, and when.
-type yes struct {
+// heard is what a pod was like when it said yes or nothing, and when that was.
+type heard struct {
 	restarts int32
 	at       time.Time
+	silences int // in a row; none where it said yes
 }
+
+// maxSilences is how many questions in a row a server may leave unanswered before
+// it counts as not ready; a kubelet's probe has as much patience.
+const maxSilences = 3
 
 func (a *probes) know(pod *corev1.Pod, now time.Time, ttl time.Duration) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	was, ok := a.said[pod.UID]
-	return ok && was.restarts == restartsOf(pod) && now.Sub(was.at) < ttl
+	return ok && was.silences == 0 && was.restarts == restartsOf(pod) && now.Sub(was.at) < ttl
 }
 
+// keep remembers what the pod said.
 func (a *probes) keep(pod *corev1.Pod, ready bool, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.said == nil {
-		a.said = map[types.UID]yes{}
-	}
 	if !ready {
 		delete(a.said, pod.UID)
 		return
 	}
-	a.said[pod.UID] = yes{restartsOf(pod), now}
+	a.hear(pod, heard{restartsOf(pod), now, 0})
+}
+
+// silent remembers that the pod did not answer, and says whether that may pass
+// for a hiccup on the way still. What is not answered within the interval of what
+// was not answered either is the same silence.
+func (a *probes) silent(pod *corev1.Pod, now time.Time, interval time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was := a.said[pod.UID]
+	if was.restarts != restartsOf(pod) {
+		was.silences = 0
+	}
+	if was.silences == 0 || now.Sub(was.at) >= interval {
+		was.silences++
+		a.hear(pod, heard{restartsOf(pod), now, was.silences})
+	}
+	return was.silences < maxSilences
+}
+
+func (a *probes) hear(pod *corev1.Pod, what heard) {
+	if a.said == nil {
+		a.said = map[types.UID]heard{}
+	}
+	a.said[pod.UID] = what
 	for uid, was := range a.said { // of pods that are long gone
-		if now.Sub(was.at) > time.Hour {
+		if what.at.Sub(was.at) > time.Hour {
 			delete(a.said, uid)
 		}
 	}
@@ -102,17 +132,22 @@ func restartsOf(pod *corev1.Pod) int32 {
 const maxProbes = 16
 
 // count asks the version's pods and returns how many say that the model is
-// ready. Pods that said so a moment ago are believed, unless all are to be asked.
+// ready. Unless all are to be asked, pods that said so a moment ago are believed,
+// and so are those of an available version that do not answer while their kubelet
+// says that they are ready: that a question was lost on the way ends no rollout.
+// Whether there were such is noted.
 func (r *Reconciler) count(ctx context.Context, p *pass, m *member, all bool) int32 {
 	ready := make([]bool, len(m.servers))
+	silent := make([]bool, len(m.servers))
 	slots := make(chan struct{}, maxProbes)
+	interval := r.config.ProbeInterval.Duration
 	var asking sync.WaitGroup
 	for i := range m.servers {
 		pod := &m.servers[i]
 		if pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "" || !pod.DeletionTimestamp.IsZero() {
 			continue
 		}
-		if !all && isReady(pod) && r.probes.know(pod, p.now, r.config.ProbeInterval.Duration) {
+		if !all && isReady(pod) && r.probes.know(pod, p.now, interval) {
 			ready[i] = true
 			continue
 		}
@@ -122,11 +157,20 @@ func (r *Reconciler) count(ctx context.Context, p *pass, m *member, all bool) in
 			ctx, stop := context.WithTimeout(ctx, r.config.ProbeTimeout.Duration)
 			defer stop()
 			said, err := r.Probe.Ready(ctx, pod, m.mv.Spec.Model)
-			ready[i] = said && err == nil
-			r.probes.keep(pod, ready[i], p.now)
+			if err != nil {
+				silent[i] = r.probes.silent(pod, p.now, interval) && isReady(pod) && isTrue(m.before, v1alpha1.ConditionAvailable)
+				ready[i] = silent[i] && !all
+				return
+			}
+			ready[i] = said
+			r.probes.keep(pod, said, p.now)
 		})
 	}
 	asking.Wait()
+	m.unheard = slices.Contains(silent, true)
+	if m.unheard {
+		p.wakeIn(interval)
+	}
 	var n int32
 	for _, yes := range ready {
 		if yes {

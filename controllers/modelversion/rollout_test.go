@@ -209,6 +209,40 @@ func TestABadSecondVersionNeverTakesOver(t *testing.T) {
 	}
 }
 
+// A server that does not answer for a moment ends nothing, but is given nothing
+// meanwhile; one that goes on so is out.
+func TestASilentServerIsGivenAnotherChance(t *testing.T) {
+	w := newWorld(t)
+	w.watchAll()
+	w.active(MakeVersion("1").Obj())
+	two := w.create(MakeVersion("2").Obj())
+	w.until("2 is in the shadow", w.in(two, v1alpha1.StageShadow))
+	w.settle()
+	interval := w.operator.config.ProbeInterval.Duration
+	look := func(line, weights string) {
+		t.Helper()
+		w.clock.Step(interval)
+		w.settle()
+		s := w.read(two).Status
+		if got := fmt.Sprintf("%s %s %s: %s", s.Stage, s.Serving.Summary, s.Reason, s.Message); got != line || w.weights() != weights {
+			t.Fatalf("%s, plan %q\nwant %s, plan %q", got, w.weights(), line, weights)
+		}
+	}
+	w.stage.play("2", actor{server: "silent"})
+	w.clock.Step(30*time.Second - interval) // its gates pass at the next look
+	const asked = "Shadow 1/1 Progressing: whether it is ready still will be asked again"
+	look(asked, "1=100 shadow 2=10 ")
+	look(asked, "1=100 shadow 2=10 ")
+	w.stage.play("2", actor{})
+	w.until("2 has its first step", w.in(two, v1alpha1.StageCanary))
+	w.settle()
+	w.stage.play("2", actor{server: "silent"})
+	for range maxSilences - 1 {
+		look("Canary 1/1 Progressing: is watched at step 1 of 2, 5 % of the traffic", "2=5 1=95 ")
+	}
+	look("RolledBack 0/1 Unavailable: no replica says that it is ready", "1=100 ")
+}
+
 // Prometheus is down: nobody goes on, a condition tells after a while, and it heals by itself.
 func TestWhileTheGatesSourceIsDownNothingIsPromoted(t *testing.T) {
 	w := newWorld(t)

@@ -286,6 +286,35 @@ func TestAPodThatSaidSoIsBelievedForAMoment(t *testing.T) {
 	}
 }
 
+func TestAPodThatDoesNotAnswerIsGivenAnotherChance(t *testing.T) {
+	pod := func(restarts int32) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "a"}, Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{RestartCount: restarts}}}}
+	}
+	var p probes
+	silent := func(what string, pod *corev1.Pod, at time.Duration, want bool) {
+		t.Helper()
+		if got := p.silent(pod, noon.Add(at), 5*time.Second); got != want {
+			t.Errorf("%s: another chance %v, want %v", what, got, want)
+		}
+		if p.know(pod, noon.Add(at), 5*time.Second) {
+			t.Errorf("%s: it is taken for an answer", what)
+		}
+	}
+	p.keep(pod(0), true, noon)
+	silent("once", pod(0), 0, true)
+	silent("in the same moment", pod(0), time.Second, true)
+	silent("and again", pod(0), 4*time.Second, true)
+	silent("twice", pod(0), 5*time.Second, true)
+	silent("three times", pod(0), 10*time.Second, false)
+	silent("for good", pod(0), 11*time.Second, false)
+	silent("after a restart", pod(1), 12*time.Second, true)
+	silent("twice after it", pod(1), 20*time.Second, true)
+	p.keep(pod(1), true, noon)
+	silent("after it answered", pod(1), 30*time.Second, true)
+	p.keep(pod(1), false, noon)
+	silent("after it said no", pod(1), 40*time.Second, true)
+}
+
 func TestTheLedgerIsReadAsItWasWritten(t *testing.T) {
 	l := ledger{
 		plan: traffic.Plan{Model: "pat", Revision: 3, Salt: "s", Entries: []traffic.Entry{{Version: "1", Weight: 100, Endpoint: "e", Digest: "d"}}},
