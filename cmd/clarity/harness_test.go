@@ -124,7 +124,7 @@ func launchOn(bin, dir, address string, args ...string) (*platform, error) {
 		}
 		p.url = url
 		return p, nil
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		p.kill()
 		return nil, errors.New("not ready after 30 s; log: " + p.log.String())
 	}
@@ -145,9 +145,9 @@ func (p *platform) stop(t testing.TB, sig syscall.Signal) time.Duration {
 	}
 	select {
 	case <-p.exited:
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		p.kill()
-		t.Fatalf("still there 15 s after %s; log: %s", sig, p.log.String())
+		t.Fatalf("still there a minute after %s; log: %s", sig, p.log.String())
 	}
 	if p.err != nil {
 		t.Errorf("ended with %v; log: %s", p.err, p.log.String())

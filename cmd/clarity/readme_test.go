@@ -28,7 +28,7 @@ func TestReadmeTour(t *testing.T) {
 	if strings.Contains(script, "make build") || strings.Contains(script, ":8080") {
 		t.Fatal("the tour no longer says what this test replaces")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	const guard = "set -euo pipefail -o monitor\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
 	cmd := exec.CommandContext(ctx, "bash", "-c", guard+script)

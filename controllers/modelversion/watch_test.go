@@ -56,7 +56,7 @@ func (w *world) watchAll() {
 	}
 	w.t.Cleanup(func() {
 		last := w.mark()
-		for deadline := time.Now().Add(10 * time.Second); !f.reached(last) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !f.reached(last) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		}
 		stop()
 		filming.Wait()

@@ -120,7 +120,7 @@ func free(t *testing.T) string {
 // until asks again until what is so.
 func (w *world) until(what string, is func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if is() {
 			return
 		}
@@ -130,7 +130,7 @@ func (w *world) until(what string, is func() bool) {
 
 // get returns the status and the body; 0 where nobody answers.
 func get(url, token string) (int, string) {
-	caller := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+	caller := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the certificate is made up
 	}}
 	request, err := http.NewRequest(http.MethodGet, url, nil)
@@ -172,6 +172,7 @@ func TestMetricsAreForWhoMayGetThem(t *testing.T) {
 
 	r := w.run(func(*operator.Config) {})
 	w.until("the manager is ready", func() bool { code, _ := get("http://"+r.health+"/readyz", ""); return code == http.StatusOK })
+	w.until("the metrics are served", func() bool { code, _ := get("https://"+r.metrics+"/metrics", ""); return code != 0 })
 	for name, tt := range map[string]struct {
 		url, token string
 		want       int

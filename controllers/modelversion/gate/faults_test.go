@@ -114,9 +114,9 @@ func TestPrometheusThatDoesNotAnswerIsAnErrorAndComesBack(t *testing.T) {
 				return
 			}
 		}
-		t.Errorf("Prometheus is back, and the answer is %+v", ask("good"))
+		t.Errorf("Prometheus is there, and the answer is %+v", ask("good"))
 	}
-	wantAnswer(t, ask("good"), pass, "")
+	recovers()
 
 	l.held.Store(true)
 	began := time.Now()
@@ -128,7 +128,7 @@ func TestPrometheusThatDoesNotAnswerIsAnErrorAndComesBack(t *testing.T) {
 	for range 100 {
 		wantAnswer(t, ask("failing"), erro, "Prometheus did not answer within 3s")
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("100 questions right after a timeout took %v: each waited by itself", took)
 	}
 	if n, err := gates.Samples(t.Context(), question("good"), false); err == nil {

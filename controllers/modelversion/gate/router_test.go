@@ -140,7 +140,7 @@ func TestGatesReadWhatTheRouterCounts(t *testing.T) {
 
 	began = time.Now()
 	source <- traffic.Plan{Model: "m", Revision: 2, Salt: "s", Entries: []traffic.Entry{next}}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		m, release, err := router.For("someone")
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("the second plan is not in force: %v", err)

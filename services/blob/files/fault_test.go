@@ -136,7 +136,7 @@ func TestSpaceOfDeletedObjectsComesBack(t *testing.T) {
 		}
 	}
 	var held int
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		dir.mu.Lock()
 		held = 0
 		for _, f := range dir.names {

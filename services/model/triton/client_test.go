@@ -79,7 +79,7 @@ func infer(ctx context.Context, m model.Model, seeds ...int) ([]model.Inference,
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
@@ -322,9 +322,10 @@ func TestAnAddressThatChangedHands(t *testing.T) {
 	first := tritontest.Start(t, config)
 	address := first.Addr()
 	c := dial(t, &fleet{addresses: []string{address}}, config.Bundle.Digest, triton.Options{Timeout: 500 * time.Millisecond})
-	if _, err := infer(t.Context(), c, 1); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "the first answers", func() bool {
+		_, err := infer(t.Context(), c, 1)
+		return err == nil
+	})
 	first.Close()
 	config = synthetic(t, 2)
 	config.GRPC = address
@@ -342,7 +343,7 @@ func TestDeadlines(t *testing.T) {
 	config := synthetic(t, 1)
 	s := tritontest.Start(t, config)
 	c := dial(t, &fleet{addresses: []string{s.Addr()}}, config.Bundle.Digest, triton.Options{Timeout: 50 * time.Millisecond})
-	s.Set(tritontest.Faults{Delay: 10 * time.Second})
+	s.Set(tritontest.Faults{Delay: time.Minute})
 	began := time.Now()
 	if _, err := infer(t.Context(), c, 1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a slow server: %v", err)
@@ -356,7 +357,7 @@ func TestDeadlines(t *testing.T) {
 	if _, err := infer(t.Context(), c, 1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a server that is gone: %v", err)
 	}
-	if d := time.Since(began); d > 5*time.Second {
+	if d := time.Since(began); d > 30*time.Second {
 		t.Errorf("it took %v", d)
 	}
 }

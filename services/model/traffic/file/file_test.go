@@ -55,7 +55,7 @@ func TestAMountedPlanIsToldWhenItChanges(t *testing.T) {
 		select {
 		case g := <-got:
 			return g
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("never told: %s", what)
 			return told{}
 		}
