@@ -126,7 +126,7 @@ func launchOn(bin, dir, address string, args ...string) (*platform, error) {
 		return p, nil
 	case <-time.After(time.Minute):
 		p.kill()
-		return nil, errors.New("not ready after 30 s; log: " + p.log.String())
+		return nil, errors.New("not ready after a minute; log: " + p.log.String())
 	}
 }
 

@@ -17,7 +17,7 @@ func TestASecondUpGoesOnWhereTheFirstWas(t *testing.T) {
 	file := write(t, "export.xml", appleExport)
 	p := startPlatform(t, dir)
 	first := uploadReport(t, dir, "me", file, "--wait")
-	if took := p.stop(t, syscall.SIGINT); took > 20*time.Second {
+	if took := p.stop(t, syscall.SIGINT); took > 3*time.Second {
 		t.Errorf("SIGINT took %s", took)
 	}
 	if _, stderr, code := clarity(t, "upload", "--data", dir, file); code != 1 || !strings.Contains(stderr, "no platform runs on the data directory") {
@@ -48,7 +48,7 @@ func TestSignalsStopWithOpenStreams(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if took := p.stop(t, sig); took > 20*time.Second {
+			if took := p.stop(t, sig); took > 3*time.Second {
 				t.Errorf("took %s", took)
 			}
 		})
