@@ -24,8 +24,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/clarity-loop/clarity/controllers/operator"
-	"github.com/clarity-loop/clarity/hack/cluster/kube"
-	"github.com/clarity-loop/clarity/hack/cluster/node"
+	"github.com/clarity-loop/clarity/internal/kubelab/kube"
+	"github.com/clarity-loop/clarity/internal/kubelab/node"
 )
 
 // helm runs Helm against the cluster.

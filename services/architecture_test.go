@@ -69,8 +69,8 @@ var rules = map[string][]string{
 	// The operator: intents in Kubernetes, never data.
 	"api":         {},
 	"controllers": {"api", "=services/model/traffic"},
-	// Only tests import it.
-	"controllers/internal/testenv": {"api", "hack/cluster/kube"},
+	// A control plane for tests and for `make cluster`; shipped code never imports it.
+	"internal/kubelab": {"api"},
 	// The edge.
 	"cmd": {"api", "controllers", "services"},
 	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.
@@ -131,6 +131,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/worker/planted.go", "services/health/upload/uploadtest",
 			[]string{"services/worker/planted.go: only tests import services/health/upload/uploadtest"},
 		},
+		"shipped code imports the lab's control plane": {
+			"controllers/operator/planted.go", "internal/kubelab/kube",
+			[]string{"controllers/operator/planted.go: only tests and hack import internal/kubelab/kube"},
+		},
+		"a test imports the lab's control plane": {"controllers/operator/planted_test.go", "internal/kubelab/kube", nil},
+		"shipped code imports a development tool": {
+			"cmd/clarity/planted.go", "hack/cluster",
+			[]string{"cmd/clarity/planted.go: nothing imports hack/cluster"},
+		},
+		"a test imports a development tool": {
+			"charts/planted_test.go", "hack/cluster",
+			[]string{"charts/planted_test.go: nothing imports hack/cluster"},
+		},
 		"a service imports a command": {
 			"services/delivery/planted.go", "cmd/internal/wire",
 			[]string{"services/delivery/planted.go: services/delivery must not import cmd/internal/wire"},
@@ -170,15 +183,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 	}
 }
 
-// violations parses the imports of every shipped Go file below root and
-// returns what breaks the rules, sorted. No child process runs, so the test
+// lab is the control plane that tests and `make cluster` start.
+const lab = "internal/kubelab"
+
+// violations parses the imports of every Go file below root and returns what
+// breaks the rules, sorted. Tests may import any room of ours but hack, whose
+// folders are programs. No child process runs, so the test
 // cache sees every file that was read.
 func violations(t *testing.T, root fs.FS) []string {
 	t.Helper()
 	var found []string
-	for _, top := range []string{"api", "controllers", "services", "cmd"} {
+	for _, top := range []string{"api", "charts", "cmd", "controllers", "internal", "services"} {
 		err := fs.WalkDir(root, top, func(file string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") {
 				return skipMissing(file, top, err)
 			}
 			source, err := fs.ReadFile(root, file)
@@ -191,6 +208,13 @@ func violations(t *testing.T, root fs.FS) []string {
 			}
 			for _, spec := range parsed.Imports {
 				imported, ours := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module)
+				if ours && within(imported, "hack") {
+					found = append(found, file+": nothing imports "+imported)
+					continue
+				}
+				if strings.HasSuffix(file, "_test.go") {
+					continue
+				}
 				if !ours {
 					if strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(path.Dir(file)) {
 						found = append(found, file+": "+path.Dir(file)+" must not import "+imported)
@@ -226,8 +250,11 @@ func mayKnowKubernetes(pkg string) bool {
 
 // forbidden says why package importer must not import package imported, or "".
 func forbidden(importer, imported string) string {
-	if isSuite(imported) && !isSuite(importer) {
+	if isSuite(imported) && !isSuite(importer) && !within(importer, lab) {
 		return "only tests import " + imported
+	}
+	if within(imported, lab) && !within(importer, lab) {
+		return "only tests and hack import " + imported
 	}
 	room, allowed := ruleOf(importer)
 	if within(imported, room) {

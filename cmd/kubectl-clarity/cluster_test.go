@@ -28,7 +28,7 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
-	kubebin "github.com/clarity-loop/clarity/hack/cluster/kube"
+	kubebin "github.com/clarity-loop/clarity/internal/kubelab/kube"
 )
 
 // server is a real API server, started by the first test that needs it.

@@ -25,7 +25,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/internal/testenv"
+	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
 // runManager runs a manager with the generated rights alone and the cache it is meant to have.

@@ -7,8 +7,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
 // 100,000 subjects in 200 shards, of which one in twenty fails; one is

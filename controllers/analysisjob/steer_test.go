@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
 // Invariant 7 for jobs: suspended and resumed, a job is as one that never was.

@@ -20,7 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
 	"github.com/clarity-loop/clarity/controllers/termination"
-	"github.com/clarity-loop/clarity/hack/cluster/node"
+	"github.com/clarity-loop/clarity/internal/kubelab/node"
 )
 
 // analysis is everyone's last week, wear only.

@@ -26,11 +26,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/clarity-loop/clarity/controllers/internal/prometheustest"
-	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 	"github.com/clarity-loop/clarity/controllers/operator"
-	"github.com/clarity-loop/clarity/hack/cluster/kube"
-	"github.com/clarity-loop/clarity/hack/cluster/node"
+	"github.com/clarity-loop/clarity/internal/kubelab/kube"
+	"github.com/clarity-loop/clarity/internal/kubelab/node"
+	"github.com/clarity-loop/clarity/internal/kubelab/prometheustest"
+	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
 const (

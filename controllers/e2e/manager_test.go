@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clarity-loop/clarity/hack/cluster/kube"
+	"github.com/clarity-loop/clarity/internal/kubelab/kube"
 	"github.com/clarity-loop/clarity/services/model/triton/tritontest"
 )
 

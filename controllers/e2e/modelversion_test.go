@@ -20,8 +20,8 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/termination"
-	"github.com/clarity-loop/clarity/hack/cluster/kube"
-	"github.com/clarity-loop/clarity/hack/cluster/node"
+	"github.com/clarity-loop/clarity/internal/kubelab/kube"
+	"github.com/clarity-loop/clarity/internal/kubelab/node"
 	"github.com/clarity-loop/clarity/services/model/triton/tritontest"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
 	"github.com/clarity-loop/clarity/controllers/modelversion"
-	"github.com/clarity-loop/clarity/hack/cluster/node"
+	"github.com/clarity-loop/clarity/internal/kubelab/node"
 )
 
 // roles say what the programs of a test's pods do: shards by their AnalysisJob's

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/hack/cluster/kube"
+	"github.com/clarity-loop/clarity/internal/kubelab/kube"
 )
 
 // Invariant 2: 500 requests a second go through a worker's router while the

@@ -22,8 +22,8 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 

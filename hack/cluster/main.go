@@ -14,7 +14,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/clarity-loop/clarity/hack/cluster/kube"
+	"github.com/clarity-loop/clarity/internal/kubelab/kube"
 )
 
 const usage = `usage: cluster build|up|down|status [flags]

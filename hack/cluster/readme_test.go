@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clarity-loop/clarity/hack/cluster/kube"
+	"github.com/clarity-loop/clarity/internal/kubelab/kube"
 )
 
 var whole = flag.Bool("e2e", false, "run the README's tour of the operator; `make e2e`")

@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/clarity-loop/clarity/hack/cluster/kube"
-	"github.com/clarity-loop/clarity/hack/cluster/node"
+	"github.com/clarity-loop/clarity/internal/kubelab/kube"
+	"github.com/clarity-loop/clarity/internal/kubelab/node"
 )
 
 // up starts a cluster unless one is up.

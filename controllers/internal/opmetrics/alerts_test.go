@@ -14,7 +14,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
-	"github.com/clarity-loop/clarity/controllers/internal/prometheustest"
+	"github.com/clarity-loop/clarity/internal/kubelab/prometheustest"
 )
 
 const (

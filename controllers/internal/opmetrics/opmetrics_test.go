@@ -23,8 +23,8 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
-	"github.com/clarity-loop/clarity/controllers/internal/testenv"
 	"github.com/clarity-loop/clarity/controllers/modelversion"
+	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
 var cluster testenv.Cluster

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/internal/prometheustest"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/internal/kubelab/prometheustest"
 )
 
 // A line is a TCP line to Prometheus that can be held up or cut.

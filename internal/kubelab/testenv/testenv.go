@@ -3,7 +3,7 @@
 // controller, the scheduler and simulated nodes.
 //
 // The binaries are built once from hack/controlplane into the user's cache;
-// see hack/cluster/kube. Only tests import this package.
+// see internal/kubelab/kube. Only tests import this package.
 package testenv
 
 import (
@@ -22,7 +22,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/clarity-loop/clarity/hack/cluster/kube"
+	"github.com/clarity-loop/clarity/internal/kubelab/kube"
 )
 
 // Cluster is a control plane shared by the tests of one package. The zero

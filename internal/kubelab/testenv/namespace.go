@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/hack/cluster/kube"
+	"github.com/clarity-loop/clarity/internal/kubelab/kube"
 )
 
 var namespaces atomic.Int64
