@@ -65,7 +65,9 @@ var rules = map[string][]string{
 	"services/worker": {"services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
-	"services/delivery": {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	"services/feed":     {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	// What has served its time goes: it knows which records refer to which objects.
+	"services/retention": {"=services/blob", "=services/keyring", "=services/store"},
 	// The operator: intents in Kubernetes, never data.
 	"api":         {},
 	"controllers": {"api", "=services/model/traffic"},
@@ -145,8 +147,8 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			[]string{"charts/planted_test.go: nothing imports hack/cluster"},
 		},
 		"a service imports a command": {
-			"services/delivery/planted.go", "cmd/internal/wire",
-			[]string{"services/delivery/planted.go: services/delivery must not import cmd/internal/wire"},
+			"services/feed/planted.go", "cmd/internal/wire",
+			[]string{"services/feed/planted.go: services/feed must not import cmd/internal/wire"},
 		},
 		"the operator imports a service": {
 			"controllers/analysisjob/planted.go", "services/store",

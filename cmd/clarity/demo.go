@@ -71,7 +71,7 @@ type demonstration struct {
 }
 
 type seenEvent struct {
-	analysis.DeliveryKind
+	analysis.EventKind
 	ref string
 	at  time.Time
 }
@@ -155,18 +155,18 @@ func (d *demonstration) listen(ctx context.Context) error {
 		if err := json.Unmarshal([]byte(e.Data), &body); err != nil {
 			return fmt.Errorf("read event %s: %w", e.Name, err)
 		}
-		d.events <- seenEvent{analysis.DeliveryKind(e.Name), body.Ref, time.Now()}
+		d.events <- seenEvent{analysis.EventKind(e.Name), body.Ref, time.Now()}
 		return nil
 	})
 }
 
 // await is when the event came; events before it are passed over.
-func (d *demonstration) await(ctx context.Context, kind analysis.DeliveryKind, ref string) (time.Time, error) {
+func (d *demonstration) await(ctx context.Context, kind analysis.EventKind, ref string) (time.Time, error) {
 	timeout := time.After(patience)
 	for {
 		select {
 		case e := <-d.events:
-			if e.DeliveryKind == kind && e.ref == ref {
+			if e.EventKind == kind && e.ref == ref {
 				return e.at, nil
 			}
 		case <-ctx.Done():

@@ -51,7 +51,7 @@ func subject(ctx context.Context, c *call) error {
 	if *user == "" {
 		return usagef("subject needs --user NAME")
 	}
-	token, err := wire.SubjectToken(ctx, *dir, *user)
+	token, err := wire.SubjectPseudonym(ctx, *dir, *user)
 	if err != nil {
 		return err
 	}

@@ -137,7 +137,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 func quiet(t *testing.T, dir, logs string, people []string) {
 	t.Helper()
 	for _, uid := range people {
-		token, err := wire.SubjectToken(t.Context(), dir, uid)
+		token, err := wire.SubjectPseudonym(t.Context(), dir, uid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func quiet(t *testing.T, dir, logs string, people []string) {
 // bySubject asks for people by token: one by name, several by a file.
 func bySubject(t *testing.T, dir string, people []string, job func(run, existing string, who ...string) testRun) {
 	t.Helper()
-	token, err := wire.SubjectToken(t.Context(), dir, people[0])
+	token, err := wire.SubjectPseudonym(t.Context(), dir, people[0])
 	if err != nil {
 		t.Fatal(err)
 	}

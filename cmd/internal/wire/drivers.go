@@ -27,7 +27,7 @@ type drivers struct {
 	queue    queue.Queue
 	blobs    blob.Store
 	keys     keyring.Keyring
-	tokens   keyring.Tokener
+	tokens   keyring.Pseudonymizer
 	verifier identity.Verifier
 	audit    audit.Log
 }

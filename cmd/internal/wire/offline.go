@@ -87,7 +87,7 @@ func Token(_ context.Context, r TokenRequest) (string, error) {
 
 // Topics lists the queue's topics, in the order of the flow.
 func Topics() []string {
-	return []string{analysis.TopicUploads, analysis.TopicAnalyses, analysis.TopicResults, analysis.TopicDeliveries}
+	return []string{analysis.TopicUploads, analysis.TopicAnalyses, analysis.TopicResults, analysis.TopicEvents}
 }
 
 // DeadLetters lists the dead letters of every topic of a directory on which no

@@ -12,18 +12,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/clarity-loop/clarity/services/analysis"
-	"github.com/clarity-loop/clarity/services/delivery"
+	"github.com/clarity-loop/clarity/services/feed"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/insights"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/intake"
-	"github.com/clarity-loop/clarity/services/worker/retention"
 )
 
 // How many messages of a topic are handled at a time. A person's are one after
@@ -59,7 +59,7 @@ func (p *Platform) build(ctx context.Context, d drivers) error {
 				Patience: narratorPatience, Now: c.Now, Log: c.Log})
 			p.stages = append(p.stages, stage{Insights, s.Run})
 		case Delivery:
-			s := delivery.New(delivery.Needs{Store: d.store, Queue: d.queue, Now: c.Now, Log: c.Log})
+			s := feed.New(feed.Needs{Store: d.store, Queue: d.queue, Now: c.Now, Log: c.Log})
 			p.stages = append(p.stages, stage{Delivery, s.Run})
 		}
 	}

@@ -98,9 +98,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// SubjectToken is the opaque token of a person of the directory, whether or not
+// SubjectPseudonym is the opaque token of a person of the directory, whether or not
 // a platform runs on it.
-func SubjectToken(ctx context.Context, dir, user string) (string, error) {
+func SubjectPseudonym(ctx context.Context, dir, user string) (string, error) {
 	if err := mustExist(dir); err != nil {
 		return "", err
 	}
@@ -108,5 +108,5 @@ func SubjectToken(ctx context.Context, dir, user string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return keys.Token(ctx, user)
+	return keys.Pseudonym(ctx, user)
 }
