@@ -147,8 +147,8 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			[]string{"charts/planted_test.go: nothing imports hack/cluster"},
 		},
 		"a service imports a command": {
-			"services/feed/planted.go", "cmd/internal/wire",
-			[]string{"services/feed/planted.go: services/feed must not import cmd/internal/wire"},
+			"services/feed/planted.go", "cmd/internal/platform",
+			[]string{"services/feed/planted.go: services/feed must not import cmd/internal/platform"},
 		},
 		"the operator imports a service": {
 			"controllers/analysisjob/planted.go", "services/store",
@@ -165,7 +165,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		},
 		"a driver imports its contract":        {"services/store/sqlite/planted.go", "services/store", nil},
 		"a stage imports a contract":           {"services/ingress/planted.go", "services/store", nil},
-		"the wiring imports a driver":          {"cmd/internal/wire/planted.go", "services/store/sqlite", nil},
+		"the wiring imports a driver":          {"cmd/internal/platform/planted.go", "services/store/sqlite", nil},
 		"a driver imports a shared mechanism":  {"services/queue/sqlite/planted.go", "services/internal/batch", nil},
 		"a metric family imports its contract": {"services/metric/sleep/planted.go", "services/metric", nil},
 		"a test imports any embedded driver":   {"services/ingress/planted_test.go", "services/store/sqlite", nil},

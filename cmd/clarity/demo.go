@@ -14,7 +14,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/history"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
@@ -79,11 +79,11 @@ type seenEvent struct {
 // run starts the platform and, beside it, the phone; when either ends, both do.
 func (d *demonstration) run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p, err := wire.Open(ctx, wire.Config{Dir: d.dir, Listen: "127.0.0.1:0", Model: wire.PreviewModel, Stages: wire.Stages(), Log: log, Now: time.Now, Version: describeBuild(), Unlimited: true, Quiet: gather})
+	p, err := platform.Open(ctx, platform.Config{Dir: d.dir, Listen: "127.0.0.1:0", Model: platform.PreviewModel, Stages: platform.Stages(), Log: log, Now: time.Now, Version: describeBuild(), Unlimited: true, Quiet: gather})
 	if err != nil {
 		return err
 	}
-	token, err := wire.Token(ctx, wire.TokenRequest{Dir: d.dir, User: "demo", TTL: time.Hour, Now: time.Now})
+	token, err := platform.Token(ctx, platform.TokenRequest{Dir: d.dir, User: "demo", TTL: time.Hour, Now: time.Now})
 	if err != nil {
 		return errors.Join(err, p.Close())
 	}
@@ -107,7 +107,7 @@ func (d *demonstration) run(ctx context.Context) error {
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	entries, err := wire.VerifyAudit(context.WithoutCancel(ctx), d.dir)
+	entries, err := platform.VerifyAudit(context.WithoutCancel(ctx), d.dir)
 	if err != nil {
 		return err
 	}

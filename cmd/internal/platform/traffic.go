@@ -1,4 +1,4 @@
-package wire
+package platform
 
 import (
 	"context"

@@ -1,9 +1,9 @@
-// Package wire puts the platform together: the only place that names drivers.
+// Package platform puts the platform together: the only place that names drivers.
 //
 // A data directory holds everything: blobs/, store.db, queue.db, keys/, audit/
 // and identity/, under a lock that one process at a time has. Open makes what
 // is not there yet; what a former process left, however it ended, is gone on with.
-package wire
+package platform
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package wire_test
+package platform_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/identity/local"
 )
 
@@ -24,33 +24,33 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 }
 
-func config(dir string) wire.Config {
-	return wire.Config{Dir: dir, Listen: "127.0.0.1:0", Stages: wire.Stages(), Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "test"}
+func config(dir string) platform.Config {
+	return platform.Config{Dir: dir, Listen: "127.0.0.1:0", Stages: platform.Stages(), Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "test"}
 }
 
 func TestOpenRefusesWhatCannotBe(t *testing.T) {
 	tests := map[string]struct {
-		change func(*wire.Config)
+		change func(*platform.Config)
 		want   string
 	}{
-		"no directory":           {func(c *wire.Config) { c.Dir = "" }, "say which data directory"},
-		"no stage":               {func(c *wire.Config) { c.Stages = nil }, "at least one stage"},
-		"an unknown stage":       {func(c *wire.Config) { c.Stages = []string{"model"} }, `no stage "model"; the stages are ingress, worker, insights, delivery`},
-		"every interface":        {func(c *wire.Config) { c.Listen = "0.0.0.0:80" }, "not a loopback address"},
-		"a profile for everyone": {func(c *wire.Config) { c.Profile = ":6060" }, "not a loopback address"},
-		"no port":                {func(c *wire.Config) { c.Listen = "127.0.0.1" }, "not an address and port"},
-		"a driver of the cloud":  {func(c *wire.Config) { c.Drivers = map[string]string{"store": "firestore:p/db"} }, `"firestore" needs the cloud and is not built yet; this binary has "sqlite"`},
-		"a driver of nobody":     {func(c *wire.Config) { c.Drivers = map[string]string{"blob": "floppy:a"} }, `no blob driver "floppy"; this binary has "files"`},
-		"an unknown capability":  {func(c *wire.Config) { c.Drivers = map[string]string{"teapot": "x"} }, `no capability "teapot"`},
-		"two faults at once (1)": {func(c *wire.Config) { c.Dir, c.Listen = "", "x" }, "say which data directory"},
-		"two faults at once (2)": {func(c *wire.Config) { c.Dir, c.Listen = "", "x" }, `"x" is not an address and port`},
+		"no directory":           {func(c *platform.Config) { c.Dir = "" }, "say which data directory"},
+		"no stage":               {func(c *platform.Config) { c.Stages = nil }, "at least one stage"},
+		"an unknown stage":       {func(c *platform.Config) { c.Stages = []string{"model"} }, `no stage "model"; the stages are ingress, worker, insights, delivery`},
+		"every interface":        {func(c *platform.Config) { c.Listen = "0.0.0.0:80" }, "not a loopback address"},
+		"a profile for everyone": {func(c *platform.Config) { c.Profile = ":6060" }, "not a loopback address"},
+		"no port":                {func(c *platform.Config) { c.Listen = "127.0.0.1" }, "not an address and port"},
+		"a driver of the cloud":  {func(c *platform.Config) { c.Drivers = map[string]string{"store": "firestore:p/db"} }, `"firestore" needs the cloud and is not built yet; this binary has "sqlite"`},
+		"a driver of nobody":     {func(c *platform.Config) { c.Drivers = map[string]string{"blob": "floppy:a"} }, `no blob driver "floppy"; this binary has "files"`},
+		"an unknown capability":  {func(c *platform.Config) { c.Drivers = map[string]string{"teapot": "x"} }, `no capability "teapot"`},
+		"two faults at once (1)": {func(c *platform.Config) { c.Dir, c.Listen = "", "x" }, "say which data directory"},
+		"two faults at once (2)": {func(c *platform.Config) { c.Dir, c.Listen = "", "x" }, `"x" is not an address and port`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := config(t.TempDir())
 			tt.change(&c)
-			_, err := wire.Open(t.Context(), c)
-			var wrong *wire.ConfigError
+			_, err := platform.Open(t.Context(), c)
+			var wrong *platform.ConfigError
 			if !errors.As(err, &wrong) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want a ConfigError with %q", err, tt.want)
 			}
@@ -61,7 +61,7 @@ func TestOpenRefusesWhatCannotBe(t *testing.T) {
 func TestADriverCanBeElsewhere(t *testing.T) {
 	c, elsewhere := config(t.TempDir()), t.TempDir()
 	c.Drivers = map[string]string{"store": "sqlite:" + elsewhere}
-	p, err := wire.Open(t.Context(), c)
+	p, err := platform.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,18 +75,18 @@ func TestADriverCanBeElsewhere(t *testing.T) {
 
 func TestAPlatformRunsAndLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
-	p, err := wire.Open(t.Context(), config(dir))
+	p, err := platform.Open(t.Context(), config(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- p.Run(ctx) }()
-	url, err := wire.Endpoint(t.Context(), dir)
+	url, err := platform.Endpoint(t.Context(), dir)
 	if err != nil || url != p.URL() {
 		t.Errorf("endpoint %q, %v; want %q", url, err, p.URL())
 	}
-	if _, err := wire.Open(t.Context(), config(dir)); err == nil || !strings.Contains(err.Error(), "in use by another process") {
+	if _, err := platform.Open(t.Context(), config(dir)); err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("a second platform on the directory: %v", err)
 	}
 	get(t, p.URL()+"/readyz")
@@ -97,7 +97,7 @@ func TestAPlatformRunsAndLeavesNothingBehind(t *testing.T) {
 	if err := <-ran; err != nil {
 		t.Error(err)
 	}
-	if _, err := wire.Endpoint(t.Context(), dir); err == nil {
+	if _, err := platform.Endpoint(t.Context(), dir); err == nil {
 		t.Error("a stopped platform still has an endpoint")
 	}
 	if err := p.Close(); err != nil {
@@ -126,14 +126,14 @@ func TestAStaleEndpointIsNone(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "endpoint"), []byte("http://127.0.0.1:1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := wire.Endpoint(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "any more") {
+	if _, err := platform.Endpoint(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "any more") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestTokensAreTheDirectorysOwn(t *testing.T) {
 	dir := t.TempDir()
-	token, err := wire.Token(t.Context(), wire.TokenRequest{Dir: dir, User: "anna", Role: "admin", TTL: time.Hour, Now: time.Now})
+	token, err := platform.Token(t.Context(), platform.TokenRequest{Dir: dir, User: "anna", Role: "admin", TTL: time.Hour, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestTokensAreTheDirectorysOwn(t *testing.T) {
 	if err != nil || s.UID != "anna" || !s.Has("admin") {
 		t.Errorf("subject %+v, %v", s, err)
 	}
-	if _, err := wire.Token(t.Context(), wire.TokenRequest{Dir: dir, User: "no spaces", TTL: time.Hour, Now: time.Now}); err == nil {
+	if _, err := platform.Token(t.Context(), platform.TokenRequest{Dir: dir, User: "no spaces", TTL: time.Hour, Now: time.Now}); err == nil {
 		t.Error("a token for an illegal name")
 	}
 }

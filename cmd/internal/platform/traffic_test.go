@@ -1,4 +1,4 @@
-package wire_test
+package platform_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/modeltest"
 	"github.com/clarity-loop/clarity/services/model/traffic"
@@ -28,7 +28,7 @@ func TestModelsBehindAPlanInAFile(t *testing.T) {
 	}
 	server := tritontest.Start(t, tritontest.Config{Bundle: b, Backend: tritontest.Synthetic{Seed: 1}})
 	dir, registry := t.TempDir(), prometheus.NewRegistry()
-	models, err := wire.OpenModels(t.Context(), "traffic:file:"+dir, registry, slog.New(slog.DiscardHandler))
+	models, err := platform.OpenModels(t.Context(), "traffic:file:"+dir, registry, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,12 +80,12 @@ func TestOpenModels(t *testing.T) {
 		"/there/is/no/such/bundle.tar":  "no weights",
 	}
 	for ref, want := range tests {
-		if _, err := wire.OpenModels(t.Context(), ref, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := platform.OpenModels(t.Context(), ref, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", ref, err, want)
 		}
 	}
-	for ref, some := range map[string]bool{"": false, "none": false, wire.PreviewModel: true} {
-		models, err := wire.OpenModels(t.Context(), ref, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	for ref, some := range map[string]bool{"": false, "none": false, platform.PreviewModel: true} {
+		models, err := platform.OpenModels(t.Context(), ref, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,6 @@
 // Package cluster is what a worker needs of a cluster and a laptop does not:
 // where artifacts come from, and models that are served elsewhere. It is apart
-// from wire so that the laptop's binary is without the clouds' clients.
+// from platform so that the laptop's binary is without the clouds' clients.
 package cluster
 
 import (
