@@ -1,4 +1,4 @@
-package health
+package catalog
 
 import (
 	"math"
@@ -12,7 +12,7 @@ func TestCatalogIsWellFormed(t *testing.T) {
 	loinc := map[string]string{}
 	code := regexp.MustCompile(`^\d{3,6}-\d$`)
 	kinds := map[Kind]int{}
-	for _, kind := range Types() {
+	for _, kind := range All() {
 		kinds[kind.Kind]++
 		if found, ok := LookupBytes([]byte(kind.Identifier)); !ok || found != kind {
 			t.Errorf("%s is not found by its identifier", kind.Identifier)
@@ -61,7 +61,7 @@ func luhn(code string) bool {
 // Every spelling of a dimension converts there and back: the factor of a unit
 // and of the canonical one belong to the same dimension.
 func TestEverySpellingConverts(t *testing.T) {
-	for _, kind := range Types() {
+	for _, kind := range All() {
 		if kind.Kind == Category {
 			continue
 		}
@@ -80,7 +80,7 @@ func TestEverySpellingConverts(t *testing.T) {
 }
 
 func TestNoSpellingStandsTwiceInADimension(t *testing.T) {
-	for _, kind := range Types() {
+	for _, kind := range All() {
 		if kind.units == nil {
 			continue
 		}

@@ -1,4 +1,4 @@
-package health
+package catalog
 
 import (
 	"flag"
@@ -12,13 +12,13 @@ import (
 
 var update = flag.Bool("update", false, "write docs/api/types.md anew")
 
-const typesPage = "../../docs/api/types.md"
+const typesPage = "../../../docs/api/types.md"
 
-// The page is generated: go test ./services/health -run TypesPage -update.
+// The page is generated: go test ./services/health/catalog -run TypesPage -update.
 func TestTypesPageIsTheCatalog(t *testing.T) {
 	want := typesMarkdown()
 	if *update {
-		if err := os.MkdirAll("../../docs/api", 0o755); err != nil {
+		if err := os.MkdirAll("../../../docs/api", 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(typesPage, []byte(want), 0o644); err != nil {
@@ -30,7 +30,7 @@ func TestTypesPageIsTheCatalog(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("docs/api/types.md is not the catalog; run: go test ./services/health -run TypesPage -update\n%s", diff)
+		t.Errorf("docs/api/types.md is not the catalog; run: go test ./services/health/catalog -run TypesPage -update\n%s", diff)
 	}
 }
 
@@ -38,7 +38,7 @@ func typesMarkdown() string {
 	var b strings.Builder
 	b.WriteString(`# Types
 
-<!-- Generated from services/health/catalog*.go: go test ./services/health -run TypesPage -update -->
+<!-- Generated from services/health/catalog: go test ./services/health/catalog -run TypesPage -update -->
 
 Every type that an upload is checked against. A sample of a type that is not here is kept as it was sent.
 
@@ -54,7 +54,7 @@ Every type that an upload is checked against. A sample of a type that is not her
 |---|---|---|---|---|---|---|
 `)
 	categories := false
-	for _, t := range Types() {
+	for _, t := range All() {
 		if t.Kind == Category && !categories {
 			categories = true
 			b.WriteString("\n## Categories\n\nA category sample has no unit; its value is the code.\n\n| HKCategoryTypeIdentifier… | name | values | longest |\n|---|---|---|---|\n")

@@ -1,4 +1,4 @@
-package health
+package catalog
 
 // activityTypes: movement and workouts.
 func activityTypes() []quantityRow {

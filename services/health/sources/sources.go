@@ -1,10 +1,14 @@
-package health
+// Package sources decides which device or app is believed where several
+// measured the same stretch of time, so that no step and no minute counts twice.
+package sources
 
 import (
 	"cmp"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/clarity-loop/clarity/services/health"
 )
 
 // A Priority says which source is believed where several measured the same
@@ -30,7 +34,7 @@ const (
 )
 
 // Rank is the place of a sample's source: the lower the better.
-func (p Priority) Rank(s *Sample) int {
+func (p Priority) Rank(s *health.Sample) int {
 	class := sourceClass(s)
 	if class == rankUserEntered {
 		return len(p.prefixes) + class
@@ -43,7 +47,7 @@ func (p Priority) Rank(s *Sample) int {
 	return len(p.prefixes) + class
 }
 
-func sourceClass(s *Sample) int {
+func sourceClass(s *health.Sample) int {
 	product, bundle := s.Source.ProductType, s.Source.BundleID
 	switch {
 	case s.UserEntered:
@@ -62,7 +66,7 @@ func sourceClass(s *Sample) int {
 type Piece struct {
 	// Start and End bound the stretch, End exclusive; equal for an
 	// instantaneous sample.
-	Start, End Instant
+	Start, End health.Instant
 	// Value is the sample's share of the stretch for a cumulative quantity,
 	// the sample's own value for a stage.
 	Value float64
@@ -82,7 +86,7 @@ type Piece struct {
 // records of the same second.
 //
 // The result does not depend on the order of samples, but for the indexes.
-func MergeIntervals(samples []Sample, p Priority) []Piece {
+func MergeIntervals(samples []health.Sample, p Priority) []Piece {
 	order := rankSamples(samples, p)
 	pieces := sweep(samples, order)
 	for i := range pieces {
@@ -100,7 +104,7 @@ func MergeIntervals(samples []Sample, p Priority) []Piece {
 // stages of sleep: the best source wins a stretch, and its value is not
 // divided. Within one source a sleep stage wins over "asleep", and that over
 // "in bed".
-func MergeStages(samples []Sample, p Priority) []Piece {
+func MergeStages(samples []health.Sample, p Priority) []Piece {
 	order := rankSamples(samples, p)
 	pieces := sweep(samples, order)
 	for i := range pieces {
@@ -124,7 +128,7 @@ type rankedSource struct {
 
 // rankSamples puts the samples in a total order, the best first. It depends on
 // the samples alone, not on their order; equal samples are interchangeable.
-func rankSamples(samples []Sample, p Priority) []ranked {
+func rankSamples(samples []health.Sample, p Priority) []ranked {
 	places := make(map[rankedSource]int)
 	keys := make([]rankedSource, len(samples))
 	for i := range samples {
@@ -157,7 +161,7 @@ func compareSources(x, y rankedSource) int {
 	)
 }
 
-func compareWithinSource(x, y *Sample) int {
+func compareWithinSource(x, y *health.Sample) int {
 	switch {
 	case stageDetail(x) != stageDetail(y):
 		return -cmp.Compare(stageDetail(x), stageDetail(y))
@@ -173,7 +177,7 @@ func compareWithinSource(x, y *Sample) int {
 
 // stageDetail is 0 for in bed, 1 for asleep, 2 for a stage or awake; other
 // categories and quantities have no such order.
-func stageDetail(s *Sample) float64 {
+func stageDetail(s *health.Sample) float64 {
 	if s.Type != "HKCategoryTypeIdentifierSleepAnalysis" {
 		return 0
 	}
@@ -182,9 +186,9 @@ func stageDetail(s *Sample) float64 {
 
 // sweep walks the edges of all intervals in time and gives each stretch to the
 // best sample over it.
-func sweep(samples []Sample, order []ranked) []Piece {
+func sweep(samples []health.Sample, order []ranked) []Piece {
 	starts := make([]int, len(order)) // places in order, by start
-	edges := make([]Instant, 0, 2*len(order))
+	edges := make([]health.Instant, 0, 2*len(order))
 	for place := range order {
 		starts[place] = place
 		s := &samples[order[place].sample]
@@ -228,7 +232,7 @@ func sweep(samples []Sample, order []ranked) []Piece {
 
 // appendPoints adds the instantaneous samples at edge that no better source
 // covers. points are by rising place, so the best source is first.
-func appendPoints(pieces []Piece, edge Instant, points []int, order []ranked, active places) []Piece {
+func appendPoints(pieces []Piece, edge health.Instant, points []int, order []ranked, active places) []Piece {
 	if len(points) == 0 {
 		return pieces
 	}

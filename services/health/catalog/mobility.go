@@ -1,4 +1,4 @@
-package health
+package catalog
 
 // mobilityTypes: gait, balance, hearing and surroundings.
 func mobilityTypes() []quantityRow {

@@ -1,4 +1,6 @@
-package record
+// Package jsontext writes and reads the bits of JSON that the formats share:
+// what they keep of a record that the upload contract has no member for.
+package jsontext
 
 import (
 	"bytes"

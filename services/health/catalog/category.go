@@ -1,4 +1,4 @@
-package health
+package catalog
 
 import "time"
 
@@ -10,20 +10,20 @@ func quantityGroups() [][]quantityRow {
 // An enumeration is one of HealthKit's HKCategoryValue types.
 type enumeration struct {
 	name   string // after HKCategoryValue
-	values []CategoryValue
+	values []Value
 }
 
 // presentWithoutValue is HKCategoryValueNotApplicable: that there is a sample
 // says it all.
-var presentWithoutValue = enumeration{"", []CategoryValue{{0, "notApplicable"}}}
+var presentWithoutValue = enumeration{"", []Value{{0, "notApplicable"}}}
 
 // The enumerations that more than one type uses.
 var (
-	severity = enumeration{"Severity", []CategoryValue{
+	severity = enumeration{"Severity", []Value{
 		{0, "unspecified"}, {1, "notPresent"}, {2, "mild"}, {3, "moderate"}, {4, "severe"},
 	}}
-	presence = enumeration{"Presence", []CategoryValue{{0, "present"}, {1, "notPresent"}}}
-	bleeding = enumeration{"VaginalBleeding", []CategoryValue{
+	presence = enumeration{"Presence", []Value{{0, "present"}, {1, "notPresent"}}}
+	bleeding = enumeration{"VaginalBleeding", []Value{
 		{1, "unspecified"}, {2, "light"}, {3, "medium"}, {4, "heavy"}, {5, "none"},
 	}}
 )
@@ -63,29 +63,29 @@ func categoryTypes() []Type {
 
 func dailyCategories() []Type {
 	return []Type{
-		category("SleepAnalysis", "Sleep Analysis", enumeration{"SleepAnalysis", []CategoryValue{
+		category("SleepAnalysis", "Sleep Analysis", enumeration{"SleepAnalysis", []Value{
 			{0, "inBed"}, {1, "asleepUnspecified"}, {2, "awake"}, {3, "asleepCore"}, {4, "asleepDeep"}, {5, "asleepREM"},
 		}}, shortEvent),
-		category("AppleStandHour", "Apple Stand Hour", enumeration{"AppleStandHour", []CategoryValue{{0, "stood"}, {1, "idle"}}}, shortEvent),
+		category("AppleStandHour", "Apple Stand Hour", enumeration{"AppleStandHour", []Value{{0, "stood"}, {1, "idle"}}}, shortEvent),
 		category("MindfulSession", "Mindful Session", presentWithoutValue, shortEvent),
 		category("HandwashingEvent", "Handwashing Event", presentWithoutValue, shortEvent),
 		category("ToothbrushingEvent", "Toothbrushing Event", presentWithoutValue, shortEvent),
 		category("HighHeartRateEvent", "High Heart Rate Event", presentWithoutValue, shortEvent),
 		category("LowHeartRateEvent", "Low Heart Rate Event", presentWithoutValue, shortEvent),
 		category("IrregularHeartRhythmEvent", "Irregular Heart Rhythm Event", presentWithoutValue, shortEvent),
-		category("LowCardioFitnessEvent", "Low Cardio Fitness Event", enumeration{"LowCardioFitnessEvent", []CategoryValue{{1, "lowFitness"}}}, oneYear),
+		category("LowCardioFitnessEvent", "Low Cardio Fitness Event", enumeration{"LowCardioFitnessEvent", []Value{{1, "lowFitness"}}}, oneYear),
 		category("HypertensionEvent", "Hypertension Event", presentWithoutValue, oneYear),
 		category("SleepApneaEvent", "Sleep Apnea Event", presentWithoutValue, oneYear),
-		category("AppleWalkingSteadinessEvent", "Apple Walking Steadiness Event", enumeration{"AppleWalkingSteadinessEvent", []CategoryValue{
+		category("AppleWalkingSteadinessEvent", "Apple Walking Steadiness Event", enumeration{"AppleWalkingSteadinessEvent", []Value{
 			{1, "initialLow"}, {2, "initialVeryLow"}, {3, "repeatLow"}, {4, "repeatVeryLow"},
 		}}, oneYear),
-		category("AudioExposureEvent", "Environmental Audio Exposure Event", enumeration{"EnvironmentalAudioExposureEvent", []CategoryValue{{1, "momentaryLimit"}}}, shortEvent),
-		category("HeadphoneAudioExposureEvent", "Headphone Audio Exposure Event", enumeration{"HeadphoneAudioExposureEvent", []CategoryValue{{1, "sevenDayLimit"}}}, oneYear),
+		category("AudioExposureEvent", "Environmental Audio Exposure Event", enumeration{"EnvironmentalAudioExposureEvent", []Value{{1, "momentaryLimit"}}}, shortEvent),
+		category("HeadphoneAudioExposureEvent", "Headphone Audio Exposure Event", enumeration{"HeadphoneAudioExposureEvent", []Value{{1, "sevenDayLimit"}}}, oneYear),
 	}
 }
 
 func reproductiveCategories() []Type {
-	pregnancyTest := []CategoryValue{{1, "negative"}, {2, "positive"}, {3, "indeterminate"}}
+	pregnancyTest := []Value{{1, "negative"}, {2, "positive"}, {3, "indeterminate"}}
 	return []Type{
 		category("MenstrualFlow", "Menstrual Flow", bleeding, shortEvent),
 		category("BleedingAfterPregnancy", "Bleeding After Pregnancy", bleeding, shortEvent),
@@ -95,17 +95,17 @@ func reproductiveCategories() []Type {
 		category("IrregularMenstrualCycles", "Irregular Menstrual Cycles", presentWithoutValue, oneYear),
 		category("PersistentIntermenstrualBleeding", "Persistent Intermenstrual Bleeding", presentWithoutValue, oneYear),
 		category("ProlongedMenstrualPeriods", "Prolonged Menstrual Periods", presentWithoutValue, oneYear),
-		category("CervicalMucusQuality", "Cervical Mucus Quality", enumeration{"CervicalMucusQuality", []CategoryValue{
+		category("CervicalMucusQuality", "Cervical Mucus Quality", enumeration{"CervicalMucusQuality", []Value{
 			{1, "dry"}, {2, "sticky"}, {3, "creamy"}, {4, "watery"}, {5, "eggWhite"},
 		}}, shortEvent),
-		category("OvulationTestResult", "Ovulation Test Result", enumeration{"OvulationTestResult", []CategoryValue{
+		category("OvulationTestResult", "Ovulation Test Result", enumeration{"OvulationTestResult", []Value{
 			{1, "negative"}, {2, "luteinizingHormoneSurge"}, {3, "indeterminate"}, {4, "estrogenSurge"},
 		}}, shortEvent),
 		category("PregnancyTestResult", "Pregnancy Test Result", enumeration{"PregnancyTestResult", pregnancyTest}, shortEvent),
 		category("ProgesteroneTestResult", "Progesterone Test Result", enumeration{"ProgesteroneTestResult", pregnancyTest}, shortEvent),
 		category("Pregnancy", "Pregnancy", presentWithoutValue, oneYear),
 		category("Lactation", "Lactation", presentWithoutValue, manyYears),
-		category("Contraceptive", "Contraceptive", enumeration{"Contraceptive", []CategoryValue{
+		category("Contraceptive", "Contraceptive", enumeration{"Contraceptive", []Value{
 			{1, "unspecified"}, {2, "implant"}, {3, "injection"}, {4, "intrauterineDevice"}, {5, "intravaginalRing"}, {6, "oral"}, {7, "patch"},
 		}}, manyYears),
 		category("SexualActivity", "Sexual Activity", presentWithoutValue, shortEvent),
@@ -114,7 +114,7 @@ func reproductiveCategories() []Type {
 
 func symptomCategories() []Type {
 	types := []Type{
-		category("AppetiteChanges", "Appetite Changes", enumeration{"AppetiteChanges", []CategoryValue{
+		category("AppetiteChanges", "Appetite Changes", enumeration{"AppetiteChanges", []Value{
 			{0, "unspecified"}, {1, "noChange"}, {2, "decreased"}, {3, "increased"},
 		}}, oneYear),
 		category("MoodChanges", "Mood Changes", presence, oneYear),

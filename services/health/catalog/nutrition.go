@@ -1,4 +1,4 @@
-package health
+package catalog
 
 // nutritionTypes: food and drink.
 func nutritionTypes() []quantityRow {

@@ -1,4 +1,7 @@
-package health
+// Package catalog is every HealthKit type that an upload is checked against:
+// its unit and the units that convert into it, its LOINC code, its range, and
+// the values of its enumeration. It is data, read-only, and knows no sample.
+package catalog
 
 import (
 	"errors"
@@ -47,15 +50,15 @@ type Type struct {
 	// MaxDuration is the longest that one sample can last.
 	MaxDuration time.Duration
 	// Values are the enumeration of a category, by rising code.
-	Values []CategoryValue
+	Values []Value
 
 	units     *dimension
 	canonical unitScale // of Unit
 	enum      string    // HealthKit's name of the enumeration, after HKCategoryValue
 }
 
-// A CategoryValue is one value of a category's enumeration.
-type CategoryValue struct {
+// A Value is one value of a category's enumeration.
+type Value struct {
 	Code int
 	Name string // HealthKit's name in Swift: "asleepCore"
 }
@@ -72,9 +75,9 @@ func LookupBytes(identifier []byte) (*Type, bool) {
 	return t, ok
 }
 
-// Types is the whole catalog, ordered: quantities by group, then categories.
+// All is the whole catalog, ordered: quantities by group, then categories.
 // The slice is the caller's.
-func Types() []*Type {
+func All() []*Type {
 	types := make([]*Type, len(catalog))
 	copy(types, catalog)
 	return types
@@ -147,7 +150,7 @@ func equalButFirstCase(a, b string) bool {
 	return len(a) == len(b) && len(a) > 0 && a[0]|0x20 == b[0]|0x20 && a[1:] == b[1:]
 }
 
-// The catalog is data: written out in catalog_*.go, joined once, never changed.
+// The catalog is data: written out by group, joined once, never changed.
 var (
 	catalog      = joinCatalog(quantityGroups(), categoryTypes())
 	byIdentifier = indexCatalog(catalog)
@@ -170,7 +173,7 @@ func indexCatalog(types []*Type) map[string]*Type {
 	index := make(map[string]*Type, len(types))
 	for _, t := range types {
 		if _, twice := index[t.Identifier]; twice {
-			panic(fmt.Sprintf("health: catalog has %s twice", t.Identifier))
+			panic(fmt.Sprintf("catalog: has %s twice", t.Identifier))
 		}
 		index[t.Identifier] = t
 	}
@@ -203,7 +206,7 @@ func (r *quantityRow) build() *Type {
 	}
 	scale, ok := scaleOf(r.units, r.unit)
 	if !ok {
-		panic(fmt.Sprintf("health: catalog gives %s the unit %q of another dimension", r.name, r.unit))
+		panic(fmt.Sprintf("catalog: gives %s the unit %q of another dimension", r.name, r.unit))
 	}
 	t.canonical = scale
 	return t
