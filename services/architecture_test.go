@@ -32,7 +32,7 @@ var rules = map[string][]string{
 	"services/metric":     {"services/actigraphy", "services/health"},
 	"services/analysis":   {"services/actigraphy", "services/health"},
 	// Capabilities: contract, suite, drivers.
-	"services/blob":      {"services/internal"},
+	"services/blob":      {"internal/dirlock", "services/internal"},
 	"services/keyring":   {"services/internal"},
 	"services/identity":  {"services/internal"},
 	"services/queue":     {"services/analysis", "services/internal"},
@@ -58,7 +58,9 @@ var rules = map[string][]string{
 	"services/model/traffic/file":      {"=services/model/traffic"},
 	"services/model/traffic/configmap": {"=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
-	"services/internal": {},
+	"services/internal": {"internal/dirlock"},
+	// The lock of a data directory, which drivers and the commands share.
+	"internal/dirlock": {},
 	// Stages.
 	"services/ingress": {"services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
@@ -74,7 +76,7 @@ var rules = map[string][]string{
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
-	"cmd": {"api", "controllers", "services"},
+	"cmd": {"api", "controllers", "internal/dirlock", "services"},
 	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.
 	"cmd/kubectl-clarity": {"api"},
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clarity-loop/clarity/services/internal/dirlock"
+	"github.com/clarity-loop/clarity/internal/dirlock"
 )
 
 func TestASecondHolderIsRefusedWithOneSentence(t *testing.T) {
