@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 )
 
@@ -106,10 +107,10 @@ type Cursor struct {
 
 // An Event is one thing told to a person's devices; its key is its sequence number.
 type Event struct {
-	Kind    analysis.EventKind `json:"kind"`
-	Ref     string             `json:"ref"`
-	Version string             `json:"version"`
-	At      time.Time          `json:"at"`
+	Kind    flow.EventKind `json:"kind"`
+	Ref     string         `json:"ref"`
+	Version string         `json:"version"`
+	At      time.Time      `json:"at"`
 }
 
 // A Profile is what a person tells about themselves.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/identity/local"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -87,7 +87,7 @@ func Token(_ context.Context, r TokenRequest) (string, error) {
 
 // Topics lists the queue's topics, in the order of the flow.
 func Topics() []string {
-	return []string{analysis.TopicUploads, analysis.TopicAnalyses, analysis.TopicResults, analysis.TopicEvents}
+	return []string{flow.TopicUploads, flow.TopicAnalyses, flow.TopicResults, flow.TopicEvents}
 }
 
 // DeadLetters lists the dead letters of every topic of a directory on which no

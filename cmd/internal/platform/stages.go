@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/feed"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/insights"
@@ -84,8 +84,8 @@ func (p *Platform) buildWorker(ctx context.Context, d drivers, metrics prometheu
 	merger := intake.New(intake.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Now: c.Now, Log: c.Log, Quiet: quiet})
 	analyser := analyse.New(analyse.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Audit: d.audit, Models: models.Chooser, Now: c.Now, Log: c.Log})
 	sweeper := retention.New(d.blobs, d.store, c.Now)
-	p.consume(d.queue, analysis.TopicUploads, mergers, merger.Handle)
-	p.consume(d.queue, analysis.TopicAnalyses, analysers, analyser.Handle)
+	p.consume(d.queue, flow.TopicUploads, mergers, merger.Handle)
+	p.consume(d.queue, flow.TopicAnalyses, analysers, analyser.Handle)
 	p.stages = append(p.stages, stage{"retention", func(ctx context.Context) error {
 		sweeper.Run(ctx, sweeping, c.Log)
 		return nil
@@ -110,7 +110,7 @@ func (p *Platform) buildIngress(d drivers, registry *prometheus.Registry) error 
 		Store: d.store, Blobs: d.blobs, Queue: d.queue, Keys: d.keys, Verifier: d.verifier, Audit: d.audit,
 		Writer: template.New(), Template: template.New(), Grounded: narrative.Check,
 		Samples: daySamples(d), Ready: func(ctx context.Context) error {
-			_, err := d.queue.Depth(ctx, analysis.TopicUploads)
+			_, err := d.queue.Depth(ctx, flow.TopicUploads)
 			return err
 		},
 		Registry: registry, Logger: c.Log, Now: c.Now, Limits: limits, Version: c.Version,

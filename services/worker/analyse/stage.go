@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/model"
@@ -213,7 +214,7 @@ func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int6
 			return personal(err)
 		}
 	}
-	ready, err := queue.JSON(analysis.TopicResults, req.UID, analysis.ResultReady(req))
+	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
 	if err == nil {
 		err = s.Queue.Publish(ctx, ready)
 	}
@@ -271,12 +272,12 @@ func (s *Stage) announce(ctx context.Context, req analysis.Request, digest strin
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
-	ready, err := queue.JSON(analysis.TopicResults, req.UID, analysis.ResultReady(req))
+	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
 	if err != nil {
 		return err
 	}
-	event, err := queue.JSON(analysis.TopicEvents, req.UID,
-		analysis.Event{UID: req.UID, Kind: analysis.ResultStored, Ref: req.End.String(), Version: digest})
+	event, err := queue.JSON(flow.TopicEvents, req.UID,
+		flow.Event{UID: req.UID, Kind: flow.ResultStored, Ref: req.End.String(), Version: digest})
 	if err != nil {
 		return err
 	}

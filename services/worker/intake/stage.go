@@ -31,6 +31,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -63,7 +64,7 @@ func New(n Needs) *Stage { return &Stage{n} }
 // Handle merges one upload. A body that cannot be read is marked failed and
 // becomes a dead letter; without consent it is held until there is one.
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
-	var m analysis.UploadReceived
+	var m flow.UploadReceived
 	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" || m.UploadID == "" {
 		s.Log.Error("message is no upload", "stage", "intake", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be decoded")
@@ -124,7 +125,7 @@ func (f *failure) Unwrap() error { return analysis.ErrUnreadable }
 var errNoRecord = errors.New("upload has no record")
 
 // intake brings one upload to its end, whatever was done for it before.
-func (s *Stage) intake(ctx context.Context, m analysis.UploadReceived, again bool) error {
+func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) error {
 	if err := s.Store.CheckActive(ctx, m.UID); err != nil {
 		return err
 	}
