@@ -37,7 +37,7 @@ var rules = map[string][]string{
 	"services/keyring":   {"services/internal"},
 	"services/identity":  {"services/internal"},
 	"services/queue":     {"services/analysis", "services/internal"},
-	"services/store":     {"services/analysis", "services/health", "services/internal"},
+	"services/store":     {"services/flow", "services/analysis", "services/health", "services/internal"},
 	"services/audit":     {"services/analysis", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},
