@@ -31,12 +31,13 @@ var rules = map[string][]string{
 	"services/actigraphy": {},
 	"services/metric":     {"services/actigraphy", "services/health"},
 	"services/analysis":   {"services/actigraphy", "services/health"},
+	"services/flow":       {"services/health"},
 	// Capabilities: contract, suite, drivers.
-	"services/blob":      {"services/internal"},
+	"services/blob":      {"internal/dirlock", "services/internal"},
 	"services/keyring":   {"services/internal"},
 	"services/identity":  {"services/internal"},
 	"services/queue":     {"services/analysis", "services/internal"},
-	"services/store":     {"services/analysis", "services/health", "services/internal"},
+	"services/store":     {"services/flow", "services/analysis", "services/health", "services/internal"},
 	"services/audit":     {"services/analysis", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},
@@ -58,14 +59,18 @@ var rules = map[string][]string{
 	"services/model/traffic/file":      {"=services/model/traffic"},
 	"services/model/traffic/configmap": {"=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
-	"services/internal": {},
+	"services/internal": {"internal/dirlock"},
+	// The lock of a data directory, which drivers and the commands share.
+	"internal/dirlock": {},
 	// Stages.
-	"services/ingress": {"services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"services/flow", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
-	"services/worker": {"services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	"services/worker": {"services/flow", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
-	"services/delivery": {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	"services/insights": {"services/flow", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
+	"services/feed":     {"services/flow", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	// What has served its time goes: it knows which records refer to which objects.
+	"services/retention": {"=services/blob", "=services/keyring", "=services/store"},
 	// The operator: intents in Kubernetes, never data.
 	"api":         {},
 	"controllers": {"api", "=services/model/traffic"},
@@ -75,7 +80,7 @@ var rules = map[string][]string{
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
-	"cmd": {"api", "controllers", "services"},
+	"cmd": {"api", "controllers", "internal/dirlock", "services"},
 	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.
 	"cmd/kubectl-clarity": {"api"},
 }
@@ -148,8 +153,8 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			[]string{"charts/planted_test.go: nothing imports hack/cluster"},
 		},
 		"a service imports a command": {
-			"services/delivery/planted.go", "cmd/internal/wire",
-			[]string{"services/delivery/planted.go: services/delivery must not import cmd/internal/wire"},
+			"services/feed/planted.go", "cmd/internal/platform",
+			[]string{"services/feed/planted.go: services/feed must not import cmd/internal/platform"},
 		},
 		"the operator imports a service": {
 			"controllers/analysisjob/planted.go", "services/store",
@@ -179,7 +184,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		},
 		"a driver imports its contract":        {"services/store/sqlite/planted.go", "services/store", nil},
 		"a stage imports a contract":           {"services/ingress/planted.go", "services/store", nil},
-		"the wiring imports a driver":          {"cmd/internal/wire/planted.go", "services/store/sqlite", nil},
+		"the wiring imports a driver":          {"cmd/internal/platform/planted.go", "services/store/sqlite", nil},
 		"a driver imports a shared mechanism":  {"services/queue/sqlite/planted.go", "services/internal/batch", nil},
 		"a metric family imports its contract": {"services/metric/sleep/planted.go", "services/metric", nil},
 		"a test imports any embedded driver":   {"services/ingress/planted_test.go", "services/store/sqlite", nil},
