@@ -77,6 +77,7 @@ var rules = map[string][]string{
 	// A rollout is decided without a client; the client of its gates decides nothing.
 	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition", "=services/model/traffic"},
 	"controllers/modelversion/gate":    {"api", "=services/model/traffic"},
+	"controllers/modelversion/serving": {"api", "controllers/internal", "controllers/termination"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
@@ -163,6 +164,10 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"a decision imports what acts on it": {
 			"controllers/modelversion/rollout/planted.go", "controllers/modelversion/gate",
 			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import controllers/modelversion/gate"},
+		},
+		"what serves a version knows the rollout": {
+			"controllers/modelversion/serving/planted.go", "controllers/modelversion/rollout",
+			[]string{"controllers/modelversion/serving/planted.go: controllers/modelversion/serving must not import controllers/modelversion/rollout"},
 		},
 		"a decision talks to Kubernetes": {
 			"controllers/modelversion/rollout/planted.go", "sigs.k8s.io/controller-runtime/pkg/client",

@@ -1,4 +1,4 @@
-package modelversion
+package serving
 
 import (
 	"encoding/json"
@@ -15,20 +15,35 @@ import (
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
-// exitInvalidInput is what a worker exits with where its input can never do
+// ExitInvalidInput is what a worker exits with where its input can never do
 // (sysexits' EX_DATAERR): there is no retry.
-const exitInvalidInput = 65
+const ExitInvalidInput = 65
 
 // jobRetries is how often a check is tried again within one Job, with backoff.
 const jobRetries = 4
 
+// VerifyJob checks the version's bundle and golden set, within the time.
+func (b *Builder) VerifyJob(mv *v1alpha1.ModelVersion, timeout time.Duration) (*batchv1.Job, error) {
+	args, err := verifyArgs(mv)
+	if err != nil {
+		return nil, err
+	}
+	return b.newJob(mv, label.Verify, timeout, args), nil
+}
+
+// ValidateJob holds the version's servers against its golden vectors.
+func (b *Builder) ValidateJob(mv *v1alpha1.ModelVersion) *batchv1.Job {
+	const grace = time.Minute // to start, and to say that it ran out of time
+	return b.newJob(mv, label.Validate, validationTimeout(mv)+grace, validateArgs(mv))
+}
+
 // newJob is the Job of one check: the worker's image, no GPU.
-func (r *Reconciler) newJob(m *versionPass, component string, timeout time.Duration, args []string) *batchv1.Job {
-	labels := labelsOf(m.mv, component)
+func (b *Builder) newJob(mv *v1alpha1.ModelVersion, component string, timeout time.Duration, args []string) *batchv1.Job {
+	labels := labelsOf(mv, component)
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: jobName(m, component), Namespace: m.mv.Namespace, Labels: labels,
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(m.mv, v1alpha1.GroupVersion.WithKind("ModelVersion"))},
+			Name: JobName(mv, component), Namespace: mv.Namespace, Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(mv, v1alpha1.GroupVersion.WithKind("ModelVersion"))},
 		},
 		Spec: batchv1.JobSpec{
 			BackoffLimit:          new(int32(jobRetries)),
@@ -42,7 +57,7 @@ func (r *Reconciler) newJob(m *versionPass, component string, timeout time.Durat
 				{
 					Action: batchv1.PodFailurePolicyActionFailJob,
 					OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-						ContainerName: new(component), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{exitInvalidInput},
+						ContainerName: new(component), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{ExitInvalidInput},
 					},
 				},
 			}},
@@ -50,11 +65,11 @@ func (r *Reconciler) newJob(m *versionPass, component string, timeout time.Durat
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{
 					RestartPolicy:                corev1.RestartPolicyNever,
-					ServiceAccountName:           r.config.ServiceAccount,
+					ServiceAccountName:           b.ServiceAccount,
 					AutomountServiceAccountToken: new(false),
 					EnableServiceLinks:           new(false),
 					SecurityContext:              restricted(),
-					Containers:                   []corev1.Container{r.worker(component, args, corev1.VolumeMount{Name: "scratch", MountPath: "/tmp"})},
+					Containers:                   []corev1.Container{b.worker(component, args, corev1.VolumeMount{Name: "scratch", MountPath: "/tmp"})},
 					Volumes:                      []corev1.Volume{scratch("scratch", resource.MustParse("4Gi"), "")},
 				},
 			},
@@ -63,16 +78,16 @@ func (r *Reconciler) newJob(m *versionPass, component string, timeout time.Durat
 }
 
 // worker is a container of the worker's image. Its first argument says what it does.
-func (r *Reconciler) worker(name string, args []string, mounts ...corev1.VolumeMount) corev1.Container {
+func (b *Builder) worker(name string, args []string, mounts ...corev1.VolumeMount) corev1.Container {
 	c := corev1.Container{
-		Name: name, Image: r.config.Image, Args: args, Resources: r.config.Resources, VolumeMounts: mounts,
+		Name: name, Image: b.Image, Args: args, Resources: b.Resources, VolumeMounts: mounts,
 		TerminationMessagePath:   corev1.TerminationMessagePathDefault,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile, // never the log's tail: it would be copied into the pod
 		SecurityContext:          confined(),
 	}
-	if r.config.ConfigMap != "" {
+	if b.ConfigMap != "" {
 		c.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: r.config.ConfigMap},
+			LocalObjectReference: corev1.LocalObjectReference{Name: b.ConfigMap},
 		}}}
 	}
 	return c
@@ -98,7 +113,7 @@ func artifactArgs(mv *v1alpha1.ModelVersion) []string {
 }
 
 func validateArgs(mv *v1alpha1.ModelVersion) []string {
-	args := append([]string{label.Validate, "--model=" + mv.Spec.Model, "--version=" + mv.Spec.Version, "--endpoint=" + endpointOf(mv)}, artifactArgs(mv)...)
+	args := append([]string{label.Validate, "--model=" + mv.Spec.Model, "--version=" + mv.Spec.Version, "--endpoint=" + Endpoint(mv)}, artifactArgs(mv)...)
 	return append(args, "--tolerance="+mv.Spec.Validation.Tolerance, "--timeout="+validationTimeout(mv).String())
 }
 
@@ -116,8 +131,10 @@ func fetchArgs(mv *v1alpha1.ModelVersion, gpu bool) []string {
 	}
 }
 
-// reasons are the words of workers that are reasons of the API. Any other word
+// ReasonOf is the API's reason for a worker's word; "" for a word that is none. That
 // is no verdict, but its sentence is heard.
+func ReasonOf(word string) string { return reasons[word] }
+
 var reasons = map[string]string{
 	v1alpha1.ReasonDigestMismatch: v1alpha1.ReasonDigestMismatch, v1alpha1.ReasonArtifactNotFound: v1alpha1.ReasonArtifactNotFound,
 	v1alpha1.ReasonContractMismatch: v1alpha1.ReasonContractMismatch, v1alpha1.ReasonGoldenSetMismatch: v1alpha1.ReasonGoldenSetMismatch,
