@@ -52,29 +52,35 @@ var rules = map[string][]string{
 	"services/model/artifact":              {"=services/model", "services/model/bundle"},
 	"services/model/artifact/artifacttest": {"services/model"},
 	// What is done to a version before it serves anybody.
-	"services/model/candidate": {"=services/model", "services/model/bundle", "=services/model/artifact"},
-	// The plan and the router: which of a model's versions a request goes to.
-	"services/model/traffic":           {"services/actigraphy", "=services/model"},
-	"services/model/traffic/file":      {"=services/model/traffic"},
-	"services/model/traffic/configmap": {"=services/model/traffic"},
+	"services/model/candidate": {"api/worker", "=services/model", "services/model/bundle", "=services/model/artifact"},
+	// The router: which of a model's versions a request goes to, as the plan says.
+	"services/model/traffic":           {"api/traffic", "services/actigraphy", "=services/model"},
+	"services/model/traffic/file":      {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic/configmap": {"api/traffic", "=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {},
 	// Stages.
 	"services/ingress": {"services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
-	"services/worker": {"services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	"services/worker": {"api/worker", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
 	"services/delivery": {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
-	// The operator: intents in Kubernetes, never data.
+	// The words between operator, worker and plugin: the kinds, and, with the
+	// standard library alone, the worker's commands and the traffic plan.
 	"api":         {},
-	"controllers": {"api", "=services/model/traffic"},
+	"api/worker":  {},
+	"api/traffic": {},
+	// The operator: intents in Kubernetes, never data.
+	"controllers": {"api"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
 	"cmd": {"api", "controllers", "services"},
-	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.
-	"cmd/kubectl-clarity": {"api"},
+	// What a program was built from: every program may say it.
+	"cmd/internal/buildinfo": {},
+	// The plugin works from a kubeconfig alone: it knows the words of the API and nothing else of ours.
+	"cmd/kubectl-clarity": {"api", "cmd/internal/buildinfo"},
 }
 
 // suites end in "test": conformance suites that a room's drivers share. Only tests import them.
@@ -152,6 +158,34 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"controllers/analysisjob/planted.go", "services/store",
 			[]string{"controllers/analysisjob/planted.go: controllers must not import services/store"},
 		},
+		"the operator imports the router": {
+			"controllers/modelversion/planted.go", "services/model/traffic",
+			[]string{"controllers/modelversion/planted.go: controllers must not import services/model/traffic"},
+		},
+		"the operator imports the plan":      {"controllers/modelversion/planted.go", "api/traffic", nil},
+		"a stage reads the worker's words":   {"services/worker/planted.go", "api/worker/termination", nil},
+		"the plugin says what it is made of": {"cmd/kubectl-clarity/planted.go", "cmd/internal/buildinfo", nil},
+		"the plugin imports the wiring": {
+			"cmd/kubectl-clarity/planted.go", "cmd/internal/wire",
+			[]string{"cmd/kubectl-clarity/planted.go: cmd/kubectl-clarity must not import cmd/internal/wire"},
+		},
+		"a stage imports the kinds": {
+			"services/worker/planted.go", "api/v1alpha1",
+			[]string{"services/worker/planted.go: services/worker must not import api/v1alpha1"},
+		},
+		"the worker's words import the kinds": {
+			"api/worker/planted.go", "api/v1alpha1",
+			[]string{"api/worker/planted.go: api/worker must not import api/v1alpha1"},
+		},
+		"the worker's words import Kubernetes": {
+			"api/worker/termination/planted.go", "k8s.io/api/core/v1",
+			[]string{"api/worker/termination/planted.go: api/worker takes the standard library alone, not k8s.io/api/core/v1"},
+		},
+		"the plan imports a library": {
+			"api/traffic/planted.go", "github.com/prometheus/client_golang/prometheus",
+			[]string{"api/traffic/planted.go: api/traffic takes the standard library alone, not github.com/prometheus/client_golang/prometheus"},
+		},
+		"the plan imports the standard library": {"api/traffic/planted.go", "crypto/sha256", nil},
 		"a service talks to Kubernetes": {
 			"services/worker/planted.go", "k8s.io/client-go/rest",
 			[]string{"services/worker/planted.go: services/worker must not import k8s.io/client-go/rest"},
@@ -171,7 +205,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			imports := tt.imports
-			if !strings.HasPrefix(imports, "k8s.io/") {
+			if top, _, _ := strings.Cut(imports, "/"); slices.Contains(tops(), top) || top == "hack" {
 				imports = module + imports
 			}
 			source := "package planted\n\nimport _ \"" + imports + "\"\n"
@@ -193,7 +227,7 @@ const lab = "internal/kubelab"
 func violations(t *testing.T, root fs.FS) []string {
 	t.Helper()
 	var found []string
-	for _, top := range []string{"api", "charts", "cmd", "controllers", "internal", "services"} {
+	for _, top := range tops() {
 		err := fs.WalkDir(root, top, func(file string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") {
 				return skipMissing(file, top, err)
@@ -215,13 +249,11 @@ func violations(t *testing.T, root fs.FS) []string {
 				if strings.HasSuffix(file, "_test.go") {
 					continue
 				}
+				judge := forbidden
 				if !ours {
-					if strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(path.Dir(file)) {
-						found = append(found, file+": "+path.Dir(file)+" must not import "+imported)
-					}
-					continue
+					judge = forbiddenLibrary
 				}
-				if why := forbidden(path.Dir(file), imported); why != "" {
+				if why := judge(path.Dir(file), imported); why != "" {
 					found = append(found, file+": "+why)
 				}
 			}
@@ -235,6 +267,9 @@ func violations(t *testing.T, root fs.FS) []string {
 	return found
 }
 
+// tops are the folders whose imports are held to the rules.
+func tops() []string { return []string{"api", "charts", "cmd", "controllers", "internal", "services"} }
+
 func skipMissing(file, top string, err error) error {
 	if err != nil && file == top && os.IsNotExist(err) {
 		return fs.SkipDir
@@ -246,6 +281,23 @@ func skipMissing(file, top string, err error) error {
 // services one driver may: the traffic plan lies in a ConfigMap.
 func mayKnowKubernetes(pkg string) bool {
 	return !within(pkg, "services") || pkg == "services/model/traffic/configmap"
+}
+
+// standalone are the rooms that take the standard library alone: whoever reads
+// their words takes nothing else with them.
+var standalone = []string{"api/worker", "api/traffic"}
+
+// forbiddenLibrary says why package importer must not import a package that is
+// not ours, or "".
+func forbiddenLibrary(importer, imported string) string {
+	first, _, _ := strings.Cut(imported, "/")
+	if room, _ := ruleOf(importer); slices.Contains(standalone, room) && strings.Contains(first, ".") {
+		return room + " takes the standard library alone, not " + imported
+	}
+	if strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(importer) {
+		return importer + " must not import " + imported
+	}
+	return ""
 }
 
 // forbidden says why package importer must not import package imported, or "".

@@ -15,7 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 )
 
 // A Probe asks one server whether the model is ready.
@@ -220,10 +221,10 @@ const crashLimit = 3
 func crashed(pod *corev1.Pod) *ending {
 	for _, c := range pod.Status.InitContainerStatuses {
 		for _, t := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
-			if c.Name == fetchContainer && t != nil && t.ExitCode == exitInvalidInput {
+			if c.Name == fetchContainer && t != nil && t.ExitCode == worker.ExitInvalidInput {
 				e := &ending{Reason: v1alpha1.ReasonDigestMismatch, Message: "the bundle that was fetched is not the one that is named", Pod: pod.Name, ExitCode: &t.ExitCode}
 				if said, err := termination.ParseResult(t.Message); err == nil && said.Reason != "" {
-					e.Reason, e.Message = orElse(reasons[said.Reason], e.Reason), orElse(said.Message, said.Reason)
+					e.Reason, e.Message = reasonOf(said.Reason, e.Reason), orElse(said.Message, string(said.Reason))
 				}
 				return e
 			}

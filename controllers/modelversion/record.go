@@ -9,12 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
-
-// recordKey is the key of the record, as JSON, beside the plan.
-const recordKey = "rollout.json"
 
 // A record is where a model's rollout stands. It is written with the plan, in
 // one object, at every step: whatever reads the one reads the other.
@@ -124,7 +121,7 @@ func readLedger(model string, object *corev1.ConfigMap) (l ledger, ok bool) {
 	if err != nil || plan.Model != model {
 		return l, false
 	}
-	if err := json.Unmarshal([]byte(object.Data[recordKey]), &l.record); err != nil {
+	if err := json.Unmarshal([]byte(object.Data[traffic.RecordKey]), &l.record); err != nil {
 		return ledger{object: object}, false
 	}
 	l.plan = plan
@@ -144,5 +141,5 @@ func (l ledger) data() (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write record of model %q: %w", l.plan.Model, err)
 	}
-	return map[string]string{traffic.PlanKey: string(plan), recordKey: string(kept)}, nil
+	return map[string]string{traffic.PlanKey: string(plan), traffic.RecordKey: string(kept)}, nil
 }

@@ -10,9 +10,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/internal/condition"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
-	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // A check is a Job whose result becomes a condition.
@@ -58,7 +58,8 @@ func (r *Reconciler) validate(ctx context.Context, p *pass) (outcome.Outcome, er
 		undecided: v1alpha1.ReasonValidationIncomplete, late: v1alpha1.ReasonValidationTimeout,
 		timeout: validationTimeout(m.mv) + grace, args: validateArgs(m.mv),
 		passed: func(said *termination.Result) bool {
-			return said.Cases > 0 && said.Passed == said.Cases && said.Reason == ""
+			n := said.Counts()
+			return n.Cases > 0 && n.Passed == n.Cases && said.Reason == ""
 		},
 	}))
 	return outcome.Continue{}, nil
@@ -111,7 +112,7 @@ func (m *member) conclude(now time.Time, c check, end *checkEnd) {
 	}
 	if said := end.result; said != nil {
 		if c.component == ComponentValidate {
-			m.mv.Status.Validation = &said.ValidationStatus
+			m.mv.Status.Validation = new(v1alpha1.ValidationStatus(said.Counts()))
 		}
 		if end.succeeded && c.passed(said) {
 			m.find(c.kind, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "")
@@ -119,7 +120,7 @@ func (m *member) conclude(now time.Time, c check, end *checkEnd) {
 		}
 		switch {
 		case said.Reason != "":
-			reason, message = orElse(reasons[said.Reason], reason), orElse(said.Message, said.Reason)
+			reason, message = reasonOf(said.Reason, reason), orElse(said.Message, string(said.Reason))
 		case end.succeeded: // it did what it had to, and the version did not pass
 			message = fmt.Sprintf("the %s Job ended well, and does not say that the version passed", c.component)
 		}

@@ -10,8 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/services/model"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	router "github.com/clarity-loop/clarity/services/model/traffic"
 	"github.com/clarity-loop/clarity/services/model/traffic/configmap"
 	"github.com/clarity-loop/clarity/services/model/traffic/file"
 	"github.com/clarity-loop/clarity/services/model/triton"
@@ -51,12 +52,12 @@ func OpenModels(ctx context.Context, ref string, metrics prometheus.Registerer, 
 		}
 		return &Models{Chooser: analyse.One(m), Run: nothing, Ready: nothing, Close: done}, nil
 	}
-	o := traffic.Options{Metrics: metrics, Log: log, Now: time.Now, Open: openTriton(log)}
+	o := router.Options{Metrics: metrics, Log: log, Now: time.Now, Open: openTriton(log)}
 	var err error
 	if o.Model, o.Source, err = openPlan(ref); err != nil {
 		return nil, err
 	}
-	r, err := traffic.New(o)
+	r, err := router.New(o)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func OpenModels(ctx context.Context, ref string, metrics prometheus.Registerer, 
 }
 
 // openPlan is where the plan that ref names comes from.
-func openPlan(ref string) (model string, s traffic.Source, err error) {
+func openPlan(ref string) (model string, s router.Source, err error) {
 	if dir, ok := strings.CutPrefix(ref, trafficFile); ok && dir != "" {
 		return "", file.New(dir, planEvery), nil
 	}
@@ -82,7 +83,7 @@ func openPlan(ref string) (model string, s traffic.Source, err error) {
 }
 
 // openTriton connects to a version's Triton.
-func openTriton(log *slog.Logger) traffic.Open {
+func openTriton(log *slog.Logger) router.Open {
 	return func(ctx context.Context, name string, e traffic.Entry) (model.Model, func(), error) {
 		c, err := triton.Dial(ctx, e.Endpoint, triton.Version{Model: name, Digest: e.Digest}, triton.Options{Log: log})
 		if err != nil {
