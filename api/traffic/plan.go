@@ -26,9 +26,9 @@ const Total = 100
 const (
 	// PlanKey is the key of the plan, as JSON.
 	PlanKey = "plan.json"
-	// RecordKey is the key of the operator's record of the rollout, as JSON. It is
-	// the operator's own, but for what Former reads.
-	RecordKey = "rollout.json"
+	// StateKey is the key of the state of the model's rollout, as JSON. It is the
+	// operator's own, but for what Former reads.
+	StateKey = "rollout.json"
 )
 
 // ConfigMapName names the ConfigMap that holds a model's plan.

@@ -229,7 +229,7 @@ func TestPlansThatSayTheSameAreEqual(t *testing.T) {
 	}
 }
 
-func TestFormerAreReadOutOfTheOperatorsRecord(t *testing.T) {
+func TestFormerAreReadOutOfTheRolloutsState(t *testing.T) {
 	got, err := traffic.Former([]byte(`{"stable":{"version":"3","uid":"c"},"former":[{"version":"2","uid":"b"},{"version":"1","uid":"a"}],"newer":1}`))
 	if diff := cmp.Diff([]string{"b", "a"}, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)

@@ -8,8 +8,8 @@ import (
 
 	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/api/worker/termination"
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
-	"github.com/clarity-loop/clarity/cmd/internal/wire/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
 	"github.com/clarity-loop/clarity/services/model/candidate"
 )
 
@@ -79,7 +79,7 @@ func fetch(ctx context.Context, c *call) (any, error) {
 		if err != nil {
 			return err
 		}
-		files, err := wire.TritonRepository(b, wire.TritonServing{Model: args.Model, MaxBatch: args.MaxBatch, GPU: args.GPU})
+		files, err := platform.TritonRepository(b, platform.TritonServing{Model: args.Model, MaxBatch: args.MaxBatch, GPU: args.GPU})
 		if err != nil {
 			return &candidate.Verdict{Reason: termination.Unreadable, Final: true, Cause: err}
 		}

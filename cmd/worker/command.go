@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/api/worker"
-	"github.com/clarity-loop/clarity/cmd/internal/wire/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
 )
 
 // An exitError ends the process with its code. The reason is its word, where a

@@ -17,8 +17,8 @@ import (
 
 	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/api/worker/termination"
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
-	"github.com/clarity-loop/clarity/cmd/internal/wire/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/artifact"
@@ -123,7 +123,7 @@ func shardReason(err error) (string, error) {
 		{errors.Is(err, shard.ErrSuperseded), reasonSuperseded, worker.ExitRetry},
 		{errors.Is(err, shard.ErrTask), reasonForeign, worker.ExitInvalidInput},
 		{errors.Is(err, shard.ErrCheckpoint), reasonDamaged, worker.ExitInvalidInput},
-		{errors.Is(err, wire.ErrBusy), reasonBusy, worker.ExitRetry},
+		{errors.Is(err, platform.ErrBusy), reasonBusy, worker.ExitRetry},
 		{errors.As(err, &backend), reasonBackend, worker.ExitRetry},
 		{errors.Is(err, shard.ErrManifest), reasonBadManifest, worker.ExitInvalidInput},
 	} {
@@ -224,7 +224,7 @@ func (s *shardCall) run(ctx context.Context) (termination.Report, error) {
 		return termination.Report{}, err
 	}
 	defer done()
-	lender := &wire.Turns{Config: wire.Config{Dir: s.dir, Log: s.log, Now: time.Now}, Model: active, Patience: s.wait}
+	lender := &platform.Turns{Config: platform.Config{Dir: s.dir, Log: s.log, Now: time.Now}, Model: active, Patience: s.wait}
 	r, err := shard.New(shard.Needs{Lender: lender, Turn: s.turn, Now: time.Now, Log: s.log}, s.task, s.attempt)
 	if err != nil {
 		return termination.Report{}, &exitError{code: worker.ExitInvalidInput, err: err}
@@ -287,7 +287,7 @@ func (s *shardCall) openModel(ctx context.Context) (m model.Model, done func(), 
 	if err != nil {
 		return nil, nil, err
 	}
-	opened, done, err := wire.OpenBundle(ctx, b)
+	opened, done, err := platform.OpenBundle(ctx, b)
 	if err != nil {
 		return nil, nil, &candidate.Verdict{Reason: termination.Unreadable, Final: true, Cause: err}
 	}

@@ -172,13 +172,13 @@ func ReadPlan(m *corev1.ConfigMap) (*traffic.Plan, error) {
 }
 
 // Former are the UIDs of the versions that the operator falls back to, the first
-// one first. The record is the operator's own, and only a hint to us: one that
+// one first. The state is the operator's own, and only a hint to us: one that
 // cannot be read names nobody.
 func Former(m *corev1.ConfigMap) []types.UID {
 	if m == nil {
 		return nil
 	}
-	uids, _ := traffic.Former([]byte(m.Data[traffic.RecordKey])) // nobody then
+	uids, _ := traffic.Former([]byte(m.Data[traffic.StateKey])) // nobody then
 	former := make([]types.UID, len(uids))
 	for i, uid := range uids {
 		former[i] = types.UID(uid)
