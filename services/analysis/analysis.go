@@ -1,6 +1,6 @@
 // Package analysis is the vocabulary between the stages: what is asked for (a
 // Request), what comes out (a Result and the Lineage that explains it) and the
-// messages that travel between worker, insights and delivery. It computes nothing.
+// messages that travel between worker, insights and feed. It computes nothing.
 package analysis
 
 import (
@@ -16,10 +16,10 @@ const NoModel = "none"
 
 // The topics, in the order of the flow.
 const (
-	TopicUploads    = "uploads"    // UploadReceived: ingress → worker/intake
-	TopicAnalyses   = "analyses"   // Request: worker/intake → worker/analyse
-	TopicResults    = "results"    // ResultReady: worker/analyse → insights
-	TopicDeliveries = "deliveries" // Delivery: everyone → delivery
+	TopicUploads  = "uploads"  // UploadReceived: ingress → worker/intake
+	TopicAnalyses = "analyses" // Request: worker/intake → worker/analyse
+	TopicResults  = "results"  // ResultReady: worker/analyse → insights
+	TopicEvents   = "events"   // Event: everyone → feed
 )
 
 // UploadReceived says that a durable upload waits to be merged. Its queue key is the uid.
@@ -40,26 +40,26 @@ type ResultReady struct {
 	End health.Day `json:"end"`
 }
 
-// A Delivery is one thing to tell a person's devices. It refers, it does not contain.
-type Delivery struct {
-	UID  string       `json:"uid"`
-	Kind DeliveryKind `json:"kind"`
+// An Event is one thing to tell a person's devices. It refers, it does not contain.
+type Event struct {
+	UID  string    `json:"uid"`
+	Kind EventKind `json:"kind"`
 	// Ref is the upload id, the window's last day, or the export id.
 	Ref string `json:"ref"`
-	// Version tells one state of Ref from the next: a delivery with a Kind, Ref
+	// Version tells one state of Ref from the next: an event with a Kind, Ref
 	// and Version that was recorded already is not recorded again.
 	Version string `json:"version"`
 }
 
-// A DeliveryKind is the event name on the wire.
-type DeliveryKind string
+// An EventKind is the event name on the wire.
+type EventKind string
 
 // The events a device can receive.
 const (
-	UploadMerged DeliveryKind = "upload.merged"
-	ResultStored DeliveryKind = "result.stored"
-	InsightReady DeliveryKind = "insight.ready"
-	ExportReady  DeliveryKind = "export.ready"
+	UploadMerged EventKind = "upload.merged"
+	ResultStored EventKind = "result.stored"
+	InsightReady EventKind = "insight.ready"
+	ExportReady  EventKind = "export.ready"
 )
 
 // A Family holds a family's metrics by snake_case name; the unit is part of the

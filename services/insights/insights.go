@@ -88,7 +88,7 @@ func (s *Stage) verdict(ctx context.Context, d queue.Delivery, uid string, err e
 	if errors.Is(err, analysis.ErrErased) || errors.Is(err, analysis.ErrNoConsent) {
 		return queue.Ack()
 	}
-	if errors.Is(s.Store.Standing(ctx, uid), analysis.ErrErased) { // meanwhile: the store fails on what is shredded
+	if errors.Is(s.Store.CheckActive(ctx, uid), analysis.ErrErased) { // meanwhile: the store fails on what is shredded
 		return queue.Ack()
 	}
 	why := reason(err)
@@ -96,7 +96,7 @@ func (s *Stage) verdict(ctx context.Context, d queue.Delivery, uid string, err e
 		s.Log.Error("no text can be written", "stage", "insights", "attempt", d.Attempt, "reason", why)
 		return queue.Dead(why)
 	}
-	s.Log.Warn("insight waits", "stage", "insights", "attempt", d.Attempt, "reason", why)
+	s.Log.Warn("insight failed, will retry", "stage", "insights", "attempt", d.Attempt, "reason", why)
 	return queue.Retry(queue.Backoff(d.Attempt), why)
 }
 

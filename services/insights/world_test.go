@@ -42,7 +42,7 @@ type world struct {
 	// What the stage told others.
 	mu      sync.Mutex
 	audited []audit.Event
-	told    []analysis.Delivery
+	told    []analysis.Event
 }
 
 func newWorld(t testing.TB, writer, template narrative.Writer) *world {
@@ -87,8 +87,8 @@ func (w *world) Publish(ctx context.Context, messages ...queue.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range messages {
-		var d analysis.Delivery
-		if err := json.Unmarshal(m.Body, &d); err != nil || m.Topic != analysis.TopicDeliveries || m.Key != d.UID {
+		var d analysis.Event
+		if err := json.Unmarshal(m.Body, &d); err != nil || m.Topic != analysis.TopicEvents || m.Key != d.UID {
 			w.t.Errorf("published %+v: %v", m, err)
 		}
 		w.told = append(w.told, d)

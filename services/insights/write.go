@@ -117,8 +117,8 @@ func (s *Stage) announce(ctx context.Context, ready analysis.ResultReady, in ana
 	if err != nil {
 		return err
 	}
-	m, err := queue.JSON(analysis.TopicDeliveries, ready.UID,
-		analysis.Delivery{UID: ready.UID, Kind: analysis.InsightReady, Ref: date, Version: version})
+	m, err := queue.JSON(analysis.TopicEvents, ready.UID,
+		analysis.Event{UID: ready.UID, Kind: analysis.InsightReady, Ref: date, Version: version})
 	if err != nil {
 		return err
 	}

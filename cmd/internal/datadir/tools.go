@@ -49,7 +49,7 @@ func Pseudonym(ctx context.Context, dir, user string) (string, error) {
 	if err != nil {
 		return "", Sentence(dir, err)
 	}
-	return keys.Token(ctx, user)
+	return keys.Pseudonym(ctx, user)
 }
 
 // VerifyAudit checks the audit log of a directory, whether or not a platform is

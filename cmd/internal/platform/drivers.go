@@ -38,7 +38,7 @@ type Opener[T any] func(ctx context.Context, at string, e Env) (T, error)
 // Keys seal, and name people by pseudonyms.
 type Keys interface {
 	keyring.Keyring
-	keyring.Tokener
+	keyring.Pseudonymizer
 }
 
 // A Plan is where the traffic plan of a model comes from.

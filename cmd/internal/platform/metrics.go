@@ -14,7 +14,7 @@ import (
 
 // Topics lists the queue's topics, in the order of the flow.
 func Topics() []string {
-	return []string{analysis.TopicUploads, analysis.TopicAnalyses, analysis.TopicResults, analysis.TopicDeliveries}
+	return []string{analysis.TopicUploads, analysis.TopicAnalyses, analysis.TopicResults, analysis.TopicEvents}
 }
 
 // newRegistry has the process, the collector and the queue's depth, where there

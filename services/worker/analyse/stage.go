@@ -73,7 +73,7 @@ func (s *Stage) verdict(d queue.Delivery, err error) queue.Verdict {
 		s.Log.Error("analysis is impossible", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
 		return queue.Dead(reason(err))
 	}
-	s.Log.Warn("analysis waits", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
+	s.Log.Warn("analysis failed, will retry", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
 	return queue.Retry(queue.Backoff(d.Attempt), reason(err))
 }
 
@@ -275,12 +275,12 @@ func (s *Stage) announce(ctx context.Context, req analysis.Request, digest strin
 	if err != nil {
 		return err
 	}
-	delivery, err := queue.JSON(analysis.TopicDeliveries, req.UID,
-		analysis.Delivery{UID: req.UID, Kind: analysis.ResultStored, Ref: req.End.String(), Version: digest})
+	event, err := queue.JSON(analysis.TopicEvents, req.UID,
+		analysis.Event{UID: req.UID, Kind: analysis.ResultStored, Ref: req.End.String(), Version: digest})
 	if err != nil {
 		return err
 	}
-	if err := s.Queue.Publish(ctx, ready, delivery); err != nil {
+	if err := s.Queue.Publish(ctx, ready, event); err != nil {
 		return fmt.Errorf("publish result: %w", err)
 	}
 	return nil

@@ -179,15 +179,15 @@ func TestAStoredWeekBecomesAStoredResultOnce(t *testing.T) {
 	if n := len(got.Lineage.Chunks); n != 8 || got.Lineage.Pipeline != analyse.Pipeline || got.Lineage.Model != analysis.NoModel {
 		t.Errorf("lineage %+v", got.Lineage)
 	}
-	once := []string{analysis.TopicResults, analysis.TopicDeliveries}
+	once := []string{analysis.TopicResults, analysis.TopicEvents}
 	if diff := cmp.Diff(once, b.topics()); diff != "" {
 		t.Errorf("published (-want +got):\n%s", diff)
 	}
-	var delivery analysis.Delivery
+	var delivery analysis.Event
 	if err := json.Unmarshal(b.published[1].Body, &delivery); err != nil {
 		t.Fatal(err)
 	}
-	if want := (analysis.Delivery{UID: uid, Kind: analysis.ResultStored, Ref: "2026-03-29", Version: got.Lineage.InputDigest}); delivery != want {
+	if want := (analysis.Event{UID: uid, Kind: analysis.ResultStored, Ref: "2026-03-29", Version: got.Lineage.InputDigest}); delivery != want {
 		t.Errorf("delivery %+v, want %+v", delivery, want)
 	}
 	if len(b.audited) != 1 || b.audited[0].Action != audit.ResultStored || b.audited[0].UID != uid {

@@ -22,7 +22,7 @@ import (
 
 // commitAnchors records, type by type, how far the phone is synchronised. An
 // anchor of an upload that was received before the one recorded stays out.
-func (s *Stage) commitAnchors(ctx context.Context, j *job) error {
+func (s *Stage) commitAnchors(ctx context.Context, j *uploadWork) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for kind, anchor := range j.envelope.Cursor {
@@ -31,7 +31,7 @@ func (s *Stage) commitAnchors(ctx context.Context, j *job) error {
 	return group.Wait()
 }
 
-func (s *Stage) commitAnchor(ctx context.Context, j *job, kind, anchor string) error {
+func (s *Stage) commitAnchor(ctx context.Context, j *uploadWork, kind, anchor string) error {
 	key := cursorKey(kind)
 	for range tries {
 		record, err := s.Store.Cursors.Get(ctx, j.uid, key)
@@ -84,7 +84,7 @@ const (
 
 // requestAnalyses asks for every window that a touched day is part of, but none
 // that ends after both today and the last day there is.
-func (s *Stage) requestAnalyses(ctx context.Context, j *job, touched []health.Day) error {
+func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []health.Day) error {
 	if len(touched) == 0 {
 		return nil
 	}
@@ -117,7 +117,7 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *job, touched []health.Da
 }
 
 // lastDay is today where the phone is, or the last day with a record if that is later.
-func (s *Stage) lastDay(ctx context.Context, j *job) (health.Day, error) {
+func (s *Stage) lastDay(ctx context.Context, j *uploadWork) (health.Day, error) {
 	loc, err := time.LoadLocation(j.envelope.TimeZone)
 	if err != nil {
 		return 0, fmt.Errorf("find today: %w", err)
@@ -138,8 +138,8 @@ func (s *Stage) lastDay(ctx context.Context, j *job) (health.Day, error) {
 }
 
 // tell lets the person's devices know.
-func (s *Stage) tell(ctx context.Context, j *job) error {
-	m, err := queue.JSON(analysis.TopicDeliveries, j.uid, analysis.Delivery{UID: j.uid, Kind: analysis.UploadMerged, Ref: j.id, Version: "merged"})
+func (s *Stage) tell(ctx context.Context, j *uploadWork) error {
+	m, err := queue.JSON(analysis.TopicEvents, j.uid, analysis.Event{UID: j.uid, Kind: analysis.UploadMerged, Ref: j.id, Version: "merged"})
 	if err != nil {
 		return err
 	}

@@ -259,7 +259,7 @@ type end struct {
 
 func outcome(t *testing.T, w *world, all []arrival) end {
 	t.Helper()
-	e := end{w.state(t), map[string]store.Upload{}, w.asked(analysis.TopicAnalyses), w.asked(analysis.TopicDeliveries)}
+	e := end{w.state(t), map[string]store.Upload{}, w.asked(analysis.TopicAnalyses), w.asked(analysis.TopicEvents)}
 	for _, a := range all {
 		e.Uploads[a.id] = w.upload(t, a.id)
 	}

@@ -172,7 +172,7 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if n := len(w.asked(analysis.TopicAnalyses)); n != 0 || asked == 0 {
 		t.Errorf("%d analyses for the twin, %d for the first", n, asked)
 	}
-	if n := len(w.asked(analysis.TopicDeliveries)); n != 1 {
+	if n := len(w.asked(analysis.TopicEvents)); n != 1 {
 		t.Errorf("%d deliveries for the twin", n)
 	}
 }
@@ -205,8 +205,8 @@ func TestEveryWindowWithATouchedDayIsAskedFor(t *testing.T) {
 				body, _ := json.Marshal(analysis.Request{UID: person, End: end})
 				want = append(want, queue.Message{Topic: analysis.TopicAnalyses, Key: person, ID: person + "/" + end.String(), Body: body, NotBefore: received.Add(time.Second)})
 			}
-			body, _ := json.Marshal(analysis.Delivery{UID: person, Kind: analysis.UploadMerged, Ref: id, Version: "merged"})
-			want = append(want, queue.Message{Topic: analysis.TopicDeliveries, Key: person, Body: body})
+			body, _ := json.Marshal(analysis.Event{UID: person, Kind: analysis.UploadMerged, Ref: id, Version: "merged"})
+			want = append(want, queue.Message{Topic: analysis.TopicEvents, Key: person, Body: body})
 			if diff := cmp.Diff(want, w.sent); diff != "" {
 				t.Errorf("messages (-want +got):\n%s", diff)
 			}

@@ -82,7 +82,7 @@ type process struct {
 	stops func() // called at each window, before it is touched
 }
 
-func (p *process) Token(_ context.Context, uid string) (string, error) {
+func (p *process) Pseudonym(_ context.Context, uid string) (string, error) {
 	return strings.Repeat("t", 16) + strings.ReplaceAll(uid, ".", "_"), nil
 }
 
@@ -94,11 +94,11 @@ func (p *process) Ends(_ context.Context, uid string, _, _ health.Day) (ends []h
 	return ends, l.fails
 }
 
-func (p *process) Look(_ context.Context, req analysis.Request) (analyse.Standing, error) {
+func (p *process) Look(_ context.Context, req analysis.Request) (analyse.Freshness, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.results[key(req.UID, req.End)]
-	return analyse.Standing{Version: r.version, Current: r.current}, nil
+	return analyse.Freshness{Version: r.version, Current: r.current}, nil
 }
 
 func (p *process) Analyse(ctx context.Context, req analysis.Request, order analyse.Order) (analyse.Outcome, int64, error) {
@@ -174,8 +174,8 @@ func (p *process) List(_ context.Context, prefix, after string, limit int) (info
 	return infos, nil
 }
 
-// Enter lends the process to its runner.
-func (p *process) Enter(ctx context.Context) (Data, func() error, error) {
+// Acquire gives the process to its runner.
+func (p *process) Acquire(ctx context.Context) (Data, func() error, error) {
 	return Data{Stage: p, Blobs: p, Keys: p}, func() error { return nil }, ctx.Err()
 }
 
@@ -192,7 +192,7 @@ func attempt(ctx context.Context, t *testing.T, w *world, task Task, token int64
 
 func runnerOf(t *testing.T, p *process, task Task, token int64) *Runner {
 	t.Helper()
-	r, err := New(Needs{Lender: p, Turn: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, task, Attempt{token, fmt.Sprint("pod-", token)})
+	r, err := New(Needs{Lock: p, Lease: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, task, Attempt{token, fmt.Sprint("pod-", token)})
 	if err != nil {
 		t.Fatal(err)
 	}

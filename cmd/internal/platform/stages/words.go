@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/services/delivery"
+	"github.com/clarity-loop/clarity/services/feed"
 	"github.com/clarity-loop/clarity/services/insights"
 )
 
@@ -20,6 +20,6 @@ func buildInsights(_ context.Context, p platform.Parts) ([]platform.Runner, erro
 }
 
 func buildDelivery(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
-	s := delivery.New(delivery.Needs{Store: p.Store, Queue: p.Queue, Now: p.Now, Log: p.Log})
+	s := feed.New(feed.Needs{Store: p.Store, Queue: p.Queue, Now: p.Now, Log: p.Log})
 	return []platform.Runner{{Name: Delivery, Run: s.Run}}, nil
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/intake"
-	"github.com/clarity-loop/clarity/services/worker/retention"
 )
 
 // How many messages of a topic are handled at a time. A person's are one after

@@ -1,4 +1,4 @@
-package delivery
+package feed
 
 import (
 	"crypto/sha256"
@@ -14,11 +14,11 @@ import (
 // rememberedPeople bounds the memory: about 1 KiB each.
 const rememberedPeople = 1024
 
-// A mark stands for a delivery: the first half of a SHA-256 over what tells it
+// A mark stands for an event: the first half of a SHA-256 over what tells it
 // from others.
 type mark [16]byte
 
-func markOf(kind analysis.DeliveryKind, ref, version string) (m mark) {
+func markOf(kind analysis.EventKind, ref, version string) (m mark) {
 	sum := sha256.Sum256([]byte(string(kind) + "\x00" + ref + "\x00" + version))
 	copy(m[:], sum[:])
 	return m
@@ -41,7 +41,7 @@ func (t told) with(last uint64, m mark) told {
 	return told{last, append(slices.Clone(kept), m)}
 }
 
-// memory saves reading a person's newest deliveries each time. It need not be
+// memory saves reading a person's newest events each time. It need not be
 // right: a number that is taken already is refused by the store, and then it is
 // read anew.
 type memory struct {
@@ -78,7 +78,7 @@ func (m *memory) drop(uid string) {
 	delete(m.known, uid)
 }
 
-var errNumber = errors.New("a delivery's key is not a sequence number")
+var errNumber = errors.New("an event's key is not a sequence number")
 
 // key is the number as a key: keys sort as numbers do.
 func key(n uint64) string { return fmt.Sprintf("%016x", n) }

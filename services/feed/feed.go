@@ -1,11 +1,11 @@
-// Package delivery records what there is to tell a person's devices.
+// Package feed records what there is to tell a person's devices.
 //
-// Each Delivery becomes a document under the next sequence number of its
+// Each Event becomes a document under the next sequence number of its
 // person, 16 hexadecimal digits, so that a device which reads in order and
 // remembers the last number misses nothing. The numbers of a person are
 // consecutive and never used twice. One that was among the person's last
 // Recent is not recorded again; the last Kept are kept.
-package delivery
+package feed
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// Kept is how many deliveries of a person are kept.
+	// Kept is how many events of a person are kept.
 	Kept = 1000
 	// Recent is among how many of the newest a repetition is recognised.
 	Recent = 64
@@ -43,7 +43,7 @@ type Needs struct {
 	Log *slog.Logger
 }
 
-// A Stage handles the topic of deliveries.
+// A Stage handles the topic of events.
 type Stage struct {
 	Needs
 	memory *memory
@@ -52,36 +52,36 @@ type Stage struct {
 // New is the stage over what it needs.
 func New(n Needs) *Stage { return &Stage{n, newMemory(rememberedPeople)} }
 
-// Run handles deliveries until ctx is done.
+// Run handles events until ctx is done.
 func (s *Stage) Run(ctx context.Context) error {
-	sub := queue.Subscription{Topic: analysis.TopicDeliveries, Concurrency: concurrency}
+	sub := queue.Subscription{Topic: analysis.TopicEvents, Concurrency: concurrency}
 	if err := s.Queue.Receive(ctx, sub, s.Handle); err != nil {
-		return fmt.Errorf("receive deliveries: %w", err)
+		return fmt.Errorf("receive events: %w", err)
 	}
 	return nil
 }
 
-// Handle records one delivery.
+// Handle records one event.
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
-	var what analysis.Delivery
+	var what analysis.Event
 	if err := json.Unmarshal(d.Body, &what); err != nil || !legal(what) {
-		s.Log.Error("delivery is unreadable", "stage", "delivery", "attempt", d.Attempt)
-		return queue.Dead("the delivery cannot be read")
+		s.Log.Error("event is unreadable", "stage", "delivery", "attempt", d.Attempt)
+		return queue.Dead("the event cannot be read")
 	}
 	err := s.record(ctx, what)
 	if err == nil {
 		return queue.Ack()
 	}
-	if errors.Is(s.Store.Standing(ctx, what.UID), analysis.ErrErased) {
+	if errors.Is(s.Store.CheckActive(ctx, what.UID), analysis.ErrErased) {
 		s.memory.drop(what.UID)
 		return queue.Ack()
 	}
 	why := reason(err)
-	s.Log.Warn("delivery waits", "stage", "delivery", "attempt", d.Attempt, "reason", why)
+	s.Log.Warn("event failed, will retry", "stage", "delivery", "attempt", d.Attempt, "reason", why)
 	return queue.Retry(queue.Backoff(d.Attempt), why)
 }
 
-func legal(d analysis.Delivery) bool {
+func legal(d analysis.Event) bool {
 	switch d.Kind {
 	case analysis.UploadMerged, analysis.ResultStored, analysis.InsightReady, analysis.ExportReady:
 	default:
@@ -90,8 +90,8 @@ func legal(d analysis.Delivery) bool {
 	return d.UID != "" && d.Ref != "" && len(d.Ref) <= maxText && d.Version != "" && len(d.Version) <= maxText
 }
 
-// record writes the delivery under the next number, unless it was told lately.
-func (s *Stage) record(ctx context.Context, d analysis.Delivery) error {
+// record writes the event under the next number, unless it was told lately.
+func (s *Stage) record(ctx context.Context, d analysis.Event) error {
 	var err error
 	for range attempts {
 		var known told
@@ -103,7 +103,7 @@ func (s *Stage) record(ctx context.Context, d analysis.Delivery) error {
 			return nil
 		}
 		next := known.last + 1
-		_, err = s.Store.Deliveries.Put(ctx, d.UID, key(next), 0, store.Delivery{
+		_, err = s.Store.Events.Put(ctx, d.UID, key(next), 0, store.Event{
 			Kind: d.Kind, Ref: d.Ref, Version: d.Version, At: s.Now().UTC(),
 		})
 		if err == nil {
@@ -125,7 +125,7 @@ func (s *Stage) told(ctx context.Context, uid string) (told, error) {
 	if known, ok := s.memory.get(uid); ok {
 		return known, nil
 	}
-	newest, err := s.Store.Deliveries.List(ctx, uid, store.Query{Descending: true, Limit: Recent})
+	newest, err := s.Store.Events.List(ctx, uid, store.Query{Descending: true, Limit: Recent})
 	if err != nil || len(newest) == 0 {
 		return told{}, err
 	}
@@ -141,27 +141,27 @@ func (s *Stage) told(ctx context.Context, uid string) (told, error) {
 	if last <= Kept {
 		return known, nil
 	}
-	stale, err := s.Store.Deliveries.List(ctx, uid, store.Query{To: key(last - Kept + 1), Limit: store.MaxLimit})
+	stale, err := s.Store.Events.List(ctx, uid, store.Query{To: key(last - Kept + 1), Limit: store.MaxLimit})
 	if err != nil {
 		return told{}, err
 	}
 	for _, r := range stale {
-		if err := s.Store.Deliveries.Delete(ctx, uid, r.Key, store.Any); err != nil {
+		if err := s.Store.Events.Delete(ctx, uid, r.Key, store.Any); err != nil {
 			return told{}, err
 		}
 	}
 	return known, nil
 }
 
-// forget drops the one delivery that number n pushes out. Where it fails, the
-// delivery itself is recorded all the same: the next reading cleans up.
+// forget drops the one event that number n pushes out. Where it fails, the
+// event itself is recorded all the same: the next reading cleans up.
 func (s *Stage) forget(ctx context.Context, uid string, n uint64) {
 	if n <= Kept {
 		return
 	}
-	if err := s.Store.Deliveries.Delete(ctx, uid, key(n-Kept), store.Any); err != nil {
+	if err := s.Store.Events.Delete(ctx, uid, key(n-Kept), store.Any); err != nil {
 		s.memory.drop(uid)
-		s.Log.Warn("an old delivery stays", "stage", "delivery", "reason", reason(err))
+		s.Log.Warn("an old event stays", "stage", "delivery", "reason", reason(err))
 	}
 }
 

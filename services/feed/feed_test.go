@@ -1,4 +1,4 @@
-package delivery
+package feed
 
 import (
 	"bytes"
@@ -61,10 +61,10 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// tell hands a delivery to the stage and returns the verdict in a word.
-func tell(t testing.TB, s *Stage, uid string, kind analysis.DeliveryKind, ref, version string) string {
+// tell hands an event to the stage and returns the verdict in a word.
+func tell(t testing.TB, s *Stage, uid string, kind analysis.EventKind, ref, version string) string {
 	t.Helper()
-	body, err := json.Marshal(analysis.Delivery{UID: uid, Kind: kind, Ref: ref, Version: version})
+	body, err := json.Marshal(analysis.Event{UID: uid, Kind: kind, Ref: ref, Version: version})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func tell(t testing.TB, s *Stage, uid string, kind analysis.DeliveryKind, ref, v
 }
 
 func handle(s *Stage, body []byte) (verdict string) {
-	v := s.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicDeliveries, Body: body}, Attempt: 1})
+	v := s.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicEvents, Body: body}, Attempt: 1})
 	v.Match(
 		func() { verdict = "ack" },
 		func(_ time.Duration, why string) { verdict = "retry: " + why },
@@ -85,7 +85,7 @@ func handle(s *Stage, body []byte) (verdict string) {
 func (w *world) recorded(uid string) (lines []string) {
 	w.t.Helper()
 	for after := ""; ; {
-		page, err := w.Store.Deliveries.List(w.t.Context(), uid, store.Query{After: after, Limit: 500})
+		page, err := w.Store.Events.List(w.t.Context(), uid, store.Query{After: after, Limit: 500})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestDeliveriesAreNumberedAPerson(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", uid, diff)
 		}
 	}
-	r, err := w.Store.Deliveries.Get(t.Context(), "anna", "0000000000000001")
+	r, err := w.Store.Events.Get(t.Context(), "anna", "0000000000000001")
 	if err != nil || !r.Value.At.Equal(noon()) {
 		t.Errorf("At = %v, %v", r.Value.At, err)
 	}
@@ -123,17 +123,17 @@ func TestDeliveriesAreNumberedAPerson(t *testing.T) {
 
 func TestARepetitionIsNotRecorded(t *testing.T) {
 	tests := map[string]struct {
-		second  analysis.Delivery
+		second  analysis.Event
 		forgets bool // a restart lies between the two
 		want    int
 	}{
-		"the same":                          {second: analysis.Delivery{Kind: analysis.InsightReady, Ref: "2026-11-20", Version: "a"}, want: 1},
-		"the same, behind a restart":        {second: analysis.Delivery{Kind: analysis.InsightReady, Ref: "2026-11-20", Version: "a"}, forgets: true, want: 1},
-		"another version":                   {second: analysis.Delivery{Kind: analysis.InsightReady, Ref: "2026-11-20", Version: "b"}, want: 2},
-		"another kind":                      {second: analysis.Delivery{Kind: analysis.ResultStored, Ref: "2026-11-20", Version: "a"}, want: 2},
-		"another ref":                       {second: analysis.Delivery{Kind: analysis.InsightReady, Ref: "2026-11-21", Version: "a"}, want: 2},
-		"another ref, behind a restart":     {second: analysis.Delivery{Kind: analysis.InsightReady, Ref: "2026-11-21", Version: "a"}, forgets: true, want: 2},
-		"letters moved from ref to version": {second: analysis.Delivery{Kind: analysis.InsightReady, Ref: "2026-11-20a", Version: "a"}, want: 2},
+		"the same":                          {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-20", Version: "a"}, want: 1},
+		"the same, behind a restart":        {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-20", Version: "a"}, forgets: true, want: 1},
+		"another version":                   {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-20", Version: "b"}, want: 2},
+		"another kind":                      {second: analysis.Event{Kind: analysis.ResultStored, Ref: "2026-11-20", Version: "a"}, want: 2},
+		"another ref":                       {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-21", Version: "a"}, want: 2},
+		"another ref, behind a restart":     {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-21", Version: "a"}, forgets: true, want: 2},
+		"letters moved from ref to version": {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-20a", Version: "a"}, want: 2},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -166,7 +166,7 @@ func TestTheLastThousandAreKept(t *testing.T) {
 	}
 	// What a crash between recording and forgetting left goes with the next reading.
 	for _, n := range []uint64{1, 5, more} {
-		if _, err := w.Store.Deliveries.Put(t.Context(), "anna", key(n), 0, store.Delivery{Kind: analysis.UploadMerged, Ref: "old", Version: "1"}); err != nil {
+		if _, err := w.Store.Events.Put(t.Context(), "anna", key(n), 0, store.Event{Kind: analysis.UploadMerged, Ref: "old", Version: "1"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -215,7 +215,7 @@ func TestUnreadableDeliveriesDie(t *testing.T) {
 	for name, body := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			if got := handle(w.Stage, []byte(body)); got != "dead: the delivery cannot be read" {
+			if got := handle(w.Stage, []byte(body)); got != "dead: the event cannot be read" {
 				t.Errorf("verdict %q", got)
 			}
 			if got := w.recorded("anna"); len(got) != 0 {
@@ -278,17 +278,17 @@ func TestRunDeliversWhatIsPublished(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	changed, err := w.Store.Deliveries.Watch(ctx, "anna")
+	changed, err := w.Store.Events.Watch(ctx, "anna")
 	if err != nil {
 		t.Fatal(err)
 	}
 	const n = 20
 	for i := range n {
-		body, err := json.Marshal(analysis.Delivery{UID: "anna", Kind: analysis.ResultStored, Ref: "2026-11-20", Version: fmt.Sprint(i)})
+		body, err := json.Marshal(analysis.Event{UID: "anna", Kind: analysis.ResultStored, Ref: "2026-11-20", Version: fmt.Sprint(i)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.queue.Publish(ctx, queue.Message{Topic: analysis.TopicDeliveries, Key: "anna", Body: body}); err != nil {
+		if err := w.queue.Publish(ctx, queue.Message{Topic: analysis.TopicEvents, Key: "anna", Body: body}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/blob/files"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/sqlite"
-	"github.com/clarity-loop/clarity/services/worker/retention"
 )
 
 const uid = "anna"

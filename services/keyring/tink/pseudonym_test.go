@@ -16,7 +16,7 @@ import (
 
 func token(t *testing.T, k *tink.Keyring, uid string) string {
 	t.Helper()
-	s, err := k.Token(t.Context(), uid)
+	s, err := k.Pseudonym(t.Context(), uid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,21 +60,21 @@ func TestTheFirstOfManyProcessesMakesTheKeyOfTokens(t *testing.T) {
 	dir := t.TempDir()
 	openDir(t, dir) // the KEK
 	var all sync.WaitGroup
-	tokens := make([]string, 8)
-	for i := range tokens {
+	pseudonyms := make([]string, 8)
+	for i := range pseudonyms {
 		k := openDir(t, dir)
 		all.Go(func() {
-			s, err := k.Token(t.Context(), "anna")
+			s, err := k.Pseudonym(t.Context(), "anna")
 			if err != nil {
 				t.Error(err)
 			}
-			tokens[i] = s
+			pseudonyms[i] = s
 		})
 	}
 	all.Wait()
-	for _, s := range tokens {
-		if s != tokens[0] {
-			t.Errorf("tokens %q", tokens)
+	for _, s := range pseudonyms {
+		if s != pseudonyms[0] {
+			t.Errorf("pseudonyms %q", pseudonyms)
 		}
 	}
 }
@@ -92,7 +92,7 @@ func TestAKeyOfTokensThatWasChangedIsFoundOut(t *testing.T) {
 	if err := os.WriteFile(path, changed, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openDir(t, dir).Token(t.Context(), "anna"); !errors.Is(err, keyring.ErrTampered) {
+	if _, err := openDir(t, dir).Pseudonym(t.Context(), "anna"); !errors.Is(err, keyring.ErrTampered) {
 		t.Errorf("%v, want it refused", err)
 	}
 }
