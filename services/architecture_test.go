@@ -75,6 +75,9 @@ var rules = map[string][]string{
 	// The operator: intents in Kubernetes, never data.
 	"api":         {},
 	"controllers": {"api", "=services/model/traffic"},
+	// A rollout is decided without a client; the client of its gates decides nothing.
+	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition", "=services/model/traffic"},
+	"controllers/modelversion/gate":    {"api", "=services/model/traffic"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
@@ -158,6 +161,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"controllers/analysisjob/planted.go", "services/store",
 			[]string{"controllers/analysisjob/planted.go: controllers must not import services/store"},
 		},
+		"a decision imports what acts on it": {
+			"controllers/modelversion/rollout/planted.go", "controllers/modelversion/gate",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import controllers/modelversion/gate"},
+		},
+		"a decision talks to Kubernetes": {
+			"controllers/modelversion/rollout/planted.go", "sigs.k8s.io/controller-runtime/pkg/client",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import sigs.k8s.io/controller-runtime/pkg/client"},
+		},
+		"a decision talks to anyone": {
+			"controllers/modelversion/rollout/planted.go", "net/http",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import net/http"},
+		},
+		"a decision knows the kinds": {"controllers/modelversion/rollout/planted.go", "k8s.io/apimachinery/pkg/types", nil},
 		"a service talks to Kubernetes": {
 			"services/worker/planted.go", "k8s.io/client-go/rest",
 			[]string{"services/worker/planted.go: services/worker must not import k8s.io/client-go/rest"},
@@ -177,7 +193,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			imports := tt.imports
-			if !strings.HasPrefix(imports, "k8s.io/") {
+			if _, ours := slices.BinarySearch([]string{"api", "cmd", "controllers", "hack", "internal", "services"}, strings.Split(imports, "/")[0]); ours {
 				imports = module + imports
 			}
 			source := "package planted\n\nimport _ \"" + imports + "\"\n"
@@ -222,7 +238,7 @@ func violations(t *testing.T, root fs.FS) []string {
 					continue
 				}
 				if !ours {
-					if strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(path.Dir(file)) {
+					if foreign(path.Dir(file), imported) {
 						found = append(found, file+": "+path.Dir(file)+" must not import "+imported)
 					}
 					continue
@@ -246,6 +262,17 @@ func skipMissing(file, top string, err error) error {
 		return fs.SkipDir
 	}
 	return err
+}
+
+// pure are the rooms that decide and act on nothing, with what none of them imports.
+var pure = map[string][]string{
+	"controllers/modelversion/rollout": {"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net", "os"},
+}
+
+// foreign says whether the package must not import what is not ours.
+func foreign(pkg, imported string) bool {
+	acts := func(p string) bool { return within(imported, p) }
+	return strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(pkg) || slices.ContainsFunc(pure[pkg], acts)
 }
 
 // mayKnowKubernetes says whether the package may talk to a cluster. Of the
