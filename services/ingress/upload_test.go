@@ -11,7 +11,6 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/store"
 )
 
 const anna, ben = "person-anna", "person-ben"
