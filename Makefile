@@ -134,7 +134,7 @@ generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, op
 	$(GO) generate ./services/model/pat/kernel ./services/model/triton/oip
 	@hack/codegen.sh
 	$(GO) test ./charts -run '^TestTheTableOfValuesIsTheSchema$$' -update
-	$(GO) test ./services/ingress ./services/health -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update
+	$(GO) test ./services/ingress ./services/health/catalog -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update
 	$(GO) test ./controllers/internal/opmetrics -run TestMetricsPageIsTheCode -update
 
 .PHONY: clean

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -77,7 +78,7 @@ func furnish(w *world) {
 	must(w.store.Results.Put(ctx, "anna", day, 0, store.Result{Result: analysis.Result{
 		Input: analysis.Input{Kind: "none", SleepSource: "none", SleepAlgorithm: secret}, Sleep: analysis.Family{"s3cr3t_of_anna": &one}}}))
 	must(w.store.Insights.Put(ctx, "anna", day, 0, store.Insight{Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: secret}}, Facts: []analysis.Fact{{ID: "a.b", Label: secret}}}}))
-	must(w.store.Deliveries.Put(ctx, "anna", "0000000000000001", 0, store.Delivery{Kind: analysis.ResultStored, Ref: secret}))
+	must(w.store.Events.Put(ctx, "anna", "0000000000000001", 0, store.Event{Kind: flow.ResultStored, Ref: secret}))
 	must(w.store.Profiles.Put(ctx, "anna", store.ProfileKey, 0, store.Profile{TimeZone: "Europe/Berlin", SourcePriority: []string{secret}}))
 	must(w.store.Exports.Put(ctx, "anna", "00000000000000000000000000000001", 0, store.Export{State: "ready"}))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -43,7 +43,7 @@ func (s *Server) streamEvents(ctx context.Context, in *eventsInput) (*bodyOutput
 		return nil, s.tooManyStreams()
 	}
 	opened, cancel := context.WithTimeout(ctx, s.lifetime(subject))
-	changed, err := s.Store.Deliveries.Watch(opened, subject.UID)
+	changed, err := s.Store.Events.Watch(opened, subject.UID)
 	if err == nil && in.LastEventID == "" {
 		in.LastEventID, err = s.newestEvent(ctx, subject.UID)
 	}
@@ -67,7 +67,7 @@ func (s *Server) lifetime(subject identity.Subject) time.Duration {
 }
 
 func (s *Server) newestEvent(ctx context.Context, uid string) (string, error) {
-	newest, err := s.Store.Deliveries.List(ctx, uid, store.Query{Descending: true, Limit: 1})
+	newest, err := s.Store.Events.List(ctx, uid, store.Query{Descending: true, Limit: 1})
 	if err != nil || len(newest) == 0 {
 		return "", err
 	}
@@ -82,7 +82,7 @@ func (s *Server) follow(ctx context.Context, w *wire, uid, after string, changed
 		return
 	}
 	for {
-		events, err := s.Store.Deliveries.List(ctx, uid, store.Query{After: after, Limit: 100})
+		events, err := s.Store.Events.List(ctx, uid, store.Query{After: after, Limit: 100})
 		if err != nil {
 			return // the client connects again and learns why
 		}
@@ -181,14 +181,14 @@ func (s *streams) open(uid string) (release func(), ok bool) {
 	}, true
 }
 
-// deliver tells the person's devices of something, by way of the delivery stage.
-func (s *Server) deliver(ctx context.Context, d analysis.Delivery) error {
-	m, err := queue.JSON(analysis.TopicDeliveries, d.UID, d)
+// deliver tells the person's devices of something, by way of the feed.
+func (s *Server) deliver(ctx context.Context, d flow.Event) error {
+	m, err := queue.JSON(flow.TopicEvents, d.UID, d)
 	if err == nil {
 		err = s.Queue.Publish(ctx, m)
 	}
 	if err != nil {
-		return fmt.Errorf("publish a delivery: %w", err)
+		return fmt.Errorf("publish an event: %w", err)
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/store"
@@ -53,7 +53,7 @@ func (s *Server) createExport(ctx context.Context, _ *struct{}) (*createExportOu
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ExportCreated, UID: uid, ActorUID: uid, Object: id, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit an export: %w", err)
 	}
-	if err := s.deliver(ctx, analysis.Delivery{UID: uid, Kind: analysis.ExportReady, Ref: id, Version: "1"}); err != nil {
+	if err := s.deliver(ctx, flow.Event{UID: uid, Kind: flow.ExportReady, Ref: id, Version: "1"}); err != nil {
 		return nil, err
 	}
 	return &createExportOutput{Location: "/v1/exports/" + id, Body: viewExport(store.Record[store.Export]{Key: id, Value: e})}, nil

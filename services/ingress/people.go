@@ -111,7 +111,7 @@ func (p *people) forget(uid string) {
 
 func (p *people) load(ctx context.Context, uid string) (person, error) {
 	read := person{read: p.now()}
-	err := p.store.Standing(ctx, uid)
+	err := p.store.CheckActive(ctx, uid)
 	if errors.Is(err, analysis.ErrErased) {
 		read.erased = true
 		return read, nil

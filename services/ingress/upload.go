@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
@@ -263,7 +264,7 @@ func (s *Server) announce(ctx context.Context, uid, id string) error {
 }
 
 func (s *Server) publishUpload(ctx context.Context, uid, id string) error {
-	m, err := queue.JSON(analysis.TopicUploads, uid, analysis.UploadReceived{UID: uid, UploadID: id})
+	m, err := queue.JSON(flow.TopicUploads, uid, flow.UploadReceived{UID: uid, UploadID: id})
 	if err == nil {
 		err = s.Queue.Publish(ctx, m)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -41,7 +42,7 @@ func TestAResultIsPutIntoWordsStoredAndTold(t *testing.T) {
 	if diff := cmp.Diff(want, w.audited); diff != "" {
 		t.Errorf("audited (-want +got):\n%s", diff)
 	}
-	if len(w.told) != 1 || w.told[0].Kind != analysis.InsightReady || w.told[0].Ref != friday || w.told[0].UID != "anna" || len(w.told[0].Version) != 32 {
+	if len(w.told) != 1 || w.told[0].Kind != flow.InsightReady || w.told[0].Ref != friday || w.told[0].UID != "anna" || len(w.told[0].Version) != 32 {
 		t.Errorf("told %+v", w.told)
 	}
 }
@@ -364,9 +365,9 @@ func TestRunHandlesWhatIsPublished(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	body, err := json.Marshal(analysis.ResultReady{UID: "anna", End: day(t, friday)})
+	body, err := json.Marshal(flow.ResultReady{UID: "anna", End: day(t, friday)})
 	if err == nil {
-		err = w.queue.Publish(ctx, queue.Message{Topic: analysis.TopicResults, Key: "anna", Body: body})
+		err = w.queue.Publish(ctx, queue.Message{Topic: flow.TopicResults, Key: "anna", Body: body})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/narrative"
@@ -42,7 +43,7 @@ type world struct {
 	// What the stage told others.
 	mu      sync.Mutex
 	audited []audit.Event
-	told    []analysis.Delivery
+	told    []flow.Event
 }
 
 func newWorld(t testing.TB, writer, template narrative.Writer) *world {
@@ -87,8 +88,8 @@ func (w *world) Publish(ctx context.Context, messages ...queue.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range messages {
-		var d analysis.Delivery
-		if err := json.Unmarshal(m.Body, &d); err != nil || m.Topic != analysis.TopicDeliveries || m.Key != d.UID {
+		var d flow.Event
+		if err := json.Unmarshal(m.Body, &d); err != nil || m.Topic != flow.TopicEvents || m.Key != d.UID {
 			w.t.Errorf("published %+v: %v", m, err)
 		}
 		w.told = append(w.told, d)
@@ -118,7 +119,7 @@ func (w *world) put(r analysis.Result) {
 // ready hands the stage the news and returns its verdict in a word.
 func (w *world) ready(end string, attempt int) string {
 	w.t.Helper()
-	body, err := json.Marshal(analysis.ResultReady{UID: "anna", End: day(w.t, end)})
+	body, err := json.Marshal(flow.ResultReady{UID: "anna", End: day(w.t, end)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func (w *world) ready(end string, attempt int) string {
 }
 
 func (w *world) handle(body []byte, attempt int) (verdict string) {
-	v := w.Handle(w.t.Context(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicResults, Body: body}, Attempt: attempt})
+	v := w.Handle(w.t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicResults, Body: body}, Attempt: attempt})
 	v.Match(
 		func() { verdict = "ack" },
 		func(_ time.Duration, why string) { verdict = "retry: " + why },

@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -108,7 +109,7 @@ func (s *Stage) attempt(ctx context.Context, facts []analysis.Fact) (claims []an
 }
 
 // announce records the Insight in the audit log and tells the person's devices.
-func (s *Stage) announce(ctx context.Context, ready analysis.ResultReady, in analysis.Insight) error {
+func (s *Stage) announce(ctx context.Context, ready flow.ResultReady, in analysis.Insight) error {
 	date := ready.End.String()
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.InsightStored, UID: ready.UID, Object: date, Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit insight: %w", err)
@@ -117,8 +118,8 @@ func (s *Stage) announce(ctx context.Context, ready analysis.ResultReady, in ana
 	if err != nil {
 		return err
 	}
-	m, err := queue.JSON(analysis.TopicDeliveries, ready.UID,
-		analysis.Delivery{UID: ready.UID, Kind: analysis.InsightReady, Ref: date, Version: version})
+	m, err := queue.JSON(flow.TopicEvents, ready.UID,
+		flow.Event{UID: ready.UID, Kind: flow.InsightReady, Ref: date, Version: version})
 	if err != nil {
 		return err
 	}

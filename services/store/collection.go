@@ -27,7 +27,7 @@ type Store struct {
 	Insights   Collection[Insight]
 	Embeddings Collection[Embedding]
 	Cursors    Collection[Cursor]
-	Deliveries Collection[Delivery]
+	Events     Collection[Event]
 	Profiles   Collection[Profile]
 	Consents   Collection[Consent]
 	Exports    Collection[Export]
@@ -45,7 +45,7 @@ func New(d Driver, s Sealer) *Store {
 		Insights:   Collection[Insight]{d, s, collectionInsights},
 		Embeddings: Collection[Embedding]{d, s, collectionEmbeddings},
 		Cursors:    Collection[Cursor]{d, s, collectionCursors},
-		Deliveries: Collection[Delivery]{d, s, collectionDeliveries},
+		Events:     Collection[Event]{d, s, collectionEvents},
 		Profiles:   Collection[Profile]{d, s, collectionProfiles},
 		Consents:   Collection[Consent]{d, s, collectionConsents},
 		Exports:    Collection[Export]{d, s, collectionExports},

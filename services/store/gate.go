@@ -20,7 +20,7 @@ const (
 // erased, else analysis.ErrErased, and the consent to processing stands, else
 // analysis.ErrNoConsent.
 func (s *Store) Permitted(ctx context.Context, uid string) error {
-	if err := s.Standing(ctx, uid); err != nil {
+	if err := s.CheckActive(ctx, uid); err != nil {
 		return err
 	}
 	granted, err := s.Consented(ctx, uid, PurposeProcessing)
@@ -30,8 +30,8 @@ func (s *Store) Permitted(ctx context.Context, uid string) error {
 	return err
 }
 
-// Standing is nil where the person's account is not erased, else analysis.ErrErased.
-func (s *Store) Standing(ctx context.Context, uid string) error {
+// CheckActive is nil where the person's account is not erased, else analysis.ErrErased.
+func (s *Store) CheckActive(ctx context.Context, uid string) error {
 	account, err := s.Accounts.Get(ctx, uid, AccountKey)
 	switch {
 	case errors.Is(err, ErrNotFound):

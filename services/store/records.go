@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 )
 
@@ -16,7 +17,7 @@ const (
 	collectionInsights   = "insights"   // by the window's last day
 	collectionEmbeddings = "embeddings" // by the window's last day; never leaves the platform
 	collectionCursors    = "cursors"    // by HealthKit type
-	collectionDeliveries = "deliveries" // by sequence number, 16 hexadecimal digits
+	collectionEvents     = "deliveries" // by sequence number, 16 hexadecimal digits; the stored name is older than the word
 	collectionProfiles   = "profiles"   // one, "profile"
 	collectionConsents   = "consents"   // by purpose
 	collectionExports    = "exports"    // by export id
@@ -104,12 +105,12 @@ type Cursor struct {
 	Received time.Time      `json:"received"`
 }
 
-// A Delivery is one event for a person's devices; its key is its sequence number.
-type Delivery struct {
-	Kind    analysis.DeliveryKind `json:"kind"`
-	Ref     string                `json:"ref"`
-	Version string                `json:"version"`
-	At      time.Time             `json:"at"`
+// An Event is one thing told to a person's devices; its key is its sequence number.
+type Event struct {
+	Kind    flow.EventKind `json:"kind"`
+	Ref     string         `json:"ref"`
+	Version string         `json:"version"`
+	At      time.Time      `json:"at"`
 }
 
 // A Profile is what a person tells about themselves.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/metric"
 	"github.com/clarity-loop/clarity/services/model"
@@ -199,7 +200,7 @@ func (s *Stage) followUp(ctx context.Context, version model.Model, req analysis.
 		} else if err != nil {
 			return personal(err)
 		}
-		m, err := queue.JSON(analysis.TopicAnalyses, req.UID, analysis.Request{UID: req.UID, End: end})
+		m, err := queue.JSON(flow.TopicAnalyses, req.UID, analysis.Request{UID: req.UID, End: end})
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/bundle"
@@ -73,7 +74,7 @@ func (b *bench) requested() (ends []string) {
 	b.t.Helper()
 	for _, m := range b.published {
 		var req analysis.Request
-		if m.Topic != analysis.TopicAnalyses {
+		if m.Topic != flow.TopicAnalyses {
 			continue
 		}
 		if err := json.Unmarshal(m.Body, &req); err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
 
-func (b *bench) look(end health.Day) analyse.Standing {
+func (b *bench) look(end health.Day) analyse.Freshness {
 	b.t.Helper()
 	s, err := b.stage.Look(b.t.Context(), analysis.Request{UID: uid, End: end})
 	if err != nil {
@@ -42,7 +42,7 @@ func TestAnOrderDoesWhatAMessageDoes(t *testing.T) {
 	end := asked.keepWeek()
 	told.keepWeek()
 	told.handle(end, 1)
-	if s := asked.look(end); s != (analyse.Standing{}) || len(asked.published) > 0 {
+	if s := asked.look(end); s != (analyse.Freshness{}) || len(asked.published) > 0 {
 		t.Errorf("before: %+v, published %v", s, asked.topics())
 	}
 	if outcome, version := asked.order(end, analyse.Order{}); outcome != analyse.Stored || version != 1 {
@@ -54,7 +54,7 @@ func TestAnOrderDoesWhatAMessageDoes(t *testing.T) {
 	if diff := cmp.Diff(told.topics(), asked.topics()); diff != "" || len(asked.audited) != 1 {
 		t.Errorf("%d audited; topics (-message +order):\n%s", len(asked.audited), diff)
 	}
-	if s := asked.look(end); s != (analyse.Standing{Version: 1, Current: true}) {
+	if s := asked.look(end); s != (analyse.Freshness{Version: 1, Current: true}) {
 		t.Errorf("after: %+v", s)
 	}
 	published := len(asked.published)

@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/model"
@@ -73,7 +74,7 @@ func (s *Stage) verdict(d queue.Delivery, err error) queue.Verdict {
 		s.Log.Error("analysis is impossible", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
 		return queue.Dead(reason(err))
 	}
-	s.Log.Warn("analysis waits", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
+	s.Log.Warn("analysis failed, will retry", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
 	return queue.Retry(queue.Backoff(d.Attempt), reason(err))
 }
 
@@ -213,7 +214,7 @@ func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int6
 			return personal(err)
 		}
 	}
-	ready, err := queue.JSON(analysis.TopicResults, req.UID, analysis.ResultReady(req))
+	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
 	if err == nil {
 		err = s.Queue.Publish(ctx, ready)
 	}
@@ -271,16 +272,16 @@ func (s *Stage) announce(ctx context.Context, req analysis.Request, digest strin
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
-	ready, err := queue.JSON(analysis.TopicResults, req.UID, analysis.ResultReady(req))
+	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
 	if err != nil {
 		return err
 	}
-	delivery, err := queue.JSON(analysis.TopicDeliveries, req.UID,
-		analysis.Delivery{UID: req.UID, Kind: analysis.ResultStored, Ref: req.End.String(), Version: digest})
+	event, err := queue.JSON(flow.TopicEvents, req.UID,
+		flow.Event{UID: req.UID, Kind: flow.ResultStored, Ref: req.End.String(), Version: digest})
 	if err != nil {
 		return err
 	}
-	if err := s.Queue.Publish(ctx, ready, delivery); err != nil {
+	if err := s.Queue.Publish(ctx, ready, event); err != nil {
 		return fmt.Errorf("publish result: %w", err)
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	blobfiles "github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -133,7 +134,7 @@ func (b *bench) handle(end health.Day, attempt int) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return verdict(b.stage.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicAnalyses, Key: uid, Body: body}, Attempt: attempt}))
+	return verdict(b.stage.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicAnalyses, Key: uid, Body: body}, Attempt: attempt}))
 }
 
 func verdict(v queue.Verdict) (word string) {
@@ -179,15 +180,15 @@ func TestAStoredWeekBecomesAStoredResultOnce(t *testing.T) {
 	if n := len(got.Lineage.Chunks); n != 8 || got.Lineage.Pipeline != analyse.Pipeline || got.Lineage.Model != analysis.NoModel {
 		t.Errorf("lineage %+v", got.Lineage)
 	}
-	once := []string{analysis.TopicResults, analysis.TopicDeliveries}
+	once := []string{flow.TopicResults, flow.TopicEvents}
 	if diff := cmp.Diff(once, b.topics()); diff != "" {
 		t.Errorf("published (-want +got):\n%s", diff)
 	}
-	var delivery analysis.Delivery
+	var delivery flow.Event
 	if err := json.Unmarshal(b.published[1].Body, &delivery); err != nil {
 		t.Fatal(err)
 	}
-	if want := (analysis.Delivery{UID: uid, Kind: analysis.ResultStored, Ref: "2026-03-29", Version: got.Lineage.InputDigest}); delivery != want {
+	if want := (flow.Event{UID: uid, Kind: flow.ResultStored, Ref: "2026-03-29", Version: got.Lineage.InputDigest}); delivery != want {
 		t.Errorf("delivery %+v, want %+v", delivery, want)
 	}
 	if len(b.audited) != 1 || b.audited[0].Action != audit.ResultStored || b.audited[0].UID != uid {
@@ -249,7 +250,7 @@ func TestChangedInputReplacesTheResult(t *testing.T) {
 		if v := b.handle(end, 1); v != "ack" || b.result(end) != nil {
 			t.Errorf("verdict %q, result %v", v, b.result(end))
 		}
-		if topics := b.topics(); topics[len(topics)-1] != analysis.TopicResults {
+		if topics := b.topics(); topics[len(topics)-1] != flow.TopicResults {
 			t.Errorf("the stages behind were not told: %v", topics)
 		}
 	})

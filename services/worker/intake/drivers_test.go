@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -86,7 +86,7 @@ func (l *laptop) arrive(t testing.TB, a arrival, encoding string) {
 
 func (l *laptop) announce(t testing.TB, id string) {
 	t.Helper()
-	m := queue.Message{Topic: analysis.TopicUploads, Key: person, Body: fmt.Appendf(nil, `{"uid":%q,"uploadId":%q}`, person, id)}
+	m := queue.Message{Topic: flow.TopicUploads, Key: person, Body: fmt.Appendf(nil, `{"uid":%q,"uploadId":%q}`, person, id)}
 	if err := l.queue.Publish(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
@@ -98,10 +98,10 @@ func (l *laptop) work(t testing.TB) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	done := make(chan error, 1)
 	go func() {
-		done <- l.queue.Receive(ctx, queue.Subscription{Topic: analysis.TopicUploads, Concurrency: 4}, l.stage.Handle)
+		done <- l.queue.Receive(ctx, queue.Subscription{Topic: flow.TopicUploads, Concurrency: 4}, l.stage.Handle)
 	}()
 	for {
-		depth, err := l.queue.Depth(t.Context(), analysis.TopicUploads)
+		depth, err := l.queue.Depth(t.Context(), flow.TopicUploads)
 		if err != nil || ctx.Err() != nil {
 			t.Fatal(err, ctx.Err())
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
 	"github.com/clarity-loop/clarity/services/store"
@@ -259,7 +259,7 @@ type end struct {
 
 func outcome(t *testing.T, w *world, all []arrival) end {
 	t.Helper()
-	e := end{w.state(t), map[string]store.Upload{}, w.asked(analysis.TopicAnalyses), w.asked(analysis.TopicDeliveries)}
+	e := end{w.state(t), map[string]store.Upload{}, w.asked(flow.TopicAnalyses), w.asked(flow.TopicEvents)}
 	for _, a := range all {
 		e.Uploads[a.id] = w.upload(t, a.id)
 	}

@@ -31,6 +31,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -63,7 +64,7 @@ func New(n Needs) *Stage { return &Stage{n} }
 // Handle merges one upload. A body that cannot be read is marked failed and
 // becomes a dead letter; without consent it is held until there is one.
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
-	var m analysis.UploadReceived
+	var m flow.UploadReceived
 	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" || m.UploadID == "" {
 		s.Log.Error("message is no upload", "stage", "intake", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be decoded")
@@ -83,7 +84,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		s.Log.Error("upload cannot be merged", "stage", "intake", "attempt", d.Attempt, "reason", why)
 		return queue.Dead(why)
 	}
-	s.Log.Warn("upload waits", "stage", "intake", "attempt", d.Attempt, "reason", why)
+	s.Log.Warn("upload failed, will retry", "stage", "intake", "attempt", d.Attempt, "reason", why)
 	return queue.Retry(queue.Backoff(d.Attempt), why)
 }
 
@@ -124,8 +125,8 @@ func (f *failure) Unwrap() error { return analysis.ErrUnreadable }
 var errNoRecord = errors.New("upload has no record")
 
 // intake brings one upload to its end, whatever was done for it before.
-func (s *Stage) intake(ctx context.Context, m analysis.UploadReceived, again bool) error {
-	if err := s.Store.Standing(ctx, m.UID); err != nil {
+func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) error {
+	if err := s.Store.CheckActive(ctx, m.UID); err != nil {
 		return err
 	}
 	record, err := s.Store.Uploads.Get(ctx, m.UID, m.UploadID)
@@ -135,7 +136,7 @@ func (s *Stage) intake(ctx context.Context, m analysis.UploadReceived, again boo
 	if err != nil {
 		return fmt.Errorf("read upload's record: %w", err)
 	}
-	j := &job{uid: m.UID, id: m.UploadID, record: record}
+	j := &uploadWork{uid: m.UID, id: m.UploadID, record: record}
 	switch record.Value.State {
 	case store.UploadMerged:
 		if !again {
@@ -162,7 +163,7 @@ func (s *Stage) intake(ctx context.Context, m analysis.UploadReceived, again boo
 	return err
 }
 
-func (s *Stage) process(ctx context.Context, j *job) error {
+func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err := s.read(ctx, j); err != nil {
 		return err
 	}
@@ -186,15 +187,15 @@ func (s *Stage) process(ctx context.Context, j *job) error {
 }
 
 // hold keeps the upload until the person agrees again.
-func (s *Stage) hold(ctx context.Context, j *job) error {
+func (s *Stage) hold(ctx context.Context, j *uploadWork) error {
 	if j.record.Value.State == store.UploadHeld {
 		return nil
 	}
 	return s.mark(ctx, j, func(u *store.Upload) { u.State = store.UploadHeld })
 }
 
-// mark changes the upload's record as this job knows it.
-func (s *Stage) mark(ctx context.Context, j *job, change func(*store.Upload)) error {
+// mark changes the upload's record as this work knows it.
+func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*store.Upload)) error {
 	value := j.record.Value
 	change(&value)
 	version, err := s.Store.Uploads.Put(ctx, j.uid, j.id, j.record.Version, value)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -161,7 +162,7 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if v := w.handle(t, id, 1); v != "ack" {
 		t.Fatal(v)
 	}
-	before, asked := w.state(t), len(w.asked(analysis.TopicAnalyses))
+	before, asked := w.state(t), len(w.asked(flow.TopicAnalyses))
 	w.sent = nil
 	if v := w.handle(t, "twin", 1); v != "ack" {
 		t.Fatal(v)
@@ -169,10 +170,10 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if diff := cmp.Diff(before, w.state(t)); diff != "" {
 		t.Errorf("the twin changed something:\n%s", diff)
 	}
-	if n := len(w.asked(analysis.TopicAnalyses)); n != 0 || asked == 0 {
+	if n := len(w.asked(flow.TopicAnalyses)); n != 0 || asked == 0 {
 		t.Errorf("%d analyses for the twin, %d for the first", n, asked)
 	}
-	if n := len(w.asked(analysis.TopicDeliveries)); n != 1 {
+	if n := len(w.asked(flow.TopicEvents)); n != 1 {
 		t.Errorf("%d deliveries for the twin", n)
 	}
 }
@@ -203,10 +204,10 @@ func TestEveryWindowWithATouchedDayIsAskedFor(t *testing.T) {
 			for _, ago := range tt.ends {
 				end := today - health.Day(ago)
 				body, _ := json.Marshal(analysis.Request{UID: person, End: end})
-				want = append(want, queue.Message{Topic: analysis.TopicAnalyses, Key: person, ID: person + "/" + end.String(), Body: body, NotBefore: received.Add(time.Second)})
+				want = append(want, queue.Message{Topic: flow.TopicAnalyses, Key: person, ID: person + "/" + end.String(), Body: body, NotBefore: received.Add(time.Second)})
 			}
-			body, _ := json.Marshal(analysis.Delivery{UID: person, Kind: analysis.UploadMerged, Ref: id, Version: "merged"})
-			want = append(want, queue.Message{Topic: analysis.TopicDeliveries, Key: person, Body: body})
+			body, _ := json.Marshal(flow.Event{UID: person, Kind: flow.UploadMerged, Ref: id, Version: "merged"})
+			want = append(want, queue.Message{Topic: flow.TopicEvents, Key: person, Body: body})
 			if diff := cmp.Diff(want, w.sent); diff != "" {
 				t.Errorf("messages (-want +got):\n%s", diff)
 			}

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -257,11 +257,11 @@ func (w *world) arrive(t testing.TB, a arrival) {
 // verdict is a queue.Verdict in words.
 func (w *world) handle(t testing.TB, id string, attempt int) string {
 	t.Helper()
-	body, err := json.Marshal(analysis.UploadReceived{UID: person, UploadID: id})
+	body, err := json.Marshal(flow.UploadReceived{UID: person, UploadID: id})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return words(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicUploads, Key: person, Body: body}, Attempt: attempt}))
+	return words(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicUploads, Key: person, Body: body}, Attempt: attempt}))
 }
 
 func words(v queue.Verdict) (said string) {
