@@ -31,12 +31,14 @@ var rules = map[string][]string{
 	"services/actigraphy": {},
 	"services/metric":     {"services/actigraphy", "services/health"},
 	"services/analysis":   {"services/actigraphy", "services/health"},
+	"services/flow":       {"services/health"},
+	"services/record":     {"services/analysis", "services/flow", "services/health"},
 	// Capabilities: contract, suite, drivers.
 	"services/blob":      {"internal/dirlock", "services/internal"},
 	"services/keyring":   {"services/internal"},
 	"services/identity":  {"services/internal"},
 	"services/queue":     {"services/analysis", "services/internal"},
-	"services/store":     {"services/analysis", "services/health", "services/internal"},
+	"services/store":     {"services/analysis", "services/record", "services/internal"},
 	"services/audit":     {"services/analysis", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},
@@ -63,17 +65,20 @@ var rules = map[string][]string{
 	// The lock of a data directory, which drivers and the commands share.
 	"internal/dirlock": {},
 	// Stages.
-	"services/ingress": {"services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
-	"services/worker": {"services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	"services/worker": {"services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
-	"services/feed":     {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	"services/insights": {"services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
+	"services/feed":     {"services/flow", "services/record", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
 	// What has served its time goes: it knows which records refer to which objects.
-	"services/retention": {"=services/blob", "=services/keyring", "=services/store"},
+	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
 	// The operator: intents in Kubernetes, never data.
 	"api":         {},
 	"controllers": {"api", "=services/model/traffic"},
+	// A rollout is decided without a client; the client of its gates decides nothing.
+	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition", "=services/model/traffic"},
+	"controllers/modelversion/gate":    {"api", "=services/model/traffic"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
@@ -157,6 +162,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"controllers/analysisjob/planted.go", "services/store",
 			[]string{"controllers/analysisjob/planted.go: controllers must not import services/store"},
 		},
+		"a decision imports what acts on it": {
+			"controllers/modelversion/rollout/planted.go", "controllers/modelversion/gate",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import controllers/modelversion/gate"},
+		},
+		"a decision talks to Kubernetes": {
+			"controllers/modelversion/rollout/planted.go", "sigs.k8s.io/controller-runtime/pkg/client",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import sigs.k8s.io/controller-runtime/pkg/client"},
+		},
+		"a decision talks to anyone": {
+			"controllers/modelversion/rollout/planted.go", "net/http",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import net/http"},
+		},
+		"a decision knows the kinds": {"controllers/modelversion/rollout/planted.go", "k8s.io/apimachinery/pkg/types", nil},
 		"a service talks to Kubernetes": {
 			"services/worker/planted.go", "k8s.io/client-go/rest",
 			[]string{"services/worker/planted.go: services/worker must not import k8s.io/client-go/rest"},
@@ -203,7 +221,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			imports := tt.imports
-			if !strings.HasPrefix(imports, "k8s.io/") {
+			if _, ours := slices.BinarySearch([]string{"api", "cmd", "controllers", "hack", "internal", "services"}, strings.Split(imports, "/")[0]); ours {
 				imports = module + imports
 			}
 			source := "package planted\n\nimport _ \"" + imports + "\"\n"
@@ -248,7 +266,7 @@ func violations(t *testing.T, root fs.FS) []string {
 					continue
 				}
 				if !ours {
-					if strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(path.Dir(file)) {
+					if foreign(path.Dir(file), imported) {
 						found = append(found, file+": "+path.Dir(file)+" must not import "+imported)
 					}
 					continue
@@ -276,6 +294,17 @@ func skipMissing(file, top string, err error) error {
 		return fs.SkipDir
 	}
 	return err
+}
+
+// pure are the rooms that decide and act on nothing, with what none of them imports.
+var pure = map[string][]string{
+	"controllers/modelversion/rollout": {"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net", "os"},
+}
+
+// foreign says whether the package must not import what is not ours.
+func foreign(pkg, imported string) bool {
+	acts := func(p string) bool { return within(imported, p) }
+	return strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(pkg) || slices.ContainsFunc(pure[pkg], acts)
 }
 
 // mayKnowKubernetes says whether the package may talk to a cluster. Of the

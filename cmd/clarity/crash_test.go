@@ -27,8 +27,8 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 )
 
@@ -283,7 +283,7 @@ func deliveredOnce(t *testing.T, p *running, dir string, l load) {
 			t.Errorf("phone %d is told %q twice, in events %s and %s", l.phone, key, first, e.ID)
 		}
 		seen[key] = e.ID
-		if e.Name == string(analysis.ResultStored) {
+		if e.Name == string(flow.ResultStored) {
 			results++
 		}
 		return nil

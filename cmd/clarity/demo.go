@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
 
@@ -77,7 +78,7 @@ type demonstration struct {
 }
 
 type seenEvent struct {
-	analysis.EventKind
+	flow.EventKind
 	ref string
 	at  time.Time
 }
@@ -164,13 +165,13 @@ func (d *demonstration) listen(ctx context.Context) error {
 		if err := json.Unmarshal([]byte(e.Data), &body); err != nil {
 			return fmt.Errorf("read event %s: %w", e.Name, err)
 		}
-		d.events <- seenEvent{analysis.EventKind(e.Name), body.Ref, time.Now()}
+		d.events <- seenEvent{flow.EventKind(e.Name), body.Ref, time.Now()}
 		return nil
 	})
 }
 
 // await is when the event came; events before it are passed over.
-func (d *demonstration) await(ctx context.Context, kind analysis.EventKind, ref string) (time.Time, error) {
+func (d *demonstration) await(ctx context.Context, kind flow.EventKind, ref string) (time.Time, error) {
 	timeout := time.After(stepTimeout)
 	for {
 		select {
@@ -192,7 +193,7 @@ func (d *demonstration) await(ctx context.Context, kind analysis.EventKind, ref 
 func (d *demonstration) awaitWeek(ctx context.Context, end string) (stored, insight time.Time, err error) {
 	var input string
 	for current := false; !current; {
-		if stored, err = d.await(ctx, analysis.ResultStored, end); err != nil {
+		if stored, err = d.await(ctx, flow.ResultStored, end); err != nil {
 			return stored, insight, err
 		}
 		if input, current, err = weekIsCurrent(ctx, d.client, end); err != nil {
@@ -200,7 +201,7 @@ func (d *demonstration) awaitWeek(ctx context.Context, end string) (stored, insi
 		}
 	}
 	for {
-		if insight, err = d.await(ctx, analysis.InsightReady, end); err != nil {
+		if insight, err = d.await(ctx, flow.InsightReady, end); err != nil {
 			return stored, insight, err
 		}
 		var words struct{ Insight analysis.Insight }
@@ -237,7 +238,7 @@ func (d *demonstration) backfill(ctx context.Context, uploads []history.Upload) 
 		samples, raw, sent, last = samples+r.Accepted, raw+len(u.Body), sent+len(packed.Body), packed.ID
 	}
 	acked := time.Now()
-	if _, err := d.await(ctx, analysis.UploadMerged, last); err != nil {
+	if _, err := d.await(ctx, flow.UploadMerged, last); err != nil {
 		return err
 	}
 	say(d.stdout, "Backfill   three weeks: %d uploads, %s samples, %.1f MB (%.1f MB gzip), acked in %.2f s, merged %.2f s later\n",
@@ -251,7 +252,7 @@ func (d *demonstration) day(ctx context.Context, u history.Upload) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.await(ctx, analysis.UploadMerged, packed.ID); err != nil {
+	if _, err := d.await(ctx, flow.UploadMerged, packed.ID); err != nil {
 		return err
 	}
 	stored, insight, err := d.awaitWeek(ctx, u.SentOn.String())

@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -54,7 +56,7 @@ func New(n Needs) *Stage { return &Stage{n, newMemory(rememberedPeople)} }
 
 // Run handles events until ctx is done.
 func (s *Stage) Run(ctx context.Context) error {
-	sub := queue.Subscription{Topic: analysis.TopicEvents, Concurrency: concurrency}
+	sub := queue.Subscription{Topic: flow.TopicEvents, Concurrency: concurrency}
 	if err := s.Queue.Receive(ctx, sub, s.Handle); err != nil {
 		return fmt.Errorf("receive events: %w", err)
 	}
@@ -63,7 +65,7 @@ func (s *Stage) Run(ctx context.Context) error {
 
 // Handle records one event.
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
-	var what analysis.Event
+	var what flow.Event
 	if err := json.Unmarshal(d.Body, &what); err != nil || !legal(what) {
 		s.Log.Error("event is unreadable", "stage", "delivery", "attempt", d.Attempt)
 		return queue.Dead("the event cannot be read")
@@ -81,9 +83,9 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	return queue.Retry(queue.Backoff(d.Attempt), why)
 }
 
-func legal(d analysis.Event) bool {
+func legal(d flow.Event) bool {
 	switch d.Kind {
-	case analysis.UploadMerged, analysis.ResultStored, analysis.InsightReady, analysis.ExportReady:
+	case flow.UploadMerged, flow.ResultStored, flow.InsightReady, flow.ExportReady:
 	default:
 		return false
 	}
@@ -91,7 +93,7 @@ func legal(d analysis.Event) bool {
 }
 
 // record writes the event under the next number, unless it was told lately.
-func (s *Stage) record(ctx context.Context, d analysis.Event) error {
+func (s *Stage) record(ctx context.Context, d flow.Event) error {
 	var err error
 	for range attempts {
 		var known told
@@ -103,7 +105,7 @@ func (s *Stage) record(ctx context.Context, d analysis.Event) error {
 			return nil
 		}
 		next := known.last + 1
-		_, err = s.Store.Events.Put(ctx, d.UID, key(next), 0, store.Event{
+		_, err = s.Store.Events.Put(ctx, d.UID, key(next), 0, record.Event{
 			Kind: d.Kind, Ref: d.Ref, Version: d.Version, At: s.Now().UTC(),
 		})
 		if err == nil {

@@ -15,10 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
 	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storedb "github.com/clarity-loop/clarity/services/store/sqlite"
 )
@@ -62,9 +63,9 @@ func newWorld(t testing.TB) *world {
 }
 
 // tell hands an event to the stage and returns the verdict in a word.
-func tell(t testing.TB, s *Stage, uid string, kind analysis.EventKind, ref, version string) string {
+func tell(t testing.TB, s *Stage, uid string, kind flow.EventKind, ref, version string) string {
 	t.Helper()
-	body, err := json.Marshal(analysis.Event{UID: uid, Kind: kind, Ref: ref, Version: version})
+	body, err := json.Marshal(flow.Event{UID: uid, Kind: kind, Ref: ref, Version: version})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func tell(t testing.TB, s *Stage, uid string, kind analysis.EventKind, ref, vers
 }
 
 func handle(s *Stage, body []byte) (verdict string) {
-	v := s.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicEvents, Body: body}, Attempt: 1})
+	v := s.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicEvents, Body: body}, Attempt: 1})
 	v.Match(
 		func() { verdict = "ack" },
 		func(_ time.Duration, why string) { verdict = "retry: " + why },
@@ -102,7 +103,7 @@ func (w *world) recorded(uid string) (lines []string) {
 func TestDeliveriesAreNumberedAPerson(t *testing.T) {
 	w := newWorld(t)
 	for _, d := range []struct{ uid, ref string }{{"anna", "u1"}, {"bert", "u9"}, {"anna", "u2"}} {
-		if got := tell(t, w.Stage, d.uid, analysis.UploadMerged, d.ref, "1"); got != "ack" {
+		if got := tell(t, w.Stage, d.uid, flow.UploadMerged, d.ref, "1"); got != "ack" {
 			t.Fatal(got)
 		}
 	}
@@ -123,22 +124,22 @@ func TestDeliveriesAreNumberedAPerson(t *testing.T) {
 
 func TestARepetitionIsNotRecorded(t *testing.T) {
 	tests := map[string]struct {
-		second  analysis.Event
+		second  flow.Event
 		forgets bool // a restart lies between the two
 		want    int
 	}{
-		"the same":                          {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-20", Version: "a"}, want: 1},
-		"the same, behind a restart":        {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-20", Version: "a"}, forgets: true, want: 1},
-		"another version":                   {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-20", Version: "b"}, want: 2},
-		"another kind":                      {second: analysis.Event{Kind: analysis.ResultStored, Ref: "2026-11-20", Version: "a"}, want: 2},
-		"another ref":                       {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-21", Version: "a"}, want: 2},
-		"another ref, behind a restart":     {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-21", Version: "a"}, forgets: true, want: 2},
-		"letters moved from ref to version": {second: analysis.Event{Kind: analysis.InsightReady, Ref: "2026-11-20a", Version: "a"}, want: 2},
+		"the same":                          {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-20", Version: "a"}, want: 1},
+		"the same, behind a restart":        {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-20", Version: "a"}, forgets: true, want: 1},
+		"another version":                   {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-20", Version: "b"}, want: 2},
+		"another kind":                      {second: flow.Event{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "a"}, want: 2},
+		"another ref":                       {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-21", Version: "a"}, want: 2},
+		"another ref, behind a restart":     {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-21", Version: "a"}, forgets: true, want: 2},
+		"letters moved from ref to version": {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-20a", Version: "a"}, want: 2},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			tell(t, w.Stage, "anna", analysis.InsightReady, "2026-11-20", "a")
+			tell(t, w.Stage, "anna", flow.InsightReady, "2026-11-20", "a")
 			if tt.forgets {
 				w.Stage = New(w.Needs)
 			}
@@ -156,7 +157,7 @@ func TestTheLastThousandAreKept(t *testing.T) {
 	w := newWorld(t)
 	const more = 130
 	for i := range Kept + more {
-		if got := tell(t, w.Stage, "anna", analysis.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
+		if got := tell(t, w.Stage, "anna", flow.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
 			t.Fatal(got)
 		}
 	}
@@ -166,12 +167,12 @@ func TestTheLastThousandAreKept(t *testing.T) {
 	}
 	// What a crash between recording and forgetting left goes with the next reading.
 	for _, n := range []uint64{1, 5, more} {
-		if _, err := w.Store.Events.Put(t.Context(), "anna", key(n), 0, store.Event{Kind: analysis.UploadMerged, Ref: "old", Version: "1"}); err != nil {
+		if _, err := w.Store.Events.Put(t.Context(), "anna", key(n), 0, record.Event{Kind: flow.UploadMerged, Ref: "old", Version: "1"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.Stage = New(w.Needs)
-	tell(t, w.Stage, "anna", analysis.UploadMerged, "last", "1")
+	tell(t, w.Stage, "anna", flow.UploadMerged, "last", "1")
 	if got := w.recorded("anna"); len(got) != Kept || !strings.HasPrefix(got[0], key(more+2)) {
 		t.Errorf("kept %d, from %q", len(got), got[0])
 	}
@@ -182,10 +183,10 @@ func TestTwoProcessesShareTheNumbers(t *testing.T) {
 	stages := []*Stage{w.Stage, New(w.Needs)}
 	const n = 40
 	for i := range n { // the one that did not write last remembers a number that is taken
-		if got := tell(t, stages[i%2], "anna", analysis.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
+		if got := tell(t, stages[i%2], "anna", flow.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
 			t.Fatal(got)
 		}
-		if got := tell(t, stages[(i+1)%2], "anna", analysis.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
+		if got := tell(t, stages[(i+1)%2], "anna", flow.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
 			t.Fatal(got)
 		}
 	}
@@ -227,14 +228,14 @@ func TestUnreadableDeliveriesDie(t *testing.T) {
 
 func TestAnErasedPersonIsToldNothing(t *testing.T) {
 	w := newWorld(t)
-	tell(t, w.Stage, "anna", analysis.UploadMerged, "u1", "1")
-	if _, err := w.Store.Accounts.Put(t.Context(), "anna", "account", 0, store.Account{ErasedAt: noon()}); err != nil {
+	tell(t, w.Stage, "anna", flow.UploadMerged, "u1", "1")
+	if _, err := w.Store.Accounts.Put(t.Context(), "anna", "account", 0, record.Account{ErasedAt: noon()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(w.keys.Destroy(t.Context(), "anna"), w.Store.EraseUser(t.Context(), "anna")); err != nil {
 		t.Fatal(err)
 	}
-	if got := tell(t, w.Stage, "anna", analysis.UploadMerged, "u2", "1"); got != "ack" {
+	if got := tell(t, w.Stage, "anna", flow.UploadMerged, "u2", "1"); got != "ack" {
 		t.Errorf("verdict %q, want ack", got)
 	}
 	if got := w.recorded("anna"); len(got) != 0 {
@@ -252,7 +253,7 @@ func (broken) Write(context.Context, store.Write) (int64, error) {
 func TestABrokenStoreIsWaitedForAndNobodyIsNamed(t *testing.T) {
 	w := newWorld(t)
 	w.Store = store.New(broken{emptyDriver{}}, w.keys)
-	if got := tell(t, w.Stage, "anna-canary", analysis.UploadMerged, "ref-canary", "1"); got != "retry: a backend is unavailable" {
+	if got := tell(t, w.Stage, "anna-canary", flow.UploadMerged, "ref-canary", "1"); got != "retry: a backend is unavailable" {
 		t.Errorf("verdict %q", got)
 	}
 	handle(w.Stage, []byte(`{"uid":"anna-canary"}`))
@@ -284,11 +285,11 @@ func TestRunDeliversWhatIsPublished(t *testing.T) {
 	}
 	const n = 20
 	for i := range n {
-		body, err := json.Marshal(analysis.Event{UID: "anna", Kind: analysis.ResultStored, Ref: "2026-11-20", Version: fmt.Sprint(i)})
+		body, err := json.Marshal(flow.Event{UID: "anna", Kind: flow.ResultStored, Ref: "2026-11-20", Version: fmt.Sprint(i)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.queue.Publish(ctx, queue.Message{Topic: analysis.TopicEvents, Key: "anna", Body: body}); err != nil {
+		if err := w.queue.Publish(ctx, queue.Message{Topic: flow.TopicEvents, Key: "anna", Body: body}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -314,7 +315,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := range 100 {
 		var t told
 		for j := range 3 * Recent {
-			t = t.with(uint64(j), markOf(analysis.UploadMerged, fmt.Sprint(j), "1"))
+			t = t.with(uint64(j), markOf(flow.UploadMerged, fmt.Sprint(j), "1"))
 		}
 		m.put(fmt.Sprint(i), t)
 	}
@@ -332,7 +333,7 @@ func BenchmarkHandle(b *testing.B) {
 	w := newWorld(b)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if got := tell(b, w.Stage, "anna", analysis.UploadMerged, fmt.Sprint("u", i%900), fmt.Sprint(i)); got != "ack" {
+		if got := tell(b, w.Stage, "anna", flow.UploadMerged, fmt.Sprint("u", i%900), fmt.Sprint(i)); got != "ack" {
 			b.Fatal(got)
 		}
 	}

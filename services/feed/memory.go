@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 )
 
 // rememberedPeople bounds the memory: about 1 KiB each.
@@ -18,7 +18,7 @@ const rememberedPeople = 1024
 // from others.
 type mark [16]byte
 
-func markOf(kind analysis.EventKind, ref, version string) (m mark) {
+func markOf(kind flow.EventKind, ref, version string) (m mark) {
 	sum := sha256.Sum256([]byte(string(kind) + "\x00" + ref + "\x00" + version))
 	copy(m[:], sum[:])
 	return m

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // failingQueue refuses while set: the crash between record and message.
@@ -42,7 +42,7 @@ func TestNothingIsAckedThatIsNotDurable(t *testing.T) {
 	if r := w.upload(anna, "upload-0001", batch(2)); r.status != 202 {
 		t.Fatalf("the retry: %d %s", r.status, r.body)
 	}
-	if depth, _ := q.Depth(t.Context(), analysis.TopicUploads); depth.Waiting != 1 {
+	if depth, _ := q.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 1 {
 		t.Errorf("depth %+v, want the retry's message", depth)
 	}
 	w.audit.broken = true
@@ -83,7 +83,7 @@ func TestWithdrawalIsOrderedWithUploads(t *testing.T) {
 func TestAPanicIsA500(t *testing.T) {
 	w := newWorld(t, func(d *Deps) {
 		d.Samples = nil
-		d.Samples = func(context.Context, string, store.Day) ([]health.Sample, error) { return nil, nil }
+		d.Samples = func(context.Context, string, record.Day) ([]health.Sample, error) { return nil, nil }
 		d.Ready = func(context.Context) error { panic("canary-in-a-panic") }
 	})
 	if r := w.do("GET", "/readyz", "", nil); r.status != 500 || r.code() != "internal_error" {

@@ -12,7 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -182,8 +182,8 @@ func (s *streams) open(uid string) (release func(), ok bool) {
 }
 
 // deliver tells the person's devices of something, by way of the feed.
-func (s *Server) deliver(ctx context.Context, d analysis.Event) error {
-	m, err := queue.JSON(analysis.TopicEvents, d.UID, d)
+func (s *Server) deliver(ctx context.Context, d flow.Event) error {
+	m, err := queue.JSON(flow.TopicEvents, d.UID, d)
 	if err == nil {
 		err = s.Queue.Publish(ctx, m)
 	}

@@ -13,13 +13,14 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 func TestExport(t *testing.T) {
 	w := newWorld(t, func(d *Deps) {
-		d.Samples = func(context.Context, string, store.Day) ([]health.Sample, error) {
+		d.Samples = func(context.Context, string, record.Day) ([]health.Sample, error) {
 			return []health.Sample{{Type: "HKQuantityTypeIdentifierHeartRate", Value: 61, Unit: "/min", Metadata: `{"a":1}`}}, nil
 		}
 	})
@@ -30,7 +31,7 @@ func TestExport(t *testing.T) {
 	if created.status != 201 || created.header.Get("Location") != "/v1/exports/"+e.ExportID || e.State != "ready" {
 		t.Fatalf("%d %s", created.status, created.body)
 	}
-	if depth, _ := w.queue.Depth(t.Context(), analysis.TopicEvents); depth.Waiting != 1 {
+	if depth, _ := w.queue.Depth(t.Context(), flow.TopicEvents); depth.Waiting != 1 {
 		t.Errorf("depth %+v: the devices are told", depth)
 	}
 	got := w.do("GET", e.Download, anna, nil)

@@ -7,10 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 const anna, ben = "person-anna", "person-ben"
@@ -42,7 +42,7 @@ func TestAnUploadIsAckedOnceItIsDurable(t *testing.T) {
 	if err != nil || string(opened) != string(body) {
 		t.Errorf("the blob is not the body as received: %v", err)
 	}
-	depth, err := w.queue.Depth(t.Context(), analysis.TopicUploads)
+	depth, err := w.queue.Depth(t.Context(), flow.TopicUploads)
 	if err != nil || depth.Waiting != 1 {
 		t.Errorf("queue depth %+v, %v; want one message", depth, err)
 	}
@@ -71,7 +71,7 @@ func TestTheSameIDAgain(t *testing.T) {
 	if again.status != 202 || string(again.body) != string(first.body) {
 		t.Errorf("the same body got %d %s, want the first reply", again.status, again.body)
 	}
-	if depth, _ := w.queue.Depth(t.Context(), analysis.TopicUploads); depth.Waiting != 2 {
+	if depth, _ := w.queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 2 {
 		t.Errorf("a repeated upload that waits is announced again: depth %+v, want 2", depth)
 	}
 	other := w.upload(anna, "upload-0001", batch(3))
@@ -93,18 +93,18 @@ func TestARepeatedUploadThatIsMergedIsNotAnnounced(t *testing.T) {
 	w := newWorld(t)
 	w.consent(anna, true)
 	w.upload(anna, "upload-0001", batch(2))
-	record, err := w.store.Uploads.Get(t.Context(), "anna", "upload-0001")
+	stored, err := w.store.Uploads.Get(t.Context(), "anna", "upload-0001")
 	if err != nil {
 		t.Fatal(err)
 	}
-	record.Value.State = store.UploadMerged
-	if _, err := w.store.Uploads.Put(t.Context(), "anna", "upload-0001", record.Version, record.Value); err != nil {
+	stored.Value.State = record.UploadMerged
+	if _, err := w.store.Uploads.Put(t.Context(), "anna", "upload-0001", stored.Version, stored.Value); err != nil {
 		t.Fatal(err)
 	}
 	if r := w.upload(anna, "upload-0001", batch(2)); r.status != 202 {
 		t.Fatal(r.status)
 	}
-	if depth, _ := w.queue.Depth(t.Context(), analysis.TopicUploads); depth.Waiting != 1 {
+	if depth, _ := w.queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 1 {
 		t.Errorf("depth %+v, want the first message alone", depth)
 	}
 }
@@ -181,12 +181,12 @@ func TestConsentDecides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held.Value.State = store.UploadHeld
+	held.Value.State = record.UploadHeld
 	if _, err := w.store.Uploads.Put(t.Context(), "anna", "upload-0001", held.Version, held.Value); err != nil {
 		t.Fatal(err)
 	}
 	w.consent(anna, true)
-	if depth, _ := w.queue.Depth(t.Context(), analysis.TopicUploads); depth.Waiting != 2 {
+	if depth, _ := w.queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 2 {
 		t.Errorf("depth %+v: the held upload is published again", depth)
 	}
 	var all struct{ Items []consentView }

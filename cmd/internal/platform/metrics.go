@@ -8,13 +8,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
 // Topics lists the queue's topics, in the order of the flow.
 func Topics() []string {
-	return []string{analysis.TopicUploads, analysis.TopicAnalyses, analysis.TopicResults, analysis.TopicEvents}
+	return []string{flow.TopicUploads, flow.TopicAnalyses, flow.TopicResults, flow.TopicEvents}
 }
 
 // newRegistry has the process, the collector and the queue's depth, where there

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -100,7 +101,7 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []he
 	}
 	var messages []queue.Message
 	for _, end := range slices.Sorted(maps.Keys(ends)) {
-		m, err := queue.JSON(analysis.TopicAnalyses, j.uid, analysis.Request{UID: j.uid, End: end})
+		m, err := queue.JSON(flow.TopicAnalyses, j.uid, analysis.Request{UID: j.uid, End: end})
 		if err != nil {
 			return err
 		}
@@ -139,7 +140,7 @@ func (s *Stage) lastDay(ctx context.Context, j *uploadWork) (health.Day, error) 
 
 // tell lets the person's devices know.
 func (s *Stage) tell(ctx context.Context, j *uploadWork) error {
-	m, err := queue.JSON(analysis.TopicEvents, j.uid, analysis.Event{UID: j.uid, Kind: analysis.UploadMerged, Ref: j.id, Version: "merged"})
+	m, err := queue.JSON(flow.TopicEvents, j.uid, flow.Event{UID: j.uid, Kind: flow.UploadMerged, Ref: j.id, Version: "merged"})
 	if err != nil {
 		return err
 	}

@@ -5,12 +5,12 @@ import (
 	"fmt"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/narrative"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
@@ -27,7 +27,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template, Grounded: narrative.Check,
 		Samples: daySamples(p), Ready: func(ctx context.Context) error {
-			_, err := p.Queue.Depth(ctx, analysis.TopicUploads)
+			_, err := p.Queue.Depth(ctx, flow.TopicUploads)
 			return err
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits, Version: p.Version,
@@ -53,8 +53,8 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 }
 
 // daySamples reads the samples of one day for an export.
-func daySamples(p platform.Parts) func(context.Context, string, store.Day) ([]health.Sample, error) {
-	return func(ctx context.Context, uid string, day store.Day) ([]health.Sample, error) {
+func daySamples(p platform.Parts) func(context.Context, string, record.Day) ([]health.Sample, error) {
+	return func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error) {
 		if day.Chunk == "" {
 			return nil, nil
 		}

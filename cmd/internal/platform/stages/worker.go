@@ -8,7 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/intake"
@@ -36,8 +36,8 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	sweeper := retention.New(p.Blobs, p.Store, p.Now)
 	return []platform.Runner{
 		{Name: "traffic", Run: active.Run},
-		consume(p.Queue, analysis.TopicUploads, mergeConcurrency, merger.Handle),
-		consume(p.Queue, analysis.TopicAnalyses, analyseConcurrency, analyser.Handle),
+		consume(p.Queue, flow.TopicUploads, mergeConcurrency, merger.Handle),
+		consume(p.Queue, flow.TopicAnalyses, analyseConcurrency, analyser.Handle),
 		{Name: "retention", Run: func(ctx context.Context) error {
 			sweeper.Run(ctx, sweepInterval, p.Log)
 			return nil
