@@ -32,12 +32,13 @@ var rules = map[string][]string{
 	"services/metric":     {"services/actigraphy", "services/health"},
 	"services/analysis":   {"services/actigraphy", "services/health"},
 	"services/flow":       {"services/health"},
+	"services/record":     {"services/analysis", "services/flow", "services/health"},
 	// Capabilities: contract, suite, drivers.
 	"services/blob":      {"internal/dirlock", "services/internal"},
 	"services/keyring":   {"services/internal"},
 	"services/identity":  {"services/internal"},
 	"services/queue":     {"services/analysis", "services/internal"},
-	"services/store":     {"services/flow", "services/analysis", "services/health", "services/internal"},
+	"services/store":     {"services/analysis", "services/record", "services/internal"},
 	"services/audit":     {"services/analysis", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},
@@ -57,20 +58,21 @@ var rules = map[string][]string{
 	// The router: which of a model's versions a request goes to, as the plan says.
 	"services/model/traffic":           {"api/traffic", "services/actigraphy", "=services/model"},
 	"services/model/traffic/file":      {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic/fixed":     {"api/traffic", "=services/model/traffic"},
 	"services/model/traffic/configmap": {"api/traffic", "=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {"internal/dirlock"},
 	// The lock of a data directory, which drivers and the commands share.
 	"internal/dirlock": {},
 	// Stages.
-	"services/ingress": {"services/flow", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
-	"services/worker": {"api/worker", "services/flow", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	"services/worker": {"api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/flow", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
-	"services/feed":     {"services/flow", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	"services/insights": {"services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
+	"services/feed":     {"services/flow", "services/record", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
 	// What has served its time goes: it knows which records refer to which objects.
-	"services/retention": {"=services/blob", "=services/keyring", "=services/store"},
+	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the
 	// standard library alone, the worker's commands and the traffic plan.
 	"api":         {},
@@ -216,9 +218,36 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/model/traffic/planted.go", "services/model/traffic/file",
 			[]string{"services/model/traffic/planted.go: contract services/model/traffic must not import services/model/traffic/file"},
 		},
-		"a driver imports its contract":        {"services/store/sqlite/planted.go", "services/store", nil},
-		"a stage imports a contract":           {"services/ingress/planted.go", "services/store", nil},
-		"the wiring imports a driver":          {"cmd/internal/platform/planted.go", "services/store/sqlite", nil},
+		"a driver imports its contract": {"services/store/sqlite/planted.go", "services/store", nil},
+		"a stage imports a contract":    {"services/ingress/planted.go", "services/store", nil},
+		"the platform imports a driver": {
+			"cmd/internal/platform/planted.go", "services/store/sqlite",
+			[]string{"cmd/internal/platform/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/store/sqlite"},
+		},
+		"a stage's builder imports a driver": {
+			"cmd/internal/platform/stages/planted.go", "services/narrative/template",
+			[]string{"cmd/internal/platform/stages/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/narrative/template"},
+		},
+		"a command imports a driver beside its list": {
+			"cmd/clarity/up.go", "services/model/traffic/file",
+			[]string{"cmd/clarity/up.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/model/traffic/file"},
+		},
+		"a command imports a model": {
+			"cmd/clarity/model.go", "services/model/pat",
+			[]string{"cmd/clarity/model.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/model/pat"},
+		},
+		"a list called like a command's, elsewhere": {
+			"cmd/internal/platform/drivers.go", "services/store/sqlite",
+			[]string{"cmd/internal/platform/drivers.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/store/sqlite"},
+		},
+		"the data directory's tools import a driver": {
+			"cmd/internal/datadir/planted.go", "services/queue/sqlite",
+			[]string{"cmd/internal/datadir/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/queue/sqlite"},
+		},
+		"a command's list of drivers":          {"cmd/worker/drivers.go", "services/model/artifact/gcs", nil},
+		"the data directory's drivers":         {"cmd/internal/embedded/issuer/planted.go", "services/identity/local", nil},
+		"the kinds of models":                  {"cmd/internal/models/planted.go", "services/model/pat", nil},
+		"what the kinds of models share":       {"cmd/clarity/planted.go", "services/model/bundle", nil},
 		"a driver imports a shared mechanism":  {"services/queue/sqlite/planted.go", "services/internal/batch", nil},
 		"a metric family imports its contract": {"services/metric/sleep/planted.go", "services/metric", nil},
 		"a test imports any embedded driver":   {"services/ingress/planted_test.go", "services/store/sqlite", nil},
@@ -276,6 +305,10 @@ func violations(t *testing.T, root fs.FS) []string {
 					}
 					continue
 				}
+				if isDriver(imported) && within(file, "cmd") && !mayNameDrivers(file, imported) {
+					found = append(found, file+": drivers are named in cmd/*/drivers.go and cmd/internal/embedded: "+imported)
+					continue
+				}
 				if why := forbidden(path.Dir(file), imported); why != "" {
 					found = append(found, file+": "+why)
 				}
@@ -319,6 +352,24 @@ func foreign(pkg, imported string) bool {
 // services one driver may: the traffic plan lies in a ConfigMap.
 func mayKnowKubernetes(pkg string) bool {
 	return !within(pkg, "services") || pkg == "services/model/traffic/configmap"
+}
+
+// isDriver says whether the package stands behind a capability's contract: it is
+// a folder in the contract's, or one of the kinds of models.
+func isDriver(pkg string) bool {
+	if slices.Contains([]string{"services/model/pat", "services/model/preview", "services/model/triton"}, pkg) {
+		return true
+	}
+	contract := path.Dir(pkg)
+	return contract != "services/model" && slices.Contains(capabilities, contract) && !isSuite(pkg)
+}
+
+// mayNameDrivers says whether a file of a command is a binary's list of drivers,
+// or one of the data directory's drivers; the kinds of models have a room of their own.
+func mayNameDrivers(file, driver string) bool {
+	list, err := path.Match("cmd/*/drivers.go", file)
+	return err == nil && list || within(file, "cmd/internal/embedded") ||
+		within(file, "cmd/internal/models") && path.Dir(driver) == "services/model"
 }
 
 // forbidden says why package importer must not import package imported, or "".

@@ -8,8 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/api/worker/termination"
-	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/services/model/candidate"
 )
 
@@ -54,7 +53,7 @@ func verify(ctx context.Context, c *call) (any, error) {
 			return err
 		}
 		defer done()
-		return candidate.Verify(ctx, cluster.Artifacts(c.development), args.Artifact, args.Golden, declared, dir)
+		return candidate.Verify(ctx, artifacts(c.development), args.Artifact, args.Golden, declared, dir)
 	}())
 }
 
@@ -75,11 +74,11 @@ func fetch(ctx context.Context, c *call) (any, error) {
 		}
 		defer done()
 		began := time.Now()
-		b, err := candidate.Fetch(ctx, cluster.Artifacts(c.development), args.Artifact, dir)
+		b, err := candidate.Fetch(ctx, artifacts(c.development), args.Artifact, dir)
 		if err != nil {
 			return err
 		}
-		files, err := platform.TritonRepository(b, platform.TritonServing{Model: args.Model, MaxBatch: args.MaxBatch, GPU: args.GPU})
+		files, err := models.TritonRepository(b, models.TritonServing{Model: args.Model, MaxBatch: args.MaxBatch, GPU: args.GPU})
 		if err != nil {
 			return &candidate.Verdict{Reason: termination.Unreadable, Final: true, Cause: err}
 		}
@@ -109,7 +108,7 @@ func validate(ctx context.Context, c *call) (any, error) {
 			return err
 		}
 		defer done()
-		from := cluster.Artifacts(c.development)
+		from := artifacts(c.development)
 		b, err := candidate.Fetch(ctx, from, args.Artifact, dir)
 		if err != nil {
 			return err
@@ -119,7 +118,7 @@ func validate(ctx context.Context, c *call) (any, error) {
 			return err
 		}
 		tally, err = candidate.Validate(ctx, func(ctx context.Context) (candidate.Server, error) {
-			return cluster.Dial(ctx, args.Endpoint, args.Model, args.Artifact.Digest, c.log)
+			return models.Dial(ctx, args.Endpoint, args.Model, args.Artifact.Digest, c.log)
 		}, vectors, allowed)
 		c.log.Info("golden vectors", "model", args.Model, "version", args.Version, "cases", tally.Cases, "passed", tally.Passed)
 		return err

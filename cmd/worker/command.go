@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/api/worker"
-	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/emulators"
 )
 
 // An exitError ends the process with its code. The reason is its word, where a
@@ -100,7 +100,7 @@ func (c *call) configure() error {
 		}
 	}
 	c.log = slog.New(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: level})).With("command", c.name)
-	return cluster.RefuseEmulators(c.getenv, c.development)
+	return emulators.Refuse(c.getenv, c.development)
 }
 
 // duration is an environment variable's, or the default.

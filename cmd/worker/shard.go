@@ -17,8 +17,8 @@ import (
 
 	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/api/worker/termination"
-	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/artifact"
@@ -59,8 +59,8 @@ func modelReason(r termination.Reason) string { return "Model" + string(r) }
 
 // The defaults of what the environment may say.
 const (
-	defaultTurn = 2 * time.Second
-	defaultWait = 10 * time.Minute
+	defaultLease = 2 * time.Second
+	defaultWait  = 10 * time.Minute
 )
 
 // familyModel is the family for which a version of a model is asked.
@@ -79,7 +79,7 @@ type shardCall struct {
 	task    shard.Task
 	attempt shard.Attempt
 	wait    time.Duration
-	turn    time.Duration
+	lease   time.Duration
 	dir     string
 }
 
@@ -123,7 +123,7 @@ func shardReason(err error) (string, error) {
 		{errors.Is(err, shard.ErrSuperseded), reasonSuperseded, worker.ExitRetry},
 		{errors.Is(err, shard.ErrTask), reasonForeign, worker.ExitInvalidInput},
 		{errors.Is(err, shard.ErrCheckpoint), reasonDamaged, worker.ExitInvalidInput},
-		{errors.Is(err, platform.ErrBusy), reasonBusy, worker.ExitRetry},
+		{errors.Is(err, datadir.ErrInUse), reasonBusy, worker.ExitRetry},
 		{errors.As(err, &backend), reasonBackend, worker.ExitRetry},
 		{errors.Is(err, shard.ErrManifest), reasonBadManifest, worker.ExitInvalidInput},
 	} {
@@ -208,7 +208,7 @@ func (s *shardCall) readConfiguration() (err error) {
 	if s.dir = s.getenv("CLARITY_DATA"); s.dir == "" {
 		return &exitError{code: worker.ExitConfiguration, err: errors.New("CLARITY_DATA does not name a data directory; the drivers of the cloud are not built yet")}
 	}
-	if s.turn, err = s.duration("CLARITY_SHARD_TURN", defaultTurn, time.Hour); err != nil {
+	if s.lease, err = s.duration("CLARITY_SHARD_TURN", defaultLease, time.Hour); err != nil {
 		return err
 	}
 	s.wait, err = s.duration("CLARITY_SHARD_WAIT", defaultWait, 24*time.Hour)
@@ -224,8 +224,7 @@ func (s *shardCall) run(ctx context.Context) (termination.Report, error) {
 		return termination.Report{}, err
 	}
 	defer done()
-	lender := &platform.Turns{Config: platform.Config{Dir: s.dir, Log: s.log, Now: time.Now}, Model: active, Patience: s.wait}
-	r, err := shard.New(shard.Needs{Lender: lender, Turn: s.turn, Now: time.Now, Log: s.log}, s.task, s.attempt)
+	r, err := shard.New(shard.Needs{Lock: newDataLock(s, active), Lease: s.lease, Now: time.Now, Log: s.log}, s.task, s.attempt)
 	if err != nil {
 		return termination.Report{}, &exitError{code: worker.ExitInvalidInput, err: err}
 	}
@@ -244,7 +243,7 @@ func (s *shardCall) readManifest(ctx context.Context) error {
 	}
 	defer done()
 	path := filepath.Join(dir, "manifest")
-	err = cluster.Artifacts(s.development).File(ctx, manifest.URI, manifest.Digest, shard.MaxManifest, path)
+	err = artifacts(s.development).File(ctx, manifest.URI, manifest.Digest, shard.MaxManifest, path)
 	switch {
 	case errors.Is(err, artifact.ErrNotFound):
 		return &exitError{worker.ExitRetry, err, reasonManifestNotFound}
@@ -272,7 +271,7 @@ func (s *shardCall) openModel(ctx context.Context) (m model.Model, done func(), 
 	case asked == nil:
 		return nil, func() {}, nil
 	case asked.Endpoint != "":
-		client, err := cluster.Dial(ctx, asked.Endpoint, asked.Name, asked.Artifact.Digest, s.log)
+		client, err := models.Dial(ctx, asked.Endpoint, asked.Name, asked.Artifact.Digest, s.log)
 		if err != nil {
 			return nil, nil, &exitError{worker.ExitRetry, err, reasonModelServer}
 		}
@@ -283,11 +282,11 @@ func (s *shardCall) openModel(ctx context.Context) (m model.Model, done func(), 
 		return nil, nil, err
 	}
 	defer clean()
-	b, err := candidate.Fetch(ctx, cluster.Artifacts(s.development), asked.Artifact, dir)
+	b, err := candidate.Fetch(ctx, artifacts(s.development), asked.Artifact, dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	opened, done, err := platform.OpenBundle(ctx, b)
+	opened, done, err := models.Open(ctx, b)
 	if err != nil {
 		return nil, nil, &candidate.Verdict{Reason: termination.Unreadable, Final: true, Cause: err}
 	}
