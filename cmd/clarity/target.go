@@ -9,7 +9,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // target is the flags that say which platform, and as whom.
@@ -68,7 +68,7 @@ func processingConsent(ctx context.Context, client *phone.Client) (consentAnswer
 		return consentAnswer{}, fmt.Errorf("read the consents: %w", err)
 	}
 	for _, answer := range list.Items {
-		if answer.Purpose == store.PurposeProcessing {
+		if answer.Purpose == record.PurposeProcessing {
 			return answer, nil
 		}
 	}
@@ -77,7 +77,7 @@ func processingConsent(ctx context.Context, client *phone.Client) (consentAnswer
 
 func grantConsent(ctx context.Context, client *phone.Client) error {
 	answer := map[string]any{"granted": true, "version": consentVersion}
-	if err := client.Send(ctx, http.MethodPut, "/v1/consents/"+store.PurposeProcessing, answer, nil); err != nil {
+	if err := client.Send(ctx, http.MethodPut, "/v1/consents/"+record.PurposeProcessing, answer, nil); err != nil {
 		return fmt.Errorf("agree to the processing: %w", err)
 	}
 	return nil

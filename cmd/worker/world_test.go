@@ -24,6 +24,7 @@ import (
 	"github.com/clarity-loop/clarity/controllers/termination"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 )
@@ -85,7 +86,7 @@ func (p *running) phone(user string) *phone.Client {
 func (p *running) consent(c *phone.Client, granted bool) {
 	p.t.Helper()
 	document := map[string]any{"granted": granted, "version": "2026-11"}
-	if err := c.Send(p.t.Context(), http.MethodPut, "/v1/consents/"+store.PurposeProcessing, document, nil); err != nil {
+	if err := c.Send(p.t.Context(), http.MethodPut, "/v1/consents/"+record.PurposeProcessing, document, nil); err != nil {
 		p.t.Fatal(err)
 	}
 }

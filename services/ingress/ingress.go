@@ -35,6 +35,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -54,7 +55,7 @@ type Deps struct {
 	// Grounded says why a text says more than its facts, or nil.
 	Grounded func(facts []analysis.Fact, claims []analysis.Claim) error
 	// Samples reads the samples of one day, for an export.
-	Samples func(ctx context.Context, uid string, day store.Day) ([]health.Sample, error)
+	Samples func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error)
 	// Ready says why the platform cannot serve now; nil always can. Optional.
 	Ready func(ctx context.Context) error
 

@@ -19,8 +19,8 @@ import (
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/retention"
-	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/intake"
@@ -137,8 +137,8 @@ func (p *Platform) buildIngress(d drivers, registry *prometheus.Registry) error 
 }
 
 // daySamples reads the samples of one day for an export.
-func daySamples(d drivers) func(context.Context, string, store.Day) ([]health.Sample, error) {
-	return func(ctx context.Context, uid string, day store.Day) ([]health.Sample, error) {
+func daySamples(d drivers) func(context.Context, string, record.Day) ([]health.Sample, error) {
+	return func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error) {
 		if day.Chunk == "" {
 			return nil, nil
 		}

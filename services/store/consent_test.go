@@ -6,30 +6,30 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 func TestPermitted(t *testing.T) {
 	tests := map[string]struct {
-		consent *store.Consent
+		consent *record.Consent
 		erased  bool
 		want    error
 	}{
 		"who was never asked has not agreed": {nil, false, analysis.ErrNoConsent},
-		"who agreed":                         {&store.Consent{Granted: true}, false, nil},
-		"who withdrew":                       {&store.Consent{Granted: false}, false, analysis.ErrNoConsent},
-		"who is erased, whatever they said":  {&store.Consent{Granted: true}, true, analysis.ErrErased},
+		"who agreed":                         {&record.Consent{Granted: true}, false, nil},
+		"who withdrew":                       {&record.Consent{Granted: false}, false, analysis.ErrNoConsent},
+		"who is erased, whatever they said":  {&record.Consent{Granted: true}, true, analysis.ErrErased},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			s, _, sealer, _ := open(t)
 			if tt.consent != nil {
-				if _, err := s.Consents.Put(background, "anna", store.PurposeProcessing, 0, *tt.consent); err != nil {
+				if _, err := s.Consents.Put(background, "anna", record.PurposeProcessing, 0, *tt.consent); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if tt.erased {
-				if _, err := s.Accounts.Put(background, "anna", store.AccountKey, 0, store.Account{ErasedAt: time.Now()}); err != nil {
+				if _, err := s.Accounts.Put(background, "anna", record.AccountKey, 0, record.Account{ErasedAt: time.Now()}); err != nil {
 					t.Fatal(err)
 				}
 				sealer.erased["anna"] = true // the key is gone, and with it what was sealed
@@ -46,10 +46,10 @@ func TestPermitted(t *testing.T) {
 
 func TestOneConsentIsNotAnother(t *testing.T) {
 	s, _, _, _ := open(t)
-	if _, err := s.Consents.Put(background, "anna", store.PurposeProcessing, 0, store.Consent{Granted: true}); err != nil {
+	if _, err := s.Consents.Put(background, "anna", record.PurposeProcessing, 0, record.Consent{Granted: true}); err != nil {
 		t.Fatal(err)
 	}
-	granted, err := s.Consented(background, "anna", store.PurposeNarrative)
+	granted, err := s.Consented(background, "anna", record.PurposeNarrative)
 	if err != nil || granted {
 		t.Errorf("Consented = %v, %v; want false", granted, err)
 	}

@@ -6,14 +6,7 @@ import (
 	"fmt"
 
 	"github.com/clarity-loop/clarity/services/analysis"
-)
-
-// The keys of the records that a person has one of.
-const (
-	AccountKey = "account"
-	ProfileKey = "profile"
-	// TombstonesKey is the key of a person's one Tombstones record.
-	TombstonesKey = "all"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // Permitted is nil where the person's data may be processed: the account is not
@@ -23,7 +16,7 @@ func (s *Store) Permitted(ctx context.Context, uid string) error {
 	if err := s.CheckActive(ctx, uid); err != nil {
 		return err
 	}
-	granted, err := s.Consented(ctx, uid, PurposeProcessing)
+	granted, err := s.Consented(ctx, uid, record.PurposeProcessing)
 	if err == nil && !granted {
 		return analysis.ErrNoConsent
 	}
@@ -32,7 +25,7 @@ func (s *Store) Permitted(ctx context.Context, uid string) error {
 
 // CheckActive is nil where the person's account is not erased, else analysis.ErrErased.
 func (s *Store) CheckActive(ctx context.Context, uid string) error {
-	account, err := s.Accounts.Get(ctx, uid, AccountKey)
+	account, err := s.Accounts.Get(ctx, uid, record.AccountKey)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil

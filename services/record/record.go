@@ -1,4 +1,7 @@
-package store
+// Package record is what is kept of a person in documents: never samples, which
+// are in blobs that a record refers to. It computes nothing; package store keeps
+// each kind in a collection of its own.
+package record
 
 import (
 	"time"
@@ -8,20 +11,12 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 )
 
-// The collections.
+// The keys of the records that a person has one of.
 const (
-	collectionUploads    = "uploads"    // by upload id
-	collectionDays       = "days"       // by yyyy-mm-dd
-	collectionTombstones = "tombstones" // one, "all"
-	collectionResults    = "results"    // by the window's last day
-	collectionInsights   = "insights"   // by the window's last day
-	collectionEmbeddings = "embeddings" // by the window's last day; never leaves the platform
-	collectionCursors    = "cursors"    // by HealthKit type
-	collectionEvents     = "deliveries" // by sequence number, 16 hexadecimal digits; the stored name is older than the word
-	collectionProfiles   = "profiles"   // one, "profile"
-	collectionConsents   = "consents"   // by purpose
-	collectionExports    = "exports"    // by export id
-	collectionAccounts   = "accounts"   // one, "account"; outlives erasure, holds no health data
+	AccountKey = "account"
+	ProfileKey = "profile"
+	// TombstonesKey is the key of a person's one Tombstones record.
+	TombstonesKey = "all"
 )
 
 // UploadState is how far an upload has come.
