@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -104,7 +105,7 @@ func (s *Stage) record(ctx context.Context, d flow.Event) error {
 			return nil
 		}
 		next := known.last + 1
-		_, err = s.Store.Events.Put(ctx, d.UID, key(next), 0, store.Event{
+		_, err = s.Store.Events.Put(ctx, d.UID, key(next), 0, record.Event{
 			Kind: d.Kind, Ref: d.Ref, Version: d.Version, At: s.Now().UTC(),
 		})
 		if err == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
 	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storedb "github.com/clarity-loop/clarity/services/store/sqlite"
 )
@@ -166,7 +167,7 @@ func TestTheLastThousandAreKept(t *testing.T) {
 	}
 	// What a crash between recording and forgetting left goes with the next reading.
 	for _, n := range []uint64{1, 5, more} {
-		if _, err := w.Store.Events.Put(t.Context(), "anna", key(n), 0, store.Event{Kind: flow.UploadMerged, Ref: "old", Version: "1"}); err != nil {
+		if _, err := w.Store.Events.Put(t.Context(), "anna", key(n), 0, record.Event{Kind: flow.UploadMerged, Ref: "old", Version: "1"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -228,7 +229,7 @@ func TestUnreadableDeliveriesDie(t *testing.T) {
 func TestAnErasedPersonIsToldNothing(t *testing.T) {
 	w := newWorld(t)
 	tell(t, w.Stage, "anna", flow.UploadMerged, "u1", "1")
-	if _, err := w.Store.Accounts.Put(t.Context(), "anna", "account", 0, store.Account{ErasedAt: noon()}); err != nil {
+	if _, err := w.Store.Accounts.Put(t.Context(), "anna", "account", 0, record.Account{ErasedAt: noon()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(w.keys.Destroy(t.Context(), "anna"), w.Store.EraseUser(t.Context(), "anna")); err != nil {

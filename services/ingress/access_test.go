@@ -10,7 +10,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // requests says how each operation is called so that it succeeds, with A's
@@ -72,15 +72,15 @@ func furnish(w *world) {
 		}
 	}
 	one := 1.0
-	must(w.store.Uploads.Put(ctx, "anna", "upload-0001", 0, store.Upload{State: store.UploadMerged, Reason: secret, Encoding: "gzip"}))
-	must(w.store.Days.Put(ctx, "anna", day, 0, store.Day{Zone: secret, Types: map[string]store.TypeSummary{secret: {Count: 1}}}))
-	must(w.store.Cursors.Put(ctx, "anna", "HKX", 0, store.Cursor{Anchor: secret}))
-	must(w.store.Results.Put(ctx, "anna", day, 0, store.Result{Result: analysis.Result{
+	must(w.store.Uploads.Put(ctx, "anna", "upload-0001", 0, record.Upload{State: record.UploadMerged, Reason: secret, Encoding: "gzip"}))
+	must(w.store.Days.Put(ctx, "anna", day, 0, record.Day{Zone: secret, Types: map[string]record.TypeSummary{secret: {Count: 1}}}))
+	must(w.store.Cursors.Put(ctx, "anna", "HKX", 0, record.Cursor{Anchor: secret}))
+	must(w.store.Results.Put(ctx, "anna", day, 0, record.Result{Result: analysis.Result{
 		Input: analysis.Input{Kind: "none", SleepSource: "none", SleepAlgorithm: secret}, Sleep: analysis.Family{"s3cr3t_of_anna": &one}}}))
-	must(w.store.Insights.Put(ctx, "anna", day, 0, store.Insight{Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: secret}}, Facts: []analysis.Fact{{ID: "a.b", Label: secret}}}}))
-	must(w.store.Events.Put(ctx, "anna", "0000000000000001", 0, store.Event{Kind: flow.ResultStored, Ref: secret}))
-	must(w.store.Profiles.Put(ctx, "anna", store.ProfileKey, 0, store.Profile{TimeZone: "Europe/Berlin", SourcePriority: []string{secret}}))
-	must(w.store.Exports.Put(ctx, "anna", "00000000000000000000000000000001", 0, store.Export{State: "ready"}))
+	must(w.store.Insights.Put(ctx, "anna", day, 0, record.Insight{Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: secret}}, Facts: []analysis.Fact{{ID: "a.b", Label: secret}}}}))
+	must(w.store.Events.Put(ctx, "anna", "0000000000000001", 0, record.Event{Kind: flow.ResultStored, Ref: secret}))
+	must(w.store.Profiles.Put(ctx, "anna", record.ProfileKey, 0, record.Profile{TimeZone: "Europe/Berlin", SourcePriority: []string{secret}}))
+	must(w.store.Exports.Put(ctx, "anna", "00000000000000000000000000000001", 0, record.Export{State: "ready"}))
 }
 
 func shortStreams(d *Deps) { d.Limits.StreamLifetime = 100 * time.Millisecond }

@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -57,12 +58,12 @@ func (s *Server) eraseAccount(ctx context.Context, _ *struct{}) (*erasureOutput,
 
 // markErased writes the account's end behind the person's gate: when it
 // returns, nothing of theirs is being stored by this process or will be.
-func (s *Server) markErased(ctx context.Context, uid string) (store.Record[store.Account], error) {
+func (s *Server) markErased(ctx context.Context, uid string) (store.Record[record.Account], error) {
 	gate := s.people.gate(uid)
 	gate.Lock()
 	defer gate.Unlock()
 	defer s.people.forget(uid)
-	account, err := s.Store.Accounts.Get(ctx, uid, store.AccountKey)
+	account, err := s.Store.Accounts.Get(ctx, uid, record.AccountKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return account, err
 	}
@@ -70,20 +71,20 @@ func (s *Server) markErased(ctx context.Context, uid string) (store.Record[store
 		return account, nil
 	}
 	account.Value.ErasedAt = s.Now().UTC()
-	account.Version, err = s.Store.Accounts.Put(ctx, uid, store.AccountKey, account.Version, account.Value)
+	account.Version, err = s.Store.Accounts.Put(ctx, uid, record.AccountKey, account.Version, account.Value)
 	return account, err
 }
 
 // closeAccount keeps the receipt; of two at once the first one's stands.
-func (s *Server) closeAccount(ctx context.Context, uid string, account store.Record[store.Account], r erasureReceipt) (*erasureOutput, error) {
+func (s *Server) closeAccount(ctx context.Context, uid string, account store.Record[record.Account], r erasureReceipt) (*erasureOutput, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("write the erasure's receipt: %w", err)
 	}
 	account.Value.Receipt = string(text)
-	_, err = s.Store.Accounts.Put(ctx, uid, store.AccountKey, account.Version, account.Value)
+	_, err = s.Store.Accounts.Put(ctx, uid, record.AccountKey, account.Version, account.Value)
 	if errors.Is(err, store.ErrConflict) {
-		if account, err = s.Store.Accounts.Get(ctx, uid, store.AccountKey); err == nil {
+		if account, err = s.Store.Accounts.Get(ctx, uid, record.AccountKey); err == nil {
 			return readReceipt(account.Value)
 		}
 	}
@@ -114,7 +115,7 @@ func (s *Server) deleteObjects(ctx context.Context, uid string) error {
 }
 
 func (s *Server) getErasureReceipt(ctx context.Context, _ *struct{}) (*erasureOutput, error) {
-	account, err := s.Store.Accounts.Get(ctx, uidOf(ctx), store.AccountKey)
+	account, err := s.Store.Accounts.Get(ctx, uidOf(ctx), record.AccountKey)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func (s *Server) getErasureReceipt(ctx context.Context, _ *struct{}) (*erasureOu
 	return readReceipt(account.Value)
 }
 
-func readReceipt(a store.Account) (*erasureOutput, error) {
+func readReceipt(a record.Account) (*erasureOutput, error) {
 	var r erasureReceipt
 	if err := json.Unmarshal([]byte(a.Receipt), &r); err != nil {
 		return nil, fmt.Errorf("read the erasure's receipt: %w", err)

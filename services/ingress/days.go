@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -26,7 +27,7 @@ type typeView struct {
 	Last  time.Time `json:"last" doc:"latest end"`
 }
 
-func viewDay(r store.Record[store.Day]) dayView {
+func viewDay(r store.Record[record.Day]) dayView {
 	v := dayView{Date: r.Key, TimeZone: r.Value.Zone, Samples: r.Value.Samples, Digest: r.Value.Digest, Updated: r.Updated.UTC(), Types: map[string]typeView{}}
 	for name, t := range r.Value.Types {
 		v.Types[name] = typeView{Count: t.Count, First: t.First.Time(), Last: t.Last.Time()}
@@ -120,7 +121,7 @@ func (s *Server) getSync(ctx context.Context, in *syncInput) (*syncOutput, error
 }
 
 // coverTypes reads the days, newest first, into a coverage a type.
-func coverTypes(days []store.Record[store.Day]) map[string]*syncType {
+func coverTypes(days []store.Record[record.Day]) map[string]*syncType {
 	types := map[string]*syncType{}
 	for _, d := range slices.Backward(days) {
 		date, err := health.ParseDay(d.Key)

@@ -14,7 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // failingQueue refuses while set: the crash between record and message.
@@ -83,7 +83,7 @@ func TestWithdrawalIsOrderedWithUploads(t *testing.T) {
 func TestAPanicIsA500(t *testing.T) {
 	w := newWorld(t, func(d *Deps) {
 		d.Samples = nil
-		d.Samples = func(context.Context, string, store.Day) ([]health.Sample, error) { return nil, nil }
+		d.Samples = func(context.Context, string, record.Day) ([]health.Sample, error) { return nil, nil }
 		d.Ready = func(context.Context) error { panic("canary-in-a-panic") }
 	})
 	if r := w.do("GET", "/readyz", "", nil); r.status != 500 || r.code() != "internal_error" {

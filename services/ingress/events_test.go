@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // stream opens the person's events; lines come on the channel until it ends.
@@ -48,7 +48,7 @@ func (w *world) stream(token, lastID string) (lines <-chan string, closeStream f
 
 func (w *world) deliver(uid string, n int) {
 	w.t.Helper()
-	_, err := w.store.Events.Put(w.t.Context(), uid, fmt.Sprintf("%016x", n), 0, store.Event{Kind: flow.ResultStored, Ref: fmt.Sprintf("ref-%d", n), Version: "v", At: time.Unix(int64(n), 0)})
+	_, err := w.store.Events.Put(w.t.Context(), uid, fmt.Sprintf("%016x", n), 0, record.Event{Kind: flow.ResultStored, Ref: fmt.Sprintf("ref-%d", n), Version: "v", At: time.Unix(int64(n), 0)})
 	if err != nil {
 		w.t.Fatal(err)
 	}

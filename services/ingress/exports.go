@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -31,7 +32,7 @@ type exportView struct {
 	Download  string    `json:"download" format:"uri-reference" doc:"where everything can be downloaded"`
 }
 
-func viewExport(r store.Record[store.Export]) exportView {
+func viewExport(r store.Record[record.Export]) exportView {
 	return exportView{ExportID: r.Key, State: r.Value.State, CreatedAt: r.Value.CreatedAt.UTC(), Download: "/v1/exports/" + r.Key + "/download"}
 }
 
@@ -42,7 +43,7 @@ type createExportOutput struct {
 
 func (s *Server) createExport(ctx context.Context, _ *struct{}) (*createExportOutput, error) {
 	uid, id := uidOf(ctx), newID()
-	e := store.Export{State: "ready", CreatedAt: s.Now().UTC(), ReadyAt: s.Now().UTC()}
+	e := record.Export{State: "ready", CreatedAt: s.Now().UTC(), ReadyAt: s.Now().UTC()}
 	err := s.people.storing(ctx, uid, func() error {
 		_, err := s.Store.Exports.Put(ctx, uid, id, 0, e)
 		return err
@@ -56,7 +57,7 @@ func (s *Server) createExport(ctx context.Context, _ *struct{}) (*createExportOu
 	if err := s.deliver(ctx, flow.Event{UID: uid, Kind: flow.ExportReady, Ref: id, Version: "1"}); err != nil {
 		return nil, err
 	}
-	return &createExportOutput{Location: "/v1/exports/" + id, Body: viewExport(store.Record[store.Export]{Key: id, Value: e})}, nil
+	return &createExportOutput{Location: "/v1/exports/" + id, Body: viewExport(store.Record[record.Export]{Key: id, Value: e})}, nil
 }
 
 func newID() string {
@@ -123,23 +124,23 @@ func (x *exporter) everything(ctx context.Context) error {
 	st := x.s.Store
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error {
-			return exportAll(ctx, x, st.Profiles, store.ProfileKey, func(r store.Record[store.Profile]) any { return viewProfile(r.Value, r.Version).Body })
+			return exportAll(ctx, x, st.Profiles, record.ProfileKey, func(r store.Record[record.Profile]) any { return viewProfile(r.Value, r.Version).Body })
 		},
 		func(ctx context.Context) error {
-			return exportAll(ctx, x, st.Consents, "consent", func(r store.Record[store.Consent]) any { return viewConsent(r.Key, r.Value) })
+			return exportAll(ctx, x, st.Consents, "consent", func(r store.Record[record.Consent]) any { return viewConsent(r.Key, r.Value) })
 		},
 		func(ctx context.Context) error {
-			return exportAll(ctx, x, st.Uploads, "upload", func(r store.Record[store.Upload]) any { return viewUpload(r) })
+			return exportAll(ctx, x, st.Uploads, "upload", func(r store.Record[record.Upload]) any { return viewUpload(r) })
 		},
 		func(ctx context.Context) error {
-			return exportAll(ctx, x, st.Cursors, "cursor", func(r store.Record[store.Cursor]) any { return r.Value })
+			return exportAll(ctx, x, st.Cursors, "cursor", func(r store.Record[record.Cursor]) any { return r.Value })
 		},
 		x.days,
 		func(ctx context.Context) error {
-			return exportAll(ctx, x, st.Results, "result", func(r store.Record[store.Result]) any { return viewWeek(r) })
+			return exportAll(ctx, x, st.Results, "result", func(r store.Record[record.Result]) any { return viewWeek(r) })
 		},
 		func(ctx context.Context) error {
-			return exportAll(ctx, x, st.Insights, "insight", func(r store.Record[store.Insight]) any { return viewInsight(r) })
+			return exportAll(ctx, x, st.Insights, "insight", func(r store.Record[record.Insight]) any { return viewInsight(r) })
 		},
 	}
 	for _, step := range steps {
@@ -199,7 +200,7 @@ func eachRecord[V any](ctx context.Context, c store.Collection[V], uid string, d
 
 // days writes each day and its samples.
 func (x *exporter) days(ctx context.Context) error {
-	return eachRecord(ctx, x.s.Store.Days, x.uid, func(r store.Record[store.Day]) error {
+	return eachRecord(ctx, x.s.Store.Days, x.uid, func(r store.Record[record.Day]) error {
 		if err := x.line(exportLine{Kind: "day", Key: r.Key, Value: viewDay(r)}); err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -29,7 +30,7 @@ func (s *Server) problemOf(ctx context.Context, err error) *problem.Problem {
 	case errors.Is(err, keyring.ErrDestroyed), errors.Is(err, analysis.ErrErased):
 		return erased()
 	case errors.Is(err, analysis.ErrNoConsent):
-		return consentRequired(store.PurposeProcessing)
+		return consentRequired(record.PurposeProcessing)
 	case errors.Is(err, store.ErrConflict):
 		return problem.New(problem.VersionConflict, "somebody else changed it meanwhile; read it again")
 	case errors.Is(err, identity.ErrUnavailable):

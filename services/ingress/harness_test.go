@@ -25,6 +25,7 @@ import (
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -55,7 +56,7 @@ func newWorld(t testing.TB, change ...options) *world {
 	d := Deps{
 		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.audit,
 		Writer: template{}, Template: template{}, Grounded: func([]analysis.Fact, []analysis.Claim) error { return nil },
-		Samples:  func(context.Context, string, store.Day) ([]health.Sample, error) { return nil, nil },
+		Samples:  func(context.Context, string, record.Day) ([]health.Sample, error) { return nil, nil },
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: w.clock.now, Limits: DefaultLimits(), Version: "test",
 	}

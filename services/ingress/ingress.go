@@ -1,4 +1,4 @@
-// Package ingress is the platform's front door: the REST API of DESIGN §5.
+// Package ingress is the platform's front door: the REST API under /v1.
 //
 // One file lists every route (routes.go). A request walks four steps: the edge
 // (edge.go: framing, address limit, log line, metrics, panics), the guard
@@ -35,6 +35,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -54,7 +55,7 @@ type Deps struct {
 	// Grounded says why a text says more than its facts, or nil.
 	Grounded func(facts []analysis.Fact, claims []analysis.Claim) error
 	// Samples reads the samples of one day, for an export.
-	Samples func(ctx context.Context, uid string, day store.Day) ([]health.Sample, error)
+	Samples func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error)
 	// Ready says why the platform cannot serve now; nil always can. Optional.
 	Ready func(ctx context.Context) error
 

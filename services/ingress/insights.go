@@ -14,6 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -24,7 +25,7 @@ type writtenInsight struct {
 	Insight   analysis.Insight `json:"insight"`
 }
 
-func viewInsight(r store.Record[store.Insight]) writtenInsight {
+func viewInsight(r store.Record[record.Insight]) writtenInsight {
 	in := r.Value.Insight
 	in.Sentences, in.Facts, in.Disclaimers = slices.Clone(list0(in.Sentences)), list0(in.Facts), list0(in.Disclaimers)
 	for i := range in.Sentences {
@@ -81,7 +82,7 @@ func (s *Server) writeInsight(ctx context.Context, in *writeInsightInput) (*body
 	case !who.processing:
 		return nil, analysis.ErrNoConsent
 	case s.Writer.Name() != s.Template.Name() && !who.narrative:
-		return nil, consentRequired(store.PurposeNarrative)
+		return nil, consentRequired(record.PurposeNarrative)
 	}
 	stored, err := s.Store.Insights.Get(ctx, uid, in.Body.Date)
 	if err != nil {

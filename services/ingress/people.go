@@ -9,6 +9,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -117,10 +118,10 @@ func (p *people) load(ctx context.Context, uid string) (person, error) {
 		return read, nil
 	}
 	if err == nil {
-		read.processing, err = p.store.Consented(ctx, uid, store.PurposeProcessing)
+		read.processing, err = p.store.Consented(ctx, uid, record.PurposeProcessing)
 	}
 	if err == nil {
-		read.narrative, err = p.store.Consented(ctx, uid, store.PurposeNarrative)
+		read.narrative, err = p.store.Consented(ctx, uid, record.PurposeNarrative)
 	}
 	if errors.Is(err, keyring.ErrDestroyed) {
 		err = analysis.ErrErased

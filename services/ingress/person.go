@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -40,7 +41,7 @@ type profileOutput struct {
 	Body profileView
 }
 
-func viewProfile(p store.Profile, version int64) *profileOutput {
+func viewProfile(p record.Profile, version int64) *profileOutput {
 	v := profileView{BirthYear: p.BirthYear, Sex: p.Sex, TimeZone: p.TimeZone, HeightM: p.HeightM, WeightKg: p.WeightKg, SourcePriority: p.SourcePriority}
 	if !p.UpdatedAt.IsZero() {
 		updated := p.UpdatedAt.UTC()
@@ -52,7 +53,7 @@ func viewProfile(p store.Profile, version int64) *profileOutput {
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
 func (s *Server) getProfile(ctx context.Context, _ *struct{}) (*profileOutput, error) {
-	r, err := s.Store.Profiles.Get(ctx, uidOf(ctx), store.ProfileKey)
+	r, err := s.Store.Profiles.Get(ctx, uidOf(ctx), record.ProfileKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
@@ -77,11 +78,11 @@ func (s *Server) putProfile(ctx context.Context, in *putProfileInput) (*profileO
 	if b.TimeZone != "" && !validZone(b.TimeZone) {
 		return nil, problem.New(problem.InvalidRequest, "the request is not what the operation accepts").At("body.timeZone", "expected an IANA time zone")
 	}
-	p := store.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: s.Now().UTC()}
+	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: s.Now().UTC()}
 	uid := uidOf(ctx)
 	var written int64
 	err = s.people.storing(ctx, uid, func() (err error) {
-		written, err = s.Store.Profiles.Put(ctx, uid, store.ProfileKey, version, p)
+		written, err = s.Store.Profiles.Put(ctx, uid, record.ProfileKey, version, p)
 		return err
 	})
 	if errors.Is(err, store.ErrConflict) {
@@ -90,7 +91,7 @@ func (s *Server) putProfile(ctx context.Context, in *putProfileInput) (*profileO
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ProfileChanged, UID: uid, ActorUID: uid, Object: store.ProfileKey, Outcome: "ok"}); err != nil {
+	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ProfileChanged, UID: uid, ActorUID: uid, Object: record.ProfileKey, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit a profile: %w", err)
 	}
 	return viewProfile(p, written), nil
@@ -104,7 +105,7 @@ func validZone(name string) bool {
 }
 
 // purposes is the written-out list of what can be agreed to.
-func purposes() []string { return []string{store.PurposeProcessing, store.PurposeNarrative} }
+func purposes() []string { return []string{record.PurposeProcessing, record.PurposeNarrative} }
 
 type consentView struct {
 	Purpose string         `json:"purpose" enum:"processing,narrative"`
@@ -120,7 +121,7 @@ type consentEvent struct {
 	At      time.Time `json:"at"`
 }
 
-func viewConsent(purpose string, c store.Consent) consentView {
+func viewConsent(purpose string, c record.Consent) consentView {
 	v := consentView{Purpose: purpose, Granted: c.Granted, Version: c.Version, History: make([]consentEvent, 0, len(c.History))}
 	if !c.At.IsZero() {
 		at := c.At.UTC()
@@ -178,7 +179,7 @@ func (s *Server) putConsent(ctx context.Context, in *putConsentInput) (*consentO
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: action, UID: uid, ActorUID: uid, Object: in.Purpose, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit a consent: %w", err)
 	}
-	if in.Body.Granted && in.Purpose == store.PurposeProcessing {
+	if in.Body.Granted && in.Purpose == record.PurposeProcessing {
 		if err := s.resume(ctx, uid); err != nil {
 			return nil, err
 		}
@@ -188,21 +189,21 @@ func (s *Server) putConsent(ctx context.Context, in *putConsentInput) (*consentO
 
 // changeConsent writes the answer behind the person's gate: what was let in
 // before is stored, what comes after sees the answer.
-func (s *Server) changeConsent(ctx context.Context, uid string, in *putConsentInput) (store.Consent, error) {
+func (s *Server) changeConsent(ctx context.Context, uid string, in *putConsentInput) (record.Consent, error) {
 	gate := s.people.gate(uid)
 	gate.Lock()
 	defer gate.Unlock()
 	defer s.people.forget(uid)
 	if who, err := s.people.getGated(ctx, uid); err != nil || who.erased {
-		return store.Consent{}, cmp.Or(err, analysis.ErrErased)
+		return record.Consent{}, cmp.Or(err, analysis.ErrErased)
 	}
 	r, err := s.Store.Consents.Get(ctx, uid, in.Purpose)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return store.Consent{}, err
+		return record.Consent{}, err
 	}
 	c := r.Value
 	if !c.At.IsZero() {
-		c.History = append(c.History, store.ConsentChange{Granted: c.Granted, Version: c.Version, At: c.At})
+		c.History = append(c.History, record.ConsentChange{Granted: c.Granted, Version: c.Version, At: c.At})
 		c.History = c.History[max(0, len(c.History)-historyKept):]
 	}
 	c.Granted, c.Version, c.At = in.Body.Granted, in.Body.Version, s.Now().UTC()
@@ -218,7 +219,7 @@ func (s *Server) resume(ctx context.Context, uid string) error {
 			return err
 		}
 		for _, u := range uploads {
-			if u.Value.State == store.UploadHeld {
+			if u.Value.State == record.UploadHeld {
 				if err := s.publishUpload(ctx, uid, u.Key); err != nil {
 					return err
 				}

@@ -15,12 +15,12 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 func TestExport(t *testing.T) {
 	w := newWorld(t, func(d *Deps) {
-		d.Samples = func(context.Context, string, store.Day) ([]health.Sample, error) {
+		d.Samples = func(context.Context, string, record.Day) ([]health.Sample, error) {
 			return []health.Sample{{Type: "HKQuantityTypeIdentifierHeartRate", Value: 61, Unit: "/min", Metadata: `{"a":1}`}}, nil
 		}
 	})

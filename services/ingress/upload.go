@@ -22,6 +22,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -153,7 +154,7 @@ func (s *Server) mayStore(ctx context.Context, uid string, get func(context.Cont
 	case who.erased:
 		return erased()
 	case !who.processing:
-		return consentRequired(store.PurposeProcessing)
+		return consentRequired(record.PurposeProcessing)
 	}
 	return nil
 }
@@ -203,11 +204,11 @@ func (s *Server) keep(ctx context.Context, a arrival) (reply []byte, outcome str
 	if err := s.Blobs.Put(ctx, name, sealed); err != nil && !errors.Is(err, blob.ErrExists) {
 		return nil, "failed", fmt.Errorf("put upload: %w", err)
 	}
-	record := store.Upload{
+	upload := record.Upload{
 		Blob: name, BodySHA256: digest, Encoding: a.encoding, Bytes: len(a.body),
-		ReceivedAt: a.received, Receipt: a.receipt, State: store.UploadReceived,
+		ReceivedAt: a.received, Receipt: a.receipt, State: record.UploadReceived,
 	}
-	_, err = s.Store.Uploads.Put(ctx, a.uid, a.id, 0, record)
+	_, err = s.Store.Uploads.Put(ctx, a.uid, a.id, 0, upload)
 	switch {
 	case errors.Is(err, store.ErrConflict):
 		return s.repeat(ctx, a, name, digest)
@@ -240,7 +241,7 @@ func (s *Server) repeat(ctx context.Context, a arrival, name, digest string) (re
 		}
 		return nil, "conflict", problem.New(problem.UploadConflict, "the upload id was used for another body")
 	}
-	if first.Value.State == store.UploadReceived {
+	if first.Value.State == record.UploadReceived {
 		// The message may have been lost with the ack; a second one finds the work done.
 		if err := s.announce(ctx, a.uid, a.id); err != nil {
 			return nil, "failed", err

@@ -10,7 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 const anna, ben = "person-anna", "person-ben"
@@ -93,12 +93,12 @@ func TestARepeatedUploadThatIsMergedIsNotAnnounced(t *testing.T) {
 	w := newWorld(t)
 	w.consent(anna, true)
 	w.upload(anna, "upload-0001", batch(2))
-	record, err := w.store.Uploads.Get(t.Context(), "anna", "upload-0001")
+	stored, err := w.store.Uploads.Get(t.Context(), "anna", "upload-0001")
 	if err != nil {
 		t.Fatal(err)
 	}
-	record.Value.State = store.UploadMerged
-	if _, err := w.store.Uploads.Put(t.Context(), "anna", "upload-0001", record.Version, record.Value); err != nil {
+	stored.Value.State = record.UploadMerged
+	if _, err := w.store.Uploads.Put(t.Context(), "anna", "upload-0001", stored.Version, stored.Value); err != nil {
 		t.Fatal(err)
 	}
 	if r := w.upload(anna, "upload-0001", batch(2)); r.status != 202 {
@@ -181,7 +181,7 @@ func TestConsentDecides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held.Value.State = store.UploadHeld
+	held.Value.State = record.UploadHeld
 	if _, err := w.store.Uploads.Put(t.Context(), "anna", "upload-0001", held.Version, held.Value); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -19,7 +20,7 @@ type weekView struct {
 	Result     analysis.Result `json:"result"`
 }
 
-func viewWeek(r store.Record[store.Result]) weekView {
+func viewWeek(r store.Record[record.Result]) weekView {
 	return weekView{Date: r.Key, ComputedAt: r.Value.ComputedAt.UTC(), Result: whole(r.Value.Result)}
 }
 
@@ -125,7 +126,7 @@ func (s *Server) getTrends(ctx context.Context, in *trendsInput) (*trendsOutput,
 }
 
 // trends turns results, oldest first, into series.
-func trends(results []store.Record[store.Result], windows int, only string) []series {
+func trends(results []store.Record[record.Result], windows int, only string) []series {
 	byMetric := map[string][]point{}
 	for _, r := range results {
 		for family, metrics := range families(r.Value.Result) {

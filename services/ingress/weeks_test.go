@@ -8,18 +8,19 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
 // weeksOf is a result a day, oldest first, with the values as one sleep metric.
-func weeksOf(values ...float64) []store.Record[store.Result] {
-	var all []store.Record[store.Result]
+func weeksOf(values ...float64) []store.Record[record.Result] {
+	var all []store.Record[record.Result]
 	for i, v := range values {
 		r := analysis.Result{Sleep: analysis.Family{"m": nil}}
 		if !math.IsNaN(v) {
 			r.Sleep["m"] = &v
 		}
-		all = append(all, store.Record[store.Result]{Key: health.Day(20000 + i).String(), Value: store.Result{Result: r}})
+		all = append(all, store.Record[record.Result]{Key: health.Day(20000 + i).String(), Value: record.Result{Result: r}})
 	}
 	return all
 }
@@ -71,16 +72,16 @@ func TestSyncTellsCoverageAndGaps(t *testing.T) {
 	w := newWorld(t)
 	hour := health.Instant(3_600_000)
 	for _, day := range []health.Day{20000, 20001, 20004, 20008} {
-		types := map[string]store.TypeSummary{"HKA": {Count: 2, First: health.Instant(day) * 24 * hour, Last: health.Instant(day)*24*hour + hour}}
+		types := map[string]record.TypeSummary{"HKA": {Count: 2, First: health.Instant(day) * 24 * hour, Last: health.Instant(day)*24*hour + hour}}
 		if day == 20004 {
-			types["HKB"] = store.TypeSummary{Count: 1, Last: 20004 * 24 * hour}
+			types["HKB"] = record.TypeSummary{Count: 1, Last: 20004 * 24 * hour}
 		}
-		if _, err := w.store.Days.Put(t.Context(), "anna", day.String(), 0, store.Day{Types: types}); err != nil {
+		if _, err := w.store.Days.Put(t.Context(), "anna", day.String(), 0, record.Day{Types: types}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, name := range []string{"HKA", "HKC"} {
-		if _, err := w.store.Cursors.Put(t.Context(), "anna", name, 0, store.Cursor{Anchor: "at-" + name}); err != nil {
+		if _, err := w.store.Cursors.Put(t.Context(), "anna", name, 0, record.Cursor{Anchor: "at-" + name}); err != nil {
 			t.Fatal(err)
 		}
 	}

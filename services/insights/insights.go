@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -135,7 +136,7 @@ func (s *Stage) tell(ctx context.Context, ready flow.ResultReady, again, known b
 	if err != nil {
 		return err
 	}
-	if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, store.Insight{Insight: insight, WrittenAt: s.Now().UTC()}); err != nil {
+	if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, record.Insight{Insight: insight, WrittenAt: s.Now().UTC()}); err != nil {
 		return err
 	}
 	return s.announce(ctx, ready, insight)

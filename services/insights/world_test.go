@@ -22,6 +22,7 @@ import (
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storedb "github.com/clarity-loop/clarity/services/store/sqlite"
 )
@@ -71,8 +72,8 @@ func newWorld(t testing.TB, writer, template narrative.Writer) *world {
 		Store: store.New(documents, keys), Queue: w, Audit: w, Writer: writer, Template: template,
 		Patience: 200 * time.Millisecond, Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
-	w.consent(store.PurposeProcessing, true)
-	w.consent(store.PurposeNarrative, true)
+	w.consent(record.PurposeProcessing, true)
+	w.consent(record.PurposeNarrative, true)
 	return w
 }
 
@@ -103,7 +104,7 @@ func (w *world) Receive(ctx context.Context, sub queue.Subscription, h queue.Han
 
 func (w *world) consent(purpose string, granted bool) {
 	w.t.Helper()
-	if _, err := w.Store.Consents.Put(w.t.Context(), "anna", purpose, store.Any, store.Consent{Granted: granted, At: noon()}); err != nil {
+	if _, err := w.Store.Consents.Put(w.t.Context(), "anna", purpose, store.Any, record.Consent{Granted: granted, At: noon()}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -111,7 +112,7 @@ func (w *world) consent(purpose string, granted bool) {
 // put stores a Result for the window that ends with the day.
 func (w *world) put(r analysis.Result) {
 	w.t.Helper()
-	if _, err := w.Store.Results.Put(w.t.Context(), "anna", r.Window.End.String(), store.Any, store.Result{Result: r, ComputedAt: noon()}); err != nil {
+	if _, err := w.Store.Results.Put(w.t.Context(), "anna", r.Window.End.String(), store.Any, record.Result{Result: r, ComputedAt: noon()}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -136,7 +137,7 @@ func (w *world) handle(body []byte, attempt int) (verdict string) {
 	return verdict
 }
 
-func (w *world) insight(end string) store.Record[store.Insight] {
+func (w *world) insight(end string) store.Record[record.Insight] {
 	w.t.Helper()
 	r, err := w.Store.Insights.Get(w.t.Context(), "anna", end)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // Why the template wrote in place of the Writer: what Insight.FellBack says.
@@ -43,7 +43,7 @@ func (s *Stage) write(ctx context.Context, uid string, r analysis.Result, facts 
 		InputDigest: r.Lineage.InputDigest, Disclaimers: disclaimers(r.Input),
 	}
 	if s.Writer.Name() != s.Template.Name() {
-		granted, err := s.Store.Consented(ctx, uid, store.PurposeNarrative)
+		granted, err := s.Store.Consented(ctx, uid, record.PurposeNarrative)
 		if err != nil {
 			return in, err
 		}

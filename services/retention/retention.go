@@ -13,6 +13,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -125,7 +126,7 @@ func (s *Sweeper) over(ctx context.Context, info blob.Info) (bool, error) {
 	case referred != info.Name:
 		return true, nil
 	case kind == blob.KindUploads:
-		return age >= Uploads && (state == store.UploadMerged || state == store.UploadFailed), nil
+		return age >= Uploads && (state == record.UploadMerged || state == record.UploadFailed), nil
 	default:
 		return false, nil
 	}
@@ -133,7 +134,7 @@ func (s *Sweeper) over(ctx context.Context, info blob.Info) (bool, error) {
 
 // reference returns the object that the record behind a name refers to, and an
 // upload's state.
-func (s *Sweeper) reference(ctx context.Context, kind, uid, rest string) (name string, state store.UploadState, err error) {
+func (s *Sweeper) reference(ctx context.Context, kind, uid, rest string) (name string, state record.UploadState, err error) {
 	key, _, _ := strings.Cut(rest, "/")
 	switch kind {
 	case blob.KindUploads:
@@ -143,7 +144,7 @@ func (s *Sweeper) reference(ctx context.Context, kind, uid, rest string) (name s
 		r, err := s.store.Days.Get(ctx, uid, key)
 		return r.Value.Chunk, "", err
 	default:
-		r, err := s.store.Tombstones.Get(ctx, uid, store.TombstonesKey)
+		r, err := s.store.Tombstones.Get(ctx, uid, record.TombstonesKey)
 		return r.Value.Blob, "", err
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/blob/files"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/sqlite"
@@ -24,19 +25,19 @@ func TestSweep(t *testing.T) {
 	tombs := blob.PersonPrefix(blob.KindTombstones, uid) + "0123456789abcdef"
 	tests := map[string]struct {
 		name  string
-		state store.UploadState // of the upload's record; "" for none
-		refer bool              // the record refers to the object
+		state record.UploadState // of the upload's record; "" for none
+		refer bool               // the record refers to the object
 		age   time.Duration
 		kept  bool
 	}{
-		"a merged upload of 29 days is kept":            {upload, store.UploadMerged, true, 29 * 24 * time.Hour, true},
-		"a merged upload of 30 days has served":         {upload, store.UploadMerged, true, 30 * 24 * time.Hour, false},
-		"an unreadable upload of 30 days has served":    {upload, store.UploadFailed, true, 30 * 24 * time.Hour, false},
-		"an upload that waits is kept, however old":     {upload, store.UploadReceived, true, 400 * 24 * time.Hour, true},
-		"an upload that is held is kept, however old":   {upload, store.UploadHeld, true, 400 * 24 * time.Hour, true},
+		"a merged upload of 29 days is kept":            {upload, record.UploadMerged, true, 29 * 24 * time.Hour, true},
+		"a merged upload of 30 days has served":         {upload, record.UploadMerged, true, 30 * 24 * time.Hour, false},
+		"an unreadable upload of 30 days has served":    {upload, record.UploadFailed, true, 30 * 24 * time.Hour, false},
+		"an upload that waits is kept, however old":     {upload, record.UploadReceived, true, 400 * 24 * time.Hour, true},
+		"an upload that is held is kept, however old":   {upload, record.UploadHeld, true, 400 * 24 * time.Hour, true},
 		"an upload that is being recorded is kept":      {upload, "", false, 23 * time.Hour, true},
 		"an upload that was never recorded is removed":  {upload, "", false, 24 * time.Hour, false},
-		"an upload whose id went to another is removed": {upload, store.UploadReceived, false, 24 * time.Hour, false},
+		"an upload whose id went to another is removed": {upload, record.UploadReceived, false, 24 * time.Hour, false},
 		"a day's chunk is kept":                         {chunk, "", true, 4000 * 24 * time.Hour, true},
 		"a chunk that was replaced is removed":          {chunk, "", false, 24 * time.Hour, false},
 		"the set of deleted samples is kept":            {tombs, "", true, 4000 * 24 * time.Hour, true},
@@ -54,7 +55,7 @@ func TestSweep(t *testing.T) {
 			if !tt.refer {
 				referred = "uploads/another/object/entirely"
 			}
-			record(t, records, tt.name, referred, tt.state)
+			refer(t, records, tt.name, referred, tt.state)
 			now = now.Add(tt.age)
 			removed, err := retention.New(blobs, records, func() time.Time { return now }).Sweep(ctx)
 			if err != nil {
@@ -83,7 +84,7 @@ func TestSweepGoesThroughEveryPage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%400 == 0 { // these are referred to
-			record(t, records, name, name, "")
+			refer(t, records, name, name, "")
 			want = append(want, name)
 		}
 	}
@@ -128,8 +129,8 @@ func TestOldCheckpointsOfShardsAreRemoved(t *testing.T) {
 	}
 }
 
-// record writes the record that a name belongs to, referring to another name.
-func record(t *testing.T, s *store.Store, name, refers string, state store.UploadState) {
+// refer writes the record that a name belongs to, referring to another name.
+func refer(t *testing.T, s *store.Store, name, refers string, state record.UploadState) {
 	t.Helper()
 	kind, uid, rest, ok := blob.SplitPerson(name)
 	if !ok {
@@ -140,12 +141,12 @@ func record(t *testing.T, s *store.Store, name, refers string, state store.Uploa
 	switch kind {
 	case blob.KindUploads:
 		if state != "" {
-			_, err = s.Uploads.Put(ctx, uid, "upload-1", 0, store.Upload{Blob: refers, State: state})
+			_, err = s.Uploads.Put(ctx, uid, "upload-1", 0, record.Upload{Blob: refers, State: state})
 		}
 	case blob.KindDays:
-		_, err = s.Days.Put(ctx, uid, rest[:len(time.DateOnly)], 0, store.Day{Chunk: refers})
+		_, err = s.Days.Put(ctx, uid, rest[:len(time.DateOnly)], 0, record.Day{Chunk: refers})
 	default:
-		_, err = s.Tombstones.Put(ctx, uid, store.TombstonesKey, 0, store.Tombstones{Blob: refers})
+		_, err = s.Tombstones.Put(ctx, uid, record.TombstonesKey, 0, record.Tombstones{Blob: refers})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
 
@@ -56,8 +57,8 @@ func TestSharingSelectsNodes(t *testing.T) {
 }
 
 func TestEveryReasonAWorkerMaySayEndsAVersion(t *testing.T) {
-	for said, reason := range reasons {
-		if !rollout.IsFinal(reason) {
+	for _, said := range termination.Reasons() {
+		if !rollout.IsFinal(string(said)) {
 			t.Errorf("%s does not", said)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/model/bundle"
 	"github.com/clarity-loop/clarity/services/model/pat"
 	"github.com/clarity-loop/clarity/services/model/preview"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
@@ -57,7 +58,7 @@ func (b *bench) keepDays(first, last int, odd bool) (end health.Day) {
 	return end
 }
 
-func (b *bench) embedding(end health.Day) *store.Embedding {
+func (b *bench) embedding(end health.Day) *record.Embedding {
 	b.t.Helper()
 	r, err := b.store.Embeddings.Get(context.Background(), uid, end.String())
 	if errors.Is(err, store.ErrNotFound) {

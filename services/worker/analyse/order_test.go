@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
@@ -112,7 +113,7 @@ func TestEndsAreThoseThatMessagesWouldAskFor(t *testing.T) {
 	keep := func(days ...string) {
 		t.Helper()
 		for _, d := range days {
-			if _, err := b.store.Days.Put(t.Context(), uid, d, store.Any, store.Day{Zone: "Pacific/Kiritimati"}); err != nil {
+			if _, err := b.store.Days.Put(t.Context(), uid, d, store.Any, record.Day{Zone: "Pacific/Kiritimati"}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -156,7 +157,7 @@ func TestEndsGoThroughEveryPage(t *testing.T) {
 	b := newBench(t)
 	const days = 1100
 	for i := range health.Day(days) {
-		if _, err := b.store.Days.Put(context.Background(), uid, (10_000 + i).String(), 0, store.Day{Zone: "UTC"}); err != nil {
+		if _, err := b.store.Days.Put(context.Background(), uid, (10_000 + i).String(), 0, record.Day{Zone: "UTC"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -116,9 +117,9 @@ type found struct {
 	model   model.Model // that looks at the window, nil for none
 	release func()      // of the model, once the window is done
 	in      Input
-	records []store.Record[store.Day]
-	earlier map[health.Day]store.Embedding
-	before  store.Record[store.Result]
+	records []store.Record[record.Day]
+	earlier map[health.Day]record.Embedding
+	before  store.Record[record.Result]
 	exists  bool // there is a Result
 	current bool // it rests on all that would determine it now
 }
@@ -193,7 +194,7 @@ func (s *Stage) settle(ctx context.Context, req analysis.Request, f found, order
 	if err != nil {
 		return Kept, 0, err
 	}
-	version, err = s.Store.Results.Put(ctx, req.UID, req.End.String(), f.before.Version, store.Result{Result: result, ComputedAt: s.Now().UTC()})
+	version, err = s.Store.Results.Put(ctx, req.UID, req.End.String(), f.before.Version, record.Result{Result: result, ComputedAt: s.Now().UTC()})
 	if err != nil {
 		return Kept, 0, personal(err)
 	}
@@ -232,7 +233,7 @@ func current(l analysis.Lineage, in Input) bool {
 // input is everything of the window but its samples, and the records of the
 // days they are in: the window's, and one before and after it, since a day is
 // of its samples' own zone.
-func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store.Record[store.Day], error) {
+func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store.Record[record.Day], error) {
 	in := Input{Start: windowOf(req.End), End: req.End}
 	records, err := s.Store.Days.List(ctx, req.UID, store.Query{
 		From: (in.Start - 1).String(), To: (in.End + 2).String(), Limit: actigraphy.WindowDays + 2,
@@ -240,7 +241,7 @@ func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store
 	if err != nil {
 		return in, nil, personal(err)
 	}
-	profile, err := s.Store.Profiles.Get(ctx, req.UID, store.ProfileKey)
+	profile, err := s.Store.Profiles.Get(ctx, req.UID, record.ProfileKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return in, nil, personal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -79,7 +80,7 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) consent(granted bool) {
 	b.t.Helper()
-	if _, err := b.store.Consents.Put(context.Background(), uid, store.PurposeProcessing, store.Any, store.Consent{Granted: granted}); err != nil {
+	if _, err := b.store.Consents.Put(context.Background(), uid, record.PurposeProcessing, store.Any, record.Consent{Granted: granted}); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -104,7 +105,7 @@ func (b *bench) keep(day health.Day, samples []health.Sample) {
 	if err := b.blobs.Put(ctx, name, sealed); err != nil && !errors.Is(err, blob.ErrExists) {
 		b.t.Fatal(err)
 	}
-	record := store.Day{Chunk: name, Digest: digest, Zone: "Europe/Berlin", Samples: len(chunk.Samples)}
+	record := record.Day{Chunk: name, Digest: digest, Zone: "Europe/Berlin", Samples: len(chunk.Samples)}
 	if _, err := b.store.Days.Put(ctx, uid, day.String(), store.Any, record); err != nil {
 		b.t.Fatal(err)
 	}
@@ -232,7 +233,7 @@ func TestChangedInputReplacesTheResult(t *testing.T) {
 	})
 	t.Run("another source priority", func(t *testing.T) {
 		digest := b.result(end).Lineage.InputDigest
-		if _, err := b.store.Profiles.Put(context.Background(), uid, "profile", store.Any, store.Profile{SourcePriority: []string{"iPhone"}}); err != nil {
+		if _, err := b.store.Profiles.Put(context.Background(), uid, "profile", store.Any, record.Profile{SourcePriority: []string{"iPhone"}}); err != nil {
 			t.Fatal(err)
 		}
 		b.handle(end, 1)
@@ -272,11 +273,11 @@ func TestWhatCannotBeAnalysed(t *testing.T) {
 		"nothing was ever stored": {func(b *bench, _ health.Day) { _ = b.store.EraseUser(ctx, uid); b.consent(true) }, "ack"},
 		"consent was withdrawn":   {func(b *bench, _ health.Day) { b.consent(false) }, "ack"},
 		"consent was never given": {func(b *bench, _ health.Day) {
-			_ = b.store.Consents.Delete(ctx, uid, store.PurposeProcessing, store.Any)
+			_ = b.store.Consents.Delete(ctx, uid, record.PurposeProcessing, store.Any)
 		}, "ack"},
 		"the key is destroyed": {func(b *bench, _ health.Day) { _ = b.keys.Destroy(ctx, uid) }, "ack"},
 		"the account is erased": {func(b *bench, _ health.Day) {
-			_, _ = b.store.Accounts.Put(ctx, uid, "account", 0, store.Account{ErasedAt: time.Now()})
+			_, _ = b.store.Accounts.Put(ctx, uid, "account", 0, record.Account{ErasedAt: time.Now()})
 		}, "ack"},
 		"a chunk was replaced":     {func(b *bench, end health.Day) { _ = b.blobs.Delete(ctx, name(b, end)) }, "retry: a chunk was replaced meanwhile"},
 		"the queue does not take":  {func(b *bench, _ health.Day) { b.fail = fmt.Errorf("disk full for %s", uid) }, "retry: a backend is unavailable"},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
@@ -27,7 +28,7 @@ const (
 type dayWork struct {
 	day        health.Day
 	add        []health.Sample
-	record     store.Record[store.Day]
+	record     store.Record[record.Day]
 	chunk      timeline.Chunk // as it is stored
 	merged     timeline.Chunk
 	stats      timeline.Stats
@@ -178,8 +179,8 @@ func (s *Stage) notePlan(ctx context.Context, j *uploadWork, works []*dayWork, d
 	if len(days) == 0 && total.Added+total.Duplicates+deleted == 0 {
 		return nil
 	}
-	return s.mark(ctx, j, func(u *store.Upload) {
-		u.State, u.Days, u.Added, u.Duplicates, u.Deleted = store.UploadReceived, days, total.Added, total.Duplicates, deleted
+	return s.mark(ctx, j, func(u *record.Upload) {
+		u.State, u.Days, u.Added, u.Duplicates, u.Deleted = record.UploadReceived, days, total.Added, total.Duplicates, deleted
 	})
 }
 
@@ -195,22 +196,22 @@ func (s *Stage) eachDay(ctx context.Context, works []*dayWork, do func(context.C
 // loadDay reads the day's record and chunk; neither need be there.
 func (s *Stage) loadDay(ctx context.Context, uid string, w *dayWork) error {
 	for range tries {
-		record, err := s.Store.Days.Get(ctx, uid, w.day.String())
+		stored, err := s.Store.Days.Get(ctx, uid, w.day.String())
 		if errors.Is(err, store.ErrNotFound) {
-			w.record, w.chunk = store.Record[store.Day]{}, timeline.Chunk{Day: w.day}
+			w.record, w.chunk = store.Record[record.Day]{}, timeline.Chunk{Day: w.day}
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("read day: %w", err)
 		}
-		plain, err := s.open(ctx, uid, record.Value.Chunk)
+		plain, err := s.open(ctx, uid, stored.Value.Chunk)
 		if errors.Is(err, blob.ErrNotFound) {
 			continue // replaced between the two reads
 		}
 		if err != nil {
 			return fmt.Errorf("read day: %w", err)
 		}
-		w.record = record
+		w.record = stored
 		if w.chunk, err = timeline.Decode(plain); err != nil {
 			return fmt.Errorf("read day: %w", err)
 		}
@@ -285,7 +286,7 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 			return fmt.Errorf("remove replaced chunk: %w", err)
 		}
 	}
-	w.record = store.Record[store.Day]{Key: w.day.String(), Version: version, Value: store.Day{Chunk: name, Digest: digest}}
+	w.record = store.Record[record.Day]{Key: w.day.String(), Version: version, Value: record.Day{Chunk: name, Digest: digest}}
 	w.chunk, w.changed = w.merged, false
 	return nil
 }
@@ -294,8 +295,8 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 const maxTypes = 256
 
 // describe is the record of a chunk. Types beyond maxTypes are in the chunk alone.
-func describe(c timeline.Chunk, name, digest string) store.Day {
-	d := store.Day{Chunk: name, Digest: digest, Zone: c.Zone(), Samples: len(c.Samples), Types: map[string]store.TypeSummary{}, Filter: c.Filter()}
+func describe(c timeline.Chunk, name, digest string) record.Day {
+	d := record.Day{Chunk: name, Digest: digest, Zone: c.Zone(), Samples: len(c.Samples), Types: map[string]record.TypeSummary{}, Filter: c.Filter()}
 	for i := range c.Samples {
 		sample := &c.Samples[i]
 		t, ok := d.Types[sample.Type]
@@ -303,7 +304,7 @@ func describe(c timeline.Chunk, name, digest string) store.Day {
 		case !ok && len(d.Types) == maxTypes:
 			continue
 		case !ok:
-			t = store.TypeSummary{First: sample.Start, Last: sample.End}
+			t = record.TypeSummary{First: sample.Start, Last: sample.End}
 		}
 		t.Count++
 		t.First, t.Last = min(t.First, sample.Start), max(t.Last, sample.End)

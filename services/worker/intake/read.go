@@ -9,6 +9,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
@@ -16,7 +17,7 @@ import (
 // uploadWork is one upload on its way.
 type uploadWork struct {
 	uid, id  string
-	record   store.Record[store.Upload]
+	record   store.Record[record.Upload]
 	envelope *upload.Envelope
 	days     map[health.Day][]health.Sample
 	lastSeen map[string]health.Instant // latest end by type

@@ -34,6 +34,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
@@ -129,24 +130,24 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 	if err := s.Store.CheckActive(ctx, m.UID); err != nil {
 		return err
 	}
-	record, err := s.Store.Uploads.Get(ctx, m.UID, m.UploadID)
+	stored, err := s.Store.Uploads.Get(ctx, m.UID, m.UploadID)
 	if errors.Is(err, store.ErrNotFound) {
 		return errNoRecord
 	}
 	if err != nil {
 		return fmt.Errorf("read upload's record: %w", err)
 	}
-	j := &uploadWork{uid: m.UID, id: m.UploadID, record: record}
-	switch record.Value.State {
-	case store.UploadMerged:
+	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
+	switch stored.Value.State {
+	case record.UploadMerged:
 		if !again {
 			return nil
 		}
 		return s.tell(ctx, j) // the process may have died before it did
-	case store.UploadFailed:
-		return &failure{record.Value.Reason}
+	case record.UploadFailed:
+		return &failure{stored.Value.Reason}
 	}
-	consented, err := s.Store.Consented(ctx, m.UID, store.PurposeProcessing)
+	consented, err := s.Store.Consented(ctx, m.UID, record.PurposeProcessing)
 	switch {
 	case err != nil:
 		return err
@@ -156,7 +157,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
-		if err := s.mark(ctx, j, func(u *store.Upload) { u.State, u.Reason = store.UploadFailed, failed.reason }); err != nil {
+		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, failed.reason }); err != nil {
 			return err
 		}
 	}
@@ -177,8 +178,8 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err := s.requestAnalyses(ctx, j, touched); err != nil {
 		return err
 	}
-	err = s.mark(ctx, j, func(u *store.Upload) {
-		u.State, u.MergedAt, u.Days = store.UploadMerged, s.Now().UTC(), touched
+	err = s.mark(ctx, j, func(u *record.Upload) {
+		u.State, u.MergedAt, u.Days = record.UploadMerged, s.Now().UTC(), touched
 	})
 	if err != nil {
 		return err
@@ -188,14 +189,14 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 
 // hold keeps the upload until the person agrees again.
 func (s *Stage) hold(ctx context.Context, j *uploadWork) error {
-	if j.record.Value.State == store.UploadHeld {
+	if j.record.Value.State == record.UploadHeld {
 		return nil
 	}
-	return s.mark(ctx, j, func(u *store.Upload) { u.State = store.UploadHeld })
+	return s.mark(ctx, j, func(u *record.Upload) { u.State = record.UploadHeld })
 }
 
 // mark changes the upload's record as this work knows it.
-func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*store.Upload)) error {
+func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*record.Upload)) error {
 	value := j.record.Value
 	change(&value)
 	version, err := s.Store.Uploads.Put(ctx, j.uid, j.id, j.record.Version, value)

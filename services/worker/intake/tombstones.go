@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
@@ -21,14 +22,14 @@ type tombstones struct {
 
 func (s *Stage) loadTombstones(ctx context.Context, uid string) (tombstones, error) {
 	for range tries {
-		record, err := s.Store.Tombstones.Get(ctx, uid, store.TombstonesKey)
+		stored, err := s.Store.Tombstones.Get(ctx, uid, record.TombstonesKey)
 		if errors.Is(err, store.ErrNotFound) {
 			return tombstones{}, nil
 		}
 		if err != nil {
 			return tombstones{}, fmt.Errorf("read tombstones: %w", err)
 		}
-		plain, err := s.open(ctx, uid, record.Value.Blob)
+		plain, err := s.open(ctx, uid, stored.Value.Blob)
 		if errors.Is(err, blob.ErrNotFound) {
 			continue // replaced between the two reads
 		}
@@ -36,7 +37,7 @@ func (s *Stage) loadTombstones(ctx context.Context, uid string) (tombstones, err
 			return tombstones{}, fmt.Errorf("read tombstones: %w", err)
 		}
 		set, err := timeline.DecodeTombstones(plain)
-		return tombstones{set, record.Version, record.Value.Blob}, err
+		return tombstones{set, stored.Version, stored.Value.Blob}, err
 	}
 	return tombstones{}, fmt.Errorf("read tombstones: %w", blob.ErrNotFound)
 }
@@ -57,7 +58,7 @@ func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) 
 		if err := s.put(ctx, j.uid, name, data); err != nil {
 			return tombstones{}, err
 		}
-		version, err := s.Store.Tombstones.Put(ctx, j.uid, store.TombstonesKey, g.version, store.Tombstones{Blob: name, Count: set.Len()})
+		version, err := s.Store.Tombstones.Put(ctx, j.uid, record.TombstonesKey, g.version, record.Tombstones{Blob: name, Count: set.Len()})
 		switch {
 		case err == nil && g.object != "":
 			return tombstones{set, version, name}, wrap("remove replaced tombstones", s.Blobs.Delete(ctx, g.object))

@@ -7,9 +7,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
 	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
-	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // A Failure is why a server will not be ready by itself.
@@ -60,10 +61,10 @@ const crashLimit = 3
 func Crashed(pod *corev1.Pod) *Failure {
 	for _, c := range pod.Status.InitContainerStatuses {
 		for _, t := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
-			if c.Name == serving.FetchContainer && t != nil && t.ExitCode == serving.ExitInvalidInput {
+			if c.Name == serving.FetchContainer && t != nil && t.ExitCode == worker.ExitInvalidInput {
 				e := &Failure{Reason: v1alpha1.ReasonDigestMismatch, Message: "the bundle that was fetched is not the one that is named", Pod: pod.Name, ExitCode: &t.ExitCode}
 				if said, err := termination.ParseResult(t.Message); err == nil && said.Reason != "" {
-					e.Reason, e.Message = cmp.Or(serving.ReasonOf(said.Reason), e.Reason), cmp.Or(said.Message, said.Reason)
+					e.Reason, e.Message = serving.ReasonOf(said.Reason, e.Reason), cmp.Or(said.Message, string(said.Reason))
 				}
 				return e
 			}
