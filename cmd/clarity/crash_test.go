@@ -27,6 +27,8 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/queue"
+	queuesqlite "github.com/clarity-loop/clarity/services/queue/sqlite"
 )
 
 var (
@@ -306,14 +308,19 @@ func atRest(t *testing.T, p *running) {
 // atRestOnDisk looks at the directory of a stopped platform.
 func atRestOnDisk(t *testing.T, dir string, counts []int) {
 	t.Helper()
-	depths, err := platform.Depths(t.Context(), dir, time.Now)
+	messages, err := queuesqlite.Open(t.Context(), dir, flow.Consumers(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for topic, d := range depths {
-		if d.Waiting+d.Leased+d.Dead > 0 {
-			t.Errorf("%s: %+v, want nothing left", topic, d)
+	for topic, names := range flow.Consumers() {
+		for _, name := range names {
+			if d, err := messages.Depth(t.Context(), topic, name); err != nil || d != (queue.Depth{}) {
+				t.Errorf("%s for %s: %+v, %v; want nothing left", topic, name, d, err)
+			}
 		}
+	}
+	if err := messages.Close(); err != nil {
+		t.Fatal(err)
 	}
 	if out := must(t, "dead", "--data", dir); out != "no dead letters\n" {
 		t.Errorf("dead letters:\n%s", out)

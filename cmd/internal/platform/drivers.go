@@ -8,6 +8,7 @@ import (
 	auditfile "github.com/clarity-loop/clarity/services/audit/file"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/identity/local"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -61,7 +62,7 @@ func (p *Platform) open(ctx context.Context) (drivers, error) {
 		return d, fmt.Errorf("open the audit log: %w", err)
 	}
 	p.closing("the audit log", log.Close)
-	messages, err := queuesqlite.Open(ctx, place("queue"), c.Now)
+	messages, err := queuesqlite.Open(ctx, place("queue"), flow.Consumers(), c.Now)
 	if err != nil {
 		return d, fmt.Errorf("open the queue: %w", err)
 	}

@@ -85,27 +85,17 @@ func Token(_ context.Context, r TokenRequest) (string, error) {
 	return token, nil
 }
 
-// Topics lists the queue's topics, in the order of the flow.
-func Topics() []string {
-	return []string{flow.TopicUploads, flow.TopicAnalyses, flow.TopicResults, flow.TopicEvents}
-}
-
-// DeadLetters lists the dead letters of every topic of a directory on which no
-// platform runs.
+// DeadLetters lists the dead letters of every topic and consumer of a directory
+// on which no platform runs.
 func DeadLetters(ctx context.Context, dir string, now func() time.Time) (letters []queue.DeadLetter, err error) {
 	err = withQueue(ctx, dir, now, func(q queue.Queue) error {
-		const page = 500
-		for _, topic := range Topics() {
-			for after := int64(0); ; {
-				some, err := q.Dead(ctx, topic, after, page)
+		for _, topic := range flow.Topics() {
+			for _, name := range flow.Consumers()[topic] {
+				some, err := deadOf(ctx, q, topic, name)
 				if err != nil {
-					return fmt.Errorf("list the dead letters of %s: %w", topic, err)
+					return err
 				}
 				letters = append(letters, some...)
-				if len(some) < page {
-					break
-				}
-				after = some[page-1].Sequence
 			}
 		}
 		return nil
@@ -113,18 +103,28 @@ func DeadLetters(ctx context.Context, dir string, now func() time.Time) (letters
 	return letters, err
 }
 
-// Depths counts the messages of every topic of a directory on which no platform runs.
-func Depths(ctx context.Context, dir string, now func() time.Time) (depths map[string]queue.Depth, err error) {
-	depths = map[string]queue.Depth{}
-	err = withQueue(ctx, dir, now, func(q queue.Queue) error {
-		for _, topic := range Topics() {
-			if depths[topic], err = q.Depth(ctx, topic); err != nil {
-				return fmt.Errorf("count the messages of %s: %w", topic, err)
-			}
+func deadOf(ctx context.Context, q queue.Queue, topic, name string) (letters []queue.DeadLetter, err error) {
+	const page = 500
+	for after := int64(0); ; after = letters[len(letters)-1].Sequence {
+		some, err := q.Dead(ctx, topic, name, after, page)
+		if err != nil {
+			return nil, fmt.Errorf("list the dead letters of %s: %w", topic, err)
 		}
-		return nil
-	})
-	return depths, err
+		if letters = append(letters, some...); len(some) < page {
+			return letters, nil
+		}
+	}
+}
+
+// ReplayDead makes a message of a dead letter again, on a directory on which no
+// platform runs.
+func ReplayDead(ctx context.Context, dir string, now func() time.Time, sequence int64) error {
+	return withQueue(ctx, dir, now, func(q queue.Queue) error { return q.Replay(ctx, sequence) })
+}
+
+// DropDead removes a dead letter for good, on a directory on which no platform runs.
+func DropDead(ctx context.Context, dir string, now func() time.Time, sequence int64) error {
+	return withQueue(ctx, dir, now, func(q queue.Queue) error { return q.Drop(ctx, sequence) })
 }
 
 func withQueue(ctx context.Context, dir string, now func() time.Time, use func(queue.Queue) error) error {
@@ -135,7 +135,7 @@ func withQueue(ctx context.Context, dir string, now func() time.Time, use func(q
 	if err != nil {
 		return sentence(dir, err)
 	}
-	q, err := queuesqlite.Open(ctx, dir, now)
+	q, err := queuesqlite.Open(ctx, dir, flow.Consumers(), now)
 	if err != nil {
 		return errors.Join(sentence(dir, err), release())
 	}

@@ -84,8 +84,8 @@ func (p *Platform) buildWorker(ctx context.Context, d drivers, metrics prometheu
 	merger := intake.New(intake.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Now: c.Now, Log: c.Log, Quiet: quiet})
 	analyser := analyse.New(analyse.Needs{Store: d.store, Blobs: d.blobs, Keys: d.keys, Queue: d.queue, Audit: d.audit, Models: models.Chooser, Now: c.Now, Log: c.Log})
 	sweeper := retention.New(d.blobs, d.store, c.Now)
-	p.consume(d.queue, flow.TopicUploads, mergers, merger.Handle)
-	p.consume(d.queue, flow.TopicAnalyses, analysers, analyser.Handle)
+	p.consume(d.queue, flow.TopicUploads, flow.Intake, mergers, merger.Handle)
+	p.consume(d.queue, flow.TopicAnalyses, flow.Analyse, analysers, analyser.Handle)
 	p.stages = append(p.stages, stage{"retention", func(ctx context.Context) error {
 		sweeper.Run(ctx, sweeping, c.Log)
 		return nil
@@ -93,10 +93,10 @@ func (p *Platform) buildWorker(ctx context.Context, d drivers, metrics prometheu
 	return nil
 }
 
-// consume is a stage that handles a topic.
-func (p *Platform) consume(q queue.Queue, topic string, concurrency int, handle queue.Handler) {
+// consume is a stage that handles a topic as one of its consumers.
+func (p *Platform) consume(q queue.Queue, topic, name string, concurrency int, handle queue.Handler) {
 	p.stages = append(p.stages, stage{topic, func(ctx context.Context) error {
-		return q.Receive(ctx, queue.Subscription{Topic: topic, Concurrency: concurrency, Drain: drain}, handle)
+		return q.Receive(ctx, queue.Subscription{Topic: topic, Name: name, Concurrency: concurrency, Drain: drain}, handle)
 	}})
 }
 
@@ -110,7 +110,7 @@ func (p *Platform) buildIngress(d drivers, registry *prometheus.Registry) error 
 		Store: d.store, Blobs: d.blobs, Queue: d.queue, Keys: d.keys, Verifier: d.verifier, Audit: d.audit,
 		Writer: template.New(), Template: template.New(), Grounded: narrative.Check,
 		Samples: daySamples(d), Ready: func(ctx context.Context) error {
-			_, err := d.queue.Depth(ctx, flow.TopicUploads)
+			_, err := d.queue.Depth(ctx, flow.TopicUploads, flow.Intake)
 			return err
 		},
 		Registry: registry, Logger: c.Log, Now: c.Now, Limits: limits, Version: c.Version,
@@ -203,7 +203,7 @@ func newRegistry(q queue.Queue) (*prometheus.Registry, error) {
 type depths struct{ queue queue.Queue }
 
 func depthDesc() *prometheus.Desc {
-	return prometheus.NewDesc("clarity_queue_messages", "Messages of a topic by state: waiting, leased, dead.", []string{"topic", "state"}, nil)
+	return prometheus.NewDesc("clarity_queue_messages", "Messages of a topic for one of its consumers, by state: waiting, leased, dead.", []string{"topic", "consumer", "state"}, nil)
 }
 
 // Describe is prometheus.Collector's.
@@ -213,14 +213,16 @@ func (depths) Describe(to chan<- *prometheus.Desc) { to <- depthDesc() }
 func (d depths) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	for _, topic := range Topics() {
-		depth, err := d.queue.Depth(ctx, topic)
-		if err != nil {
-			to <- prometheus.NewInvalidMetric(depthDesc(), err)
-			continue
-		}
-		for state, n := range map[string]int{"waiting": depth.Waiting, "leased": depth.Leased, "dead": depth.Dead} {
-			to <- prometheus.MustNewConstMetric(depthDesc(), prometheus.GaugeValue, float64(n), topic, state)
+	for topic, names := range flow.Consumers() {
+		for _, name := range names {
+			depth, err := d.queue.Depth(ctx, topic, name)
+			if err != nil {
+				to <- prometheus.NewInvalidMetric(depthDesc(), err)
+				continue
+			}
+			for state, n := range map[string]int{"waiting": depth.Waiting, "leased": depth.Leased, "dead": depth.Dead} {
+				to <- prometheus.MustNewConstMetric(depthDesc(), prometheus.GaugeValue, float64(n), topic, name, state)
+			}
 		}
 	}
 }
