@@ -58,6 +58,7 @@ var rules = map[string][]string{
 	// The plan and the router: which of a model's versions a request goes to.
 	"services/model/traffic":           {"services/actigraphy", "=services/model"},
 	"services/model/traffic/file":      {"=services/model/traffic"},
+	"services/model/traffic/fixed":     {"=services/model/traffic"},
 	"services/model/traffic/configmap": {"=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {"internal/dirlock"},
@@ -183,9 +184,36 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/model/traffic/planted.go", "services/model/traffic/file",
 			[]string{"services/model/traffic/planted.go: contract services/model/traffic must not import services/model/traffic/file"},
 		},
-		"a driver imports its contract":        {"services/store/sqlite/planted.go", "services/store", nil},
-		"a stage imports a contract":           {"services/ingress/planted.go", "services/store", nil},
-		"the wiring imports a driver":          {"cmd/internal/platform/planted.go", "services/store/sqlite", nil},
+		"a driver imports its contract": {"services/store/sqlite/planted.go", "services/store", nil},
+		"a stage imports a contract":    {"services/ingress/planted.go", "services/store", nil},
+		"the platform imports a driver": {
+			"cmd/internal/platform/planted.go", "services/store/sqlite",
+			[]string{"cmd/internal/platform/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/store/sqlite"},
+		},
+		"a stage's builder imports a driver": {
+			"cmd/internal/platform/stages/planted.go", "services/narrative/template",
+			[]string{"cmd/internal/platform/stages/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/narrative/template"},
+		},
+		"a command imports a driver beside its list": {
+			"cmd/clarity/up.go", "services/model/traffic/file",
+			[]string{"cmd/clarity/up.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/model/traffic/file"},
+		},
+		"a command imports a model": {
+			"cmd/clarity/model.go", "services/model/pat",
+			[]string{"cmd/clarity/model.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/model/pat"},
+		},
+		"a list called like a command's, elsewhere": {
+			"cmd/internal/platform/drivers.go", "services/store/sqlite",
+			[]string{"cmd/internal/platform/drivers.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/store/sqlite"},
+		},
+		"the data directory's tools import a driver": {
+			"cmd/internal/datadir/planted.go", "services/queue/sqlite",
+			[]string{"cmd/internal/datadir/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/queue/sqlite"},
+		},
+		"a command's list of drivers":          {"cmd/worker/drivers.go", "services/model/artifact/gcs", nil},
+		"the data directory's drivers":         {"cmd/internal/embedded/issuer/planted.go", "services/identity/local", nil},
+		"the kinds of models":                  {"cmd/internal/models/planted.go", "services/model/pat", nil},
+		"what the kinds of models share":       {"cmd/clarity/planted.go", "services/model/bundle", nil},
 		"a driver imports a shared mechanism":  {"services/queue/sqlite/planted.go", "services/internal/batch", nil},
 		"a metric family imports its contract": {"services/metric/sleep/planted.go", "services/metric", nil},
 		"a test imports any embedded driver":   {"services/ingress/planted_test.go", "services/store/sqlite", nil},
@@ -243,6 +271,10 @@ func violations(t *testing.T, root fs.FS) []string {
 					}
 					continue
 				}
+				if isDriver(imported) && within(file, "cmd") && !mayNameDrivers(file, imported) {
+					found = append(found, file+": drivers are named in cmd/*/drivers.go and cmd/internal/embedded: "+imported)
+					continue
+				}
 				if why := forbidden(path.Dir(file), imported); why != "" {
 					found = append(found, file+": "+why)
 				}
@@ -279,6 +311,24 @@ func foreign(pkg, imported string) bool {
 // services one driver may: the traffic plan lies in a ConfigMap.
 func mayKnowKubernetes(pkg string) bool {
 	return !within(pkg, "services") || pkg == "services/model/traffic/configmap"
+}
+
+// isDriver says whether the package stands behind a capability's contract: it is
+// a folder in the contract's, or one of the kinds of models.
+func isDriver(pkg string) bool {
+	if slices.Contains([]string{"services/model/pat", "services/model/preview", "services/model/triton"}, pkg) {
+		return true
+	}
+	contract := path.Dir(pkg)
+	return contract != "services/model" && slices.Contains(capabilities, contract) && !isSuite(pkg)
+}
+
+// mayNameDrivers says whether a file of a command is a binary's list of drivers,
+// or one of the data directory's drivers; the kinds of models have a room of their own.
+func mayNameDrivers(file, driver string) bool {
+	list, err := path.Match("cmd/*/drivers.go", file)
+	return err == nil && list || within(file, "cmd/internal/embedded") ||
+		within(file, "cmd/internal/models") && path.Dir(driver) == "services/model"
 }
 
 // forbidden says why package importer must not import package imported, or "".

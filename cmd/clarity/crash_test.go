@@ -22,13 +22,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
-	queuesqlite "github.com/clarity-loop/clarity/services/queue/sqlite"
 )
 
 var (
@@ -161,7 +163,7 @@ func crashClients(t *testing.T, url, dir string) []*phone.Client {
 
 func crashClient(t *testing.T, url, dir string, l load) *phone.Client {
 	t.Helper()
-	token, err := platform.Token(t.Context(), platform.TokenRequest{Dir: dir, User: fmt.Sprintf("phone-%d", l.phone), TTL: 2 * time.Hour, Now: time.Now})
+	token, err := issuer.Token(issuer.Request{Dir: dir, User: fmt.Sprintf("phone-%d", l.phone), TTL: 2 * time.Hour, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,18 +310,19 @@ func atRest(t *testing.T, p *running) {
 // atRestOnDisk looks at the directory of a stopped platform.
 func atRestOnDisk(t *testing.T, dir string, counts []int) {
 	t.Helper()
-	messages, err := queuesqlite.Open(t.Context(), dir, flow.Consumers(), time.Now)
+	l := datadir.Lease{Dir: dir, Drivers: drivers(), Needs: capability.Queue, Env: platform.Env{Now: time.Now}}
+	o, release, err := l.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for topic, names := range flow.Consumers() {
 		for _, name := range names {
-			if d, err := messages.Depth(t.Context(), topic, name); err != nil || d != (queue.Depth{}) {
+			if d, err := o.Queue.Depth(t.Context(), topic, name); err != nil || d != (queue.Depth{}) {
 				t.Errorf("%s for %s: %+v, %v; want nothing left", topic, name, d, err)
 			}
 		}
 	}
-	if err := messages.Close(); err != nil {
+	if err := release(); err != nil {
 		t.Fatal(err)
 	}
 	if out := must(t, "dead", "--data", dir); out != "no dead letters\n" {

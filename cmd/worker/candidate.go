@@ -6,8 +6,7 @@ import (
 	"flag"
 	"time"
 
-	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/services/model/candidate"
 )
 
@@ -70,7 +69,7 @@ func verify(ctx context.Context, c *call) (any, error) {
 			return err
 		}
 		defer done()
-		return candidate.Verify(ctx, cluster.Artifacts(c.development), *model, *golden, declared, dir)
+		return candidate.Verify(ctx, artifacts(c.development), *model, *golden, declared, dir)
 	}())
 }
 
@@ -99,11 +98,11 @@ func fetch(ctx context.Context, c *call) (any, error) {
 		}
 		defer done()
 		began := time.Now()
-		b, err := candidate.Fetch(ctx, cluster.Artifacts(c.development), *artifact, dir)
+		b, err := candidate.Fetch(ctx, artifacts(c.development), *artifact, dir)
 		if err != nil {
 			return err
 		}
-		files, err := platform.TritonRepository(b, platform.TritonServing{Model: *model, MaxBatch: *maxBatch, GPU: *gpu})
+		files, err := models.TritonRepository(b, models.TritonServing{Model: *model, MaxBatch: *maxBatch, GPU: *gpu})
 		if err != nil {
 			return &candidate.Verdict{Reason: candidate.Unreadable, Final: true, Cause: err}
 		}
@@ -141,7 +140,7 @@ func validate(ctx context.Context, c *call) (any, error) {
 			return err
 		}
 		defer done()
-		from := cluster.Artifacts(c.development)
+		from := artifacts(c.development)
 		b, err := candidate.Fetch(ctx, from, *artifact, dir)
 		if err != nil {
 			return err
@@ -151,7 +150,7 @@ func validate(ctx context.Context, c *call) (any, error) {
 			return err
 		}
 		tally, err = candidate.Validate(ctx, func(ctx context.Context) (candidate.Server, error) {
-			return cluster.Dial(ctx, *endpoint, *model, artifact.Digest, c.log)
+			return models.Dial(ctx, *endpoint, *model, artifact.Digest, c.log)
 		}, vectors, allowed)
 		c.log.Info("golden vectors", "model", *model, "version", *version, "cases", tally.Cases, "passed", tally.Passed)
 		return err

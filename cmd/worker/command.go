@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/emulators"
 )
 
 // The exit codes, beside 0. The operator writes the same ones into Jobs.
@@ -107,7 +107,7 @@ func (c *call) configure() error {
 		}
 	}
 	c.log = slog.New(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: level})).With("command", c.name)
-	return cluster.RefuseEmulators(c.getenv, c.development)
+	return emulators.Refuse(c.getenv, c.development)
 }
 
 // duration is an environment variable's, or the default.

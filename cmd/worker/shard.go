@@ -16,8 +16,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/artifact"
@@ -58,8 +58,8 @@ func modelReason(r candidate.Reason) string { return "Model" + string(r) }
 
 // The defaults of what the environment may say.
 const (
-	defaultTurn = 2 * time.Second
-	defaultWait = 10 * time.Minute
+	defaultLease = 2 * time.Second
+	defaultWait  = 10 * time.Minute
 )
 
 // families are what can be asked for. A Result holds all but the last two,
@@ -80,7 +80,7 @@ type shardCall struct {
 	name     string             // the model's
 	endpoint string
 	wait     time.Duration
-	turn     time.Duration
+	lease    time.Duration
 	dir      string
 }
 
@@ -124,7 +124,7 @@ func shardReason(err error) (string, error) {
 		{errors.Is(err, shard.ErrSuperseded), reasonSuperseded, exitRetry},
 		{errors.Is(err, shard.ErrTask), reasonForeign, exitInvalid},
 		{errors.Is(err, shard.ErrCheckpoint), reasonDamaged, exitInvalid},
-		{errors.Is(err, platform.ErrBusy), reasonBusy, exitRetry},
+		{errors.Is(err, datadir.ErrInUse), reasonBusy, exitRetry},
 		{errors.As(err, &stumble), reasonBackend, exitRetry},
 		{errors.Is(err, shard.ErrManifest), reasonBadManifest, exitInvalid},
 	} {
@@ -254,7 +254,7 @@ func (s *shardCall) readConfiguration() (err error) {
 	if s.dir = s.getenv("CLARITY_DATA"); s.dir == "" {
 		return &exitError{code: exitConfig, err: errors.New("CLARITY_DATA does not name a data directory; the drivers of the cloud are not built yet")}
 	}
-	if s.turn, err = s.duration("CLARITY_SHARD_TURN", defaultTurn, time.Hour); err != nil {
+	if s.lease, err = s.duration("CLARITY_SHARD_TURN", defaultLease, time.Hour); err != nil {
 		return err
 	}
 	s.wait, err = s.duration("CLARITY_SHARD_WAIT", defaultWait, 24*time.Hour)
@@ -270,8 +270,7 @@ func (s *shardCall) run(ctx context.Context) (shard.Report, error) {
 		return shard.Report{}, err
 	}
 	defer done()
-	lender := &platform.Turns{Config: platform.Config{Dir: s.dir, Log: s.log, Now: time.Now}, Model: active, Patience: s.wait}
-	r, err := shard.New(shard.Needs{Lender: lender, Turn: s.turn, Now: time.Now, Log: s.log}, s.task, s.attempt)
+	r, err := shard.New(shard.Needs{Lock: newDataLock(s, active), Lease: s.lease, Now: time.Now, Log: s.log}, s.task, s.attempt)
 	if err != nil {
 		return shard.Report{}, &exitError{code: exitInvalid, err: err}
 	}
@@ -289,7 +288,7 @@ func (s *shardCall) readManifest(ctx context.Context) error {
 	}
 	defer done()
 	path := filepath.Join(dir, "manifest")
-	err = cluster.Artifacts(s.development).File(ctx, s.manifest.URI, s.manifest.Digest, shard.MaxManifest, path)
+	err = artifacts(s.development).File(ctx, s.manifest.URI, s.manifest.Digest, shard.MaxManifest, path)
 	switch {
 	case errors.Is(err, artifact.ErrNotFound):
 		return &exitError{exitRetry, err, reasonManifestNotFound}
@@ -316,7 +315,7 @@ func (s *shardCall) openModel(ctx context.Context) (m model.Model, done func(), 
 	case s.model.Digest == "":
 		return nil, func() {}, nil
 	case s.endpoint != "":
-		client, err := cluster.Dial(ctx, s.endpoint, s.name, s.model.Digest, s.log)
+		client, err := models.Dial(ctx, s.endpoint, s.name, s.model.Digest, s.log)
 		if err != nil {
 			return nil, nil, &exitError{exitRetry, err, reasonModelServer}
 		}
@@ -327,11 +326,11 @@ func (s *shardCall) openModel(ctx context.Context) (m model.Model, done func(), 
 		return nil, nil, err
 	}
 	defer clean()
-	b, err := candidate.Fetch(ctx, cluster.Artifacts(s.development), s.model, dir)
+	b, err := candidate.Fetch(ctx, artifacts(s.development), s.model, dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	opened, done, err := platform.OpenBundle(ctx, b)
+	opened, done, err := models.Open(ctx, b)
 	if err != nil {
 		return nil, nil, &candidate.Verdict{Reason: candidate.Unreadable, Final: true, Cause: err}
 	}

@@ -16,8 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/history"
-	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/controllers/termination"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 	"github.com/clarity-loop/clarity/services/model/preview"
@@ -59,7 +60,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 		t.Skip("four weeks of people take their time")
 	}
 	dir, people := t.TempDir(), []string{"canary-anna", "canary-ben"}
-	p := startPlatform(t, dir, platform.PreviewModel)
+	p := startPlatform(t, dir, models.Preview)
 	for i, user := range people {
 		c := p.phone(user)
 		p.consent(c, true)
@@ -124,7 +125,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 	}
 
 	// The stages behind take what the shards published, and nothing changes.
-	q := startPlatform(t, dir, platform.PreviewModel)
+	q := startPlatform(t, dir, models.Preview)
 	q.settle()
 	q.stop()
 	if diff := cmp.Diff(online, documents(t, dir, people)); diff != "" {
@@ -137,7 +138,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 func quiet(t *testing.T, dir, logs string, people []string) {
 	t.Helper()
 	for _, uid := range people {
-		token, err := platform.SubjectPseudonym(t.Context(), dir, uid)
+		token, err := datadir.Pseudonym(t.Context(), dir, uid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +151,7 @@ func quiet(t *testing.T, dir, logs string, people []string) {
 // bySubject asks for people by token: one by name, several by a file.
 func bySubject(t *testing.T, dir string, people []string, job func(run, existing string, who ...string) testRun) {
 	t.Helper()
-	token, err := platform.SubjectPseudonym(t.Context(), dir, people[0])
+	token, err := datadir.Pseudonym(t.Context(), dir, people[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +304,7 @@ func TestAStoppedShardSaysHowFarItCame(t *testing.T) {
 	job := crowdJob(t, dir, "stopped")
 	job.env = append(job.env, "CLARITY_LOG_LEVEL=debug")
 	first := job.start(0, 0)
-	first.says(t, `has had a turn","command":"shard","stage":"shard","subjects":[1-9]`)
+	first.says(t, `has had a lease","command":"shard","stage":"shard","subjects":[1-9]`)
 	began := time.Now()
 	first.signal(t, syscall.SIGTERM)
 	code, report := first.end(t)

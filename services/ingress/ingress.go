@@ -1,4 +1,4 @@
-// Package ingress is the platform's front door: the REST API of DESIGN §5.
+// Package ingress is the platform's front door: the REST API under /v1.
 //
 // One file lists every route (routes.go). A request walks four steps: the edge
 // (edge.go: framing, address limit, log line, metrics, panics), the guard

@@ -189,17 +189,17 @@ func TestAShardWorksInTurns(t *testing.T) {
 	now := time.Now()
 	p := &process{world: w, step: alive}
 	r := runnerOf(t, p, aTask(false), 0)
-	r.Turn, r.Now = 3*time.Second, func() time.Time { now = now.Add(time.Second); return now }
-	r.Lender = lender(func(ctx context.Context) (Data, func() error, error) { entered++; return p.Enter(ctx) })
+	r.Lease, r.Now = 3*time.Second, func() time.Time { now = now.Add(time.Second); return now }
+	r.Lock = dataLock(func(ctx context.Context) (Data, func() error, error) { entered++; return p.Acquire(ctx) })
 	got, err := r.Run(t.Context())
 	if diff := cmp.Diff(counts(5, false), got); err != nil || diff != "" || entered < 10 {
 		t.Errorf("%v in %d turns; report (-want +got):\n%s", err, entered, diff)
 	}
 }
 
-type lender func(ctx context.Context) (Data, func() error, error)
+type dataLock func(ctx context.Context) (Data, func() error, error)
 
-func (l lender) Enter(ctx context.Context) (Data, func() error, error) { return l(ctx) }
+func (l dataLock) Acquire(ctx context.Context) (Data, func() error, error) { return l(ctx) }
 
 func TestShardsDivideTheSubjects(t *testing.T) {
 	const shards = 7

@@ -22,7 +22,7 @@ const batch = 32
 // tries is how often a window is tried where another writer is in the way.
 const tries = 5
 
-// work does the subjects behind the cursor until the turn is over; finished
+// work does the subjects behind the cursor until the lease is over; finished
 // says that none is left.
 func (r *Runner) work(ctx context.Context, data Data) (finished bool, err error) {
 	for {
@@ -45,7 +45,7 @@ func (r *Runner) work(ctx context.Context, data Data) (finished bool, err error)
 			if err := r.subject(ctx, data, p, verdicts[i]); err != nil {
 				return false, err
 			}
-			if r.Now().Sub(r.begun) >= r.Turn {
+			if r.Now().Sub(r.begun) >= r.Lease {
 				return false, nil
 			}
 		}

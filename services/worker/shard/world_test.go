@@ -174,8 +174,8 @@ func (p *process) List(_ context.Context, prefix, after string, limit int) (info
 	return infos, nil
 }
 
-// Enter lends the process to its runner.
-func (p *process) Enter(ctx context.Context) (Data, func() error, error) {
+// Acquire gives the process to its runner.
+func (p *process) Acquire(ctx context.Context) (Data, func() error, error) {
 	return Data{Stage: p, Blobs: p, Keys: p}, func() error { return nil }, ctx.Err()
 }
 
@@ -192,7 +192,7 @@ func attempt(ctx context.Context, t *testing.T, w *world, task Task, token int64
 
 func runnerOf(t *testing.T, p *process, task Task, token int64) *Runner {
 	t.Helper()
-	r, err := New(Needs{Lender: p, Turn: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, task, Attempt{token, fmt.Sprint("pod-", token)})
+	r, err := New(Needs{Lock: p, Lease: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, task, Attempt{token, fmt.Sprint("pod-", token)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,8 @@
-package platform
+// Package models opens what a worker asks about a week: a bundle's model on this
+// machine's processor, one behind a server, or the versions of a traffic plan;
+// and it has the tools with which bundles are made and checked. It is the only
+// place that knows the kinds of models that there are.
+package models
 
 import (
 	"bytes"
@@ -15,13 +19,13 @@ import (
 	"github.com/clarity-loop/clarity/services/model/triton"
 )
 
-// PreviewModel is the reference of the built-in model.
-const PreviewModel = "preview"
+// Preview is the reference of the built-in model.
+const Preview = "preview"
 
-// LoadBundle reads the bundle that ref names: "preview", or a file's path,
+// Load reads the bundle that ref names: "preview", or a file's path,
 // with "@sha256:…" behind it where the digest must be that one.
-func LoadBundle(ref string) (*bundle.Bundle, error) {
-	if ref == PreviewModel {
+func Load(ref string) (*bundle.Bundle, error) {
+	if ref == Preview {
 		return bundle.Read(preview.Bundle(), preview.Digest)
 	}
 	path, digest, _ := strings.Cut(ref, "@sha256:")
@@ -31,25 +35,8 @@ func LoadBundle(ref string) (*bundle.Bundle, error) {
 	return bundle.Open(path, digest)
 }
 
-// OpenModel opens the model that ref names (see LoadBundle). For "" and "none"
-// there is no model: it is nil, and so is the error. Whoever opened it calls done.
-func OpenModel(ctx context.Context, ref string) (m model.Model, done func(), err error) {
-	if ref == "" || ref == "none" {
-		return nil, func() {}, nil
-	}
-	b, err := LoadBundle(ref)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open model %s: %w", ref, err)
-	}
-	m, done, err = OpenBundle(ctx, b)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open model %s: %w", ref, err)
-	}
-	return m, done, nil
-}
-
-// OpenBundle opens a bundle's model on this machine's processor.
-func OpenBundle(ctx context.Context, b *bundle.Bundle) (m model.Model, done func(), err error) {
+// Open opens a bundle's model on this machine's processor.
+func Open(ctx context.Context, b *bundle.Bundle) (m model.Model, done func(), err error) {
 	p, err := pat.Open(ctx, b, pat.Options{})
 	if err != nil {
 		return nil, nil, err
@@ -57,8 +44,11 @@ func OpenBundle(ctx context.Context, b *bundle.Bundle) (m model.Model, done func
 	return p, p.Close, nil
 }
 
-// ImportModel makes a bundle of weights: Keras HDF5, or safetensors.
-func ImportModel(weights []byte, d pat.Description) (raw []byte, b *bundle.Bundle, err error) {
+// A Description is what a bundle says of its weights.
+type Description = pat.Description
+
+// Import makes a bundle of weights: Keras HDF5, or safetensors.
+func Import(weights []byte, d Description) (raw []byte, b *bundle.Bundle, err error) {
 	read := pat.FromSafetensors
 	if bytes.HasPrefix(weights, []byte("\x89HDF")) {
 		read = pat.FromKeras
@@ -74,9 +64,9 @@ func ImportModel(weights []byte, d pat.Description) (raw []byte, b *bundle.Bundl
 	return raw, b, err
 }
 
-// VerifyModel runs the bundle's golden vectors on every kernel of this machine
+// Verify runs the bundle's golden vectors on every kernel of this machine
 // and returns the kernels' names.
-func VerifyModel(ctx context.Context, b *bundle.Bundle) ([]string, error) {
+func Verify(ctx context.Context, b *bundle.Bundle) ([]string, error) {
 	var names []string
 	for _, k := range kernel.All() {
 		m, err := pat.Open(ctx, b, pat.Options{Kernel: k.Name()})

@@ -14,9 +14,9 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 )
 
-// settle waits until the uploads are merged and each day they touched is in
+// waitUntilAnalysed waits until the uploads are merged and each day they touched is in
 // the result of its week as it is now.
-func (u *uploader) settle(ctx context.Context, ids []string) (*mergeReport, error) {
+func (u *uploader) waitUntilAnalysed(ctx context.Context, ids []string) (*mergeReport, error) {
 	report := &mergeReport{Weeks: []string{}}
 	touched := map[health.Day]bool{}
 	for _, id := range ids {
@@ -83,6 +83,29 @@ func analysed(ctx context.Context, client *phone.Client, touched map[health.Day]
 		weeks = append(weeks, end.String())
 	}
 	return weeks, true, nil
+}
+
+// weekIsCurrent says whether the week that ends on the day rests on what is held
+// of its days now, and returns the digest of its input.
+func weekIsCurrent(ctx context.Context, client *phone.Client, end string) (input string, current bool, err error) {
+	day, err := health.ParseDay(end)
+	if err != nil {
+		return "", false, err
+	}
+	days, err := pages[struct{ Date, Digest string }](ctx, client, "/v1/days")
+	if err != nil {
+		return "", false, err
+	}
+	held := map[string]string{}
+	for _, d := range days {
+		held[d.Date] = d.Digest
+	}
+	var week struct{ Result analysis.Result }
+	if err := client.Get(ctx, "/v1/weeks/"+end, &week); err != nil {
+		return "", false, fmt.Errorf("get the week that ends on %s: %w", end, err)
+	}
+	lineage := week.Result.Lineage
+	return lineage.InputDigest, restsOnNow(lineage.Chunks, held, day), nil
 }
 
 // around is how many days before and after a week its result looks at: samples

@@ -1,4 +1,4 @@
-package platform_test
+package models_test
 
 import (
 	"context"
@@ -14,10 +14,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/modeltest"
 	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/services/model/traffic/file"
 	"github.com/clarity-loop/clarity/services/model/triton/tritontest"
 )
 
@@ -28,14 +29,14 @@ func TestModelsBehindAPlanInAFile(t *testing.T) {
 	}
 	server := tritontest.Start(t, tritontest.Config{Bundle: b, Backend: tritontest.Synthetic{Seed: 1}})
 	dir, registry := t.TempDir(), prometheus.NewRegistry()
-	models, err := platform.OpenModels(t.Context(), "traffic:file:"+dir, registry, slog.New(slog.DiscardHandler))
+	followed, err := models.Followed("", file.New(dir, 10*time.Millisecond), registry, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	done := make(chan error, 1)
-	go func() { done <- models.Run(ctx) }()
-	if _, _, err := models.Chooser.For("someone"); !errors.Is(err, traffic.ErrNoPlan) {
+	go func() { done <- followed.Run(ctx) }()
+	if _, _, err := followed.Chooser.For("someone"); !errors.Is(err, traffic.ErrNoPlan) {
 		t.Errorf("before there is a plan: %v", err)
 	}
 	plan, err := json.Marshal(traffic.Plan{Model: "pat", Revision: 1, Salt: "s",
@@ -46,10 +47,10 @@ func TestModelsBehindAPlanInAFile(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, traffic.PlanKey), plan, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := models.Ready(ctx); err != nil {
+	if err := followed.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	m, release, err := models.Chooser.For("someone")
+	m, release, err := followed.Chooser.For("someone")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,36 +66,24 @@ func TestModelsBehindAPlanInAFile(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	models.Close()
+	followed.Close()
 }
 
-func TestOpenModels(t *testing.T) {
-	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "nothing"))
-	tests := map[string]string{
-		"traffic:":                      "names no traffic plan",
-		"traffic:file:":                 "names no traffic plan",
-		"traffic:configmap:clarity":     "names no traffic plan",
-		"traffic:configmap:/pat":        "names no traffic plan",
-		"traffic:configmap:clarity/pat": "find the cluster",
-		"traffic:pigeon:clarity":        "names no traffic plan",
-		"/there/is/no/such/bundle.tar":  "no weights",
+func TestSingle(t *testing.T) {
+	if _, err := models.Single(t.Context(), "/there/is/no/such/bundle.tar"); err == nil || !strings.Contains(err.Error(), "no weights") {
+		t.Errorf("a bundle that is not there: %v", err)
 	}
-	for ref, want := range tests {
-		if _, err := platform.OpenModels(t.Context(), ref, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v, want one with %q", ref, err, want)
-		}
-	}
-	for ref, some := range map[string]bool{"": false, "none": false, platform.PreviewModel: true} {
-		models, err := platform.OpenModels(t.Context(), ref, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	for ref, some := range map[string]bool{"": false, "none": false, models.Preview: true} {
+		one, err := models.Single(t.Context(), ref)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if (models.Chooser != nil) != some {
-			t.Errorf("%q: a chooser is there: %v, want %v", ref, models.Chooser != nil, some)
+		if (one.Chooser != nil) != some {
+			t.Errorf("%q: a chooser is there: %v, want %v", ref, one.Chooser != nil, some)
 		}
-		if err := errors.Join(models.Run(t.Context()), models.Ready(t.Context())); err != nil {
+		if err := errors.Join(one.Run(t.Context()), one.Ready(t.Context())); err != nil {
 			t.Error(err)
 		}
-		models.Close()
+		one.Close()
 	}
 }
