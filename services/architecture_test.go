@@ -54,12 +54,12 @@ var rules = map[string][]string{
 	"services/model/artifact":              {"=services/model", "services/model/bundle"},
 	"services/model/artifact/artifacttest": {"services/model"},
 	// What is done to a version before it serves anybody.
-	"services/model/candidate": {"=services/model", "services/model/bundle", "=services/model/artifact"},
-	// The plan and the router: which of a model's versions a request goes to.
-	"services/model/traffic":           {"services/actigraphy", "=services/model"},
-	"services/model/traffic/file":      {"=services/model/traffic"},
-	"services/model/traffic/fixed":     {"=services/model/traffic"},
-	"services/model/traffic/configmap": {"=services/model/traffic"},
+	"services/model/candidate": {"api/worker", "=services/model", "services/model/bundle", "=services/model/artifact"},
+	// The router: which of a model's versions a request goes to, as the plan says.
+	"services/model/traffic":           {"api/traffic", "services/actigraphy", "=services/model"},
+	"services/model/traffic/file":      {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic/fixed":     {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic/configmap": {"api/traffic", "=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {"internal/dirlock"},
 	// The lock of a data directory, which drivers and the commands share.
@@ -67,24 +67,30 @@ var rules = map[string][]string{
 	// Stages.
 	"services/ingress": {"services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
-	"services/worker": {"services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	"services/worker": {"api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
 	"services/feed":     {"services/flow", "services/record", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
-	// The operator: intents in Kubernetes, never data.
+	// The words between operator, worker and plugin: the kinds, and, with the
+	// standard library alone, the worker's commands and the traffic plan.
 	"api":         {},
-	"controllers": {"api", "=services/model/traffic"},
+	"api/worker":  {},
+	"api/traffic": {},
+	// The operator: intents in Kubernetes, never data.
+	"controllers": {"api"},
 	// A rollout is decided without a client; the client of its gates decides nothing.
-	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition", "=services/model/traffic"},
-	"controllers/modelversion/gate":    {"api", "=services/model/traffic"},
+	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition"},
+	"controllers/modelversion/gate":    {"api"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
 	"cmd": {"api", "controllers", "internal/dirlock", "services"},
-	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.
-	"cmd/kubectl-clarity": {"api"},
+	// What a program was built from: every program may say it.
+	"cmd/internal/buildinfo": {},
+	// The plugin works from a kubeconfig alone: it knows the words of the API and nothing else of ours.
+	"cmd/kubectl-clarity": {"api", "cmd/internal/buildinfo"},
 }
 
 // suites end in "test": conformance suites that a room's drivers share. Only tests import them.
@@ -175,6 +181,34 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import net/http"},
 		},
 		"a decision knows the kinds": {"controllers/modelversion/rollout/planted.go", "k8s.io/apimachinery/pkg/types", nil},
+		"the operator imports the router": {
+			"controllers/modelversion/planted.go", "services/model/traffic",
+			[]string{"controllers/modelversion/planted.go: controllers must not import services/model/traffic"},
+		},
+		"the operator imports the plan":      {"controllers/modelversion/planted.go", "api/traffic", nil},
+		"a stage reads the worker's words":   {"services/worker/planted.go", "api/worker/termination", nil},
+		"the plugin says what it is made of": {"cmd/kubectl-clarity/planted.go", "cmd/internal/buildinfo", nil},
+		"the plugin imports the wiring": {
+			"cmd/kubectl-clarity/planted.go", "cmd/internal/platform",
+			[]string{"cmd/kubectl-clarity/planted.go: cmd/kubectl-clarity must not import cmd/internal/platform"},
+		},
+		"a stage imports the kinds": {
+			"services/worker/planted.go", "api/v1alpha1",
+			[]string{"services/worker/planted.go: services/worker must not import api/v1alpha1"},
+		},
+		"the worker's words import the kinds": {
+			"api/worker/planted.go", "api/v1alpha1",
+			[]string{"api/worker/planted.go: api/worker must not import api/v1alpha1"},
+		},
+		"the worker's words import Kubernetes": {
+			"api/worker/termination/planted.go", "k8s.io/api/core/v1",
+			[]string{"api/worker/termination/planted.go: api/worker/termination must not import k8s.io/api/core/v1"},
+		},
+		"the plan imports a library": {
+			"api/traffic/planted.go", "github.com/prometheus/client_golang/prometheus",
+			[]string{"api/traffic/planted.go: api/traffic must not import github.com/prometheus/client_golang/prometheus"},
+		},
+		"the plan imports the standard library": {"api/traffic/planted.go", "crypto/sha256", nil},
 		"a service talks to Kubernetes": {
 			"services/worker/planted.go", "k8s.io/client-go/rest",
 			[]string{"services/worker/planted.go: services/worker must not import k8s.io/client-go/rest"},
@@ -301,9 +335,16 @@ var pure = map[string][]string{
 	"controllers/modelversion/rollout": {"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net", "os"},
 }
 
+// standalone are the rooms that take the standard library alone: whoever reads
+// their words takes nothing else with them.
+var standalone = []string{"api/worker", "api/traffic"}
+
 // foreign says whether the package must not import what is not ours.
 func foreign(pkg, imported string) bool {
 	acts := func(p string) bool { return within(imported, p) }
+	if room, _ := ruleOf(pkg); slices.Contains(standalone, room) && strings.Contains(strings.Split(imported, "/")[0], ".") {
+		return true
+	}
 	return strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(pkg) || slices.ContainsFunc(pure[pkg], acts)
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/api/traffic"
 )
 
 // aPlan has v2 rise to weight beside v1; weight 0 and 100 leave one of them.
@@ -81,6 +81,14 @@ func TestParsePlan(t *testing.T) {
 	}
 }
 
+// picked is the entry that serves the subject; false where none does.
+func picked(p traffic.Plan, subject string) (traffic.Entry, bool) {
+	if i := p.Pick(subject); i >= 0 {
+		return p.Entries[i], true
+	}
+	return traffic.Entry{}, false
+}
+
 func subject(i int) string { return fmt.Sprintf("subject-%d", i) }
 
 // Nobody comes back to the old version while the new one rises, and the shares
@@ -91,11 +99,11 @@ func TestThePickIsSticky(t *testing.T) {
 	for _, weight := range []int32{0, 1, 5, 25, 50, 99, 100} {
 		p, count := aPlan(int64(weight), weight), 0
 		for i := range n {
-			e, ok := p.Pick(subject(i))
+			e, ok := picked(p, subject(i))
 			if !ok {
 				t.Fatal("no version")
 			}
-			if again, _ := p.Pick(subject(i)); again != e {
+			if again, _ := picked(p, subject(i)); again != e {
 				t.Fatal("two picks of one subject differ")
 			}
 			if e.Version == "v2" {
@@ -117,7 +125,7 @@ func TestTheShadowsSubjectsAreNotTheCandidates(t *testing.T) {
 	p.Shadow = &traffic.Shadow{Version: "v3", Percent: 50}
 	both, n := 0, 10_000
 	for i := range n {
-		if e, _ := p.Pick(subject(i)); e.Version == "v2" && p.Shadowed(subject(i)) {
+		if e, _ := picked(p, subject(i)); e.Version == "v2" && p.Shadowed(subject(i)) {
 			both++
 		}
 	}
@@ -130,7 +138,7 @@ func TestTheShadowsSubjectsAreNotTheCandidates(t *testing.T) {
 func TestBucketsStay(t *testing.T) {
 	var got []string
 	for i := range 12 {
-		e, _ := aPlan(1, 30).Pick(subject(i))
+		e, _ := picked(aPlan(1, 30), subject(i))
 		got = append(got, e.Version)
 	}
 	want := []string{"v1", "v2", "v1", "v2", "v1", "v2", "v2", "v1", "v2", "v2", "v2", "v1"}
@@ -153,7 +161,7 @@ func FuzzParsePlan(f *testing.F) {
 		if diff := cmp.Diff(p, again); err != nil || diff != "" && len(p.Entries) > 0 {
 			t.Errorf("written and read again: %v (-first +second):\n%s", err, diff)
 		}
-		e, ok := p.Pick(string(data))
+		e, ok := picked(p, string(data))
 		if ok != (len(p.Entries) > 0) || ok && p.Weight(e.Version) != e.Weight {
 			t.Errorf("picked %+v, %v of %+v", e, ok, p.Entries)
 		}
@@ -161,4 +169,85 @@ func FuzzParsePlan(f *testing.F) {
 			t.Error("a copy for a shadow that is not there")
 		}
 	})
+}
+
+func TestAPlanNamesItsVersionsWhateverTheirShare(t *testing.T) {
+	p := aPlan(1, 30)
+	p.Shadow = &traffic.Shadow{Version: "v3", Percent: 5, Endpoint: "v3:8001", Digest: "sha256:3"}
+	tests := map[string]struct {
+		entry traffic.Entry
+		want  bool
+	}{
+		"one that serves":           {p.Entries[0], true},
+		"with another share":        {traffic.Entry{Version: "v1", Weight: 1, Endpoint: "v1:8001", Digest: "sha256:1"}, true},
+		"the shadow":                {p.Shadow.Entry(), true},
+		"another version":           {traffic.Entry{Version: "v4", Endpoint: "v1:8001", Digest: "sha256:1"}, false},
+		"the version elsewhere":     {traffic.Entry{Version: "v1", Endpoint: "v1:9", Digest: "sha256:1"}, false},
+		"the version, other digest": {traffic.Entry{Version: "v3", Endpoint: "v3:8001", Digest: "sha256:9"}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := p.Names(tt.entry); got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
+	}
+	if diff := cmp.Diff(map[string]int32{"v2": 30, "v1": 70}, p.Weights()); diff != "" {
+		t.Errorf("weights (-want +got):\n%s", diff)
+	}
+}
+
+func TestPlansThatSayTheSameAreEqual(t *testing.T) {
+	shadowed := func(percent int32) traffic.Plan {
+		p := aPlan(1, 30)
+		p.Shadow = &traffic.Shadow{Version: "v3", Percent: percent, Endpoint: "v3:8001", Digest: "sha256:3"}
+		return p
+	}
+	salted := aPlan(1, 30)
+	salted.Salt = "other"
+	other := aPlan(1, 30)
+	other.Model = "other"
+	tests := map[string]struct {
+		a, b traffic.Plan
+		want bool
+	}{
+		"the same":               {aPlan(1, 30), aPlan(1, 30), true},
+		"the same, shadowed":     {shadowed(5), shadowed(5), true},
+		"another share":          {aPlan(1, 30), aPlan(1, 31), false},
+		"another revision":       {aPlan(1, 30), aPlan(2, 30), false},
+		"another salt":           {aPlan(1, 30), salted, false},
+		"another model":          {aPlan(1, 30), other, false},
+		"a shadow and none":      {shadowed(5), aPlan(1, 30), false},
+		"another shadow's share": {shadowed(5), shadowed(6), false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if tt.a.Equal(tt.b) != tt.want || tt.b.Equal(tt.a) != tt.want {
+				t.Errorf("equal is %v one way and %v the other, want %v", tt.a.Equal(tt.b), tt.b.Equal(tt.a), tt.want)
+			}
+		})
+	}
+}
+
+func TestFormerAreReadOutOfTheRolloutsState(t *testing.T) {
+	got, err := traffic.Former([]byte(`{"stable":{"version":"3","uid":"c"},"former":[{"version":"2","uid":"b"},{"version":"1","uid":"a"}],"newer":1}`))
+	if diff := cmp.Diff([]string{"b", "a"}, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for _, broken := range []string{"", "[]", `{"former":[7]}`} {
+		if got, err := traffic.Former([]byte(broken)); err == nil {
+			t.Errorf("%q was read as %v", broken, got)
+		}
+	}
+}
+
+// BenchmarkPick is the plan alone: which version is it?
+func BenchmarkPick(b *testing.B) {
+	p := aPlan(1, 30)
+	b.ReportAllocs()
+	for b.Loop() {
+		if p.Pick("0f8fad5b-d9cb-469f-a165-70867728950e") < 0 {
+			b.Fatal("no version")
+		}
+	}
 }

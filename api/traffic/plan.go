@@ -1,8 +1,10 @@
-// Package traffic divides a model's requests among its versions.
+// Package traffic holds the words between the operator, the workers and the
+// plugin about how a model's requests are divided among its versions: the plan,
+// where it lies, and the metrics by which workers tell how versions do.
 //
 // A Plan says which version gets which share, and which version gets copies of
-// requests in the shadow. The operator writes it; every worker watches it. The
-// pick is sticky: a subject's bucket depends on the plan's salt and the subject
+// requests in the shadow. The operator writes it; every worker follows it; the
+// plugin shows it. The pick is sticky: a subject's bucket depends on the plan's salt and the subject
 // alone, and the candidate's buckets only grow from step to step, so that nobody
 // flips within a step and nobody returns to the old version while weights rise.
 package traffic
@@ -14,40 +16,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Total is what the weights of a plan with entries sum to.
 const Total = 100
 
-// PlanKey is the key of the plan, as JSON, in its ConfigMap.
-const PlanKey = "plan.json"
+// The keys of a plan's ConfigMap.
+const (
+	// PlanKey is the key of the plan, as JSON.
+	PlanKey = "plan.json"
+	// StateKey is the key of the state of the model's rollout, as JSON. It is the
+	// operator's own, but for what Former reads.
+	StateKey = "rollout.json"
+)
 
 // ConfigMapName names the ConfigMap that holds a model's plan.
 func ConfigMapName(model string) string { return "clarity-traffic-" + model }
-
-// The metrics by which workers tell how versions do. The operator's gates ask
-// for them by these names; all have the labels model and version.
-const (
-	// MetricRequests counts requests answered by a version, the shadow's
-	// included; its label outcome is "ok" or "error", role is "live" or "shadow".
-	MetricRequests = "clarity_model_requests_total"
-	// MetricDuration is a histogram of the time of a request in seconds, with role.
-	MetricDuration = "clarity_model_request_duration_seconds"
-	// MetricDrift is a histogram of the distance between the live and the
-	// shadow version's output of one window; its label output names the output.
-	MetricDrift = "clarity_model_shadow_distance"
-	// MetricNonFinite counts windows for which a version came to something that
-	// is no finite number.
-	MetricNonFinite = "clarity_model_nonfinite_outputs_total"
-	// MetricShadowDropped counts requests that were not copied to the shadow, as
-	// too many waited for it.
-	MetricShadowDropped = "clarity_model_shadow_dropped_total"
-	// MetricRevision is the revision of the plan in force; it has the label model alone.
-	MetricRevision = "clarity_model_traffic_revision"
-	// MetricPlanFaults counts what kept a plan from being followed; its labels
-	// are model and reason, which is "source", "plan" or "open".
-	MetricPlanFaults = "clarity_model_traffic_faults_total"
-)
 
 // A Plan is how the requests of a model are divided.
 type Plan struct {
@@ -73,12 +58,23 @@ type Entry struct {
 	Digest string `json:"digest"`
 }
 
+// Unweighted is the version without its share.
+func (e Entry) Unweighted() Entry {
+	e.Weight = 0
+	return e
+}
+
 // A Shadow is a version that is only compared.
 type Shadow struct {
 	Version  string `json:"version"`
 	Percent  int32  `json:"percent"`
 	Endpoint string `json:"endpoint"`
 	Digest   string `json:"digest"`
+}
+
+// Entry is the version without its percent.
+func (s Shadow) Entry() Entry {
+	return Entry{Version: s.Version, Endpoint: s.Endpoint, Digest: s.Digest}
 }
 
 // ParsePlan reads a plan and refuses one that breaks a rule.
@@ -142,16 +138,18 @@ func (p Plan) Weight(version string) int32 {
 	return 0
 }
 
-// Pick returns the entry that serves the subject; false where none serves.
-func (p Plan) Pick(subject string) (Entry, bool) {
-	if i := p.pick(subject); i >= 0 {
-		return p.Entries[i], true
+// Weights are the versions' shares in percent.
+func (p Plan) Weights() map[string]int32 {
+	out := make(map[string]int32, len(p.Entries))
+	for _, e := range p.Entries {
+		out[e.Version] = e.Weight
 	}
-	return Entry{}, false
+	return out
 }
 
-// pick is the place of the entry that serves the subject, or −1.
-func (p *Plan) pick(subject string) int {
+// Pick is the place in Entries of the version that serves the subject, or −1
+// where no version serves.
+func (p Plan) Pick(subject string) int {
 	if len(p.Entries) == 0 {
 		return -1
 	}
@@ -168,6 +166,21 @@ func (p *Plan) pick(subject string) int {
 // Shadowed says whether the subject's requests are copied to the shadow.
 func (p Plan) Shadowed(subject string) bool {
 	return p.Shadow != nil && bucket(p.Salt, "shadow", subject, Total) < int64(p.Shadow.Percent)
+}
+
+// Names says whether the plan has the version in it, whatever its share, or
+// compares it.
+func (p Plan) Names(e Entry) bool {
+	if p.Shadow != nil && p.Shadow.Entry() == e.Unweighted() {
+		return true
+	}
+	return slices.ContainsFunc(p.Entries, func(other Entry) bool { return other.Unweighted() == e.Unweighted() })
+}
+
+// Equal says whether both plans say the same.
+func (p Plan) Equal(q Plan) bool {
+	shadow := p.Shadow == q.Shadow || p.Shadow != nil && q.Shadow != nil && *p.Shadow == *q.Shadow
+	return shadow && p.Model == q.Model && p.Revision == q.Revision && p.Salt == q.Salt && slices.Equal(p.Entries, q.Entries)
 }
 
 // bucket is a number from 0 to n-1 that depends on salt, use and subject alone.

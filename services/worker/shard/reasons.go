@@ -10,21 +10,6 @@ import (
 	"github.com/clarity-loop/clarity/services/model"
 )
 
-// A Report is what a shard comes to, as the AnalysisJob reads it: all attempts
-// together, each subject once.
-type Report struct {
-	// Subjects is how many the shard is done with: the sum of the next three.
-	Subjects int64 `json:"subjects"`
-	// Succeeded have a new Result for at least one window, and none that failed.
-	Succeeded int64 `json:"succeeded"`
-	// Skipped had current Results already, for every window.
-	Skipped int64 `json:"skipped"`
-	// Failed have at least one window that failed, or no window at all.
-	Failed int64 `json:"failed"`
-	// Reasons say why those failed, one word a subject.
-	Reasons map[string]int64 `json:"reasons,omitempty"`
-}
-
 // The reasons for which a subject fails.
 const (
 	// ReasonNoData: no sample is in any of the windows.

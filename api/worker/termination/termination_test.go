@@ -1,12 +1,11 @@
 package termination
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/clarity-loop/clarity/api/v1alpha1"
 )
 
 func TestParseReport(t *testing.T) {
@@ -51,7 +50,7 @@ func FuzzParseReport(f *testing.F) {
 			t.Errorf("counts do not add up: %+v", r)
 		}
 		for reason := range r.Reasons {
-			if !IsReason(reason) {
+			if !IsWord(reason) {
 				t.Errorf("%q passed as a reason", reason)
 			}
 		}
@@ -61,9 +60,9 @@ func FuzzParseReport(f *testing.F) {
 func TestAResultIsReadOrRefused(t *testing.T) {
 	good := map[string]Result{
 		`{"verified":true}`:                                           {Verified: true},
-		`{"cases":5,"passed":5,"maxError":"1.2e-05"}`:                 {ValidationStatus: v1alpha1.ValidationStatus{Cases: 5, Passed: 5, MaxError: "1.2e-05"}},
+		`{"cases":5,"passed":5,"maxError":"1.2e-05"}`:                 {Tally: &Tally{Cases: 5, Passed: 5, MaxError: "1.2e-05"}},
 		`{"reason":"DigestMismatch","message":"it is another","x":1}`: {Reason: "DigestMismatch", Message: "it is another"},
-		`{"cases":5,"passed":0,"maxError":"nan"}`:                     {ValidationStatus: v1alpha1.ValidationStatus{Cases: 5, MaxError: "nan"}},
+		`{"cases":5,"passed":0,"maxError":"nan"}`:                     {Tally: &Tally{Cases: 5, MaxError: "nan"}},
 	}
 	for message, want := range good {
 		got, err := ParseResult(message)
@@ -73,7 +72,7 @@ func TestAResultIsReadOrRefused(t *testing.T) {
 	}
 	for _, message := range []string{
 		"", "secret", `{"verified":"yes"}`, `{"reason":"evil word"}`, `{"cases":-1}`, `{"cases":1,"passed":2}`, `{"maxError":"<script>"}`,
-		`{"message":"a\u0000b"}`, `{"message":"` + strings.Repeat("x", maxMessage) + `"}`, `{"cases":1e99}`,
+		`{"message":"a\u0000b"}`, `{"message":"` + strings.Repeat("x", MaxMessage) + `"}`, `{"cases":1e99}`,
 	} {
 		if got, err := ParseResult(message); err == nil {
 			t.Errorf("%.40s is read as %+v", message, got)
@@ -92,8 +91,40 @@ func FuzzParseResult(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if r.Passed > r.Cases || r.Passed < 0 || r.Reason != "" && !IsReason(r.Reason) || len(r.Message) > 3*maxMessage || len(r.MaxError) > 24 {
+		n := r.Counts()
+		if n.Passed > n.Cases || n.Passed < 0 || r.Reason != "" && !IsWord(string(r.Reason)) || len(r.Message) > 3*MaxMessage || len(n.MaxError) > 24 {
 			t.Errorf("read %+v", r)
 		}
 	})
+}
+
+// What a worker writes is what stands in the documentation, byte for byte, and
+// what the operator reads of it is what was said.
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	results := map[string]Result{
+		`{"verified":true}`: {Verified: true},
+		`{"reason":"DigestMismatch","message":"it is another"}`:                                                      {Reason: DigestMismatch, Message: "it is another"},
+		`{"cases":3,"passed":3,"maxError":"1.2e-05"}`:                                                                {Tally: &Tally{Cases: 3, Passed: 3, MaxError: "1.2e-05"}},
+		`{"cases":0,"passed":0,"reason":"Unreadable","message":"no tolerance"}`:                                      {Tally: &Tally{}, Reason: Unreadable, Message: "no tolerance"},
+		`{"cases":3,"passed":1,"maxError":"0.2","reason":"ValidationFailed","message":"2 of 3 cases \u003c golden"}`: {Tally: &Tally{3, 1, "0.2"}, Reason: ValidationFailed, Message: "2 of 3 cases < golden"},
+	}
+	for want, r := range results {
+		raw, err := json.Marshal(r)
+		if err != nil || string(raw) != want {
+			t.Errorf("written as %s, want %s; %v", raw, want, err)
+		}
+		back, err := ParseResult(string(raw))
+		if diff := cmp.Diff(r, back); err != nil || diff != "" {
+			t.Errorf("%s: %v (-written +read):\n%s", raw, err, diff)
+		}
+	}
+	r := Report{Subjects: 120, Succeeded: 100, Skipped: 15, Failed: 5, Reasons: map[string]int64{"NoData": 5}}
+	raw, err := json.Marshal(r)
+	if want := `{"subjects":120,"succeeded":100,"skipped":15,"failed":5,"reasons":{"NoData":5}}`; err != nil || string(raw) != want {
+		t.Errorf("written as %s, want %s; %v", raw, want, err)
+	}
+	back, err := ParseReport(string(raw))
+	if diff := cmp.Diff(r, back); err != nil || diff != "" {
+		t.Errorf("%v (-written +read):\n%s", err, diff)
+	}
 }
