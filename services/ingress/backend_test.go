@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"github.com/clarity-loop/clarity/services/flow"
 	"testing"
 
 	"github.com/clarity-loop/clarity/services/blob/files"
@@ -22,7 +23,7 @@ func newBackend(t testing.TB) backend {
 	}
 	documents, err := storedb.Open(t.Context(), b.dir, b.clock.now)
 	must(err)
-	messages, err := queuedb.Open(t.Context(), b.dir, b.clock.now)
+	messages, err := queuedb.Open(t.Context(), b.dir, flow.Consumers(), b.clock.now)
 	must(err)
 	keys, err := tink.Open(b.dir + "/keys")
 	must(err)

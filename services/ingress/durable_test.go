@@ -42,7 +42,7 @@ func TestNothingIsAckedThatIsNotDurable(t *testing.T) {
 	if r := w.upload(anna, "upload-0001", batch(2)); r.status != 202 {
 		t.Fatalf("the retry: %d %s", r.status, r.body)
 	}
-	if depth, _ := q.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 1 {
+	if depth, _ := q.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != 1 {
 		t.Errorf("depth %+v, want the retry's message", depth)
 	}
 	w.audit.broken = true

@@ -53,7 +53,7 @@ func TestErasure(t *testing.T) {
 	if _, err := w.keys.Seal(t.Context(), "anna", "x", []byte("x")); !errors.Is(err, keyring.ErrDestroyed) {
 		t.Errorf("the key still seals: %v", err)
 	}
-	if depth, _ := w.queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 1 {
+	if depth, _ := w.queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != 1 {
 		t.Errorf("depth %+v, want ben's message alone", depth)
 	}
 	if n := w.audit.count(audit.AccountErased); n != 1 {
@@ -128,7 +128,7 @@ func TestErasureDuringUploads(t *testing.T) {
 	if found, _ := w.blobs.List(t.Context(), blob.PersonPrefix(blob.KindUploads, "anna"), "", 10); len(found) > 0 {
 		t.Errorf("%d blobs are left", len(found))
 	}
-	if depth, _ := w.queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting > 0 {
+	if depth, _ := w.queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting > 0 {
 		t.Errorf("depth %+v", depth)
 	}
 }

@@ -31,7 +31,7 @@ func TestExport(t *testing.T) {
 	if created.status != 201 || created.header.Get("Location") != "/v1/exports/"+e.ExportID || e.State != "ready" {
 		t.Fatalf("%d %s", created.status, created.body)
 	}
-	if depth, _ := w.queue.Depth(t.Context(), flow.TopicEvents); depth.Waiting != 1 {
+	if depth, _ := w.queue.Depth(t.Context(), flow.TopicEvents, flow.Feed); depth.Waiting != 1 {
 		t.Errorf("depth %+v: the devices are told", depth)
 	}
 	got := w.do("GET", e.Download, anna, nil)
