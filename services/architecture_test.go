@@ -18,6 +18,16 @@ import (
 
 const module = "github.com/clarity-loop/clarity/"
 
+// The rooms of the ingress that others of its rooms stand on.
+const (
+	ingressAccess  = "services/ingress/internal/access"
+	ingressEdge    = "services/ingress/internal/edge"
+	ingressLimit   = "services/ingress/internal/limit"
+	ingressProblem = "services/ingress/internal/problem"
+	ingressReply   = "services/ingress/internal/reply"
+	ingressRoute   = "services/ingress/internal/route"
+)
+
 // rules says which of our rooms a room may import. A room is a folder and
 // everything below it; the longest matching row decides. "x" is the whole room
 // x, "=x" its contract alone: the package x itself, never a driver below it.
@@ -31,12 +41,14 @@ var rules = map[string][]string{
 	"services/actigraphy": {},
 	"services/metric":     {"services/actigraphy", "services/health"},
 	"services/analysis":   {"services/actigraphy", "services/health"},
+	"services/flow":       {"services/health"},
+	"services/record":     {"services/analysis", "services/flow", "services/health"},
 	// Capabilities: contract, suite, drivers.
-	"services/blob":      {"services/internal"},
+	"services/blob":      {"internal/dirlock", "services/internal"},
 	"services/keyring":   {"services/internal"},
 	"services/identity":  {"services/internal"},
 	"services/queue":     {"services/analysis", "services/internal"},
-	"services/store":     {"services/analysis", "services/health", "services/internal"},
+	"services/store":     {"services/analysis", "services/record", "services/internal"},
 	"services/audit":     {"services/analysis", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},
@@ -58,21 +70,46 @@ var rules = map[string][]string{
 	"services/model/traffic/file":      {"=services/model/traffic"},
 	"services/model/traffic/configmap": {"=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
-	"services/internal": {},
+	"services/internal": {"internal/dirlock"},
+	// The lock of a data directory, which drivers and the commands share.
+	"internal/dirlock": {},
 	// Stages.
-	"services/ingress": {"services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
-	"services/worker": {"services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
+	"services/ingress/internal/problem":    {},
+	"services/ingress/internal/limit":      {},
+	"services/ingress/internal/strictjson": {},
+	"services/ingress/internal/edge":       {ingressProblem, ingressLimit},
+	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
+	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/health", "services/record",
+		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
+	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring"},
+	"services/ingress/internal/uploads": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
+	"services/ingress/internal/results": {ingressAccess, ingressEdge, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/health", "services/record", "=services/audit", "=services/narrative", "=services/store"},
+	"services/ingress/internal/events": {ingressAccess, ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
+	"services/ingress/internal/account": {ingressProblem, ingressReply, ingressRoute,
+		"services/flow", "services/record", "=services/audit", "=services/blob", "=services/queue", "=services/store"},
+	"services/ingress/internal/ingresstest": {"services"},
+	"services/worker": {"services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
-	"services/delivery": {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	"services/insights": {"services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
+	"services/feed":     {"services/flow", "services/record", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	// What has served its time goes: it knows which records refer to which objects.
+	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
 	// The operator: intents in Kubernetes, never data.
 	"api":         {},
 	"controllers": {"api", "=services/model/traffic"},
+	// A rollout is decided without a client; the client of its gates decides nothing.
+	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition", "=services/model/traffic"},
+	"controllers/modelversion/gate":    {"api", "=services/model/traffic"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
-	"cmd": {"api", "controllers", "services"},
+	"cmd": {"api", "controllers", "internal/dirlock", "services"},
 	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.
 	"cmd/kubectl-clarity": {"api"},
 }
@@ -119,6 +156,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/worker/intake/planted.go", "services/insights",
 			[]string{"services/worker/intake/planted.go: services/worker must not import services/insights"},
 		},
+		"the ingress's edge imports a store": {
+			"services/ingress/internal/edge/planted.go", "services/store",
+			[]string{"services/ingress/internal/edge/planted.go: services/ingress/internal/edge must not import services/store"},
+		},
+		"a room of the ingress imports the one that lists it": {
+			"services/ingress/internal/access/planted.go", "services/ingress",
+			[]string{"services/ingress/internal/access/planted.go: services/ingress/internal/access must not import services/ingress"},
+		},
+		"a room of the ingress imports the one beside it": {
+			"services/ingress/internal/account/planted.go", "services/ingress/internal/uploads",
+			[]string{"services/ingress/internal/account/planted.go: services/ingress/internal/account must not import services/ingress/internal/uploads"},
+		},
+		"the ingress lists its rooms": {"services/ingress/planted.go", "services/ingress/internal/account", nil},
 		"a driver imports another driver of its room": {
 			"services/store/sqlite/planted.go", "services/store/firestore",
 			[]string{"services/store/sqlite/planted.go: driver services/store/sqlite must not import services/store/firestore"},
@@ -145,13 +195,26 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			[]string{"charts/planted_test.go: nothing imports hack/cluster"},
 		},
 		"a service imports a command": {
-			"services/delivery/planted.go", "cmd/internal/wire",
-			[]string{"services/delivery/planted.go: services/delivery must not import cmd/internal/wire"},
+			"services/feed/planted.go", "cmd/internal/platform",
+			[]string{"services/feed/planted.go: services/feed must not import cmd/internal/platform"},
 		},
 		"the operator imports a service": {
 			"controllers/analysisjob/planted.go", "services/store",
 			[]string{"controllers/analysisjob/planted.go: controllers must not import services/store"},
 		},
+		"a decision imports what acts on it": {
+			"controllers/modelversion/rollout/planted.go", "controllers/modelversion/gate",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import controllers/modelversion/gate"},
+		},
+		"a decision talks to Kubernetes": {
+			"controllers/modelversion/rollout/planted.go", "sigs.k8s.io/controller-runtime/pkg/client",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import sigs.k8s.io/controller-runtime/pkg/client"},
+		},
+		"a decision talks to anyone": {
+			"controllers/modelversion/rollout/planted.go", "net/http",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import net/http"},
+		},
+		"a decision knows the kinds": {"controllers/modelversion/rollout/planted.go", "k8s.io/apimachinery/pkg/types", nil},
 		"a service talks to Kubernetes": {
 			"services/worker/planted.go", "k8s.io/client-go/rest",
 			[]string{"services/worker/planted.go: services/worker must not import k8s.io/client-go/rest"},
@@ -163,7 +226,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		},
 		"a driver imports its contract":        {"services/store/sqlite/planted.go", "services/store", nil},
 		"a stage imports a contract":           {"services/ingress/planted.go", "services/store", nil},
-		"the wiring imports a driver":          {"cmd/internal/wire/planted.go", "services/store/sqlite", nil},
+		"the wiring imports a driver":          {"cmd/internal/platform/planted.go", "services/store/sqlite", nil},
 		"a driver imports a shared mechanism":  {"services/queue/sqlite/planted.go", "services/internal/batch", nil},
 		"a metric family imports its contract": {"services/metric/sleep/planted.go", "services/metric", nil},
 		"a test imports any embedded driver":   {"services/ingress/planted_test.go", "services/store/sqlite", nil},
@@ -171,7 +234,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			imports := tt.imports
-			if !strings.HasPrefix(imports, "k8s.io/") {
+			if _, ours := slices.BinarySearch([]string{"api", "cmd", "controllers", "hack", "internal", "services"}, strings.Split(imports, "/")[0]); ours {
 				imports = module + imports
 			}
 			source := "package planted\n\nimport _ \"" + imports + "\"\n"
@@ -216,7 +279,7 @@ func violations(t *testing.T, root fs.FS) []string {
 					continue
 				}
 				if !ours {
-					if strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(path.Dir(file)) {
+					if foreign(path.Dir(file), imported) {
 						found = append(found, file+": "+path.Dir(file)+" must not import "+imported)
 					}
 					continue
@@ -240,6 +303,17 @@ func skipMissing(file, top string, err error) error {
 		return fs.SkipDir
 	}
 	return err
+}
+
+// pure are the rooms that decide and act on nothing, with what none of them imports.
+var pure = map[string][]string{
+	"controllers/modelversion/rollout": {"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net", "os"},
+}
+
+// foreign says whether the package must not import what is not ours.
+func foreign(pkg, imported string) bool {
+	acts := func(p string) bool { return within(imported, p) }
+	return strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(pkg) || slices.ContainsFunc(pure[pkg], acts)
 }
 
 // mayKnowKubernetes says whether the package may talk to a cluster. Of the

@@ -23,9 +23,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 )
 
@@ -78,7 +78,7 @@ func uploadUnderKills(t *testing.T, dir string, r *rand.Rand) []int {
 	address := fixedAddress(t)
 	clients := crashClients(t, "http://"+address, dir)
 	bin := binary(t)
-	start := func() *platform {
+	start := func() *running {
 		p, err := launchOn(bin, dir, address, "--unlimited", "--log-level", "warn")
 		if err != nil {
 			t.Fatal(err)
@@ -130,7 +130,7 @@ func uploadUnderKills(t *testing.T, dir string, r *rand.Rand) []int {
 }
 
 // uploadAll does the same uploads without an accident.
-func uploadAll(t *testing.T, p *platform, dir string, counts []int) {
+func uploadAll(t *testing.T, p *running, dir string, counts []int) {
 	t.Helper()
 	var phones sync.WaitGroup
 	for i, c := range crashClients(t, p.url, dir) {
@@ -159,7 +159,7 @@ func crashClients(t *testing.T, url, dir string) []*phone.Client {
 
 func crashClient(t *testing.T, url, dir string, l load) *phone.Client {
 	t.Helper()
-	token, err := wire.Token(t.Context(), wire.TokenRequest{Dir: dir, User: fmt.Sprintf("phone-%d", l.phone), TTL: 2 * time.Hour, Now: time.Now})
+	token, err := platform.Token(t.Context(), platform.TokenRequest{Dir: dir, User: fmt.Sprintf("phone-%d", l.phone), TTL: 2 * time.Hour, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ type outcome struct {
 }
 
 // settled waits until everything is merged and analysed, and reads it.
-func settled(t *testing.T, p *platform, dir string, l load, uploads int) outcome {
+func settled(t *testing.T, p *running, dir string, l load, uploads int) outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -238,7 +238,7 @@ func documents(ctx context.Context, t *testing.T, c *phone.Client, path, member 
 }
 
 // depth is how many messages wait or are handled, by the platform's own metrics.
-func depth(t *testing.T, p *platform) int {
+func depth(t *testing.T, p *running) int {
 	t.Helper()
 	res, err := http.Get(p.url + "/metrics")
 	if err != nil {
@@ -262,7 +262,7 @@ func depth(t *testing.T, p *platform) int {
 }
 
 // deliveredOnce reads the person's events from the first: none comes twice.
-func deliveredOnce(t *testing.T, p *platform, dir string, l load) {
+func deliveredOnce(t *testing.T, p *running, dir string, l load) {
 	t.Helper()
 	c := crashClient(t, p.url, dir, l)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -280,7 +280,7 @@ func deliveredOnce(t *testing.T, p *platform, dir string, l load) {
 			t.Errorf("phone %d is told %q twice, in events %s and %s", l.phone, key, first, e.ID)
 		}
 		seen[key] = e.ID
-		if e.Name == string(analysis.ResultStored) {
+		if e.Name == string(flow.ResultStored) {
 			results++
 		}
 		return nil
@@ -294,7 +294,7 @@ func deliveredOnce(t *testing.T, p *platform, dir string, l load) {
 }
 
 // atRest waits until no message is left.
-func atRest(t *testing.T, p *platform) {
+func atRest(t *testing.T, p *running) {
 	t.Helper()
 	for began := time.Now(); depth(t, p) > 0; time.Sleep(20 * time.Millisecond) {
 		if time.Since(began) > time.Minute {
@@ -306,7 +306,7 @@ func atRest(t *testing.T, p *platform) {
 // atRestOnDisk looks at the directory of a stopped platform.
 func atRestOnDisk(t *testing.T, dir string, counts []int) {
 	t.Helper()
-	depths, err := wire.Depths(t.Context(), dir, time.Now)
+	depths, err := platform.Depths(t.Context(), dir, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,9 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/history"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
 
@@ -71,7 +72,7 @@ type demonstration struct {
 }
 
 type seenEvent struct {
-	analysis.DeliveryKind
+	flow.EventKind
 	ref string
 	at  time.Time
 }
@@ -79,11 +80,11 @@ type seenEvent struct {
 // run starts the platform and, beside it, the phone; when either ends, both do.
 func (d *demonstration) run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p, err := wire.Open(ctx, wire.Config{Dir: d.dir, Listen: "127.0.0.1:0", Model: wire.PreviewModel, Stages: wire.Stages(), Log: log, Now: time.Now, Version: describeBuild(), Unlimited: true, Quiet: gather})
+	p, err := platform.Open(ctx, platform.Config{Dir: d.dir, Listen: "127.0.0.1:0", Model: platform.PreviewModel, Stages: platform.Stages(), Log: log, Now: time.Now, Version: describeBuild(), Unlimited: true, Quiet: gather})
 	if err != nil {
 		return err
 	}
-	token, err := wire.Token(ctx, wire.TokenRequest{Dir: d.dir, User: "demo", TTL: time.Hour, Now: time.Now})
+	token, err := platform.Token(ctx, platform.TokenRequest{Dir: d.dir, User: "demo", TTL: time.Hour, Now: time.Now})
 	if err != nil {
 		return errors.Join(err, p.Close())
 	}
@@ -107,7 +108,7 @@ func (d *demonstration) run(ctx context.Context) error {
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	entries, err := wire.VerifyAudit(context.WithoutCancel(ctx), d.dir)
+	entries, err := platform.VerifyAudit(context.WithoutCancel(ctx), d.dir)
 	if err != nil {
 		return err
 	}
@@ -155,18 +156,18 @@ func (d *demonstration) listen(ctx context.Context) error {
 		if err := json.Unmarshal([]byte(e.Data), &body); err != nil {
 			return fmt.Errorf("read event %s: %w", e.Name, err)
 		}
-		d.events <- seenEvent{analysis.DeliveryKind(e.Name), body.Ref, time.Now()}
+		d.events <- seenEvent{flow.EventKind(e.Name), body.Ref, time.Now()}
 		return nil
 	})
 }
 
 // await is when the event came; events before it are passed over.
-func (d *demonstration) await(ctx context.Context, kind analysis.DeliveryKind, ref string) (time.Time, error) {
+func (d *demonstration) await(ctx context.Context, kind flow.EventKind, ref string) (time.Time, error) {
 	timeout := time.After(patience)
 	for {
 		select {
 		case e := <-d.events:
-			if e.DeliveryKind == kind && e.ref == ref {
+			if e.EventKind == kind && e.ref == ref {
 				return e.at, nil
 			}
 		case <-ctx.Done():
@@ -201,7 +202,7 @@ func (d *demonstration) backfill(ctx context.Context, uploads []history.Upload) 
 		samples, raw, sent, last = samples+r.Accepted, raw+len(u.Body), sent+len(packed.Body), packed.ID
 	}
 	acked := time.Now()
-	if _, err := d.await(ctx, analysis.UploadMerged, last); err != nil {
+	if _, err := d.await(ctx, flow.UploadMerged, last); err != nil {
 		return err
 	}
 	say(d.stdout, "Backfill   three weeks: %d uploads, %s samples, %.1f MB (%.1f MB gzip), acked in %.2f s, merged %.2f s later\n",
@@ -215,15 +216,15 @@ func (d *demonstration) day(ctx context.Context, u history.Upload) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.await(ctx, analysis.UploadMerged, packed.ID); err != nil {
+	if _, err := d.await(ctx, flow.UploadMerged, packed.ID); err != nil {
 		return err
 	}
-	stored, err := d.await(ctx, analysis.ResultStored, u.SentOn.String())
+	stored, err := d.await(ctx, flow.ResultStored, u.SentOn.String())
 	if err != nil {
 		return err
 	}
 	d.waits = append(d.waits, stored.Sub(acked))
-	insight, err := d.await(ctx, analysis.InsightReady, u.SentOn.String())
+	insight, err := d.await(ctx, flow.InsightReady, u.SentOn.String())
 	if err != nil {
 		return err
 	}

@@ -68,8 +68,8 @@ func (b *safeBuffer) String() string {
 	return b.buf.String()
 }
 
-// A platform is a `clarity up` in a process of its own.
-type platform struct {
+// A running platform is a `clarity up` in a process of its own.
+type running struct {
 	cmd    *exec.Cmd
 	url    string
 	log    *safeBuffer
@@ -78,7 +78,7 @@ type platform struct {
 }
 
 // startPlatform runs `clarity up` on the directory and waits until it is ready.
-func startPlatform(t testing.TB, dir string, args ...string) *platform {
+func startPlatform(t testing.TB, dir string, args ...string) *running {
 	t.Helper()
 	p, err := launch(binary(t), dir, args...)
 	if err != nil {
@@ -88,12 +88,12 @@ func startPlatform(t testing.TB, dir string, args ...string) *platform {
 	return p
 }
 
-func launch(bin, dir string, args ...string) (*platform, error) {
+func launch(bin, dir string, args ...string) (*running, error) {
 	return launchOn(bin, dir, "127.0.0.1:0", args...)
 }
 
-func launchOn(bin, dir, address string, args ...string) (*platform, error) {
-	p := &platform{log: &safeBuffer{}, exited: make(chan struct{})}
+func launchOn(bin, dir, address string, args ...string) (*running, error) {
+	p := &running{log: &safeBuffer{}, exited: make(chan struct{})}
 	p.cmd = exec.Command(bin, append([]string{"up", "--data", dir, "--listen", address}, args...)...)
 	p.cmd.Stderr = p.log
 	stdout, err := p.cmd.StdoutPipe()
@@ -131,13 +131,13 @@ func launchOn(bin, dir, address string, args ...string) (*platform, error) {
 }
 
 // kill is SIGKILL: the process has no say in it.
-func (p *platform) kill() {
+func (p *running) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.exited
 }
 
 // stop sends the signal and returns how long the process took to leave.
-func (p *platform) stop(t testing.TB, sig syscall.Signal) time.Duration {
+func (p *running) stop(t testing.TB, sig syscall.Signal) time.Duration {
 	t.Helper()
 	began := time.Now()
 	if err := p.cmd.Process.Signal(sig); err != nil {

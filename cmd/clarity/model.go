@@ -12,7 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 	"github.com/clarity-loop/clarity/services/model/pat"
 	"github.com/clarity-loop/clarity/services/model/preprocess"
@@ -69,7 +69,7 @@ func modelTool(ctx context.Context, c *call) error {
 	case len(rest) < v.least || len(rest) > v.most:
 		return usagef("model %s: %d arguments; `clarity model --help` tells what it takes", args[0], len(rest))
 	case len(rest) == 0:
-		return v.run(ctx, []string{wire.PreviewModel})
+		return v.run(ctx, []string{platform.PreviewModel})
 	default:
 		return v.run(ctx, rest)
 	}
@@ -99,7 +99,7 @@ func (t *modelTask) load(_ context.Context, args []string) error {
 		}
 		d.Preprocessing.ID = t.preprocessing
 	}
-	raw, b, err := wire.ImportModel(weights, d)
+	raw, b, err := platform.ImportModel(weights, d)
 	if err != nil {
 		return fmt.Errorf("import %s: %w", args[0], err)
 	}
@@ -111,7 +111,7 @@ func (t *modelTask) load(_ context.Context, args []string) error {
 }
 
 func (t *modelTask) inspect(_ context.Context, args []string) error {
-	b, err := wire.LoadBundle(args[0])
+	b, err := platform.LoadBundle(args[0])
 	if err != nil {
 		return err
 	}
@@ -139,11 +139,11 @@ func (t *modelTask) inspect(_ context.Context, args []string) error {
 }
 
 func (t *modelTask) verify(ctx context.Context, args []string) error {
-	b, err := wire.LoadBundle(args[0])
+	b, err := platform.LoadBundle(args[0])
 	if err != nil {
 		return err
 	}
-	kernels, err := wire.VerifyModel(ctx, b)
+	kernels, err := platform.VerifyModel(ctx, b)
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", b.Contract.Name, err)
 	}
@@ -152,11 +152,11 @@ func (t *modelTask) verify(ctx context.Context, args []string) error {
 }
 
 func (t *modelTask) golden(_ context.Context, args []string) error {
-	ref, path := wire.PreviewModel, args[len(args)-1]
+	ref, path := platform.PreviewModel, args[len(args)-1]
 	if len(args) == 2 {
 		ref = args[0]
 	}
-	b, err := wire.LoadBundle(ref)
+	b, err := platform.LoadBundle(ref)
 	if err != nil {
 		return err
 	}
@@ -172,11 +172,11 @@ func (t *modelTask) golden(_ context.Context, args []string) error {
 }
 
 func (t *modelTask) pushDir(_ context.Context, args []string) error {
-	if args[0] == wire.PreviewModel {
+	if args[0] == platform.PreviewModel {
 		return errors.New("push-dir needs a bundle's file")
 	}
 	path, _, _ := strings.Cut(args[0], "@sha256:")
-	b, err := wire.LoadBundle(args[0])
+	b, err := platform.LoadBundle(args[0])
 	if err != nil {
 		return err
 	}
@@ -196,11 +196,11 @@ func (t *modelTask) pushDir(_ context.Context, args []string) error {
 }
 
 func (t *modelTask) exportONNX(_ context.Context, args []string) error {
-	b, err := wire.LoadBundle(args[0])
+	b, err := platform.LoadBundle(args[0])
 	if err != nil {
 		return err
 	}
-	files, err := wire.TritonRepository(b, wire.TritonServing{GPU: !t.cpu})
+	files, err := platform.TritonRepository(b, platform.TritonServing{GPU: !t.cpu})
 	if err != nil {
 		return fmt.Errorf("export %s: %w", b.Contract.Name, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/audit"
 )
 
@@ -29,7 +29,7 @@ func token(ctx context.Context, c *call) error {
 	if *user == "" {
 		return usagef("token needs --user NAME")
 	}
-	signed, err := wire.Token(ctx, wire.TokenRequest{Dir: *dir, User: *user, Role: *role, TTL: *ttl, Now: time.Now})
+	signed, err := platform.Token(ctx, platform.TokenRequest{Dir: *dir, User: *user, Role: *role, TTL: *ttl, Now: time.Now})
 	if err != nil {
 		return asUsage(err)
 	}
@@ -51,7 +51,7 @@ func subject(ctx context.Context, c *call) error {
 	if *user == "" {
 		return usagef("subject needs --user NAME")
 	}
-	token, err := wire.SubjectToken(ctx, *dir, *user)
+	token, err := platform.SubjectPseudonym(ctx, *dir, *user)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func auditVerify(ctx context.Context, c *call) error {
 	if !slices.Equal(rest, []string{"verify"}) {
 		return usagef("say `clarity audit verify`")
 	}
-	entries, err := wire.VerifyAudit(ctx, *dir)
+	entries, err := platform.VerifyAudit(ctx, *dir)
 	var bad *audit.BadEntry
 	if errors.As(err, &bad) {
 		return fmt.Errorf("the audit log is not as it was written: entry %d: %s", bad.Index, bad.Detail)
@@ -94,7 +94,7 @@ func dead(ctx context.Context, c *call) error {
 	if err := c.parseNone(fs); err != nil {
 		return err
 	}
-	letters, err := wire.DeadLetters(ctx, *dir, time.Now)
+	letters, err := platform.DeadLetters(ctx, *dir, time.Now)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func dead(ctx context.Context, c *call) error {
 // asUsage makes the wiring's complaints about its configuration an error of the
 // command line.
 func asUsage(err error) error {
-	var config *wire.ConfigError
+	var config *platform.ConfigError
 	if errors.As(err, &config) {
 		return usagef("%s", config)
 	}

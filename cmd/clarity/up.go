@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 )
 
 const upHelp = `Runs the platform in one process, its data in one directory, until SIGINT or
@@ -21,7 +21,7 @@ func up(ctx context.Context, c *call) error {
 	dir := c.dataFlag(fs)
 	listen := fs.String("listen", "127.0.0.1:8080", "loopback `ADDRESS` to answer on; port 0 takes a free one")
 	active := fs.String("model", "none", "`MODEL` that the worker runs on each week: none, preview (trained on simulated data), a bundle's file, or traffic:file:DIR")
-	stages := fs.String("stages", strings.Join(wire.Stages(), ","), "the `STAGES` to run; messages for the others wait")
+	stages := fs.String("stages", strings.Join(platform.Stages(), ","), "the `STAGES` to run; messages for the others wait")
 	logs := logFlags(fs)
 	profile := fs.String("pprof", "", "loopback `ADDRESS` for /debug/pprof; off if empty")
 	unlimited := fs.Bool("unlimited", false, "no rate limits, for measurements")
@@ -32,7 +32,7 @@ func up(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := wire.Open(ctx, wire.Config{Dir: *dir, Listen: *listen, Model: *active, Stages: splitList(*stages), Profile: *profile,
+	p, err := platform.Open(ctx, platform.Config{Dir: *dir, Listen: *listen, Model: *active, Stages: splitList(*stages), Profile: *profile,
 		Unlimited: *unlimited, Log: log, Now: time.Now, Version: describeBuild(), SoftMemoryLimit: c.getenv("GOMEMLIMIT") == ""})
 	if err != nil {
 		return asUsage(err)

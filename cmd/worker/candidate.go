@@ -6,8 +6,8 @@ import (
 	"flag"
 	"time"
 
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
-	"github.com/clarity-loop/clarity/cmd/internal/wire/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
 	"github.com/clarity-loop/clarity/services/model/candidate"
 )
 
@@ -103,7 +103,7 @@ func fetch(ctx context.Context, c *call) (any, error) {
 		if err != nil {
 			return err
 		}
-		files, err := wire.TritonRepository(b, wire.TritonServing{Model: *model, MaxBatch: *maxBatch, GPU: *gpu})
+		files, err := platform.TritonRepository(b, platform.TritonServing{Model: *model, MaxBatch: *maxBatch, GPU: *gpu})
 		if err != nil {
 			return &candidate.Verdict{Reason: candidate.Unreadable, Final: true, Cause: err}
 		}

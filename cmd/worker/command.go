@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/clarity-loop/clarity/cmd/internal/wire/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
 )
 
 // The exit codes, beside 0. The operator writes the same ones into Jobs.

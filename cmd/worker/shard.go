@@ -16,8 +16,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
-	"github.com/clarity-loop/clarity/cmd/internal/wire/cluster"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/artifact"
@@ -124,7 +124,7 @@ func shardReason(err error) (string, error) {
 		{errors.Is(err, shard.ErrSuperseded), reasonSuperseded, exitRetry},
 		{errors.Is(err, shard.ErrTask), reasonForeign, exitInvalid},
 		{errors.Is(err, shard.ErrCheckpoint), reasonDamaged, exitInvalid},
-		{errors.Is(err, wire.ErrBusy), reasonBusy, exitRetry},
+		{errors.Is(err, platform.ErrBusy), reasonBusy, exitRetry},
 		{errors.As(err, &stumble), reasonBackend, exitRetry},
 		{errors.Is(err, shard.ErrManifest), reasonBadManifest, exitInvalid},
 	} {
@@ -270,7 +270,7 @@ func (s *shardCall) run(ctx context.Context) (shard.Report, error) {
 		return shard.Report{}, err
 	}
 	defer done()
-	lender := &wire.Turns{Config: wire.Config{Dir: s.dir, Log: s.log, Now: time.Now}, Model: active, Patience: s.wait}
+	lender := &platform.Turns{Config: platform.Config{Dir: s.dir, Log: s.log, Now: time.Now}, Model: active, Patience: s.wait}
 	r, err := shard.New(shard.Needs{Lender: lender, Turn: s.turn, Now: time.Now, Log: s.log}, s.task, s.attempt)
 	if err != nil {
 		return shard.Report{}, &exitError{code: exitInvalid, err: err}
@@ -331,7 +331,7 @@ func (s *shardCall) openModel(ctx context.Context) (m model.Model, done func(), 
 	if err != nil {
 		return nil, nil, err
 	}
-	opened, done, err := wire.OpenBundle(ctx, b)
+	opened, done, err := platform.OpenBundle(ctx, b)
 	if err != nil {
 		return nil, nil, &candidate.Verdict{Reason: candidate.Unreadable, Final: true, Cause: err}
 	}

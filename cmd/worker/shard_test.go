@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/cmd/internal/history"
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/controllers/termination"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 	"github.com/clarity-loop/clarity/services/model/preview"
@@ -59,7 +59,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 		t.Skip("four weeks of people take their time")
 	}
 	dir, people := t.TempDir(), []string{"canary-anna", "canary-ben"}
-	p := startPlatform(t, dir, wire.PreviewModel)
+	p := startPlatform(t, dir, platform.PreviewModel)
 	for i, user := range people {
 		c := p.phone(user)
 		p.consent(c, true)
@@ -124,7 +124,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 	}
 
 	// The stages behind take what the shards published, and nothing changes.
-	q := startPlatform(t, dir, wire.PreviewModel)
+	q := startPlatform(t, dir, platform.PreviewModel)
 	q.settle()
 	q.stop()
 	if diff := cmp.Diff(online, documents(t, dir, people)); diff != "" {
@@ -137,7 +137,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 func quiet(t *testing.T, dir, logs string, people []string) {
 	t.Helper()
 	for _, uid := range people {
-		token, err := wire.SubjectToken(t.Context(), dir, uid)
+		token, err := platform.SubjectPseudonym(t.Context(), dir, uid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func quiet(t *testing.T, dir, logs string, people []string) {
 // bySubject asks for people by token: one by name, several by a file.
 func bySubject(t *testing.T, dir string, people []string, job func(run, existing string, who ...string) testRun) {
 	t.Helper()
-	token, err := wire.SubjectToken(t.Context(), dir, people[0])
+	token, err := platform.SubjectPseudonym(t.Context(), dir, people[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,10 +20,11 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
-	"github.com/clarity-loop/clarity/cmd/internal/wire"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/controllers/termination"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 )
@@ -43,17 +44,17 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A platform runs in this process over a directory, until it is stopped.
-type platform struct {
+// A running platform is in this process over a directory, until it is stopped.
+type running struct {
 	t    *testing.T
 	dir  string
 	url  string
 	stop func()
 }
 
-func startPlatform(t *testing.T, dir, model string) *platform {
+func startPlatform(t *testing.T, dir, model string) *running {
 	t.Helper()
-	p, err := wire.Open(t.Context(), wire.Config{Dir: dir, Listen: "127.0.0.1:0", Model: model, Stages: wire.Stages(), Unlimited: true,
+	p, err := platform.Open(t.Context(), platform.Config{Dir: dir, Listen: "127.0.0.1:0", Model: model, Stages: platform.Stages(), Unlimited: true,
 		Quiet: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -68,12 +69,12 @@ func startPlatform(t *testing.T, dir, model string) *platform {
 		}
 	})
 	t.Cleanup(stop)
-	return &platform{t, dir, p.URL(), stop}
+	return &running{t, dir, p.URL(), stop}
 }
 
-func (p *platform) phone(user string) *phone.Client {
+func (p *running) phone(user string) *phone.Client {
 	p.t.Helper()
-	token, err := wire.Token(p.t.Context(), wire.TokenRequest{Dir: p.dir, User: user, TTL: time.Hour, Now: time.Now})
+	token, err := platform.Token(p.t.Context(), platform.TokenRequest{Dir: p.dir, User: user, TTL: time.Hour, Now: time.Now})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -82,15 +83,15 @@ func (p *platform) phone(user string) *phone.Client {
 	return c
 }
 
-func (p *platform) consent(c *phone.Client, granted bool) {
+func (p *running) consent(c *phone.Client, granted bool) {
 	p.t.Helper()
 	document := map[string]any{"granted": granted, "version": "2026-11"}
-	if err := c.Send(p.t.Context(), http.MethodPut, "/v1/consents/"+store.PurposeProcessing, document, nil); err != nil {
+	if err := c.Send(p.t.Context(), http.MethodPut, "/v1/consents/"+record.PurposeProcessing, document, nil); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-func (p *platform) put(c *phone.Client, body []byte, samples, deleted int) {
+func (p *running) put(c *phone.Client, body []byte, samples, deleted int) {
 	p.t.Helper()
 	u, err := phone.Pack(body, samples, deleted)
 	if err == nil {
@@ -102,7 +103,7 @@ func (p *platform) put(c *phone.Client, body []byte, samples, deleted int) {
 }
 
 // settle waits until no message is left.
-func (p *platform) settle() {
+func (p *running) settle() {
 	p.t.Helper()
 	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		waiting, dead := p.depth()
@@ -118,7 +119,7 @@ func (p *platform) settle() {
 	}
 }
 
-func (p *platform) depth() (waiting, dead int) {
+func (p *running) depth() (waiting, dead int) {
 	p.t.Helper()
 	res, err := http.Get(p.url + "/metrics")
 	if err != nil {

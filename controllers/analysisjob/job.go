@@ -14,14 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // What the operator writes on the Jobs and pods of a job.
 const (
-	// ComponentLabel with the value ComponentShard is on every Job and pod of an AnalysisJob.
-	ComponentLabel = "clarityloop.dev/component"
-	// ComponentShard is ComponentLabel's value.
-	ComponentShard = "shard"
 	// JobAnnotation names the AnalysisJob on its Job and pods.
 	JobAnnotation = "clarityloop.dev/analysisjob"
 
@@ -53,9 +50,9 @@ func jobName(job *v1alpha1.AnalysisJob) string {
 func (r *Reconciler) newJob(p *pass) *batchv1.Job {
 	job := p.job
 	labels := map[string]string{
-		"app.kubernetes.io/managed-by": "clarity",
-		"app.kubernetes.io/name":       "clarity-shard",
-		ComponentLabel:                 ComponentShard,
+		label.ManagedBy: label.Manager,
+		label.Name:      "clarity-shard",
+		label.Component: label.Shard,
 	}
 	annotations := map[string]string{JobAnnotation: job.Name}
 	child := &batchv1.Job{

@@ -23,7 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/modelversion"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/internal/kubelab/node"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/bundle"
@@ -228,7 +228,7 @@ func (l *lab) fit(version string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.builds[version]
-	return b != nil && l.serving[version] > 0 && b.checked[modelversion.ComponentVerify] && b.checked[modelversion.ComponentValidate]
+	return b != nil && l.serving[version] > 0 && b.checked[label.Verify] && b.checked[label.Validate]
 }
 
 // follow has a router of the worker's kind follow the plan, and clients ask it.
@@ -283,7 +283,7 @@ func (s *system) lookup(_ context.Context, endpoint string) ([]string, error) {
 			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 		})
 		if ready && pod.DeletionTimestamp == nil && pod.Labels["app.kubernetes.io/instance"] == service &&
-			pod.Labels[modelversion.ComponentLabel] == modelversion.ComponentServer {
+			pod.Labels[label.Component] == label.Server {
 			found = append(found, net.JoinHostPort(pod.Status.PodIP, port))
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/modelversion"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
@@ -18,7 +18,7 @@ import (
 // and what a version is given it is fit for, by the servers themselves.
 func (w *watcher) seePlan(event apiwatch.Event) {
 	object, ok := event.Object.(*corev1.ConfigMap)
-	if !ok || object.Labels[modelversion.ComponentLabel] != modelversion.ComponentPlan || event.Type == apiwatch.Deleted {
+	if !ok || object.Labels[label.Component] != label.Plan || event.Type == apiwatch.Deleted {
 		return
 	}
 	plan, err := traffic.ParsePlan([]byte(object.Data[traffic.PlanKey]))

@@ -1,7 +1,6 @@
 package modelversion
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -9,13 +8,11 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // exitInvalidInput is what a worker exits with where its input can never do
@@ -26,7 +23,7 @@ const exitInvalidInput = 65
 const jobRetries = 4
 
 // newJob is the Job of one check: the worker's image, no GPU.
-func (r *Reconciler) newJob(m *member, component string, timeout time.Duration, args []string) *batchv1.Job {
+func (r *Reconciler) newJob(m *versionPass, component string, timeout time.Duration, args []string) *batchv1.Job {
 	labels := labelsOf(m.mv, component)
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
@@ -90,7 +87,7 @@ func verifyArgs(mv *v1alpha1.ModelVersion) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write contract of %q: %w", mv.Name, err)
 	}
-	return append([]string{ComponentVerify}, append(artifactArgs(mv), "--contract="+string(contract))...), nil
+	return append([]string{label.Verify}, append(artifactArgs(mv), "--contract="+string(contract))...), nil
 }
 
 func artifactArgs(mv *v1alpha1.ModelVersion) []string {
@@ -101,7 +98,7 @@ func artifactArgs(mv *v1alpha1.ModelVersion) []string {
 }
 
 func validateArgs(mv *v1alpha1.ModelVersion) []string {
-	args := append([]string{ComponentValidate, "--model=" + mv.Spec.Model, "--version=" + mv.Spec.Version, "--endpoint=" + endpointOf(mv)}, artifactArgs(mv)...)
+	args := append([]string{label.Validate, "--model=" + mv.Spec.Model, "--version=" + mv.Spec.Version, "--endpoint=" + endpointOf(mv)}, artifactArgs(mv)...)
 	return append(args, "--tolerance="+mv.Spec.Validation.Tolerance, "--timeout="+validationTimeout(mv).String())
 }
 
@@ -126,98 +123,4 @@ var reasons = map[string]string{
 	v1alpha1.ReasonContractMismatch: v1alpha1.ReasonContractMismatch, v1alpha1.ReasonGoldenSetMismatch: v1alpha1.ReasonGoldenSetMismatch,
 	v1alpha1.ReasonUnreadable: v1alpha1.ReasonUnreadable, v1alpha1.ReasonValidationFailed: v1alpha1.ReasonValidationFailed,
 	v1alpha1.ReasonValidationTimeout: v1alpha1.ReasonValidationTimeout, "GoldenMismatch": v1alpha1.ReasonValidationFailed,
-}
-
-// A checkEnd is how a Job ended.
-type checkEnd struct {
-	succeeded bool
-	deadline  bool // it ran out of time
-	final     bool // the worker says that its input can never do
-	exitCode  *int32
-	pod       string
-	result    *termination.Result // nil where there is none to be read
-}
-
-// endOf reads how the Job ended; nil while it has not. The pods are asked of
-// the API server itself: the cache may have heard of the Job's end alone.
-func (r *Reconciler) endOf(ctx context.Context, job *batchv1.Job, component string) (*checkEnd, error) {
-	var last *batchv1.JobCondition
-	for i := range job.Status.Conditions {
-		if c := &job.Status.Conditions[i]; (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
-			last = c
-		}
-	}
-	if last == nil {
-		return nil, nil
-	}
-	end := &checkEnd{succeeded: last.Type == batchv1.JobComplete, deadline: last.Reason == batchv1.JobReasonDeadlineExceeded}
-	var pods corev1.PodList
-	err := r.Live.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.ControllerUidLabel: string(job.UID)})
-	if err != nil {
-		return nil, fmt.Errorf("list pods of job %q: %w", job.Name, err)
-	}
-	var at metav1.Time
-	for i := range pods.Items {
-		for _, c := range pods.Items[i].Status.ContainerStatuses {
-			t := c.State.Terminated
-			if c.Name != component || t == nil || (t.ExitCode == 0) != end.succeeded || end.pod != "" && t.FinishedAt.Before(&at) {
-				continue
-			}
-			at, end.pod, end.exitCode = t.FinishedAt, pods.Items[i].Name, &t.ExitCode
-			end.final, end.result = t.ExitCode == exitInvalidInput, nil
-			if said, err := termination.ParseResult(t.Message); err == nil {
-				end.result = &said
-			}
-		}
-	}
-	return end, nil
-}
-
-// createJob brings a check into the world. A second create finds the first one's Job.
-func (r *Reconciler) createJob(ctx context.Context, m *member, job *batchv1.Job) error {
-	if err := r.confirm(ctx, m); err != nil {
-		return err
-	}
-	err := r.Client.Create(ctx, job, client.FieldOwner(manager))
-	switch {
-	case apierrors.IsAlreadyExists(err):
-		var there batchv1.Job
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(job), &there); err != nil {
-			return fmt.Errorf("get job %q: %w", job.Name, err)
-		}
-		if !metav1.IsControlledBy(&there, m.mv) {
-			m.stick(v1alpha1.ReasonChildNameTaken, fmt.Sprintf("Job %q exists and is not this version's: delete it", job.Name))
-		}
-		return nil
-	case refused(err):
-		m.stick(v1alpha1.ReasonChildRefused, fmt.Sprintf("the API server refuses Job %q: %v", job.Name, apierrors.ReasonForError(err)))
-		return nil
-	case err != nil:
-		return fmt.Errorf("create job %q: %w", job.Name, err)
-	}
-	return nil
-}
-
-// refused says whether the API server will not have the object, however often it is asked.
-func refused(err error) bool { return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) }
-
-// confirm asks the API server itself, once a pass and before anything is
-// created for the version: nothing is made under one that is being deleted, or
-// for a state that is past.
-func (r *Reconciler) confirm(ctx context.Context, m *member) error {
-	if m.fresh {
-		return nil
-	}
-	var live v1alpha1.ModelVersion
-	err := r.Live.Get(ctx, client.ObjectKeyFromObject(m.mv), &live)
-	switch {
-	case apierrors.IsNotFound(err):
-		return fmt.Errorf("serve %q: %w", m.mv.Name, errStale)
-	case err != nil:
-		return fmt.Errorf("get model version %q from the API server: %w", m.mv.Name, err)
-	case live.UID != m.mv.UID || !live.DeletionTimestamp.IsZero() || live.ResourceVersion != m.before.ResourceVersion:
-		return fmt.Errorf("serve %q: %w", m.mv.Name, errStale)
-	}
-	m.fresh = true
-	return nil
 }

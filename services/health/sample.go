@@ -1,10 +1,15 @@
-// Package health is the vocabulary of a phone's health data: samples, their
-// types and units, the sources that measured them and the local days they
-// belong to. It reads no bytes and keeps no state: formats and upload decode
-// into it, timeline merges what they decoded.
+// Package health is the vocabulary of a phone's health data: samples, the
+// sources that measured them and the local days they belong to. It reads no
+// bytes and keeps no state: formats and upload decode into it, timeline merges
+// what they decoded. The types and units of samples are in catalog, the order of
+// their sources in sources, the reasons for not taking one in reject.
 package health
 
-import "time"
+import (
+	"time"
+
+	"github.com/clarity-loop/clarity/services/health/reject"
+)
 
 // An Instant is a point in time: milliseconds since 1970-01-01T00:00:00Z.
 // HealthKit's sub-millisecond digits are rounded to the nearest millisecond.
@@ -63,30 +68,8 @@ type Source struct {
 // A Rejection says why one sample of a batch was not taken. It never carries
 // the sample's value, text or uuid.
 type Rejection struct {
-	Index  int    `json:"index" doc:"position in samples (or in deleted, where in says so), from 0" minimum:"0"`
-	In     string `json:"in,omitempty" enum:"samples,deleted" doc:"the list that index counts in; samples if absent"`
-	Code   Code   `json:"code" doc:"stable machine-readable reason"`
-	Detail string `json:"detail" doc:"what is wrong and in which field, for a person"`
+	Index  int         `json:"index" doc:"position in samples (or in deleted, where in says so), from 0" minimum:"0"`
+	In     string      `json:"in,omitempty" enum:"samples,deleted" doc:"the list that index counts in; samples if absent"`
+	Code   reject.Code `json:"code" doc:"stable machine-readable reason"`
+	Detail string      `json:"detail" doc:"what is wrong and in which field, for a person"`
 }
-
-// A Code is a stable, machine-readable reason for a rejection.
-type Code string
-
-// The reasons for which a single sample is rejected.
-const (
-	CodeMissingField   Code = "missing_field" // a required member is absent
-	CodeWrongType      Code = "wrong_type"    // a member has another JSON type than the contract says
-	CodeDuplicateKey   Code = "duplicate_key" // a member is there twice
-	CodeInvalidUUID    Code = "invalid_uuid"  // not the 36-character form
-	CodeInvalidTime    Code = "invalid_time"  // not RFC 3339 with an offset, or outside 1900–2200
-	CodeEndBeforeStart Code = "end_before_start"
-	CodeFutureTime     Code = "future_time"    // starts more than 24 hours ahead of the server's clock
-	CodeTooLong        Code = "too_long"       // lasts longer than the type can
-	CodeInvalidNumber  Code = "invalid_number" // NaN, infinite or out of float64's range
-	CodeOutOfRange     Code = "out_of_range"   // no person can have this value
-	CodeUnknownUnit    Code = "unknown_unit"   // the unit is not one of the type's dimension
-	CodeInvalidZone    Code = "invalid_zone"   // not an IANA time zone
-	CodeInvalidValue   Code = "invalid_value"  // not a value of the category's enumeration
-	CodeInvalidText    Code = "invalid_text"   // a string with control characters, half a surrogate pair, empty, or too long
-	CodeUnknownField   Code = "unknown_field"  // a member that the contract does not have
-)

@@ -43,6 +43,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -62,7 +63,7 @@ type Needs struct {
 	// Grounded says why a text says more than its facts, or nil.
 	Grounded func(facts []analysis.Fact, claims []analysis.Claim) error
 	// Samples reads the samples of one day, for an export.
-	Samples func(ctx context.Context, uid string, day store.Day) ([]health.Sample, error)
+	Samples func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error)
 	// Ready says why the platform cannot serve now; nil always can. Optional.
 	Ready func(ctx context.Context) error
 
@@ -183,7 +184,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		InsightsPerDay: l.InsightsPerDay, Now: s.Now,
 	})
 	ev := events.New(events.Needs{
-		Events: st.Deliveries, Accounts: accounts, Streams: s.streams, Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
+		Events: st.Events, Accounts: accounts, Streams: s.streams, Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
 	})
 	acc := account.New(account.Needs{
 		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts,

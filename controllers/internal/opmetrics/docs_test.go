@@ -18,9 +18,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
-
 	_ "sigs.k8s.io/controller-runtime/pkg/controller" // registers the metrics of reconciles
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
 var update = flag.Bool("update", false, "write docs/operations/metrics.md anew")

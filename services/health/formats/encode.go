@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/health"
-	"github.com/clarity-loop/clarity/services/health/formats/record"
+	"github.com/clarity-loop/clarity/services/health/formats/internal/jsontext"
 )
 
 // AppendUploadSample adds one element of the samples of a clarity.upload/1
@@ -21,7 +21,7 @@ func AppendUploadSample(dst []byte, s *health.Sample) []byte {
 	dst = append(dst, `{"uuid":"`...)
 	dst = appendUUID(dst, s.UUID)
 	dst = append(dst, `","type":`...)
-	dst = record.AppendString(dst, s.Type)
+	dst = jsontext.AppendString(dst, s.Type)
 	dst = append(dst, `,"start":"`...)
 	dst = appendInstant(dst, s.Start)
 	dst = append(dst, `","end":"`...)
@@ -34,11 +34,11 @@ func AppendUploadSample(dst []byte, s *health.Sample) []byte {
 	dst = appendNumber(dst, s.OriginalValue)
 	if s.OriginalUnit != "" {
 		dst = append(dst, `,"unit":`...)
-		dst = record.AppendString(dst, s.OriginalUnit)
+		dst = jsontext.AppendString(dst, s.OriginalUnit)
 	}
 	if s.Source != (health.Source{}) {
 		dst = append(dst, `,"source":`...)
-		dst = record.AppendSource(dst, s.Source)
+		dst = jsontext.AppendSource(dst, s.Source)
 	}
 	return append(appendMetadata(dst, s, s.Metadata), '}')
 }
@@ -53,11 +53,11 @@ func appendRaw(dst []byte, s *health.Sample) []byte {
 	for _, name := range [...]string{"uuid", "type", "start", "end", "metadata"} {
 		delete(members, name)
 	}
-	list := make([]record.Member, 0, len(members))
+	list := make([]jsontext.Member, 0, len(members))
 	for name, value := range members {
-		list = append(list, record.Member{Name: name, JSON: string(value)})
+		list = append(list, jsontext.Member{Name: name, JSON: string(value)})
 	}
-	if object := record.AppendObject(nil, list); len(object) > 2 {
+	if object := jsontext.AppendObject(nil, list); len(object) > 2 {
 		dst = append(dst, ',')
 		dst = append(dst, object[1:len(object)-1]...)
 	}
@@ -76,7 +76,7 @@ func appendMetadata(dst []byte, s *health.Sample, object string) []byte {
 	dst = append(dst, `,"metadata":{`...)
 	if zone {
 		dst = append(dst, `"HKTimeZone":`...)
-		dst = record.AppendString(dst, s.Zone)
+		dst = jsontext.AppendString(dst, s.Zone)
 	}
 	if typed {
 		if zone {

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // Decode reads an inflated body in one pass. now bounds how far ahead a sample
@@ -60,7 +61,7 @@ type decoder struct {
 	// which ends with the first rejection. halfPair: a string had half a
 	// surrogate pair.
 	record      record
-	code        health.Code
+	code        reject.Code
 	detail      string
 	strict      bool
 	halfPair    bool
@@ -141,7 +142,7 @@ func (d *decoder) tooDeep(i int) int {
 func (d *decoder) invalid(i int, detail string) int { return d.fail(BadEnvelope, i, detail) }
 
 // reject notes why the present sample is not taken; the first reason stays.
-func (d *decoder) reject(code health.Code, detail string) {
+func (d *decoder) reject(code reject.Code, detail string) {
 	if d.code == "" {
 		d.code, d.detail = code, detail
 	}

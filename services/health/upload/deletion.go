@@ -1,6 +1,8 @@
 package upload
 
-import "github.com/clarity-loop/clarity/services/health"
+import (
+	"github.com/clarity-loop/clarity/services/health/reject"
+)
 
 // deletion reads one; i is behind its brace.
 func (d *decoder) deletion(i int) int {
@@ -19,7 +21,7 @@ func (d *decoder) deletion(i int) int {
 		case string(name) == "type":
 			i = d.readType(d.once(memberType, i))
 		default:
-			d.reject(health.CodeUnknownField, "the deletion has a member that the contract does not have")
+			d.reject(reject.UnknownField, "the deletion has a member that the contract does not have")
 			i = d.value(i, 4)
 		}
 		if i < 0 {
@@ -33,8 +35,8 @@ func (d *decoder) deletion(i int) int {
 func (d *decoder) checkDeletion() {
 	switch seen := d.record.seen; {
 	case seen&memberUUID == 0:
-		d.reject(health.CodeMissingField, "uuid is missing")
+		d.reject(reject.MissingField, "uuid is missing")
 	case seen&memberType == 0:
-		d.reject(health.CodeMissingField, "type is missing")
+		d.reject(reject.MissingField, "type is missing")
 	}
 }

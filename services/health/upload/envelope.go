@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 const maxAnchorBytes = 8 << 10
@@ -188,7 +189,7 @@ func (d *decoder) entries(i int, object func(i int) int) int {
 		if i < len(d.data) && d.data[i] == '{' {
 			i = object(i + 1)
 		} else {
-			d.reject(health.CodeWrongType, "the entry is not an object")
+			d.reject(reject.WrongType, "the entry is not an object")
 			i = d.value(i, 3)
 		}
 		if i < 0 {
@@ -207,7 +208,7 @@ func (d *decoder) entries(i int, object func(i int) int) int {
 func (d *decoder) begin(i int) {
 	d.record = record{from: i}
 	d.code, d.strict, d.halfPair = "", true, false
-	d.limit, d.limitDetail = i+MaxRawBytes, "the sample is too long"
+	d.limit, d.limitDetail = i+maxRawBytes, "the sample is too long"
 	d.names, d.members, d.arena = d.names[:0], d.members[:0], d.arena[:0]
 }
 
@@ -215,7 +216,7 @@ func (d *decoder) begin(i int) {
 func (d *decoder) verdict(i int) {
 	deletion := d.where == "/deleted"
 	if d.code == "" && d.halfPair {
-		d.reject(health.CodeInvalidText, "a string holds half a surrogate pair")
+		d.reject(reject.InvalidText, "a string holds half a surrogate pair")
 	}
 	if d.code == "" && deletion {
 		d.checkDeletion()
@@ -261,7 +262,7 @@ func (d *decoder) cursor(i int) int {
 		if _, twice := d.env.Cursor[string(name)]; twice {
 			return d.malformed(at, "the cursor has a type twice")
 		}
-		if len(d.env.Cursor) == MaxAnchors {
+		if len(d.env.Cursor) == maxAnchors {
 			return d.invalid(at, "the cursor has more than 512 types")
 		}
 		if anchor, i = d.envelopeText(i, maxAnchorBytes); i < 0 {

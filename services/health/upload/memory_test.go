@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/reject"
 	"github.com/clarity-loop/clarity/services/health/upload"
 	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
 )
@@ -66,7 +67,7 @@ func TestAnUploadHasFewZones(t *testing.T) {
 	}
 	list = append(list, members(id, heart, times, sixtyOne, `"metadata":{"HKTimeZone":"Asia/Tokyo"}`), members(id, heart, times, sixtyOne))
 	e, err := upload.Decode(bodyOf(list...), now, nil)
-	if err != nil || len(e.Rejected) != 201 || e.Rejected[200].Code != health.CodeInvalidZone {
+	if err != nil || len(e.Rejected) != 201 || e.Rejected[200].Code != reject.InvalidZone {
 		t.Errorf("%d rejections, %v", len(e.Rejected), err)
 	}
 	for _, zone := range []string{"Asia/Seoul", "Asia/Tokyo", "Africa/Cairo"} { // the next upload has its own

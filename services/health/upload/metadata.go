@@ -1,16 +1,18 @@
 package upload
 
-import "github.com/clarity-loop/clarity/services/health"
+import (
+	"github.com/clarity-loop/clarity/services/health/reject"
+)
 
 // readMetadata takes out the members that are fields of a Sample and keeps the
 // others as they were sent.
 func (d *decoder) readMetadata(i int) int {
 	if i >= len(d.data) || d.data[i] != '{' {
-		d.reject(health.CodeWrongType, "metadata is not an object")
+		d.reject(reject.WrongType, "metadata is not an object")
 		return d.value(i, 4)
 	}
 	outer, limit, detail := len(d.names), d.limit, d.limitDetail
-	d.limit, d.limitDetail = i+MaxMetaBytes, "metadata is too long"
+	d.limit, d.limitDetail = i+maxMetaBytes, "metadata is too long"
 	i, more := d.first(i+1, '}')
 	for more {
 		var name []byte
@@ -28,7 +30,7 @@ func (d *decoder) readMetadata(i int) int {
 			return i
 		}
 		if i > d.limit {
-			d.reject(health.CodeInvalidText, d.limitDetail)
+			d.reject(reject.InvalidText, d.limitDetail)
 		}
 		i, more = d.next(i, '}')
 	}
@@ -36,7 +38,7 @@ func (d *decoder) readMetadata(i int) int {
 		return i
 	}
 	if d.code == "" && repeats(d.names[outer:]) {
-		d.reject(health.CodeDuplicateKey, "metadata has a name twice")
+		d.reject(reject.DuplicateKey, "metadata has a name twice")
 	}
 	d.names, d.limit, d.limitDetail = d.names[:outer], limit, detail
 	return i
@@ -51,7 +53,7 @@ func (d *decoder) metadataMember(name []byte, i int) int {
 		}
 		var ok bool
 		if d.record.zone, ok = d.zones.find(s); !ok {
-			d.reject(health.CodeInvalidZone, "HKTimeZone is not an IANA time zone")
+			d.reject(reject.InvalidZone, "HKTimeZone is not an IANA time zone")
 		}
 		return i
 	case "HKWasUserEntered":
@@ -64,7 +66,7 @@ func (d *decoder) metadataMember(name []byte, i int) int {
 			d.record.userEntered = true
 		case "false", "0":
 		default:
-			d.reject(health.CodeWrongType, "HKWasUserEntered is not true or false")
+			d.reject(reject.WrongType, "HKWasUserEntered is not true or false")
 		}
 		return end
 	}

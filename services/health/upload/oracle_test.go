@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
 )
 
 // The oracle reads an upload the slow way: encoding/json to a tree, and then
@@ -259,7 +260,7 @@ func ruleSample(n node, now health.Instant, zone string) (s health.Sample, ok bo
 		return s, false
 	}
 	s.OriginalUnit = unit.text
-	known, ok := health.Lookup(s.Type)
+	known, ok := catalog.Lookup(s.Type)
 	if !ok {
 		var raw bytes.Buffer
 		if err := json.Compact(&raw, n.raw); err != nil {
@@ -268,7 +269,7 @@ func ruleSample(n node, now health.Instant, zone string) (s health.Sample, ok bo
 		s.Raw, s.Value, s.Unit = raw.String(), s.OriginalValue, s.OriginalUnit
 		return s, true
 	}
-	if extra || sourceExtra || value.kind != '0' || known.Kind == health.Quantity && !hasUnit || time.Duration(end-start)*time.Millisecond > known.MaxDuration {
+	if extra || sourceExtra || value.kind != '0' || known.Kind == catalog.Quantity && !hasUnit || time.Duration(end-start)*time.Millisecond > known.MaxDuration {
 		return s, false
 	}
 	s.Unit = known.Unit

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // The members of a sample (and of a deletion: uuid and type), as bits.
@@ -25,7 +27,7 @@ type record struct {
 	unknown     bool
 	uuid        health.UUID
 	kind        []byte
-	known       *health.Type
+	known       *catalog.Type
 	start, end  health.Instant
 	number      float64
 	isNumber    bool
@@ -81,11 +83,11 @@ func (d *decoder) sampleMember(name []byte, i int) int {
 	d.record.unknown = true
 	for _, former := range d.names {
 		if string(former) == string(name) {
-			d.reject(health.CodeDuplicateKey, "the sample has a member twice")
+			d.reject(reject.DuplicateKey, "the sample has a member twice")
 		}
 	}
 	if len(d.names) == 64 {
-		d.reject(health.CodeUnknownField, "the sample has more than 64 members that the contract does not have")
+		d.reject(reject.UnknownField, "the sample has more than 64 members that the contract does not have")
 	}
 	d.names = append(d.names, name)
 	return d.value(i, 4)
@@ -94,7 +96,7 @@ func (d *decoder) sampleMember(name []byte, i int) int {
 // once notes that a member was seen, and rejects the sample the second time.
 func (d *decoder) once(bit, i int) int {
 	if d.record.seen&bit != 0 {
-		d.reject(health.CodeDuplicateKey, "the sample has a member twice")
+		d.reject(reject.DuplicateKey, "the sample has a member twice")
 	}
 	d.record.seen |= bit
 	return i
@@ -104,7 +106,7 @@ func (d *decoder) once(bit, i int) int {
 // the sample is rejected anyhow.
 func (d *decoder) string(i int, member string) (s []byte, next int) {
 	if i >= len(d.data) || d.data[i] != '"' {
-		d.reject(health.CodeWrongType, member+" is not a string")
+		d.reject(reject.WrongType, member+" is not a string")
 		return nil, d.value(i, 4)
 	}
 	next, escaped := d.text(i + 1)
@@ -113,19 +115,19 @@ func (d *decoder) string(i int, member string) (s []byte, next int) {
 	}
 	s = d.data[i+1 : next-1]
 	if len(s) > 6*MaxTextBytes {
-		d.reject(health.CodeInvalidText, member+" is too long")
+		d.reject(reject.InvalidText, member+" is too long")
 	}
 	if d.code != "" {
 		return nil, next
 	}
 	if escaped {
 		if s = d.unescape(s); hasControl(s) {
-			d.reject(health.CodeInvalidText, member+" holds control characters")
+			d.reject(reject.InvalidText, member+" holds control characters")
 			return nil, next
 		}
 	}
 	if len(s) > MaxTextBytes {
-		d.reject(health.CodeInvalidText, member+" is too long")
+		d.reject(reject.InvalidText, member+" is too long")
 		return nil, next
 	}
 	return s, next
@@ -137,7 +139,7 @@ func (d *decoder) readUUID(i int) int {
 	}
 	s, i := d.string(i, "uuid")
 	if i >= 0 && d.code == "" && !parseUUID(s, &d.record.uuid) {
-		d.reject(health.CodeInvalidUUID, "uuid has not the form 8-4-4-4-12 hexadecimal digits")
+		d.reject(reject.InvalidUUID, "uuid has not the form 8-4-4-4-12 hexadecimal digits")
 	}
 	return i
 }
@@ -148,10 +150,10 @@ func (d *decoder) readType(i int) int {
 		return i
 	}
 	if len(s) == 0 {
-		d.reject(health.CodeInvalidText, "type is empty")
+		d.reject(reject.InvalidText, "type is empty")
 	}
 	d.record.kind = s
-	d.record.known, _ = health.LookupBytes(s)
+	d.record.known, _ = catalog.LookupBytes(s)
 	return i
 }
 
@@ -169,7 +171,7 @@ func (d *decoder) readTime(i int, member string, at *health.Instant) int {
 	}
 	var ok bool
 	if *at, ok = parseTime(s, &d.date); !ok {
-		d.reject(health.CodeInvalidTime, member+" is not an RFC 3339 time with an offset between 1900 and 2200")
+		d.reject(reject.InvalidTime, member+" is not an RFC 3339 time with an offset between 1900 and 2200")
 	}
 	return i
 }
@@ -185,7 +187,7 @@ func (d *decoder) readValue(i int) int {
 	}
 	var ok bool
 	if d.record.number, ok = parseNumber(d.data[i:end]); !ok {
-		d.reject(health.CodeInvalidNumber, "value is beyond the range of float64")
+		d.reject(reject.InvalidNumber, "value is beyond the range of float64")
 	}
 	d.record.isNumber = true
 	return end
@@ -204,18 +206,18 @@ func (d *decoder) check(i int) {
 	}
 	switch t := r.known; {
 	case r.end < r.start:
-		d.reject(health.CodeEndBeforeStart, "end is before start")
+		d.reject(reject.EndBeforeStart, "end is before start")
 	case r.start > d.latest:
-		d.reject(health.CodeFutureTime, "start is more than 24 hours ahead of the server's clock")
-	case t == nil && i-r.from > MaxRawBytes:
-		d.reject(health.CodeInvalidText, "the sample is too long")
+		d.reject(reject.FutureTime, "start is more than 24 hours ahead of the server's clock")
+	case t == nil && i-r.from > maxRawBytes:
+		d.reject(reject.InvalidText, "the sample is too long")
 	case t == nil:
 	case r.unknown:
-		d.reject(health.CodeUnknownField, "the sample or its source has a member that the contract does not have")
+		d.reject(reject.UnknownField, "the sample or its source has a member that the contract does not have")
 	case !r.isNumber:
-		d.reject(health.CodeWrongType, "value is not a number")
+		d.reject(reject.WrongType, "value is not a number")
 	case time.Duration(r.end-r.start) > t.MaxDuration/time.Millisecond:
-		d.reject(health.CodeTooLong, "the sample lasts longer than its type can")
+		d.reject(reject.TooLong, "the sample lasts longer than its type can")
 	default:
 		d.checkValue(t)
 	}
@@ -226,7 +228,7 @@ func (d *decoder) missing() bool {
 	required := memberUUID | memberType | memberStart | memberEnd
 	if r.known != nil {
 		required |= memberValue
-		if r.known.Kind == health.Quantity {
+		if r.known.Kind == catalog.Quantity {
 			required |= memberUnit
 		}
 	}
@@ -236,14 +238,14 @@ func (d *decoder) missing() bool {
 	}
 	for i, name := range [...]string{"uuid", "type", "start", "end", "value", "unit"} {
 		if absent&(1<<i) != 0 {
-			d.reject(health.CodeMissingField, name+" is missing")
+			d.reject(reject.MissingField, name+" is missing")
 			break
 		}
 	}
 	return true
 }
 
-func (d *decoder) checkValue(t *health.Type) {
+func (d *decoder) checkValue(t *catalog.Type) {
 	r := &d.record
 	v, err := t.ConvertBytes(r.number, r.unit)
 	if v == 0 {
@@ -252,12 +254,12 @@ func (d *decoder) checkValue(t *health.Type) {
 	r.canonical = v
 	switch {
 	case err != nil:
-		d.reject(health.CodeUnknownUnit, "unit is not one of the type's dimension")
+		d.reject(reject.UnknownUnit, "unit is not one of the type's dimension")
 	case t.InRange(v):
-	case t.Kind == health.Category:
-		d.reject(health.CodeInvalidValue, "value is not one of the type's enumeration")
+	case t.Kind == catalog.Category:
+		d.reject(reject.InvalidValue, "value is not one of the type's enumeration")
 	default:
-		d.reject(health.CodeOutOfRange, "value is not one that a person or a device can have")
+		d.reject(reject.OutOfRange, "value is not one that a person or a device can have")
 	}
 }
 

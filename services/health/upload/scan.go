@@ -7,7 +7,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // The scanner: functions take the place to read at and return the place behind
@@ -118,7 +118,7 @@ func hex4(data []byte, i int) (rune, bool) {
 // any object that is kept stays as it was sent.
 func (d *decoder) name(i int) (name []byte, value int) {
 	name, escaped, value := d.rawName(i)
-	if escaped && len(name) <= MaxRawBytes {
+	if escaped && len(name) <= maxRawBytes {
 		name = d.unescape(name)
 	}
 	return name, value
@@ -188,7 +188,7 @@ func (d *decoder) value(i, depth int) int {
 	}
 	end := d.number(i)
 	if end > 0 && d.strict && !finite(d.data[i:end]) {
-		d.reject(health.CodeInvalidNumber, "a number is beyond the range of float64")
+		d.reject(reject.InvalidNumber, "a number is beyond the range of float64")
 	}
 	return end
 }
@@ -227,7 +227,7 @@ func (d *decoder) object(i, depth int) int {
 			return i
 		}
 		if d.strict {
-			if escaped && len(name) <= MaxRawBytes {
+			if escaped && len(name) <= maxRawBytes {
 				name = d.unescape(name)
 			}
 			d.names = append(d.names, name)
@@ -236,12 +236,12 @@ func (d *decoder) object(i, depth int) int {
 			return i
 		}
 		if d.strict && i > d.limit {
-			d.reject(health.CodeInvalidText, d.limitDetail)
+			d.reject(reject.InvalidText, d.limitDetail)
 		}
 		i, more = d.next(i, '}')
 	}
 	if d.strict && i > 0 && repeats(d.names[outer:]) {
-		d.reject(health.CodeDuplicateKey, "an object within the sample has a name twice")
+		d.reject(reject.DuplicateKey, "an object within the sample has a name twice")
 	}
 	d.names = d.names[:min(outer, len(d.names))]
 	return i

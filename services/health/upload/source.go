@@ -1,6 +1,8 @@
 package upload
 
-import "github.com/clarity-loop/clarity/services/health"
+import (
+	"github.com/clarity-loop/clarity/services/health/reject"
+)
 
 // A seenSource is a source object of this body, byte for byte, and its strings.
 type seenSource struct {
@@ -32,7 +34,7 @@ func (d *decoder) readSource(i int) int {
 
 func (d *decoder) parseSource(i int) int {
 	if i >= len(d.data) || d.data[i] != '{' {
-		d.reject(health.CodeWrongType, "source is not an object")
+		d.reject(reject.WrongType, "source is not an object")
 		return d.value(i, 4)
 	}
 	outer, seen := len(d.names), 0
@@ -62,10 +64,10 @@ func (d *decoder) parseSource(i int) int {
 			d.names = append(d.names, name)
 			i = d.value(i, 5)
 			if i > d.limit {
-				d.reject(health.CodeInvalidText, d.limitDetail)
+				d.reject(reject.InvalidText, d.limitDetail)
 			}
 		case seen&(1<<field) != 0:
-			d.reject(health.CodeDuplicateKey, "source has a member twice")
+			d.reject(reject.DuplicateKey, "source has a member twice")
 			i = d.value(i, 5)
 		default:
 			seen |= 1 << field
@@ -77,7 +79,7 @@ func (d *decoder) parseSource(i int) int {
 		i, more = d.next(i, '}')
 	}
 	if i >= 0 && d.code == "" && repeats(d.names[outer:]) {
-		d.reject(health.CodeDuplicateKey, "source has a member twice")
+		d.reject(reject.DuplicateKey, "source has a member twice")
 	}
 	d.names = d.names[:outer]
 	return i

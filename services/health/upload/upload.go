@@ -11,15 +11,14 @@ const Schema = "clarity.upload/1"
 
 // The bounds of one upload.
 const (
-	MaxSamples    = 10_000   // in samples and deleted together
-	MaxBodyBytes  = 32 << 20 // inflated
-	MaxRatio      = 200      // inflated to received
-	MaxDepth      = 32       // nested arrays and objects
-	MaxTextBytes  = 1024     // in one string the contract names (uuid, type, unit, source, zone)
-	MaxMetaBytes  = 16 << 10 // in one sample's metadata
-	MaxRawBytes   = 64 << 10 // in one sample of an unknown type
-	MaxAnchors    = 512      // in the cursor
-	MaxRejections = MaxSamples
+	MaxSamples   = 10_000   // in samples and deleted together
+	MaxBodyBytes = 32 << 20 // inflated
+	MaxRatio     = 200      // inflated to received
+	MaxDepth     = 32       // nested arrays and objects
+	MaxTextBytes = 1024     // in one string the contract names (uuid, type, unit, source, zone)
+	maxMetaBytes = 16 << 10 // in one sample's metadata
+	maxRawBytes  = 64 << 10 // in one sample of an unknown type
+	maxAnchors   = 512      // in the cursor
 )
 
 // A Stage says whether the batch is news or history.

@@ -30,7 +30,7 @@ func (q *Queue) claim(ctx context.Context, sub *queue.Subscription, n int) (leas
 			return err
 		}
 		found := len(leases)
-		if leases, err = q.buryExhausted(sub, leases, now); err != nil {
+		if leases, err = q.dropExhausted(sub, leases, now); err != nil {
 			return err
 		}
 		if found > len(leases) {
@@ -66,9 +66,9 @@ func (q *Queue) lease(sub *queue.Subscription, now time.Time, n int) ([]lease, e
 	return leases, rows.Err()
 }
 
-// buryExhausted makes dead letters of messages whose last attempt ended without
+// dropExhausted makes dead letters of messages whose last attempt ended without
 // a verdict, and returns the others.
-func (q *Queue) buryExhausted(sub *queue.Subscription, leases []lease, now time.Time) ([]lease, error) {
+func (q *Queue) dropExhausted(sub *queue.Subscription, leases []lease, now time.Time) ([]lease, error) {
 	alive := leases[:0]
 	for _, l := range leases {
 		if l.Attempt <= sub.MaxAttempts {
@@ -95,8 +95,8 @@ func (q *Queue) nextReady(topic string) (time.Time, error) {
 	return time.Unix(0, ready), err
 }
 
-// settle makes a verdict durable. One on a lost lease changes nothing.
-func (q *Queue) settle(sub *queue.Subscription, l *lease, v queue.Verdict) error {
+// finishLease makes a verdict durable. One on a lost lease changes nothing.
+func (q *Queue) finishLease(sub *queue.Subscription, l *lease, v queue.Verdict) error {
 	op := &operation{topic: sub.Topic}
 	op.run = func() (err error) {
 		now := q.now()
@@ -131,7 +131,7 @@ func (q *Queue) remove(l *lease) (held bool, err error) {
 
 // die makes a dead letter of the leased message.
 func (q *Queue) die(l *lease, reason string, now time.Time) (held bool, err error) {
-	if _, err := q.stmt.bury.Exec(reason, now.UnixNano(), l.seq, l.token); err != nil {
+	if _, err := q.stmt.kill.Exec(reason, now.UnixNano(), l.seq, l.token); err != nil {
 		return false, err
 	}
 	return q.remove(l)

@@ -136,7 +136,7 @@ func (r *receiver) start(l *lease) {
 // cannot be stored the lease runs out and the message comes back; the loop meets
 // the same error and returns it.
 func (r *receiver) finish(l *lease, v queue.Verdict) {
-	_ = r.q.settle(&r.sub, l, v)
+	_ = r.q.finishLease(&r.sub, l, v)
 	r.mu.Lock()
 	delete(r.running, l)
 	r.mu.Unlock()

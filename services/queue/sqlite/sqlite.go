@@ -34,38 +34,6 @@ const MaxBody = 64 << 10
 
 const maxGroup = 128
 
-var migrations = []string{`
-CREATE TABLE messages (
-	seq INTEGER PRIMARY KEY, -- the order of publication
-	topic TEXT NOT NULL,
-	key TEXT NOT NULL,
-	id TEXT NOT NULL,
-	body BLOB NOT NULL,
-	published INTEGER NOT NULL, -- times are nanoseconds since 1970
-	not_before INTEGER NOT NULL,
-	head INTEGER NOT NULL,    -- 1: the first of its topic and key
-	ready INTEGER NOT NULL,   -- when a head may be delivered
-	token INTEGER NOT NULL,   -- of the lease; 0: none
-	attempt INTEGER NOT NULL, -- deliveries so far
-	reason TEXT NOT NULL      -- of the last retry
-) STRICT;
-CREATE INDEX messages_line ON messages (topic, key);
-CREATE INDEX messages_ready ON messages (topic, ready) WHERE head = 1;
-CREATE INDEX messages_id ON messages (topic, key, id) WHERE attempt = 0 AND id <> '';
-CREATE TABLE dead (
-	seq INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of death
-	topic TEXT NOT NULL,
-	key TEXT NOT NULL,
-	id TEXT NOT NULL,
-	body BLOB NOT NULL,
-	published INTEGER NOT NULL,
-	not_before INTEGER NOT NULL,
-	attempt INTEGER NOT NULL,
-	reason TEXT NOT NULL,
-	died INTEGER NOT NULL
-) STRICT;
-CREATE INDEX dead_topic ON dead (topic);`}
-
 // A Queue is a queue.Queue over a database file.
 type Queue struct {
 	db     *litedb.DB
@@ -95,7 +63,7 @@ type operation struct {
 // Open opens the queue in the directory, which it creates where it is not
 // there. The error is a *dirlock.InUseError where another process has it open.
 func Open(ctx context.Context, dir string, now func() time.Time) (*Queue, error) {
-	db, err := litedb.Open(ctx, filepath.Join(dir, FileName), migrations)
+	db, err := litedb.Open(ctx, filepath.Join(dir, FileName), migrations())
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}

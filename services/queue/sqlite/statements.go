@@ -12,7 +12,7 @@ import (
 // that writes: only commit uses them.
 type statements struct {
 	voidLeases, insert, insertOnce, claim, next, extend *sql.Stmt
-	remove, promote, retry, bury                        *sql.Stmt
+	remove, promote, retry, kill                        *sql.Stmt
 	forget, forgetDead, revive, drop                    *sql.Stmt
 
 	dead, depth, deadDepth *sql.Stmt
@@ -41,7 +41,7 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 		{&s.remove, `DELETE FROM messages WHERE seq = ? AND token = ?`},
 		{&s.promote, `UPDATE messages SET head = 1 WHERE seq = (SELECT min(seq) FROM messages WHERE topic = ? AND key = ?)`},
 		{&s.retry, `UPDATE messages SET token = 0, ready = ?, reason = ? WHERE seq = ? AND token = ?`},
-		{&s.bury, `INSERT INTO dead (topic, key, id, body, published, not_before, attempt, reason, died)
+		{&s.kill, `INSERT INTO dead (topic, key, id, body, published, not_before, attempt, reason, died)
 			SELECT topic, key, id, body, published, not_before, attempt, ?, ? FROM messages WHERE seq = ? AND token = ?`},
 		{&s.forget, `DELETE FROM messages` + under},
 		{&s.forgetDead, `DELETE FROM dead` + under},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/sources"
 	"github.com/clarity-loop/clarity/services/metric"
 	"github.com/clarity-loop/clarity/services/metric/sleep"
 )
@@ -43,7 +44,7 @@ const (
 // A window collects the samples of one window by what they are for.
 type window struct {
 	in         Input
-	priority   health.Priority
+	priority   sources.Priority
 	start, end health.Instant
 	minutes    int
 	count      int // samples that start in the window
@@ -53,7 +54,7 @@ type window struct {
 }
 
 func newWindow(in Input) *window {
-	w := &window{in: in, priority: health.PreferProducts(in.Preferred...), byType: map[string][]health.Sample{}}
+	w := &window{in: in, priority: sources.PreferProducts(in.Preferred...), byType: map[string][]health.Sample{}}
 	w.start, _ = in.Start.Bounds(in.Zone)
 	_, w.end = in.End.Bounds(in.Zone)
 	w.minutes = int((w.end - w.start) / minute)
@@ -83,7 +84,7 @@ func (w *window) near(samples []health.Sample) []health.Sample {
 
 // A cumulative quantity, merged so that nothing counts twice.
 type cumulative struct {
-	pieces  []health.Piece
+	pieces  []sources.Piece
 	samples []health.Sample
 	grid    []float64 // by minute of the window
 	covered int       // minutes of the window with a sample
@@ -91,7 +92,7 @@ type cumulative struct {
 
 func (w *window) accumulate(typ string) cumulative {
 	c := cumulative{samples: w.byType[typ], grid: make([]float64, w.minutes)}
-	c.pieces = health.MergeIntervals(c.samples, w.priority)
+	c.pieces = sources.MergeIntervals(c.samples, w.priority)
 	covered := make([]bool, w.minutes)
 	for _, p := range c.pieces {
 		if s := &c.samples[p.Sample]; s.UserEntered || s.End-s.Start > longest {
@@ -218,14 +219,14 @@ func (w *window) fillSleep(m *metric.Input) {
 		return
 	}
 	m.SleepSource = metric.SleepStages
-	for _, n := range sleep.FromStages(spans(health.MergeStages(rest, w.priority)), spans(health.MergeStages(bed, w.priority)), w.in.Zone) {
+	for _, n := range sleep.FromStages(spans(sources.MergeStages(rest, w.priority)), spans(sources.MergeStages(bed, w.priority)), w.in.Zone) {
 		if n.Day >= w.in.Start && n.Day <= w.in.End {
 			m.Nights = append(m.Nights, n)
 		}
 	}
 }
 
-func spans(pieces []health.Piece) []sleep.Span {
+func spans(pieces []sources.Piece) []sleep.Span {
 	out := make([]sleep.Span, len(pieces))
 	for i, p := range pieces {
 		out[i] = sleep.Span{Start: p.Start, End: p.End, Stage: sleep.Stage(p.Value)}

@@ -89,7 +89,7 @@ func (t Task) Validate() error {
 		fault("the model's digest is not sha256: and 64 hexadecimal digits")
 	}
 	for i, s := range t.Subjects {
-		if !IsToken(s) {
+		if !IsPseudonym(s) {
 			fault("subject %d is not a token", i)
 			break
 		}
@@ -128,14 +128,14 @@ type Attempt struct {
 // Data is what a shard works with.
 type Data struct {
 	Stage interface {
-		Look(ctx context.Context, req analysis.Request) (analyse.Standing, error)
+		Look(ctx context.Context, req analysis.Request) (analyse.Freshness, error)
 		Analyse(ctx context.Context, req analysis.Request, order analyse.Order) (analyse.Outcome, int64, error)
 		Ends(ctx context.Context, uid string, first, last health.Day) ([]health.Day, error)
 	}
 	Blobs blob.Store
-	// Keys name people by tokens; see keyring.Tokener.
+	// Keys name people by tokens; see keyring.Pseudonymizer.
 	Keys interface {
-		Token(ctx context.Context, uid string) (string, error)
+		Pseudonym(ctx context.Context, uid string) (string, error)
 	}
 }
 

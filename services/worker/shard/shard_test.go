@@ -225,7 +225,7 @@ func TestShardsDivideTheSubjects(t *testing.T) {
 func TestSubjectsByName(t *testing.T) {
 	w := newWorld(1)
 	p := &process{world: w, step: alive}
-	token := func(uid string) string { s, _ := p.Token(t.Context(), uid); return s }
+	token := func(uid string) string { s, _ := p.Pseudonym(t.Context(), uid); return s }
 	tests := map[string]struct {
 		subjects []string
 		want     Report

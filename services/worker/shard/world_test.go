@@ -82,7 +82,7 @@ type process struct {
 	stops func() // called at each window, before it is touched
 }
 
-func (p *process) Token(_ context.Context, uid string) (string, error) {
+func (p *process) Pseudonym(_ context.Context, uid string) (string, error) {
 	return strings.Repeat("t", 16) + strings.ReplaceAll(uid, ".", "_"), nil
 }
 
@@ -94,11 +94,11 @@ func (p *process) Ends(_ context.Context, uid string, _, _ health.Day) (ends []h
 	return ends, l.fails
 }
 
-func (p *process) Look(_ context.Context, req analysis.Request) (analyse.Standing, error) {
+func (p *process) Look(_ context.Context, req analysis.Request) (analyse.Freshness, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.results[key(req.UID, req.End)]
-	return analyse.Standing{Version: r.version, Current: r.current}, nil
+	return analyse.Freshness{Version: r.version, Current: r.current}, nil
 }
 
 func (p *process) Analyse(ctx context.Context, req analysis.Request, order analyse.Order) (analyse.Outcome, int64, error) {

@@ -24,8 +24,9 @@ import (
 	"io"
 	"iter"
 
-	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/formats/internal/jsontext"
 	"github.com/clarity-loop/clarity/services/health/formats/record"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // XML reads the records of an export.xml, in the order of the file. An error
@@ -51,7 +52,7 @@ type reader struct {
 	zones   record.Zones
 	devices map[string]device // by the device attribute
 	offset  int               // of ExportDate, for what has a date but no time
-	members []record.Member   // of the metadata being read
+	members []jsontext.Member // of the metadata being read
 	scratch []byte
 }
 
@@ -117,7 +118,7 @@ func (x *reader) emit(r record.Record) error {
 }
 
 // skip reads the element to its end and gives the verdict.
-func (x *reader) skip(at record.Place, code health.Code, detail string) error {
+func (x *reader) skip(at record.Place, code reject.Code, detail string) error {
 	if err := x.toEnd(nil); err != nil {
 		return err
 	}
@@ -149,18 +150,18 @@ func (x *reader) toEnd(child func(depth int) error) error {
 
 // rejection is a code and a sentence; the zero one rejects nothing.
 type rejection struct {
-	code   health.Code
+	code   reject.Code
 	detail string
 }
 
 func missing(name string) rejection {
-	return rejection{health.CodeMissingField, fmt.Sprintf("the attribute %s is missing", name)}
+	return rejection{reject.MissingField, fmt.Sprintf("the attribute %s is missing", name)}
 }
 
 // badText is the rejection of a tag whose text cannot be kept.
 func (x *reader) badText() rejection {
 	if x.scan.badText {
-		return rejection{health.CodeInvalidText, "the text is not UTF-8"}
+		return rejection{reject.InvalidText, "the text is not UTF-8"}
 	}
 	return rejection{}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/record"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // dtd is what Apple puts before the data, in short.
@@ -89,7 +90,7 @@ func TestVerdicts(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body    string
 		verdict record.Verdict
-		code    health.Code
+		code    reject.Code
 	}{
 		"a heart rate":                        {`<Record ` + rate + ` ` + times + ` value="61"/>`, record.Accepted, ""},
 		"single quotes and odd spaces":        {"<Record\n" + rate + "\t" + times + " value = '61' />", record.Accepted, ""},
@@ -106,33 +107,33 @@ func TestVerdicts(t *testing.T) {
 		"the person":                          {`<Me HKCharacteristicTypeIdentifierDateOfBirth="1990-05-20"/>`, record.Skipped, record.CodeNotASample},
 		"the date of the export":              {`<ExportDate value="2026-11-20 06:58:01 +0100"/>`, record.Skipped, record.CodeNotASample},
 		"an element nobody knows":             {`<Puzzle a="b"><c/></Puzzle>`, record.Skipped, record.CodeUnknown},
-		"no type":                             {`<Record unit="m" ` + times + ` value="1"/>`, record.Rejected, health.CodeMissingField},
-		"no value":                            {`<Record ` + rate + ` ` + times + `/>`, record.Rejected, health.CodeMissingField},
-		"no unit":                             {`<Record type="HKQuantityTypeIdentifierHeartRate" ` + times + ` value="61"/>`, record.Rejected, health.CodeMissingField},
-		"no start":                            {`<Record ` + rate + ` endDate="2026-11-20 06:59:01 +0100" value="61"/>`, record.Rejected, health.CodeMissingField},
-		"no end":                              {`<Record ` + rate + ` startDate="2026-11-20 06:59:01 +0100" value="61"/>`, record.Rejected, health.CodeMissingField},
-		"a date that does not exist":          {`<Record ` + rate + ` startDate="2026-02-30 06:58:01 +0100" endDate="2026-11-20 06:59:01 +0100" value="61"/>`, record.Rejected, health.CodeInvalidTime},
-		"a date without an offset":            {`<Record ` + rate + ` startDate="2026-02-20 06:58:01" endDate="2026-11-20 06:59:01 +0100" value="61"/>`, record.Rejected, health.CodeInvalidTime},
-		"a year before all":                   {`<Record ` + rate + ` startDate="0001-01-01 00:00:00 +0000" endDate="0001-01-01 00:00:00 +0000" value="61"/>`, record.Rejected, health.CodeInvalidTime},
-		"an end before the start":             {`<Record ` + rate + ` startDate="2026-11-20 06:59:01 +0100" endDate="2026-11-20 06:58:01 +0100" value="61"/>`, record.Rejected, health.CodeEndBeforeStart},
+		"no type":                             {`<Record unit="m" ` + times + ` value="1"/>`, record.Rejected, reject.MissingField},
+		"no value":                            {`<Record ` + rate + ` ` + times + `/>`, record.Rejected, reject.MissingField},
+		"no unit":                             {`<Record type="HKQuantityTypeIdentifierHeartRate" ` + times + ` value="61"/>`, record.Rejected, reject.MissingField},
+		"no start":                            {`<Record ` + rate + ` endDate="2026-11-20 06:59:01 +0100" value="61"/>`, record.Rejected, reject.MissingField},
+		"no end":                              {`<Record ` + rate + ` startDate="2026-11-20 06:59:01 +0100" value="61"/>`, record.Rejected, reject.MissingField},
+		"a date that does not exist":          {`<Record ` + rate + ` startDate="2026-02-30 06:58:01 +0100" endDate="2026-11-20 06:59:01 +0100" value="61"/>`, record.Rejected, reject.InvalidTime},
+		"a date without an offset":            {`<Record ` + rate + ` startDate="2026-02-20 06:58:01" endDate="2026-11-20 06:59:01 +0100" value="61"/>`, record.Rejected, reject.InvalidTime},
+		"a year before all":                   {`<Record ` + rate + ` startDate="0001-01-01 00:00:00 +0000" endDate="0001-01-01 00:00:00 +0000" value="61"/>`, record.Rejected, reject.InvalidTime},
+		"an end before the start":             {`<Record ` + rate + ` startDate="2026-11-20 06:59:01 +0100" endDate="2026-11-20 06:58:01 +0100" value="61"/>`, record.Rejected, reject.EndBeforeStart},
 		"the same instant in two offsets":     {`<Record ` + rate + ` startDate="2026-11-20 06:58:01 +0100" endDate="2026-11-20 05:58:01 +0000" value="61"/>`, record.Accepted, ""},
-		"a week of heart rate":                {`<Record ` + rate + ` startDate="2026-11-10 06:58:01 +0100" endDate="2026-11-20 06:59:01 +0100" value="61"/>`, record.Rejected, health.CodeTooLong},
-		"NaN":                                 {`<Record ` + rate + ` ` + times + ` value="NaN"/>`, record.Rejected, health.CodeInvalidNumber},
-		"infinity":                            {`<Record ` + rate + ` ` + times + ` value="Inf"/>`, record.Rejected, health.CodeInvalidNumber},
-		"a number beyond float64":             {`<Record ` + rate + ` ` + times + ` value="1e400"/>`, record.Rejected, health.CodeInvalidNumber},
-		"a hexadecimal number":                {`<Record ` + rate + ` ` + times + ` value="0x10"/>`, record.Rejected, health.CodeInvalidNumber},
-		"a heart beating a thousand times":    {`<Record ` + rate + ` ` + times + ` value="1000"/>`, record.Rejected, health.CodeOutOfRange},
-		"a heart rate in kilograms":           {`<Record type="HKQuantityTypeIdentifierHeartRate" unit="kg" ` + times + ` value="61"/>`, record.Rejected, health.CodeUnknownUnit},
-		"a stage that does not exist":         {`<Record type="HKCategoryTypeIdentifierSleepAnalysis" ` + times + ` value="HKCategoryValueSleepAnalysisNapping"/>`, record.Rejected, health.CodeInvalidValue},
-		"a number of no stage":                {`<Record type="HKCategoryTypeIdentifierSleepAnalysis" ` + times + ` value="17"/>`, record.Rejected, health.CodeInvalidValue},
-		"a source name that is not UTF-8":     {`<Record ` + rate + ` ` + times + " value=\"61\" sourceName=\"\xff\xfe\"/>", record.Rejected, health.CodeInvalidText},
-		"a control character by reference":    {`<Record ` + rate + ` ` + times + ` value="61" sourceName="a&#7;"/>`, record.Rejected, health.CodeInvalidText},
-		"metadata that is not UTF-8":          {`<Record ` + rate + ` ` + times + " value=\"61\"><MetadataEntry key=\"a\" value=\"\xff\"/></Record>", record.Rejected, health.CodeInvalidText},
+		"a week of heart rate":                {`<Record ` + rate + ` startDate="2026-11-10 06:58:01 +0100" endDate="2026-11-20 06:59:01 +0100" value="61"/>`, record.Rejected, reject.TooLong},
+		"NaN":                                 {`<Record ` + rate + ` ` + times + ` value="NaN"/>`, record.Rejected, reject.InvalidNumber},
+		"infinity":                            {`<Record ` + rate + ` ` + times + ` value="Inf"/>`, record.Rejected, reject.InvalidNumber},
+		"a number beyond float64":             {`<Record ` + rate + ` ` + times + ` value="1e400"/>`, record.Rejected, reject.InvalidNumber},
+		"a hexadecimal number":                {`<Record ` + rate + ` ` + times + ` value="0x10"/>`, record.Rejected, reject.InvalidNumber},
+		"a heart beating a thousand times":    {`<Record ` + rate + ` ` + times + ` value="1000"/>`, record.Rejected, reject.OutOfRange},
+		"a heart rate in kilograms":           {`<Record type="HKQuantityTypeIdentifierHeartRate" unit="kg" ` + times + ` value="61"/>`, record.Rejected, reject.UnknownUnit},
+		"a stage that does not exist":         {`<Record type="HKCategoryTypeIdentifierSleepAnalysis" ` + times + ` value="HKCategoryValueSleepAnalysisNapping"/>`, record.Rejected, reject.InvalidValue},
+		"a number of no stage":                {`<Record type="HKCategoryTypeIdentifierSleepAnalysis" ` + times + ` value="17"/>`, record.Rejected, reject.InvalidValue},
+		"a source name that is not UTF-8":     {`<Record ` + rate + ` ` + times + " value=\"61\" sourceName=\"\xff\xfe\"/>", record.Rejected, reject.InvalidText},
+		"a control character by reference":    {`<Record ` + rate + ` ` + times + ` value="61" sourceName="a&#7;"/>`, record.Rejected, reject.InvalidText},
+		"metadata that is not UTF-8":          {`<Record ` + rate + ` ` + times + " value=\"61\"><MetadataEntry key=\"a\" value=\"\xff\"/></Record>", record.Rejected, reject.InvalidText},
 		"metadata without end":                {`<Record ` + rate + ` ` + times + ` value="61">` + strings.Repeat(`<MetadataEntry key="a" value="`+strings.Repeat("x", 1000)+`"/>`, 20) + `</Record>`, record.Rejected, record.CodeTooLarge},
-		"a workout without dates":             {`<Workout workoutActivityType="HKWorkoutActivityTypeYoga"/>`, record.Rejected, health.CodeMissingField},
+		"a workout without dates":             {`<Workout workoutActivityType="HKWorkoutActivityTypeYoga"/>`, record.Rejected, reject.MissingField},
 		"a workout with too many laps":        {`<Workout ` + times + `>` + strings.Repeat(`<WorkoutEvent type="HKWorkoutEventTypeLap"/>`, 3000) + `</Workout>`, record.Rejected, record.CodeTooLarge},
-		"a workout of a sample's type":        {`<Workout type="HKQuantityTypeIdentifierHeartRate" ` + times + `/>`, record.Rejected, health.CodeWrongType},
-		"a summary of no day":                 {`<ActivitySummary dateComponents="2026-11-31"/>`, record.Rejected, health.CodeInvalidTime},
+		"a workout of a sample's type":        {`<Workout type="HKQuantityTypeIdentifierHeartRate" ` + times + `/>`, record.Rejected, reject.WrongType},
+		"a summary of no day":                 {`<ActivitySummary dateComponents="2026-11-31"/>`, record.Rejected, reject.InvalidTime},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := one(t, tc.body, record.Options{})

@@ -4,7 +4,10 @@ import (
 	"strings"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
+	"github.com/clarity-loop/clarity/services/health/formats/internal/jsontext"
 	"github.com/clarity-loop/clarity/services/health/formats/record"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // typeOf is HealthKit's identifier of an element that has no type attribute.
@@ -102,8 +105,8 @@ func (x *reader) rawHeader(parent *health.Sample) (s health.Sample, why rejectio
 	s.Type = typeOf(x.scan.name)
 	if kind, ok := x.scan.attr("type"); ok && len(kind) > 0 {
 		s.Type = x.texts.Text(kind)
-		if _, known := health.LookupBytes(kind); known {
-			return s, rejection{health.CodeWrongType, "the element is not a Record, but its type is one of Records"}
+		if _, known := catalog.LookupBytes(kind); known {
+			return s, rejection{reject.WrongType, "the element is not a Record, but its type is one of Records"}
 		}
 	}
 	s.Source = x.source()
@@ -141,7 +144,7 @@ func (x *reader) rawTimes(s, parent *health.Sample, why *rejection) (offset int)
 	s.End, _, endOK = record.ParseStamp(end)
 	s.Start, offset, startOK = record.ParseStamp(start)
 	if !startOK || !endOK {
-		*why = rejection{health.CodeInvalidTime, "a date is not yyyy-mm-dd hh:mm:ss ±hhmm"}
+		*why = rejection{reject.InvalidTime, "a date is not yyyy-mm-dd hh:mm:ss ±hhmm"}
 	}
 	return offset
 }
@@ -149,12 +152,12 @@ func (x *reader) rawTimes(s, parent *health.Sample, why *rejection) (offset int)
 func (x *reader) summaryDay(s *health.Sample, text string, why *rejection) (offset int) {
 	day, err := health.ParseDay(text)
 	if err != nil {
-		*why = rejection{health.CodeInvalidTime, "the attribute dateComponents is not yyyy-mm-dd"}
+		*why = rejection{reject.InvalidTime, "the attribute dateComponents is not yyyy-mm-dd"}
 		return 0
 	}
 	loc, ok := x.zones.Location(x.zones.Choose("", x.options.DefaultZone, x.offset))
 	if !ok {
-		*why = rejection{health.CodeInvalidZone, "the default zone is not an IANA time zone"}
+		*why = rejection{reject.InvalidZone, "the default zone is not an IANA time zone"}
 		return 0
 	}
 	s.Start, s.End = day.Bounds(loc)
@@ -177,8 +180,8 @@ func (x *reader) finishRaw(s, parent *health.Sample, tree *tree, meta *metadata,
 		return rejection{record.CodeTooLarge, "the record is longer than 60 KiB"}
 	}
 	s.Metadata = object
-	members := appendCommon([]record.Member{{Name: "record", JSON: whole}}, s, object)
-	s.Raw = string(record.AppendObject(nil, members))
+	members := appendCommon([]jsontext.Member{{Name: "record", JSON: whole}}, s, object)
+	s.Raw = string(jsontext.AppendObject(nil, members))
 	return rejection{}
 }
 
@@ -186,7 +189,7 @@ func (x *reader) finishRaw(s, parent *health.Sample, tree *tree, meta *metadata,
 // export to export and is left out, so that the derived UUID does not.
 func (x *reader) object(dst []byte) []byte {
 	dst = append(dst, `{"element":`...)
-	dst = record.AppendString(dst, x.scan.name)
+	dst = jsontext.AppendString(dst, x.scan.name)
 	for _, a := range x.scan.attrs {
 		value := string(a.value)
 		if string(a.name) == "device" && strings.HasPrefix(value, "<<HKDevice:") {
@@ -199,9 +202,9 @@ func (x *reader) object(dst []byte) []byte {
 			name = "@" + name
 		}
 		dst = append(dst, ',')
-		dst = record.AppendString(dst, name)
+		dst = jsontext.AppendString(dst, name)
 		dst = append(dst, ':')
-		dst = record.AppendString(dst, value)
+		dst = jsontext.AppendString(dst, value)
 	}
 	return append(dst, '}')
 }

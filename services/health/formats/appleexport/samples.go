@@ -5,7 +5,10 @@ import (
 	"strings"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
+	"github.com/clarity-loop/clarity/services/health/formats/internal/jsontext"
 	"github.com/clarity-loop/clarity/services/health/formats/record"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // maxMetadata bounds the metadata of one sample, as the upload contract does.
@@ -36,7 +39,7 @@ func (x *reader) record(at record.Place) error {
 		return err
 	}
 	if len(beats) > 0 {
-		meta.members = append(meta.members, record.Member{Name: "HeartRateVariabilityMetadataList", JSON: "[" + strings.Join(beats, ",") + "]"})
+		meta.members = append(meta.members, jsontext.Member{Name: "HeartRateVariabilityMetadataList", JSON: "[" + strings.Join(beats, ",") + "]"})
 	}
 	x.members = meta.members[:0]
 	if why.code == "" {
@@ -55,7 +58,7 @@ func (x *reader) recordAttributes() (s health.Sample, value string, why rejectio
 	if !ok || len(kind) == 0 {
 		return s, "", missing("type")
 	}
-	if known, ok := health.LookupBytes(kind); ok {
+	if known, ok := catalog.LookupBytes(kind); ok {
 		s.Type = known.Identifier
 	} else {
 		s.Type = x.texts.Text(kind)
@@ -65,12 +68,12 @@ func (x *reader) recordAttributes() (s health.Sample, value string, why rejectio
 	s.Source = x.source()
 	text, ok := x.scan.attr("value")
 	if !ok {
-		if known, _ := health.Lookup(s.Type); known != nil && known.Kind == health.Quantity {
+		if known, _ := catalog.Lookup(s.Type); known != nil && known.Kind == catalog.Quantity {
 			return s, "", missing("value")
 		}
 		return s, "", x.badText()
 	}
-	number, isNumber := record.ParseNumber(text)
+	number, isNumber := jsontext.ParseNumber(text)
 	if isNumber {
 		s.OriginalValue = number
 		return s, "", x.badText()
@@ -90,7 +93,7 @@ func (x *reader) times(s *health.Sample, why *rejection) (offset int) {
 			return 0
 		}
 		if *a.to, offset, ok = record.ParseStamp(text); !ok {
-			*why = rejection{health.CodeInvalidTime, "the attribute " + a.name + " is not yyyy-mm-dd hh:mm:ss ±hhmm"}
+			*why = rejection{reject.InvalidTime, "the attribute " + a.name + " is not yyyy-mm-dd hh:mm:ss ±hhmm"}
 			return 0
 		}
 	}
@@ -101,17 +104,17 @@ func (x *reader) times(s *health.Sample, why *rejection) (offset int) {
 func (x *reader) finishRecord(s *health.Sample, value string, meta *metadata, offset int) rejection {
 	s.UserEntered = meta.userEntered
 	s.Zone = x.zones.Choose(meta.zone, x.options.DefaultZone, offset)
-	kind, known := health.Lookup(s.Type)
+	kind, known := catalog.Lookup(s.Type)
 	switch {
 	case !known:
-	case kind.Kind == health.Category:
+	case kind.Kind == catalog.Category:
 		code, why := categoryCode(kind, s.OriginalValue, value)
 		if why.code != "" {
 			return why
 		}
 		s.OriginalValue, s.OriginalUnit = code, "" // a category has no unit, whatever the file says
 	case value != "":
-		return rejection{health.CodeInvalidNumber, "the value is not a number"}
+		return rejection{reject.InvalidNumber, "the value is not a number"}
 	}
 	if code, detail := record.Quantify(s, kind); code != "" {
 		return rejection{code, detail}
@@ -126,39 +129,39 @@ func (x *reader) finishRecord(s *health.Sample, value string, meta *metadata, of
 	return x.rawRecord(s, value, object)
 }
 
-func categoryCode(kind *health.Type, number float64, name string) (float64, rejection) {
+func categoryCode(kind *catalog.Type, number float64, name string) (float64, rejection) {
 	if name == "" {
 		return number, rejection{} // Check says whether it is of the enumeration
 	}
 	code, ok := kind.CodeOf(name)
 	if !ok {
-		return 0, rejection{health.CodeInvalidValue, "the value is not of the category's enumeration"}
+		return 0, rejection{reject.InvalidValue, "the value is not of the category's enumeration"}
 	}
 	return float64(code), rejection{}
 }
 
 // rawRecord writes a record of an unknown type in the form of the upload contract.
 func (x *reader) rawRecord(s *health.Sample, value, meta string) rejection {
-	members := make([]record.Member, 0, 4)
+	members := make([]jsontext.Member, 0, 4)
 	if value != "" {
-		members = append(members, record.Member{Name: "value", JSON: string(record.AppendString(nil, value))})
+		members = append(members, jsontext.Member{Name: "value", JSON: string(jsontext.AppendString(nil, value))})
 	} else {
-		members = append(members, record.Member{Name: "value", JSON: strconv.FormatFloat(s.OriginalValue, 'g', -1, 64)})
+		members = append(members, jsontext.Member{Name: "value", JSON: strconv.FormatFloat(s.OriginalValue, 'g', -1, 64)})
 	}
 	if s.OriginalUnit != "" {
-		members = append(members, record.Member{Name: "unit", JSON: string(record.AppendString(nil, s.OriginalUnit))})
+		members = append(members, jsontext.Member{Name: "unit", JSON: string(jsontext.AppendString(nil, s.OriginalUnit))})
 	}
 	members = appendCommon(members, s, meta)
-	s.Raw = string(record.AppendObject(nil, members))
+	s.Raw = string(jsontext.AppendObject(nil, members))
 	return rejection{}
 }
 
-func appendCommon(members []record.Member, s *health.Sample, meta string) []record.Member {
+func appendCommon(members []jsontext.Member, s *health.Sample, meta string) []jsontext.Member {
 	if s.Source != (health.Source{}) {
-		members = append(members, record.Member{Name: "source", JSON: string(record.AppendSource(nil, s.Source))})
+		members = append(members, jsontext.Member{Name: "source", JSON: string(jsontext.AppendSource(nil, s.Source))})
 	}
 	if meta != "" {
-		members = append(members, record.Member{Name: "metadata", JSON: meta})
+		members = append(members, jsontext.Member{Name: "metadata", JSON: meta})
 	}
 	return members
 }
@@ -211,7 +214,7 @@ func deviceField(text, key string) string {
 
 // metadata collects the MetadataEntry elements of a record.
 type metadata struct {
-	members     []record.Member
+	members     []jsontext.Member
 	zone        string
 	userEntered bool
 	size        int
@@ -230,7 +233,7 @@ func (m *metadata) entry(x *reader) {
 	default:
 		if m.size += len(key) + len(value) + 6; m.size <= maxMetadata {
 			name := x.texts.Text(key)
-			m.members = append(m.members, record.Member{Name: name, JSON: record.MetadataValue(name, x.texts.Text(value))})
+			m.members = append(m.members, jsontext.Member{Name: name, JSON: jsontext.MetadataValue(name, x.texts.Text(value))})
 		}
 	}
 }
@@ -240,7 +243,7 @@ func (m *metadata) object(x *reader) (string, rejection) {
 	if len(m.members) == 0 && m.size == 0 {
 		return "", rejection{}
 	}
-	x.scratch = record.AppendObject(x.scratch[:0], m.members)
+	x.scratch = jsontext.AppendObject(x.scratch[:0], m.members)
 	if m.size > maxMetadata || len(x.scratch) > maxMetadata {
 		return "", rejection{record.CodeTooLarge, "the metadata is longer than 16 KiB"}
 	}

@@ -3,7 +3,7 @@ package fhir
 import (
 	"strings"
 
-	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
 )
 
 const loincSystem = "http://loinc.org"
@@ -20,9 +20,9 @@ func isHealthKit(system string) bool {
 
 // typeOf finds the type that a concept means: by HealthKit's identifier, which
 // is exact, else by LOINC.
-func typeOf(c concept) *health.Type {
+func typeOf(c concept) *catalog.Type {
 	for _, code := range c.Coding {
-		if t, ok := health.Lookup(code.Code); ok {
+		if t, ok := catalog.Lookup(code.Code); ok {
 			return t
 		}
 	}
@@ -34,7 +34,7 @@ func typeOf(c concept) *health.Type {
 		if general, ok := otherLOINC[wanted]; ok {
 			wanted = general
 		}
-		for _, t := range health.Types() {
+		for _, t := range catalog.All() {
 			if t.LOINC == wanted {
 				return t
 			}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/formats/internal/jsontext"
 	"github.com/clarity-loop/clarity/services/health/formats/record"
 )
 
@@ -27,7 +28,7 @@ type extensions struct {
 	zone        string // of the sample
 	uploadZone  string
 	userEntered bool
-	metadata    []record.Member
+	metadata    []jsontext.Member
 }
 
 func readExtensions(list []extension) extensions {
@@ -86,9 +87,9 @@ func (e *extensions) meta(key string, x *extension) {
 	value := ""
 	switch {
 	case x.ValueString != nil:
-		value = string(record.AppendString(nil, *x.ValueString))
+		value = string(jsontext.AppendString(nil, *x.ValueString))
 	case x.ValueTime != nil:
-		value = string(record.AppendString(nil, *x.ValueTime))
+		value = string(jsontext.AppendString(nil, *x.ValueTime))
 	case x.ValueBoolean != nil && *x.ValueBoolean:
 		value = "true"
 	case x.ValueBoolean != nil:
@@ -98,11 +99,11 @@ func (e *extensions) meta(key string, x *extension) {
 	case x.ValueInteger != nil:
 		value = x.ValueInteger.String()
 	case x.ValueCoding != nil:
-		value = record.MetadataValue(key, x.ValueCoding.Code)
+		value = jsontext.MetadataValue(key, x.ValueCoding.Code)
 	case len(x.ValueQty) > 0:
-		value = record.Compact(x.ValueQty)
+		value = jsontext.Compact(x.ValueQty)
 	}
 	if value != "" {
-		e.metadata = append(e.metadata, record.Member{Name: key, JSON: value})
+		e.metadata = append(e.metadata, jsontext.Member{Name: key, JSON: value})
 	}
 }

@@ -6,7 +6,10 @@ import (
 	"strconv"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
+	"github.com/clarity-loop/clarity/services/health/formats/internal/jsontext"
 	"github.com/clarity-loop/clarity/services/health/formats/record"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 type coding struct{ System, Code, Display string }
@@ -42,14 +45,14 @@ type observation struct {
 
 // rejection is a code and a sentence; the zero one rejects nothing.
 type rejection struct {
-	code   health.Code
+	code   reject.Code
 	detail string
 }
 
 func (x *reader) observation(at record.Place, raw []byte) error {
 	var o observation
 	if json.Unmarshal(raw, &o) != nil {
-		return x.emit(record.Reject(at, health.CodeWrongType, "a member of the Observation has not the type that FHIR gives it"))
+		return x.emit(record.Reject(at, reject.WrongType, "a member of the Observation has not the type that FHIR gives it"))
 	}
 	switch o.Status {
 	case "entered-in-error", "cancelled":
@@ -68,7 +71,7 @@ func (x *reader) observation(at record.Place, raw []byte) error {
 	}
 	s.Zone = x.zones.Choose(ext.zone, fallback, offset)
 	if len(ext.metadata) > 0 {
-		s.Metadata = string(record.AppendObject(nil, ext.metadata))
+		s.Metadata = string(jsontext.AppendObject(nil, ext.metadata))
 	}
 	if len(s.Metadata) > maxMetadata {
 		return x.emit(record.Reject(at, record.CodeTooLarge, "the metadata is longer than 16 KiB"))
@@ -128,18 +131,18 @@ func (x *reader) components(at record.Place, o *observation, s health.Sample) er
 }
 
 // measure reads the value of one measurement into s.
-func (x *reader) measure(at record.Place, kind *health.Type, m *measurement, s health.Sample) error {
+func (x *reader) measure(at record.Place, kind *catalog.Type, m *measurement, s health.Sample) error {
 	s.Type = kind.Identifier
 	why := rejection{}
 	switch {
-	case kind.Kind == health.Category:
+	case kind.Kind == catalog.Category:
 		s.OriginalValue, why = m.category(kind)
 	case m.ValueQuantity == nil && m.DataAbsentReason != nil:
 		return x.emit(record.Skip(at, record.CodeNotASample, "the Observation says that there is no measurement"))
 	case m.ValueQuantity == nil:
-		why = rejection{health.CodeMissingField, "the Observation has no valueQuantity"}
+		why = rejection{reject.MissingField, "the Observation has no valueQuantity"}
 	case m.ValueQuantity.Comparator != "":
-		why = rejection{health.CodeInvalidValue, "the value is a bound (< or >), not a measurement"}
+		why = rejection{reject.InvalidValue, "the value is a bound (< or >), not a measurement"}
 	default:
 		why = m.quantity(kind, &s)
 	}
@@ -154,14 +157,14 @@ func (x *reader) measure(at record.Place, kind *health.Type, m *measurement, s h
 
 // quantity reads value and unit: the UCUM code where it is one of the type's,
 // else the unit's name.
-func (m *measurement) quantity(kind *health.Type, s *health.Sample) rejection {
+func (m *measurement) quantity(kind *catalog.Type, s *health.Sample) rejection {
 	q := m.ValueQuantity
 	if q.Value == "" {
-		return rejection{health.CodeMissingField, "the quantity has no value"}
+		return rejection{reject.MissingField, "the quantity has no value"}
 	}
-	v, ok := record.ParseNumber(string(q.Value))
+	v, ok := jsontext.ParseNumber(string(q.Value))
 	if !ok {
-		return rejection{health.CodeInvalidNumber, "the value is not a number"}
+		return rejection{reject.InvalidNumber, "the value is not a number"}
 	}
 	s.OriginalValue, s.OriginalUnit = v, q.Code
 	if _, err := kind.Convert(v, q.Code); err != nil {
@@ -175,7 +178,7 @@ func (m *measurement) quantity(kind *health.Type, s *health.Sample) rejection {
 }
 
 // category reads HealthKit's value from a coding, a number or a name.
-func (m *measurement) category(kind *health.Type) (float64, rejection) {
+func (m *measurement) category(kind *catalog.Type) (float64, rejection) {
 	var names []string
 	if m.ValueCodeableConcept != nil {
 		for _, c := range m.ValueCodeableConcept.Coding {
@@ -193,14 +196,14 @@ func (m *measurement) category(kind *health.Type) (float64, rejection) {
 		if code, ok := kind.CodeOf(camel(name)); ok {
 			return float64(code), rejection{}
 		}
-		if v, ok := record.ParseNumber(name); ok {
+		if v, ok := jsontext.ParseNumber(name); ok {
 			return v, rejection{} // Check says whether it is of the enumeration
 		}
 	}
 	if len(names) == 0 && len(kind.Values) == 1 {
 		return float64(kind.Values[0].Code), rejection{} // that it happened is all there is to say
 	}
-	return 0, rejection{health.CodeInvalidValue, "the value is not of the category's enumeration"}
+	return 0, rejection{reject.InvalidValue, "the value is not of the category's enumeration"}
 }
 
 // camel turns "asleep core" into "asleepCore".
@@ -227,13 +230,13 @@ func (o *observation) span(s *health.Sample) (offset int, why rejection) {
 		}
 	}
 	if start == "" {
-		return 0, rejection{health.CodeMissingField, "the Observation does not say when it was measured"}
+		return 0, rejection{reject.MissingField, "the Observation does not say when it was measured"}
 	}
 	var startOK, endOK bool
 	s.End, _, endOK = record.ParseRFC3339(end)
 	s.Start, offset, startOK = record.ParseRFC3339(start)
 	if !startOK || !endOK {
-		return 0, rejection{health.CodeInvalidTime, "the time of the Observation is no instant with an offset"}
+		return 0, rejection{reject.InvalidTime, "the time of the Observation is no instant with an offset"}
 	}
 	return offset, rejection{}
 }
@@ -252,16 +255,16 @@ func (x *reader) raw(at record.Place, o *observation, s health.Sample, raw []byt
 		}
 	}
 	if s.Type == "" {
-		return x.emit(record.Reject(at, health.CodeMissingField, "the Observation has no code"))
+		return x.emit(record.Reject(at, reject.MissingField, "the Observation has no code"))
 	}
-	members := []record.Member{{Name: "record", JSON: record.Compact(raw)}}
+	members := []jsontext.Member{{Name: "record", JSON: jsontext.Compact(raw)}}
 	if s.Source != (health.Source{}) {
-		members = append(members, record.Member{Name: "source", JSON: string(record.AppendSource(nil, s.Source))})
+		members = append(members, jsontext.Member{Name: "source", JSON: string(jsontext.AppendSource(nil, s.Source))})
 	}
 	if s.Metadata != "" {
-		members = append(members, record.Member{Name: "metadata", JSON: s.Metadata})
+		members = append(members, jsontext.Member{Name: "metadata", JSON: s.Metadata})
 	}
-	object := record.AppendObject(nil, members)
+	object := jsontext.AppendObject(nil, members)
 	if len(object) > record.MaxRaw {
 		return x.emit(record.Reject(at, record.CodeTooLarge, "the Observation is longer than 60 KiB"))
 	}

@@ -3,7 +3,7 @@ package healthautoexport
 import (
 	"strings"
 
-	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
 )
 
 // A metric is what its points have in common.
@@ -11,7 +11,7 @@ type metric struct {
 	name, unit string
 	hasUnit    bool
 	key        string // name in snake_case
-	kind       *health.Type
+	kind       *catalog.Type
 }
 
 // unitOf is the unit of a point: the metric's, or in an archive its own.
@@ -36,12 +36,12 @@ func (m *metric) resolve() {
 }
 
 // typeNamed finds a quantity by HealthKit's name in snake_case.
-func typeNamed(snake string) *health.Type {
+func typeNamed(snake string) *catalog.Type {
 	squeezed := strings.ReplaceAll(snake, "_", "")
 	if squeezed == "" {
 		return nil
 	}
-	for _, t := range health.Types() {
+	for _, t := range catalog.All() {
 		if suffix, ok := strings.CutPrefix(t.Identifier, "HKQuantityTypeIdentifier"); ok && strings.EqualFold(suffix, squeezed) {
 			return t
 		}

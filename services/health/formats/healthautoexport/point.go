@@ -7,7 +7,9 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/internal/jsonstream"
+	"github.com/clarity-loop/clarity/services/health/formats/internal/jsontext"
 	"github.com/clarity-loop/clarity/services/health/formats/record"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // A point is one object of a list, member by member.
@@ -45,7 +47,7 @@ func (p point) has(name string) bool { _, ok := p[name]; return ok }
 func (p point) number(names ...string) (v float64, there, ok bool) {
 	for _, name := range names {
 		if raw, has := p[name]; has && string(raw) != "null" {
-			v, ok = record.ParseNumber([]byte(raw))
+			v, ok = jsontext.ParseNumber([]byte(raw))
 			return v, true, ok
 		}
 	}
@@ -76,7 +78,7 @@ func (p point) moment(names ...string) (m moment, there, ok bool) {
 			}
 			return m, true, ok
 		}
-		seconds, isNumber := record.ParseNumber([]byte(raw))
+		seconds, isNumber := jsontext.ParseNumber([]byte(raw))
 		if !isNumber || math.Abs(seconds) > 1e11 {
 			return m, true, false
 		}
@@ -91,17 +93,17 @@ func (p point) moment(names ...string) (m moment, there, ok bool) {
 func (p point) span(s *health.Sample, starts, ends []string) (offset int, why rejection) {
 	start, there, ok := p.moment(starts...)
 	if !there {
-		return 0, rejection{health.CodeMissingField, "the record has no date"}
+		return 0, rejection{reject.MissingField, "the record has no date"}
 	}
 	if !ok {
-		return 0, rejection{health.CodeInvalidTime, "a date is not yyyy-mm-dd hh:mm:ss ±hhmm"}
+		return 0, rejection{reject.InvalidTime, "a date is not yyyy-mm-dd hh:mm:ss ±hhmm"}
 	}
 	end, there, ok := p.moment(ends...)
 	if !there {
 		end, ok = start, true
 	}
 	if !ok {
-		return 0, rejection{health.CodeInvalidTime, "a date is not yyyy-mm-dd hh:mm:ss ±hhmm"}
+		return 0, rejection{reject.InvalidTime, "a date is not yyyy-mm-dd hh:mm:ss ±hhmm"}
 	}
 	s.Start, s.End = start.at, end.at
 	return start.offset, rejection{}
@@ -135,15 +137,15 @@ func (p point) uuid(names ...string) health.UUID {
 }
 
 // metadata is what a point says beside the members that were read.
-func (p point) metadata(read ...string) []record.Member {
+func (p point) metadata(read ...string) []jsontext.Member {
 	taken := make(map[string]bool, len(read))
 	for _, name := range read {
 		taken[name] = true
 	}
-	var members []record.Member
+	var members []jsontext.Member
 	for name, raw := range p {
 		if !taken[name] && string(raw) != "null" {
-			members = append(members, record.Member{Name: name, JSON: record.Compact(raw)})
+			members = append(members, jsontext.Member{Name: name, JSON: jsontext.Compact(raw)})
 		}
 	}
 	return members
@@ -151,7 +153,7 @@ func (p point) metadata(read ...string) []record.Member {
 
 // rejection is a code and a sentence; the zero one rejects nothing.
 type rejection struct {
-	code   health.Code
+	code   reject.Code
 	detail string
 }
 

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
+	"github.com/clarity-loop/clarity/services/health/formats/internal/jsontext"
 	"github.com/clarity-loop/clarity/services/health/formats/record"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // maxMetadata bounds the metadata of one sample, as the upload contract does.
@@ -26,14 +29,14 @@ func (x *reader) point(at record.Place, m *metric, p point) error {
 	case m.key == "blood_pressure" || p.has("systolic"):
 		return x.bloodPressure(at, m, p)
 	case m.name == "":
-		return x.emit(record.Reject(at, health.CodeMissingField, "the metric has no name"))
+		return x.emit(record.Reject(at, reject.MissingField, "the metric has no name"))
 	}
 	value, there, ok := p.number("qty", "Avg", "avg")
 	switch {
 	case !there:
-		return x.emit(record.Reject(at, health.CodeMissingField, "the point has neither qty nor Avg"))
+		return x.emit(record.Reject(at, reject.MissingField, "the point has neither qty nor Avg"))
 	case !ok:
-		return x.emit(record.Reject(at, health.CodeInvalidNumber, "the value is not a number"))
+		return x.emit(record.Reject(at, reject.InvalidNumber, "the value is not a number"))
 	}
 	read := []string{"qty", "Avg", "avg", "unit", "units", "source", "sources", "metric"}
 	s := health.Sample{UUID: p.uuid("id", "source_uuid"), OriginalValue: value, OriginalUnit: m.unitOf(p)}
@@ -44,7 +47,7 @@ func (x *reader) point(at record.Place, m *metric, p point) error {
 }
 
 // quantity finishes a sample of which type, value and unit are known.
-func (x *reader) quantity(at record.Place, kind *health.Type, name string, s health.Sample, p point, read []string) error {
+func (x *reader) quantity(at record.Place, kind *catalog.Type, name string, s health.Sample, p point, read []string) error {
 	offset, why := p.span(&s, startMembers, endMembers)
 	if why.code != "" {
 		return x.emit(record.Reject(at, why.code, why.detail))
@@ -56,7 +59,7 @@ func (x *reader) quantity(at record.Place, kind *health.Type, name string, s hea
 	}
 	s.Type = kind.Identifier
 	record.PerHundred(&s)
-	if kind.Kind == health.Category {
+	if kind.Kind == catalog.Category {
 		s.OriginalUnit = "" // the app gives categories a unit, HealthKit none
 	}
 	if code, detail := record.Quantify(&s, kind); code != "" {
@@ -64,7 +67,7 @@ func (x *reader) quantity(at record.Place, kind *health.Type, name string, s hea
 	}
 	read = append(append(read, startMembers...), endMembers...)
 	if members := p.metadata(read...); len(members) > 0 {
-		if s.Metadata = string(record.AppendObject(nil, members)); len(s.Metadata) > maxMetadata {
+		if s.Metadata = string(jsontext.AppendObject(nil, members)); len(s.Metadata) > maxMetadata {
 			return x.emit(record.Reject(at, record.CodeTooLarge, "the metadata is longer than 16 KiB"))
 		}
 	}
@@ -80,12 +83,12 @@ func (x *reader) bloodPressure(at record.Place, m *metric, p point) error {
 		here := place(at, half.member, -1)
 		value, there, ok := p.number(half.member)
 		if !there || !ok {
-			if err := x.emit(record.Reject(here, health.CodeMissingField, "the blood pressure has no such number")); err != nil {
+			if err := x.emit(record.Reject(here, reject.MissingField, "the blood pressure has no such number")); err != nil {
 				return err
 			}
 			continue
 		}
-		kind, _ := health.Lookup(half.kind)
+		kind, _ := catalog.Lookup(half.kind)
 		s := health.Sample{OriginalValue: value, OriginalUnit: m.unitOf(p)}
 		read := []string{"systolic", "diastolic", "unit", "units", "source", "sources"}
 		if err := x.quantity(here, kind, m.name, s, p, read); err != nil {
@@ -105,13 +108,13 @@ var sleepStages = map[string]float64{
 func (x *reader) sleepSegment(at record.Place, p point) error {
 	name, ok := p.text("value")
 	if !ok {
-		return x.emit(record.Reject(at, health.CodeMissingField, "the segment of sleep has no value"))
+		return x.emit(record.Reject(at, reject.MissingField, "the segment of sleep has no value"))
 	}
 	code, ok := sleepStages[name]
 	if !ok {
-		return x.emit(record.Reject(at, health.CodeInvalidValue, "the value is no stage of sleep"))
+		return x.emit(record.Reject(at, reject.InvalidValue, "the value is no stage of sleep"))
 	}
-	kind, _ := health.Lookup("HKCategoryTypeIdentifierSleepAnalysis")
+	kind, _ := catalog.Lookup("HKCategoryTypeIdentifierSleepAnalysis")
 	s := health.Sample{UUID: p.uuid("id", "source_uuid"), OriginalValue: code}
 	everything := make([]string, 0, len(p))
 	for member := range p {
@@ -125,7 +128,7 @@ func (x *reader) sleepSegment(at record.Place, p point) error {
 func (x *reader) sleepSummary(at record.Place, p point) error {
 	s := health.Sample{Source: p.source()}
 	offset, why := p.span(&s, []string{"inBedStart", "sleepStart"}, []string{"inBedEnd", "sleepEnd"})
-	if why.code == health.CodeMissingField {
+	if why.code == reject.MissingField {
 		offset, why = x.localDay(&s, p)
 	}
 	if why.code != "" {
@@ -138,7 +141,7 @@ func (x *reader) sleepSummary(at record.Place, p point) error {
 func (x *reader) localDay(s *health.Sample, p point) (offset int, why rejection) {
 	date, ok := p.text("date")
 	if !ok {
-		return 0, rejection{health.CodeMissingField, "the night has no date"}
+		return 0, rejection{reject.MissingField, "the night has no date"}
 	}
 	if at, offset, ok := record.ParseStamp(date); ok {
 		s.Start, s.End = at, at
@@ -146,11 +149,11 @@ func (x *reader) localDay(s *health.Sample, p point) (offset int, why rejection)
 	}
 	day, err := health.ParseDay(date)
 	if err != nil {
-		return 0, rejection{health.CodeInvalidTime, "the date is not yyyy-mm-dd"}
+		return 0, rejection{reject.InvalidTime, "the date is not yyyy-mm-dd"}
 	}
 	loc, ok := x.zones.Location(x.zones.Choose("", x.options.DefaultZone, 0))
 	if !ok {
-		return 0, rejection{health.CodeInvalidZone, "the default zone is not an IANA time zone"}
+		return 0, rejection{reject.InvalidZone, "the default zone is not an IANA time zone"}
 	}
 	s.Start, s.End = day.Bounds(loc)
 	return 0, rejection{}
@@ -170,7 +173,7 @@ func (x *reader) workout(at record.Place, p point) error {
 	if err := x.raw(at, s, "HKWorkoutTypeIdentifier", p); err != nil {
 		return err
 	}
-	if !hasRoute || record.Compact(route) == "[]" || string(route) == "null" {
+	if !hasRoute || jsontext.Compact(route) == "[]" || string(route) == "null" {
 		return nil
 	}
 	s.UUID = health.UUID{}
@@ -182,13 +185,13 @@ func (x *reader) workout(at record.Place, p point) error {
 func (x *reader) route(at record.Place, p point) error {
 	var points []point
 	if err := json.Unmarshal(p["locations"], &points); err != nil || len(points) == 0 {
-		return x.emit(record.Reject(at, health.CodeMissingField, "the route has no locations"))
+		return x.emit(record.Reject(at, reject.MissingField, "the route has no locations"))
 	}
 	var s health.Sample
 	first, _, ok := points[0].moment("time", "timestamp")
 	last, _, lastOK := points[len(points)-1].moment("time", "timestamp")
 	if !ok || !lastOK {
-		return x.emit(record.Reject(at, health.CodeInvalidTime, "a location has no time"))
+		return x.emit(record.Reject(at, reject.InvalidTime, "a location has no time"))
 	}
 	s.Start, s.End = first.at, last.at
 	s.Zone = x.zones.Choose("", x.options.DefaultZone, first.offset)
@@ -234,15 +237,15 @@ func (x *reader) bare(at record.Place, p point) error {
 // raw accepts a record of a type that the catalog does not have.
 func (x *reader) raw(at record.Place, s health.Sample, kind string, p point) error {
 	if s.OriginalUnit != "" && !p.has("units") {
-		p["units"] = record.AppendString(nil, s.OriginalUnit)
+		p["units"] = jsontext.AppendString(nil, s.OriginalUnit)
 	}
 	s.Type = kind
 	s.OriginalValue, s.OriginalUnit = 0, ""
-	members := []record.Member{{Name: "record", JSON: string(record.AppendObject(nil, p.metadata()))}}
+	members := []jsontext.Member{{Name: "record", JSON: string(jsontext.AppendObject(nil, p.metadata()))}}
 	if s.Source != (health.Source{}) {
-		members = append(members, record.Member{Name: "source", JSON: string(record.AppendSource(nil, s.Source))})
+		members = append(members, jsontext.Member{Name: "source", JSON: string(jsontext.AppendSource(nil, s.Source))})
 	}
-	raw := record.AppendObject(nil, members)
+	raw := jsontext.AppendObject(nil, members)
 	if len(raw) > record.MaxRaw {
 		return x.emit(record.Reject(at, record.CodeTooLarge, "the record is longer than 60 KiB"))
 	}

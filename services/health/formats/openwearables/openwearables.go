@@ -17,8 +17,11 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
 	"github.com/clarity-loop/clarity/services/health/formats/internal/jsonstream"
+	"github.com/clarity-loop/clarity/services/health/formats/internal/jsontext"
 	"github.com/clarity-loop/clarity/services/health/formats/record"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // JSON reads the records of a file, in its order. An error ends the sequence;
@@ -104,7 +107,7 @@ type source struct {
 func (x *reader) read(at record.Place, list string, raw []byte) record.Record {
 	var e entry
 	if err := json.Unmarshal(raw, &e); err != nil {
-		return record.Reject(at, health.CodeWrongType, "a member has not the type that it should have")
+		return record.Reject(at, reject.WrongType, "a member has not the type that it should have")
 	}
 	s := health.Sample{Source: e.Source.health()}
 	s.UUID, _ = health.ParseUUID(e.ID) // else it is derived
@@ -114,9 +117,9 @@ func (x *reader) read(at record.Place, list string, raw []byte) record.Record {
 	s.End, _, endOK = record.ParseRFC3339(e.EndDate)
 	switch {
 	case e.StartDate == "" || e.EndDate == "":
-		return record.Reject(at, health.CodeMissingField, "startDate or endDate is missing")
+		return record.Reject(at, reject.MissingField, "startDate or endDate is missing")
 	case !startOK || !endOK:
-		return record.Reject(at, health.CodeInvalidTime, "a date is not RFC 3339 with an offset")
+		return record.Reject(at, reject.InvalidTime, "a date is not RFC 3339 with an offset")
 	}
 	if t, err := time.Parse("-07:00", e.ZoneOffset); err == nil {
 		_, offset = t.Zone()
@@ -137,21 +140,21 @@ func (x *reader) read(at record.Place, list string, raw []byte) record.Record {
 
 func (e *entry) record(at record.Place, s health.Sample, raw []byte) record.Record {
 	if e.Type == "" {
-		return record.Reject(at, health.CodeMissingField, "type is missing")
+		return record.Reject(at, reject.MissingField, "type is missing")
 	}
-	kind, known := health.Lookup(e.Type)
+	kind, known := catalog.Lookup(e.Type)
 	if !known {
 		return keep(at, s, e.Type, raw)
 	}
 	s.Type, s.OriginalUnit = kind.Identifier, e.Unit
 	if e.Value == nil {
-		return record.Reject(at, health.CodeMissingField, "value is missing")
+		return record.Reject(at, reject.MissingField, "value is missing")
 	}
 	var ok bool
-	if s.OriginalValue, ok = record.ParseNumber(e.Value.String()); !ok {
-		return record.Reject(at, health.CodeInvalidNumber, "the value is not a number")
+	if s.OriginalValue, ok = jsontext.ParseNumber(e.Value.String()); !ok {
+		return record.Reject(at, reject.InvalidNumber, "the value is not a number")
 	}
-	if kind.Kind == health.Category {
+	if kind.Kind == catalog.Category {
 		s.OriginalUnit = ""
 	}
 	if code, detail := record.Quantify(&s, kind); code != "" {
@@ -169,7 +172,7 @@ var sleepStages = map[string]float64{
 func (e *entry) sleep(at record.Place, s health.Sample) record.Record {
 	stage, ok := sleepStages[strings.ToLower(e.Stage)]
 	if !ok {
-		return record.Reject(at, health.CodeInvalidValue, "the stage is none of sleep's")
+		return record.Reject(at, reject.InvalidValue, "the stage is none of sleep's")
 	}
 	s.Type, s.Value, s.OriginalValue = "HKCategoryTypeIdentifierSleepAnalysis", stage, stage
 	return record.Accept(at, s)
@@ -180,17 +183,17 @@ func keep(at record.Place, s health.Sample, kind string, raw []byte) record.Reco
 	s.Type = kind
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
-		return record.Reject(at, health.CodeWrongType, "the record is no object")
+		return record.Reject(at, reject.WrongType, "the record is no object")
 	}
-	list := make([]record.Member, 0, len(members))
+	list := make([]jsontext.Member, 0, len(members))
 	for name, value := range members {
-		list = append(list, record.Member{Name: name, JSON: record.Compact(value)})
+		list = append(list, jsontext.Member{Name: name, JSON: jsontext.Compact(value)})
 	}
-	outer := []record.Member{{Name: "record", JSON: string(record.AppendObject(nil, list))}}
+	outer := []jsontext.Member{{Name: "record", JSON: string(jsontext.AppendObject(nil, list))}}
 	if s.Source != (health.Source{}) {
-		outer = append(outer, record.Member{Name: "source", JSON: string(record.AppendSource(nil, s.Source))})
+		outer = append(outer, jsontext.Member{Name: "source", JSON: string(jsontext.AppendSource(nil, s.Source))})
 	}
-	object := record.AppendObject(nil, outer)
+	object := jsontext.AppendObject(nil, outer)
 	if len(object) > record.MaxRaw {
 		return record.Reject(at, record.CodeTooLarge, "the record is longer than 60 KiB")
 	}

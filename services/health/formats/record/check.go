@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // The instants between which a sample can lie: 1900 to 2200.
@@ -20,33 +22,33 @@ const maxText = 1024
 // Check says why a decoded sample cannot be one, or "". It does not compare
 // with the present: a file may be read on a machine whose clock is wrong, and
 // the server rejects future samples by its own clock.
-func Check(s *health.Sample) (code health.Code, detail string) {
+func Check(s *health.Sample) (code reject.Code, detail string) {
 	if s.Start < earliest || s.Start >= latest || s.End >= latest {
-		return health.CodeInvalidTime, "the time is outside 1900–2200"
+		return reject.InvalidTime, "the time is outside 1900–2200"
 	}
 	if s.End < s.Start {
-		return health.CodeEndBeforeStart, "the end is before the start"
+		return reject.EndBeforeStart, "the end is before the start"
 	}
 	if !finite(s.Value) || !finite(s.OriginalValue) {
-		return health.CodeInvalidNumber, "the value is not a finite number"
+		return reject.InvalidNumber, "the value is not a finite number"
 	}
 	for _, text := range [...]string{s.Type, s.OriginalUnit, s.Source.BundleID, s.Source.Name, s.Source.ProductType, s.Source.OSVersion} {
 		if !plainText(text) {
-			return health.CodeInvalidText, "a text is not UTF-8, has control characters or is longer than 1024 bytes"
+			return reject.InvalidText, "a text is not UTF-8, has control characters or is longer than 1024 bytes"
 		}
 	}
-	kind, known := health.Lookup(s.Type)
+	kind, known := catalog.Lookup(s.Type)
 	if !known {
 		return "", ""
 	}
 	if time.Duration(s.End-s.Start)*time.Millisecond > kind.MaxDuration {
-		return health.CodeTooLong, "the sample lasts longer than its type can"
+		return reject.TooLong, "the sample lasts longer than its type can"
 	}
 	if !kind.InRange(s.Value) {
-		if kind.Kind == health.Category {
-			return health.CodeInvalidValue, "the value is not of the category's enumeration"
+		if kind.Kind == catalog.Category {
+			return reject.InvalidValue, "the value is not of the category's enumeration"
 		}
-		return health.CodeOutOfRange, "no person or device can have this value"
+		return reject.OutOfRange, "no person or device can have this value"
 	}
 	return "", ""
 }
@@ -70,17 +72,17 @@ func plainText(s string) bool {
 // Quantify fills Value and Unit from the original ones by the catalog. The
 // unit "%" must be a fraction, as HealthKit means it; see PerHundred. An
 // unknown type keeps what was sent.
-func Quantify(s *health.Sample, kind *health.Type) (code health.Code, detail string) {
+func Quantify(s *health.Sample, kind *catalog.Type) (code reject.Code, detail string) {
 	if kind == nil {
 		s.Value, s.Unit = s.OriginalValue, s.OriginalUnit
 		return "", ""
 	}
-	if kind.Kind == health.Quantity && s.OriginalUnit == "" {
-		return health.CodeMissingField, "a quantity has no unit"
+	if kind.Kind == catalog.Quantity && s.OriginalUnit == "" {
+		return reject.MissingField, "a quantity has no unit"
 	}
 	value, err := kind.Convert(s.OriginalValue, s.OriginalUnit)
 	if err != nil {
-		return health.CodeUnknownUnit, "the unit is not one of the type's dimension"
+		return reject.UnknownUnit, "the unit is not one of the type's dimension"
 	}
 	s.Value, s.Unit = value, kind.Unit
 	return "", ""

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 // A Record is one record of a file and what became of it.
@@ -15,7 +16,7 @@ type Record struct {
 	Verdict Verdict
 	// Code and Detail say why a record was rejected or skipped. They carry no
 	// value, name or uuid of the file.
-	Code   health.Code
+	Code   reject.Code
 	Detail string
 	// Sample is set if Verdict is Accepted. Types that the catalog does not
 	// know, workouts among them, have Raw.
@@ -32,12 +33,12 @@ const (
 	Skipped  Verdict = "skipped"  // not meant to be a sample
 )
 
-// The reasons of formats beside those of health.
+// The reasons of formats beside those of package reject.
 const (
-	CodeNotASample health.Code = "not_a_sample" // says something else than a measurement
-	CodeAttachment health.Code = "attachment"   // a file beside the records, such as a route
-	CodeUnknown    health.Code = "unknown_record"
-	CodeTooLarge   health.Code = "too_large" // one record beyond MaxRaw
+	CodeNotASample reject.Code = "not_a_sample" // says something else than a measurement
+	CodeAttachment reject.Code = "attachment"   // a file beside the records, such as a route
+	CodeUnknown    reject.Code = "unknown_record"
+	CodeTooLarge   reject.Code = "too_large" // one record beyond MaxRaw
 )
 
 // MaxRaw bounds the Raw of one sample in bytes: with type, times and zone the
@@ -85,12 +86,12 @@ func Accept(at Place, s health.Sample) Record {
 }
 
 // Reject is the verdict of what should be a sample and is none.
-func Reject(at Place, code health.Code, detail string) Record {
+func Reject(at Place, code reject.Code, detail string) Record {
 	return Record{Place: at, Verdict: Rejected, Code: code, Detail: detail}
 }
 
 // Skip is the verdict of what is no sample.
-func Skip(at Place, code health.Code, detail string) Record {
+func Skip(at Place, code reject.Code, detail string) Record {
 	return Record{Place: at, Verdict: Skipped, Code: code, Detail: detail}
 }
 

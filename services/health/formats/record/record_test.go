@@ -1,7 +1,6 @@
 package record
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
 func TestParseStampAgreesWithTheStandardLibrary(t *testing.T) {
@@ -55,52 +55,6 @@ func TestZoneOfOffset(t *testing.T) {
 	}
 }
 
-func TestParseNumber(t *testing.T) {
-	for text, want := range map[string]float64{"0": 0, "-1.5": -1.5, "61": 61, "1e3": 1000, "0.1234567890123456789": 0.12345678901234568, "+7": 7} {
-		if got, ok := ParseNumber(text); !ok || got != want {
-			t.Errorf("%q is %v, %v", text, got, ok)
-		}
-	}
-	for _, text := range []string{"", "NaN", "Inf", "-Infinity", "0x10", "1_000", "1,5", " 1", "1e400", "--1", strings.Repeat("1", 65)} {
-		if got, ok := ParseNumber(text); ok {
-			t.Errorf("%q is %v", text, got)
-		}
-	}
-}
-
-func TestAppendStringIsJSON(t *testing.T) {
-	for _, s := range []string{"", "plain", `a "quoted" \ thing`, "tab\tnew\nline\r", "\x00\x1f\x7f", "Zürich — 東京 🌙", "<script>&"} {
-		var back string
-		if err := json.Unmarshal(AppendString(nil, s), &back); err != nil || back != s {
-			t.Errorf("%q came back as %q, %v", s, back, err)
-		}
-	}
-	if got := string(AppendString(nil, "a\xffb")); got != "\"a\ufffdb\"" {
-		t.Errorf("invalid UTF-8 is %s", got)
-	}
-}
-
-func TestAppendObjectSortsAndKeepsTheLaterOfTwo(t *testing.T) {
-	members := []Member{{"b", "1"}, {"a", "2"}, {"b", "3"}, {"", "4"}}
-	if got := string(AppendObject(nil, members)); got != `{"":4,"a":2,"b":3}` {
-		t.Errorf("got %s", got)
-	}
-	if members[0] != (Member{"b", "1"}) {
-		t.Error("the members were moved")
-	}
-}
-
-func TestMetadataValue(t *testing.T) {
-	for _, tc := range [][3]string{
-		{"HKMetadataKeyHeartRateMotionContext", "2", "2"}, {"HKVO2MaxValue", "-1", "-1"}, {"HKWeatherHumidity", "96 %", `"96 %"`},
-		{"HKExternalUUID", "0042", `"0042"`}, {"HKDigitalSignature", "12345678901234567890", `"12345678901234567890"`}, {"Withings User Identifier", "12345", `"12345"`}, {"HKx", "", `""`},
-	} {
-		if got := MetadataValue(tc[0], tc[1]); got != tc[2] {
-			t.Errorf("%s=%s is %s, want %s", tc[0], tc[1], got, tc[2])
-		}
-	}
-}
-
 func TestCheck(t *testing.T) {
 	good := health.Sample{Type: "HKQuantityTypeIdentifierHeartRate", Value: 61, Unit: "/min", OriginalValue: 61, OriginalUnit: "count/min"}
 	if code, _ := Check(&good); code != "" {
@@ -108,19 +62,19 @@ func TestCheck(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		change func(*health.Sample)
-		want   health.Code
+		want   reject.Code
 	}{
-		"before 1900":                        {func(s *health.Sample) { s.Start, s.End = earliest-1, earliest }, health.CodeInvalidTime},
-		"after 2200":                         {func(s *health.Sample) { s.Start, s.End = latest-1, latest }, health.CodeInvalidTime},
-		"the end before the start":           {func(s *health.Sample) { s.End-- }, health.CodeEndBeforeStart},
-		"not a number":                       {func(s *health.Sample) { s.Value = math.NaN() }, health.CodeInvalidNumber},
-		"infinite as it was sent":            {func(s *health.Sample) { s.OriginalValue = math.Inf(-1) }, health.CodeInvalidNumber},
-		"longer than a heart rate can":       {func(s *health.Sample) { s.End = 400 * 3_600_000 }, health.CodeTooLong},
-		"a value of no heart":                {func(s *health.Sample) { s.Value = 401 }, health.CodeOutOfRange},
-		"a name with a control character":    {func(s *health.Sample) { s.Source.Name = "a\x00" }, health.CodeInvalidText},
-		"a name that is not UTF-8":           {func(s *health.Sample) { s.Source.Name = "é\xff" }, health.CodeInvalidText},
-		"a name that is too long":            {func(s *health.Sample) { s.Source.Name = strings.Repeat("a", 1025) }, health.CodeInvalidText},
-		"an unknown type with a bad product": {func(s *health.Sample) { s.Type, s.Source.ProductType = "x", "\n" }, health.CodeInvalidText},
+		"before 1900":                        {func(s *health.Sample) { s.Start, s.End = earliest-1, earliest }, reject.InvalidTime},
+		"after 2200":                         {func(s *health.Sample) { s.Start, s.End = latest-1, latest }, reject.InvalidTime},
+		"the end before the start":           {func(s *health.Sample) { s.End-- }, reject.EndBeforeStart},
+		"not a number":                       {func(s *health.Sample) { s.Value = math.NaN() }, reject.InvalidNumber},
+		"infinite as it was sent":            {func(s *health.Sample) { s.OriginalValue = math.Inf(-1) }, reject.InvalidNumber},
+		"longer than a heart rate can":       {func(s *health.Sample) { s.End = 400 * 3_600_000 }, reject.TooLong},
+		"a value of no heart":                {func(s *health.Sample) { s.Value = 401 }, reject.OutOfRange},
+		"a name with a control character":    {func(s *health.Sample) { s.Source.Name = "a\x00" }, reject.InvalidText},
+		"a name that is not UTF-8":           {func(s *health.Sample) { s.Source.Name = "é\xff" }, reject.InvalidText},
+		"a name that is too long":            {func(s *health.Sample) { s.Source.Name = strings.Repeat("a", 1025) }, reject.InvalidText},
+		"an unknown type with a bad product": {func(s *health.Sample) { s.Type, s.Source.ProductType = "x", "\n" }, reject.InvalidText},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := good
@@ -151,28 +105,5 @@ func TestPlaceSaysWhere(t *testing.T) {
 		if got := p.String(); got != want {
 			t.Errorf("%+v is %q", p, got)
 		}
-	}
-}
-
-func TestCompact(t *testing.T) {
-	tests := map[string]struct{ raw, want string }{
-		"white space goes":                         {"{ \"a\" : [ 1 ,\n 2 ] }", `{"a":[1,2]}`},
-		"numbers stay as they are written":         {`{"a":1.50e3,"b":9007199254740993}`, `{"a":1.50e3,"b":9007199254740993}`},
-		"the later of two members stays":           {`{"a":1,"b":{"x":1,"x":2},"a":3}`, `{"a":3,"b":{"x":2}}`},
-		"within arrays, too":                       {`[{"x":1,"x":2.50}]`, `[{"x":2.50}]`},
-		"an empty name is a name":                  {`{"":{"":"","":{}}}`, `{"":{"":{}}}`},
-		"one name in two objects is no repetition": {`{"a":{"x":1},"b":{"x":1}}`, `{"a":{"x":1},"b":{"x":1}}`},
-		"a value equal to a name is no repetition": {`{"a":"a","b":["a","a"]}`, `{"a":"a","b":["a","a"]}`},
-		"what stays is not escaped for a browser":  {`{"a":1,"a":"<&>"}`, `{"a":"<&>"}`},
-		"a scalar": {` "x" `, `"x"`},
-		"a name written with an escape is that name":    {`{"a":1,"\u0061":2}`, `{"a":2}`},
-		"what is not JSON, which callers never hand in": {`{"a":`, "null"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := Compact([]byte(tt.raw)); got != tt.want {
-				t.Errorf("Compact(%s) = %s, want %s", tt.raw, got, tt.want)
-			}
-		})
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/keyring"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // rememberedAccounts bounds the cache.
@@ -17,7 +17,7 @@ const rememberedAccounts = 50_000
 
 // Records say what is written of a person's account; a *store.Store is one.
 type Records interface {
-	Standing(ctx context.Context, uid string) error
+	CheckActive(ctx context.Context, uid string) error
 	Consented(ctx context.Context, uid, purpose string) (bool, error)
 }
 
@@ -183,16 +183,16 @@ func (c *AccountCache) forget(uid string) {
 
 func (c *AccountCache) load(ctx context.Context, uid string) (remembered, error) {
 	a := remembered{read: c.now()}
-	err := c.records.Standing(ctx, uid)
+	err := c.records.CheckActive(ctx, uid)
 	if errors.Is(err, analysis.ErrErased) {
 		a.Erased = true
 		return a, nil
 	}
 	if err == nil {
-		a.Processing, err = c.records.Consented(ctx, uid, store.PurposeProcessing)
+		a.Processing, err = c.records.Consented(ctx, uid, record.PurposeProcessing)
 	}
 	if err == nil {
-		a.Narrative, err = c.records.Consented(ctx, uid, store.PurposeNarrative)
+		a.Narrative, err = c.records.Consented(ctx, uid, record.PurposeNarrative)
 	}
 	if errors.Is(err, keyring.ErrDestroyed) {
 		err = analysis.ErrErased

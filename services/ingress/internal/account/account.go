@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -23,10 +24,10 @@ const (
 
 // Needs is what the account needs.
 type Needs struct {
-	Profiles store.Collection[store.Profile]
-	Consents store.Collection[store.Consent]
-	Exports  store.Collection[store.Export]
-	Accounts store.Collection[store.Account]
+	Profiles store.Collection[record.Profile]
+	Consents store.Collection[record.Consent]
+	Exports  store.Collection[record.Export]
+	Accounts store.Collection[record.Account]
 
 	// What an erasure ends: the key first, then documents, messages and objects.
 	Keys interface {

@@ -8,11 +8,12 @@ import (
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
 // purposes is the written-out list of what can be agreed to.
-func purposes() []string { return []string{store.PurposeProcessing, store.PurposeNarrative} }
+func purposes() []string { return []string{record.PurposeProcessing, record.PurposeNarrative} }
 
 type consentView struct {
 	Purpose string         `json:"purpose" enum:"processing,narrative"`
@@ -28,7 +29,7 @@ type consentEvent struct {
 	At      time.Time `json:"at"`
 }
 
-func viewConsent(purpose string, c store.Consent) consentView {
+func viewConsent(purpose string, c record.Consent) consentView {
 	v := consentView{Purpose: purpose, Granted: c.Granted, Version: c.Version, History: make([]consentEvent, 0, len(c.History))}
 	if !c.At.IsZero() {
 		at := c.At.UTC()
@@ -75,7 +76,7 @@ const historyKept = 200
 
 func (r *Room) putConsent(ctx context.Context, in *putConsentInput) (*consentOutput, error) {
 	uid := reply.UID(ctx)
-	var c store.Consent
+	var c record.Consent
 	err := r.Cache.Changing(ctx, uid, func() (err error) {
 		c, err = r.writeConsent(ctx, uid, in)
 		return err
@@ -90,7 +91,7 @@ func (r *Room) putConsent(ctx context.Context, in *putConsentInput) (*consentOut
 	if _, err := r.Audit.Append(ctx, audit.Event{Action: action, UID: uid, ActorUID: uid, Object: in.Purpose, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit a consent: %w", err)
 	}
-	if in.Body.Granted && in.Purpose == store.PurposeProcessing {
+	if in.Body.Granted && in.Purpose == record.PurposeProcessing {
 		if err := r.Resume(ctx, uid); err != nil {
 			return nil, err
 		}
@@ -99,14 +100,14 @@ func (r *Room) putConsent(ctx context.Context, in *putConsentInput) (*consentOut
 }
 
 // writeConsent writes the answer; the one before becomes history.
-func (r *Room) writeConsent(ctx context.Context, uid string, in *putConsentInput) (store.Consent, error) {
+func (r *Room) writeConsent(ctx context.Context, uid string, in *putConsentInput) (record.Consent, error) {
 	found, err := r.Consents.Get(ctx, uid, in.Purpose)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return store.Consent{}, err
+		return record.Consent{}, err
 	}
 	c := found.Value
 	if !c.At.IsZero() {
-		c.History = append(c.History, store.ConsentChange{Granted: c.Granted, Version: c.Version, At: c.At})
+		c.History = append(c.History, record.ConsentChange{Granted: c.Granted, Version: c.Version, At: c.At})
 		c.History = c.History[max(0, len(c.History)-historyKept):]
 	}
 	c.Granted, c.Version, c.At = in.Body.Granted, in.Body.Version, r.Now().UTC()

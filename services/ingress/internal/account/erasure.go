@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -58,9 +59,9 @@ func (r *Room) eraseAccount(ctx context.Context, _ *struct{}) (*erasureOutput, e
 
 // markErased writes the account's end: when it returns, nothing of the person's
 // is being stored by this process or will be.
-func (r *Room) markErased(ctx context.Context, uid string) (account store.Record[store.Account], err error) {
+func (r *Room) markErased(ctx context.Context, uid string) (account store.Record[record.Account], err error) {
 	err = r.Cache.Erasing(uid, func() error {
-		account, err = r.Accounts.Get(ctx, uid, store.AccountKey)
+		account, err = r.Accounts.Get(ctx, uid, record.AccountKey)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -68,22 +69,22 @@ func (r *Room) markErased(ctx context.Context, uid string) (account store.Record
 			return nil
 		}
 		account.Value.ErasedAt = r.Now().UTC()
-		account.Version, err = r.Accounts.Put(ctx, uid, store.AccountKey, account.Version, account.Value)
+		account.Version, err = r.Accounts.Put(ctx, uid, record.AccountKey, account.Version, account.Value)
 		return err
 	})
 	return account, err
 }
 
 // closeAccount keeps the receipt; of two at once the first one's stands.
-func (r *Room) closeAccount(ctx context.Context, uid string, account store.Record[store.Account], receipt erasureReceipt) (*erasureOutput, error) {
+func (r *Room) closeAccount(ctx context.Context, uid string, account store.Record[record.Account], receipt erasureReceipt) (*erasureOutput, error) {
 	text, err := json.Marshal(receipt)
 	if err != nil {
 		return nil, fmt.Errorf("write the erasure's receipt: %w", err)
 	}
 	account.Value.Receipt = string(text)
-	_, err = r.Accounts.Put(ctx, uid, store.AccountKey, account.Version, account.Value)
+	_, err = r.Accounts.Put(ctx, uid, record.AccountKey, account.Version, account.Value)
 	if errors.Is(err, store.ErrConflict) {
-		if account, err = r.Accounts.Get(ctx, uid, store.AccountKey); err == nil {
+		if account, err = r.Accounts.Get(ctx, uid, record.AccountKey); err == nil {
 			return readReceipt(account.Value)
 		}
 	}
@@ -114,7 +115,7 @@ func (r *Room) deleteObjects(ctx context.Context, uid string) error {
 }
 
 func (r *Room) getErasureReceipt(ctx context.Context, _ *struct{}) (*erasureOutput, error) {
-	account, err := r.Accounts.Get(ctx, reply.UID(ctx), store.AccountKey)
+	account, err := r.Accounts.Get(ctx, reply.UID(ctx), record.AccountKey)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func (r *Room) getErasureReceipt(ctx context.Context, _ *struct{}) (*erasureOutp
 	return readReceipt(account.Value)
 }
 
-func readReceipt(a store.Account) (*erasureOutput, error) {
+func readReceipt(a record.Account) (*erasureOutput, error) {
 	var r erasureReceipt
 	if err := json.Unmarshal([]byte(a.Receipt), &r); err != nil {
 		return nil, fmt.Errorf("read the erasure's receipt: %w", err)

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -28,7 +29,7 @@ type exportView struct {
 	Download  string    `json:"download" format:"uri-reference" doc:"where everything can be downloaded"`
 }
 
-func viewExport(r store.Record[store.Export]) exportView {
+func viewExport(r store.Record[record.Export]) exportView {
 	return exportView{ExportID: r.Key, State: r.Value.State, CreatedAt: r.Value.CreatedAt.UTC(), Download: "/v1/exports/" + r.Key + "/download"}
 }
 
@@ -39,7 +40,7 @@ type createExportOutput struct {
 
 func (r *Room) createExport(ctx context.Context, _ *struct{}) (*createExportOutput, error) {
 	uid, id := reply.UID(ctx), reply.NewID()
-	e := store.Export{State: "ready", CreatedAt: r.Now().UTC(), ReadyAt: r.Now().UTC()}
+	e := record.Export{State: "ready", CreatedAt: r.Now().UTC(), ReadyAt: r.Now().UTC()}
 	err := r.Cache.Storing(ctx, uid, func() error {
 		_, err := r.Exports.Put(ctx, uid, id, 0, e)
 		return err
@@ -53,12 +54,12 @@ func (r *Room) createExport(ctx context.Context, _ *struct{}) (*createExportOutp
 	if err := r.publishReady(ctx, uid, id); err != nil {
 		return nil, err
 	}
-	return &createExportOutput{Location: "/v1/exports/" + id, Body: viewExport(store.Record[store.Export]{Key: id, Value: e})}, nil
+	return &createExportOutput{Location: "/v1/exports/" + id, Body: viewExport(store.Record[record.Export]{Key: id, Value: e})}, nil
 }
 
 // publishReady tells the person's devices of the export.
 func (r *Room) publishReady(ctx context.Context, uid, id string) error {
-	m, err := queue.JSON(analysis.TopicDeliveries, uid, analysis.Delivery{UID: uid, Kind: analysis.ExportReady, Ref: id, Version: "1"})
+	m, err := queue.JSON(flow.TopicEvents, uid, flow.Event{UID: uid, Kind: flow.ExportReady, Ref: id, Version: "1"})
 	if err == nil {
 		err = r.Queue.Publish(ctx, m)
 	}
@@ -107,8 +108,8 @@ func (r *Room) downloadExport(ctx context.Context, in *exportInput) (*reply.Body
 // exported is everything held of a person, in the order of an export.
 func (r *Room) exported() []reply.Records {
 	return append([]reply.Records{
-		reply.Exported(r.Profiles, store.ProfileKey, func(p store.Record[store.Profile]) profileView { return viewProfile(p.Value, p.Version).Body }),
-		reply.Exported(r.Consents, "consent", func(c store.Record[store.Consent]) consentView { return viewConsent(c.Key, c.Value) }),
+		reply.Exported(r.Profiles, record.ProfileKey, func(p store.Record[record.Profile]) profileView { return viewProfile(p.Value, p.Version).Body }),
+		reply.Exported(r.Consents, "consent", func(c store.Record[record.Consent]) consentView { return viewConsent(c.Key, c.Value) }),
 	}, r.Exported...)
 }
 
@@ -129,11 +130,11 @@ type exportLine struct {
 }
 
 func (x *exporter) everything(ctx context.Context, uid string, parts []reply.Records) error {
-	record := func(kind, key string, value any) error {
+	keep := func(kind, key string, value any) error {
 		return x.line(exportLine{Kind: kind, Key: key, Value: value})
 	}
 	for _, part := range parts {
-		if err := part(ctx, uid, record); err != nil {
+		if err := part(ctx, uid, keep); err != nil {
 			return err
 		}
 	}

@@ -8,18 +8,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/account"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 func TestExport(t *testing.T) {
 	w := ingresstest.New(t, func(d *ingress.Needs) {
-		d.Samples = func(context.Context, string, store.Day) ([]health.Sample, error) {
+		d.Samples = func(context.Context, string, record.Day) ([]health.Sample, error) {
 			return []health.Sample{{Type: "HKQuantityTypeIdentifierHeartRate", Value: 61, Unit: "/min", Metadata: `{"a":1}`}}, nil
 		}
 	})
@@ -30,7 +30,7 @@ func TestExport(t *testing.T) {
 	if created.Status != 201 || created.Header.Get("Location") != "/v1/exports/"+e.ExportID || e.State != "ready" {
 		t.Fatalf("%d %s", created.Status, created.Body)
 	}
-	if depth, _ := w.Queue.Depth(t.Context(), analysis.TopicDeliveries); depth.Waiting != 1 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicEvents); depth.Waiting != 1 {
 		t.Errorf("depth %+v: the devices are told", depth)
 	}
 	got := w.Do("GET", e.Download, ingresstest.Anna, nil)

@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -39,7 +40,7 @@ type profileOutput struct {
 	Body profileView
 }
 
-func viewProfile(p store.Profile, version int64) *profileOutput {
+func viewProfile(p record.Profile, version int64) *profileOutput {
 	v := profileView{BirthYear: p.BirthYear, Sex: p.Sex, TimeZone: p.TimeZone, HeightM: p.HeightM, WeightKg: p.WeightKg, SourcePriority: p.SourcePriority}
 	if !p.UpdatedAt.IsZero() {
 		updated := p.UpdatedAt.UTC()
@@ -51,7 +52,7 @@ func viewProfile(p store.Profile, version int64) *profileOutput {
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
 func (r *Room) getProfile(ctx context.Context, _ *struct{}) (*profileOutput, error) {
-	found, err := r.Profiles.Get(ctx, reply.UID(ctx), store.ProfileKey)
+	found, err := r.Profiles.Get(ctx, reply.UID(ctx), record.ProfileKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
@@ -72,11 +73,11 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	if b.TimeZone != "" && !validZone(b.TimeZone) {
 		return nil, reply.Invalid("body.timeZone", "expected an IANA time zone")
 	}
-	p := store.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: r.Now().UTC()}
+	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: r.Now().UTC()}
 	uid := reply.UID(ctx)
 	var written int64
 	err = r.Cache.Storing(ctx, uid, func() (err error) {
-		written, err = r.Profiles.Put(ctx, uid, store.ProfileKey, version, p)
+		written, err = r.Profiles.Put(ctx, uid, record.ProfileKey, version, p)
 		return err
 	})
 	if errors.Is(err, store.ErrConflict) {
@@ -85,7 +86,7 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.Audit.Append(ctx, audit.Event{Action: audit.ProfileChanged, UID: uid, ActorUID: uid, Object: store.ProfileKey, Outcome: "ok"}); err != nil {
+	if _, err := r.Audit.Append(ctx, audit.Event{Action: audit.ProfileChanged, UID: uid, ActorUID: uid, Object: record.ProfileKey, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit a profile: %w", err)
 	}
 	return viewProfile(p, written), nil

@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -24,7 +25,7 @@ const eventsDetail = "Server-sent events: `id` is a sequence number of 16 hexade
 
 // Needs is what the events need.
 type Needs struct {
-	Events   store.Collection[store.Delivery]
+	Events   store.Collection[record.Event]
 	Accounts interface {
 		Get(ctx context.Context, uid string) (access.Account, error)
 	}

@@ -11,8 +11,9 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // Secret is in every one of A's records.
@@ -30,15 +31,15 @@ func Furnish(w *World) {
 		}
 	}
 	one := 1.0
-	must(w.Store.Uploads.Put(ctx, "anna", "upload-0001", 0, store.Upload{State: store.UploadMerged, Reason: Secret, Encoding: "gzip"}))
-	must(w.Store.Days.Put(ctx, "anna", day, 0, store.Day{Zone: Secret, Types: map[string]store.TypeSummary{Secret: {Count: 1}}}))
-	must(w.Store.Cursors.Put(ctx, "anna", "HKX", 0, store.Cursor{Anchor: Secret}))
-	must(w.Store.Results.Put(ctx, "anna", day, 0, store.Result{Result: analysis.Result{
+	must(w.Store.Uploads.Put(ctx, "anna", "upload-0001", 0, record.Upload{State: record.UploadMerged, Reason: Secret, Encoding: "gzip"}))
+	must(w.Store.Days.Put(ctx, "anna", day, 0, record.Day{Zone: Secret, Types: map[string]record.TypeSummary{Secret: {Count: 1}}}))
+	must(w.Store.Cursors.Put(ctx, "anna", "HKX", 0, record.Cursor{Anchor: Secret}))
+	must(w.Store.Results.Put(ctx, "anna", day, 0, record.Result{Result: analysis.Result{
 		Input: analysis.Input{Kind: "none", SleepSource: "none", SleepAlgorithm: Secret}, Sleep: analysis.Family{"s3cr3t_of_anna": &one}}}))
-	must(w.Store.Insights.Put(ctx, "anna", day, 0, store.Insight{Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: Secret}}, Facts: []analysis.Fact{{ID: "a.b", Label: Secret}}}}))
-	must(w.Store.Deliveries.Put(ctx, "anna", "0000000000000001", 0, store.Delivery{Kind: analysis.ResultStored, Ref: Secret}))
-	must(w.Store.Profiles.Put(ctx, "anna", store.ProfileKey, 0, store.Profile{TimeZone: "Europe/Berlin", SourcePriority: []string{Secret}}))
-	must(w.Store.Exports.Put(ctx, "anna", "00000000000000000000000000000001", 0, store.Export{State: "ready"}))
+	must(w.Store.Insights.Put(ctx, "anna", day, 0, record.Insight{Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: Secret}}, Facts: []analysis.Fact{{ID: "a.b", Label: Secret}}}}))
+	must(w.Store.Events.Put(ctx, "anna", "0000000000000001", 0, record.Event{Kind: flow.ResultStored, Ref: Secret}))
+	must(w.Store.Profiles.Put(ctx, "anna", record.ProfileKey, 0, record.Profile{TimeZone: "Europe/Berlin", SourcePriority: []string{Secret}}))
+	must(w.Store.Exports.Put(ctx, "anna", "00000000000000000000000000000001", 0, record.Export{State: "ready"}))
 }
 
 // ShortStreams ends streams soon.
@@ -78,7 +79,7 @@ func (w *World) Stream(token, lastID string) (lines <-chan string, closeStream f
 // Deliver stores the person's event n.
 func (w *World) Deliver(uid string, n int) {
 	w.T.Helper()
-	_, err := w.Store.Deliveries.Put(w.T.Context(), uid, fmt.Sprintf("%016x", n), 0, store.Delivery{Kind: analysis.ResultStored, Ref: fmt.Sprintf("ref-%d", n), Version: "v", At: time.Unix(int64(n), 0)})
+	_, err := w.Store.Events.Put(w.T.Context(), uid, fmt.Sprintf("%016x", n), 0, record.Event{Kind: flow.ResultStored, Ref: fmt.Sprintf("ref-%d", n), Version: "v", At: time.Unix(int64(n), 0)})
 	if err != nil {
 		w.T.Fatal(err)
 	}

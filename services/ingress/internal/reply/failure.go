@@ -14,6 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -49,7 +50,7 @@ func (f Failures) Problem(ctx context.Context, err error) *problem.Problem {
 	case errors.Is(err, keyring.ErrDestroyed), errors.Is(err, analysis.ErrErased):
 		return problem.New(problem.AccountErased, "the account and its data were erased; nothing can be read or stored")
 	case errors.Is(err, analysis.ErrNoConsent):
-		return ConsentRequired(store.PurposeProcessing)
+		return ConsentRequired(record.PurposeProcessing)
 	case errors.Is(err, store.ErrConflict):
 		return problem.New(problem.VersionConflict, "somebody else changed it meanwhile; read it again")
 	case errors.Is(err, identity.ErrUnavailable):

@@ -8,6 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -27,7 +28,7 @@ type typeView struct {
 	Last  time.Time `json:"last" doc:"latest end"`
 }
 
-func viewDay(r store.Record[store.Day]) dayView {
+func viewDay(r store.Record[record.Day]) dayView {
 	v := dayView{Date: r.Key, TimeZone: r.Value.Zone, Samples: r.Value.Samples, Digest: r.Value.Digest, Updated: r.Updated.UTC(), Types: map[string]typeView{}}
 	for name, t := range r.Value.Types {
 		v.Types[name] = typeView{Count: t.Count, First: t.First.Time(), Last: t.Last.Time()}
@@ -51,7 +52,7 @@ func (r *Room) getDay(ctx context.Context, in *reply.DateInput) (*dayOutput, err
 
 // exportDays are each day and its samples, as lines of an export.
 func (r *Room) exportDays(ctx context.Context, uid string, line reply.Line) error {
-	return reply.EachRecord(ctx, r.Days, uid, func(d store.Record[store.Day]) error {
+	return reply.EachRecord(ctx, r.Days, uid, func(d store.Record[record.Day]) error {
 		if err := line("day", d.Key, viewDay(d)); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -26,7 +27,7 @@ type writtenInsight struct {
 	Insight   analysis.Insight `json:"insight"`
 }
 
-func viewInsight(r store.Record[store.Insight]) writtenInsight {
+func viewInsight(r store.Record[record.Insight]) writtenInsight {
 	in := r.Value.Insight
 	in.Sentences, in.Facts, in.Disclaimers = slices.Clone(reply.OrEmpty(in.Sentences)), reply.OrEmpty(in.Facts), reply.OrEmpty(in.Disclaimers)
 	for i := range in.Sentences {
@@ -75,7 +76,7 @@ func (r *Room) writeInsight(ctx context.Context, in *writeInsightInput) (*reply.
 	case !account.Processing:
 		return nil, analysis.ErrNoConsent
 	case r.Writer.Name() != r.Template.Name() && !account.Narrative:
-		return nil, reply.ConsentRequired(store.PurposeNarrative)
+		return nil, reply.ConsentRequired(record.PurposeNarrative)
 	}
 	stored, err := r.Insights.Get(ctx, uid, in.Body.Date)
 	if err != nil {

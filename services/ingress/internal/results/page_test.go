@@ -7,13 +7,13 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 func TestPages(t *testing.T) {
 	w := ingresstest.New(t)
 	for n := range 5 {
-		if _, err := w.Store.Days.Put(t.Context(), "anna", health.Day(20000+n).String(), 0, store.Day{}); err != nil {
+		if _, err := w.Store.Days.Put(t.Context(), "anna", health.Day(20000+n).String(), 0, record.Day{}); err != nil {
 			t.Fatal(err)
 		}
 	}

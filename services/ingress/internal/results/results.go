@@ -14,6 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -22,11 +23,11 @@ const BudgetSpent problem.Code = "429 budget_spent"
 
 // Needs is what the results need.
 type Needs struct {
-	Days     store.Collection[store.Day]
-	Results  store.Collection[store.Result]
-	Insights store.Collection[store.Insight]
+	Days     store.Collection[record.Day]
+	Results  store.Collection[record.Result]
+	Insights store.Collection[record.Insight]
 	// Samples reads the samples of one day, for an export.
-	Samples func(ctx context.Context, uid string, day store.Day) ([]health.Sample, error)
+	Samples func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error)
 	// Accounts says what a person agreed to.
 	Accounts interface {
 		Get(ctx context.Context, uid string) (access.Account, error)

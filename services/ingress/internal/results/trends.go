@@ -9,6 +9,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -75,7 +76,7 @@ func (r *Room) getTrends(ctx context.Context, in *trendsInput) (*trendsOutput, e
 }
 
 // trends turns results, oldest first, into series.
-func trends(results []store.Record[store.Result], windows int, only string) []series {
+func trends(results []store.Record[record.Result], windows int, only string) []series {
 	byMetric := map[string][]point{}
 	for _, r := range results {
 		for family, metrics := range families(r.Value.Result) {

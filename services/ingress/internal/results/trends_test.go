@@ -8,18 +8,19 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
 // weeksOf is a result a day, oldest first, with the values as one sleep metric.
-func weeksOf(values ...float64) []store.Record[store.Result] {
-	var all []store.Record[store.Result]
+func weeksOf(values ...float64) []store.Record[record.Result] {
+	var all []store.Record[record.Result]
 	for i, v := range values {
 		r := analysis.Result{Sleep: analysis.Family{"m": nil}}
 		if !math.IsNaN(v) {
 			r.Sleep["m"] = &v
 		}
-		all = append(all, store.Record[store.Result]{Key: health.Day(20000 + i).String(), Value: store.Result{Result: r}})
+		all = append(all, store.Record[record.Result]{Key: health.Day(20000 + i).String(), Value: record.Result{Result: r}})
 	}
 	return all
 }

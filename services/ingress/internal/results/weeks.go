@@ -6,6 +6,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -16,7 +17,7 @@ type weekView struct {
 	Result     analysis.Result `json:"result"`
 }
 
-func viewWeek(r store.Record[store.Result]) weekView {
+func viewWeek(r store.Record[record.Result]) weekView {
 	return weekView{Date: r.Key, ComputedAt: r.Value.ComputedAt.UTC(), Result: whole(r.Value.Result)}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
@@ -23,6 +24,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -187,11 +189,11 @@ func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, out
 	if err := r.Blobs.Put(ctx, name, sealed); err != nil && !errors.Is(err, blob.ErrExists) {
 		return nil, "failed", fmt.Errorf("put upload: %w", err)
 	}
-	record := store.Upload{
+	stored := record.Upload{
 		Blob: name, BodySHA256: digest, Encoding: a.encoding, Bytes: len(a.body),
-		ReceivedAt: a.received, Receipt: a.receipt, State: store.UploadReceived,
+		ReceivedAt: a.received, Receipt: a.receipt, State: record.UploadReceived,
 	}
-	_, err = r.Uploads.Put(ctx, a.uid, a.id, 0, record)
+	_, err = r.Uploads.Put(ctx, a.uid, a.id, 0, stored)
 	switch {
 	case errors.Is(err, store.ErrConflict):
 		return r.repeat(ctx, a, name, digest)
@@ -224,7 +226,7 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, name, digest string
 		}
 		return nil, "conflict", problem.New(UploadConflict, "the upload id was used for another body")
 	}
-	if first.Value.State == store.UploadReceived {
+	if first.Value.State == record.UploadReceived {
 		// The message may have been lost with the ack; a second one finds the work done.
 		if err := r.publish(ctx, a.uid, a.id); err != nil {
 			return nil, "failed", err
@@ -248,7 +250,7 @@ func (r *Room) publish(ctx context.Context, uid, id string) error {
 }
 
 func (r *Room) publishUpload(ctx context.Context, uid, id string) error {
-	m, err := queue.JSON(analysis.TopicUploads, uid, analysis.UploadReceived{UID: uid, UploadID: id})
+	m, err := queue.JSON(flow.TopicUploads, uid, flow.UploadReceived{UID: uid, UploadID: id})
 	if err == nil {
 		err = r.Queue.Publish(ctx, m)
 	}

@@ -7,12 +7,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 func TestAnUploadIsAckedOnceItIsDurable(t *testing.T) {
@@ -30,19 +30,19 @@ func TestAnUploadIsAckedOnceItIsDurable(t *testing.T) {
 		t.Errorf("receipt (-want +got):\n%s", diff)
 	}
 
-	record, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")
+	stored, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed, err := w.Blobs.Get(t.Context(), record.Value.Blob)
+	sealed, err := w.Blobs.Get(t.Context(), stored.Value.Blob)
 	if err != nil {
 		t.Fatal(err)
 	}
-	opened, err := w.Keys.Open(t.Context(), "anna", record.Value.Blob, sealed)
+	opened, err := w.Keys.Open(t.Context(), "anna", stored.Value.Blob, sealed)
 	if err != nil || string(opened) != string(body) {
 		t.Errorf("the blob is not the body as received: %v", err)
 	}
-	depth, err := w.Queue.Depth(t.Context(), analysis.TopicUploads)
+	depth, err := w.Queue.Depth(t.Context(), flow.TopicUploads)
 	if err != nil || depth.Waiting != 1 {
 		t.Errorf("queue depth %+v, %v; want one message", depth, err)
 	}
@@ -71,7 +71,7 @@ func TestTheSameIDAgain(t *testing.T) {
 	if again.Status != 202 || string(again.Body) != string(first.Body) {
 		t.Errorf("the same body got %d %s, want the first reply", again.Status, again.Body)
 	}
-	if depth, _ := w.Queue.Depth(t.Context(), analysis.TopicUploads); depth.Waiting != 2 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 2 {
 		t.Errorf("a repeated upload that waits is announced again: depth %+v, want 2", depth)
 	}
 	other := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(3))
@@ -93,18 +93,18 @@ func TestARepeatedUploadThatIsMergedIsNotAnnounced(t *testing.T) {
 	w := ingresstest.New(t)
 	w.Consent(ingresstest.Anna, true)
 	w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2))
-	record, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")
+	stored, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")
 	if err != nil {
 		t.Fatal(err)
 	}
-	record.Value.State = store.UploadMerged
-	if _, err := w.Store.Uploads.Put(t.Context(), "anna", "upload-0001", record.Version, record.Value); err != nil {
+	stored.Value.State = record.UploadMerged
+	if _, err := w.Store.Uploads.Put(t.Context(), "anna", "upload-0001", stored.Version, stored.Value); err != nil {
 		t.Fatal(err)
 	}
 	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2)); r.Status != 202 {
 		t.Fatal(r.Status)
 	}
-	if depth, _ := w.Queue.Depth(t.Context(), analysis.TopicUploads); depth.Waiting != 1 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 1 {
 		t.Errorf("depth %+v, want the first message alone", depth)
 	}
 }
@@ -181,12 +181,12 @@ func TestConsentDecides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held.Value.State = store.UploadHeld
+	held.Value.State = record.UploadHeld
 	if _, err := w.Store.Uploads.Put(t.Context(), "anna", "upload-0001", held.Version, held.Value); err != nil {
 		t.Fatal(err)
 	}
 	w.Consent(ingresstest.Anna, true)
-	if depth, _ := w.Queue.Depth(t.Context(), analysis.TopicUploads); depth.Waiting != 2 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 2 {
 		t.Errorf("depth %+v: the held upload is published again", depth)
 	}
 	var all struct {

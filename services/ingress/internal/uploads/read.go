@@ -7,6 +7,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -29,7 +30,7 @@ type uploadView struct {
 	Days       []health.Day `json:"days" nullable:"false" doc:"local days it touched"`
 }
 
-func viewUpload(r store.Record[store.Upload]) uploadView {
+func viewUpload(r store.Record[record.Upload]) uploadView {
 	u := r.Value
 	v := uploadView{
 		UploadID: r.Key, State: string(u.State), Reason: u.Reason, ReceivedAt: u.ReceivedAt.UTC(), Bytes: u.Bytes, Encoding: u.Encoding,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -79,7 +80,7 @@ func (s syncTypes) entry(name string) *syncType {
 	return t
 }
 
-func (t *syncType) commit(c store.Cursor) {
+func (t *syncType) commit(c record.Cursor) {
 	t.Cursor = c.Anchor
 	if !c.Received.IsZero() {
 		committed := c.Received.UTC()
@@ -97,7 +98,7 @@ func (t *syncType) see(at health.Instant) {
 }
 
 // cover enters a day, which is later than those before.
-func (t *syncType) cover(date health.Day, s store.TypeSummary) {
+func (t *syncType) cover(date health.Day, s record.TypeSummary) {
 	c := &t.Coverage
 	if c.From == "" {
 		c.From = date.String()
@@ -112,7 +113,7 @@ func (t *syncType) cover(date health.Day, s store.TypeSummary) {
 }
 
 // coverTypes reads the days, newest first, into a coverage a type.
-func coverTypes(days []store.Record[store.Day]) syncTypes {
+func coverTypes(days []store.Record[record.Day]) syncTypes {
 	types := syncTypes{}
 	for _, d := range slices.Backward(days) {
 		date, err := health.ParseDay(d.Key)

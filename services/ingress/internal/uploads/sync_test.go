@@ -8,23 +8,23 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 func TestSyncTellsCoverageAndGaps(t *testing.T) {
 	w := ingresstest.New(t)
 	hour := health.Instant(3_600_000)
 	for _, day := range []health.Day{20000, 20001, 20004, 20008} {
-		types := map[string]store.TypeSummary{"HKA": {Count: 2, First: health.Instant(day) * 24 * hour, Last: health.Instant(day)*24*hour + hour}}
+		types := map[string]record.TypeSummary{"HKA": {Count: 2, First: health.Instant(day) * 24 * hour, Last: health.Instant(day)*24*hour + hour}}
 		if day == 20004 {
-			types["HKB"] = store.TypeSummary{Count: 1, Last: 20004 * 24 * hour}
+			types["HKB"] = record.TypeSummary{Count: 1, Last: 20004 * 24 * hour}
 		}
-		if _, err := w.Store.Days.Put(t.Context(), "anna", day.String(), 0, store.Day{Types: types}); err != nil {
+		if _, err := w.Store.Days.Put(t.Context(), "anna", day.String(), 0, record.Day{Types: types}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, name := range []string{"HKA", "HKC"} {
-		if _, err := w.Store.Cursors.Put(t.Context(), "anna", name, 0, store.Cursor{Anchor: "at-" + name}); err != nil {
+		if _, err := w.Store.Cursors.Put(t.Context(), "anna", name, 0, record.Cursor{Anchor: "at-" + name}); err != nil {
 			t.Fatal(err)
 		}
 	}

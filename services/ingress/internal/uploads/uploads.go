@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -38,9 +39,9 @@ const (
 
 // Needs is what the uploads need.
 type Needs struct {
-	Uploads store.Collection[store.Upload]
-	Days    store.Collection[store.Day]
-	Cursors store.Collection[store.Cursor]
+	Uploads store.Collection[record.Upload]
+	Days    store.Collection[record.Day]
+	Cursors store.Collection[record.Cursor]
 	Blobs   interface {
 		Put(ctx context.Context, name string, data []byte) error
 		Delete(ctx context.Context, name string) error
@@ -108,14 +109,14 @@ func (r *Room) Routes() []route.Route {
 func (r *Room) Exported() []reply.Records {
 	return []reply.Records{
 		reply.Exported(r.Uploads, "upload", viewUpload),
-		reply.Exported(r.Cursors, "cursor", func(c store.Record[store.Cursor]) store.Cursor { return c.Value }),
+		reply.Exported(r.Cursors, "cursor", func(c store.Record[record.Cursor]) record.Cursor { return c.Value }),
 	}
 }
 
 // Resume publishes the uploads again that were held for want of consent.
 func (r *Room) Resume(ctx context.Context, uid string) error {
-	return reply.EachRecord(ctx, r.Uploads, uid, func(u store.Record[store.Upload]) error {
-		if u.Value.State != store.UploadHeld {
+	return reply.EachRecord(ctx, r.Uploads, uid, func(u store.Record[record.Upload]) error {
+		if u.Value.State != record.UploadHeld {
 			return nil
 		}
 		return r.publishUpload(ctx, uid, u.Key)

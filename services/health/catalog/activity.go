@@ -1,0 +1,43 @@
+package catalog
+
+// activityTypes: movement and workouts.
+func activityTypes() []quantityRow {
+	return []quantityRow{
+		{name: "StepCount", display: "Step Count", units: counts, unit: "{count}", loinc: "55423-8", how: Cumulative, max: 5e5},
+		{name: "DistanceWalkingRunning", display: "Distance Walking or Running", units: lengths, unit: "m", how: Cumulative, max: 1e6},
+		{name: "DistanceCycling", display: "Distance Cycling", units: lengths, unit: "m", how: Cumulative, max: 3e6},
+		{name: "DistanceSwimming", display: "Distance Swimming", units: lengths, unit: "m", loinc: "93816-7", how: Cumulative, max: 5e5},
+		{name: "DistanceWheelchair", display: "Distance in a Wheelchair", units: lengths, unit: "m", how: Cumulative, max: 1e6},
+		{name: "DistanceDownhillSnowSports", display: "Distance Downhill Snow Sports", units: lengths, unit: "m", how: Cumulative, max: 1e6},
+		{name: "DistanceCrossCountrySkiing", display: "Distance Cross Country Skiing", units: lengths, unit: "m", how: Cumulative, max: 1e6},
+		{name: "DistancePaddleSports", display: "Distance Paddle Sports", units: lengths, unit: "m", how: Cumulative, max: 1e6},
+		{name: "DistanceRowing", display: "Distance Rowing", units: lengths, unit: "m", how: Cumulative, max: 1e6},
+		{name: "DistanceSkatingSports", display: "Distance Skating Sports", units: lengths, unit: "m", how: Cumulative, max: 1e6},
+		{name: "ActiveEnergyBurned", display: "Active Energy Burned", units: energies, unit: "kcal", loinc: "41981-2", how: Cumulative, max: 1e5},
+		{name: "BasalEnergyBurned", display: "Basal Energy Burned", units: energies, unit: "kcal", how: Cumulative, max: 1e5},
+		{name: "FlightsClimbed", display: "Flights Climbed", units: counts, unit: "{count}", loinc: "100304-5", how: Cumulative, max: 1e4},
+		{name: "PushCount", display: "Push Count", units: counts, unit: "{count}", loinc: "96502-0", how: Cumulative, max: 5e5},
+		{name: "SwimmingStrokeCount", display: "Swimming Stroke Count", units: counts, unit: "{count}", how: Cumulative, max: 2e5},
+		{name: "NikeFuel", display: "Nike Fuel", units: counts, unit: "{count}", how: Cumulative, max: 1e6},
+		{name: "AppleExerciseTime", display: "Apple Exercise Time", units: times, unit: "min", how: Cumulative, max: 5760},
+		{name: "AppleMoveTime", display: "Apple Move Time", units: times, unit: "min", how: Cumulative, max: 5760},
+		{name: "AppleStandTime", display: "Apple Stand Time", units: times, unit: "min", how: Cumulative, max: 5760},
+		{name: "PhysicalEffort", display: "Physical Effort", units: efforts, unit: "kcal/h/kg", how: Discrete, max: 60},
+		{name: "WorkoutEffortScore", display: "Workout Effort Score", units: counts, unit: "{score}", how: Discrete, max: 10},
+		{name: "EstimatedWorkoutEffortScore", display: "Estimated Workout Effort Score", units: counts, unit: "{score}", how: Discrete, max: 10},
+		{name: "CyclingCadence", display: "Cycling Cadence", units: rates, unit: "/min", how: Discrete, max: 400},
+		{name: "CyclingFunctionalThresholdPower", display: "Cycling Functional Threshold Power", units: powers, unit: "W", how: Discrete, max: 1500},
+		{name: "CyclingPower", display: "Cycling Power", units: powers, unit: "W", how: Discrete, max: 5000},
+		{name: "CyclingSpeed", display: "None", units: speeds, unit: "m/s", how: Discrete, max: 80},
+		{name: "CrossCountrySkiingSpeed", display: "Cross Country Skiing Speed", units: speeds, unit: "m/s", how: Discrete, max: 50},
+		{name: "PaddleSportsSpeed", display: "Paddle Sports Speed", units: speeds, unit: "m/s", how: Discrete, max: 30},
+		{name: "RowingSpeed", display: "Rowing Speed", units: speeds, unit: "m/s", how: Discrete, max: 30},
+		{name: "RunningSpeed", display: "Running Speed", units: speeds, unit: "m/s", how: Discrete, max: 20},
+		{name: "RunningPower", display: "Running Power", units: powers, unit: "W", how: Discrete, max: 5000},
+		{name: "RunningGroundContactTime", display: "Running Ground Contact Time", units: times, unit: "ms", how: Discrete, max: 5000},
+		{name: "RunningStrideLength", display: "Running Stride Length", units: lengths, unit: "m", how: Discrete, max: 10},
+		{name: "RunningVerticalOscillation", display: "Running Vertical Oscillation", units: lengths, unit: "m", how: Discrete, max: 2},
+		{name: "UnderwaterDepth", display: "Underwater Depth", units: lengths, unit: "m", how: Discrete, min: -5, max: 400},
+		{name: "WaterTemperature", display: "Water Temperature", units: temperatures, unit: "Cel", how: Discrete, min: -10, max: 110},
+	}
+}

@@ -1,0 +1,26 @@
+// Package reject lists the reasons for which one sample of a batch, or one
+// record of a file, is not taken. They are part of the contract: a phone and an
+// importer act on them.
+package reject
+
+// A Code is a stable, machine-readable reason for a rejection.
+type Code string
+
+// The reasons for which a single sample is rejected.
+const (
+	MissingField   Code = "missing_field" // a required member is absent
+	WrongType      Code = "wrong_type"    // a member has another JSON type than the contract says
+	DuplicateKey   Code = "duplicate_key" // a member is there twice
+	InvalidUUID    Code = "invalid_uuid"  // not the 36-character form
+	InvalidTime    Code = "invalid_time"  // not RFC 3339 with an offset, or outside 1900–2200
+	EndBeforeStart Code = "end_before_start"
+	FutureTime     Code = "future_time"    // starts more than 24 hours ahead of the server's clock
+	TooLong        Code = "too_long"       // lasts longer than the type can
+	InvalidNumber  Code = "invalid_number" // NaN, infinite or out of float64's range
+	OutOfRange     Code = "out_of_range"   // no person can have this value
+	UnknownUnit    Code = "unknown_unit"   // the unit is not one of the type's dimension
+	InvalidZone    Code = "invalid_zone"   // not an IANA time zone
+	InvalidValue   Code = "invalid_value"  // not a value of the category's enumeration
+	InvalidText    Code = "invalid_text"   // a string with control characters, half a surrogate pair, empty, or too long
+	UnknownField   Code = "unknown_field"  // a member that the contract does not have
+)
