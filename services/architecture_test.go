@@ -64,11 +64,12 @@ var rules = map[string][]string{
 	"services/model/artifact":              {"=services/model", "services/model/bundle"},
 	"services/model/artifact/artifacttest": {"services/model"},
 	// What is done to a version before it serves anybody.
-	"services/model/candidate": {"=services/model", "services/model/bundle", "=services/model/artifact"},
-	// The plan and the router: which of a model's versions a request goes to.
-	"services/model/traffic":           {"services/actigraphy", "=services/model"},
-	"services/model/traffic/file":      {"=services/model/traffic"},
-	"services/model/traffic/configmap": {"=services/model/traffic"},
+	"services/model/candidate": {"api/worker", "=services/model", "services/model/bundle", "=services/model/artifact"},
+	// The router: which of a model's versions a request goes to, as the plan says.
+	"services/model/traffic":           {"api/traffic", "services/actigraphy", "=services/model"},
+	"services/model/traffic/file":      {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic/fixed":     {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic/configmap": {"api/traffic", "=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {"internal/dirlock"},
 	// The lock of a data directory, which drivers and the commands share.
@@ -94,24 +95,30 @@ var rules = map[string][]string{
 	"services/ingress/internal/account": {ingressProblem, ingressReply, ingressRoute,
 		"services/flow", "services/record", "=services/audit", "=services/blob", "=services/queue", "=services/store"},
 	"services/ingress/internal/ingresstest": {"services"},
-	"services/worker": {"services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	"services/worker": {"api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
 	"services/feed":     {"services/flow", "services/record", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
-	// The operator: intents in Kubernetes, never data.
+	// The words between operator, worker and plugin: the kinds, and, with the
+	// standard library alone, the worker's commands and the traffic plan.
 	"api":         {},
-	"controllers": {"api", "=services/model/traffic"},
+	"api/worker":  {},
+	"api/traffic": {},
+	// The operator: intents in Kubernetes, never data.
+	"controllers": {"api"},
 	// A rollout is decided without a client; the client of its gates decides nothing.
-	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition", "=services/model/traffic"},
-	"controllers/modelversion/gate":    {"api", "=services/model/traffic"},
+	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition"},
+	"controllers/modelversion/gate":    {"api"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
 	"cmd": {"api", "controllers", "internal/dirlock", "services"},
-	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.
-	"cmd/kubectl-clarity": {"api"},
+	// What a program was built from: every program may say it.
+	"cmd/internal/buildinfo": {},
+	// The plugin works from a kubeconfig alone: it knows the words of the API and nothing else of ours.
+	"cmd/kubectl-clarity": {"api", "cmd/internal/buildinfo"},
 }
 
 // suites end in "test": conformance suites that a room's drivers share. Only tests import them.
@@ -215,6 +222,34 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import net/http"},
 		},
 		"a decision knows the kinds": {"controllers/modelversion/rollout/planted.go", "k8s.io/apimachinery/pkg/types", nil},
+		"the operator imports the router": {
+			"controllers/modelversion/planted.go", "services/model/traffic",
+			[]string{"controllers/modelversion/planted.go: controllers must not import services/model/traffic"},
+		},
+		"the operator imports the plan":      {"controllers/modelversion/planted.go", "api/traffic", nil},
+		"a stage reads the worker's words":   {"services/worker/planted.go", "api/worker/termination", nil},
+		"the plugin says what it is made of": {"cmd/kubectl-clarity/planted.go", "cmd/internal/buildinfo", nil},
+		"the plugin imports the wiring": {
+			"cmd/kubectl-clarity/planted.go", "cmd/internal/platform",
+			[]string{"cmd/kubectl-clarity/planted.go: cmd/kubectl-clarity must not import cmd/internal/platform"},
+		},
+		"a stage imports the kinds": {
+			"services/worker/planted.go", "api/v1alpha1",
+			[]string{"services/worker/planted.go: services/worker must not import api/v1alpha1"},
+		},
+		"the worker's words import the kinds": {
+			"api/worker/planted.go", "api/v1alpha1",
+			[]string{"api/worker/planted.go: api/worker must not import api/v1alpha1"},
+		},
+		"the worker's words import Kubernetes": {
+			"api/worker/termination/planted.go", "k8s.io/api/core/v1",
+			[]string{"api/worker/termination/planted.go: api/worker/termination must not import k8s.io/api/core/v1"},
+		},
+		"the plan imports a library": {
+			"api/traffic/planted.go", "github.com/prometheus/client_golang/prometheus",
+			[]string{"api/traffic/planted.go: api/traffic must not import github.com/prometheus/client_golang/prometheus"},
+		},
+		"the plan imports the standard library": {"api/traffic/planted.go", "crypto/sha256", nil},
 		"a service talks to Kubernetes": {
 			"services/worker/planted.go", "k8s.io/client-go/rest",
 			[]string{"services/worker/planted.go: services/worker must not import k8s.io/client-go/rest"},
@@ -224,9 +259,36 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/model/traffic/planted.go", "services/model/traffic/file",
 			[]string{"services/model/traffic/planted.go: contract services/model/traffic must not import services/model/traffic/file"},
 		},
-		"a driver imports its contract":        {"services/store/sqlite/planted.go", "services/store", nil},
-		"a stage imports a contract":           {"services/ingress/planted.go", "services/store", nil},
-		"the wiring imports a driver":          {"cmd/internal/platform/planted.go", "services/store/sqlite", nil},
+		"a driver imports its contract": {"services/store/sqlite/planted.go", "services/store", nil},
+		"a stage imports a contract":    {"services/ingress/planted.go", "services/store", nil},
+		"the platform imports a driver": {
+			"cmd/internal/platform/planted.go", "services/store/sqlite",
+			[]string{"cmd/internal/platform/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/store/sqlite"},
+		},
+		"a stage's builder imports a driver": {
+			"cmd/internal/platform/stages/planted.go", "services/narrative/template",
+			[]string{"cmd/internal/platform/stages/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/narrative/template"},
+		},
+		"a command imports a driver beside its list": {
+			"cmd/clarity/up.go", "services/model/traffic/file",
+			[]string{"cmd/clarity/up.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/model/traffic/file"},
+		},
+		"a command imports a model": {
+			"cmd/clarity/model.go", "services/model/pat",
+			[]string{"cmd/clarity/model.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/model/pat"},
+		},
+		"a list called like a command's, elsewhere": {
+			"cmd/internal/platform/drivers.go", "services/store/sqlite",
+			[]string{"cmd/internal/platform/drivers.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/store/sqlite"},
+		},
+		"the data directory's tools import a driver": {
+			"cmd/internal/datadir/planted.go", "services/queue/sqlite",
+			[]string{"cmd/internal/datadir/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/queue/sqlite"},
+		},
+		"a command's list of drivers":          {"cmd/worker/drivers.go", "services/model/artifact/gcs", nil},
+		"the data directory's drivers":         {"cmd/internal/embedded/issuer/planted.go", "services/identity/local", nil},
+		"the kinds of models":                  {"cmd/internal/models/planted.go", "services/model/pat", nil},
+		"what the kinds of models share":       {"cmd/clarity/planted.go", "services/model/bundle", nil},
 		"a driver imports a shared mechanism":  {"services/queue/sqlite/planted.go", "services/internal/batch", nil},
 		"a metric family imports its contract": {"services/metric/sleep/planted.go", "services/metric", nil},
 		"a test imports any embedded driver":   {"services/ingress/planted_test.go", "services/store/sqlite", nil},
@@ -284,6 +346,10 @@ func violations(t *testing.T, root fs.FS) []string {
 					}
 					continue
 				}
+				if isDriver(imported) && within(file, "cmd") && !mayNameDrivers(file, imported) {
+					found = append(found, file+": drivers are named in cmd/*/drivers.go and cmd/internal/embedded: "+imported)
+					continue
+				}
 				if why := forbidden(path.Dir(file), imported); why != "" {
 					found = append(found, file+": "+why)
 				}
@@ -310,9 +376,16 @@ var pure = map[string][]string{
 	"controllers/modelversion/rollout": {"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net", "os"},
 }
 
+// standalone are the rooms that take the standard library alone: whoever reads
+// their words takes nothing else with them.
+var standalone = []string{"api/worker", "api/traffic"}
+
 // foreign says whether the package must not import what is not ours.
 func foreign(pkg, imported string) bool {
 	acts := func(p string) bool { return within(imported, p) }
+	if room, _ := ruleOf(pkg); slices.Contains(standalone, room) && strings.Contains(strings.Split(imported, "/")[0], ".") {
+		return true
+	}
 	return strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(pkg) || slices.ContainsFunc(pure[pkg], acts)
 }
 
@@ -320,6 +393,24 @@ func foreign(pkg, imported string) bool {
 // services one driver may: the traffic plan lies in a ConfigMap.
 func mayKnowKubernetes(pkg string) bool {
 	return !within(pkg, "services") || pkg == "services/model/traffic/configmap"
+}
+
+// isDriver says whether the package stands behind a capability's contract: it is
+// a folder in the contract's, or one of the kinds of models.
+func isDriver(pkg string) bool {
+	if slices.Contains([]string{"services/model/pat", "services/model/preview", "services/model/triton"}, pkg) {
+		return true
+	}
+	contract := path.Dir(pkg)
+	return contract != "services/model" && slices.Contains(capabilities, contract) && !isSuite(pkg)
+}
+
+// mayNameDrivers says whether a file of a command is a binary's list of drivers,
+// or one of the data directory's drivers; the kinds of models have a room of their own.
+func mayNameDrivers(file, driver string) bool {
+	list, err := path.Match("cmd/*/drivers.go", file)
+	return err == nil && list || within(file, "cmd/internal/embedded") ||
+		within(file, "cmd/internal/models") && path.Dir(driver) == "services/model"
 }
 
 // forbidden says why package importer must not import package imported, or "".

@@ -22,8 +22,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
@@ -159,7 +162,7 @@ func crashClients(t *testing.T, url, dir string) []*phone.Client {
 
 func crashClient(t *testing.T, url, dir string, l load) *phone.Client {
 	t.Helper()
-	token, err := platform.Token(t.Context(), platform.TokenRequest{Dir: dir, User: fmt.Sprintf("phone-%d", l.phone), TTL: 2 * time.Hour, Now: time.Now})
+	token, err := issuer.Token(issuer.Request{Dir: dir, User: fmt.Sprintf("phone-%d", l.phone), TTL: 2 * time.Hour, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,14 +309,22 @@ func atRest(t *testing.T, p *running) {
 // atRestOnDisk looks at the directory of a stopped platform.
 func atRestOnDisk(t *testing.T, dir string, counts []int) {
 	t.Helper()
-	depths, err := platform.Depths(t.Context(), dir, time.Now)
+	l := datadir.Lease{Dir: dir, Drivers: drivers(), Needs: capability.Queue, Env: platform.Env{Now: time.Now}}
+	o, release, err := l.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for topic, d := range depths {
+	for _, topic := range platform.Topics() {
+		d, err := o.Queue.Depth(t.Context(), topic)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if d.Waiting+d.Leased+d.Dead > 0 {
 			t.Errorf("%s: %+v, want nothing left", topic, d)
 		}
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
 	}
 	if out := must(t, "dead", "--data", dir); out != "no dead letters\n" {
 		t.Errorf("dead letters:\n%s", out)

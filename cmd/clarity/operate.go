@@ -8,6 +8,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/audit"
 )
@@ -17,7 +19,7 @@ const tokenHelp = `Prints a token of the data directory's own issuer: only the t
   T=$(clarity token --user anna); curl -H "Authorization: Bearer $T" …
 works. The platform may run meanwhile, or not have run yet.`
 
-func token(ctx context.Context, c *call) error {
+func token(_ context.Context, c *call) error {
 	fs := c.flags(tokenHelp)
 	dir := c.dataFlag(fs)
 	user := fs.String("user", "", "`NAME` of the person: 1 to 128 of A–Z, a–z, 0–9 and ._:@-")
@@ -29,7 +31,7 @@ func token(ctx context.Context, c *call) error {
 	if *user == "" {
 		return usagef("token needs --user NAME")
 	}
-	signed, err := platform.Token(ctx, platform.TokenRequest{Dir: *dir, User: *user, Role: *role, TTL: *ttl, Now: time.Now})
+	signed, err := issuer.Token(issuer.Request{Dir: *dir, User: *user, Role: *role, TTL: *ttl, Now: time.Now})
 	if err != nil {
 		return asUsage(err)
 	}
@@ -51,7 +53,7 @@ func subject(ctx context.Context, c *call) error {
 	if *user == "" {
 		return usagef("subject needs --user NAME")
 	}
-	token, err := platform.SubjectPseudonym(ctx, *dir, *user)
+	token, err := datadir.Pseudonym(ctx, *dir, *user)
 	if err != nil {
 		return err
 	}
@@ -72,7 +74,7 @@ func auditVerify(ctx context.Context, c *call) error {
 	if !slices.Equal(rest, []string{"verify"}) {
 		return usagef("say `clarity audit verify`")
 	}
-	entries, err := platform.VerifyAudit(ctx, *dir)
+	entries, err := datadir.VerifyAudit(ctx, *dir)
 	var bad *audit.BadEntry
 	if errors.As(err, &bad) {
 		return fmt.Errorf("the audit log is not as it was written: entry %d: %s", bad.Index, bad.Detail)
@@ -94,7 +96,7 @@ func dead(ctx context.Context, c *call) error {
 	if err := c.parseNone(fs); err != nil {
 		return err
 	}
-	letters, err := platform.DeadLetters(ctx, *dir, time.Now)
+	letters, err := datadir.DeadLetters(ctx, *dir, drivers(), time.Now)
 	if err != nil {
 		return err
 	}
