@@ -27,7 +27,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template, Grounded: narrative.Check,
 		Samples: daySamples(p), Ready: func(ctx context.Context) error {
-			_, err := p.Queue.Depth(ctx, flow.TopicUploads)
+			_, err := p.Queue.Depth(ctx, flow.TopicUploads, flow.Intake)
 			return err
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits, Version: p.Version,

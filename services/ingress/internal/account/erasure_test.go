@@ -47,7 +47,7 @@ func TestErasure(t *testing.T) {
 	if _, err := w.Keys.Seal(t.Context(), "anna", "x", []byte("x")); !errors.Is(err, keyring.ErrDestroyed) {
 		t.Errorf("the key still seals: %v", err)
 	}
-	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 1 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != 1 {
 		t.Errorf("depth %+v, want ingresstest.Ben's message alone", depth)
 	}
 	if n := w.Audit.Count(audit.AccountErased); n != 1 {
@@ -122,7 +122,7 @@ func TestErasureDuringUploads(t *testing.T) {
 	if found, _ := w.Blobs.List(t.Context(), blob.PersonPrefix(blob.KindUploads, "anna"), "", 10); len(found) > 0 {
 		t.Errorf("%d blobs are left", len(found))
 	}
-	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting > 0 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting > 0 {
 		t.Errorf("depth %+v", depth)
 	}
 }

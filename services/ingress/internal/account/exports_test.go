@@ -30,7 +30,7 @@ func TestExport(t *testing.T) {
 	if created.Status != 201 || created.Header.Get("Location") != "/v1/exports/"+e.ExportID || e.State != "ready" {
 		t.Fatalf("%d %s", created.Status, created.Body)
 	}
-	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicEvents); depth.Waiting != 1 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicEvents, flow.Feed); depth.Waiting != 1 {
 		t.Errorf("depth %+v: the devices are told", depth)
 	}
 	got := w.Do("GET", e.Download, ingresstest.Anna, nil)

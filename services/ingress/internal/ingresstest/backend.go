@@ -5,6 +5,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -35,7 +36,7 @@ func newBackend(t testing.TB) backend {
 	}
 	documents, err := storedb.Open(t.Context(), b.dir, b.clock.Now)
 	must(err)
-	messages, err := queuedb.Open(t.Context(), b.dir, b.clock.Now)
+	messages, err := queuedb.Open(t.Context(), b.dir, flow.Consumers(), b.clock.Now)
 	must(err)
 	keys, err := tink.Open(b.dir + "/keys")
 	must(err)

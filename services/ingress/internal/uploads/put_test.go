@@ -42,7 +42,7 @@ func TestAnUploadIsAckedOnceItIsDurable(t *testing.T) {
 	if err != nil || string(opened) != string(body) {
 		t.Errorf("the blob is not the body as received: %v", err)
 	}
-	depth, err := w.Queue.Depth(t.Context(), flow.TopicUploads)
+	depth, err := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake)
 	if err != nil || depth.Waiting != 1 {
 		t.Errorf("queue depth %+v, %v; want one message", depth, err)
 	}
@@ -71,7 +71,7 @@ func TestTheSameIDAgain(t *testing.T) {
 	if again.Status != 202 || string(again.Body) != string(first.Body) {
 		t.Errorf("the same body got %d %s, want the first reply", again.Status, again.Body)
 	}
-	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 2 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != 2 {
 		t.Errorf("a repeated upload that waits is announced again: depth %+v, want 2", depth)
 	}
 	other := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(3))
@@ -104,7 +104,7 @@ func TestARepeatedUploadThatIsMergedIsNotAnnounced(t *testing.T) {
 	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2)); r.Status != 202 {
 		t.Fatal(r.Status)
 	}
-	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 1 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != 1 {
 		t.Errorf("depth %+v, want the first message alone", depth)
 	}
 }
@@ -186,7 +186,7 @@ func TestConsentDecides(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Consent(ingresstest.Anna, true)
-	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads); depth.Waiting != 2 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != 2 {
 		t.Errorf("depth %+v: the held upload is published again", depth)
 	}
 	var all struct {
