@@ -48,8 +48,10 @@ func TestNothingCitesAPageThatIsNotHere(t *testing.T) {
 func TestPlantedFaultsOfPagesAreFound(t *testing.T) {
 	root := fstest.MapFS{
 		"README.md":                {Data: []byte("[a](docs/a.md) [b](docs/b.md#two) [c](https://example.org/x.md) [d](docs/list) `[e](gone.md)`\n```\n[f](gone.md)\n```\n")},
-		"docs/a.md":                {Data: []byte("# A\n\n[up](../README.md), [gone](gone.md), [here](#a), [nowhere](#b)\n")},
+		"docs/a.md":                {Data: []byte("# A\n\n[up](../README.md), [gone](gone.md), [here](#a), [nowhere](#b)\n`make nothing`\n")},
 		"docs/b.md":                {Data: []byte("# B\n\n## One, and `two`\n\nAs DESI" + "GN says.\n")},
+		"Makefile":                 {Data: []byte(".PHONY: all\nall: ## Do all\n\ttrue\n.PHONY: hidden\nhidden:\n\ttrue\n")},
+		".ci/run":                  {Data: []byte("step make all\nstep timeout 9 make none\n")},
 		"docs/list/one.md":         {Data: []byte("# One\n")},
 		"docs/alone.md":            {Data: []byte("# Alone\n")},
 		"services/x/x.go":          {Data: []byte("package x\n\n// See " + "§5 and OPER" + "ATOR.md.\n")},
@@ -66,6 +68,13 @@ func TestPlantedFaultsOfPagesAreFound(t *testing.T) {
 	}
 	if diff := gocmp.Diff([]string{"docs/alone.md"}, orphans(t, root)); diff != "" {
 		t.Errorf("orphans (-want +got):\n%s", diff)
+	}
+	if diff := gocmp.Diff([]string{
+		".ci/run: names `make none`, which the Makefile has not",
+		"Makefile: `make help` does not show hidden",
+		"docs/a.md: names `make nothing`, which the Makefile has not",
+	}, strangers(t, root)); diff != "" {
+		t.Errorf("targets (-want +got):\n%s", diff)
 	}
 	want = []string{"docs/b.md:5: cites DESI" + "GN", "services/x/x.go:3: cites OPER" + "ATOR.md", "services/x/x.go:3: cites " + "§5"}
 	if diff := gocmp.Diff(want, citations(t, root)); diff != "" {

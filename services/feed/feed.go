@@ -56,7 +56,7 @@ func New(n Needs) *Stage { return &Stage{n, newMemory(rememberedPeople)} }
 
 // Run handles events until ctx is done.
 func (s *Stage) Run(ctx context.Context) error {
-	sub := queue.Subscription{Topic: flow.TopicEvents, Concurrency: concurrency}
+	sub := queue.Subscription{Topic: flow.TopicEvents, Name: flow.Feed, Concurrency: concurrency}
 	if err := s.Queue.Receive(ctx, sub, s.Handle); err != nil {
 		return fmt.Errorf("receive events: %w", err)
 	}

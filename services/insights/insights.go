@@ -55,7 +55,7 @@ func New(n Needs) *Stage { return &Stage{n} }
 
 // Run handles results until ctx is done.
 func (s *Stage) Run(ctx context.Context) error {
-	sub := queue.Subscription{Topic: flow.TopicResults, Concurrency: concurrency}
+	sub := queue.Subscription{Topic: flow.TopicResults, Name: flow.Insights, Concurrency: concurrency}
 	if err := s.Queue.Receive(ctx, sub, s.Handle); err != nil {
 		return fmt.Errorf("receive results: %w", err)
 	}
