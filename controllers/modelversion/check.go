@@ -70,7 +70,7 @@ func (r *Reconciler) check(ctx context.Context, p *modelPass, m *versionPass, jo
 	return nil
 }
 
-// conclude turns a Job's end into the condition, and into the version's end
+// finish turns a Job's end into the condition, and into the version's end
 // where its input can never do.
 func (m *versionPass) finish(now time.Time, c check, end *checkEnd) {
 	reason, message := c.undecided, fmt.Sprintf("the %s Job ended without a verdict: it is run again", c.component)

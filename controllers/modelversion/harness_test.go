@@ -297,7 +297,7 @@ func (s *stage) Ready(_ context.Context, pod *corev1.Pod, model string) (bool, e
 	return how == "" && model == pod.Labels[label.Model], nil
 }
 
-// Samples is plenty, too few, or not to be had.
+// Samples is plenty, too few, or unavailable.
 func (s *stage) Samples(context.Context, gate.Question, bool) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

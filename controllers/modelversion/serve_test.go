@@ -52,9 +52,10 @@ func TestTheServersAreWhatThePlatformDecided(t *testing.T) {
 		if err := w.live.Get(t.Context(), client.ObjectKey{Namespace: w.Name, Name: serving.Name(mv) + "-validate"}, &job); err != nil {
 			return false
 		}
-		want := []string{"validate", "--model=pat", "--version=2026.11.1", "--endpoint=" + serving.Name(mv) + "." + w.Name + ".svc:8001",
-			"--artifact-uri=gs://models/pat-2026.11.1", "--artifact-digest=sha256:" + zeros,
-			"--golden-uri=gs://models/golden", "--golden-digest=sha256:" + zeros, "--tolerance=1e-3", "--timeout=10m0s"}
+		want := []string{"validate", "--artifact-uri=gs://models/pat-2026.11.1", "--artifact-digest=sha256:" + zeros,
+			"--golden-uri=gs://models/golden", "--golden-digest=sha256:" + zeros,
+			"--model=pat", "--version=2026.11.1", "--endpoint=" + serving.Name(mv) + "." + w.Name + ".svc:8001",
+			"--tolerance=1e-3", "--timeout=10m0s"}
 		if diff := cmp.Diff(want, job.Spec.Template.Spec.Containers[0].Args); diff != "" {
 			t.Errorf("validate's command line (-want +got):\n%s", diff)
 		}

@@ -31,10 +31,10 @@ type Row struct {
 func VersionRows() []Row {
 	return []Row{
 		{v1alpha1.ReasonSucceeded, Nobody, "everything it needs is done", ""},
-		{v1alpha1.ReasonProgressing, Nobody, "the operator is at work on it", "it goes on by itself"},
+		{v1alpha1.ReasonProgressing, Nobody, "the operator is at work on it", "it continues by itself"},
 		{v1alpha1.ReasonQueuedBehind, Nobody, "another version of the model goes first", "it starts once that one has ended; `kubectl clarity traffic {model} -n {ns}` shows which"},
 		{v1alpha1.ReasonUnknownServingClass, PlatformEngineer, "the operator's configuration has no serving class {class}", "add the class to the operator's configuration, or have a ModelVersion applied that names one that is there"},
-		{v1alpha1.ReasonGateInvalid, MLEngineer, "a gate asks what cannot be answered", "correct spec.rollout.gates of the ModelVersion as the message says; it goes on by itself then"},
+		{v1alpha1.ReasonGateInvalid, MLEngineer, "a gate asks what cannot be answered", "correct spec.rollout.gates of the ModelVersion as the message says; it continues by itself then"},
 		{v1alpha1.ReasonContractUnsupported, MLEngineer, "the workers cannot feed what spec.contract asks for", "apply a new ModelVersion whose inputs, window and preprocessing the workers know"},
 		{v1alpha1.ReasonDigestMismatch, MLEngineer, "the bytes at spec.artifact.uri are not those of spec.artifact.digest", "upload the bundle again and apply a new ModelVersion with the digest that `clarity model inspect` prints"},
 		{v1alpha1.ReasonArtifactNotFound, MLEngineer, "nothing can be read at spec.artifact.uri", "upload the bundle and apply a new ModelVersion; if it is there, a platform engineer gives the worker's service account the right to read it"},
@@ -56,7 +56,7 @@ func VersionRows() []Row {
 		{v1alpha1.ReasonValidationFailed, MLEngineer, "the golden vectors came out beyond spec.validation.tolerance", "compare the bundle with its golden set and apply a new ModelVersion"},
 		{v1alpha1.ReasonValidationTimeout, MLEngineer, "the golden vectors did not get through within spec.validation.timeout", "read `kubectl clarity logs mv/{name} -n {ns}` and apply a new ModelVersion with more time or fewer vectors"},
 		{v1alpha1.ReasonGateFailed, MLEngineer, "a gate's number was beyond its bound more often than failureLimit allows", "look at the gate's number with `kubectl clarity why mv/{name} -n {ns} --facts` and apply a new ModelVersion"},
-		{v1alpha1.ReasonGateSourceUnavailable, PlatformEngineer, "the source of a gate's number does not answer, so nothing is promoted", "bring Prometheus back, or correct its address in the operator's configuration; the rollout goes on by itself then"},
+		{v1alpha1.ReasonGateSourceUnavailable, PlatformEngineer, "the source of a gate's number does not answer, so nothing is promoted", "bring Prometheus back, or correct its address in the operator's configuration; the rollout continues by itself then"},
 		{v1alpha1.ReasonWaitingForSamples, Nobody, "too few requests were seen at this step", "the next step comes by itself; `kubectl clarity promote mv/{name} -n {ns}` does not wait"},
 		{v1alpha1.ReasonWaitingForDuration, Nobody, "the step's minDuration is not over", "the next step comes by itself; `kubectl clarity promote mv/{name} -n {ns}` does not wait"},
 		{v1alpha1.ReasonPaused, MLEngineer, "spec.rollout.paused holds it at its step", "`kubectl clarity resume mv/{name} -n {ns}`"},
@@ -71,7 +71,7 @@ func VersionRows() []Row {
 func JobRows() []Row {
 	return []Row{
 		{v1alpha1.ReasonAccepted, Nobody, "the operator has taken it in", ""},
-		{v1alpha1.ReasonModelNotFound, MLEngineer, "there is no such model, or no such version of it, in namespace {ns}", "apply the ModelVersion: the job goes on by itself then; `kubectl get mv -n {ns}` lists what is there"},
+		{v1alpha1.ReasonModelNotFound, MLEngineer, "there is no such model, or no such version of it, in namespace {ns}", "apply the ModelVersion: the job continues by itself then; `kubectl get mv -n {ns}` lists what is there"},
 		{v1alpha1.ReasonModelNotActive, MLEngineer, "no version of the model is active, or the one named is not validated", "see what the version waits for with `kubectl clarity traffic {model} -n {ns}`"},
 		{v1alpha1.ReasonNoModel, Nobody, "it asks for no model", ""},
 		{v1alpha1.ReasonResolved, Nobody, "the model's version and digest are recorded", ""},
