@@ -23,7 +23,7 @@ func (o objects) Get(_ context.Context, uid, name string) ([]byte, error) {
 }
 
 func TestAReaderReadsThePersonsChunks(t *testing.T) {
-	chunk := merged(t, timeline.Chunk{Day: 7}, odd())
+	chunk := realistic(t, 20)
 	data, _, err := timeline.Encode(chunk)
 	if err != nil {
 		t.Fatal(err)
