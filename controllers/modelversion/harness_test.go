@@ -333,7 +333,7 @@ func (w *world) jobsRun() bool {
 func (w *world) awaitJobs() {
 	w.t.Helper()
 	var first string
-	for range 20 {
+	for range 10 {
 		var now string
 		var jobs batchv1.JobList
 		w.must(w.live.List(w.t.Context(), &jobs, client.InNamespace(w.Name)))
@@ -346,7 +346,7 @@ func (w *world) awaitJobs() {
 		if now != first {
 			return
 		}
-		time.Sleep(15 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -284,15 +284,15 @@ func TestWhatCannotBeServedHereIsToldAndStopsNobody(t *testing.T) {
 	}
 }
 
-// A check that ends without a verdict is made again: what is down comes back.
+// A check that ends without a result is made again: what is down comes back.
 func TestACheckWithoutAVerdictIsMadeAgain(t *testing.T) {
 	for name, tt := range map[string]struct {
 		a    actor
 		want string
 	}{
-		"the store is down":         {actor{verify: testenv.Exit{Code: 1, Message: "secret"}}, "VerificationFailed: the verify Job ended without a verdict: it is run again"},
+		"the store is down":         {actor{verify: testenv.Exit{Code: 1, Message: "secret"}}, "VerificationFailed: the verify Job ended without a result: it is run again"},
 		"the bundle is not there":   {actor{verify: testenv.Exit{Code: 1, Message: `{"reason":"ArtifactNotFound","message":"nothing at gs://models/pat-1"}`}}, "ArtifactNotFound: nothing at gs://models/pat-1"},
-		"the validation cannot run": {actor{validate: testenv.Exit{Code: 1}}, "ValidationIncomplete: the validate Job ended without a verdict: it is run again"},
+		"the validation cannot run": {actor{validate: testenv.Exit{Code: 1}}, "ValidationIncomplete: the validate Job ended without a result: it is run again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
