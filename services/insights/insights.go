@@ -24,10 +24,7 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-const (
-	concurrency = 4
-	week        = 7 // days between a window and the one it is compared with
-)
+const concurrency = 4
 
 // Needs are what the stage works with. All are required.
 type Needs struct {
@@ -78,7 +75,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		err = s.tell(ctx, ready, d.Attempt > 1, false)
 	}
 	if err == nil {
-		err = s.tell(ctx, flow.ResultReady{UID: ready.UID, End: ready.End + week}, d.Attempt > 1, true)
+		err = s.tell(ctx, flow.ResultReady(analysis.Request(ready).Weeks(1)), d.Attempt > 1, true)
 	}
 	if err == nil {
 		s.Log.Info("put into words", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
@@ -146,7 +143,7 @@ func (s *Stage) tell(ctx context.Context, ready flow.ResultReady, again, known b
 
 // before is the Result of the week before, nil where there is none.
 func (s *Stage) before(ctx context.Context, ready flow.ResultReady) (*analysis.Result, error) {
-	r, err := s.Store.Results.Get(ctx, ready.UID, (ready.End - week).String())
+	r, err := s.Store.Results.Get(ctx, ready.UID, analysis.Request(ready).Weeks(-1).End.String())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
