@@ -18,6 +18,16 @@ import (
 
 const module = "github.com/clarity-loop/clarity/"
 
+// The rooms of the ingress that others of its rooms stand on.
+const (
+	ingressAccess  = "services/ingress/internal/access"
+	ingressEdge    = "services/ingress/internal/edge"
+	ingressLimit   = "services/ingress/internal/limit"
+	ingressProblem = "services/ingress/internal/problem"
+	ingressReply   = "services/ingress/internal/reply"
+	ingressRoute   = "services/ingress/internal/route"
+)
+
 // rules says which of our rooms a room may import. A room is a folder and
 // everything below it; the longest matching row decides. "x" is the whole room
 // x, "=x" its contract alone: the package x itself, never a driver below it.
@@ -32,14 +42,18 @@ var rules = map[string][]string{
 	"services/metric":     {"services/actigraphy", "services/health"},
 	"services/analysis":   {"services/actigraphy", "services/health"},
 	"services/flow":       {"services/health"},
-	"services/record":     {"services/analysis", "services/flow", "services/health"},
+	// What becomes of a message whose handling failed: said once for every stage.
+	"services/stage": {"services/fault", "=services/queue"},
+	// Why a backend could not: the one word for failure that every driver returns.
+	"services/fault":  {},
+	"services/record": {"services/analysis", "services/flow", "services/health"},
 	// Capabilities: contract, suite, drivers.
-	"services/blob":      {"internal/dirlock", "services/internal"},
-	"services/keyring":   {"services/internal"},
+	"services/blob":      {"services/fault", "internal/dirlock", "services/internal"},
+	"services/keyring":   {"services/fault", "services/internal"},
 	"services/identity":  {"services/internal"},
-	"services/queue":     {"services/analysis", "services/internal"},
-	"services/store":     {"services/analysis", "services/record", "services/internal"},
-	"services/audit":     {"services/analysis", "services/internal"},
+	"services/queue":     {"services/fault", "services/analysis", "services/internal"},
+	"services/store":     {"services/fault", "services/analysis", "services/record", "services/internal"},
+	"services/audit":     {"services/fault", "services/analysis", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},
 	// Below the model's contract: what its drivers share.
@@ -54,37 +68,61 @@ var rules = map[string][]string{
 	"services/model/artifact":              {"=services/model", "services/model/bundle"},
 	"services/model/artifact/artifacttest": {"services/model"},
 	// What is done to a version before it serves anybody.
-	"services/model/candidate": {"=services/model", "services/model/bundle", "=services/model/artifact"},
-	// The plan and the router: which of a model's versions a request goes to.
-	"services/model/traffic":           {"services/actigraphy", "=services/model"},
-	"services/model/traffic/file":      {"=services/model/traffic"},
-	"services/model/traffic/fixed":     {"=services/model/traffic"},
-	"services/model/traffic/configmap": {"=services/model/traffic"},
+	"services/model/candidate": {"api/worker", "=services/model", "services/model/bundle", "=services/model/artifact"},
+	// The router: which of a model's versions a request goes to, as the plan says.
+	"services/model/traffic":           {"api/traffic", "services/actigraphy", "=services/model"},
+	"services/model/traffic/file":      {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic/fixed":     {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic/configmap": {"api/traffic", "=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {"internal/dirlock"},
 	// The lock of a data directory, which drivers and the commands share.
 	"internal/dirlock": {},
 	// Stages.
-	"services/ingress": {"services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"services/fault", "services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
-	"services/worker": {"services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
+	"services/ingress/internal/problem":    {},
+	"services/ingress/internal/limit":      {},
+	"services/ingress/internal/strictjson": {},
+	"services/ingress/internal/edge":       {ingressProblem, ingressLimit},
+	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
+	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/health", "services/record",
+		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
+	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring"},
+	"services/ingress/internal/uploads": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
+	"services/ingress/internal/results": {ingressAccess, ingressEdge, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/health", "services/record", "=services/audit", "=services/narrative", "=services/store"},
+	"services/ingress/internal/events": {ingressAccess, ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
+	"services/ingress/internal/account": {ingressProblem, ingressReply, ingressRoute,
+		"services/flow", "services/record", "=services/audit", "=services/blob", "=services/queue", "=services/store"},
+	"services/ingress/internal/ingresstest": {"services"},
+	"services/worker": {"services/fault", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
-	"services/feed":     {"services/flow", "services/record", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	"services/insights": {"services/fault", "services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
+	"services/feed":     {"services/fault", "services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
-	// The operator: intents in Kubernetes, never data.
+	// The words between operator, worker and plugin: the kinds, and, with the
+	// standard library alone, the worker's commands and the traffic plan.
 	"api":         {},
-	"controllers": {"api", "=services/model/traffic"},
+	"api/worker":  {},
+	"api/traffic": {},
+	// The operator: intents in Kubernetes, never data.
+	"controllers": {"api"},
 	// A rollout is decided without a client; the client of its gates decides nothing.
-	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition", "=services/model/traffic"},
-	"controllers/modelversion/gate":    {"api", "=services/model/traffic"},
+	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition"},
+	"controllers/modelversion/gate":    {"api"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
 	"cmd": {"api", "controllers", "internal/dirlock", "services"},
-	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.
-	"cmd/kubectl-clarity": {"api"},
+	// What a program was built from: every program may say it.
+	"cmd/internal/buildinfo": {},
+	// The plugin works from a kubeconfig alone: it knows the words of the API and nothing else of ours.
+	"cmd/kubectl-clarity": {"api", "cmd/internal/buildinfo"},
 }
 
 // suites end in "test": conformance suites that a room's drivers share. Only tests import them.
@@ -129,6 +167,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/worker/intake/planted.go", "services/insights",
 			[]string{"services/worker/intake/planted.go: services/worker must not import services/insights"},
 		},
+		"the ingress's edge imports a store": {
+			"services/ingress/internal/edge/planted.go", "services/store",
+			[]string{"services/ingress/internal/edge/planted.go: services/ingress/internal/edge must not import services/store"},
+		},
+		"a room of the ingress imports the one that lists it": {
+			"services/ingress/internal/access/planted.go", "services/ingress",
+			[]string{"services/ingress/internal/access/planted.go: services/ingress/internal/access must not import services/ingress"},
+		},
+		"a room of the ingress imports the one beside it": {
+			"services/ingress/internal/account/planted.go", "services/ingress/internal/uploads",
+			[]string{"services/ingress/internal/account/planted.go: services/ingress/internal/account must not import services/ingress/internal/uploads"},
+		},
+		"the ingress lists its rooms": {"services/ingress/planted.go", "services/ingress/internal/account", nil},
 		"a driver imports another driver of its room": {
 			"services/store/sqlite/planted.go", "services/store/firestore",
 			[]string{"services/store/sqlite/planted.go: driver services/store/sqlite must not import services/store/firestore"},
@@ -175,6 +226,39 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import net/http"},
 		},
 		"a decision knows the kinds": {"controllers/modelversion/rollout/planted.go", "k8s.io/apimachinery/pkg/types", nil},
+		"the operator imports the router": {
+			"controllers/modelversion/planted.go", "services/model/traffic",
+			[]string{"controllers/modelversion/planted.go: controllers must not import services/model/traffic"},
+		},
+		"the operator imports the plan":      {"controllers/modelversion/planted.go", "api/traffic", nil},
+		"a stage reads the worker's words":   {"services/worker/planted.go", "api/worker/termination", nil},
+		"the plugin says what it is made of": {"cmd/kubectl-clarity/planted.go", "cmd/internal/buildinfo", nil},
+		"the plugin imports the wiring": {
+			"cmd/kubectl-clarity/planted.go", "cmd/internal/platform",
+			[]string{"cmd/kubectl-clarity/planted.go: cmd/kubectl-clarity must not import cmd/internal/platform"},
+		},
+		"a stage imports the kinds": {
+			"services/worker/planted.go", "api/v1alpha1",
+			[]string{"services/worker/planted.go: services/worker must not import api/v1alpha1"},
+		},
+		"the worker's words import the kinds": {
+			"api/worker/planted.go", "api/v1alpha1",
+			[]string{"api/worker/planted.go: api/worker must not import api/v1alpha1"},
+		},
+		"the worker's words import Kubernetes": {
+			"api/worker/termination/planted.go", "k8s.io/api/core/v1",
+			[]string{"api/worker/termination/planted.go: api/worker/termination must not import k8s.io/api/core/v1"},
+		},
+		"the plan imports a library": {
+			"api/traffic/planted.go", "github.com/prometheus/client_golang/prometheus",
+			[]string{"api/traffic/planted.go: api/traffic must not import github.com/prometheus/client_golang/prometheus"},
+		},
+		"the kinds import a framework": {
+			"api/v1alpha1/planted.go", "sigs.k8s.io/controller-runtime/pkg/scheme",
+			[]string{"api/v1alpha1/planted.go: api/v1alpha1 must not import sigs.k8s.io/controller-runtime/pkg/scheme"},
+		},
+		"the kinds import Kubernetes' types":    {"api/v1alpha1/planted.go", "k8s.io/apimachinery/pkg/types", nil},
+		"the plan imports the standard library": {"api/traffic/planted.go", "crypto/sha256", nil},
 		"a service talks to Kubernetes": {
 			"services/worker/planted.go", "k8s.io/client-go/rest",
 			[]string{"services/worker/planted.go: services/worker must not import k8s.io/client-go/rest"},
@@ -301,9 +385,21 @@ var pure = map[string][]string{
 	"controllers/modelversion/rollout": {"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net", "os"},
 }
 
+// narrow are the rooms that others read from outside, with what they may import
+// that is neither ours nor the standard library's: it goes with them.
+var narrow = map[string][]string{
+	"api":         {"k8s.io/apimachinery", "k8s.io/client-go/applyconfigurations", "sigs.k8s.io/structured-merge-diff"},
+	"api/worker":  {},
+	"api/traffic": {},
+}
+
 // foreign says whether the package must not import what is not ours.
 func foreign(pkg, imported string) bool {
 	acts := func(p string) bool { return within(imported, p) }
+	room, _ := ruleOf(pkg)
+	if known, is := narrow[room]; is && strings.Contains(strings.Split(imported, "/")[0], ".") {
+		return !slices.ContainsFunc(known, acts)
+	}
 	return strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(pkg) || slices.ContainsFunc(pure[pkg], acts)
 }
 

@@ -30,6 +30,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/queue"
 )
 
 var (
@@ -314,13 +315,11 @@ func atRestOnDisk(t *testing.T, dir string, counts []int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, topic := range platform.Topics() {
-		d, err := o.Queue.Depth(t.Context(), topic)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d.Waiting+d.Leased+d.Dead > 0 {
-			t.Errorf("%s: %+v, want nothing left", topic, d)
+	for topic, names := range flow.Consumers() {
+		for _, name := range names {
+			if d, err := o.Queue.Depth(t.Context(), topic, name); err != nil || d != (queue.Depth{}) {
+				t.Errorf("%s for %s: %+v, %v; want nothing left", topic, name, d, err)
+			}
 		}
 	}
 	if err := release(); err != nil {

@@ -34,7 +34,7 @@ func commands() []command {
 		{"analyze", "FILE", "Analyse a recording or an export offline, without a server", analyze},
 		{"audit", "verify", "Check the audit log, entry by entry", auditVerify},
 		{"model", "VERB", "Import, inspect, verify and export model versions", modelTool},
-		{"dead", "", "List the messages that could not be handled", dead},
+		{"dead", "", "List, replay or drop the messages that could not be handled", dead},
 		{"version", "", "Print what this binary is made of", printVersion},
 	}
 }

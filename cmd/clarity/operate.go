@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -88,13 +89,19 @@ func auditVerify(ctx context.Context, c *call) error {
 
 const deadHelp = `Lists the messages that a stage gave up on, oldest first, with the reason. They
 keep their body; nobody handles them again by themselves. The platform must not
-be running on the directory.`
+be running on the directory.
+  clarity dead replay SEQUENCE   makes a message of the letter again
+  clarity dead drop SEQUENCE     removes it for good`
 
 func dead(ctx context.Context, c *call) error {
 	fs := c.flags(deadHelp)
 	dir := c.dataFlag(fs)
-	if err := c.parseNone(fs); err != nil {
+	rest, err := c.parse(fs)
+	if err != nil {
 		return err
+	}
+	if len(rest) > 0 {
+		return deadOne(ctx, *dir, rest)
 	}
 	letters, err := datadir.DeadLetters(ctx, *dir, drivers(), time.Now)
 	if err != nil {
@@ -105,11 +112,27 @@ func dead(ctx context.Context, c *call) error {
 		return nil
 	}
 	tw := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	say(tw, "sequence\ttopic\tdied\tattempts\treason\n")
+	say(tw, "sequence\ttopic\tconsumer\tdied\tattempts\treason\n")
 	for _, l := range letters {
-		say(tw, "%d\t%s\t%s\t%d\t%s\n", l.Sequence, l.Topic, l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
+		say(tw, "%d\t%s\t%s\t%s\t%d\t%s\n", l.Sequence, l.Topic, l.Consumer, l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
 	}
 	return tw.Flush()
+}
+
+// deadOne replays or drops one letter.
+func deadOne(ctx context.Context, dir string, words []string) error {
+	acts := map[string]func(context.Context, string, platform.Drivers, func() time.Time, int64) error{
+		"replay": datadir.ReplayDead, "drop": datadir.DropDead,
+	}
+	act, ok := acts[words[0]]
+	if !ok || len(words) != 2 {
+		return usagef("say `clarity dead`, `clarity dead replay SEQUENCE` or `clarity dead drop SEQUENCE`")
+	}
+	sequence, err := strconv.ParseInt(words[1], 10, 64)
+	if err != nil {
+		return usagef("%q is not the sequence number of a dead letter", words[1])
+	}
+	return act(ctx, dir, drivers(), time.Now, sequence)
 }
 
 // asUsage makes the wiring's complaints about its configuration an error of the

@@ -106,7 +106,7 @@ func TestAPlatformRunsAndLeavesNothingBehind(t *testing.T) {
 		t.Errorf("a second platform on the directory: %v", err)
 	}
 	get(t, p.URL()+"/readyz")
-	if metrics := get(t, p.URL()+"/metrics"); !strings.Contains(metrics, `clarity_queue_messages{state="waiting",topic="uploads"} 0`) {
+	if metrics := get(t, p.URL()+"/metrics"); !strings.Contains(metrics, `clarity_queue_messages{consumer="intake",state="waiting",topic="uploads"} 0`) {
 		t.Error("the metrics do not tell the queue's depth")
 	}
 	stop()

@@ -13,7 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
@@ -78,13 +79,21 @@ func TestAJobRunsToItsEnd(t *testing.T) {
 			MakeJob("invalid").Shards(2).Retry(20, 50),
 			func(shard, _ int) shardEnd {
 				if shard == 0 {
-					return shardEnd{exit: ExitInvalidInput, reason: "Error", report: report(0, 0, 4, map[string]int64{"BadManifest": 4})}
+					return shardEnd{exit: worker.ExitInvalidInput, reason: "Error", report: report(0, 0, 4, map[string]int64{"BadManifest": 4})}
 				}
 				return shardEnd{report: report(10, 0, 0, nil)}
 			},
 			outcomeOf{State: "Succeeded", Reason: "Completed", Message: "1 of 2 shards succeeded; 1 failed, 1 may", Shards: "1/2", Failed: 1,
 				Done: 14, OK: 10, Broken: 4,
 				Why: []v1alpha1.FailureCount{{Reason: "BadManifest", Count: 4}, {Reason: "ShardInvalidInput", Count: 1}}},
+		},
+		"a worker that is configured wrongly ends the job, whatever retries are left": {
+			MakeJob("misconfigured").Shards(4).Parallelism(1).Retry(20, 100),
+			func(int, int) shardEnd {
+				return shardEnd{exit: worker.ExitConfiguration, reason: "Error", report: &termination.Report{Reasons: map[string]int64{"InvalidConfiguration": 1}}}
+			},
+			outcomeOf{State: "Failed", Reason: "WorkerMisconfigured",
+				Message: "a shard's worker exited with 78: it is configured wrongly, and so is every other shard's", Shards: "0/4"},
 		},
 		"a shard that fails for good is counted by its last attempt": {
 			MakeJob("last").Shards(2).Retry(1, 50),
@@ -368,7 +377,7 @@ func TestTheWholeJobIsWhatThePlatformDecided(t *testing.T) {
 		"args":           {wantArgs, pod.Containers[0].Args},
 		"image":          {w.config.Image, pod.Containers[0].Image},
 		"disruption":     {batchv1.PodFailurePolicyActionIgnore, spec.PodFailurePolicy.Rules[0].Action},
-		"invalid input":  {[]int32{ExitInvalidInput}, spec.PodFailurePolicy.Rules[1].OnExitCodes.Values},
+		"invalid input":  {[]int32{worker.ExitInvalidInput}, spec.PodFailurePolicy.Rules[1].OnExitCodes.Values},
 	}
 	for what, pair := range checks {
 		if diff := cmp.Diff(pair[0], pair[1]); diff != "" {

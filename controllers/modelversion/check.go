@@ -13,10 +13,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/internal/condition"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
-	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // A check is a Job whose result becomes a condition.
@@ -78,7 +79,7 @@ func (m *versionPass) finish(now time.Time, c check, end *checkEnd) {
 	}
 	if said := end.result; said != nil {
 		if c.component == label.Validate {
-			m.mv.Status.Validation = &said.ValidationStatus
+			m.mv.Status.Validation = new(v1alpha1.ValidationStatus(said.Counts()))
 		}
 		if end.succeeded && c.passed(said) {
 			m.setCondition(c.kind, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "")
@@ -86,7 +87,7 @@ func (m *versionPass) finish(now time.Time, c check, end *checkEnd) {
 		}
 		switch {
 		case said.Reason != "":
-			reason, message = cmp.Or(reasons[said.Reason], reason), cmp.Or(said.Message, said.Reason)
+			reason, message = reasonOf(said.Reason, reason), cmp.Or(said.Message, string(said.Reason))
 		case end.succeeded: // it did what it had to, and the version did not pass
 			message = fmt.Sprintf("the %s Job ended well, and does not say that the version passed", c.component)
 		}
@@ -157,7 +158,7 @@ func (r *Reconciler) endOf(ctx context.Context, job *batchv1.Job, component stri
 				continue
 			}
 			at, end.pod, end.exitCode = t.FinishedAt, pods.Items[i].Name, &t.ExitCode
-			end.final, end.result = t.ExitCode == exitInvalidInput, nil
+			end.final, end.result = t.ExitCode == worker.ExitInvalidInput, nil
 			if said, err := termination.ParseResult(t.Message); err == nil {
 				end.result = &said
 			}

@@ -20,11 +20,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 var cluster testenv.Cluster
@@ -442,7 +443,7 @@ func serverStatus(how string, pod *corev1.Pod) corev1.PodStatus {
 		status.Phase = corev1.PodPending
 		status.InitContainerStatuses = []corev1.ContainerStatus{{
 			Name: fetchContainer, Image: pod.Spec.InitContainers[0].Image, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-				ExitCode: exitInvalidInput, Message: `{"reason":"DigestMismatch","message":"the bundle has another digest"}`}}}}
+				ExitCode: worker.ExitInvalidInput, Message: `{"reason":"DigestMismatch","message":"the bundle has another digest"}`}}}}
 		state.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}
 	}
 	status.ContainerStatuses = []corev1.ContainerStatus{state}

@@ -3,7 +3,7 @@ package modelversion
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -12,12 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/internal/label"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 )
-
-// exitInvalidInput is what a worker exits with where its input can never do
-// (sysexits' EX_DATAERR): there is no retry.
-const exitInvalidInput = 65
 
 // jobRetries is how often a check is tried again within one Job, with backoff.
 const jobRetries = 4
@@ -42,7 +39,7 @@ func (r *Reconciler) newJob(m *versionPass, component string, timeout time.Durat
 				{
 					Action: batchv1.PodFailurePolicyActionFailJob,
 					OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-						ContainerName: new(component), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{exitInvalidInput},
+						ContainerName: new(component), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{worker.ExitInvalidInput},
 					},
 				},
 			}},
@@ -87,19 +84,24 @@ func verifyArgs(mv *v1alpha1.ModelVersion) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write contract of %q: %w", mv.Name, err)
 	}
-	return append([]string{label.Verify}, append(artifactArgs(mv), "--contract="+string(contract))...), nil
+	args := worker.VerifyArgs{Artifact: artifactOf(mv), Golden: goldenOf(mv), Contract: string(contract)}
+	return append([]string{worker.Verify}, args.Flags()...), nil
 }
 
-func artifactArgs(mv *v1alpha1.ModelVersion) []string {
-	return []string{
-		"--artifact-uri=" + mv.Spec.Artifact.URI, "--artifact-digest=" + mv.Spec.Artifact.Digest,
-		"--golden-uri=" + mv.Spec.Validation.GoldenSet.URI, "--golden-digest=" + mv.Spec.Validation.GoldenSet.Digest,
-	}
+func artifactOf(mv *v1alpha1.ModelVersion) worker.Artifact {
+	return worker.Artifact{URI: mv.Spec.Artifact.URI, Digest: mv.Spec.Artifact.Digest}
+}
+
+func goldenOf(mv *v1alpha1.ModelVersion) worker.Artifact {
+	return worker.Artifact{URI: mv.Spec.Validation.GoldenSet.URI, Digest: mv.Spec.Validation.GoldenSet.Digest}
 }
 
 func validateArgs(mv *v1alpha1.ModelVersion) []string {
-	args := append([]string{label.Validate, "--model=" + mv.Spec.Model, "--version=" + mv.Spec.Version, "--endpoint=" + endpointOf(mv)}, artifactArgs(mv)...)
-	return append(args, "--tolerance="+mv.Spec.Validation.Tolerance, "--timeout="+validationTimeout(mv).String())
+	args := worker.ValidateArgs{
+		Artifact: artifactOf(mv), Golden: goldenOf(mv), Model: mv.Spec.Model, Version: mv.Spec.Version, Endpoint: endpointOf(mv),
+		Tolerance: mv.Spec.Validation.Tolerance, Timeout: validationTimeout(mv),
+	}
+	return append([]string{worker.Validate}, args.Flags()...)
 }
 
 func validationTimeout(mv *v1alpha1.ModelVersion) time.Duration {
@@ -110,17 +112,17 @@ func validationTimeout(mv *v1alpha1.ModelVersion) time.Duration {
 }
 
 func fetchArgs(mv *v1alpha1.ModelVersion, gpu bool) []string {
-	return []string{
-		"fetch", "--artifact-uri=" + mv.Spec.Artifact.URI, "--artifact-digest=" + mv.Spec.Artifact.Digest, "--model=" + mv.Spec.Model,
-		"--repository=/models", "--max-batch=" + strconv.Itoa(int(mv.Spec.Serving.MaxBatchSize)), "--gpu=" + strconv.FormatBool(gpu),
+	args := worker.FetchArgs{
+		Artifact: artifactOf(mv), Model: mv.Spec.Model, Repository: "/models", MaxBatch: int(mv.Spec.Serving.MaxBatchSize), GPU: gpu,
 	}
+	return append([]string{worker.Fetch}, args.Flags()...)
 }
 
-// reasons are the words of workers that are reasons of the API. Any other word
-// is no verdict, but its sentence is heard.
-var reasons = map[string]string{
-	v1alpha1.ReasonDigestMismatch: v1alpha1.ReasonDigestMismatch, v1alpha1.ReasonArtifactNotFound: v1alpha1.ReasonArtifactNotFound,
-	v1alpha1.ReasonContractMismatch: v1alpha1.ReasonContractMismatch, v1alpha1.ReasonGoldenSetMismatch: v1alpha1.ReasonGoldenSetMismatch,
-	v1alpha1.ReasonUnreadable: v1alpha1.ReasonUnreadable, v1alpha1.ReasonValidationFailed: v1alpha1.ReasonValidationFailed,
-	v1alpha1.ReasonValidationTimeout: v1alpha1.ReasonValidationTimeout, "GoldenMismatch": v1alpha1.ReasonValidationFailed,
+// reasonOf is the reason of the API for a worker's word. A word that is none
+// (of another version's worker, say) decides nothing, but its sentence is heard.
+func reasonOf(said termination.Reason, otherwise string) string {
+	if slices.Contains(termination.Reasons(), said) {
+		return string(said)
+	}
+	return otherwise
 }

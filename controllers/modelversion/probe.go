@@ -16,9 +16,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
-	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // HTTPProbe asks Triton itself, at the pod's address.
@@ -215,10 +216,10 @@ const crashLimit = 3
 func crashed(pod *corev1.Pod) *rollout.Outcome {
 	for _, c := range pod.Status.InitContainerStatuses {
 		for _, t := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
-			if c.Name == fetchContainer && t != nil && t.ExitCode == exitInvalidInput {
+			if c.Name == fetchContainer && t != nil && t.ExitCode == worker.ExitInvalidInput {
 				e := &rollout.Outcome{Reason: v1alpha1.ReasonDigestMismatch, Message: "the bundle that was fetched is not the one that is named", Pod: pod.Name, ExitCode: &t.ExitCode}
 				if said, err := termination.ParseResult(t.Message); err == nil && said.Reason != "" {
-					e.Reason, e.Message = cmp.Or(reasons[said.Reason], e.Reason), cmp.Or(said.Message, said.Reason)
+					e.Reason, e.Message = reasonOf(said.Reason, e.Reason), cmp.Or(said.Message, string(said.Reason))
 				}
 				return e
 			}

@@ -17,11 +17,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
-	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 func (w *world) get(mv *v1alpha1.ModelVersion, into client.Object) error {
@@ -214,7 +213,7 @@ func TestThePlanIsMadeAgainFromTheStatuses(t *testing.T) {
 			w.must(w.live.Update(w.t.Context(), plan))
 		},
 		"without its record": func(w *world, plan *corev1.ConfigMap) {
-			plan.Data[rollout.StateKey] = "x"
+			plan.Data[traffic.StateKey] = "x"
 			w.must(w.live.Update(w.t.Context(), plan))
 		},
 	} {

@@ -15,10 +15,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
-	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
@@ -73,7 +74,8 @@ func TestAContractMustBeFed(t *testing.T) {
 func TestTheWordsOfTheWorker(t *testing.T) {
 	validation := check{component: label.Validate, kind: v1alpha1.ConditionValidated, undecided: v1alpha1.ReasonValidationIncomplete, late: v1alpha1.ReasonValidationTimeout,
 		passed: func(said *termination.Result) bool {
-			return said.Cases > 0 && said.Passed == said.Cases && said.Reason == ""
+			n := said.Counts()
+			return n.Cases > 0 && n.Passed == n.Cases && said.Reason == ""
 		}}
 	tests := map[string]struct {
 		exit    int32
@@ -83,7 +85,7 @@ func TestTheWordsOfTheWorker(t *testing.T) {
 	}{
 		"all passed":               {0, `{"cases":5,"passed":5,"maxError":"1.2e-05"}`, false, "True Succeeded"},
 		"it says so and fewer are": {0, `{"cases":5,"passed":4}`, false, "False ValidationIncomplete the validate Job ended well, and does not say that the version passed, ends"},
-		"golden vectors differ":    {65, `{"cases":5,"passed":3,"maxError":"0.2","reason":"GoldenMismatch","message":"2 of 5"}`, false, "False ValidationFailed 2 of 5, ends"},
+		"golden vectors differ":    {65, `{"cases":5,"passed":3,"maxError":"0.2","reason":"ValidationFailed","message":"2 of 5"}`, false, "False ValidationFailed 2 of 5, ends"},
 		"the server is not ready":  {1, `{"cases":0,"passed":0,"reason":"ServerNotReady","message":"not ready"}`, false, "False ValidationIncomplete not ready"},
 		"its own arguments":        {65, `{"cases":0,"passed":0,"reason":"InvalidArguments","message":"--tolerance"}`, false, "False ValidationIncomplete --tolerance, ends"},
 		"another digest":           {65, `{"cases":0,"passed":0,"reason":"DigestMismatch","message":"another"}`, false, "False DigestMismatch another, ends"},
@@ -94,7 +96,7 @@ func TestTheWordsOfTheWorker(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			mv := MakeVersion("1").Obj()
 			m := &versionPass{before: mv, mv: mv.DeepCopy()}
-			end := &checkEnd{succeeded: tt.exit == 0, deadline: tt.late, final: tt.exit == exitInvalidInput}
+			end := &checkEnd{succeeded: tt.exit == 0, deadline: tt.late, final: tt.exit == worker.ExitInvalidInput}
 			if said, err := termination.ParseResult(tt.message); err == nil {
 				end.result = &said
 			}
@@ -112,8 +114,8 @@ func TestTheWordsOfTheWorker(t *testing.T) {
 }
 
 func TestEveryReasonAWorkerMaySayEndsAVersion(t *testing.T) {
-	for said, reason := range reasons {
-		if !rollout.IsFinal(reason) {
+	for _, said := range termination.Reasons() {
+		if !rollout.IsFinal(string(said)) {
 			t.Errorf("%s does not", said)
 		}
 	}

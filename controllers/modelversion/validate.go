@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
-	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // validate has a Job hold the candidate's servers against its golden vectors.
@@ -22,7 +22,8 @@ func (r *Reconciler) validate(ctx context.Context, p *modelPass) (outcome.Outcom
 		undecided: v1alpha1.ReasonValidationIncomplete, late: v1alpha1.ReasonValidationTimeout,
 		timeout: validationTimeout(m.mv) + grace, args: validateArgs(m.mv),
 		passed: func(said *termination.Result) bool {
-			return said.Cases > 0 && said.Passed == said.Cases && said.Reason == ""
+			n := said.Counts()
+			return n.Cases > 0 && n.Passed == n.Cases && said.Reason == ""
 		},
 	}))
 	return outcome.Continue{}, nil

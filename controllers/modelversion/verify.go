@@ -4,9 +4,9 @@ import (
 	"context"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
-	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // verify has a Job look whether the bundle and the golden set are what the

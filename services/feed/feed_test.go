@@ -39,12 +39,17 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return newWorldOf(t, flow.Consumers())
+}
+
+func newWorldOf(t testing.TB, consumers queue.Consumers) *world {
+	t.Helper()
 	dir := t.TempDir()
 	documents, err := storedb.Open(t.Context(), dir, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages, err := queuedb.Open(t.Context(), dir, time.Now)
+	messages, err := queuedb.Open(t.Context(), dir, consumers, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +310,54 @@ func TestRunDeliversWhatIsPublished(t *testing.T) {
 		if want := fmt.Sprintf("%s result.stored 2026-11-20 %d", key(uint64(i+1)), i); line != want {
 			t.Errorf("line %d = %q, want %q", i, line, want)
 		}
+	}
+	stop()
+	wg.Wait()
+}
+
+// A new consumer of events is a row: the feed and whoever publishes stay as they are.
+func TestAConsumerIsARow(t *testing.T) {
+	consumers := flow.Consumers()
+	consumers[flow.TopicEvents] = append(consumers[flow.TopicEvents], "webhooks")
+	w := newWorldOf(t, consumers)
+	ctx, stop := context.WithCancel(t.Context())
+	heard := make(chan queue.Delivery, 10)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := w.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	wg.Go(func() {
+		sub := queue.Subscription{Topic: flow.TopicEvents, Name: "webhooks"}
+		err := w.queue.Receive(ctx, sub, func(_ context.Context, d queue.Delivery) queue.Verdict {
+			heard <- d
+			return queue.Ack()
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	m, err := queue.JSON(flow.TopicEvents, "anna", flow.Event{UID: "anna", Kind: flow.ResultStored, Ref: "2026-11-20", Version: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.queue.Publish(ctx, m); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case d := <-heard:
+		if !bytes.Equal(d.Body, m.Body) {
+			t.Errorf("the new consumer hears %s, want %s", d.Body, m.Body)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the new consumer hears nothing")
+	}
+	for began := time.Now(); len(w.recorded("anna")) == 0 && time.Since(began) < 20*time.Second; {
+		time.Sleep(time.Millisecond)
+	}
+	if got := len(w.recorded("anna")); got != 1 {
+		t.Errorf("the feed records %d events, want 1", got)
 	}
 	stop()
 	wg.Wait()

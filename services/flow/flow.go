@@ -13,6 +13,9 @@ const (
 	TopicEvents   = "events"   // Event, of everyone
 )
 
+// Topics are all of them, in the order of the flow.
+func Topics() []string { return []string{TopicUploads, TopicAnalyses, TopicResults, TopicEvents} }
+
 // The consumers: each is a subscription of the topics that Consumers lists it at.
 const (
 	Intake   = "intake"   // merges uploads into days

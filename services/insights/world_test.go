@@ -54,7 +54,7 @@ func newWorld(t testing.TB, writer, template narrative.Writer) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages, err := queuedb.Open(t.Context(), dir, time.Now)
+	messages, err := queuedb.Open(t.Context(), dir, flow.Consumers(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

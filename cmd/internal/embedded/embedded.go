@@ -15,6 +15,7 @@ import (
 	auditfile "github.com/clarity-loop/clarity/services/audit/file"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
 	queuesqlite "github.com/clarity-loop/clarity/services/queue/sqlite"
@@ -69,7 +70,7 @@ func Blobs(_ context.Context, at string, e platform.Env) (blob.Store, error) {
 
 // Queue opens the messages in the directory at.
 func Queue(ctx context.Context, at string, e platform.Env) (queue.Queue, error) {
-	q, err := queuesqlite.Open(ctx, at, e.Now)
+	q, err := queuesqlite.Open(ctx, at, flow.Consumers(), e.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/services/model"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	router "github.com/clarity-loop/clarity/services/model/traffic"
 	"github.com/clarity-loop/clarity/services/model/triton"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
@@ -46,8 +47,8 @@ func Single(ctx context.Context, ref string) (*Models, error) {
 
 // Followed opens the versions of a traffic plan, as the plan comes. name is the
 // model's; "" takes that of the first plan. The versions' metrics go to metrics.
-func Followed(name string, plan traffic.Source, metrics prometheus.Registerer, log *slog.Logger) (*Models, error) {
-	r, err := traffic.New(traffic.Options{Model: name, Source: plan, Metrics: metrics, Log: log, Now: time.Now,
+func Followed(name string, plan router.Source, metrics prometheus.Registerer, log *slog.Logger) (*Models, error) {
+	r, err := router.New(router.Options{Model: name, Source: plan, Metrics: metrics, Log: log, Now: time.Now,
 		Open: func(ctx context.Context, name string, e traffic.Entry) (model.Model, func(), error) {
 			c, err := Dial(ctx, e.Endpoint, name, e.Digest, log)
 			if err != nil {

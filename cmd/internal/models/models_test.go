@@ -14,10 +14,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/modeltest"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	router "github.com/clarity-loop/clarity/services/model/traffic"
 	"github.com/clarity-loop/clarity/services/model/traffic/file"
 	"github.com/clarity-loop/clarity/services/model/triton/tritontest"
 )
@@ -36,7 +37,7 @@ func TestModelsBehindAPlanInAFile(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	done := make(chan error, 1)
 	go func() { done <- followed.Run(ctx) }()
-	if _, _, err := followed.Chooser.For("someone"); !errors.Is(err, traffic.ErrNoPlan) {
+	if _, _, err := followed.Chooser.For("someone"); !errors.Is(err, router.ErrNoPlan) {
 		t.Errorf("before there is a plan: %v", err)
 	}
 	plan, err := json.Marshal(traffic.Plan{Model: "pat", Revision: 1, Salt: "s",

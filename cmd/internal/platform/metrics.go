@@ -12,11 +12,6 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
-// Topics lists the queue's topics, in the order of the flow.
-func Topics() []string {
-	return []string{flow.TopicUploads, flow.TopicAnalyses, flow.TopicResults, flow.TopicEvents}
-}
-
 // newRegistry has the process, the collector and the queue's depth, where there
 // is a queue; the stages add theirs.
 func newRegistry(q queue.Queue) (*prometheus.Registry, error) {
@@ -37,7 +32,7 @@ func newRegistry(q queue.Queue) (*prometheus.Registry, error) {
 type depths struct{ queue queue.Queue }
 
 func depthDesc() *prometheus.Desc {
-	return prometheus.NewDesc("clarity_queue_messages", "Messages of a topic by state: waiting, leased, dead.", []string{"topic", "state"}, nil)
+	return prometheus.NewDesc("clarity_queue_messages", "Messages of a topic for one of its consumers, by state: waiting, leased, dead.", []string{"topic", "consumer", "state"}, nil)
 }
 
 // Describe is prometheus.Collector's.
@@ -47,14 +42,16 @@ func (depths) Describe(to chan<- *prometheus.Desc) { to <- depthDesc() }
 func (d depths) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	for _, topic := range Topics() {
-		depth, err := d.queue.Depth(ctx, topic)
-		if err != nil {
-			to <- prometheus.NewInvalidMetric(depthDesc(), err)
-			continue
-		}
-		for state, n := range map[string]int{"waiting": depth.Waiting, "leased": depth.Leased, "dead": depth.Dead} {
-			to <- prometheus.MustNewConstMetric(depthDesc(), prometheus.GaugeValue, float64(n), topic, state)
+	for topic, names := range flow.Consumers() {
+		for _, name := range names {
+			depth, err := d.queue.Depth(ctx, topic, name)
+			if err != nil {
+				to <- prometheus.NewInvalidMetric(depthDesc(), err)
+				continue
+			}
+			for state, n := range map[string]int{"waiting": depth.Waiting, "leased": depth.Leased, "dead": depth.Dead} {
+				to <- prometheus.MustNewConstMetric(depthDesc(), prometheus.GaugeValue, float64(n), topic, name, state)
+			}
 		}
 	}
 }

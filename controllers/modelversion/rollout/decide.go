@@ -13,9 +13,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // A Decision is what plan and state should be, and what versions wait for.

@@ -6,9 +6,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // A VersionState is what is known of one version in this pass.

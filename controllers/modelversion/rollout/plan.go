@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/api/traffic"
 )
 
 // render writes the plan that the state says. It has a new revision where it

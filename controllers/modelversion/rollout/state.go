@@ -8,8 +8,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // Decode reads plan and state from the ConfigMap's data. What does not hold them
@@ -19,7 +19,7 @@ func Decode(model string, data map[string]string) (plan traffic.Plan, r State, o
 	if err != nil || plan.Model != model {
 		return traffic.Plan{}, State{}, false
 	}
-	if err := json.Unmarshal([]byte(data[StateKey]), &r); err != nil {
+	if err := json.Unmarshal([]byte(data[traffic.StateKey]), &r); err != nil {
 		return traffic.Plan{}, State{}, false
 	}
 	return plan, r, true
@@ -38,11 +38,8 @@ func Encode(plan traffic.Plan, r State) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write rollout state of model %q: %w", plan.Model, err)
 	}
-	return map[string]string{traffic.PlanKey: string(text), StateKey: string(kept)}, nil
+	return map[string]string{traffic.PlanKey: string(text), traffic.StateKey: string(kept)}, nil
 }
-
-// StateKey is the key of the state, as JSON, beside the plan.
-const StateKey = "rollout.json"
 
 // A State is where a model's rollout stands. It is written with the plan, in
 // one object, at every step: whatever reads the one reads the other.

@@ -2,7 +2,7 @@ package sqlite
 
 // migrations make the schema, each run once and in order. What stands here was
 // run by somebody: change it by adding.
-func migrations() []string { return []string{schema1, renameEvents} }
+func migrations() []string { return []string{schema1, renameEvents, subscriptions} }
 
 const schema1 = `
 CREATE TABLE messages (
@@ -40,3 +40,21 @@ CREATE INDEX dead_topic ON dead (topic);`
 const renameEvents = `
 UPDATE messages SET topic = 'events' WHERE topic = 'deliveries';
 UPDATE dead SET topic = 'events' WHERE topic = 'deliveries';`
+
+// subscriptions gives every message the one consumer that its topic had, and the
+// order of a key to each consumer apart.
+const subscriptions = `
+ALTER TABLE messages ADD COLUMN consumer TEXT NOT NULL DEFAULT '';
+ALTER TABLE dead ADD COLUMN consumer TEXT NOT NULL DEFAULT '';
+UPDATE messages SET consumer = CASE topic
+	WHEN 'uploads' THEN 'intake' WHEN 'analyses' THEN 'analyse' WHEN 'results' THEN 'insights' WHEN 'events' THEN 'feed' ELSE '' END;
+UPDATE dead SET consumer = CASE topic
+	WHEN 'uploads' THEN 'intake' WHEN 'analyses' THEN 'analyse' WHEN 'results' THEN 'insights' WHEN 'events' THEN 'feed' ELSE '' END;
+DROP INDEX messages_line;
+DROP INDEX messages_ready;
+DROP INDEX messages_id;
+DROP INDEX dead_topic;
+CREATE INDEX messages_line ON messages (topic, consumer, key);
+CREATE INDEX messages_ready ON messages (topic, consumer, ready) WHERE head = 1;
+CREATE INDEX messages_id ON messages (topic, consumer, key, id) WHERE attempt = 0 AND id <> '';
+CREATE INDEX dead_line ON dead (topic, consumer);`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/queue/sqlite"
 )
@@ -32,16 +33,22 @@ func TestADirectoryFromBeforeOpens(t *testing.T) {
 	if err := before.Close(); err != nil {
 		t.Fatal(err)
 	}
-	q := open(t, dir, time.Now)
+	q, err := sqlite.Open(t.Context(), dir, flow.Consumers(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer q.Close()
-	dead, err := q.Dead(t.Context(), "events", 0, 10)
+	dead, err := q.Dead(t.Context(), flow.TopicEvents, flow.Feed, 0, 10)
 	if err != nil || len(dead) != 1 || string(dead[0].Body) != "dead" || dead[0].Reason != "why" {
 		t.Errorf("dead letters %+v, %v", dead, err)
 	}
-	for topic, want := range map[string][]string{"events": {"event 1", "event 2"}, "uploads": {"upload"}} {
+	for sub, want := range map[queue.Subscription][]string{
+		{Topic: flow.TopicEvents, Name: flow.Feed}:    {"event 1", "event 2"},
+		{Topic: flow.TopicUploads, Name: flow.Intake}: {"upload"},
+	} {
 		var got []string
 		all := make(chan struct{})
-		stop := receive(q, queue.Subscription{Topic: topic}, func(_ context.Context, d queue.Delivery) queue.Verdict {
+		stop := receive(q, sub, func(_ context.Context, d queue.Delivery) queue.Verdict {
 			if got = append(got, string(d.Body)); len(got) == len(want) {
 				close(all)
 			}
@@ -50,13 +57,13 @@ func TestADirectoryFromBeforeOpens(t *testing.T) {
 		select {
 		case <-all:
 		case <-time.After(time.Minute):
-			t.Errorf("%s: the messages from before are not handled", topic)
+			t.Errorf("%s: the messages from before are not handled", sub.Topic)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", topic, diff)
+			t.Errorf("%s (-want +got):\n%s", sub.Topic, diff)
 		}
 	}
 }

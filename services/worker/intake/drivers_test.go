@@ -51,7 +51,7 @@ func newLaptop(t testing.TB) *laptop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.queue, err = queuesqlite.Open(t.Context(), dir+"/queue", now); err != nil {
+	if l.queue, err = queuesqlite.Open(t.Context(), dir+"/queue", flow.Consumers(), now); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -99,10 +99,10 @@ func (l *laptop) work(t testing.TB) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	done := make(chan error, 1)
 	go func() {
-		done <- l.queue.Receive(ctx, queue.Subscription{Topic: flow.TopicUploads, Concurrency: 4}, l.stage.Handle)
+		done <- l.queue.Receive(ctx, queue.Subscription{Topic: flow.TopicUploads, Name: flow.Intake, Concurrency: 4}, l.stage.Handle)
 	}()
 	for {
-		depth, err := l.queue.Depth(t.Context(), flow.TopicUploads)
+		depth, err := l.queue.Depth(t.Context(), flow.TopicUploads, flow.Intake)
 		if err != nil || ctx.Err() != nil {
 			t.Fatal(err, ctx.Err())
 		}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/blob"
 )
 
@@ -51,8 +52,8 @@ func (s state) clone() state {
 	return s
 }
 
-func (s state) report() Report {
-	r := Report{Succeeded: s.Succeeded, Skipped: s.Skipped, Reasons: maps.Clone(s.Failed)}
+func (s state) report() termination.Report {
+	r := termination.Report{Succeeded: s.Succeeded, Skipped: s.Skipped, Reasons: maps.Clone(s.Failed)}
 	for _, n := range s.Failed {
 		r.Failed += n
 	}

@@ -40,6 +40,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
@@ -195,7 +196,7 @@ func New(n Needs, t Task, a Attempt) (*Runner, error) {
 // Run goes on from where the attempts before came to, until everything is done
 // or ctx ends; then what is done is on record and the error is ErrStopped. The
 // report is about the shard as a whole, and true also where there is an error.
-func (r *Runner) Run(ctx context.Context) (Report, error) {
+func (r *Runner) Run(ctx context.Context) (termination.Report, error) {
 	for {
 		done, err := r.lease(ctx)
 		if ctx.Err() != nil && !done && !errors.Is(err, ErrSuperseded) {

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
@@ -93,7 +94,7 @@ func (r *Runner) judge(ctx context.Context, data Data, p person) (verdict, error
 		if reason, ok := reasonOf(err); ok {
 			return verdict{reason: reason}, nil
 		}
-		return verdict{}, r.stumble("look at a subject", err)
+		return verdict{}, r.backendError("look at a subject", err)
 	}
 	ends, err := data.Stage.Ends(ctx, p.uid, r.task.Start, r.task.End)
 	if err != nil {
@@ -170,7 +171,7 @@ func (r *Runner) windows(ctx context.Context, data Data, p person, v verdict) (r
 		if err != nil {
 			why, own := reasonOf(err)
 			if !own {
-				return "", false, r.stumble("analyse a window", err)
+				return "", false, r.backendError("analyse a window", err)
 			}
 			reason = cmp.Or(reason, why)
 			continue
@@ -194,23 +195,23 @@ func (r *Runner) window(ctx context.Context, data Data, req analysis.Request, ag
 	return outcome, version, err
 }
 
-// A StumbleError is why an attempt cannot go on: something else than the
+// A BackendError is why an attempt cannot go on: something else than the
 // subject failed. It holds the cause for errors.Is, and does not tell it, since
 // an error of a driver may name an object, and the object a person.
-type StumbleError struct {
+type BackendError struct {
 	doing string
 	cause error
 }
 
-// Error says what was being done.
-func (e *StumbleError) Error() string { return e.doing + ": a backend is unavailable" }
+// Error says what was being done, and of a backend's fault which and of which class.
+func (e *BackendError) Error() string { return e.doing + ": " + fault.Text(e.cause) }
 
 // Unwrap is the cause.
-func (e *StumbleError) Unwrap() error { return e.cause }
+func (e *BackendError) Unwrap() error { return e.cause }
 
-func (r *Runner) stumble(doing string, err error) error {
+func (r *Runner) backendError(doing string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", doing, context.Canceled)
 	}
-	return &StumbleError{doing, err}
+	return &BackendError{doing, err}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
@@ -63,8 +64,8 @@ func newWorld(n int) *world {
 }
 
 // counts is what a run that nothing happens to comes to.
-func counts(n int64, replace bool) Report {
-	r := Report{Subjects: 8 * n, Succeeded: 2 * n, Skipped: 2 * n, Failed: 4 * n,
+func counts(n int64, replace bool) termination.Report {
+	r := termination.Report{Subjects: 8 * n, Succeeded: 2 * n, Skipped: 2 * n, Failed: 4 * n,
 		Reasons: map[string]int64{ReasonNoData: n, ReasonNoConsent: n, ReasonErased: n, ReasonUnreadableInput: n}}
 	if replace {
 		r.Succeeded, r.Skipped = 4*n, 0
@@ -184,7 +185,7 @@ func aTask(replace bool) Task {
 }
 
 // attempt runs a task once in the world.
-func attempt(ctx context.Context, t *testing.T, w *world, task Task, token int64, step func() error) (Report, error) {
+func attempt(ctx context.Context, t *testing.T, w *world, task Task, token int64, step func() error) (termination.Report, error) {
 	t.Helper()
 	p := &process{world: w, step: step}
 	return runnerOf(t, p, task, token).Run(ctx)

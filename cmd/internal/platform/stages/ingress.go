@@ -22,12 +22,12 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	if p.Config.Ingress.Unlimited {
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}
 	}
-	server, err := ingress.New(ingress.Deps{
+	server, err := ingress.New(ingress.Needs{
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template, Grounded: narrative.Check,
 		Samples: daySamples(p), Ready: func(ctx context.Context) error {
-			_, err := p.Queue.Depth(ctx, flow.TopicUploads)
+			_, err := p.Queue.Depth(ctx, flow.TopicUploads, flow.Intake)
 			return err
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits, Version: p.Version,

@@ -42,9 +42,9 @@ func Names() []string {
 	return out
 }
 
-// consume is a runner that handles a topic.
-func consume(q queue.Queue, topic string, concurrency int, handle queue.Handler) platform.Runner {
+// consume is a runner that handles a topic as one of its consumers.
+func consume(q queue.Queue, topic, name string, concurrency int, handle queue.Handler) platform.Runner {
 	return platform.Runner{Name: topic, Run: func(ctx context.Context) error {
-		return q.Receive(ctx, queue.Subscription{Topic: topic, Concurrency: concurrency, Drain: drain}, handle)
+		return q.Receive(ctx, queue.Subscription{Topic: topic, Name: name, Concurrency: concurrency, Drain: drain}, handle)
 	}}
 }

@@ -36,8 +36,8 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	sweeper := retention.New(p.Blobs, p.Store, p.Now)
 	return []platform.Runner{
 		{Name: "traffic", Run: active.Run},
-		consume(p.Queue, flow.TopicUploads, mergeConcurrency, merger.Handle),
-		consume(p.Queue, flow.TopicAnalyses, analyseConcurrency, analyser.Handle),
+		consume(p.Queue, flow.TopicUploads, flow.Intake, mergeConcurrency, merger.Handle),
+		consume(p.Queue, flow.TopicAnalyses, flow.Analyse, analyseConcurrency, analyser.Handle),
 		{Name: "retention", Run: func(ctx context.Context) error {
 			sweeper.Run(ctx, sweepInterval, p.Log)
 			return nil

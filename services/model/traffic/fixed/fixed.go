@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/api/traffic"
 )
 
 // A Source is a plan that was read.
