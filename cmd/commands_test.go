@@ -245,7 +245,7 @@ func testWorker(t *testing.T, p *place) {
 		t.Fatal(err)
 	}
 	ok, never := []int{0}, []int{65}
-	for _, line := range [][]string{{"help"}, {"--help"}} {
+	for _, line := range [][]string{{"help"}, {"--help"}, {"version"}, {"--version"}} {
 		p.run(t, nil, ok, append([]string{"worker"}, line...)...)
 	}
 	p.run(t, nil, never, "worker")
@@ -265,14 +265,16 @@ func testWorker(t *testing.T, p *place) {
 }
 
 func testManager(t *testing.T, p *place) {
-	p.run(t, nil, []int{0}, "manager", "--help")
+	for _, line := range []string{"--help", "version", "--version"} {
+		p.run(t, nil, []int{0}, "manager", line)
+	}
 	p.run(t, nil, []int{1}, "manager")
 	p.run(t, nil, []int{1}, "manager", "--check", "--config", "not-there.yaml")
 	p.run(t, nil, []int{2}, "manager", "--nope")
 }
 
 func testPlugin(t *testing.T, p *place) {
-	for _, line := range [][]string{nil, {"help"}, {"--help"}, {"version"}} {
+	for _, line := range [][]string{nil, {"help"}, {"--help"}, {"version"}, {"--version"}} {
 		p.run(t, nil, []int{0}, append([]string{"kubectl-clarity"}, line...)...)
 	}
 	commands := commandsOf(p.run(t, nil, []int{0}, "kubectl-clarity", "help"), "Commands:")

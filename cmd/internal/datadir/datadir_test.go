@@ -194,8 +194,11 @@ func TestToolsMakeNoDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tool := range map[string]func(dir string) error{
-		"a lease":       func(dir string) error { _, _, err := lease(dir, time.Minute).Acquire(t.Context()); return err },
-		"dead letters":  func(dir string) error { _, err := datadir.DeadLetters(t.Context(), dir, drivers(), time.Now); return err },
+		"a lease": func(dir string) error { _, _, err := lease(dir, time.Minute).Acquire(t.Context()); return err },
+		"dead letters": func(dir string) error {
+			_, err := datadir.DeadLetters(t.Context(), dir, drivers(), time.Now)
+			return err
+		},
 		"a pseudonym":   func(dir string) error { _, err := datadir.Pseudonym(t.Context(), dir, "anna"); return err },
 		"the audit log": func(dir string) error { _, err := datadir.VerifyAudit(t.Context(), dir); return err },
 	} {
