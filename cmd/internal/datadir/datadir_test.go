@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -154,7 +155,7 @@ func TestLeasesTakeTurns(t *testing.T) {
 					t.Error("two have the directory at once")
 					return
 				}
-				if _, err := o.Queue.Depth(t.Context(), platform.Topics()[0]); err != nil {
+				if _, err := o.Queue.Depth(t.Context(), flow.Topics()[0], flow.Consumers()[flow.Topics()[0]][0]); err != nil {
 					t.Error(err)
 				}
 				mu.Unlock()
