@@ -34,7 +34,7 @@ worker: {debounce: 3s}
 log: {format: json, level: warn}
 `)
 	env := map[string]string{"CLARITY_DATA": "from-the-environment", "CLARITY_LISTEN": "127.0.0.1:3", "CLARITY_MODEL": "none"}
-	const defaults = `stage   ingress   needs store blobs queue keys identity audit writer listener
+	const defaults = `stage   ingress   needs store blobs queue keys identity audit writer model listener
 stage   worker    needs store blobs queue keys audit model
 stage   insights  needs store queue keys audit writer
 stage   delivery  needs store queue keys
@@ -89,7 +89,7 @@ func TestUpTellsEveryFaultAtOnce(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"of the configuration": {nil, []string{"--data=", "--stages", "ingress,worker,teapot", "--listen", "0.0.0.0:1", "--store", "floppy:a", "--log", "xml", "--model", "traffic:configmap:a/b"}, []string{
+		"of the configuration": {nil, []string{"--data=", "--stages", "ingress,teapot", "--listen", "0.0.0.0:1", "--store", "floppy:a", "--log", "xml", "--model", "traffic:configmap:a/b"}, []string{
 			"name the data directory", `no stage "teapot"`, "0.0.0.0:1 is not a loopback address", `no driver "floppy" in this binary; it has sqlite`,
 			"text or json", `no driver "configmap" in this binary; it has file, fixed`}},
 		"of the environment": {map[string]string{"CLARITY_DEBOUNCE": "soon", "CLARITY_UNLIMITED": "maybe"}, nil, []string{"CLARITY_DEBOUNCE", "CLARITY_UNLIMITED"}},

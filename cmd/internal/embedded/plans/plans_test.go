@@ -9,25 +9,26 @@ import (
 	"testing"
 	"time"
 
+	plan "github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/plans"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
-const plan = `{"model":"pat","revision":1,"salt":"s","entries":[{"version":"v1","weight":100,"endpoint":"127.0.0.1:1","digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000"}]}`
+const text = `{"model":"pat","revision":1,"salt":"s","entries":[{"version":"v1","weight":100,"endpoint":"127.0.0.1:1","digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000"}]}`
 
 // first is what the source tells first.
 func first(t *testing.T, s traffic.Source) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	var text []byte
+	var told []byte
 	var err error
 	s.Watch(ctx, func(b []byte, e error) {
-		text, err = b, e
+		told, err = b, e
 		cancel()
 	})
-	return string(text), err
+	return string(told), err
 }
 
 func TestPlansAreReadByTheirPath(t *testing.T) {
@@ -35,8 +36,8 @@ func TestPlansAreReadByTheirPath(t *testing.T) {
 	if err := os.Mkdir("mounted", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("mounted", traffic.PlanKey)
-	if err := os.WriteFile(path, []byte(plan), 0o600); err != nil {
+	path := filepath.Join("mounted", plan.PlanKey)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	followed, err := plans.File(t.Context(), "mounted", platform.Env{})
@@ -48,8 +49,8 @@ func TestPlansAreReadByTheirPath(t *testing.T) {
 		t.Fatalf("%+v, %v; want the model of the plan", fixed, err)
 	}
 	for name, s := range map[string]traffic.Source{"file": followed.Source, "fixed": fixed.Source} {
-		if text, err := first(t, s); err != nil || text != plan {
-			t.Errorf("%s tells %q, %v", name, text, err)
+		if told, err := first(t, s); err != nil || told != text {
+			t.Errorf("%s tells %q, %v", name, told, err)
 		}
 	}
 }

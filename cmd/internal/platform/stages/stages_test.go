@@ -9,10 +9,10 @@ import (
 )
 
 // A stage asks for few rights: none but the ingress knows who somebody is or
-// listens, and none but the worker has a model.
+// listens, and it knows the models to list them.
 func TestEachStageNeedsWhatItNeeds(t *testing.T) {
 	want := map[string]string{
-		"ingress":  "store blobs queue keys identity audit writer listener",
+		"ingress":  "store blobs queue keys identity audit writer model listener",
 		"worker":   "store blobs queue keys audit model",
 		"insights": "store queue keys audit writer",
 		"delivery": "store queue keys",
