@@ -51,12 +51,13 @@ cluster-down: ## End what `make cluster` started
 quick: ## Format, vet, lint and test what changed since main and what depends on it (under a minute warm)
 	@hack/quick.sh
 
+# What go test would vet is vetted by `make lint`, without instrumenting and reading all that it depends on once more.
 .PHONY: test
 test: ## Run every test with the race detector; prints the counts (PKGS=./services/store runs those of one room)
 	@[ -n "$(RACE)" ] || echo "no C compiler: running without the race detector"
-	@[ -z "$$CLARITY_CONTROLPLANE" ] || [ -z "$$(hack/packages.sh cluster $(PKGS))" ] || $(MAKE) --no-print-directory controlplane
+	@[ -z "$$CLARITY_CONTROLPLANE" ] || [ -z "$$($(WATCH) "finding out whether a control plane is needed" hack/packages.sh cluster $(PKGS))" ] || $(MAKE) --no-print-directory controlplane
 	@! $(GO) list $(PKGS) | grep -q /charts$$ || $(TOOL) helm >/dev/null
-	@CGO_ENABLED=$(if $(RACE),1,0) $(WATCH) "compiling and running tests" "$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 40m $(PKGS)
+	@CGO_ENABLED=$(if $(RACE),1,0) $(WATCH) "compiling and running tests" "$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -vet=off -timeout 40m $(PKGS)
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane
