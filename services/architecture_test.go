@@ -18,6 +18,16 @@ import (
 
 const module = "github.com/clarity-loop/clarity/"
 
+// The rooms of the ingress that others of its rooms stand on.
+const (
+	ingressAccess  = "services/ingress/internal/access"
+	ingressEdge    = "services/ingress/internal/edge"
+	ingressLimit   = "services/ingress/internal/limit"
+	ingressProblem = "services/ingress/internal/problem"
+	ingressReply   = "services/ingress/internal/reply"
+	ingressRoute   = "services/ingress/internal/route"
+)
+
 // rules says which of our rooms a room may import. A room is a folder and
 // everything below it; the longest matching row decides. "x" is the whole room
 // x, "=x" its contract alone: the package x itself, never a driver below it.
@@ -67,6 +77,24 @@ var rules = map[string][]string{
 	// Stages.
 	"services/ingress": {"services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
+	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
+	"services/ingress/internal/problem":    {},
+	"services/ingress/internal/limit":      {},
+	"services/ingress/internal/strictjson": {},
+	"services/ingress/internal/edge":       {ingressProblem, ingressLimit},
+	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
+	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/health", "services/record",
+		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
+	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring"},
+	"services/ingress/internal/uploads": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
+	"services/ingress/internal/results": {ingressAccess, ingressEdge, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/health", "services/record", "=services/audit", "=services/narrative", "=services/store"},
+	"services/ingress/internal/events": {ingressAccess, ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
+	"services/ingress/internal/account": {ingressProblem, ingressReply, ingressRoute,
+		"services/flow", "services/record", "=services/audit", "=services/blob", "=services/queue", "=services/store"},
+	"services/ingress/internal/ingresstest": {"services"},
 	"services/worker": {"api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
@@ -135,6 +163,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/worker/intake/planted.go", "services/insights",
 			[]string{"services/worker/intake/planted.go: services/worker must not import services/insights"},
 		},
+		"the ingress's edge imports a store": {
+			"services/ingress/internal/edge/planted.go", "services/store",
+			[]string{"services/ingress/internal/edge/planted.go: services/ingress/internal/edge must not import services/store"},
+		},
+		"a room of the ingress imports the one that lists it": {
+			"services/ingress/internal/access/planted.go", "services/ingress",
+			[]string{"services/ingress/internal/access/planted.go: services/ingress/internal/access must not import services/ingress"},
+		},
+		"a room of the ingress imports the one beside it": {
+			"services/ingress/internal/account/planted.go", "services/ingress/internal/uploads",
+			[]string{"services/ingress/internal/account/planted.go: services/ingress/internal/account must not import services/ingress/internal/uploads"},
+		},
+		"the ingress lists its rooms": {"services/ingress/planted.go", "services/ingress/internal/account", nil},
 		"a driver imports another driver of its room": {
 			"services/store/sqlite/planted.go", "services/store/firestore",
 			[]string{"services/store/sqlite/planted.go: driver services/store/sqlite must not import services/store/firestore"},

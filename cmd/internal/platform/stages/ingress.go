@@ -22,7 +22,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	if p.Config.Ingress.Unlimited {
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}
 	}
-	server, err := ingress.New(ingress.Deps{
+	server, err := ingress.New(ingress.Needs{
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template, Grounded: narrative.Check,
