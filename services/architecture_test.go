@@ -79,7 +79,7 @@ var rules = map[string][]string{
 	// The lock of a data directory, which drivers and the commands share.
 	"internal/dirlock": {},
 	// Stages.
-	"services/ingress": {"services/fault", "services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"api/traffic", "services/fault", "services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
 	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
 	"services/ingress/internal/problem":    {},

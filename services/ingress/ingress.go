@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
@@ -64,6 +65,9 @@ type Needs struct {
 	Grounded func(facts []analysis.Fact, claims []analysis.Claim) error
 	// Samples reads the samples of one day, for an export.
 	Samples func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error)
+	// Plan is how the people are divided among a model's versions; false where
+	// there is none yet. Optional: without it no model is asked.
+	Plan func() (traffic.Plan, bool)
 	// Ready says why the platform cannot serve now; nil always can. Optional.
 	Ready func(ctx context.Context) error
 

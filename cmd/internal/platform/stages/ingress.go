@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
@@ -18,6 +19,10 @@ import (
 const rememberedTokens = 10_000
 
 func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
+	asked, err := askedModels(p)
+	if err != nil {
+		return nil, err
+	}
 	limits := ingress.DefaultLimits()
 	if p.Config.Ingress.Unlimited {
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}
@@ -26,7 +31,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template, Grounded: narrative.Check,
-		Samples: daySamples(p), Ready: func(ctx context.Context) error {
+		Plan: asked.Plan, Samples: daySamples(p), Ready: func(ctx context.Context) error {
 			_, err := p.Queue.Depth(ctx, flow.TopicUploads, flow.Intake)
 			return err
 		},
@@ -49,7 +54,15 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 			p.Log.Warn("requests were cut off", "stage", Ingress, "err", err)
 		}
 		return <-served
-	}}}, nil
+	}}, {Name: "models", Run: asked.Run}}, nil
+}
+
+// askedModels are what GET /v1/models lists.
+func askedModels(p platform.Parts) (*models.Asked, error) {
+	if p.Plan.Source != nil {
+		return models.AskedBy(p.Plan.Model, p.Plan.Source, p.Log), nil
+	}
+	return models.AskedOf(p.Config.Backends.Model)
 }
 
 // daySamples reads the samples of one day for an export.
