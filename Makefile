@@ -83,6 +83,10 @@ crash: build ## Kill the platform with SIGKILL 50 times under load; nothing acke
 fuzz: ## Run every fuzz target for FUZZTIME (30s) each
 	@hack/fuzz.sh $(FUZZTIME)
 
+.PHONY: mutate
+mutate: ## Change the code of PKG in small ways and tell which changes no test notices, and the score
+	@$(GO) run ./hack/mutate $(if $(FILES),-files '$(FILES)') $(if $(LEAST),-least $(LEAST)) $(or $(PKG),$(error say which room: make mutate PKG=./services/timeline))
+
 .PHONY: check-api
 check-api: build ## Lint openapi.json and run schemathesis against `clarity up`
 	@hack/api/check.sh
