@@ -11,18 +11,20 @@ export CGO_ENABLED := 0
 export GOFLAGS := $(strip $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath)
 # The race detector needs a C compiler; without one the tests still run.
 RACE    := $(if $(shell command -v gcc || command -v clang),-race,)
-PKGS    ?= ./...
-# The operator's rooms are tested on a real control plane, built once; empty leaves them out.
-export CLARITY_CONTROLPLANE ?= 1
 TOOL    := hack/tools/tool
-# Seconds a fuzz target runs in `make fuzz`.
-FUZZTIME ?= 30s
-# Where `make cluster` keeps its state.
-CLUSTER ?= $(CURDIR)/.cache/cluster
-# Times the crash test kills the platform.
-KILLS   ?= 50
+# Says what a step does that takes minutes, while it does it.
+WATCH   := hack/watch.sh
+GOFILES  = git ls-files --cached --others --exclude-standard '*.go'
 
-##@ Use
+# What can be said on the command line; `make help` prints the lines with two hashes.
+PKGS ?= ./...## packages that `make test` runs
+export CLARITY_CONTROLPLANE ?= 1## empty: no test on a real control plane, and none is built
+FUZZTIME ?= 30s## how long `make fuzz` runs a target
+KILLS ?= 50## how often `make crash` kills the platform
+CLUSTER ?= $(CURDIR)/.cache/cluster## where `make cluster` keeps its state
+COUNT ?= 1## how often `make bench` measures
+
+##@ Run
 .PHONY: demo
 demo: build ## Start the platform, upload four weeks, print the week's results and the insight
 	@$(BIN)/clarity demo
@@ -30,21 +32,13 @@ demo: build ## Start the platform, upload four weeks, print the week's results a
 .PHONY: build
 build: ## Build every binary of cmd/ into bin/
 	@mkdir -p $(BIN)
-	$(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ $(patsubst %/main.go,./%,$(wildcard cmd/*/main.go))
-
-.PHONY: emulators
-emulators: ## Build what stands in for cloud services in tests (once, some minutes cold)
-	@hack/emulators/emulator fake-gcs-server
-
-.PHONY: kubectl-clarity
-kubectl-clarity: ## Build the kubectl plugin into bin/
-	@mkdir -p $(BIN)
-	$(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/kubectl-clarity ./cmd/kubectl-clarity
+	@$(WATCH) "building every binary into $(BIN)/" $(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ $(patsubst %/main.go,./%,$(wildcard cmd/*/main.go))
 
 .PHONY: cluster
 cluster: ## Start a cluster with simulated GPU nodes, the operator and the samples; leaves a kubeconfig
 	@mkdir -p $(BIN)
-	$(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/manager ./cmd/kubectl-clarity ./hack/cluster
+	@$(WATCH) "building the operator, the plugin and the cluster's program" $(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/manager ./cmd/kubectl-clarity ./hack/cluster
+	@$(WATCH) "finding the control plane, or building it (once)" $(BIN)/cluster build >/dev/null
 	@$(BIN)/cluster up --folder=$(CLUSTER)
 	@ln -sf "$$($(BIN)/cluster build)/kubectl" "$$($(TOOL) helm)" $(BIN)/
 
@@ -53,34 +47,36 @@ cluster-down: ## End what `make cluster` started
 	@$(GO) run ./hack/cluster down --folder=$(CLUSTER)
 
 ##@ Check
+.PHONY: quick
+quick: ## Format, vet, lint and test what changed since main and what depends on it (under a minute warm)
+	@hack/quick.sh
+
 .PHONY: test
-test: controlplane ## Run every test with the race detector; prints the counts (CLARITY_CONTROLPLANE= leaves the operator's out)
+test: ## Run every test with the race detector; prints the counts (PKGS=./services/store runs those of one room)
 	@[ -n "$(RACE)" ] || echo "no C compiler: running without the race detector"
-	@CGO_ENABLED=$(if $(RACE),1,0) "$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 40m $(PKGS)
+	@[ -z "$$CLARITY_CONTROLPLANE" ] || [ -z "$$(hack/packages.sh cluster $(PKGS))" ] || $(MAKE) --no-print-directory controlplane
+	@! $(GO) list $(PKGS) | grep -q /charts$$ || $(TOOL) helm >/dev/null
+	@CGO_ENABLED=$(if $(RACE),1,0) $(WATCH) "compiling and running tests" "$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 40m $(PKGS)
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no control plane
+	@$(MAKE) --no-print-directory test CLARITY_CONTROLPLANE= PKGS="$$(hack/packages.sh standalone | tr '\n' ' ')"
 
 .PHONY: test-operator
-test-operator: controlplane ## Test the operator's rooms alone
-	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 20m ./api/... ./controllers/... ./charts/... ./cmd/manager/... ./cmd/kubectl-clarity/...
+test-operator: ## Run the tests of the operator's rooms
+	@$(MAKE) --no-print-directory test PKGS="./api/... ./controllers/... ./charts/... ./cmd/manager/... ./cmd/kubectl-clarity/..."
 
 .PHONY: e2e
-e2e: ## Run the operator's own binary on a real control plane with simulated GPU nodes, end to end
-	CLARITY_CONTROLPLANE=1 $(GO) test ./controllers/e2e -e2e -e2e.logs .cache/e2e -parallel 8 -timeout 20m -count=1
+e2e: controlplane ## Run the operator's own binary on a real control plane with simulated GPU nodes, end to end
+	CLARITY_CONTROLPLANE=1 $(WATCH) "running the operator end to end" $(GO) test ./controllers/e2e -e2e -e2e.logs .cache/e2e -parallel 8 -timeout 20m -count=1
 	CLARITY_CONTROLPLANE=1 $(GO) test ./hack/cluster -e2e -run '^TestReadme' -timeout 15m -count=1 -v
 
-.PHONY: controlplane
-controlplane: ## Build etcd, the API server, its controllers, the scheduler and KWOK (once, ten minutes cold)
-	@[ -z "$$CLARITY_CONTROLPLANE" ] || $(GO) run ./hack/cluster build
-
-.PHONY: test-triton
-test-triton: ## Test the client and the model repository on the real Triton server (installed once; needs Python 3.11)
-	CLARITY_TRITON=1 $(GO) test ./services/model/triton -run RealTriton -count=1 -v -timeout 10m
-
 .PHONY: crash
-crash: build ## Kill the platform with SIGKILL 50 times under load; nothing acked may be lost (KILLS=n)
-	$(GO) test ./cmd/clarity -run '^TestCrash$$' -count=1 -v -timeout 20m -crash.kills=$(KILLS)
+crash: build ## Kill the platform with SIGKILL 50 times under load; nothing acked may be lost
+	$(WATCH) "killing the platform $(KILLS) times" $(GO) test ./cmd/clarity -run '^TestCrash$$' -count=1 -v -timeout 20m -crash.kills=$(KILLS)
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZTIME (30s) each
+fuzz: ## Run every fuzz target
 	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: mutate
@@ -91,35 +87,52 @@ mutate: ## Change the code of PKG in small ways and tell which changes no test n
 check-api: build ## Lint openapi.json and run schemathesis against `clarity up`
 	@hack/api/check.sh
 
+.PHONY: test-triton
+test-triton: ## Test the client and the model repository on the real Triton server (installed once; needs Python 3.11)
+	CLARITY_TRITON=1 $(GO) test ./services/model/triton -run RealTriton -count=1 -v -timeout 10m
+
 .PHONY: lint
-lint: ## go vet, gofmt, golangci-lint and the lint of the API
-	@test -z "$$(gofmt -l api charts cmd controllers services hack 2>/dev/null | tee /dev/stderr)" || { echo "gofmt these files"; exit 1; }
-	$(GO) vet ./...
-	"$$($(TOOL) golangci-lint-kube-api-linter)" run ./...
-	"$$($(TOOL) golangci-lint-kube-api-linter)" run -c .golangci-kal.yml ./api/v1alpha1
+lint: ## gofmt, go vet, golangci-lint and the lint of the API
+	@test -z "$$($(GOFILES) | xargs gofmt -l | tee /dev/stderr)" || { echo "make fmt formats these files"; exit 1; }
+	@$(WATCH) "go vet" $(GO) vet ./...
+	@$(WATCH) "golangci-lint" "$$($(TOOL) golangci-lint-kube-api-linter)" run ./...
+	@$(WATCH) "golangci-lint of the API" "$$($(TOOL) golangci-lint-kube-api-linter)" run -c .golangci-kal.yml ./api/v1alpha1
 
 .PHONY: verify
-verify: ## Regenerate what is generated and fail where it differs
+verify: ## Regenerate what is generated and fail where it differs; the same for formats and every go.mod
 	@hack/verify.sh
 
+.PHONY: vuln
+vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
+	"$$($(TOOL) govulncheck)" $(if $(DB),-db $(DB)) ./...
+
+##@ Measure
 .PHONY: bench
 bench: build ## Measure the ingest path: ack latency, CPU and allocations an upload, memory (benchstat format)
-	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(or $(COUNT),1) -timeout 30m
-	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(or $(COUNT),1)
+	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(COUNT) -timeout 30m
+	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(COUNT)
 
 .PHONY: bench-operator
-bench-operator: ## Measure the operator with 10,000 AnalysisJobs and 50 models × 5 versions: writes, jobs/s, memory, CPU (half an hour)
+bench-operator: controlplane ## Measure the operator with 10,000 AnalysisJobs and 50 models × 5 versions: writes, jobs/s, memory, CPU (half an hour)
 	CLARITY_CONTROLPLANE=1 $(GO) test ./controllers/e2e -run '^TestScale$$' -e2e.scale -v -count=1 -timeout 60m
 
 .PHONY: bench-pat
 bench-pat: ## Measure PAT beside ONNX Runtime: ms, ratios, GFLOP/s (needs a C compiler and npm)
 	@cd hack/peers && CGO_ENABLED=1 $(GO) run ./benchpat -library "$$(./onnxruntime.sh)"
 
-.PHONY: vuln
-vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
-	"$$($(TOOL) govulncheck)" $(if $(DB),-db $(DB)) ./...
+.PHONY: shape
+shape: ## Print how long functions and files are and what packages export
+	@$(GO) test ./internal/house -run '^TestShape$$' -count=1 -shape | grep -v '^\(PASS\|ok\)'
 
 ##@ Keep house
+.PHONY: fmt
+fmt: ## Format every Go file
+	@$(GOFILES) | xargs gofmt -l -w
+
+.PHONY: tidy
+tidy: ## Tidy every go.mod
+	@hack/tidy.sh
+
 .PHONY: generate
 generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, openapi.json, vector kernels)
 	$(GO) generate ./services/model/pat/kernel ./services/model/triton/oip
@@ -129,11 +142,23 @@ generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, op
 	$(GO) test ./controllers/internal/opmetrics -run TestMetricsPageIsTheCode -update
 
 .PHONY: clean
-clean: ## Remove build output (the tool cache outside the clone stays)
+clean: ## Remove build output (the caches outside the clone stay)
 	rm -rf $(BIN)
 
+##@ Built once, by whatever needs it
+.PHONY: controlplane
+controlplane: ## Build etcd, the API server, its controllers, the scheduler and KWOK (minutes, cold)
+	@$(WATCH) "finding the control plane, or building it (once)" $(GO) run ./hack/cluster build
+
+.PHONY: emulators
+emulators: ## Build what stands in for cloud services in tests (minutes, cold)
+	@hack/emulators/emulator fake-gcs-server
+
+##@ Help
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*##"; print "\nUsage: make \033[36m<target>\033[0m"} \
-	  /^[a-z0-9-]+:.*##/ {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2} \
-	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*##"; print "\nUsage: make \033[36m<target>\033[0m [NAME=value]"} \
+	  /^[a-z0-9-]+:.*##/ {printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2} \
+	  /^(export )?[A-Z_]+ .?=.*##/ {sub(/^export /, ""); name = $$0; sub(/ .*/, "", name); said = $$0; sub(/.*## /, "", said); names = names sprintf("  \033[36m%-22s\033[0m%s\n", name, said)} \
+	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
+	  END {printf "\n\033[1mValues\033[0m\n%s", names}' $(MAKEFILE_LIST)

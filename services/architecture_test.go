@@ -18,6 +18,16 @@ import (
 
 const module = "github.com/clarity-loop/clarity/"
 
+// The rooms of the ingress that others of its rooms stand on.
+const (
+	ingressAccess  = "services/ingress/internal/access"
+	ingressEdge    = "services/ingress/internal/edge"
+	ingressLimit   = "services/ingress/internal/limit"
+	ingressProblem = "services/ingress/internal/problem"
+	ingressReply   = "services/ingress/internal/reply"
+	ingressRoute   = "services/ingress/internal/route"
+)
+
 // rules says which of our rooms a room may import. A room is a folder and
 // everything below it; the longest matching row decides. "x" is the whole room
 // x, "=x" its contract alone: the package x itself, never a driver below it.
@@ -31,12 +41,14 @@ var rules = map[string][]string{
 	"services/actigraphy": {},
 	"services/metric":     {"services/actigraphy", "services/health"},
 	"services/analysis":   {"services/actigraphy", "services/health"},
+	"services/flow":       {"services/health"},
+	"services/record":     {"services/analysis", "services/flow", "services/health"},
 	// Capabilities: contract, suite, drivers.
-	"services/blob":      {"services/internal"},
+	"services/blob":      {"internal/dirlock", "services/internal"},
 	"services/keyring":   {"services/internal"},
 	"services/identity":  {"services/internal"},
 	"services/queue":     {"services/analysis", "services/internal"},
-	"services/store":     {"services/analysis", "services/health", "services/internal"},
+	"services/store":     {"services/analysis", "services/record", "services/internal"},
 	"services/audit":     {"services/analysis", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},
@@ -52,29 +64,61 @@ var rules = map[string][]string{
 	"services/model/artifact":              {"=services/model", "services/model/bundle"},
 	"services/model/artifact/artifacttest": {"services/model"},
 	// What is done to a version before it serves anybody.
-	"services/model/candidate": {"=services/model", "services/model/bundle", "=services/model/artifact"},
-	// The plan and the router: which of a model's versions a request goes to.
-	"services/model/traffic":           {"services/actigraphy", "=services/model"},
-	"services/model/traffic/file":      {"=services/model/traffic"},
-	"services/model/traffic/configmap": {"=services/model/traffic"},
+	"services/model/candidate": {"api/worker", "=services/model", "services/model/bundle", "=services/model/artifact"},
+	// The router: which of a model's versions a request goes to, as the plan says.
+	"services/model/traffic":           {"api/traffic", "services/actigraphy", "=services/model"},
+	"services/model/traffic/file":      {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic/fixed":     {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic/configmap": {"api/traffic", "=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
-	"services/internal": {},
+	"services/internal": {"internal/dirlock"},
+	// The lock of a data directory, which drivers and the commands share.
+	"internal/dirlock": {},
 	// Stages.
-	"services/ingress": {"services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
-	"services/worker": {"services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
+	"services/ingress/internal/problem":    {},
+	"services/ingress/internal/limit":      {},
+	"services/ingress/internal/strictjson": {},
+	"services/ingress/internal/edge":       {ingressProblem, ingressLimit},
+	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
+	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/health", "services/record",
+		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
+	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring"},
+	"services/ingress/internal/uploads": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
+	"services/ingress/internal/results": {ingressAccess, ingressEdge, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/health", "services/record", "=services/audit", "=services/narrative", "=services/store"},
+	"services/ingress/internal/events": {ingressAccess, ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
+	"services/ingress/internal/account": {ingressProblem, ingressReply, ingressRoute,
+		"services/flow", "services/record", "=services/audit", "=services/blob", "=services/queue", "=services/store"},
+	"services/ingress/internal/ingresstest": {"services"},
+	"services/worker": {"api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
-	"services/delivery": {"services/analysis", "=services/store", "=services/queue", "=services/audit"},
-	// The operator: intents in Kubernetes, never data.
+	"services/insights": {"services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
+	"services/feed":     {"services/flow", "services/record", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	// What has served its time goes: it knows which records refer to which objects.
+	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
+	// The words between operator, worker and plugin: the kinds, and, with the
+	// standard library alone, the worker's commands and the traffic plan.
 	"api":         {},
-	"controllers": {"api", "=services/model/traffic"},
+	"api/worker":  {},
+	"api/traffic": {},
+	// The operator: intents in Kubernetes, never data.
+	"controllers": {"api"},
+	// A rollout is decided without a client; the client of its gates decides nothing.
+	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition"},
+	"controllers/modelversion/gate":    {"api"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
-	"cmd": {"api", "controllers", "services"},
-	// The plugin works from a kubeconfig alone: it knows the kinds and nothing else of ours.
-	"cmd/kubectl-clarity": {"api"},
+	"cmd": {"api", "controllers", "internal/dirlock", "services"},
+	// What a program was built from: every program may say it.
+	"cmd/internal/buildinfo": {},
+	// The plugin works from a kubeconfig alone: it knows the words of the API and nothing else of ours.
+	"cmd/kubectl-clarity": {"api", "cmd/internal/buildinfo"},
 }
 
 // suites end in "test": conformance suites that a room's drivers share. Only tests import them.
@@ -119,6 +163,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/worker/intake/planted.go", "services/insights",
 			[]string{"services/worker/intake/planted.go: services/worker must not import services/insights"},
 		},
+		"the ingress's edge imports a store": {
+			"services/ingress/internal/edge/planted.go", "services/store",
+			[]string{"services/ingress/internal/edge/planted.go: services/ingress/internal/edge must not import services/store"},
+		},
+		"a room of the ingress imports the one that lists it": {
+			"services/ingress/internal/access/planted.go", "services/ingress",
+			[]string{"services/ingress/internal/access/planted.go: services/ingress/internal/access must not import services/ingress"},
+		},
+		"a room of the ingress imports the one beside it": {
+			"services/ingress/internal/account/planted.go", "services/ingress/internal/uploads",
+			[]string{"services/ingress/internal/account/planted.go: services/ingress/internal/account must not import services/ingress/internal/uploads"},
+		},
+		"the ingress lists its rooms": {"services/ingress/planted.go", "services/ingress/internal/account", nil},
 		"a driver imports another driver of its room": {
 			"services/store/sqlite/planted.go", "services/store/firestore",
 			[]string{"services/store/sqlite/planted.go: driver services/store/sqlite must not import services/store/firestore"},
@@ -145,13 +202,54 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			[]string{"charts/planted_test.go: nothing imports hack/cluster"},
 		},
 		"a service imports a command": {
-			"services/delivery/planted.go", "cmd/internal/platform",
-			[]string{"services/delivery/planted.go: services/delivery must not import cmd/internal/platform"},
+			"services/feed/planted.go", "cmd/internal/platform",
+			[]string{"services/feed/planted.go: services/feed must not import cmd/internal/platform"},
 		},
 		"the operator imports a service": {
 			"controllers/analysisjob/planted.go", "services/store",
 			[]string{"controllers/analysisjob/planted.go: controllers must not import services/store"},
 		},
+		"a decision imports what acts on it": {
+			"controllers/modelversion/rollout/planted.go", "controllers/modelversion/gate",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import controllers/modelversion/gate"},
+		},
+		"a decision talks to Kubernetes": {
+			"controllers/modelversion/rollout/planted.go", "sigs.k8s.io/controller-runtime/pkg/client",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import sigs.k8s.io/controller-runtime/pkg/client"},
+		},
+		"a decision talks to anyone": {
+			"controllers/modelversion/rollout/planted.go", "net/http",
+			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import net/http"},
+		},
+		"a decision knows the kinds": {"controllers/modelversion/rollout/planted.go", "k8s.io/apimachinery/pkg/types", nil},
+		"the operator imports the router": {
+			"controllers/modelversion/planted.go", "services/model/traffic",
+			[]string{"controllers/modelversion/planted.go: controllers must not import services/model/traffic"},
+		},
+		"the operator imports the plan":      {"controllers/modelversion/planted.go", "api/traffic", nil},
+		"a stage reads the worker's words":   {"services/worker/planted.go", "api/worker/termination", nil},
+		"the plugin says what it is made of": {"cmd/kubectl-clarity/planted.go", "cmd/internal/buildinfo", nil},
+		"the plugin imports the wiring": {
+			"cmd/kubectl-clarity/planted.go", "cmd/internal/platform",
+			[]string{"cmd/kubectl-clarity/planted.go: cmd/kubectl-clarity must not import cmd/internal/platform"},
+		},
+		"a stage imports the kinds": {
+			"services/worker/planted.go", "api/v1alpha1",
+			[]string{"services/worker/planted.go: services/worker must not import api/v1alpha1"},
+		},
+		"the worker's words import the kinds": {
+			"api/worker/planted.go", "api/v1alpha1",
+			[]string{"api/worker/planted.go: api/worker must not import api/v1alpha1"},
+		},
+		"the worker's words import Kubernetes": {
+			"api/worker/termination/planted.go", "k8s.io/api/core/v1",
+			[]string{"api/worker/termination/planted.go: api/worker/termination must not import k8s.io/api/core/v1"},
+		},
+		"the plan imports a library": {
+			"api/traffic/planted.go", "github.com/prometheus/client_golang/prometheus",
+			[]string{"api/traffic/planted.go: api/traffic must not import github.com/prometheus/client_golang/prometheus"},
+		},
+		"the plan imports the standard library": {"api/traffic/planted.go", "crypto/sha256", nil},
 		"a service talks to Kubernetes": {
 			"services/worker/planted.go", "k8s.io/client-go/rest",
 			[]string{"services/worker/planted.go: services/worker must not import k8s.io/client-go/rest"},
@@ -161,9 +259,36 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/model/traffic/planted.go", "services/model/traffic/file",
 			[]string{"services/model/traffic/planted.go: contract services/model/traffic must not import services/model/traffic/file"},
 		},
-		"a driver imports its contract":        {"services/store/sqlite/planted.go", "services/store", nil},
-		"a stage imports a contract":           {"services/ingress/planted.go", "services/store", nil},
-		"the wiring imports a driver":          {"cmd/internal/platform/planted.go", "services/store/sqlite", nil},
+		"a driver imports its contract": {"services/store/sqlite/planted.go", "services/store", nil},
+		"a stage imports a contract":    {"services/ingress/planted.go", "services/store", nil},
+		"the platform imports a driver": {
+			"cmd/internal/platform/planted.go", "services/store/sqlite",
+			[]string{"cmd/internal/platform/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/store/sqlite"},
+		},
+		"a stage's builder imports a driver": {
+			"cmd/internal/platform/stages/planted.go", "services/narrative/template",
+			[]string{"cmd/internal/platform/stages/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/narrative/template"},
+		},
+		"a command imports a driver beside its list": {
+			"cmd/clarity/up.go", "services/model/traffic/file",
+			[]string{"cmd/clarity/up.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/model/traffic/file"},
+		},
+		"a command imports a model": {
+			"cmd/clarity/model.go", "services/model/pat",
+			[]string{"cmd/clarity/model.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/model/pat"},
+		},
+		"a list called like a command's, elsewhere": {
+			"cmd/internal/platform/drivers.go", "services/store/sqlite",
+			[]string{"cmd/internal/platform/drivers.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/store/sqlite"},
+		},
+		"the data directory's tools import a driver": {
+			"cmd/internal/datadir/planted.go", "services/queue/sqlite",
+			[]string{"cmd/internal/datadir/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/queue/sqlite"},
+		},
+		"a command's list of drivers":          {"cmd/worker/drivers.go", "services/model/artifact/gcs", nil},
+		"the data directory's drivers":         {"cmd/internal/embedded/issuer/planted.go", "services/identity/local", nil},
+		"the kinds of models":                  {"cmd/internal/models/planted.go", "services/model/pat", nil},
+		"what the kinds of models share":       {"cmd/clarity/planted.go", "services/model/bundle", nil},
 		"a driver imports a shared mechanism":  {"services/queue/sqlite/planted.go", "services/internal/batch", nil},
 		"a metric family imports its contract": {"services/metric/sleep/planted.go", "services/metric", nil},
 		"a test imports any embedded driver":   {"services/ingress/planted_test.go", "services/store/sqlite", nil},
@@ -171,7 +296,7 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			imports := tt.imports
-			if !strings.HasPrefix(imports, "k8s.io/") {
+			if _, ours := slices.BinarySearch([]string{"api", "cmd", "controllers", "hack", "internal", "services"}, strings.Split(imports, "/")[0]); ours {
 				imports = module + imports
 			}
 			source := "package planted\n\nimport _ \"" + imports + "\"\n"
@@ -216,9 +341,13 @@ func violations(t *testing.T, root fs.FS) []string {
 					continue
 				}
 				if !ours {
-					if strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(path.Dir(file)) {
+					if foreign(path.Dir(file), imported) {
 						found = append(found, file+": "+path.Dir(file)+" must not import "+imported)
 					}
+					continue
+				}
+				if isDriver(imported) && within(file, "cmd") && !mayNameDrivers(file, imported) {
+					found = append(found, file+": drivers are named in cmd/*/drivers.go and cmd/internal/embedded: "+imported)
 					continue
 				}
 				if why := forbidden(path.Dir(file), imported); why != "" {
@@ -242,10 +371,46 @@ func skipMissing(file, top string, err error) error {
 	return err
 }
 
+// pure are the rooms that decide and act on nothing, with what none of them imports.
+var pure = map[string][]string{
+	"controllers/modelversion/rollout": {"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net", "os"},
+}
+
+// standalone are the rooms that take the standard library alone: whoever reads
+// their words takes nothing else with them.
+var standalone = []string{"api/worker", "api/traffic"}
+
+// foreign says whether the package must not import what is not ours.
+func foreign(pkg, imported string) bool {
+	acts := func(p string) bool { return within(imported, p) }
+	if room, _ := ruleOf(pkg); slices.Contains(standalone, room) && strings.Contains(strings.Split(imported, "/")[0], ".") {
+		return true
+	}
+	return strings.HasPrefix(imported, "k8s.io/") && !mayKnowKubernetes(pkg) || slices.ContainsFunc(pure[pkg], acts)
+}
+
 // mayKnowKubernetes says whether the package may talk to a cluster. Of the
 // services one driver may: the traffic plan lies in a ConfigMap.
 func mayKnowKubernetes(pkg string) bool {
 	return !within(pkg, "services") || pkg == "services/model/traffic/configmap"
+}
+
+// isDriver says whether the package stands behind a capability's contract: it is
+// a folder in the contract's, or one of the kinds of models.
+func isDriver(pkg string) bool {
+	if slices.Contains([]string{"services/model/pat", "services/model/preview", "services/model/triton"}, pkg) {
+		return true
+	}
+	contract := path.Dir(pkg)
+	return contract != "services/model" && slices.Contains(capabilities, contract) && !isSuite(pkg)
+}
+
+// mayNameDrivers says whether a file of a command is a binary's list of drivers,
+// or one of the data directory's drivers; the kinds of models have a room of their own.
+func mayNameDrivers(file, driver string) bool {
+	list, err := path.Match("cmd/*/drivers.go", file)
+	return err == nil && list || within(file, "cmd/internal/embedded") ||
+		within(file, "cmd/internal/models") && path.Dir(driver) == "services/model"
 }
 
 // forbidden says why package importer must not import package imported, or "".

@@ -20,8 +20,11 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
 )
 
@@ -47,7 +50,7 @@ func newSwarm(b *testing.B, url, dir string) *swarm {
 	b.Cleanup(s.client.CloseIdleConnections)
 	for i := range benchConnections {
 		user := fmt.Sprintf("bench-%d", i)
-		token, err := platform.Token(b.Context(), platform.TokenRequest{Dir: dir, User: user, TTL: time.Hour, Now: time.Now})
+		token, err := issuer.Token(issuer.Request{Dir: dir, User: user, TTL: time.Hour, Now: time.Now})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -131,8 +134,9 @@ func BenchmarkIngest500(b *testing.B) {
 // The client's share is a few small ones.
 func BenchmarkIngestAllocs(b *testing.B) {
 	dir := b.TempDir()
-	p, err := platform.Open(b.Context(), platform.Config{Dir: dir, Listen: "127.0.0.1:0", Stages: []string{platform.Ingress}, Unlimited: true,
-		Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "bench"})
+	config := defaults().Config
+	config.Stages, config.Listen.API, config.Ingress.Unlimited = []string{stages.Ingress}, "127.0.0.1:0", true
+	p, err := datadir.Open(b.Context(), dir, config, drivers(), stages.All(), platform.Env{Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "bench"})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func printHelp(w io.Writer) {
 		say(tw, "  %s\t%s\n", strings.TrimSpace(c.name+" "+c.args), c.summary)
 	}
 	_ = tw.Flush()
-	say(w, "\n`clarity COMMAND --help` tells a command's flags. Exit status: 0 done, 1 could not, 2 asked wrongly.\n")
+	say(w, "\n`clarity COMMAND --help` tells a command's flags. Exit status: 0 done, 1 could not, 2 usage error.\n")
 }
 
 // flags is a flag set whose help is about text.
@@ -103,11 +103,14 @@ func (c *call) parseNone(fs *flag.FlagSet) error {
 	return err
 }
 
+// dataDefault is the data directory of who names none.
+const dataDefault = "clarity-data"
+
 // dataFlag is the data directory, $CLARITY_DATA if the flag is not given.
 func (c *call) dataFlag(fs *flag.FlagSet) *string {
 	def := c.getenv("CLARITY_DATA")
 	if def == "" {
-		def = "clarity-data"
+		def = dataDefault
 	}
 	return fs.String("data", def, "data directory `DIR`; $CLARITY_DATA sets the default")
 }

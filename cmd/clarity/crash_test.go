@@ -22,11 +22,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/queue"
 )
 
 var (
@@ -159,7 +163,7 @@ func crashClients(t *testing.T, url, dir string) []*phone.Client {
 
 func crashClient(t *testing.T, url, dir string, l load) *phone.Client {
 	t.Helper()
-	token, err := platform.Token(t.Context(), platform.TokenRequest{Dir: dir, User: fmt.Sprintf("phone-%d", l.phone), TTL: 2 * time.Hour, Now: time.Now})
+	token, err := issuer.Token(issuer.Request{Dir: dir, User: fmt.Sprintf("phone-%d", l.phone), TTL: 2 * time.Hour, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +284,7 @@ func deliveredOnce(t *testing.T, p *running, dir string, l load) {
 			t.Errorf("phone %d is told %q twice, in events %s and %s", l.phone, key, first, e.ID)
 		}
 		seen[key] = e.ID
-		if e.Name == string(analysis.ResultStored) {
+		if e.Name == string(flow.ResultStored) {
 			results++
 		}
 		return nil
@@ -306,14 +310,20 @@ func atRest(t *testing.T, p *running) {
 // atRestOnDisk looks at the directory of a stopped platform.
 func atRestOnDisk(t *testing.T, dir string, counts []int) {
 	t.Helper()
-	depths, err := platform.Depths(t.Context(), dir, time.Now)
+	l := datadir.Lease{Dir: dir, Drivers: drivers(), Needs: capability.Queue, Env: platform.Env{Now: time.Now}}
+	o, release, err := l.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for topic, d := range depths {
-		if d.Waiting+d.Leased+d.Dead > 0 {
-			t.Errorf("%s: %+v, want nothing left", topic, d)
+	for topic, names := range flow.Consumers() {
+		for _, name := range names {
+			if d, err := o.Queue.Depth(t.Context(), topic, name); err != nil || d != (queue.Depth{}) {
+				t.Errorf("%s for %s: %+v, %v; want nothing left", topic, name, d, err)
+			}
 		}
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
 	}
 	if out := must(t, "dead", "--data", dir); out != "no dead letters\n" {
 		t.Errorf("dead letters:\n%s", out)

@@ -12,10 +12,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/history"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
 
@@ -26,16 +31,17 @@ but the code: the uploads and the stages are those of "clarity up".`
 // fromTheFirst is the event id behind which every event lies.
 const fromTheFirst = "0000000000000000"
 
-// gather is how long the demo's platform waits for more uploads before it
+// debounce is how long the demo's platform waits for more uploads before it
 // analyses; that of "clarity up" waits longer.
-const gather = 200 * time.Millisecond
+const debounce = 200 * time.Millisecond
 
-// patience is how long the demo waits for any one thing.
-const patience = 30 * time.Second
+// stepTimeout is how long the demo waits for any one thing.
+const stepTimeout = 30 * time.Second
 
 func demo(ctx context.Context, c *call) error {
 	fs := c.flags(demoHelp)
 	keep := fs.Bool("keep", false, "keep the data, and keep the platform running until Ctrl-C")
+	model := fs.String("model", models.Preview, "`MODEL` that looks at each week: preview (trained on simulated data), none, or a bundle's file")
 	seed := fs.Uint64("seed", history.Default().Seed, "`SEED` of the person's noise")
 	if err := c.parseNone(fs); err != nil {
 		return err
@@ -44,7 +50,7 @@ func demo(ctx context.Context, c *call) error {
 	if err != nil {
 		return fmt.Errorf("make a temporary directory: %w", err)
 	}
-	d := &demonstration{call: c, dir: dir, keep: *keep, seed: *seed, began: time.Now()}
+	d := &demonstration{call: c, dir: dir, keep: *keep, seed: *seed, model: *model, began: time.Now()}
 	err = d.run(ctx)
 	if *keep {
 		say(c.stdout, "The data stays in %s; `clarity up --data %s` goes on with it.\n", dir, dir)
@@ -62,6 +68,7 @@ type demonstration struct {
 	dir   string
 	keep  bool
 	seed  uint64
+	model string
 	began time.Time
 
 	client *phone.Client
@@ -71,7 +78,7 @@ type demonstration struct {
 }
 
 type seenEvent struct {
-	analysis.DeliveryKind
+	flow.EventKind
 	ref string
 	at  time.Time
 }
@@ -79,11 +86,14 @@ type seenEvent struct {
 // run starts the platform and, beside it, the phone; when either ends, both do.
 func (d *demonstration) run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(d.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p, err := platform.Open(ctx, platform.Config{Dir: d.dir, Listen: "127.0.0.1:0", Model: platform.PreviewModel, Stages: platform.Stages(), Log: log, Now: time.Now, Version: describeBuild(), Unlimited: true, Quiet: gather})
+	config := defaults().Config
+	config.Listen.API, config.Backends.Model = "127.0.0.1:0", d.model
+	config.Ingress.Unlimited, config.Worker.Debounce = true, debounce
+	p, err := datadir.Open(ctx, d.dir, config, drivers(), stages.All(), platform.Env{Now: time.Now, Log: log, Version: describeBuild()})
 	if err != nil {
-		return err
+		return asUsage(err)
 	}
-	token, err := platform.Token(ctx, platform.TokenRequest{Dir: d.dir, User: "demo", TTL: time.Hour, Now: time.Now})
+	token, err := issuer.Token(issuer.Request{Dir: d.dir, User: "demo", TTL: time.Hour, Now: time.Now})
 	if err != nil {
 		return errors.Join(err, p.Close())
 	}
@@ -93,7 +103,7 @@ func (d *demonstration) run(ctx context.Context) error {
 	both.Go(func() error { return p.Run(serving) })
 	both.Go(func() error {
 		defer stop()
-		d.client = phone.New(p.URL(), token, patience, nil)
+		d.client = phone.New(p.URL(), token, stepTimeout, nil)
 		defer d.client.Close()
 		if err := d.play(ctx); err != nil {
 			return err
@@ -107,7 +117,7 @@ func (d *demonstration) run(ctx context.Context) error {
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	entries, err := platform.VerifyAudit(context.WithoutCancel(ctx), d.dir)
+	entries, err := datadir.VerifyAudit(context.WithoutCancel(ctx), d.dir)
 	if err != nil {
 		return err
 	}
@@ -155,24 +165,51 @@ func (d *demonstration) listen(ctx context.Context) error {
 		if err := json.Unmarshal([]byte(e.Data), &body); err != nil {
 			return fmt.Errorf("read event %s: %w", e.Name, err)
 		}
-		d.events <- seenEvent{analysis.DeliveryKind(e.Name), body.Ref, time.Now()}
+		d.events <- seenEvent{flow.EventKind(e.Name), body.Ref, time.Now()}
 		return nil
 	})
 }
 
 // await is when the event came; events before it are passed over.
-func (d *demonstration) await(ctx context.Context, kind analysis.DeliveryKind, ref string) (time.Time, error) {
-	timeout := time.After(patience)
+func (d *demonstration) await(ctx context.Context, kind flow.EventKind, ref string) (time.Time, error) {
+	timeout := time.After(stepTimeout)
 	for {
 		select {
 		case e := <-d.events:
-			if e.DeliveryKind == kind && e.ref == ref {
+			if e.EventKind == kind && e.ref == ref {
 				return e.at, nil
 			}
 		case <-ctx.Done():
 			return time.Time{}, ctx.Err()
 		case <-timeout:
-			return time.Time{}, fmt.Errorf("no %s of %s came within %s", kind, ref, patience)
+			return time.Time{}, fmt.Errorf("no %s of %s came within %s", kind, ref, stepTimeout)
+		}
+	}
+}
+
+// awaitWeek is when the result of the week that ends on the day came, and when
+// its insight did: those of what is held now. A result of what was held before
+// may come first, and its insight between the two.
+func (d *demonstration) awaitWeek(ctx context.Context, end string) (stored, insight time.Time, err error) {
+	var input string
+	for current := false; !current; {
+		if stored, err = d.await(ctx, flow.ResultStored, end); err != nil {
+			return stored, insight, err
+		}
+		if input, current, err = weekIsCurrent(ctx, d.client, end); err != nil {
+			return stored, insight, err
+		}
+	}
+	for {
+		if insight, err = d.await(ctx, flow.InsightReady, end); err != nil {
+			return stored, insight, err
+		}
+		var words struct{ Insight analysis.Insight }
+		if err := d.client.Get(ctx, "/v1/insights/"+end, &words); err != nil {
+			return stored, insight, fmt.Errorf("get the insight of %s: %w", end, err)
+		}
+		if words.Insight.InputDigest == input {
+			return stored, insight, nil
 		}
 	}
 }
@@ -201,7 +238,7 @@ func (d *demonstration) backfill(ctx context.Context, uploads []history.Upload) 
 		samples, raw, sent, last = samples+r.Accepted, raw+len(u.Body), sent+len(packed.Body), packed.ID
 	}
 	acked := time.Now()
-	if _, err := d.await(ctx, analysis.UploadMerged, last); err != nil {
+	if _, err := d.await(ctx, flow.UploadMerged, last); err != nil {
 		return err
 	}
 	say(d.stdout, "Backfill   three weeks: %d uploads, %s samples, %.1f MB (%.1f MB gzip), acked in %.2f s, merged %.2f s later\n",
@@ -215,18 +252,14 @@ func (d *demonstration) day(ctx context.Context, u history.Upload) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.await(ctx, analysis.UploadMerged, packed.ID); err != nil {
+	if _, err := d.await(ctx, flow.UploadMerged, packed.ID); err != nil {
 		return err
 	}
-	stored, err := d.await(ctx, analysis.ResultStored, u.SentOn.String())
+	stored, insight, err := d.awaitWeek(ctx, u.SentOn.String())
 	if err != nil {
 		return err
 	}
 	d.waits = append(d.waits, stored.Sub(acked))
-	insight, err := d.await(ctx, analysis.InsightReady, u.SentOn.String())
-	if err != nil {
-		return err
-	}
 	status, err := d.client.Status(ctx, packed.ID)
 	if err != nil {
 		return err
@@ -275,7 +308,7 @@ func (d *demonstration) show(ctx context.Context, end string) error {
 	}
 	say(d.stdout, "\nAck        p50 %s, max %s of %d uploads\n", millis(median(d.acks)), millis(slices.Max(d.acks)), len(d.acks))
 	say(d.stdout, "Result     p50 %s, max %s after the ack, of %d daily syncs; %s of it to gather more uploads (%s in clarity up)\n",
-		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), gather, intake.DefaultQuiet)
+		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), debounce, intake.DefaultQuiet)
 	say(d.stdout, "Total      %.1f s\n", time.Since(d.began).Seconds())
 	return nil
 }

@@ -189,7 +189,7 @@ func TestTheHistorysTruthComesOut(t *testing.T) {
 		ids = append(ids, packed.ID)
 	}
 	u := &uploader{client: c}
-	if _, err := u.settle(t.Context(), ids); err != nil {
+	if _, err := u.waitUntilAnalysed(t.Context(), ids); err != nil {
 		t.Fatal(err)
 	}
 	var week struct{ Result analysis.Result }

@@ -34,7 +34,7 @@ func commands() []command {
 		{"analyze", "FILE", "Analyse a recording or an export offline, without a server", analyze},
 		{"audit", "verify", "Check the audit log, entry by entry", auditVerify},
 		{"model", "VERB", "Import, inspect, verify and export model versions", modelTool},
-		{"dead", "", "List the messages that could not be handled", dead},
+		{"dead", "", "List, replay or drop the messages that could not be handled", dead},
 		{"version", "", "Print what this binary is made of", printVersion},
 	}
 }
@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return usagef("there is no command %q; `clarity help` lists them", args[0])
 }
 
-// exitCode prints the error, if any: 0 is done, 1 is could not, 2 is asked wrongly.
+// exitCode prints the error, if any: 0 is done, 1 is could not, 2 is a usage error.
 func exitCode(err error, stderr io.Writer) int {
 	var usage *usageError
 	switch {

@@ -12,9 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/services/model/bundle"
-	"github.com/clarity-loop/clarity/services/model/pat"
 	"github.com/clarity-loop/clarity/services/model/preprocess"
 )
 
@@ -69,7 +68,7 @@ func modelTool(ctx context.Context, c *call) error {
 	case len(rest) < v.least || len(rest) > v.most:
 		return usagef("model %s: %d arguments; `clarity model --help` tells what it takes", args[0], len(rest))
 	case len(rest) == 0:
-		return v.run(ctx, []string{platform.PreviewModel})
+		return v.run(ctx, []string{models.Preview})
 	default:
 		return v.run(ctx, rest)
 	}
@@ -87,7 +86,7 @@ func (t *modelTask) load(_ context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("import a model: %w", err)
 	}
-	d := pat.Description{Name: t.name, Label: t.label, License: t.license, Source: t.source, Card: string(card),
+	d := models.Description{Name: t.name, Label: t.label, License: t.license, Source: t.source, Card: string(card),
 		Preprocessing: preprocess.Spec{ID: t.preprocessing}}
 	if t.scaler != "" {
 		text, err := os.ReadFile(t.scaler)
@@ -99,7 +98,7 @@ func (t *modelTask) load(_ context.Context, args []string) error {
 		}
 		d.Preprocessing.ID = t.preprocessing
 	}
-	raw, b, err := platform.ImportModel(weights, d)
+	raw, b, err := models.Import(weights, d)
 	if err != nil {
 		return fmt.Errorf("import %s: %w", args[0], err)
 	}
@@ -111,7 +110,7 @@ func (t *modelTask) load(_ context.Context, args []string) error {
 }
 
 func (t *modelTask) inspect(_ context.Context, args []string) error {
-	b, err := platform.LoadBundle(args[0])
+	b, err := models.Load(args[0])
 	if err != nil {
 		return err
 	}
@@ -139,11 +138,11 @@ func (t *modelTask) inspect(_ context.Context, args []string) error {
 }
 
 func (t *modelTask) verify(ctx context.Context, args []string) error {
-	b, err := platform.LoadBundle(args[0])
+	b, err := models.Load(args[0])
 	if err != nil {
 		return err
 	}
-	kernels, err := platform.VerifyModel(ctx, b)
+	kernels, err := models.Verify(ctx, b)
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", b.Contract.Name, err)
 	}
@@ -152,11 +151,11 @@ func (t *modelTask) verify(ctx context.Context, args []string) error {
 }
 
 func (t *modelTask) golden(_ context.Context, args []string) error {
-	ref, path := platform.PreviewModel, args[len(args)-1]
+	ref, path := models.Preview, args[len(args)-1]
 	if len(args) == 2 {
 		ref = args[0]
 	}
-	b, err := platform.LoadBundle(ref)
+	b, err := models.Load(ref)
 	if err != nil {
 		return err
 	}
@@ -172,11 +171,11 @@ func (t *modelTask) golden(_ context.Context, args []string) error {
 }
 
 func (t *modelTask) pushDir(_ context.Context, args []string) error {
-	if args[0] == platform.PreviewModel {
+	if args[0] == models.Preview {
 		return errors.New("push-dir needs a bundle's file")
 	}
 	path, _, _ := strings.Cut(args[0], "@sha256:")
-	b, err := platform.LoadBundle(args[0])
+	b, err := models.Load(args[0])
 	if err != nil {
 		return err
 	}
@@ -196,11 +195,11 @@ func (t *modelTask) pushDir(_ context.Context, args []string) error {
 }
 
 func (t *modelTask) exportONNX(_ context.Context, args []string) error {
-	b, err := platform.LoadBundle(args[0])
+	b, err := models.Load(args[0])
 	if err != nil {
 		return err
 	}
-	files, err := platform.TritonRepository(b, platform.TritonServing{GPU: !t.cpu})
+	files, err := models.TritonRepository(b, models.TritonServing{GPU: !t.cpu})
 	if err != nil {
 		return fmt.Errorf("export %s: %w", b.Contract.Name, err)
 	}

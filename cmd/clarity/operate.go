@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/audit"
 )
@@ -17,7 +20,7 @@ const tokenHelp = `Prints a token of the data directory's own issuer: only the t
   T=$(clarity token --user anna); curl -H "Authorization: Bearer $T" …
 works. The platform may run meanwhile, or not have run yet.`
 
-func token(ctx context.Context, c *call) error {
+func token(_ context.Context, c *call) error {
 	fs := c.flags(tokenHelp)
 	dir := c.dataFlag(fs)
 	user := fs.String("user", "", "`NAME` of the person: 1 to 128 of A–Z, a–z, 0–9 and ._:@-")
@@ -29,7 +32,7 @@ func token(ctx context.Context, c *call) error {
 	if *user == "" {
 		return usagef("token needs --user NAME")
 	}
-	signed, err := platform.Token(ctx, platform.TokenRequest{Dir: *dir, User: *user, Role: *role, TTL: *ttl, Now: time.Now})
+	signed, err := issuer.Token(issuer.Request{Dir: *dir, User: *user, Role: *role, TTL: *ttl, Now: time.Now})
 	if err != nil {
 		return asUsage(err)
 	}
@@ -51,7 +54,7 @@ func subject(ctx context.Context, c *call) error {
 	if *user == "" {
 		return usagef("subject needs --user NAME")
 	}
-	token, err := platform.SubjectToken(ctx, *dir, *user)
+	token, err := datadir.Pseudonym(ctx, *dir, *user)
 	if err != nil {
 		return err
 	}
@@ -72,7 +75,7 @@ func auditVerify(ctx context.Context, c *call) error {
 	if !slices.Equal(rest, []string{"verify"}) {
 		return usagef("say `clarity audit verify`")
 	}
-	entries, err := platform.VerifyAudit(ctx, *dir)
+	entries, err := datadir.VerifyAudit(ctx, *dir)
 	var bad *audit.BadEntry
 	if errors.As(err, &bad) {
 		return fmt.Errorf("the audit log is not as it was written: entry %d: %s", bad.Index, bad.Detail)
@@ -86,15 +89,21 @@ func auditVerify(ctx context.Context, c *call) error {
 
 const deadHelp = `Lists the messages that a stage gave up on, oldest first, with the reason. They
 keep their body; nobody handles them again by themselves. The platform must not
-be running on the directory.`
+be running on the directory.
+  clarity dead replay SEQUENCE   makes a message of the letter again
+  clarity dead drop SEQUENCE     removes it for good`
 
 func dead(ctx context.Context, c *call) error {
 	fs := c.flags(deadHelp)
 	dir := c.dataFlag(fs)
-	if err := c.parseNone(fs); err != nil {
+	rest, err := c.parse(fs)
+	if err != nil {
 		return err
 	}
-	letters, err := platform.DeadLetters(ctx, *dir, time.Now)
+	if len(rest) > 0 {
+		return deadOne(ctx, *dir, rest)
+	}
+	letters, err := datadir.DeadLetters(ctx, *dir, drivers(), time.Now)
 	if err != nil {
 		return err
 	}
@@ -103,11 +112,27 @@ func dead(ctx context.Context, c *call) error {
 		return nil
 	}
 	tw := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	say(tw, "sequence\ttopic\tdied\tattempts\treason\n")
+	say(tw, "sequence\ttopic\tconsumer\tdied\tattempts\treason\n")
 	for _, l := range letters {
-		say(tw, "%d\t%s\t%s\t%d\t%s\n", l.Sequence, l.Topic, l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
+		say(tw, "%d\t%s\t%s\t%s\t%d\t%s\n", l.Sequence, l.Topic, l.Consumer, l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
 	}
 	return tw.Flush()
+}
+
+// deadOne replays or drops one letter.
+func deadOne(ctx context.Context, dir string, words []string) error {
+	acts := map[string]func(context.Context, string, platform.Drivers, func() time.Time, int64) error{
+		"replay": datadir.ReplayDead, "drop": datadir.DropDead,
+	}
+	act, ok := acts[words[0]]
+	if !ok || len(words) != 2 {
+		return usagef("say `clarity dead`, `clarity dead replay SEQUENCE` or `clarity dead drop SEQUENCE`")
+	}
+	sequence, err := strconv.ParseInt(words[1], 10, 64)
+	if err != nil {
+		return usagef("%q is not the sequence number of a dead letter", words[1])
+	}
+	return act(ctx, dir, drivers(), time.Now, sequence)
 }
 
 // asUsage makes the wiring's complaints about its configuration an error of the

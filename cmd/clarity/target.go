@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
-	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // target is the flags that say which platform, and as whom.
@@ -32,7 +33,7 @@ func (c *call) targetFlags(fs *flag.FlagSet) target {
 func (t target) connect(ctx context.Context, c *call) (client *phone.Client, local bool, err error) {
 	server, token := *t.server, *t.token
 	if server == "" {
-		if server, err = platform.Endpoint(ctx, *t.dir); err != nil {
+		if server, err = datadir.Endpoint(ctx, *t.dir); err != nil {
 			return nil, false, err
 		}
 	}
@@ -41,7 +42,7 @@ func (t target) connect(ctx context.Context, c *call) (client *phone.Client, loc
 	}
 	if token == "" {
 		local = true
-		token, err = platform.Token(ctx, platform.TokenRequest{Dir: *t.dir, User: *t.user, TTL: 24 * time.Hour, Now: time.Now})
+		token, err = issuer.Token(issuer.Request{Dir: *t.dir, User: *t.user, TTL: 24 * time.Hour, Now: time.Now})
 		if err != nil {
 			return nil, false, asUsage(err)
 		}
@@ -68,7 +69,7 @@ func processingConsent(ctx context.Context, client *phone.Client) (consentAnswer
 		return consentAnswer{}, fmt.Errorf("read the consents: %w", err)
 	}
 	for _, answer := range list.Items {
-		if answer.Purpose == store.PurposeProcessing {
+		if answer.Purpose == record.PurposeProcessing {
 			return answer, nil
 		}
 	}
@@ -77,7 +78,7 @@ func processingConsent(ctx context.Context, client *phone.Client) (consentAnswer
 
 func grantConsent(ctx context.Context, client *phone.Client) error {
 	answer := map[string]any{"granted": true, "version": consentVersion}
-	if err := client.Send(ctx, http.MethodPut, "/v1/consents/"+store.PurposeProcessing, answer, nil); err != nil {
+	if err := client.Send(ctx, http.MethodPut, "/v1/consents/"+record.PurposeProcessing, answer, nil); err != nil {
 		return fmt.Errorf("agree to the processing: %w", err)
 	}
 	return nil

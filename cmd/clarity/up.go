@@ -2,38 +2,62 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"io"
-	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
+	"text/tabwriter"
 	"time"
 
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
+	"github.com/clarity-loop/clarity/cmd/internal/settings"
 )
 
 const upHelp = `Runs the platform in one process, its data in one directory, until SIGINT or
 SIGTERM. The first line on standard output is "ready http://127.0.0.1:PORT";
-the log goes to standard error. Nothing listens wider than this machine.`
+the log goes to standard error. Nothing listens wider than this machine.
+
+Every flag can be said in the environment, too ($CLARITY_LISTEN, $CLARITY_LOG_LEVEL),
+and in the YAML file of --config; flags win over the environment, and that over
+the file. --check tells what is wrong, or what would run, and opens nothing.`
+
+// The collector's bounds: a small platform stays small. The limit is soft; a
+// large upload may pass it for a moment.
+const (
+	gcPercent   = 50
+	memoryLimit = 48 << 20
+)
 
 func up(ctx context.Context, c *call) error {
 	fs := c.flags(upHelp)
-	dir := c.dataFlag(fs)
-	listen := fs.String("listen", "127.0.0.1:8080", "loopback `ADDRESS` to answer on; port 0 takes a free one")
-	active := fs.String("model", "none", "`MODEL` that the worker runs on each week: none, preview (trained on simulated data), a bundle's file, or traffic:file:DIR")
-	stages := fs.String("stages", strings.Join(platform.Stages(), ","), "the `STAGES` to run; messages for the others wait")
-	logs := logFlags(fs)
-	profile := fs.String("pprof", "", "loopback `ADDRESS` for /debug/pprof; off if empty")
-	unlimited := fs.Bool("unlimited", false, "no rate limits, for measurements")
+	s := defaults()
+	s.bind(fs)
+	file := fs.String("config", "", "YAML `FILE` of what the flags say, and of what only it can say")
+	check := fs.Bool("check", false, "print what would run, and open nothing")
 	if err := c.parseNone(fs); err != nil {
 		return err
 	}
-	log, err := logs.logger(c.stderr)
-	if err != nil {
-		return err
+	if err := settings.Read(fs, s, *file, c.getenv, "config", "check"); err != nil {
+		return usagef("up: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	p, err := platform.Open(ctx, platform.Config{Dir: *dir, Listen: *listen, Model: *active, Stages: splitList(*stages), Profile: *profile,
-		Unlimited: *unlimited, Log: log, Now: time.Now, Version: describeBuild(), SoftMemoryLimit: c.getenv("GOMEMLIMIT") == ""})
+	log, logging := s.Log.Logger(c.stderr)
+	s.Backends = embedded.In(s.Data, s.Backends)
+	if err := errors.Join(logging, datadir.Validate(s.Data, s.Config, drivers(), stages.All())); err != nil {
+		return usagef("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if *check {
+		return s.print(c.stdout)
+	}
+	if c.getenv("GOMEMLIMIT") == "" {
+		debug.SetGCPercent(gcPercent)
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	p, err := datadir.Open(ctx, s.Data, s.Config, drivers(), stages.All(), platform.Env{Now: time.Now, Log: log, Version: describeBuild()})
 	if err != nil {
 		return asUsage(err)
 	}
@@ -43,39 +67,101 @@ func up(ctx context.Context, c *call) error {
 	return p.Run(ctx)
 }
 
-// logging is the flags that every command with a platform inside shares.
-type logging struct{ format, level *string }
+// upSettings is what `clarity up` is told, and the form of its configuration file.
+type upSettings struct {
+	// Data is the data directory.
+	Data            string `yaml:"data"`
+	platform.Config `yaml:",inline"`
+}
 
-func logFlags(fs *flag.FlagSet) logging {
-	return logging{
-		fs.String("log", "text", "`FORMAT` of the log: text or json"),
-		fs.String("log-level", "info", "least `LEVEL` that is logged: debug, info, warn or error"),
+func defaults() *upSettings {
+	return &upSettings{Data: dataDefault, Config: platform.Config{
+		Stages:   stages.Names(),
+		Backends: platform.Backends{Model: "none"},
+		Listen:   platform.Listen{API: "127.0.0.1:8080"},
+		Log:      platform.Log{Format: "text", Level: "info"},
+	}}
+}
+
+// bind makes the flags that fill in s.
+func (s *upSettings) bind(fs *flag.FlagSet) {
+	fs.StringVar(&s.Data, "data", s.Data, "data directory `DIR`")
+	fs.StringVar(&s.Listen.API, "listen", s.Listen.API, "loopback `ADDRESS` to answer on; port 0 takes a free one")
+	fs.StringVar(&s.Listen.Profile, "pprof", "", "loopback `ADDRESS` for /debug/pprof; off if empty")
+	fs.Var(list{&s.Stages}, "stages", "the `STAGES` to run; messages for the others wait")
+	fs.StringVar(&s.Backends.Model, "model", s.Backends.Model, "`MODEL` that the worker runs on each week: none, preview (trained on simulated data), a bundle's file, traffic:file:DIR or traffic:fixed:FILE")
+	fs.DurationVar(&s.Worker.Debounce, "debounce", 0, "how long the worker waits for more uploads before it analyses; 0 is its own choice")
+	fs.BoolVar(&s.Ingress.Unlimited, "unlimited", false, "no rate limits, for measurements")
+	fs.StringVar(&s.Log.Format, "log", s.Log.Format, "`FORMAT` of the log: text or json")
+	fs.StringVar(&s.Log.Level, "log-level", s.Log.Level, "least `LEVEL` that is logged: debug, info, warn or error")
+	for _, b := range s.backends() {
+		fs.StringVar(b.spec, b.name, "", "`DRIVER` of the "+b.name+", such as "+b.example+"; without it, the data directory's")
 	}
 }
 
-func (l logging) logger(w io.Writer) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(*l.level)); err != nil {
-		return nil, usagef("--log-level is debug, info, warn or error, not %q", *l.level)
-	}
-	options := &slog.HandlerOptions{Level: level}
-	switch *l.format {
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
-	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
-	}
-	return nil, usagef("--log is text or json, not %q", *l.format)
+// A backend is a capability's driver, by flag.
+type backend struct {
+	spec          *string
+	name, example string
 }
 
-func splitList(s string) []string {
-	var out []string
-	for part := range strings.SplitSeq(s, ",") {
+func (s *upSettings) backends() []backend {
+	b := &s.Backends
+	return []backend{
+		{&b.Store, "store", "sqlite:DIR"}, {&b.Blobs, "blobs", "files:DIR"}, {&b.Queue, "queue", "sqlite:DIR"}, {&b.Keys, "keys", "tink:DIR"},
+		{&b.Identity, "identity", "local:DIR"}, {&b.Audit, "audit", "file:DIR"}, {&b.Writer, "writer", "template"},
+	}
+}
+
+// print lists what would run: each stage with what it needs, where it listens,
+// and the driver of each capability.
+func (s *upSettings) print(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, stage := range stages.All() {
+		needs := "off"
+		for _, on := range s.Stages {
+			if on == stage.Name {
+				needs = "needs " + stage.Needs.String()
+			}
+		}
+		say(tw, "stage\t%s\t%s\n", stage.Name, needs)
+	}
+	say(tw, "listen\tapi\t%s\n", s.Listen.API)
+	say(tw, "listen\tprofile\t%s\n", orOff(s.Listen.Profile))
+	for _, b := range s.backends() {
+		say(tw, "driver\t%s\t%s\n", b.name, *b.spec)
+	}
+	say(tw, "model\t\t%s\n", s.Backends.Model)
+	say(tw, "data\t\t%s\n", s.Data)
+	return tw.Flush()
+}
+
+func orOff(address string) string {
+	if address == "" {
+		return "off"
+	}
+	return address
+}
+
+// list is a flag of words that are separated by commas.
+type list struct{ into *[]string }
+
+func (l list) String() string {
+	if l.into == nil {
+		return ""
+	}
+	return strings.Join(*l.into, ",")
+}
+
+// Set replaces the list; empty words are none.
+func (l list) Set(text string) error {
+	*l.into = nil
+	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part != "" {
-			out = append(out, part)
+			*l.into = append(*l.into, part)
 		}
 	}
-	return out
+	return nil
 }
 
 // isTerminal says whether w is a terminal a person looks at.

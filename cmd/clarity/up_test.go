@@ -63,11 +63,11 @@ func TestUpSaysWhyItCannot(t *testing.T) {
 		dir, listen string
 		want        string
 	}{
-		"a locked directory": {used, "127.0.0.1:0", "the data directory " + used + " is in use by another process: stop that one, or say another --data"},
-		"a taken port":       {t.TempDir(), strings.TrimPrefix(p.url, "http://"), "is taken by another process: say another --listen, or port 0 for a free one"},
-		"a file in place":    {write(t, "data", "x"), "127.0.0.1:0", "is not a directory: say another --data"},
-		"a read-only disk":   {mounted(t, "ro", syscall.MS_RDONLY, ""), "127.0.0.1:0", "is on a read-only disk: say another --data"},
-		"a full disk":        {mounted(t, "full", 0, "size=64k"), "127.0.0.1:0", "is full: make room, or say another --data"},
+		"a locked directory": {used, "127.0.0.1:0", "the data directory " + used + " is in use by another process: stop that one, or choose another --data"},
+		"a taken port":       {t.TempDir(), strings.TrimPrefix(p.url, "http://"), "is taken by another process: choose another --listen, or port 0 for a free one"},
+		"a file in place":    {write(t, "data", "x"), "127.0.0.1:0", "is not a directory: choose another --data"},
+		"a read-only disk":   {mounted(t, "ro", syscall.MS_RDONLY, ""), "127.0.0.1:0", "is on a read-only disk: choose another --data"},
+		"a full disk":        {mounted(t, "full", 0, "size=64k"), "127.0.0.1:0", "is full: make room, or choose another --data"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -132,6 +132,9 @@ func TestCommandLines(t *testing.T) {
 		"upload to nowhere":           {[]string{"upload", "--data", t.TempDir(), "x"}, 1, "no platform runs"},
 		"an audit log that is not":    {[]string{"audit", "verify", "--data", "/nowhere"}, 1, "no data directory"},
 		"dead letters of nothing":     {[]string{"dead", "--data", "/nowhere"}, 1, "no data directory"},
+		"a dead letter that is none":  {[]string{"dead", "--data", t.TempDir(), "replay", "7"}, 1, "no such dead letter"},
+		"a dead letter by name":       {[]string{"dead", "--data", t.TempDir(), "drop", "anna"}, 2, "not the sequence number"},
+		"what a dead letter cannot":   {[]string{"dead", "--data", t.TempDir(), "read", "7"}, 2, "clarity dead drop"},
 		"the version":                 {[]string{"version"}, 0, "clarity "},
 		"flags behind the argument":   {[]string{"analyze", "/nowhere/x.awd", "--json"}, 1, "no such file"},
 		"an argument that is no flag": {[]string{"analyze", "--", "--json"}, 1, "no such file"},

@@ -55,7 +55,7 @@ func (u *uploader) file(ctx context.Context, name string) (*fileReport, error) {
 		err = context.Cause(running) // the first failure, rather than what it cut short
 	}
 	if err == nil && u.wait {
-		j.report.Merged, err = u.settle(ctx, j.report.Uploads)
+		j.report.Merged, err = u.waitUntilAnalysed(ctx, j.report.Uploads)
 	}
 	return &j.report, err
 }

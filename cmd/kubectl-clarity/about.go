@@ -2,21 +2,15 @@ package main
 
 import (
 	"fmt"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
+	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
 )
 
 // version is set by the linker; without it the build's own information serves.
 var version string
-
-type build struct {
-	Version string `json:"version"`
-	Commit  string `json:"commit"`
-	Go      string `json:"go"`
-}
 
 func newVersion(p *process) *cobra.Command {
 	var out output
@@ -26,35 +20,16 @@ func newVersion(p *process) *cobra.Command {
 		Long:  "Prints the version, the commit and the Go release that this plugin was built with. It asks no cluster.",
 		Args:  exactly(0, 0, "no argument"),
 		RunE: func(*cobra.Command, []string) error {
-			b := thisBuild()
+			b := buildinfo.Of(version)
 			if done, err := out.print(p.Out, b); done || err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(p.Out, "kubectl-clarity %s (commit %s, %s)\n", b.Version, b.Commit, b.Go)
+			_, err := fmt.Fprintln(p.Out, b.Line("kubectl-clarity"))
 			return err
 		},
 	}
 	out.add(c)
 	return c
-}
-
-func thisBuild() build {
-	b := build{Version: version, Commit: "unknown", Go: "unknown go"}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		b.Go = info.GoVersion
-		if b.Version == "" {
-			b.Version = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				b.Commit = s.Value[:min(12, len(s.Value))]
-			}
-		}
-	}
-	if b.Version == "" {
-		b.Version = "(devel)"
-	}
-	return b
 }
 
 // completer is what kubectl runs to complete the plugin's command lines.

@@ -15,10 +15,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // everyCommand is a command line of each command that talks to the API server.

@@ -18,9 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // labelsOf are what the operator puts on a version's children.

@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 const digestOfOnes = "sha256:1111111111111111111111111111111111111111111111111111111111111111"

@@ -13,9 +13,9 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // The real kubectl finds the plugin on the PATH, hands it the command line and
@@ -86,6 +86,9 @@ func TestVersion(t *testing.T) {
 	if out := offline(t, "version"); !strings.HasPrefix(out, "kubectl-clarity ") || !strings.Contains(out, "go1.") {
 		t.Errorf("version: %q", out)
 	}
+	if out := offline(t, "--version"); out != offline(t, "version") {
+		t.Errorf("--version says %q", out)
+	}
 	if out := offline(t, "version", "-o", "json"); !strings.Contains(out, `"go": "go1.`) {
 		t.Errorf("as json: %q", out)
 	}
@@ -96,18 +99,14 @@ func TestThePlanIsTheWorkers(t *testing.T) {
 	plan := traffic.Plan{Model: "pat-s", Revision: 7, Salt: "s", Entries: []traffic.Entry{entry("2", 5), entry("1", 95)},
 		Shadow: &traffic.Shadow{Version: "3", Percent: 10, Endpoint: "three:8001", Digest: digestOfOnes}}
 	m := planOf(t, plan, "b", "a")
-	got, err := kube.ParsePlan(m)
+	back, err := kube.ReadPlan(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kube.PlanName("pat-s") != m.Name || len(got.Former) != 2 || got.Former[0] != "b" {
-		t.Errorf("name %q, former %v", kube.PlanName("pat-s"), got.Former)
+	if former := kube.Former(m); traffic.ConfigMapName("pat-s") != m.Name || len(former) != 2 || former[0] != "b" {
+		t.Errorf("name %q, former %v", m.Name, former)
 	}
-	back := traffic.Plan{Model: got.Model, Revision: got.Revision, Salt: got.Salt, Shadow: (*traffic.Shadow)(got.Shadow)}
-	for _, e := range got.Entries {
-		back.Entries = append(back.Entries, traffic.Entry(e))
-	}
-	if back.Validate() != nil || back.Weight("2") != 5 || *back.Shadow != *plan.Shadow || back.Entries[1] != plan.Entries[1] {
+	if back.Validate() != nil || !back.Equal(plan) {
 		t.Errorf("read as %+v", back)
 	}
 }

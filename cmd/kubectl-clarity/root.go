@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
+	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
 )
@@ -37,7 +38,7 @@ An object is named mv/NAME (or modelversion/NAME) and ajob/NAME (or analysisjob/
 Exit status:
   0  done
   1  could not: the cluster, or how the object stands, does not let it be done
-  2  asked wrongly
+  2  usage error
   3  there is no such object, or the cluster has not the kind
   4  not allowed: the credentials are refused or lack a right
   5  it changed meanwhile, or the question was answered with no; nothing was written`
@@ -67,6 +68,7 @@ func newRoot(p *process) *cobra.Command {
 		Short:         "Clarity Loop's models and analysis jobs",
 		Long:          rootHelp,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl clarity"},
+		Version:       buildinfo.Of(version).Line("kubectl-clarity"),
 		SilenceErrors: true, SilenceUsage: true,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -85,6 +87,7 @@ func newRoot(p *process) *cobra.Command {
 	p.flags.AddFlags(root.PersistentFlags())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetUsageTemplate(usageTemplate)
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(
 		newTree(p), newWhy(p), newTraffic(p), newLogs(p),
 		newPromote(p), newPause(p), newResume(p), newAbort(p), newRollback(p),

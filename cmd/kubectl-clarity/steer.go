@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -332,7 +333,9 @@ func modelOf(ctx context.Context, cluster *kube.Cluster, name string) (steer.Mod
 	if m.Versions, err = cluster.ListVersions(ctx, name); err != nil {
 		return m, err
 	}
-	m.Plan, _, err = cluster.GetPlan(ctx, name)
+	var holds *corev1.ConfigMap
+	m.Plan, holds, err = cluster.GetPlan(ctx, name)
+	m.Former = kube.Former(holds)
 	var f *fault.Error
 	if errors.As(err, &f) && (f.Code == fault.NotFound || f.Code == fault.NotAllowed) {
 		err = nil // the versions' own words serve

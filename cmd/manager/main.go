@@ -1,5 +1,5 @@
-// Manager is the operator: it reconciles ModelVersions and AnalysisJobs. It
-// takes one flag, --config; everything else stands in that file.
+// Manager is the operator: it reconciles ModelVersions and AnalysisJobs. What it
+// does stands in the file that --config names; `manager version` says what it is.
 package main
 
 import (
@@ -18,18 +18,19 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
+	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
 	"github.com/clarity-loop/clarity/controllers/operator"
 )
 
-// version is set when the program is built for a release.
-var version = "dev"
+// version is set by the linker; without it the build's own information serves.
+var version string
 
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(30) // it holds much and makes little: memory is what its pod is measured by
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stderr)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
@@ -46,16 +47,25 @@ var errUsage = errors.New("usage")
 
 // run runs the manager until ctx ends. The cluster is the one it runs in, or
 // that of KUBECONFIG or --kubeconfig.
-func run(ctx context.Context, args []string, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	file := flags.String("config", "/etc/clarity/manager.yaml", "the operator's configuration")
+	tell := flags.Bool("version", false, "print what this program was built from, and end")
 	check := flags.Bool("check", false, "read the configuration, tell every fault, and end")
 	config.RegisterFlags(flags)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return err
 	case err != nil:
+		return errUsage
+	}
+	switch rest := flags.Args(); {
+	case *tell || len(rest) == 1 && rest[0] == "version":
+		_, err := fmt.Fprintln(stdout, buildinfo.Of(version).Line("manager"))
+		return err
+	case len(rest) > 0:
+		_, _ = fmt.Fprintf(stderr, "manager takes no argument but version, got %.40q\n", rest[0])
 		return errUsage
 	}
 	settings, err := operator.Read(*file)
@@ -69,7 +79,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
-	mgr, err := operator.New(ctx, server, settings, operator.Options{Log: log, Version: version})
+	mgr, err := operator.New(ctx, server, settings, operator.Options{Log: log, Version: buildinfo.Of(version).Version})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,6 +43,7 @@ modelVersions:
 		want string // in the error; "" for none
 		is   error
 	}{
+		"an argument":                     {[]string{"serve"}, "", errUsage},
 		"a good configuration is checked": {[]string{"--config", good, "--check"}, "", nil},
 		"a bad one tells its faults":      {[]string{"--config", bad, "--check"}, `namespace "Clarity"`, nil},
 		"a file that is not there":        {[]string{"--config", filepath.Join(dir, "none.yaml")}, "none.yaml", nil},
@@ -51,7 +53,7 @@ modelVersions:
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer
-			err := run(t.Context(), tt.args, &stderr)
+			err := run(t.Context(), tt.args, io.Discard, &stderr)
 			switch {
 			case tt.is != nil && !errors.Is(err, tt.is):
 				t.Errorf("run: %v, want %v", err, tt.is)
@@ -61,5 +63,15 @@ modelVersions:
 				t.Errorf("run: %v, want one that says %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"--version"}, {"-version"}} {
+		var stdout, stderr bytes.Buffer
+		err := run(t.Context(), args, &stdout, &stderr)
+		if out := stdout.String(); err != nil || !strings.HasPrefix(out, "manager ") || !strings.Contains(out, "go1.") || stderr.Len() > 0 {
+			t.Errorf("%v: %v, %q, %q", args, err, out, stderr.String())
+		}
 	}
 }

@@ -6,62 +6,45 @@ import (
 	"flag"
 	"time"
 
-	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/services/model/candidate"
 )
-
-// A verdictMessage is what verify and fetch leave.
-type verdictMessage struct {
-	Verified bool   `json:"verified,omitempty"`
-	Reason   string `json:"reason,omitempty"`
-	Message  string `json:"message,omitempty"`
-}
-
-// A tallyMessage is what validate leaves.
-type tallyMessage struct {
-	Cases    int    `json:"cases"`
-	Passed   int    `json:"passed"`
-	MaxError string `json:"maxError,omitempty"`
-	Reason   string `json:"reason,omitempty"`
-	Message  string `json:"message,omitempty"`
-}
 
 // conclude is an error's word and sentence, and the error with its exit code.
 // The operator knows the words of candidate and no others: what is none of them,
 // a flag that is wrong or a disk that is full, is told in the sentence.
-func conclude(err error) (reason, message string, exit error) {
+func conclude(err error) (reason termination.Reason, message string, exit error) {
 	if err == nil {
 		return "", "", nil
 	}
 	var verdict *candidate.Verdict
 	switch {
 	case errors.As(err, &verdict) && verdict.Final:
-		return string(verdict.Reason), sentence(err), &exitError{code: exitInvalid, err: err}
+		return verdict.Reason, sentence(err), &exitError{code: worker.ExitInvalidInput, err: err}
 	case errors.As(err, &verdict):
-		return string(verdict.Reason), sentence(err), &exitError{code: exitRetry, err: err}
+		return verdict.Reason, sentence(err), &exitError{code: worker.ExitRetry, err: err}
 	}
-	return string(candidate.Unreadable), sentence(err), err
+	return termination.Unreadable, sentence(err), err
 }
 
-// verdictOf makes the message of verify and fetch.
-func verdictOf(err error) (any, error) {
+// resultOf makes the message of verify and fetch.
+func resultOf(err error) (any, error) {
 	if errors.Is(err, flag.ErrHelp) {
 		return nil, err
 	}
 	reason, message, exit := conclude(err)
-	return verdictMessage{err == nil, reason, message}, exit
+	return termination.Result{Verified: err == nil, Reason: reason, Message: message}, exit
 }
 
 func verify(ctx context.Context, c *call) (any, error) {
-	fs := c.flags()
-	model, golden := artifactFlags(fs, "artifact"), artifactFlags(fs, "golden")
-	contract := fs.String("contract", "", "the declared contract, `JSON`")
-	return verdictOf(func() error {
-		if err := c.parse(fs, "artifact-uri", "artifact-digest", "golden-uri", "golden-digest", "contract"); err != nil {
+	return resultOf(func() error {
+		args, err := parsed(c, worker.ParseVerifyArgs)
+		if err != nil {
 			return err
 		}
-		declared, err := candidate.ParseContract([]byte(*contract))
+		declared, err := candidate.ParseContract([]byte(args.Contract))
 		if err != nil {
 			return invalidf("--contract: %w", err)
 		}
@@ -70,26 +53,18 @@ func verify(ctx context.Context, c *call) (any, error) {
 			return err
 		}
 		defer done()
-		return candidate.Verify(ctx, cluster.Artifacts(c.development), *model, *golden, declared, dir)
+		return candidate.Verify(ctx, artifacts(c.development), args.Artifact, args.Golden, declared, dir)
 	}())
 }
 
 func fetch(ctx context.Context, c *call) (any, error) {
-	fs := c.flags()
-	artifact := artifactFlags(fs, "artifact")
-	model := fs.String("model", "", "the model's `NAME` at the server")
-	repository := fs.String("repository", "", "the server's model repository, a `FOLDER` that is there")
-	maxBatch := fs.Int("max-batch", 0, "the most windows in a batch")
-	gpu := fs.Bool("gpu", true, "serve on the GPU")
-	return verdictOf(func() error {
-		if err := c.parse(fs, "artifact-uri", "artifact-digest", "model", "repository"); err != nil {
+	return resultOf(func() error {
+		args, err := parsed(c, worker.ParseFetchArgs)
+		if err != nil {
 			return err
 		}
-		if *maxBatch < 1 || *maxBatch > 4096 {
-			return invalidf("--max-batch is 1 to 4096, not %d", *maxBatch)
-		}
-		stamp := candidate.Stamp{Digest: artifact.Digest, MaxBatch: *maxBatch, GPU: *gpu}
-		there, err := candidate.Installed(*repository, *model, stamp)
+		stamp := candidate.Stamp{Digest: args.Artifact.Digest, MaxBatch: args.MaxBatch, GPU: args.GPU}
+		there, err := candidate.Installed(args.Repository, args.Model, stamp)
 		if err != nil || there {
 			return err
 		}
@@ -99,74 +74,61 @@ func fetch(ctx context.Context, c *call) (any, error) {
 		}
 		defer done()
 		began := time.Now()
-		b, err := candidate.Fetch(ctx, cluster.Artifacts(c.development), *artifact, dir)
+		b, err := candidate.Fetch(ctx, artifacts(c.development), args.Artifact, dir)
 		if err != nil {
 			return err
 		}
-		files, err := platform.TritonRepository(b, platform.TritonServing{Model: *model, MaxBatch: *maxBatch, GPU: *gpu})
+		files, err := models.TritonRepository(b, models.TritonServing{Model: args.Model, MaxBatch: args.MaxBatch, GPU: args.GPU})
 		if err != nil {
-			return &candidate.Verdict{Reason: candidate.Unreadable, Final: true, Cause: err}
+			return &candidate.Verdict{Reason: termination.Unreadable, Final: true, Cause: err}
 		}
-		if err := candidate.Install(*repository, *model, files, stamp); err != nil {
+		if err := candidate.Install(args.Repository, args.Model, files, stamp); err != nil {
 			return err
 		}
-		c.log.Info("model is installed", "model", *model, "duration", time.Since(began))
+		c.log.Info("model is installed", "model", args.Model, "duration", time.Since(began))
 		return nil
 	}())
 }
 
 func validate(ctx context.Context, c *call) (any, error) {
-	fs := c.flags()
-	artifact, golden := artifactFlags(fs, "artifact"), artifactFlags(fs, "golden")
-	model, version := fs.String("model", "", "the model's `NAME` at the server"), fs.String("version", "", "the version's `NAME`")
-	endpoint := fs.String("endpoint", "", "the server's `HOST:PORT`")
-	tolerance := fs.String("tolerance", "", "the largest relative `ERROR` allowed")
-	timeout := fs.Duration("timeout", 10*time.Minute, "how long the server may take to be ready and to answer")
 	var tally candidate.Tally
 	err := func() error {
-		if err := c.parse(fs, "artifact-uri", "artifact-digest", "golden-uri", "golden-digest", "model", "version", "endpoint", "tolerance"); err != nil {
+		args, err := parsed(c, worker.ParseValidateArgs)
+		if err != nil {
 			return err
 		}
-		allowed, err := candidate.ParseTolerance(*tolerance)
+		allowed, err := candidate.ParseTolerance(args.Tolerance)
 		if err != nil {
 			return invalidf("%w", err)
 		}
-		if *timeout <= 0 {
-			return invalidf("--timeout is above 0, not %v", *timeout)
-		}
-		ctx, cancel := context.WithTimeout(ctx, *timeout)
+		ctx, cancel := context.WithTimeout(ctx, args.Timeout)
 		defer cancel()
 		dir, done, err := c.scratch()
 		if err != nil {
 			return err
 		}
 		defer done()
-		from := cluster.Artifacts(c.development)
-		b, err := candidate.Fetch(ctx, from, *artifact, dir)
+		from := artifacts(c.development)
+		b, err := candidate.Fetch(ctx, from, args.Artifact, dir)
 		if err != nil {
 			return err
 		}
-		vectors, err := candidate.FetchGolden(ctx, from, *golden, b, dir)
+		vectors, err := candidate.FetchGolden(ctx, from, args.Golden, b, dir)
 		if err != nil {
 			return err
 		}
 		tally, err = candidate.Validate(ctx, func(ctx context.Context) (candidate.Server, error) {
-			return cluster.Dial(ctx, *endpoint, *model, artifact.Digest, c.log)
+			return models.Dial(ctx, args.Endpoint, args.Model, args.Artifact.Digest, c.log)
 		}, vectors, allowed)
-		c.log.Info("golden vectors", "model", *model, "version", *version, "cases", tally.Cases, "passed", tally.Passed)
+		c.log.Info("golden vectors", "model", args.Model, "version", args.Version, "cases", tally.Cases, "passed", tally.Passed)
 		return err
 	}()
 	if errors.Is(err, flag.ErrHelp) {
 		return nil, err
 	}
 	reason, message, exit := conclude(err)
-	return tallyMessage{tally.Cases, tally.Passed, tally.Error(), reason, message}, exit
-}
-
-// artifactFlags are --PREFIX-uri and --PREFIX-digest.
-func artifactFlags(fs *flag.FlagSet, prefix string) *candidate.Artifact {
-	var a candidate.Artifact
-	fs.StringVar(&a.URI, prefix+"-uri", "", "where it is: a `URI` of file://, gs:// or oci://")
-	fs.StringVar(&a.Digest, prefix+"-digest", "", "what it is: sha256:…")
-	return &a
+	return termination.Result{
+		Tally:  &termination.Tally{Cases: int32(tally.Cases), Passed: int32(tally.Passed), MaxError: tally.Error()}, //nolint:gosec // a golden set is at most 8 MiB
+		Reason: reason, Message: message,
+	}, exit
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/model/bundle"
-	"github.com/clarity-loop/clarity/services/model/candidate"
 	"github.com/clarity-loop/clarity/services/model/pat"
 	"github.com/clarity-loop/clarity/services/model/preview"
 	"github.com/clarity-loop/clarity/services/model/triton/tritontest"
@@ -45,7 +45,7 @@ func (p *pod) worker(args ...string) (code int, message string) {
 	if got := strings.TrimSuffix(stdout.String(), "\n"); len(raw) > 0 && got != string(raw) {
 		p.t.Errorf("standard output %q, termination message %q", got, raw)
 	}
-	if len(raw) > maxMessage {
+	if len(raw) > termination.MaxMessage {
 		p.t.Errorf("a termination message of %d bytes", len(raw))
 	}
 	return exitCode(err), string(raw)
@@ -109,22 +109,22 @@ func TestVerifyLeavesAVerdict(t *testing.T) {
 	tests := map[string]struct {
 		change func(*release)
 		code   int
-		want   verdictMessage
+		want   termination.Result
 	}{
-		"as declared":    {func(*release) {}, 0, verdictMessage{Verified: true}},
-		"another bundle": {func(r *release) { r.bundleDigest = bundle.DigestOf(nil) }, 65, verdictMessage{Reason: "DigestMismatch"}},
-		"not there yet":  {func(r *release) { r.bundle += ".not" }, 1, verdictMessage{Reason: "ArtifactNotFound"}},
-		"another golden": {func(r *release) { r.goldenDigest = bundle.DigestOf(nil) }, 65, verdictMessage{Reason: "GoldenSetMismatch"}},
-		"another window": {func(r *release) { r.contract = strings.Replace(r.contract, `"epochs":10080`, `"epochs":1440`, 1) }, 65, verdictMessage{Reason: "ContractMismatch"}},
-		"no contract":    {func(r *release) { r.contract = "{}" }, 65, verdictMessage{Reason: "Unreadable"}},
-		"an ftp URI":     {func(r *release) { r.bundle = "ftp://x/y" }, 65, verdictMessage{Reason: "Unreadable"}},
+		"as declared":    {func(*release) {}, 0, termination.Result{Verified: true}},
+		"another bundle": {func(r *release) { r.bundleDigest = bundle.DigestOf(nil) }, 65, termination.Result{Reason: "DigestMismatch"}},
+		"not there yet":  {func(r *release) { r.bundle += ".not" }, 1, termination.Result{Reason: "ArtifactNotFound"}},
+		"another golden": {func(r *release) { r.goldenDigest = bundle.DigestOf(nil) }, 65, termination.Result{Reason: "GoldenSetMismatch"}},
+		"another window": {func(r *release) { r.contract = strings.Replace(r.contract, `"epochs":10080`, `"epochs":1440`, 1) }, 65, termination.Result{Reason: "ContractMismatch"}},
+		"no contract":    {func(r *release) { r.contract = "{}" }, 65, termination.Result{Reason: "Unreadable"}},
+		"an ftp URI":     {func(r *release) { r.bundle = "ftp://x/y" }, 65, termination.Result{Reason: "Unreadable"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := good
 			tt.change(&r)
 			code, message := newPod(t).worker(line("verify", r.artifact(), r.goldenSet(), []string{"--contract=" + r.contract})...)
-			var got verdictMessage
+			var got termination.Result
 			if err := json.Unmarshal([]byte(message), &got); err != nil {
 				t.Fatalf("%q: %v", message, err)
 			}
@@ -192,14 +192,14 @@ func TestValidateLeavesATally(t *testing.T) {
 		faults tritontest.Faults
 		flags  []string
 		code   int
-		want   tallyMessage
+		want   termination.Result
 	}{
-		"the version":    {tritontest.Faults{}, []string{"--tolerance=1e-3", "--timeout=30s"}, 0, tallyMessage{Cases: 3, Passed: 3}},
-		"drifting":       {tritontest.Faults{Drift: 0.1}, []string{"--tolerance=1e-3", "--timeout=30s"}, 65, tallyMessage{Cases: 3, Reason: "ValidationFailed"}},
-		"never ready":    {tritontest.Faults{NotReady: true}, []string{"--tolerance=1e-3", "--timeout=1s"}, 1, tallyMessage{Cases: 3, Reason: "ValidationTimeout"}},
-		"another model":  {tritontest.Faults{Digest: bundle.DigestOf(nil)}, []string{"--tolerance=1e-3", "--timeout=1s"}, 65, tallyMessage{Cases: 3, Reason: "DigestMismatch"}},
-		"no tolerance":   {tritontest.Faults{}, []string{"--tolerance=many"}, 65, tallyMessage{Reason: "Unreadable"}},
-		"no time at all": {tritontest.Faults{}, []string{"--tolerance=1e-3", "--timeout=-1s"}, 65, tallyMessage{Reason: "Unreadable"}},
+		"the version":    {tritontest.Faults{}, []string{"--tolerance=1e-3", "--timeout=30s"}, 0, termination.Result{Tally: &termination.Tally{Cases: 3, Passed: 3}}},
+		"drifting":       {tritontest.Faults{Drift: 0.1}, []string{"--tolerance=1e-3", "--timeout=30s"}, 65, termination.Result{Tally: &termination.Tally{Cases: 3}, Reason: "ValidationFailed"}},
+		"never ready":    {tritontest.Faults{NotReady: true}, []string{"--tolerance=1e-3", "--timeout=1s"}, 1, termination.Result{Tally: &termination.Tally{Cases: 3}, Reason: "ValidationTimeout"}},
+		"another model":  {tritontest.Faults{Digest: bundle.DigestOf(nil)}, []string{"--tolerance=1e-3", "--timeout=1s"}, 65, termination.Result{Tally: &termination.Tally{Cases: 3}, Reason: "DigestMismatch"}},
+		"no tolerance":   {tritontest.Faults{}, []string{"--tolerance=many"}, 65, termination.Result{Tally: &termination.Tally{}, Reason: "Unreadable"}},
+		"no time at all": {tritontest.Faults{}, []string{"--tolerance=1e-3", "--timeout=-1s"}, 65, termination.Result{Tally: &termination.Tally{}, Reason: "Unreadable"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestValidateLeavesATally(t *testing.T) {
 			server.Set(tt.faults)
 			code, message := newPod(t).worker(line("validate", r.artifact(), r.goldenSet(),
 				[]string{"--model=sleep", "--version=1", "--endpoint=" + server.Addr()}, tt.flags)...)
-			var got tallyMessage
+			var got termination.Result
 			if err := json.Unmarshal([]byte(message), &got); err != nil {
 				t.Fatalf("%q: %v", message, err)
 			}
@@ -259,12 +259,22 @@ func TestTheCommandLineIsHeldToItsHelp(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	for _, word := range []string{"version", "--version", "-version"} {
+		var stdout, stderr bytes.Buffer
+		err := run(t.Context(), []string{word}, func(string) string { return "" }, &stdout, &stderr)
+		if out := stdout.String(); exitCode(err) != 0 || !strings.HasPrefix(out, "worker ") || !strings.Contains(out, "go1.") || stderr.Len() > 0 {
+			t.Errorf("%s: %v, %q, %q", word, err, out, stderr.String())
+		}
+	}
+}
+
 // The operator refuses a message with a word that it does not know.
 func TestEveryVerdictIsAReasonOfTheAPI(t *testing.T) {
 	known := []string{v1alpha1.ReasonDigestMismatch, v1alpha1.ReasonArtifactNotFound, v1alpha1.ReasonContractMismatch,
 		v1alpha1.ReasonGoldenSetMismatch, v1alpha1.ReasonUnreadable, v1alpha1.ReasonValidationFailed, v1alpha1.ReasonValidationTimeout}
 	var said []string
-	for _, r := range candidate.Reasons() {
+	for _, r := range termination.Reasons() {
 		said = append(said, string(r))
 	}
 	if diff := cmp.Diff(known, said); diff != "" {

@@ -9,18 +9,11 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/clarity-loop/clarity/cmd/internal/platform/cluster"
-)
-
-// The exit codes, beside 0. The operator writes the same ones into Jobs.
-const (
-	exitRetry   = 1  // may go well another time
-	exitInvalid = 65 // can never go well (sysexits' EX_DATAERR)
-	exitConfig  = 78 // this worker is configured wrongly (EX_CONFIG)
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/cmd/internal/emulators"
 )
 
 // An exitError ends the process with its code. The reason is its word, where a
@@ -36,7 +29,7 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // invalidf is input that can never be right.
 func invalidf(format string, args ...any) error {
-	return &exitError{code: exitInvalid, err: fmt.Errorf(format, args...)}
+	return &exitError{code: worker.ExitInvalidInput, err: fmt.Errorf(format, args...)}
 }
 
 func exitCode(err error) int {
@@ -47,7 +40,7 @@ func exitCode(err error) int {
 	case errors.As(err, &exit):
 		return exit.code
 	}
-	return exitRetry
+	return worker.ExitRetry
 }
 
 // A command is one word behind `worker`. It returns what goes into the
@@ -75,14 +68,14 @@ func help(w io.Writer, err error) error {
 		_, _ = fmt.Fprintf(tw, "  %s\t%s\n", c.name, c.summary)
 	}
 	_ = tw.Flush()
-	_, _ = fmt.Fprintf(w, "\nExit status: 0 done, %d try again, %d never, %d configured wrongly.\n", exitRetry, exitInvalid, exitConfig)
+	_, _ = fmt.Fprintf(w, "\nExit status: 0 done, %d try again, %d never, %d configured wrongly.\n", worker.ExitRetry, worker.ExitInvalidInput, worker.ExitConfiguration)
 	return err
 }
 
 // do runs the command and leaves its message where the cluster looks for it.
 func (c command) do(ctx context.Context, l *call) error {
 	if err := l.configure(); err != nil {
-		return &exitError{code: exitConfig, err: err}
+		return &exitError{code: worker.ExitConfiguration, err: err}
 	}
 	message, err := c.run(ctx, l)
 	if message == nil {
@@ -107,7 +100,7 @@ func (c *call) configure() error {
 		}
 	}
 	c.log = slog.New(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: level})).With("command", c.name)
-	return cluster.RefuseEmulators(c.getenv, c.development)
+	return emulators.Refuse(c.getenv, c.development)
 }
 
 // duration is an environment variable's, or the default.
@@ -118,42 +111,19 @@ func (c *call) duration(name string, def, most time.Duration) (time.Duration, er
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 || d > most {
-		return 0, &exitError{code: exitConfig, err: fmt.Errorf("%s is a duration of at most %v, not %.20q", name, most, s)}
+		return 0, &exitError{code: worker.ExitConfiguration, err: fmt.Errorf("%s is a duration of at most %v, not %.20q", name, most, s)}
 	}
 	return d, nil
 }
 
-// flags is the command's flag set; parse reads it and names every flag of
-// required that was not given.
-func (c *call) flags() *flag.FlagSet {
-	fs := flag.NewFlagSet("worker "+c.name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	return fs
-}
-
-func (c *call) parse(fs *flag.FlagSet, required ...string) error {
-	err := fs.Parse(c.args)
-	if errors.Is(err, flag.ErrHelp) {
-		fs.SetOutput(c.stdout)
-		fs.Usage()
-		return err
+// parsed reads the command's arguments. What is wrong with them can never be
+// right, except that help was asked for.
+func parsed[T any](c *call, parse func(args []string, help io.Writer) (T, error)) (T, error) {
+	a, err := parse(c.args, c.stdout)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		err = &exitError{code: worker.ExitInvalidInput, err: err}
 	}
-	if err != nil {
-		return invalidf("%s: %w", c.name, err)
-	}
-	if fs.NArg() > 0 {
-		return invalidf("%s takes no argument, got %.40q", c.name, fs.Arg(0))
-	}
-	var missing []string
-	for _, name := range required {
-		if fs.Lookup(name).Value.String() == "" {
-			missing = append(missing, "--"+name)
-		}
-	}
-	if len(missing) > 0 {
-		return invalidf("%s needs %s", c.name, strings.Join(missing, ", "))
-	}
-	return nil
+	return a, err
 }
 
 // scratch is a folder for what is fetched, and what removes it.

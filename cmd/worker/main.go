@@ -11,7 +11,13 @@ import (
 	"os/signal"
 	"syscall"
 	_ "time/tzdata" // days are local, also where the image has no zones of its own
+
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
 )
+
+// version is set by the linker; without it the build's own information serves.
+var version string
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -26,10 +32,10 @@ func main() {
 // commands is the written-out list, in the order in which a version and a job meet them.
 func commands() []command {
 	return []command{
-		{"verify", "Hold a bundle and its golden set to what was declared", verify},
-		{"fetch", "Write a bundle into a server's model repository", fetch},
-		{"validate", "Ask a version's server for its golden vectors", validate},
-		{"shard", "Compute one shard of an analysis job", shardOf},
+		{worker.Verify, "Hold a bundle and its golden set to what was declared", verify},
+		{worker.Fetch, "Write a bundle into a server's model repository", fetch},
+		{worker.Validate, "Ask a version's server for its golden vectors", validate},
+		{worker.Shard, "Compute one shard of an analysis job", shardOf},
 	}
 }
 
@@ -38,8 +44,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if len(args) == 0 {
 		return help(stderr, invalidf("say which command"))
 	}
-	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+	switch args[0] {
+	case "help", "-h", "--help":
 		return help(stdout, nil)
+	case "version", "-version", "--version":
+		_, err := fmt.Fprintln(stdout, buildinfo.Of(version).Line("worker"))
+		return err
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {

@@ -9,17 +9,15 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/clarity-loop/clarity/api/worker/termination"
 )
 
 // defaultMessagePath is where the kubelet reads a container's last words.
 const defaultMessagePath = "/dev/termination-log"
 
-// The bounds of a termination message: the kubelet cuts what is longer, and
-// half a JSON object says nothing.
-const (
-	maxMessage  = 4096
-	maxSentence = 1024
-)
+// maxSentence bounds the sentence of a message, so that the whole fits.
+const maxSentence = 1024
 
 // leave writes the message as one line of JSON: to standard output, and to the
 // file that the kubelet reads, where there is one. CLARITY_TERMINATION_LOG names
@@ -29,8 +27,8 @@ func (c *call) leave(message any) error {
 	if err != nil {
 		return fmt.Errorf("encode the termination message: %w", err)
 	}
-	if len(raw) > maxMessage {
-		return fmt.Errorf("a termination message of %d bytes, at most %d", len(raw), maxMessage)
+	if len(raw) > termination.MaxMessage {
+		return fmt.Errorf("a termination message of %d bytes, at most %d", len(raw), termination.MaxMessage)
 	}
 	if _, err := c.stdout.Write(append(raw, '\n')); err != nil {
 		c.log.Warn("standard output is closed", "err", err)

@@ -16,9 +16,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/history"
-	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 	"github.com/clarity-loop/clarity/services/model/preview"
 )
@@ -59,7 +61,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 		t.Skip("four weeks of people take their time")
 	}
 	dir, people := t.TempDir(), []string{"canary-anna", "canary-ben"}
-	p := startPlatform(t, dir, platform.PreviewModel)
+	p := startPlatform(t, dir, models.Preview)
 	for i, user := range people {
 		c := p.phone(user)
 		p.consent(c, true)
@@ -124,7 +126,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 	}
 
 	// The stages behind take what the shards published, and nothing changes.
-	q := startPlatform(t, dir, platform.PreviewModel)
+	q := startPlatform(t, dir, models.Preview)
 	q.settle()
 	q.stop()
 	if diff := cmp.Diff(online, documents(t, dir, people)); diff != "" {
@@ -137,7 +139,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 func quiet(t *testing.T, dir, logs string, people []string) {
 	t.Helper()
 	for _, uid := range people {
-		token, err := platform.SubjectToken(t.Context(), dir, uid)
+		token, err := datadir.Pseudonym(t.Context(), dir, uid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +152,7 @@ func quiet(t *testing.T, dir, logs string, people []string) {
 // bySubject asks for people by token: one by name, several by a file.
 func bySubject(t *testing.T, dir string, people []string, job func(run, existing string, who ...string) testRun) {
 	t.Helper()
-	token, err := platform.SubjectToken(t.Context(), dir, people[0])
+	token, err := datadir.Pseudonym(t.Context(), dir, people[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +165,7 @@ func bySubject(t *testing.T, dir string, people []string, job func(run, existing
 	none := job("nobody", "Skip", "--subject="+nobody)
 	none.args[1] = "--shards=1"
 	want := termination.Report{Subjects: 1, Failed: 1, Reasons: map[string]int64{"UnknownSubject": 1}}
-	if code, report := none.start(0, 0).end(t); code != exitInvalid || !cmp.Equal(report, want) {
+	if code, report := none.start(0, 0).end(t); code != worker.ExitInvalidInput || !cmp.Equal(report, want) {
 		t.Errorf("nobody's token: exit %d, %+v", code, report)
 	}
 	manifest := filepath.Join(t.TempDir(), "subjects")
@@ -177,7 +179,7 @@ func bySubject(t *testing.T, dir string, people []string, job func(run, existing
 		t.Errorf("by a file (-want +got):\n%s", diff)
 	}
 	other := job("by-another-file", "Skip", "--manifest=file://"+manifest, "--manifest-digest="+bundle.DigestOf(nil))
-	if code, report := other.start(0, 0).end(t); code != exitInvalid || report.Reasons[reasonManifestMismatch] != 1 {
+	if code, report := other.start(0, 0).end(t); code != worker.ExitInvalidInput || report.Reasons[reasonManifestMismatch] != 1 {
 		t.Errorf("another file: exit %d, %+v", code, report)
 	}
 }
@@ -286,7 +288,7 @@ func TestOfTwoAttemptsAtOnceTheLaterHasTheShard(t *testing.T) {
 		t.Errorf("the later attempt: exit %d; report (-want +got):\n%s\n%s", code, diff, second.log.String())
 	}
 	switch code, report := first.end(t); {
-	case code == exitRetry && report.Reasons[reasonSuperseded] == 1:
+	case code == worker.ExitRetry && report.Reasons[reasonSuperseded] == 1:
 	case code == 0 && report.Subjects == crowdSize: // it was done before
 		t.Log("the earlier attempt was done before the later one came to its turn")
 	default:
@@ -303,11 +305,11 @@ func TestAStoppedShardSaysHowFarItCame(t *testing.T) {
 	job := crowdJob(t, dir, "stopped")
 	job.env = append(job.env, "CLARITY_LOG_LEVEL=debug")
 	first := job.start(0, 0)
-	first.says(t, `has had a turn","command":"shard","stage":"shard","subjects":[1-9]`)
+	first.says(t, `has had a lease","command":"shard","stage":"shard","subjects":[1-9]`)
 	began := time.Now()
 	first.signal(t, syscall.SIGTERM)
 	code, report := first.end(t)
-	if took := time.Since(began); code != exitRetry || report.Reasons[reasonStopped] != 1 || report.Subjects == 0 || report.Subjects == crowdSize || took > 25*time.Second {
+	if took := time.Since(began); code != worker.ExitRetry || report.Reasons[reasonStopped] != 1 || report.Subjects == 0 || report.Subjects == crowdSize || took > 25*time.Second {
 		t.Errorf("stopped: exit %d after %v, %+v: %s", code, took, report, first.log.String())
 	}
 	t.Logf("stopped after %d of %d subjects", report.Subjects, crowdSize)
@@ -338,21 +340,21 @@ func TestAShardIsToldWhatIsWrongWithItsCommandLine(t *testing.T) {
 		code   int
 		reason string
 	}{
-		"a model that is not there":    {nil, good, exitRetry, "ModelArtifactNotFound"},
-		"a window that ends first":     {nil, replace("--start=2026-09-08"), exitInvalid, reasonArguments},
-		"a day that is none":           {nil, replace("--start=2026-02-30"), exitInvalid, reasonArguments},
-		"an unknown family":            {nil, replace("--analyses=mood"), exitInvalid, reasonArguments},
-		"an unknown policy":            {nil, replace("--on-existing=Ask"), exitInvalid, reasonArguments},
-		"everyone and one":             {nil, replace("--subject=" + strings.Repeat("a", 43)), exitInvalid, reasonArguments},
-		"a manifest without a digest":  {nil, replace("--all=false", "--manifest=file:///x"), exitInvalid, reasonArguments},
-		"a model without a version":    {nil, replace("--model=pat"), exitInvalid, reasonArguments},
-		"a run that leads elsewhere":   {nil, replace("--run=../../x"), exitInvalid, reasonArguments},
-		"no index":                     {map[string]string{"JOB_COMPLETION_INDEX": ""}, good, exitInvalid, reasonArguments},
-		"an index out of range":        {map[string]string{"JOB_COMPLETION_INDEX": "2"}, good, exitInvalid, reasonArguments},
-		"failures that are no count":   {map[string]string{"CLARITY_SHARD_FAILURES": "-1"}, good, exitInvalid, reasonArguments},
-		"no data directory":            {map[string]string{"CLARITY_DATA": ""}, good, exitConfig, reasonConfiguration},
-		"a turn of no time":            {map[string]string{"CLARITY_SHARD_TURN": "0s"}, good, exitConfig, reasonConfiguration},
-		"a data directory that is not": {nil, replace("--analyses=sleep"), exitRetry, reasonBackend},
+		"a model that is not there":    {nil, good, worker.ExitRetry, "ModelArtifactNotFound"},
+		"a window that ends first":     {nil, replace("--start=2026-09-08"), worker.ExitInvalidInput, reasonArguments},
+		"a day that is none":           {nil, replace("--start=2026-02-30"), worker.ExitInvalidInput, reasonArguments},
+		"an unknown family":            {nil, replace("--analyses=mood"), worker.ExitInvalidInput, reasonArguments},
+		"an unknown policy":            {nil, replace("--on-existing=Ask"), worker.ExitInvalidInput, reasonArguments},
+		"everyone and one":             {nil, replace("--subject=" + strings.Repeat("a", 43)), worker.ExitInvalidInput, reasonArguments},
+		"a manifest without a digest":  {nil, replace("--all=false", "--manifest=file:///x"), worker.ExitInvalidInput, reasonArguments},
+		"a model without a version":    {nil, replace("--model=pat"), worker.ExitInvalidInput, reasonArguments},
+		"a run that leads elsewhere":   {nil, replace("--run=../../x"), worker.ExitInvalidInput, reasonArguments},
+		"no index":                     {map[string]string{"JOB_COMPLETION_INDEX": ""}, good, worker.ExitInvalidInput, reasonArguments},
+		"an index out of range":        {map[string]string{"JOB_COMPLETION_INDEX": "2"}, good, worker.ExitInvalidInput, reasonArguments},
+		"failures that are no count":   {map[string]string{"CLARITY_SHARD_FAILURES": "-1"}, good, worker.ExitInvalidInput, reasonArguments},
+		"no data directory":            {map[string]string{"CLARITY_DATA": ""}, good, worker.ExitConfiguration, reasonConfiguration},
+		"a turn of no time":            {map[string]string{"CLARITY_SHARD_TURN": "0s"}, good, worker.ExitConfiguration, reasonConfiguration},
+		"a data directory that is not": {nil, replace("--analyses=sleep"), worker.ExitRetry, reasonBackend},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -19,11 +19,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/narrative/template"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 )
@@ -53,8 +60,14 @@ type running struct {
 
 func startPlatform(t *testing.T, dir, model string) *running {
 	t.Helper()
-	p, err := platform.Open(t.Context(), platform.Config{Dir: dir, Listen: "127.0.0.1:0", Model: model, Stages: platform.Stages(), Unlimited: true,
-		Quiet: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "test"})
+	list := drivers()
+	list.Identity = map[string]platform.Opener[identity.Verifier]{"local": issuer.Open}
+	list.Writer = map[string]platform.Opener[narrative.Writer]{
+		"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil },
+	}
+	config := platform.Config{Stages: stages.Names(), Listen: platform.Listen{API: "127.0.0.1:0"}, Ingress: platform.Ingress{Unlimited: true},
+		Backends: platform.Backends{Model: model}, Worker: platform.Worker{Debounce: 50 * time.Millisecond}}
+	p, err := datadir.Open(t.Context(), dir, config, list, stages.All(), platform.Env{Log: slog.New(slog.DiscardHandler), Now: time.Now, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +86,7 @@ func startPlatform(t *testing.T, dir, model string) *running {
 
 func (p *running) phone(user string) *phone.Client {
 	p.t.Helper()
-	token, err := platform.Token(p.t.Context(), platform.TokenRequest{Dir: p.dir, User: user, TTL: time.Hour, Now: time.Now})
+	token, err := issuer.Token(issuer.Request{Dir: p.dir, User: user, TTL: time.Hour, Now: time.Now})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -85,7 +98,7 @@ func (p *running) phone(user string) *phone.Client {
 func (p *running) consent(c *phone.Client, granted bool) {
 	p.t.Helper()
 	document := map[string]any{"granted": granted, "version": "2026-11"}
-	if err := c.Send(p.t.Context(), http.MethodPut, "/v1/consents/"+store.PurposeProcessing, document, nil); err != nil {
+	if err := c.Send(p.t.Context(), http.MethodPut, "/v1/consents/"+record.PurposeProcessing, document, nil); err != nil {
 		p.t.Fatal(err)
 	}
 }

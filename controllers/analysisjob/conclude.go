@@ -8,8 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
-	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // conclude ends the job when its Job has ended, or was deleted by someone else.
@@ -63,9 +64,12 @@ func (p *pass) finishAs(last *batchv1.JobCondition) {
 	case last.Reason == batchv1.JobReasonFailedIndexes || last.Reason == batchv1.JobReasonMaxFailedIndexesExceeded:
 		p.finish(false, at, v1alpha1.ReasonTooManyFailedShards,
 			fmt.Sprintf("%d of %d shards failed; %d may", shards.Failed, shards.Total, limit))
+	case last.Reason == batchv1.JobReasonPodFailurePolicy: // one rule alone ends the Job
+		p.finish(false, at, v1alpha1.ReasonWorkerMisconfigured,
+			fmt.Sprintf("a shard's worker says that it is configured wrongly (exit code %d): every shard's is", worker.ExitConfiguration))
 	default:
 		reason := last.Reason
-		if !termination.IsReason(reason) {
+		if !termination.IsWord(reason) {
 			reason = "Failed"
 		}
 		p.finish(false, at, v1alpha1.ReasonJobFailed, "the Job ended with reason "+reason)

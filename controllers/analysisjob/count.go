@@ -12,8 +12,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
-	"github.com/clarity-loop/clarity/controllers/termination"
 )
 
 // otherReasons holds the count of reasons that have no place in the summary.
@@ -247,12 +248,15 @@ func terminated(pod *corev1.Pod) *corev1.ContainerStateTerminated {
 func failureOf(pod *corev1.Pod) string {
 	reason := pod.Status.Reason
 	if end := terminated(pod); end != nil && reason == "" {
-		if end.ExitCode == ExitInvalidInput {
+		switch end.ExitCode {
+		case worker.ExitInvalidInput:
 			return "InvalidInput"
+		case worker.ExitConfiguration:
+			return "InvalidConfiguration"
 		}
 		reason = end.Reason
 	}
-	if !termination.IsReason(reason) {
+	if !termination.IsWord(reason) {
 		return "Error"
 	}
 	return reason

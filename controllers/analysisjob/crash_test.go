@@ -9,7 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 )
 
 // crashStory is a life of a job, told by what it reaches and what is then done to it.
@@ -36,7 +37,7 @@ func crashStories() map[string]crashStory {
 	}
 	rest := func(shard, _ int) shardEnd {
 		if shard == 2 {
-			return shardEnd{exit: ExitInvalidInput, reason: "Error", report: &termination.Report{Subjects: 2, Failed: 2, Reasons: map[string]int64{"BadManifest": 2}}}
+			return shardEnd{exit: worker.ExitInvalidInput, reason: "Error", report: &termination.Report{Subjects: 2, Failed: 2, Reasons: map[string]int64{"BadManifest": 2}}}
 		}
 		return shardEnd{report: &termination.Report{Subjects: 4, Succeeded: 4}}
 	}

@@ -22,7 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 

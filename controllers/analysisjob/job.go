@@ -3,9 +3,7 @@ package analysisjob
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -14,14 +12,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // What the operator writes on the Jobs and pods of a job.
 const (
-	// ComponentLabel with the value ComponentShard is on every Job and pod of an AnalysisJob.
-	ComponentLabel = "clarityloop.dev/component"
-	// ComponentShard is ComponentLabel's value.
-	ComponentShard = "shard"
 	// JobAnnotation names the AnalysisJob on its Job and pods.
 	JobAnnotation = "clarityloop.dev/analysisjob"
 
@@ -32,10 +28,6 @@ const (
 
 // ContainerName is the one container of a shard.
 const ContainerName = "shard"
-
-// ExitInvalidInput is what `worker shard` exits with where its input can never
-// be computed (sysexits' EX_DATAERR): the shard fails at once, without retries.
-const ExitInvalidInput = 65
 
 const nonRoot = 65532
 
@@ -53,9 +45,9 @@ func jobName(job *v1alpha1.AnalysisJob) string {
 func (r *Reconciler) newJob(p *pass) *batchv1.Job {
 	job := p.job
 	labels := map[string]string{
-		"app.kubernetes.io/managed-by": "clarity",
-		"app.kubernetes.io/name":       "clarity-shard",
-		ComponentLabel:                 ComponentShard,
+		label.ManagedBy: label.Manager,
+		label.Name:      "clarity-shard",
+		label.Component: label.Shard,
 	}
 	annotations := map[string]string{JobAnnotation: job.Name}
 	child := &batchv1.Job{
@@ -127,12 +119,14 @@ func podFailurePolicy() *batchv1.PodFailurePolicy {
 			Action:          batchv1.PodFailurePolicyActionIgnore,
 			OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}},
 		},
-		{
-			Action: batchv1.PodFailurePolicyActionFailIndex,
-			OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-				ContainerName: new(ContainerName), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{ExitInvalidInput},
-			},
-		},
+		onExit(worker.ExitInvalidInput, batchv1.PodFailurePolicyActionFailIndex),
+		onExit(worker.ExitConfiguration, batchv1.PodFailurePolicyActionFailJob), // every pod of the Job is configured so
+	}}
+}
+
+func onExit(code int32, action batchv1.PodFailurePolicyAction) batchv1.PodFailurePolicyRule {
+	return batchv1.PodFailurePolicyRule{Action: action, OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
+		ContainerName: new(ContainerName), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{code},
 	}}
 }
 
@@ -175,38 +169,33 @@ func (r *Reconciler) podSpec(p *pass) corev1.PodSpec {
 	return spec
 }
 
-// shardArgs is the command line of `worker shard`; which shard it is stands in
-// JOB_COMPLETION_INDEX, which the Job controller adds.
+// shardArgs is the command line of the worker; which shard it is stands in the
+// environment, where the Job controller puts it.
 func (r *Reconciler) shardArgs(p *pass) []string {
 	spec, status := p.job.Spec, p.job.Status
-	analyses := make([]string, len(spec.Analyses))
-	for i, a := range spec.Analyses {
-		analyses[i] = string(a)
+	args := worker.ShardArgs{
+		Run: string(p.job.UID), Shards: int(spec.Shards), Start: status.Window.Start, End: status.Window.End,
+		Replace: spec.OnExisting == v1alpha1.OnExistingReplace,
 	}
-	args := []string{
-		"shard",
-		"--run=" + string(p.job.UID),
-		"--shards=" + strconv.Itoa(int(spec.Shards)),
-		"--start=" + status.Window.Start, "--end=" + status.Window.End,
-		"--analyses=" + strings.Join(analyses, ","),
-		"--on-existing=" + string(spec.OnExisting),
+	for _, a := range spec.Analyses {
+		args.Analyses = append(args.Analyses, string(a))
 	}
 	switch s := spec.Subjects; {
 	case s.Subject != "":
-		args = append(args, "--subject="+s.Subject)
+		args.Subject = s.Subject
 	case s.Manifest != nil:
-		args = append(args, "--manifest="+s.Manifest.URI, "--manifest-digest="+s.Manifest.Digest)
+		args.Manifest = worker.Artifact{URI: s.Manifest.URI, Digest: s.Manifest.Digest}
 	default:
-		args = append(args, "--all")
+		args.All = true
 	}
 	if m := p.model; m != nil {
-		args = append(args, fmt.Sprintf("--model=%s@%s", m.Spec.Model, m.Spec.Version),
-			"--model-artifact="+m.Spec.Artifact.URI, "--model-digest="+m.Spec.Artifact.Digest)
-		if endpoint := m.Status.Serving.Endpoint; r.config.ModelServer && endpoint != "" {
-			args = append(args, "--model-endpoint="+endpoint)
+		args.Model = &worker.ShardModel{Name: m.Spec.Model, Version: m.Spec.Version,
+			Artifact: worker.Artifact{URI: m.Spec.Artifact.URI, Digest: m.Spec.Artifact.Digest}}
+		if r.config.ModelServer {
+			args.Model.Endpoint = m.Status.Serving.Endpoint
 		}
 	}
-	return args
+	return append([]string{worker.Shard}, args.Flags()...)
 }
 
 // shardEnv gives a shard what its fencing token is made of: each attempt's
@@ -218,8 +207,8 @@ func shardEnv() []corev1.EnvVar {
 		}}
 	}
 	return []corev1.EnvVar{
-		field("CLARITY_POD_UID", "metadata.uid"),
-		field("CLARITY_SHARD_FAILURES", "metadata.annotations['"+batchv1.JobIndexFailureCountAnnotation+"']"),
-		field("CLARITY_SHARD_IGNORED_FAILURES", "metadata.annotations['"+batchv1.JobIndexIgnoredFailureCountAnnotation+"']"),
+		field(worker.EnvPodUID, "metadata.uid"),
+		field(worker.EnvShardFailures, "metadata.annotations['"+batchv1.JobIndexFailureCountAnnotation+"']"),
+		field(worker.EnvShardIgnoredFailures, "metadata.annotations['"+batchv1.JobIndexIgnoredFailureCountAnnotation+"']"),
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
@@ -78,7 +79,7 @@ func TestAJobRunsToItsEnd(t *testing.T) {
 			MakeJob("invalid").Shards(2).Retry(20, 50),
 			func(shard, _ int) shardEnd {
 				if shard == 0 {
-					return shardEnd{exit: ExitInvalidInput, reason: "Error", report: report(0, 0, 4, map[string]int64{"BadManifest": 4})}
+					return shardEnd{exit: worker.ExitInvalidInput, reason: "Error", report: report(0, 0, 4, map[string]int64{"BadManifest": 4})}
 				}
 				return shardEnd{report: report(10, 0, 0, nil)}
 			},
@@ -368,7 +369,7 @@ func TestTheWholeJobIsWhatThePlatformDecided(t *testing.T) {
 		"args":           {wantArgs, pod.Containers[0].Args},
 		"image":          {w.config.Image, pod.Containers[0].Image},
 		"disruption":     {batchv1.PodFailurePolicyActionIgnore, spec.PodFailurePolicy.Rules[0].Action},
-		"invalid input":  {[]int32{ExitInvalidInput}, spec.PodFailurePolicy.Rules[1].OnExitCodes.Values},
+		"invalid input":  {[]int32{worker.ExitInvalidInput}, spec.PodFailurePolicy.Rules[1].OnExitCodes.Values},
 	}
 	for what, pair := range checks {
 		if diff := cmp.Diff(pair[0], pair[1]); diff != "" {

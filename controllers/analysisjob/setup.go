@@ -23,13 +23,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // CacheOptions is what the manager's cache holds for this controller: Jobs and
 // pods of shards alone, without what no pass reads, and Kueue's Workloads where
 // the API server has that kind; all of the one namespace that is served.
 func CacheOptions(config Config, mapper meta.RESTMapper) (map[client.Object]cache.ByObject, error) {
-	shards := labels.SelectorFromSet(labels.Set{ComponentLabel: ComponentShard})
+	shards := labels.SelectorFromSet(labels.Set{label.Component: label.Shard})
 	there := map[string]cache.Config{config.Namespace: {}}
 	options := map[client.Object]cache.ByObject{
 		&v1alpha1.AnalysisJob{}: {Transform: stripAnalysisJob},

@@ -7,7 +7,8 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
@@ -44,7 +45,7 @@ func TestTwoHundredShardsAddUp(t *testing.T) {
 		report := reports[shard]
 		switch {
 		case shard%20 == 0:
-			return shardEnd{exit: ExitInvalidInput, reason: "Error", report: &report}
+			return shardEnd{exit: worker.ExitInvalidInput, reason: "Error", report: &report}
 		case shard == 33 && !preempted:
 			preempted = true
 			return shardEnd{exit: 143, reason: "Error", preempted: true, report: &termination.Report{Subjects: 10, Succeeded: 10}}

@@ -3,13 +3,12 @@ package analysisjob
 import (
 	"context"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/clarity-loop/clarity/api/v1alpha1"
-
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/clarity-loop/clarity/api/v1alpha1"
 )
 
 // staleClient reads as a cache that stopped: one old AnalysisJob, and no Jobs.

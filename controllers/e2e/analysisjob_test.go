@@ -18,8 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
-	"github.com/clarity-loop/clarity/controllers/termination"
 	"github.com/clarity-loop/clarity/internal/kubelab/node"
 )
 
@@ -90,7 +91,7 @@ func oneSubject(t *testing.T, s *system) {
 	job.Spec.Subjects = v1alpha1.Subjects{Subject: "tok-0123456789abcdef"}
 	s.roles.play(job.Name, func(_ context.Context, pod *corev1.Pod) node.End {
 		if !slices.Contains(pod.Spec.Containers[0].Args, "--subject=tok-0123456789abcdef") {
-			return node.End{ExitCode: analysisjob.ExitInvalidInput}
+			return node.End{ExitCode: worker.ExitInvalidInput}
 		}
 		return node.End{Message: report(termination.Report{Subjects: 1, Succeeded: 1})}
 	})
@@ -163,7 +164,7 @@ func (c *cohort) play(ctx context.Context, pod *corev1.Pod) node.End {
 	end := node.End{}
 	if shard%20 == 0 {
 		r = termination.Report{Subjects: 250, Succeeded: 249, Failed: 1, Reasons: map[string]int64{"Panicked": 1}}
-		end.ExitCode = analysisjob.ExitInvalidInput
+		end.ExitCode = worker.ExitInvalidInput
 	}
 	end.Message = report(r)
 	c.mu.Lock()

@@ -22,13 +22,14 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/modelversion"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/internal/kubelab/node"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 	"github.com/clarity-loop/clarity/services/model/modeltest"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	router "github.com/clarity-loop/clarity/services/model/traffic"
 	"github.com/clarity-loop/clarity/services/model/traffic/configmap"
 	"github.com/clarity-loop/clarity/services/model/triton"
 	"github.com/clarity-loop/clarity/services/model/triton/tritontest"
@@ -45,7 +46,7 @@ type lab struct {
 	builds  map[string]*build
 	serving map[string]int // ready servers, by version
 
-	router      *traffic.Router
+	router      *router.Router
 	asked, lost atomic.Int64
 	answered    sync.Map // version's digest → *atomic.Int64
 }
@@ -228,7 +229,7 @@ func (l *lab) fit(version string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.builds[version]
-	return b != nil && l.serving[version] > 0 && b.checked[modelversion.ComponentVerify] && b.checked[modelversion.ComponentValidate]
+	return b != nil && l.serving[version] > 0 && b.checked[label.Verify] && b.checked[label.Validate]
 }
 
 // follow has a router of the worker's kind follow the plan, and clients ask it.
@@ -240,7 +241,7 @@ func (l *lab) follow(rate int) {
 	}
 	registry := prometheus.NewRegistry()
 	l.s.meter.add(registry)
-	l.router, err = traffic.New(traffic.Options{
+	l.router, err = router.New(router.Options{
 		Model: l.model, Source: source, Open: l.open, Metrics: registry, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
@@ -283,7 +284,7 @@ func (s *system) lookup(_ context.Context, endpoint string) ([]string, error) {
 			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 		})
 		if ready && pod.DeletionTimestamp == nil && pod.Labels["app.kubernetes.io/instance"] == service &&
-			pod.Labels[modelversion.ComponentLabel] == modelversion.ComponentServer {
+			pod.Labels[label.Component] == label.Server {
 			found = append(found, net.JoinHostPort(pod.Status.PodIP, port))
 		}
 	}

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/internal/kubelab/kube"
 	"github.com/clarity-loop/clarity/internal/kubelab/node"
 	"github.com/clarity-loop/clarity/services/model/triton/tritontest"
@@ -144,7 +144,7 @@ func (l *lab) replicas(version string) int32 {
 	return *list.Items[0].Spec.Replicas
 }
 
-// A bad version ends where OPERATOR.md says, with the reason in one line, and the good one serves on.
+// A bad version ends where docs/operations/modelversion.md says, with the reason in one line, and the good one serves on.
 func aBadVersion(model string, stage v1alpha1.Stage, reason string, spoil func(*lab, *v1alpha1.ModelVersion)) func(*testing.T, *system) {
 	return func(t *testing.T, s *system) {
 		l := newLab(t, s, model, rate)

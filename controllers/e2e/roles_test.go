@@ -12,7 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
-	"github.com/clarity-loop/clarity/controllers/modelversion"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/internal/kubelab/node"
 )
 
@@ -56,7 +56,7 @@ func (r *roles) job(ctx context.Context, pod *corev1.Pod) node.End {
 	r.mu.Lock()
 	as := r.jobs[pod.Annotations[analysisjob.JobAnnotation]]
 	r.mu.Unlock()
-	switch l := r.lab(pod.Labels[modelversion.ModelLabel]); {
+	switch l := r.lab(pod.Labels[label.Model]); {
 	case as != nil:
 		return as(ctx, pod)
 	case l != nil:
@@ -66,7 +66,7 @@ func (r *roles) job(ctx context.Context, pod *corev1.Pod) node.End {
 }
 
 func (r *roles) server(ctx context.Context, pod *corev1.Pod) error {
-	if l := r.lab(pod.Labels[modelversion.ModelLabel]); l != nil {
+	if l := r.lab(pod.Labels[label.Model]); l != nil {
 		return l.serve(ctx, pod)
 	}
 	return node.SimulatedServer(ctx, pod)

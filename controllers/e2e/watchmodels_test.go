@@ -9,16 +9,16 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/modelversion"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // seePlan is invariants 1 and 3: the weights of a model that serves sum to 100,
 // and what a version is given it is fit for, by the servers themselves.
 func (w *watcher) seePlan(event apiwatch.Event) {
 	object, ok := event.Object.(*corev1.ConfigMap)
-	if !ok || object.Labels[modelversion.ComponentLabel] != modelversion.ComponentPlan || event.Type == apiwatch.Deleted {
+	if !ok || object.Labels[label.Component] != label.Plan || event.Type == apiwatch.Deleted {
 		return
 	}
 	plan, err := traffic.ParsePlan([]byte(object.Data[traffic.PlanKey]))

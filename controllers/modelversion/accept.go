@@ -10,23 +10,24 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
 
 // accept takes the versions in: those of the served namespace, one object a
 // version, of a class there is, whose contract workers can feed. Then the
 // endings on record are heard of, where a crash kept them from the status.
-func (r *Reconciler) accept(_ context.Context, p *pass) (outcome.Outcome, error) {
+func (r *Reconciler) accept(_ context.Context, p *modelPass) (outcome.Outcome, error) {
 	if p.namespace != r.config.Namespace {
-		for _, m := range p.members {
-			m.bar(v1alpha1.ReasonNamespaceNotServed, fmt.Sprintf("models are served in namespace %q: create it there", r.config.Namespace))
+		for _, m := range p.versions {
+			m.exclude(v1alpha1.ReasonNamespaceNotServed, fmt.Sprintf("models are served in namespace %q: create it there", r.config.Namespace))
 		}
 		return outcome.Done{}, nil
 	}
 	p.recall()
-	first := map[string]*member{}
-	for _, m := range slices.Backward(p.members) { // the oldest first
+	first := map[string]*versionPass{}
+	for _, m := range slices.Backward(p.versions) { // the oldest first
 		if older := first[m.mv.Spec.Version]; older != nil {
-			m.bar(v1alpha1.ReasonVersionTaken, fmt.Sprintf("ModelVersion %q is version %q of the model already: delete one of them", older.mv.Name, m.mv.Spec.Version))
+			m.exclude(v1alpha1.ReasonVersionTaken, fmt.Sprintf("ModelVersion %q is version %q of the model already: delete one of them", older.mv.Name, m.mv.Spec.Version))
 			continue
 		}
 		first[m.mv.Spec.Version] = m
@@ -34,15 +35,15 @@ func (r *Reconciler) accept(_ context.Context, p *pass) (outcome.Outcome, error)
 			continue
 		}
 		if _, known := r.config.ServingClasses[m.mv.Spec.Serving.Class]; !known {
-			m.bar(v1alpha1.ReasonUnknownServingClass, fmt.Sprintf("the operator's configuration has no serving class %q", m.mv.Spec.Serving.Class))
+			m.exclude(v1alpha1.ReasonUnknownServingClass, fmt.Sprintf("the operator's configuration has no serving class %q", m.mv.Spec.Serving.Class))
 			continue
 		}
 		if err := checkGates(m.mv.Spec.Rollout.Gates); err != nil {
-			m.bar(v1alpha1.ReasonGateInvalid, err.Error())
+			m.exclude(v1alpha1.ReasonGateInvalid, err.Error())
 			continue
 		}
 		if why := feedable(m.mv.Spec.Contract, r.config.Feeds); why != "" && !m.verified() {
-			m.end(ending{UID: m.mv.UID, Version: m.mv.Spec.Version, Stage: v1alpha1.StagePending, Reason: v1alpha1.ReasonContractUnsupported, Message: why, At: p.now})
+			m.end(rollout.Outcome{UID: m.mv.UID, Version: m.mv.Spec.Version, Stage: v1alpha1.StagePending, Reason: v1alpha1.ReasonContractUnsupported, Message: why, At: p.now})
 		}
 	}
 	p.chooseCandidate()
@@ -61,17 +62,17 @@ func checkGates(gates []v1alpha1.Gate) error {
 }
 
 // recall hears of what is on record and not in the statuses.
-func (p *pass) recall() {
-	for _, e := range p.ledger.record.Ended {
-		if m := p.member(e.UID); m != nil {
+func (p *modelPass) recall() {
+	for _, e := range p.record.state.Ended {
+		if m := p.version(e.UID); m != nil {
 			m.end(e)
 		}
 	}
-	j := p.ledger.record.Judged
+	j := p.record.state.Evaluation
 	if j == nil {
 		return
 	}
-	m := p.member(j.UID)
+	m := p.version(j.UID)
 	if m == nil || m.mv.Status.Rollout != nil && m.mv.Status.Rollout.Evaluated != nil && !m.mv.Status.Rollout.Evaluated.Time.Before(j.At) {
 		return
 	}
@@ -80,11 +81,11 @@ func (p *pass) recall() {
 	m.mv.Status.Gates = j.Gates
 }
 
-func (p *pass) chooseCandidate() {
-	s := p.situation()
+func (p *modelPass) chooseCandidate() {
+	s := p.input()
 	p.candidate = nil
-	if c := s.candidate(); c != nil {
-		p.candidate = p.member(c.uid)
+	if c := s.Candidate(); c != nil {
+		p.candidate = p.version(c.UID)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/internal/pass"
 	"github.com/clarity-loop/clarity/controllers/internal/statuspatch"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 )
@@ -64,18 +65,18 @@ func New(config Config, needs Needs) (*Reconciler, error) {
 }
 
 // phases are what a pass does, in order.
-func (r *Reconciler) phases() []outcome.Phase[*pass] {
-	return []outcome.Phase[*pass]{
-		r.observe,  // what was made for the versions, the plan and the record
-		r.accept,   // which versions are to be served here, and which is the candidate
-		r.verify,   // the candidate's bundle
-		r.cast,     // whose servers should run
-		r.serve,    // the servers, and what belongs to them
-		r.look,     // which of them are ready
-		r.validate, // the candidate's golden vectors
-		r.weigh,    // the gates
-		r.move,     // the plan
-		r.sweep,    // what is not needed any more
+func (r *Reconciler) phases() []outcome.Phase[*modelPass] {
+	return []outcome.Phase[*modelPass]{
+		r.observe,       // what was made for the versions, the plan and the record
+		r.accept,        // which versions are to be served here, and which is the candidate
+		r.verify,        // the candidate's bundle
+		r.selectServing, // whose servers should run
+		r.serve,         // the servers, and what belongs to them
+		r.probe,         // which of them are ready
+		r.validate,      // the candidate's golden vectors
+		r.evaluateGates, // the gates
+		r.applyPlan,     // the plan
+		r.cleanup,       // what is not needed any more
 	}
 }
 
@@ -88,49 +89,45 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	p := newPass(request.Namespace, request.Name, versions.Items, r.Clock.Now())
 	var end outcome.Outcome = outcome.Done{}
-	if len(p.members) > 0 {
+	if len(p.versions) > 0 {
 		if end, err = outcome.Run(ctx, p, r.phases()...); err == nil {
-			err = r.record(ctx, p)
+			err = r.writeStatuses(ctx, p)
 		}
 	} else if request.Namespace == r.config.Namespace {
 		err = r.clear(ctx, p)
 	}
 	behind := false
-	for _, trouble := range append(p.troubles, err) {
-		if errors.Is(trouble, errStale) || apierrors.IsConflict(trouble) {
+	var failed []error
+	for _, err := range append(p.errs, err) {
+		if pass.Behind(err) {
 			behind = true // the cache is: nothing is wrong
 		} else {
-			err = errors.Join(err, trouble)
+			failed = append(failed, err)
 		}
 	}
-	switch {
-	case err != nil && !errors.Is(err, errStale) && !apierrors.IsConflict(err):
+	if err := errors.Join(failed...); err != nil {
 		return reconcile.Result{}, err
-	case behind:
-		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
-	return outcome.Result(end, p.wake, resync), nil
+	if behind {
+		return reconcile.Result{RequeueAfter: pass.CatchUp}, nil
+	}
+	return outcome.Result(end, p.Wake(), resync), nil
 }
 
-// errStale says that the API server knows more than the cache told.
-var errStale = errors.New("the cache is behind the API server")
-
 const (
-	// catchUp is how long the cache gets to catch up.
-	catchUp = 100 * time.Millisecond
 	// lookAgain is when to look at something again that no watch tells of.
 	lookAgain = time.Minute
 	// resync is when to look again in any case: watches can lose an event.
 	resync = 10 * time.Minute
 )
 
-// record writes the statuses that changed, and tells of transitions once they are on record.
-func (r *Reconciler) record(ctx context.Context, p *pass) error {
+// writeStatuses writes the statuses that changed, and tells of transitions once they are on record.
+func (r *Reconciler) writeStatuses(ctx context.Context, p *modelPass) error {
 	var faults []error
-	for _, m := range p.members {
+	for _, m := range p.versions {
 		p.describe(m)
-		if m.stuck != nil {
-			p.wakeIn(lookAgain)
+		if m.stalled != nil {
+			p.WakeIn(lookAgain)
 		}
 		now := m.mv.DeepCopy()
 		wrote, err := statuspatch.Write(ctx, r.Client, m.before, now, m.before.Status, m.mv.Status)
@@ -145,7 +142,7 @@ func (r *Reconciler) record(ctx context.Context, p *pass) error {
 }
 
 // tell tells people by events, and observers by calls, what the version went through.
-func (r *Reconciler) tell(p *pass, m *member) {
+func (r *Reconciler) tell(p *modelPass, m *versionPass) {
 	for _, e := range m.events() {
 		r.Events.Eventf(m.mv, nil, e.kind, e.reason, e.action, "%s", e.note)
 	}
@@ -162,16 +159,9 @@ func (r *Reconciler) tell(p *pass, m *member) {
 			}
 		}
 		if m == p.candidate {
-			for _, t := range p.told {
-				o.Verdict(t.kind, t.verdict)
+			for _, a := range p.answers {
+				o.Verdict(a.kind, a.verdict)
 			}
 		}
 	}
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

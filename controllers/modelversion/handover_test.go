@@ -11,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // gone says whether the object is no more.

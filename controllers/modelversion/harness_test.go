@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,12 +20,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/go-logr/logr"
-
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 var cluster testenv.Cluster
@@ -288,11 +289,11 @@ func (s *stage) samples(few, noProm bool) {
 
 // Ready answers as the version's server would.
 func (s *stage) Ready(_ context.Context, pod *corev1.Pod, model string) (bool, error) {
-	how := s.actor(pod.Labels[versionLabel]).server
+	how := s.actor(pod.Labels[label.Version]).server
 	if how == "silent" {
 		return false, errors.New("no answer")
 	}
-	return how == "" && model == pod.Labels[ModelLabel], nil
+	return how == "" && model == pod.Labels[label.Model], nil
 }
 
 // Samples is plenty, too few, or not to be had.
@@ -395,13 +396,13 @@ func podOf(d *appsv1.Deployment, name string) *corev1.Pod {
 // move moves one pod on, and says whether it did.
 func (w *world) move(pod *corev1.Pod) bool {
 	w.t.Helper()
-	a := w.stage.actor(pod.Labels[versionLabel])
-	if component := pod.Labels[ComponentLabel]; component != ComponentServer {
+	a := w.stage.actor(pod.Labels[label.Version])
+	if component := pod.Labels[label.Component]; component != label.Server {
 		if pod.Status.Phase != corev1.PodPending && pod.Status.Phase != corev1.PodRunning {
 			return false
 		}
 		end, good := a.verify, `{"verified":true}`
-		if component == ComponentValidate {
+		if component == label.Validate {
 			end, good = a.validate, `{"cases":5,"passed":5,"maxError":"1.2e-05"}`
 		}
 		if end == (testenv.Exit{}) {
@@ -442,7 +443,7 @@ func serverStatus(how string, pod *corev1.Pod) corev1.PodStatus {
 		status.Phase = corev1.PodPending
 		status.InitContainerStatuses = []corev1.ContainerStatus{{
 			Name: fetchContainer, Image: pod.Spec.InitContainers[0].Image, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-				ExitCode: exitInvalidInput, Message: `{"reason":"DigestMismatch","message":"the bundle has another digest"}`}}}}
+				ExitCode: worker.ExitInvalidInput, Message: `{"reason":"DigestMismatch","message":"the bundle has another digest"}`}}}}
 		state.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}
 	}
 	status.ContainerStatuses = []corev1.ContainerStatus{state}

@@ -1,32 +1,26 @@
 package modelversion
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 )
-
-// exitInvalidInput is what a worker exits with where its input can never do
-// (sysexits' EX_DATAERR): there is no retry.
-const exitInvalidInput = 65
 
 // jobRetries is how often a check is tried again within one Job, with backoff.
 const jobRetries = 4
 
 // newJob is the Job of one check: the worker's image, no GPU.
-func (r *Reconciler) newJob(m *member, component string, timeout time.Duration, args []string) *batchv1.Job {
+func (r *Reconciler) newJob(m *versionPass, component string, timeout time.Duration, args []string) *batchv1.Job {
 	labels := labelsOf(m.mv, component)
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
@@ -45,7 +39,7 @@ func (r *Reconciler) newJob(m *member, component string, timeout time.Duration, 
 				{
 					Action: batchv1.PodFailurePolicyActionFailJob,
 					OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-						ContainerName: new(component), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{exitInvalidInput},
+						ContainerName: new(component), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{worker.ExitInvalidInput},
 					},
 				},
 			}},
@@ -90,19 +84,24 @@ func verifyArgs(mv *v1alpha1.ModelVersion) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write contract of %q: %w", mv.Name, err)
 	}
-	return append([]string{ComponentVerify}, append(artifactArgs(mv), "--contract="+string(contract))...), nil
+	args := worker.VerifyArgs{Artifact: artifactOf(mv), Golden: goldenOf(mv), Contract: string(contract)}
+	return append([]string{worker.Verify}, args.Flags()...), nil
 }
 
-func artifactArgs(mv *v1alpha1.ModelVersion) []string {
-	return []string{
-		"--artifact-uri=" + mv.Spec.Artifact.URI, "--artifact-digest=" + mv.Spec.Artifact.Digest,
-		"--golden-uri=" + mv.Spec.Validation.GoldenSet.URI, "--golden-digest=" + mv.Spec.Validation.GoldenSet.Digest,
-	}
+func artifactOf(mv *v1alpha1.ModelVersion) worker.Artifact {
+	return worker.Artifact{URI: mv.Spec.Artifact.URI, Digest: mv.Spec.Artifact.Digest}
+}
+
+func goldenOf(mv *v1alpha1.ModelVersion) worker.Artifact {
+	return worker.Artifact{URI: mv.Spec.Validation.GoldenSet.URI, Digest: mv.Spec.Validation.GoldenSet.Digest}
 }
 
 func validateArgs(mv *v1alpha1.ModelVersion) []string {
-	args := append([]string{ComponentValidate, "--model=" + mv.Spec.Model, "--version=" + mv.Spec.Version, "--endpoint=" + endpointOf(mv)}, artifactArgs(mv)...)
-	return append(args, "--tolerance="+mv.Spec.Validation.Tolerance, "--timeout="+validationTimeout(mv).String())
+	args := worker.ValidateArgs{
+		Artifact: artifactOf(mv), Golden: goldenOf(mv), Model: mv.Spec.Model, Version: mv.Spec.Version, Endpoint: endpointOf(mv),
+		Tolerance: mv.Spec.Validation.Tolerance, Timeout: validationTimeout(mv),
+	}
+	return append([]string{worker.Validate}, args.Flags()...)
 }
 
 func validationTimeout(mv *v1alpha1.ModelVersion) time.Duration {
@@ -113,111 +112,17 @@ func validationTimeout(mv *v1alpha1.ModelVersion) time.Duration {
 }
 
 func fetchArgs(mv *v1alpha1.ModelVersion, gpu bool) []string {
-	return []string{
-		"fetch", "--artifact-uri=" + mv.Spec.Artifact.URI, "--artifact-digest=" + mv.Spec.Artifact.Digest, "--model=" + mv.Spec.Model,
-		"--repository=/models", "--max-batch=" + strconv.Itoa(int(mv.Spec.Serving.MaxBatchSize)), "--gpu=" + strconv.FormatBool(gpu),
+	args := worker.FetchArgs{
+		Artifact: artifactOf(mv), Model: mv.Spec.Model, Repository: "/models", MaxBatch: int(mv.Spec.Serving.MaxBatchSize), GPU: gpu,
 	}
+	return append([]string{worker.Fetch}, args.Flags()...)
 }
 
-// reasons are the words of workers that are reasons of the API. Any other word
-// is no verdict, but its sentence is heard.
-var reasons = map[string]string{
-	v1alpha1.ReasonDigestMismatch: v1alpha1.ReasonDigestMismatch, v1alpha1.ReasonArtifactNotFound: v1alpha1.ReasonArtifactNotFound,
-	v1alpha1.ReasonContractMismatch: v1alpha1.ReasonContractMismatch, v1alpha1.ReasonGoldenSetMismatch: v1alpha1.ReasonGoldenSetMismatch,
-	v1alpha1.ReasonUnreadable: v1alpha1.ReasonUnreadable, v1alpha1.ReasonValidationFailed: v1alpha1.ReasonValidationFailed,
-	v1alpha1.ReasonValidationTimeout: v1alpha1.ReasonValidationTimeout, "GoldenMismatch": v1alpha1.ReasonValidationFailed,
-}
-
-// A checkEnd is how a Job ended.
-type checkEnd struct {
-	succeeded bool
-	deadline  bool // it ran out of time
-	final     bool // the worker says that its input can never do
-	exitCode  *int32
-	pod       string
-	result    *termination.Result // nil where there is none to be read
-}
-
-// endOf reads how the Job ended; nil while it has not. The pods are asked of
-// the API server itself: the cache may have heard of the Job's end alone.
-func (r *Reconciler) endOf(ctx context.Context, job *batchv1.Job, component string) (*checkEnd, error) {
-	var last *batchv1.JobCondition
-	for i := range job.Status.Conditions {
-		if c := &job.Status.Conditions[i]; (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
-			last = c
-		}
+// reasonOf is the reason of the API for a worker's word. A word that is none
+// (of another version's worker, say) is no verdict, but its sentence is heard.
+func reasonOf(said termination.Reason, otherwise string) string {
+	if slices.Contains(termination.Reasons(), said) {
+		return string(said)
 	}
-	if last == nil {
-		return nil, nil
-	}
-	end := &checkEnd{succeeded: last.Type == batchv1.JobComplete, deadline: last.Reason == batchv1.JobReasonDeadlineExceeded}
-	var pods corev1.PodList
-	err := r.Live.List(ctx, &pods, client.InNamespace(job.Namespace), client.MatchingLabels{batchv1.ControllerUidLabel: string(job.UID)})
-	if err != nil {
-		return nil, fmt.Errorf("list pods of job %q: %w", job.Name, err)
-	}
-	var at metav1.Time
-	for i := range pods.Items {
-		for _, c := range pods.Items[i].Status.ContainerStatuses {
-			t := c.State.Terminated
-			if c.Name != component || t == nil || (t.ExitCode == 0) != end.succeeded || end.pod != "" && t.FinishedAt.Before(&at) {
-				continue
-			}
-			at, end.pod, end.exitCode = t.FinishedAt, pods.Items[i].Name, &t.ExitCode
-			end.final, end.result = t.ExitCode == exitInvalidInput, nil
-			if said, err := termination.ParseResult(t.Message); err == nil {
-				end.result = &said
-			}
-		}
-	}
-	return end, nil
-}
-
-// createJob brings a check into the world. A second create finds the first one's Job.
-func (r *Reconciler) createJob(ctx context.Context, m *member, job *batchv1.Job) error {
-	if err := r.confirm(ctx, m); err != nil {
-		return err
-	}
-	err := r.Client.Create(ctx, job, client.FieldOwner(manager))
-	switch {
-	case apierrors.IsAlreadyExists(err):
-		var there batchv1.Job
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(job), &there); err != nil {
-			return fmt.Errorf("get job %q: %w", job.Name, err)
-		}
-		if !metav1.IsControlledBy(&there, m.mv) {
-			m.stick(v1alpha1.ReasonChildNameTaken, fmt.Sprintf("Job %q exists and is not this version's: delete it", job.Name))
-		}
-		return nil
-	case refused(err):
-		m.stick(v1alpha1.ReasonChildRefused, fmt.Sprintf("the API server refuses Job %q: %v", job.Name, apierrors.ReasonForError(err)))
-		return nil
-	case err != nil:
-		return fmt.Errorf("create job %q: %w", job.Name, err)
-	}
-	return nil
-}
-
-// refused says whether the API server will not have the object, however often it is asked.
-func refused(err error) bool { return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) }
-
-// confirm asks the API server itself, once a pass and before anything is
-// created for the version: nothing is made under one that is being deleted, or
-// for a state that is past.
-func (r *Reconciler) confirm(ctx context.Context, m *member) error {
-	if m.fresh {
-		return nil
-	}
-	var live v1alpha1.ModelVersion
-	err := r.Live.Get(ctx, client.ObjectKeyFromObject(m.mv), &live)
-	switch {
-	case apierrors.IsNotFound(err):
-		return fmt.Errorf("serve %q: %w", m.mv.Name, errStale)
-	case err != nil:
-		return fmt.Errorf("get model version %q from the API server: %w", m.mv.Name, err)
-	case live.UID != m.mv.UID || !live.DeletionTimestamp.IsZero() || live.ResourceVersion != m.before.ResourceVersion:
-		return fmt.Errorf("serve %q: %w", m.mv.Name, errStale)
-	}
-	m.fresh = true
-	return nil
+	return otherwise
 }

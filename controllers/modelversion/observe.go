@@ -11,23 +11,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
 
 // observe reads everything that was made for the model's versions, its plan and its record.
-func (r *Reconciler) observe(ctx context.Context, p *pass) (outcome.Outcome, error) {
+func (r *Reconciler) observe(ctx context.Context, p *modelPass) (outcome.Outcome, error) {
 	if p.namespace != r.config.Namespace {
 		return outcome.Continue{}, nil
 	}
-	if err := r.readLedger(ctx, p); err != nil {
+	if err := r.readRecord(ctx, p); err != nil {
 		return nil, err
 	}
 	var (
@@ -46,22 +45,22 @@ func (r *Reconciler) observe(ctx context.Context, p *pass) (outcome.Outcome, err
 		lists = append(lists, &monitorings)
 	}
 	for _, list := range lists {
-		if err := r.Client.List(ctx, list, client.InNamespace(p.namespace), client.MatchingLabels{ModelLabel: p.model}); err != nil {
+		if err := r.Client.List(ctx, list, client.InNamespace(p.namespace), client.MatchingLabels{label.Model: p.model}); err != nil {
 			return nil, fmt.Errorf("list %T of model %q: %w", list, p.model, err)
 		}
 	}
-	for _, m := range p.members {
+	for _, m := range p.versions {
 		m.service = named(services.Items, m.name)
 		m.scaler = named(scalers.Items, m.name)
 		m.budget = named(budgets.Items, m.name)
 		m.policy = named(policies.Items, m.name)
 		m.monitoring = named(monitorings.Items, m.name)
-		m.verifying = m.job(jobs.Items, ComponentVerify)
-		m.validating = m.job(jobs.Items, ComponentValidate)
+		m.verifying = m.job(jobs.Items, label.Verify)
+		m.validating = m.job(jobs.Items, label.Validate)
 		for i := range pods.Items {
 			switch pod := &pods.Items[i]; {
-			case pod.Labels[instanceLabel] != m.name:
-			case pod.Labels[ComponentLabel] == ComponentServer:
+			case pod.Labels[label.Instance] != m.name:
+			case pod.Labels[label.Component] == label.Server:
 				m.servers = append(m.servers, *pod)
 			default:
 				m.workers = append(m.workers, *pod)
@@ -75,11 +74,11 @@ func (r *Reconciler) observe(ctx context.Context, p *pass) (outcome.Outcome, err
 }
 
 // place gives the Deployment to its version, or to those whose version is not there.
-func (p *pass) place(d *appsv1.Deployment) {
-	if d.Labels[ComponentLabel] != ComponentServer {
+func (p *modelPass) place(d *appsv1.Deployment) {
+	if d.Labels[label.Component] != label.Server {
 		return
 	}
-	for _, m := range p.members {
+	for _, m := range p.versions {
 		if d.Name == m.name {
 			m.deployment = d
 			return
@@ -103,10 +102,10 @@ func named[T any, O object[T]](items []T, name string) *T {
 	return &items[i]
 }
 
-func jobName(m *member, component string) string { return m.name + "-" + component }
+func jobName(m *versionPass, component string) string { return m.name + "-" + component }
 
 // job finds the version's Job for the component; nil where there is none that is its own.
-func (m *member) job(items []batchv1.Job, component string) *batchv1.Job {
+func (m *versionPass) job(items []batchv1.Job, component string) *batchv1.Job {
 	job := named(items, jobName(m, component))
 	if job == nil || !metav1.IsControlledBy(job, m.mv) {
 		return nil
@@ -114,79 +113,22 @@ func (m *member) job(items []batchv1.Job, component string) *batchv1.Job {
 	return job
 }
 
-// readLedger reads plan and record. Where they are not to be had, or not as
-// they were written, they are made up from the versions' statuses: who was
-// active stays so.
-func (r *Reconciler) readLedger(ctx context.Context, p *pass) error {
-	var object corev1.ConfigMap
-	key := client.ObjectKey{Namespace: p.namespace, Name: traffic.ConfigMapName(p.model)}
-	err := r.Client.Get(ctx, key, &object)
-	if apierrors.IsNotFound(err) && slices.ContainsFunc(p.members, func(m *member) bool { return m.mv.Status.Traffic.Revision > 0 }) {
-		err = r.Live.Get(ctx, key, &object) // the cache may be behind: ask before calling it gone
-	}
-	found := &object
-	switch {
-	case apierrors.IsNotFound(err):
-		found = nil
-	case err != nil:
-		return fmt.Errorf("get traffic plan %q: %w", key, err)
-	}
-	l, ok := readLedger(p.model, found)
-	if !ok {
-		p.recover(&l)
-	}
-	p.ledger = l
-	return nil
-}
-
-// recover makes up plan and record from the versions' statuses. A candidate
-// starts anew: how far it had come is not worth a guess.
-func (p *pass) recover(l *ledger) {
-	l.plan = traffic.Plan{Model: p.model, Entries: []traffic.Entry{}}
-	for _, m := range p.members {
-		status := m.mv.Status
-		l.plan.Revision = max(l.plan.Revision, status.Traffic.Revision)
-		place := seat{Version: m.mv.Spec.Version, UID: m.mv.UID}
-		if status.Rollout != nil && status.Rollout.Promoted != nil {
-			place.Promoted = status.Rollout.Promoted.Time
-		}
-		switch {
-		case isTrue(m.mv, v1alpha1.ConditionPromoted):
-			if l.record.Stable == nil {
-				l.record.Stable = &place
-			}
-		case status.Rollout != nil && status.Rollout.Demoted != nil && !m.over():
-			place.Demoted = status.Rollout.Demoted.Time
-			l.record.Former = append(l.record.Former, place)
-		}
-	}
-	slices.SortStableFunc(l.record.Former, func(a, b seat) int { return b.Demoted.Compare(a.Demoted) })
-	if l.plan.Revision == 0 {
-		return
-	}
-	l.lost = true
-	l.record.Changed = p.now
-	s := p.situation()
-	entries := render(&s, l.record).Entries
-	l.plan.Entries = entries
-}
-
 // situation is what a decision depends on, as it is known now.
-func (p *pass) situation() situation {
-	s := situation{model: p.model, now: p.now, plan: p.ledger.plan, record: p.ledger.record, gates: p.gates}
-	for _, m := range p.members {
-		s.versions = append(s.versions, standing{
-			uid: m.mv.UID, version: m.mv.Spec.Version, endpoint: endpointOf(m.mv), digest: m.mv.Spec.Artifact.Digest,
-			rollout: m.mv.Spec.Rollout, stage: m.before.Status.Stage,
-			deleting: !m.mv.DeletionTimestamp.IsZero(), retire: m.mv.Spec.Retire, eligible: !m.barred,
-			ended: m.over() || m.ended != nil, validated: m.validated(), available: m.available(), broken: m.broken,
+func (p *modelPass) input() rollout.Input {
+	s := rollout.Input{Model: p.model, Now: p.now, Plan: p.record.plan, State: p.record.state, Gates: p.gates}
+	for _, m := range p.versions {
+		s.Versions = append(s.Versions, rollout.VersionState{
+			UID: m.mv.UID, Version: m.mv.Spec.Version, Endpoint: endpointOf(m.mv), Digest: m.mv.Spec.Artifact.Digest,
+			Rollout: m.mv.Spec.Rollout, Stage: m.before.Status.Stage,
+			Deleting: !m.mv.DeletionTimestamp.IsZero(), Retire: m.mv.Spec.Retire, Eligible: !m.excluded,
+			Ended: m.over() || m.ended != nil, Validated: m.validated(), Available: m.available(), Broken: m.broken,
 		})
 	}
 	return s
 }
 
-func (p *pass) member(uid types.UID) *member {
-	for _, m := range p.members {
+func (p *modelPass) version(uid types.UID) *versionPass {
+	for _, m := range p.versions {
 		if m.mv.UID == uid {
 			return m
 		}

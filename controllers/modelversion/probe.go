@@ -1,6 +1,7 @@
 package modelversion
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -15,16 +16,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/termination"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
+	"github.com/clarity-loop/clarity/controllers/internal/pass"
+	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
-
-// A Probe asks one server whether the model is ready.
-type Probe interface {
-	// Ready says whether the pod's Triton serves the model. An error is a
-	// server that did not answer, which is as good as no to a version that has
-	// yet to be available, and to one that is only if it goes on.
-	Ready(ctx context.Context, pod *corev1.Pod, model string) (bool, error)
-}
 
 // HTTPProbe asks Triton itself, at the pod's address.
 type HTTPProbe struct{ client http.Client }
@@ -136,7 +132,7 @@ const maxProbes = 16
 // and so are those of an available version that do not answer while their kubelet
 // says that they are ready: that a question was lost on the way ends no rollout.
 // Whether there were such is noted.
-func (r *Reconciler) count(ctx context.Context, p *pass, m *member, all bool) int32 {
+func (r *Reconciler) count(ctx context.Context, p *modelPass, m *versionPass, all bool) int32 {
 	ready := make([]bool, len(m.servers))
 	silent := make([]bool, len(m.servers))
 	slots := make(chan struct{}, maxProbes)
@@ -167,9 +163,9 @@ func (r *Reconciler) count(ctx context.Context, p *pass, m *member, all bool) in
 		})
 	}
 	asking.Wait()
-	m.unheard = slices.Contains(silent, true)
-	if m.unheard {
-		p.wakeIn(interval)
+	m.unanswered = slices.Contains(silent, true)
+	if m.unanswered {
+		p.WakeIn(interval)
 	}
 	var n int32
 	for _, yes := range ready {
@@ -191,7 +187,7 @@ func isReady(pod *corev1.Pod) bool {
 
 // startTrouble says why a pod does not start, where that can be seen. It is a
 // reason alone: messages of pods quote names and command lines.
-func startTrouble(pod *corev1.Pod) *verdict {
+func startTrouble(pod *corev1.Pod) *pass.Reason {
 	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
 		for _, c := range list {
 			if c.State.Waiting == nil {
@@ -199,15 +195,15 @@ func startTrouble(pod *corev1.Pod) *verdict {
 			}
 			switch why := c.State.Waiting.Reason; why {
 			case "ErrImagePull", "ImagePullBackOff", "InvalidImageName":
-				return &verdict{v1alpha1.ReasonImagePull, fmt.Sprintf("pod %q says %s", pod.Name, why)}
+				return &pass.Reason{Reason: v1alpha1.ReasonImagePull, Message: fmt.Sprintf("pod %q says %s", pod.Name, why)}
 			case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
-				return &verdict{v1alpha1.ReasonUnavailable, fmt.Sprintf("pod %q says %s", pod.Name, why)}
+				return &pass.Reason{Reason: v1alpha1.ReasonUnavailable, Message: fmt.Sprintf("pod %q says %s", pod.Name, why)}
 			}
 		}
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
-			return &verdict{v1alpha1.ReasonUnschedulable, "no node has room for a server"}
+			return &pass.Reason{Reason: v1alpha1.ReasonUnschedulable, Message: "no node has room for a server"}
 		}
 	}
 	return nil
@@ -217,13 +213,13 @@ func startTrouble(pod *corev1.Pod) *verdict {
 const crashLimit = 3
 
 // crashed says that a server ends again and again, or that its bundle can never do.
-func crashed(pod *corev1.Pod) *ending {
+func crashed(pod *corev1.Pod) *rollout.Outcome {
 	for _, c := range pod.Status.InitContainerStatuses {
 		for _, t := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
-			if c.Name == fetchContainer && t != nil && t.ExitCode == exitInvalidInput {
-				e := &ending{Reason: v1alpha1.ReasonDigestMismatch, Message: "the bundle that was fetched is not the one that is named", Pod: pod.Name, ExitCode: &t.ExitCode}
+			if c.Name == fetchContainer && t != nil && t.ExitCode == worker.ExitInvalidInput {
+				e := &rollout.Outcome{Reason: v1alpha1.ReasonDigestMismatch, Message: "the bundle that was fetched is not the one that is named", Pod: pod.Name, ExitCode: &t.ExitCode}
 				if said, err := termination.ParseResult(t.Message); err == nil && said.Reason != "" {
-					e.Reason, e.Message = orElse(reasons[said.Reason], e.Reason), orElse(said.Message, said.Reason)
+					e.Reason, e.Message = reasonOf(said.Reason, e.Reason), cmp.Or(said.Message, string(said.Reason))
 				}
 				return e
 			}
@@ -234,7 +230,7 @@ func crashed(pod *corev1.Pod) *ending {
 			if c.RestartCount < crashLimit || c.State.Waiting == nil || c.State.Waiting.Reason != "CrashLoopBackOff" {
 				continue
 			}
-			e := &ending{Reason: v1alpha1.ReasonCrashLooping, Pod: pod.Name}
+			e := &rollout.Outcome{Reason: v1alpha1.ReasonCrashLooping, Pod: pod.Name}
 			e.Message = fmt.Sprintf("container %q of pod %q ended %d times", c.Name, pod.Name, c.RestartCount)
 			if t := c.LastTerminationState.Terminated; t != nil {
 				e.ExitCode = &t.ExitCode

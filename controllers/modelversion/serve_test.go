@@ -17,9 +17,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 func (w *world) get(mv *v1alpha1.ModelVersion, into client.Object) error {
@@ -33,7 +34,7 @@ func TestTheServersAreWhatThePlatformDecided(t *testing.T) {
 	mv := w.create(MakeVersion("2026.11.1").Obj())
 	w.until("it is verified", func() bool {
 		var jobs batchv1.JobList
-		w.must(w.live.List(t.Context(), &jobs, client.InNamespace(w.Name), client.MatchingLabels{ComponentLabel: ComponentVerify}))
+		w.must(w.live.List(t.Context(), &jobs, client.InNamespace(w.Name), client.MatchingLabels{label.Component: label.Verify}))
 		if len(jobs.Items) == 1 {
 			contract := `{"inputs":[{"name":"activity","dtype":"FP32","dims":[10080]}],"outputs":[{"name":"embedding","dtype":"FP32","dims":[96],"kind":"Embedding"}],` +
 				`"window":{"epochSeconds":60,"epochs":10080},"preprocessing":{"name":"pre/1","digest":"sha256:` + zeros + `"}}`
@@ -72,7 +73,7 @@ func TestTheServersAreWhatThePlatformDecided(t *testing.T) {
 			t.Errorf("%T is not the Deployment's", o)
 		}
 		for key, want := range map[string]string{
-			managedByLabel: "clarity", ComponentLabel: "server", ModelLabel: "pat", versionLabel: "2026.11.1", instanceLabel: childName(mv),
+			label.ManagedBy: "clarity", label.Component: "server", label.Model: "pat", label.Version: "2026.11.1", label.Instance: childName(mv),
 		} {
 			if got := o.GetLabels()[key]; got != want {
 				t.Errorf("%T: label %s is %q, want %q", o, key, got, want)
@@ -162,7 +163,7 @@ func TestWhatIsMadeForAVersionStaysAsItShould(t *testing.T) {
 	for _, o := range []client.Object{&service, &policy, &budget, &scaler} {
 		w.must(w.get(one, o))
 	}
-	if service.Spec.Selector[instanceLabel] != childName(one) || service.Labels[versionLabel] != "1" {
+	if service.Spec.Selector[label.Instance] != childName(one) || service.Labels[label.Version] != "1" {
 		t.Errorf("service %+v %q", service.Spec.Selector, service.Labels)
 	}
 	if len(policy.Spec.Ingress) != 2 || budget.Spec.MaxUnavailable.String() != "1" || scaler.Spec.MaxReplicas != 2 || w.replicas(one) != "1" {
@@ -212,7 +213,7 @@ func TestThePlanIsMadeAgainFromTheStatuses(t *testing.T) {
 			w.must(w.live.Update(w.t.Context(), plan))
 		},
 		"without its record": func(w *world, plan *corev1.ConfigMap) {
-			plan.Data[recordKey] = "x"
+			plan.Data[traffic.StateKey] = "x"
 			w.must(w.live.Update(w.t.Context(), plan))
 		},
 	} {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // Triton's ports, and the containers of a server.
@@ -40,8 +41,8 @@ func readyPath(model string) string { return "/v2/models/" + model + "/versions/
 
 // deploymentFor is a version's servers. It belongs to no version in the
 // collector's sense: it outlives its version until the traffic has left.
-func (r *Reconciler) deploymentFor(m *member, class ServingClass) *appsv1.Deployment {
-	labels := labelsOf(m.mv, ComponentServer)
+func (r *Reconciler) deploymentFor(m *versionPass, class ServingClass) *appsv1.Deployment {
+	labels := labelsOf(m.mv, label.Server)
 	strategy := appsv1.RollingUpdateDeployment{MaxSurge: new(intstr.FromInt32(1)), MaxUnavailable: new(intstr.FromInt32(0))}
 	if class.NoSurge {
 		strategy = appsv1.RollingUpdateDeployment{MaxSurge: new(intstr.FromInt32(0)), MaxUnavailable: new(intstr.FromInt32(1))}
@@ -147,12 +148,12 @@ func nodesOf(class ServingClass) map[string]string {
 	return nodes
 }
 
-func childMeta(m *member) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: m.name, Namespace: m.mv.Namespace, Labels: labelsOf(m.mv, ComponentServer)}
+func childMeta(m *versionPass) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: m.name, Namespace: m.mv.Namespace, Labels: labelsOf(m.mv, label.Server)}
 }
 
 // serviceFor names every ready server: clients balance over them by themselves.
-func serviceFor(m *member) *corev1.Service {
+func serviceFor(m *versionPass) *corev1.Service {
 	return &corev1.Service{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"}, ObjectMeta: childMeta(m),
 		Spec: corev1.ServiceSpec{
@@ -167,7 +168,7 @@ func serviceFor(m *member) *corev1.Service {
 }
 
 // scalerFor lets the number of replicas follow the load. At 0 replicas it stands still.
-func scalerFor(m *member, by Autoscaling) *autoscalingv2.HorizontalPodAutoscaler {
+func scalerFor(m *versionPass, by Autoscaling) *autoscalingv2.HorizontalPodAutoscaler {
 	return &autoscalingv2.HorizontalPodAutoscaler{
 		TypeMeta: metav1.TypeMeta{APIVersion: autoscalingv2.SchemeGroupVersion.String(), Kind: "HorizontalPodAutoscaler"}, ObjectMeta: childMeta(m),
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
@@ -185,7 +186,7 @@ func scalerFor(m *member, by Autoscaling) *autoscalingv2.HorizontalPodAutoscaler
 }
 
 // budgetFor lets drains take one server at a time.
-func budgetFor(m *member) *policyv1.PodDisruptionBudget {
+func budgetFor(m *versionPass) *policyv1.PodDisruptionBudget {
 	return &policyv1.PodDisruptionBudget{
 		TypeMeta: metav1.TypeMeta{APIVersion: policyv1.SchemeGroupVersion.String(), Kind: "PodDisruptionBudget"}, ObjectMeta: childMeta(m),
 		Spec: policyv1.PodDisruptionBudgetSpec{
@@ -195,7 +196,7 @@ func budgetFor(m *member) *policyv1.PodDisruptionBudget {
 }
 
 // policyFor lets clients call, observers look, and the bundle be fetched.
-func policyFor(m *member, n Network) *networkingv1.NetworkPolicy {
+func policyFor(m *versionPass, n Network) *networkingv1.NetworkPolicy {
 	ports := func(protocol corev1.Protocol, numbers ...int32) []networkingv1.NetworkPolicyPort {
 		list := make([]networkingv1.NetworkPolicyPort, len(numbers))
 		for i, number := range numbers {
@@ -210,7 +211,7 @@ func policyFor(m *member, n Network) *networkingv1.NetworkPolicy {
 	if len(observers) == 0 {
 		observers = []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}}
 	}
-	own := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{instanceLabel: m.name, ComponentLabel: ComponentValidate}}}
+	own := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{label.Instance: m.name, label.Component: label.Validate}}}
 	if len(egress) == 0 {
 		metadata := &networkingv1.IPBlock{CIDR: "169.254.169.252/30"}
 		egress = []networkingv1.NetworkPolicyEgressRule{
@@ -233,11 +234,11 @@ func policyFor(m *member, n Network) *networkingv1.NetworkPolicy {
 }
 
 // monitoringFor has Google Cloud's managed Prometheus read the servers' metrics.
-func monitoringFor(m *member) *unstructured.Unstructured {
+func monitoringFor(m *versionPass) *unstructured.Unstructured {
 	o := podMonitoring()
 	o.SetName(m.name)
 	o.SetNamespace(m.mv.Namespace)
-	o.SetLabels(labelsOf(m.mv, ComponentServer))
+	o.SetLabels(labelsOf(m.mv, label.Server))
 	selector := map[string]any{}
 	for key, value := range selectorOf(m.mv) {
 		selector[key] = value

@@ -12,9 +12,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -25,15 +23,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 )
 
 // modelField selects ModelVersions by their model: an index of the cache, and
 // a selectable field of the API server.
 const modelField = "spec.model"
-
-// podMonitoringKind is how Google Cloud's managed Prometheus is told what to scrape.
-var podMonitoringKind = schema.GroupVersionKind{Group: "monitoring.googleapis.com", Version: "v1", Kind: "PodMonitoring"}
 
 // podMonitoringInstalled says whether the API server has the kind.
 func podMonitoringInstalled(mapper meta.RESTMapper) (bool, error) {
@@ -47,37 +43,31 @@ func podMonitoringInstalled(mapper meta.RESTMapper) (bool, error) {
 	return true, nil
 }
 
-func podMonitoring() *unstructured.Unstructured {
-	o := &unstructured.Unstructured{}
-	o.SetGroupVersionKind(podMonitoringKind)
-	return o
-}
-
 // CacheOptions is what the manager's cache holds for this controller: what it
 // made for versions, by component, without what no pass reads; all of the one
 // namespace that is served.
 func CacheOptions(config Config, mapper meta.RESTMapper) (map[client.Object]cache.ByObject, error) {
 	there := map[string]cache.Config{config.Namespace: {}}
 	held := func(strip func(any) (any, error), components ...string) (cache.ByObject, error) {
-		of, err := labels.NewRequirement(ComponentLabel, selection.In, components)
+		of, err := labels.NewRequirement(label.Component, selection.In, components)
 		if err != nil {
 			return cache.ByObject{}, fmt.Errorf("select what is cached: %w", err)
 		}
 		return cache.ByObject{Label: labels.NewSelector().Add(*of), Namespaces: there, Transform: strip}, nil
 	}
-	server, err := held(strip, ComponentServer)
+	server, err := held(strip, label.Server)
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := held(strip, ComponentVerify, ComponentValidate)
+	jobs, err := held(strip, label.Verify, label.Validate)
 	if err != nil {
 		return nil, err
 	}
-	pods, err := held(strip, ComponentServer, ComponentVerify, ComponentValidate)
+	pods, err := held(strip, label.Server, label.Verify, label.Validate)
 	if err != nil {
 		return nil, err
 	}
-	plans, err := held(strip, ComponentPlan)
+	plans, err := held(strip, label.Plan)
 	if err != nil {
 		return nil, err
 	}
@@ -183,9 +173,9 @@ func modelOfVersion(_ context.Context, o client.Object) []reconcile.Request {
 // modelOfLabel names the model that the object was made for; none for the Jobs
 // and pods of other controllers, which share the cache.
 func modelOfLabel(_ context.Context, o client.Object) []reconcile.Request {
-	model := o.GetLabels()[ModelLabel]
-	switch o.GetLabels()[ComponentLabel] {
-	case ComponentServer, ComponentVerify, ComponentValidate, ComponentPlan:
+	model := o.GetLabels()[label.Model]
+	switch o.GetLabels()[label.Component] {
+	case label.Server, label.Verify, label.Validate, label.Plan:
 		if model != "" {
 			return []reconcile.Request{request(o.GetNamespace(), model)}
 		}

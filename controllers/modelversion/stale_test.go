@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // copyInto makes to what from is.
@@ -85,7 +86,7 @@ func (w *world) made() map[string]bool {
 	var jobs batchv1.JobList
 	w.must(w.live.List(w.t.Context(), &jobs, client.InNamespace(w.Name)))
 	for i := range jobs.Items {
-		there["Job "+jobs.Items[i].Labels[ComponentLabel]] = true
+		there["Job "+jobs.Items[i].Labels[label.Component]] = true
 	}
 	return there
 }

@@ -13,85 +13,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
-	"github.com/clarity-loop/clarity/controllers/termination"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
 
-func TestTheGatesJudge(t *testing.T) {
-	pass, fail := gate.Answer{Verdict: v1alpha1.VerdictPass, Message: "fine"}, gate.Answer{Verdict: v1alpha1.VerdictFail, Message: "0.9"}
-	wait, down := gate.Answer{Verdict: v1alpha1.VerdictWait, Message: "2 samples"}, gate.Answer{Verdict: v1alpha1.VerdictError, Message: "no answer"}
-	step := need{samples: 100, duration: time.Minute, place: "at step 1"}
-	tests := map[string]struct {
-		answers  []*gate.Answer
-		failures int32 // before
-		limit    int32
-		samples  int64
-		unknown  bool
-		after    time.Duration
-		want     string
-	}{
-		"all pass and it is time":                {[]*gate.Answer{&pass, &pass}, 0, 0, 100, false, time.Minute, "goes on"},
-		"no gates":                               {nil, 0, 0, 100, false, time.Minute, "goes on"},
-		"one fails":                              {[]*gate.Answer{&pass, &fail}, 0, 0, 100, false, time.Minute, `back: GateFailed gate "b" at step 1: 0.9`},
-		"one fails and another's source is down": {[]*gate.Answer{&down, &fail}, 0, 0, 100, false, time.Minute, `back: GateFailed gate "b" at step 1: 0.9`},
-		"one fails, which is tolerated":          {[]*gate.Answer{&pass, &fail}, 0, 1, 100, false, time.Minute, `stays: Progressing gate "b" at step 1: 0.9 (failure 1, 1 tolerated)`},
-		"one fails once more than is tolerated":  {[]*gate.Answer{&pass, &fail}, 1, 1, 100, false, time.Minute, `back: GateFailed gate "b" at step 1: 0.9`},
-		"one waits":                              {[]*gate.Answer{&wait, &pass}, 0, 0, 100, false, time.Minute, `stays: WaitingForSamples gate "a" at step 1: 2 samples`},
-		"a source is down":                       {[]*gate.Answer{&wait, &down}, 0, 0, 100, false, time.Minute, `stays: GateSourceUnavailable gate "b" at step 1: no answer; down 3`},
-		"an answer that is none":                 {[]*gate.Answer{{Message: "?"}, &pass}, 0, 0, 100, false, time.Minute, `stays: GateSourceUnavailable gate "a" at step 1: ?; down 3`},
-		"the samples are not to be had":          {[]*gate.Answer{&pass, &pass}, 0, 0, 0, true, time.Minute, "stays: GateSourceUnavailable how many requests it answered is not to be had at step 1; down 3"},
-		"too few samples":                        {[]*gate.Answer{&pass, &pass}, 0, 0, 99, false, time.Minute, "stays: WaitingForSamples 99 of 100 requests at step 1"},
-		"too early":                              {[]*gate.Answer{&pass, &pass}, 0, 0, 100, false, 59 * time.Second, "stays: WaitingForDuration until 2026-11-25T12:01:00Z at step 1"},
-		"a gate that was not asked":              {[]*gate.Answer{nil, &pass}, 0, 0, 100, false, time.Minute, "goes on"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			gates := []v1alpha1.Gate{{Name: "a", FailureLimit: tt.limit}, {Name: "b", FailureLimit: tt.limit}}[:len(tt.answers)]
-			before := []v1alpha1.GateStatus{{Name: "b", Failures: tt.failures, At: metav1.NewTime(noon)}}
-			now := noon.Add(tt.after)
-			statuses := gateStatuses(gates, tt.answers, before, noon, now)
-			j := judge(gates, statuses, tt.answers, evidence{need: step, samples: tt.samples, unknown: tt.unknown, since: noon, now: now, down: 2})
-			got := "goes on"
-			switch {
-			case j.failed != nil:
-				got = "back: " + j.failed.reason + " " + j.failed.message
-			case j.holds != nil:
-				got = "stays: " + j.holds.reason + " " + j.holds.message
-			}
-			if j.down > 0 {
-				got += fmt.Sprintf("; down %d", j.down)
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("judgement (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestGateStatusesForgetOnlyWhatIsNotAskedFor(t *testing.T) {
-	gates := []v1alpha1.Gate{{Name: "a"}, {Name: "drift"}, {Name: "new"}}
-	before := []v1alpha1.GateStatus{
-		{Name: "gone", Verdict: v1alpha1.VerdictPass, At: metav1.NewTime(noon)},
-		{Name: "a", Verdict: v1alpha1.VerdictFail, Failures: 2, At: metav1.NewTime(noon.Add(-time.Minute))}, // of the step before
-		{Name: "drift", Verdict: v1alpha1.VerdictPass, Value: "0.1", At: metav1.NewTime(noon)},
-	}
-	fail := gate.Answer{Verdict: v1alpha1.VerdictFail, Value: strings.Repeat("9", 40)}
-	now := metav1.NewTime(noon.Add(time.Minute))
-	got := gateStatuses(gates, []*gate.Answer{&fail, nil, &fail}, before, noon, now.Time)
-	bounded := strings.Repeat("9", 21) + "…"
-	want := []v1alpha1.GateStatus{
-		{Name: "a", Verdict: v1alpha1.VerdictFail, Value: bounded, Failures: 1, At: now},
-		{Name: "drift", Verdict: v1alpha1.VerdictPass, Value: "0.1", At: metav1.NewTime(noon)},
-		{Name: "new", Verdict: v1alpha1.VerdictFail, Value: bounded, Failures: 1, At: now},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("gates (-want +got):\n%s", diff)
-	}
-}
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 func TestDriftIsAskedForInTheShadowAlone(t *testing.T) {
 	r := &Reconciler{Needs: Needs{Gates: &stage{}}}
@@ -141,9 +72,10 @@ func TestAContractMustBeFed(t *testing.T) {
 
 // The words that the worker's own checks have.
 func TestTheWordsOfTheWorker(t *testing.T) {
-	validation := check{component: ComponentValidate, kind: v1alpha1.ConditionValidated, undecided: v1alpha1.ReasonValidationIncomplete, late: v1alpha1.ReasonValidationTimeout,
+	validation := check{component: label.Validate, kind: v1alpha1.ConditionValidated, undecided: v1alpha1.ReasonValidationIncomplete, late: v1alpha1.ReasonValidationTimeout,
 		passed: func(said *termination.Result) bool {
-			return said.Cases > 0 && said.Passed == said.Cases && said.Reason == ""
+			n := said.Counts()
+			return n.Cases > 0 && n.Passed == n.Cases && said.Reason == ""
 		}}
 	tests := map[string]struct {
 		exit    int32
@@ -153,7 +85,7 @@ func TestTheWordsOfTheWorker(t *testing.T) {
 	}{
 		"all passed":               {0, `{"cases":5,"passed":5,"maxError":"1.2e-05"}`, false, "True Succeeded"},
 		"it says so and fewer are": {0, `{"cases":5,"passed":4}`, false, "False ValidationIncomplete the validate Job ended well, and does not say that the version passed, ends"},
-		"golden vectors differ":    {65, `{"cases":5,"passed":3,"maxError":"0.2","reason":"GoldenMismatch","message":"2 of 5"}`, false, "False ValidationFailed 2 of 5, ends"},
+		"golden vectors differ":    {65, `{"cases":5,"passed":3,"maxError":"0.2","reason":"ValidationFailed","message":"2 of 5"}`, false, "False ValidationFailed 2 of 5, ends"},
 		"the server is not ready":  {1, `{"cases":0,"passed":0,"reason":"ServerNotReady","message":"not ready"}`, false, "False ValidationIncomplete not ready"},
 		"its own arguments":        {65, `{"cases":0,"passed":0,"reason":"InvalidArguments","message":"--tolerance"}`, false, "False ValidationIncomplete --tolerance, ends"},
 		"another digest":           {65, `{"cases":0,"passed":0,"reason":"DigestMismatch","message":"another"}`, false, "False DigestMismatch another, ends"},
@@ -163,14 +95,14 @@ func TestTheWordsOfTheWorker(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			mv := MakeVersion("1").Obj()
-			m := &member{before: mv, mv: mv.DeepCopy()}
-			end := &checkEnd{succeeded: tt.exit == 0, deadline: tt.late, final: tt.exit == exitInvalidInput}
+			m := &versionPass{before: mv, mv: mv.DeepCopy()}
+			end := &checkEnd{succeeded: tt.exit == 0, deadline: tt.late, final: tt.exit == worker.ExitInvalidInput}
 			if said, err := termination.ParseResult(tt.message); err == nil {
 				end.result = &said
 			}
-			m.conclude(noon, validation, end)
-			f := m.facts[0]
-			got := fmt.Sprintf("%s %s %s", f.status, f.verdict.reason, f.verdict.message)
+			m.finish(noon, validation, end)
+			f := m.conditions[0]
+			got := fmt.Sprintf("%s %s %s", f.status, f.reason.Reason, f.reason.Message)
 			if m.ended != nil {
 				got = strings.TrimSpace(got) + ", ends"
 			}
@@ -182,8 +114,8 @@ func TestTheWordsOfTheWorker(t *testing.T) {
 }
 
 func TestEveryReasonAWorkerMaySayEndsAVersion(t *testing.T) {
-	for said, reason := range reasons {
-		if !endsWith(reason) {
+	for _, said := range termination.Reasons() {
+		if !rollout.IsFinal(string(said)) {
 			t.Errorf("%s does not", said)
 		}
 	}
@@ -313,49 +245,6 @@ func TestAPodThatDoesNotAnswerIsGivenAnotherChance(t *testing.T) {
 	silent("after it answered", pod(1), 30*time.Second, true)
 	p.keep(pod(1), false, noon)
 	silent("after it said no", pod(1), 40*time.Second, true)
-}
-
-func TestTheLedgerIsReadAsItWasWritten(t *testing.T) {
-	l := ledger{
-		plan: traffic.Plan{Model: "pat", Revision: 3, Salt: "s", Entries: []traffic.Entry{{Version: "1", Weight: 100, Endpoint: "e", Digest: "d"}}},
-		record: record{
-			Stable: &seat{Version: "1", UID: "u1", Promoted: noon}, Candidate: &seat{Version: "2", UID: "u2"}, Step: 1, StepStarted: noon,
-			Former: []seat{{Version: "0", UID: "u0", Promoted: noon, Demoted: noon}}, Changed: noon,
-			Judged: &judged{UID: "u2", At: noon, Samples: 5, Gates: []v1alpha1.GateStatus{{Name: "p99", Verdict: v1alpha1.VerdictPass, At: metav1.NewTime(noon)}}},
-			Ended:  []ending{{UID: "u3", Version: "3", Stage: v1alpha1.StageCanary, Reason: "GateFailed", Message: "m", Pod: "p", ExitCode: new(int32(1)), At: noon}},
-		},
-	}
-	data, err := l.data()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, ok := readLedger("pat", &corev1.ConfigMap{Data: data})
-	if diff := cmp.Diff(l.plan, got.plan); !ok || diff != "" {
-		t.Errorf("plan: %v\n%s", ok, diff)
-	}
-	if diff := cmp.Diff(l.record, got.record); diff != "" {
-		t.Errorf("record:\n%s", diff)
-	}
-	if _, ok := readLedger("other", &corev1.ConfigMap{Data: data}); ok {
-		t.Error("another model's plan is taken")
-	}
-	l.plan.Entries[0].Weight = 99
-	if _, err := l.data(); err == nil {
-		t.Error("a plan that does not sum to 100 is written")
-	}
-}
-
-func TestTheRecordIsBounded(t *testing.T) {
-	var r record
-	for i := range 200 {
-		uid := types.UID(fmt.Sprint(i))
-		r.Former = append(r.Former, seat{UID: uid})
-		r.Ended = append(r.Ended, ending{UID: uid})
-	}
-	r.forget(func(uid types.UID) bool { return uid != "0" && uid != "199" })
-	if len(r.Former) != maxFormer || len(r.Ended) != maxEnded || r.Former[0].UID != "1" || r.Ended[maxEnded-1].UID != "198" {
-		t.Errorf("%d former from %s, %d ended to %s", len(r.Former), r.Former[0].UID, len(r.Ended), r.Ended[len(r.Ended)-1].UID)
-	}
 }
 
 func TestChildNames(t *testing.T) {

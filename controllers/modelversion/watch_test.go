@@ -17,9 +17,11 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
+	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // film is everything that happened to the objects of a namespace, in the order
@@ -134,7 +136,7 @@ func (f *film) faults() []string {
 		case *v1alpha1.ModelVersion:
 			s.version(fr.kind, o)
 		case *corev1.ConfigMap:
-			if o.Labels[ComponentLabel] == ComponentPlan {
+			if o.Labels[label.Component] == label.Plan {
 				s.planned(fr.kind, o)
 			}
 		default:
@@ -168,7 +170,7 @@ func (s *scene) planned(kind watch.EventType, o *corev1.ConfigMap) {
 		s.plan, s.stable = traffic.Plan{}, ""
 		return
 	}
-	l, ok := readLedger("pat", o)
+	l, ok := readRecord("pat", o)
 	if !ok {
 		return // a test broke it
 	}
@@ -187,12 +189,12 @@ func (s *scene) planned(kind watch.EventType, o *corev1.ConfigMap) {
 	if sh := l.plan.Shadow; sh != nil && !isTrue(s.named(sh.Version), v1alpha1.ConditionValidated) {
 		s.fault("revision %d shadows %q, which is not validated", l.plan.Revision, sh.Version)
 	}
-	if old := s.plan.Revision; old != 0 && (l.plan.Revision < old || l.plan.Revision > old+1 || l.plan.Revision == old && !samePlan(l.plan, s.plan)) {
+	if old := s.plan.Revision; old != 0 && (l.plan.Revision < old || l.plan.Revision > old+1 || l.plan.Revision == old && !rollout.SamePlan(l.plan, s.plan)) {
 		s.fault("revision %d follows %d", l.plan.Revision, old)
 	}
 	s.plan, s.stable = l.plan, ""
-	if l.record.Stable != nil {
-		s.stable = l.record.Stable.Version
+	if l.state.Stable != nil {
+		s.stable = l.state.Stable.Version
 	}
 }
 
@@ -221,7 +223,7 @@ func (s *scene) version(kind watch.EventType, mv *v1alpha1.ModelVersion) {
 		"ended and not stalled":                        ended && !is(v1alpha1.ConditionStalled),
 		"ended and promoted":                           ended && is(v1alpha1.ConditionPromoted),
 		"ended without a failure":                      ended && st.LastFailure == nil,
-		"its stage hides its end":                      !ended && endsWith(promoted.Reason),
+		"its stage hides its end":                      !ended && rollout.IsFinal(promoted.Reason),
 		"validated and not verified":                   is(v1alpha1.ConditionValidated) && !is(v1alpha1.ConditionArtifactVerified),
 		"active and not promoted":                      (st.Stage == v1alpha1.StageActive) != is(v1alpha1.ConditionPromoted),
 		"has traffic and is in no stage of it":         st.Traffic.Weight > 0 && st.Stage != v1alpha1.StageActive && st.Stage != v1alpha1.StageCanary,
@@ -241,7 +243,7 @@ func (s *scene) version(kind watch.EventType, mv *v1alpha1.ModelVersion) {
 // is stopped while its version is in the plan.
 func (s *scene) child(kind watch.EventType, o client.Object) {
 	for _, mv := range s.versions {
-		if o.GetLabels()[instanceLabel] != childName(mv) {
+		if o.GetLabels()[label.Instance] != childName(mv) {
 			continue
 		}
 		if kind == watch.Added && mv.DeletionTimestamp != nil {

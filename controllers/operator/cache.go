@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion"
 )
 
@@ -79,7 +80,7 @@ func componentsOf(selector labels.Selector) []string {
 	var values []string
 	requirements, _ := selector.Requirements()
 	for _, r := range requirements {
-		if r.Key() == analysisjob.ComponentLabel {
+		if r.Key() == label.Component {
 			values = append(values, r.Values().UnsortedList()...)
 		}
 	}
@@ -87,7 +88,7 @@ func componentsOf(selector labels.Selector) []string {
 }
 
 func componentIn(values []string) labels.Selector {
-	r, err := labels.NewRequirement(analysisjob.ComponentLabel, selection.In, values)
+	r, err := labels.NewRequirement(label.Component, selection.In, values)
 	if err != nil {
 		panic(err) // the values are constants of ours
 	}

@@ -9,14 +9,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // Two controllers read pods; each sees its own, stripped as it strips them, and nobody else's is held.
 func TestACacheForTwoHoldsWhatEachWants(t *testing.T) {
 	wish := func(component string) map[client.Object]cache.ByObject {
 		return map[client.Object]cache.ByObject{&corev1.Pod{}: {
-			Label:      labels.SelectorFromSet(labels.Set{analysisjob.ComponentLabel: component}),
+			Label:      labels.SelectorFromSet(labels.Set{label.Component: component}),
 			Namespaces: map[string]cache.Config{"clarity": {}},
 			Transform: func(o any) (any, error) {
 				o.(*corev1.Pod).Spec.NodeName = "stripped as " + component
@@ -30,7 +30,7 @@ func TestACacheForTwoHoldsWhatEachWants(t *testing.T) {
 	}
 	for _, by := range merged {
 		for component, want := range map[string]string{"shard": "stripped as shard", "server": "stripped as server"} {
-			set := labels.Set{analysisjob.ComponentLabel: component}
+			set := labels.Set{label.Component: component}
 			if !by.Label.Matches(set) {
 				t.Errorf("pods of component %s are not held", component)
 			}
@@ -39,7 +39,7 @@ func TestACacheForTwoHoldsWhatEachWants(t *testing.T) {
 				t.Errorf("a pod of component %s is %q, want %q (%v)", component, got.(*corev1.Pod).Spec.NodeName, want, err)
 			}
 		}
-		if by.Label.Matches(labels.Set{analysisjob.ComponentLabel: "other"}) || by.Label.Matches(labels.Set{}) {
+		if by.Label.Matches(labels.Set{label.Component: "other"}) || by.Label.Matches(labels.Set{}) {
 			t.Error("pods of nobody are held")
 		}
 		if _, there := by.Namespaces["clarity"]; !there || len(by.Namespaces) != 1 {

@@ -1,6 +1,6 @@
-// Package analysis is the vocabulary between the stages: what is asked for (a
-// Request), what comes out (a Result and the Lineage that explains it) and the
-// messages that travel between worker, insights and delivery. It computes nothing.
+// Package analysis is the vocabulary of what is computed: what is asked for (a
+// Request), what comes out (a Result and the Lineage that explains it), and that
+// in words (an Insight). It computes nothing.
 package analysis
 
 import (
@@ -14,53 +14,11 @@ const Schema = "clarity.result/1"
 // NoModel is what a Result says of its model where none is configured.
 const NoModel = "none"
 
-// The topics, in the order of the flow.
-const (
-	TopicUploads    = "uploads"    // UploadReceived: ingress → worker/intake
-	TopicAnalyses   = "analyses"   // Request: worker/intake → worker/analyse
-	TopicResults    = "results"    // ResultReady: worker/analyse → insights
-	TopicDeliveries = "deliveries" // Delivery: everyone → delivery
-)
-
-// UploadReceived says that a durable upload waits to be merged. Its queue key is the uid.
-type UploadReceived struct {
-	UID      string `json:"uid"`
-	UploadID string `json:"uploadId"`
-}
-
 // A Request asks for the analysis of the seven local days that end with End.
 type Request struct {
 	UID string     `json:"uid"`
 	End health.Day `json:"end"`
 }
-
-// ResultReady says that a new Result is stored. Its queue key is the uid.
-type ResultReady struct {
-	UID string     `json:"uid"`
-	End health.Day `json:"end"`
-}
-
-// A Delivery is one thing to tell a person's devices. It refers, it does not contain.
-type Delivery struct {
-	UID  string       `json:"uid"`
-	Kind DeliveryKind `json:"kind"`
-	// Ref is the upload id, the window's last day, or the export id.
-	Ref string `json:"ref"`
-	// Version tells one state of Ref from the next: a delivery with a Kind, Ref
-	// and Version that was recorded already is not recorded again.
-	Version string `json:"version"`
-}
-
-// A DeliveryKind is the event name on the wire.
-type DeliveryKind string
-
-// The events a device can receive.
-const (
-	UploadMerged DeliveryKind = "upload.merged"
-	ResultStored DeliveryKind = "result.stored"
-	InsightReady DeliveryKind = "insight.ready"
-	ExportReady  DeliveryKind = "export.ready"
-)
 
 // A Family holds a family's metrics by snake_case name; the unit is part of the
 // name. A nil value has an entry in Result.Insufficient.

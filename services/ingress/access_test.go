@@ -1,4 +1,4 @@
-package ingress
+package ingress_test
 
 import (
 	"bytes"
@@ -6,10 +6,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/clarity-loop/clarity/services/analysis"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/ingress"
+	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
+	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 )
 
 // requests says how each operation is called so that it succeeds, with A's
@@ -25,7 +25,7 @@ func requests() map[string]struct {
 		want int
 	}
 	return map[string]row{
-		"putUpload":         {"/v1/uploads/upload-new1", string(batch(1)), 202},
+		"putUpload":         {"/v1/uploads/upload-new1", string(ingresstest.Batch(1)), 202},
 		"listUploads":       {"/v1/uploads", "", 200},
 		"getUpload":         {"/v1/uploads/upload-0001", "", 200},
 		"getSync":           {"/v1/sync", "", 200},
@@ -56,89 +56,61 @@ func requests() map[string]struct {
 	}
 }
 
-// secret is in every one of A's records.
-const secret = "s3cr3t-of-anna"
-
-// furnish gives A one of everything.
-func furnish(w *world) {
-	w.t.Helper()
-	w.consent(anna, true)
-	ctx, day := w.t.Context(), "2026-11-20"
-	must := func(_ int64, err error) {
-		w.t.Helper()
-		if err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	one := 1.0
-	must(w.store.Uploads.Put(ctx, "anna", "upload-0001", 0, store.Upload{State: store.UploadMerged, Reason: secret, Encoding: "gzip"}))
-	must(w.store.Days.Put(ctx, "anna", day, 0, store.Day{Zone: secret, Types: map[string]store.TypeSummary{secret: {Count: 1}}}))
-	must(w.store.Cursors.Put(ctx, "anna", "HKX", 0, store.Cursor{Anchor: secret}))
-	must(w.store.Results.Put(ctx, "anna", day, 0, store.Result{Result: analysis.Result{
-		Input: analysis.Input{Kind: "none", SleepSource: "none", SleepAlgorithm: secret}, Sleep: analysis.Family{"s3cr3t_of_anna": &one}}}))
-	must(w.store.Insights.Put(ctx, "anna", day, 0, store.Insight{Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: secret}}, Facts: []analysis.Fact{{ID: "a.b", Label: secret}}}}))
-	must(w.store.Deliveries.Put(ctx, "anna", "0000000000000001", 0, store.Delivery{Kind: analysis.ResultStored, Ref: secret}))
-	must(w.store.Profiles.Put(ctx, "anna", store.ProfileKey, 0, store.Profile{TimeZone: "Europe/Berlin", SourcePriority: []string{secret}}))
-	must(w.store.Exports.Put(ctx, "anna", "00000000000000000000000000000001", 0, store.Export{State: "ready"}))
-}
-
-func shortStreams(d *Deps) { d.Limits.StreamLifetime = 100 * time.Millisecond }
-
 // call sends a route's request with the token; ETag where it needs one.
-func (w *world) call(r route, token, ifMatch string) reply {
-	w.t.Helper()
-	row, ok := requests()[r.id]
+func call(w *ingresstest.World, r route.Route, token, ifMatch string) ingresstest.Reply {
+	w.T.Helper()
+	row, ok := requests()[r.ID]
 	if !ok {
-		w.t.Fatalf("route %s %s has no row in requests: say how it is called", r.method, r.path)
+		w.T.Fatalf("route %s %s has no row in requests: say how it is called", r.Method, r.Path)
 	}
-	h := header{"Last-Event-ID": "0000000000000000", "If-Match": ifMatch}
+	h := ingresstest.Header{"Last-Event-ID": "0000000000000000", "If-Match": ifMatch}
 	if row.body != "" {
 		h["Content-Type"] = "application/json"
 	}
-	return w.do(r.method, row.path, token, []byte(row.body), h)
+	return w.Do(r.Method, row.path, token, []byte(row.body), h)
 }
 
 func TestAccessMatrix(t *testing.T) {
-	callers := []struct{ name, token string }{{"none", ""}, {"A", anna}, {"B", ben}, {"service", "service-x"}, {"admin", "admin-x"}, {"expired", "expired-anna"}}
-	table := newWorld(t).server.routes()
+	callers := []struct{ name, token string }{{"none", ""}, {"A", ingresstest.Anna}, {"B", ingresstest.Ben}, {"service", "service-x"}, {"admin", "admin-x"}, {"expired", "expired-anna"}}
+	table := ingresstest.New(t).Server.Table()
 	for _, r := range table {
-		t.Run(r.id, func(t *testing.T) {
-			w := newWorld(t, shortStreams)
-			furnish(w)
-			w.consent(ben, true)
+		t.Run(r.ID, func(t *testing.T) {
+			w := ingresstest.New(t, ingresstest.ShortStreams)
+			ingresstest.Furnish(w)
+			w.Consent(ingresstest.Ben, true)
 			for _, c := range callers {
 				if c.name == "A" {
 					continue // last: it may erase
 				}
-				got := w.call(r, c.token, `"0"`)
-				if want := expected(r, c.name); !want(got.status) {
-					t.Errorf("%s: %s %s got %d %s", c.name, r.method, r.path, got.status, got.body)
+				got := call(w, r, c.token, `"0"`)
+				if want := expected(r, c.name); !want(got.Status) {
+					t.Errorf("%s: %s %s got %d %s", c.name, r.Method, r.Path, got.Status, got.Body)
 				}
-				if bytes.Contains(got.body, []byte(secret)) || bytes.Contains(got.body, []byte("s3cr3t_of_anna")) {
-					t.Errorf("%s was given what is A's: %s", c.name, got.body)
+				if bytes.Contains(got.Body, []byte(ingresstest.Secret)) || bytes.Contains(got.Body, []byte("s3cr3t_of_anna")) {
+					t.Errorf("%s was given what is A's: %s", c.name, got.Body)
 				}
 			}
-			if got := w.call(r, anna, `"1"`); got.status != requests()[r.id].want {
-				t.Errorf("A: %s %s got %d %s, want %d", r.method, r.path, got.status, got.body, requests()[r.id].want)
+			if got := call(w, r, ingresstest.Anna, `"1"`); got.Status != requests()[r.ID].want {
+				t.Errorf("A: %s %s got %d %s, want %d", r.Method, r.Path, got.Status, got.Body, requests()[r.ID].want)
 			}
 		})
 	}
 }
 
 // expected is which statuses a caller other than A may get.
-func expected(r route, caller string) func(int) bool {
+func expected(r route.Route, caller string) func(int) bool {
 	is := func(want int) func(int) bool { return func(got int) bool { return got == want } }
 	switch {
-	case r.access == public:
+	case r.Access == route.Public:
 		return is(200)
 	case caller == "none" || caller == "expired":
 		return is(401)
 	case caller == "B":
-		if strings.Contains(r.path, "{date}") || strings.Contains(r.path, "{exportId}") || r.id == "getUpload" || r.id == "writeInsight" || r.id == "getErasureReceipt" {
+		if strings.Contains(r.Path, "{date}") || strings.Contains(r.Path, "{exportId}") || r.ID == "getUpload" || r.ID == "writeInsight" || r.ID == "getErasureReceipt" {
 			return is(404)
 		}
 		return func(got int) bool { return got >= 200 && got < 300 }
-	case r.access == anyone:
+	case r.Access == route.Anyone:
 		return is(200)
 	default:
 		return is(403)
@@ -146,27 +118,27 @@ func expected(r route, caller string) func(int) bool {
 }
 
 func TestNotYoursIsNotThere(t *testing.T) {
-	w := newWorld(t)
-	furnish(w)
+	w := ingresstest.New(t)
+	ingresstest.Furnish(w)
 	for _, path := range []string{"/v1/uploads/upload-0001", "/v1/days/2026-11-20", "/v1/weeks/2026-11-20", "/v1/insights/2026-11-20", "/v1/exports/00000000000000000000000000000001"} {
-		yours := w.do("GET", path, ben, nil)
-		nobodys := w.do("GET", strings.NewReplacer("0001", "0099", "11-20", "01-01").Replace(path), ben, nil)
-		if yours.status != 404 || string(yours.body) != string(nobodys.body) {
-			t.Errorf("%s: %d %s, and for what is nobody's %d %s", path, yours.status, yours.body, nobodys.status, nobodys.body)
+		yours := w.Do("GET", path, ingresstest.Ben, nil)
+		nobodys := w.Do("GET", strings.NewReplacer("0001", "0099", "11-20", "01-01").Replace(path), ingresstest.Ben, nil)
+		if yours.Status != 404 || string(yours.Body) != string(nobodys.Body) {
+			t.Errorf("%s: %d %s, and for what is nobody's %d %s", path, yours.Status, yours.Body, nobodys.Status, nobodys.Body)
 		}
 	}
 }
 
 func TestTheTokenComesFromOneHeaderAlone(t *testing.T) {
-	w := newWorld(t)
-	w.consent(anna, true)
+	w := ingresstest.New(t)
+	w.Consent(ingresstest.Anna, true)
 	request := func(change func(*http.Request)) int {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/v1/profile", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.URL+"/v1/profile", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		change(req)
-		res, err := w.client.Do(req)
+		res, err := w.Client.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,19 +149,23 @@ func TestTheTokenComesFromOneHeaderAlone(t *testing.T) {
 		change func(*http.Request)
 		want   int
 	}{
-		"one bearer token":         {func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+anna) }, 200},
-		"bearer in another case":   {func(r *http.Request) { r.Header.Set("Authorization", "bearer "+anna) }, 200},
-		"the header twice":         {func(r *http.Request) { r.Header["Authorization"] = []string{"Bearer " + anna, "Bearer " + ben} }, 401},
-		"the same header twice":    {func(r *http.Request) { r.Header["Authorization"] = []string{"Bearer " + anna, "Bearer " + anna} }, 401},
-		"two tokens in one header": {func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+anna+" "+ben) }, 401},
-		"another scheme":           {func(r *http.Request) { r.Header.Set("Authorization", "Basic "+anna) }, 401},
-		"no scheme":                {func(r *http.Request) { r.Header.Set("Authorization", anna) }, 401},
-		"the token in the query":   {func(r *http.Request) { r.URL.RawQuery = "access_token=" + anna }, 401},
+		"one bearer token":       {func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+ingresstest.Anna) }, 200},
+		"bearer in another case": {func(r *http.Request) { r.Header.Set("Authorization", "bearer "+ingresstest.Anna) }, 200},
+		"the header twice": {func(r *http.Request) {
+			r.Header["Authorization"] = []string{"Bearer " + ingresstest.Anna, "Bearer " + ingresstest.Ben}
+		}, 401},
+		"the same header twice": {func(r *http.Request) {
+			r.Header["Authorization"] = []string{"Bearer " + ingresstest.Anna, "Bearer " + ingresstest.Anna}
+		}, 401},
+		"two tokens in one header": {func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+ingresstest.Anna+" "+ingresstest.Ben) }, 401},
+		"another scheme":           {func(r *http.Request) { r.Header.Set("Authorization", "Basic "+ingresstest.Anna) }, 401},
+		"no scheme":                {func(r *http.Request) { r.Header.Set("Authorization", ingresstest.Anna) }, 401},
+		"the token in the query":   {func(r *http.Request) { r.URL.RawQuery = "access_token=" + ingresstest.Anna }, 401},
 		"a token in the query, too": {func(r *http.Request) {
-			r.Header.Set("Authorization", "Bearer "+anna)
-			r.URL.RawQuery = "access_token=" + ben
+			r.Header.Set("Authorization", "Bearer "+ingresstest.Anna)
+			r.URL.RawQuery = "access_token=" + ingresstest.Ben
 		}, 422},
-		"a token in a cookie":          {func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "token", Value: anna}) }, 401},
+		"a token in a cookie":          {func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "token", Value: ingresstest.Anna}) }, 401},
 		"a verifier that is not there": {func(r *http.Request) { r.Header.Set("Authorization", "Bearer down-x") }, 503},
 	}
 	for name, tt := range tests {
@@ -202,7 +178,7 @@ func TestTheTokenComesFromOneHeaderAlone(t *testing.T) {
 }
 
 func TestUnknownRoutesAndMethods(t *testing.T) {
-	w := newWorld(t)
+	w := ingresstest.New(t)
 	tests := map[string]struct {
 		method, path string
 		status       int
@@ -218,11 +194,11 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := w.do(tt.method, tt.path, anna, nil)
-			if got.status != tt.status || got.code() != tt.code || got.header.Get("Allow") != tt.allow || got.header.Get("Content-Type") != "application/problem+json" {
-				t.Errorf("got %d %s Allow %q, want %d %s %q", got.status, got.body, got.header.Get("Allow"), tt.status, tt.code, tt.allow)
+			got := w.Do(tt.method, tt.path, ingresstest.Anna, nil)
+			if got.Status != tt.status || got.Code() != tt.code || got.Header.Get("Allow") != tt.allow || got.Header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("got %d %s Allow %q, want %d %s %q", got.Status, got.Body, got.Header.Get("Allow"), tt.status, tt.code, tt.allow)
 			}
-			if got.header.Get("X-Content-Type-Options") != "nosniff" {
+			if got.Header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Error("security headers are missing")
 			}
 		})
@@ -230,10 +206,10 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 }
 
 func TestWritesRefuseWhatIsNotTheirs(t *testing.T) {
-	w := newWorld(t)
+	w := ingresstest.New(t)
 	tests := map[string]struct {
 		path, body string
-		headers    header
+		headers    ingresstest.Header
 		status     int
 	}{
 		"an unknown member":              {"/v1/profile", `{"uid":"ben"}`, nil, 422},
@@ -250,14 +226,14 @@ func TestWritesRefuseWhatIsNotTheirs(t *testing.T) {
 		"bad UTF-8":                      {"/v1/profile", "{\"timeZone\":\"\xff\"}", nil, 400},
 		"a deep document":                {"/v1/profile", strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_000), nil, 400},
 		"a large document":               {"/v1/profile", `{"timeZone":"` + strings.Repeat("a", 70_000) + `"}`, nil, 413},
-		"an encoded document":            {"/v1/profile", string(zipped([]byte(`{}`))), header{"Content-Encoding": "gzip"}, 415},
+		"an encoded document":            {"/v1/profile", string(ingresstest.Zipped([]byte(`{}`))), ingresstest.Header{"Content-Encoding": "gzip"}, 415},
 		"no document":                    {"/v1/profile", ``, nil, 400},
-		"another content type":           {"/v1/profile", `{}`, header{"Content-Type": "text/plain"}, 415},
-		"a form":                         {"/v1/profile", `a=b`, header{"Content-Type": "application/x-www-form-urlencoded"}, 415},
-		"a multipart form":               {"/v1/profile", "--x\r\n\r\n--x--", header{"Content-Type": "multipart/form-data; boundary=x"}, 415},
-		"no If-Match":                    {"/v1/profile", `{}`, header{"If-Match": ""}, 428},
-		"an If-Match that is stale":      {"/v1/profile", `{}`, header{"If-Match": `"7"`}, 412},
-		"an If-Match that is none":       {"/v1/profile", `{}`, header{"If-Match": `*`}, 412},
+		"another content type":           {"/v1/profile", `{}`, ingresstest.Header{"Content-Type": "text/plain"}, 415},
+		"a form":                         {"/v1/profile", `a=b`, ingresstest.Header{"Content-Type": "application/x-www-form-urlencoded"}, 415},
+		"a multipart form":               {"/v1/profile", "--x\r\n\r\n--x--", ingresstest.Header{"Content-Type": "multipart/form-data; boundary=x"}, 415},
+		"no If-Match":                    {"/v1/profile", `{}`, ingresstest.Header{"If-Match": ""}, 428},
+		"an If-Match that is stale":      {"/v1/profile", `{}`, ingresstest.Header{"If-Match": `"7"`}, 412},
+		"an If-Match that is none":       {"/v1/profile", `{}`, ingresstest.Header{"If-Match": `*`}, 412},
 		"a purpose that is none":         {"/v1/consents/everything", `{"granted":true,"version":"1"}`, nil, 422},
 		"a consent without its version":  {"/v1/consents/processing", `{"granted":true}`, nil, 422},
 		"a consent with a time":          {"/v1/consents/processing", `{"granted":true,"version":"1","at":"2020-01-01T00:00:00Z"}`, nil, 422},
@@ -265,49 +241,65 @@ func TestWritesRefuseWhatIsNotTheirs(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := w.do("PUT", tt.path, anna, []byte(tt.body), asJSON, header{"If-Match": `"0"`}, tt.headers)
-			if got.status != tt.status || got.header.Get("Content-Type") != "application/problem+json" {
-				t.Errorf("got %d %s, want %d", got.status, got.body, tt.status)
+			got := w.Do("PUT", tt.path, ingresstest.Anna, []byte(tt.body), ingresstest.AsJSON(), ingresstest.Header{"If-Match": `"0"`}, tt.headers)
+			if got.Status != tt.status || got.Header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("got %d %s, want %d", got.Status, got.Body, tt.status)
 			}
 		})
 	}
-	good := w.do("PUT", "/v1/profile", anna, []byte(`{"birthYear":1980,"sex":"female","heightM":1.7}`), asJSON, header{"If-Match": `"0"`})
-	if good.status != 200 || good.header.Get("ETag") != `"1"` {
-		t.Errorf("a good profile got %d %s %s", good.status, good.body, good.header.Get("ETag"))
+	good := w.Do("PUT", "/v1/profile", ingresstest.Anna, []byte(`{"birthYear":1980,"sex":"female","heightM":1.7}`), ingresstest.AsJSON(), ingresstest.Header{"If-Match": `"0"`})
+	if good.Status != 200 || good.Header.Get("ETag") != `"1"` {
+		t.Errorf("a good profile got %d %s %s", good.Status, good.Body, good.Header.Get("ETag"))
 	}
-	if again := w.do("PUT", "/v1/profile", anna, []byte(`{}`), asJSON, header{"If-Match": `"0"`}); again.status != 412 {
-		t.Errorf("the second device's stale write got %d", again.status)
+	if again := w.Do("PUT", "/v1/profile", ingresstest.Anna, []byte(`{}`), ingresstest.AsJSON(), ingresstest.Header{"If-Match": `"0"`}); again.Status != 412 {
+		t.Errorf("the second device's stale write got %d", again.Status)
 	}
 }
 
 func TestRateLimits(t *testing.T) {
-	w := newWorld(t, func(d *Deps) {
-		d.Limits.UserRate = Rate{PerSecond: 0.001, Burst: 3}
-		d.Limits.AddressRate = Rate{PerSecond: 0.001, Burst: 8}
+	w := ingresstest.New(t, func(d *ingress.Needs) {
+		d.Limits.UserRate = ingress.Rate{PerSecond: 0.001, Burst: 3}
+		d.Limits.AddressRate = ingress.Rate{PerSecond: 0.001, Burst: 8}
 	})
-	var last reply
+	var last ingresstest.Reply
 	for range 3 {
-		if last = w.do("GET", "/v1/profile", anna, nil); last.status != 200 {
-			t.Fatalf("within the limit: %d %s", last.status, last.body)
+		if last = w.Do("GET", "/v1/profile", ingresstest.Anna, nil); last.Status != 200 {
+			t.Fatalf("within the limit: %d %s", last.Status, last.Body)
 		}
 	}
-	if got := last.header.Get("RateLimit"); !strings.HasPrefix(got, `"user";r=0;t=`) || last.header.Get("RateLimit-Policy") != `"user";q=3;w=3000` {
-		t.Errorf("RateLimit %q, RateLimit-Policy %q", got, last.header.Get("RateLimit-Policy"))
+	if got := last.Header.Get("RateLimit"); !strings.HasPrefix(got, `"user";r=0;t=`) || last.Header.Get("RateLimit-Policy") != `"user";q=3;w=3000` {
+		t.Errorf("RateLimit %q, RateLimit-Policy %q", got, last.Header.Get("RateLimit-Policy"))
 	}
-	over := w.do("GET", "/v1/profile", anna, nil)
-	if over.status != 429 || over.code() != "too_many_requests" || over.header.Get("Retry-After") == "" {
-		t.Errorf("over the limit: %d %s Retry-After %q", over.status, over.body, over.header.Get("Retry-After"))
+	over := w.Do("GET", "/v1/profile", ingresstest.Anna, nil)
+	if over.Status != 429 || over.Code() != "too_many_requests" || over.Header.Get("Retry-After") == "" {
+		t.Errorf("over the limit: %d %s Retry-After %q", over.Status, over.Body, over.Header.Get("Retry-After"))
 	}
-	if r := w.do("GET", "/v1/profile", ben, nil); r.status != 200 {
-		t.Errorf("another person: %d", r.status)
+	if r := w.Do("GET", "/v1/profile", ingresstest.Ben, nil); r.Status != 200 {
+		t.Errorf("another person: %d", r.Status)
 	}
 	for i := range 3 {
-		w.do("GET", "/v1/profile", fmt.Sprintf("person-x%d", i), nil)
+		w.Do("GET", "/v1/profile", fmt.Sprintf("person-x%d", i), nil)
 	}
-	if r := w.do("GET", "/v1/profile", "person-y", nil); r.status != 429 || !strings.Contains(string(r.body), "address") {
-		t.Errorf("the address' ninth request: %d %s", r.status, r.body)
+	if r := w.Do("GET", "/v1/profile", "person-y", nil); r.Status != 429 || !strings.Contains(string(r.Body), "address") {
+		t.Errorf("the address' ninth request: %d %s", r.Status, r.Body)
 	}
-	if r := w.do("GET", "/healthz", "", nil); r.status != 200 {
-		t.Errorf("a probe is limited: %d", r.status)
+	if r := w.Do("GET", "/healthz", "", nil); r.Status != 200 {
+		t.Errorf("a probe is limited: %d", r.Status)
+	}
+}
+
+func TestAfterAnErasureEveryRouteIsGone(t *testing.T) {
+	w := ingresstest.New(t, ingresstest.ShortStreams)
+	ingresstest.Furnish(w)
+	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 200 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	for _, r := range w.Server.Table() {
+		if r.Access != route.Personal || r.ErasedToo {
+			continue
+		}
+		if got := call(w, r, ingresstest.Anna, `"1"`); got.Status != 410 || got.Code() != "account_erased" {
+			t.Errorf("%s %s after the erasure: %d %s", r.Method, r.Path, got.Status, got.Body)
+		}
 	}
 }

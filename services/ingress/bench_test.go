@@ -1,4 +1,4 @@
-package ingress
+package ingress_test
 
 import (
 	"bytes"
@@ -9,23 +9,25 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/valyala/fasthttp"
 
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
+	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 )
 
 // BenchmarkPutUpload is the handler alone, from parsed headers to the reply's
 // bytes: no network, drivers that forget at once. 500 samples.
 func BenchmarkPutUpload(b *testing.B) {
-	w := newWorld(b, forgetful)
-	w.consent(anna, true)
+	w := ingresstest.New(b, ingresstest.Forgetful)
+	w.Consent(ingresstest.Anna, true)
 	body := uploadtest.Gzip(uploadtest.Body(500, uploadtest.Options{}))
 	b.Run("whole", func(b *testing.B) { benchPut(b, w, body, 202) })
 	b.Run("refused before its body is read", func(b *testing.B) {
-		w.consent(anna, false)
+		w.Consent(ingresstest.Anna, false)
 		benchPut(b, w, body, 403)
 	})
 }
 
-func benchPut(b *testing.B, w *world, body []byte, want int) {
+func benchPut(b *testing.B, w *ingresstest.World, body []byte, want int) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(body)))
 	var rc fasthttp.RequestCtx
@@ -36,12 +38,12 @@ func benchPut(b *testing.B, w *world, body []byte, want int) {
 		rc.ResetUserValues()
 		rc.Request.Header.SetMethod("PUT")
 		rc.Request.SetRequestURI(fmt.Sprintf("/v1/uploads/upload-%08d", n))
-		rc.Request.Header.Set("Authorization", "Bearer "+anna)
+		rc.Request.Header.Set("Authorization", "Bearer "+ingresstest.Anna)
 		rc.Request.Header.SetContentType("application/json")
 		rc.Request.Header.Set("Content-Encoding", "gzip")
 		reader.Reset(body)
 		rc.Request.SetBodyStream(reader, len(body))
-		w.server.app.Server().Handler(&rc)
+		w.Server.Handler()(&rc)
 		if rc.Response.StatusCode() != want {
 			b.Fatalf("%d %s", rc.Response.StatusCode(), rc.Response.Body())
 		}
@@ -51,17 +53,17 @@ func benchPut(b *testing.B, w *world, body []byte, want int) {
 // BenchmarkTypedUpload is what huma's typed handler would add to the upload:
 // it does nothing with the body but take it.
 func BenchmarkTypedUpload(b *testing.B) {
-	w := newWorld(b, forgetful)
+	w := ingresstest.New(b, ingresstest.Forgetful)
 	type input struct {
 		UploadID string `path:"uploadId" minLength:"8" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$"`
 		Encoding string `header:"Content-Encoding"`
 		RawBody  []byte
 	}
-	huma.Register(w.server.api, huma.Operation{Method: "PUT", Path: "/bench/{uploadId}", OperationID: "bench", MaxBodyBytes: 1 << 25, DefaultStatus: 202},
+	huma.Register(w.Server.API(), huma.Operation{Method: "PUT", Path: "/bench/{uploadId}", OperationID: "bench", MaxBodyBytes: 1 << 25, DefaultStatus: 202},
 		func(context.Context, *input) (*struct{ Body receipt }, error) {
 			return &struct{ Body receipt }{receipt{UploadID: "x", Cursor: map[string]string{}}}, nil
 		})
-	w.server.app.Handler() // learns of the new route
+	w.Server.Routed() // learns of the new route
 	body := uploadtest.Gzip(uploadtest.Body(500, uploadtest.Options{}))
 	var rc fasthttp.RequestCtx
 	reader := bytes.NewReader(nil)
@@ -76,9 +78,19 @@ func BenchmarkTypedUpload(b *testing.B) {
 		rc.Request.Header.Set("Content-Encoding", "gzip")
 		reader.Reset(body)
 		rc.Request.SetBodyStream(reader, len(body))
-		w.server.inner(&rc)
+		w.Server.Inner()(&rc)
 		if rc.Response.StatusCode() != 202 {
 			b.Fatalf("%d %s", rc.Response.StatusCode(), rc.Response.Body())
 		}
 	}
+}
+
+// receipt is the shape of an upload's reply.
+type receipt struct {
+	UploadID string             `json:"uploadId"`
+	Received int                `json:"received"`
+	Accepted int                `json:"accepted"`
+	Rejected []health.Rejection `json:"rejected"`
+	Cursor   map[string]string  `json:"cursor"`
+	Status   string             `json:"status"`
 }

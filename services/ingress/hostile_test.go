@@ -1,4 +1,4 @@
-package ingress
+package ingress_test
 
 import (
 	"bufio"
@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/clarity-loop/clarity/services/ingress"
+	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 )
 
 const envelopeHead = `{"schema":"clarity.upload/1","installationId":"i","timeZone":"UTC","samples":[`
@@ -28,25 +31,25 @@ func zstded(body []byte) []byte {
 // Each of these is refused with the right status, or acked with the sample
 // rejected; the heap stays flat; and the next request is served.
 func TestHostileBodies(t *testing.T) {
-	w := newWorld(t)
-	w.consent(anna, true)
-	gz, zs := header{"Content-Encoding": "gzip"}, header{"Content-Encoding": "zstd"}
+	w := ingresstest.New(t)
+	w.Consent(ingresstest.Anna, true)
+	gz, zs := ingresstest.Header{"Content-Encoding": "gzip"}, ingresstest.Header{"Content-Encoding": "zstd"}
 	zeros := bytes.Repeat([]byte("0"), 64<<20)
-	spaces := append(bytes.Repeat([]byte(" "), 31<<20), batch(1)...)
-	bomb := zipped(zeros)
+	spaces := append(bytes.Repeat([]byte(" "), 31<<20), ingresstest.Batch(1)...)
+	bomb := ingresstest.Zipped(zeros)
 	tests := map[string]struct {
 		body    []byte
-		headers header
+		headers ingresstest.Header
 		status  int
 		code    string
 	}{
 		"a gzip bomb of 1000:1":           {bomb, gz, 413, "too_large"},
-		"a gzip bomb within gzip":         {zipped(bomb), gz, 400, "malformed_json"},
-		"a gzip bomb of many members":     {bytes.Repeat(zipped(zeros[:1<<20]), 64), gz, 413, "too_large"},
+		"a gzip bomb within gzip":         {ingresstest.Zipped(bomb), gz, 400, "malformed_json"},
+		"a gzip bomb of many members":     {bytes.Repeat(ingresstest.Zipped(zeros[:1<<20]), 64), gz, 413, "too_large"},
 		"a gzip bomb that is cut":         {bomb[:len(bomb)/2], gz, 413, "too_large"},
 		"a zstd bomb":                     {zstded(zeros), zs, 413, "too_large"},
-		"a zstd frame that is cut":        {zstded(batch(50))[:500], zs, 400, "malformed_encoding"},
-		"blanks up to the ratio":          {zipped(spaces), gz, 413, "too_large"},
+		"a zstd frame that is cut":        {zstded(ingresstest.Batch(50))[:500], zs, 400, "malformed_encoding"},
+		"blanks up to the ratio":          {ingresstest.Zipped(spaces), gz, 413, "too_large"},
 		"33 MiB as they are":              {bytes.Repeat([]byte(" "), 33<<20), nil, 413, "too_large"},
 		"arrays 10,000 deep":              {[]byte(envelopeHead + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + "]}"), nil, 422, "too_deep"},
 		"objects 10,000 deep":             {[]byte(envelopeHead + strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_000) + "]}"), nil, 422, "too_deep"},
@@ -54,23 +57,23 @@ func TestHostileBodies(t *testing.T) {
 		"bad UTF-8":                       {[]byte(envelopeHead + "{\"uuid\":\"\xff\xfe\"}]}"), nil, 400, "malformed_json"},
 		"NaN":                             {[]byte(envelopeHead + `{"value":NaN}]}`), nil, 400, "malformed_json"},
 		"Infinity":                        {[]byte(envelopeHead + `{"value":-Infinity}]}`), nil, 400, "malformed_json"},
-		"1e400 costs its sample alone":    {bytes.Replace(batch(2), []byte(`"value":50`), []byte(`"value":1e400`), 1), nil, 202, ""},
-		"-0 is a number":                  {bytes.Replace(batch(2), []byte(`"value":50`), []byte(`"value":-0`), 1), nil, 202, ""},
+		"1e400 costs its sample alone":    {bytes.Replace(ingresstest.Batch(2), []byte(`"value":50`), []byte(`"value":1e400`), 1), nil, 202, ""},
+		"-0 is a number":                  {bytes.Replace(ingresstest.Batch(2), []byte(`"value":50`), []byte(`"value":-0`), 1), nil, 202, ""},
 		"wrong types cost their samples":  {[]byte(envelopeHead + `1,"a",null,[],{},true,{"uuid":1,"type":2}]}`), nil, 202, ""},
 		"a million members in one sample": {millionKeys(), nil, 202, ""},
-		"trailing bytes":                  {append(batch(1), "{}"...), nil, 400, "malformed_json"},
-		"10,001 samples":                  {zipped(batch(10_001)), gz, 413, "too_large"},
+		"trailing bytes":                  {append(ingresstest.Batch(1), "{}"...), nil, 400, "malformed_json"},
+		"10,001 samples":                  {ingresstest.Zipped(ingresstest.Batch(10_001)), gz, 413, "too_large"},
 		"an array instead of an envelope": {[]byte(`[]`), nil, 422, "invalid_envelope"},
 		"a null":                          {[]byte(`null`), nil, 422, "invalid_envelope"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := w.upload(anna, "hostile-"+fmt.Sprintf("%08x", len(name)*7919+len(tt.body)), tt.body, tt.headers)
-			if got.status != tt.status || got.code() != tt.code {
-				t.Errorf("got %d %.300s, want %d %s", got.status, got.body, tt.status, tt.code)
+			got := w.Upload(ingresstest.Anna, "hostile-"+fmt.Sprintf("%08x", len(name)*7919+len(tt.body)), tt.body, tt.headers)
+			if got.Status != tt.status || got.Code() != tt.code {
+				t.Errorf("got %d %.300s, want %d %s", got.Status, got.Body, tt.status, tt.code)
 			}
-			if next := w.do("GET", "/v1/models", anna, nil); next.status != 200 {
-				t.Errorf("the next request got %d", next.status)
+			if next := w.Do("GET", "/v1/models", ingresstest.Anna, nil); next.Status != 200 {
+				t.Errorf("the next request got %d", next.Status)
 			}
 		})
 	}
@@ -93,17 +96,17 @@ func millionKeys() []byte {
 func TestBombsDoNotFillTheHeap(t *testing.T) {
 	for _, size := range []int{40 << 20, 200 << 20} {
 		t.Run(fmt.Sprintf("of %d MiB", size>>20), func(t *testing.T) {
-			w := newWorld(t)
-			w.consent(anna, true)
-			bomb := zipped(make([]byte, size))
+			w := ingresstest.New(t)
+			w.Consent(ingresstest.Anna, true)
+			bomb := ingresstest.Zipped(make([]byte, size))
 			grown := peakOver(func() {
 				var group sync.WaitGroup
 				for range 16 {
 					group.Go(func() {
 						for range 4 {
-							r, err := w.try("PUT", "/v1/uploads/hostile-0001", anna, bytes.NewReader(bomb), asJSON, header{"Content-Encoding": "gzip"})
-							if err != nil || r.status != 413 {
-								t.Errorf("got %d %v", r.status, err)
+							r, err := w.Try("PUT", "/v1/uploads/hostile-0001", ingresstest.Anna, bytes.NewReader(bomb), ingresstest.AsJSON(), ingresstest.Header{"Content-Encoding": "gzip"})
+							if err != nil || r.Status != 413 {
+								t.Errorf("got %d %v", r.Status, err)
 							}
 						}
 					})
@@ -147,23 +150,9 @@ func peakOver(f func()) int64 {
 	return int64(peak) - int64(before.HeapAlloc)
 }
 
-// raw sends bytes over a connection of its own and returns the first reply.
-func (w *world) raw(request string) (*http.Response, error) {
-	c, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
-	if err != nil {
-		return nil, err
-	}
-	w.t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(time.Minute))
-	if _, err := io.WriteString(c, request); err != nil {
-		return nil, err
-	}
-	return http.ReadResponse(bufio.NewReader(c), nil)
-}
-
 func TestAmbiguousFramingIsRefused(t *testing.T) {
-	w := newWorld(t)
-	head := "PUT /v1/profile HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + anna + "\r\nContent-Type: application/json\r\n"
+	w := ingresstest.New(t)
+	head := "PUT /v1/profile HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + ingresstest.Anna + "\r\nContent-Type: application/json\r\n"
 	smuggled := "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 	tests := map[string]string{
 		"length and chunked":          head + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled,
@@ -186,7 +175,7 @@ func TestAmbiguousFramingIsRefused(t *testing.T) {
 	}
 	for name, request := range tests {
 		t.Run(name, func(t *testing.T) {
-			res, err := w.raw(request)
+			res, err := w.Raw(request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -201,7 +190,7 @@ func TestAmbiguousFramingIsRefused(t *testing.T) {
 		})
 	}
 	t.Run("headers of 1 MiB", func(t *testing.T) {
-		res, err := w.raw("GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("a", 1<<20) + "\r\n\r\n")
+		res, err := w.Raw("GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("a", 1<<20) + "\r\n\r\n")
 		if err == nil {
 			defer res.Body.Close()
 			if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
@@ -213,9 +202,9 @@ func TestAmbiguousFramingIsRefused(t *testing.T) {
 
 // A body that a refusal left unread is not taken for the next request.
 func TestAnUnreadBodyIsNoRequest(t *testing.T) {
-	w := newWorld(t)
+	w := ingresstest.New(t)
 	body := "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + strings.Repeat("x", 20_000)
-	c, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	c, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,17 +223,17 @@ func TestAnUnreadBodyIsNoRequest(t *testing.T) {
 }
 
 func TestAChunkedBodyWithoutEndIsCutOff(t *testing.T) {
-	w := newWorld(t)
-	w.consent(anna, true)
-	r, err := w.try("PUT", "/v1/uploads/upload-0001", anna, io.LimitReader(endless{}, 1<<30), asJSON)
-	if err == nil && r.status != 413 {
-		t.Errorf("a chunked body of 1 GiB got %d %s", r.status, r.body)
+	w := ingresstest.New(t)
+	w.Consent(ingresstest.Anna, true)
+	r, err := w.Try("PUT", "/v1/uploads/upload-0001", ingresstest.Anna, io.LimitReader(endless{}, 1<<30), ingresstest.AsJSON())
+	if err == nil && r.Status != 413 {
+		t.Errorf("a chunked body of 1 GiB got %d %s", r.Status, r.Body)
 	}
-	if found, _ := w.blobs.List(t.Context(), "uploads/", "", 1); len(found) != 0 {
+	if found, _ := w.Blobs.List(t.Context(), "uploads/", "", 1); len(found) != 0 {
 		t.Error("something of it was kept")
 	}
-	if r := w.upload(anna, "upload-0001", batch(1)); r.status != 202 {
-		t.Errorf("the next upload got %d", r.status)
+	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 202 {
+		t.Errorf("the next upload got %d", r.Status)
 	}
 }
 
@@ -258,10 +247,10 @@ func (endless) Read(p []byte) (int, error) {
 }
 
 func TestSlowSendersAreTimedOut(t *testing.T) {
-	w := newWorld(t, func(d *Deps) { d.Limits.ReadTimeout = 300 * time.Millisecond })
-	w.consent(anna, true)
+	w := ingresstest.New(t, func(d *ingress.Needs) { d.Limits.ReadTimeout = 300 * time.Millisecond })
+	w.Consent(ingresstest.Anna, true)
 	start := time.Now()
-	res, err := w.raw("PUT /v1/uploads/upload-0001 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + anna + "\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{" + strings.Repeat(" ", 10_000))
+	res, err := w.Raw("PUT /v1/uploads/upload-0001 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + ingresstest.Anna + "\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{" + strings.Repeat(" ", 10_000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,22 +258,22 @@ func TestSlowSendersAreTimedOut(t *testing.T) {
 	if res.StatusCode != http.StatusRequestTimeout || time.Since(start) > 20*time.Second {
 		t.Errorf("got %d after %s", res.StatusCode, time.Since(start))
 	}
-	if r := w.upload(anna, "upload-0001", batch(1)); r.status != 202 {
-		t.Errorf("the next upload got %d", r.status)
+	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 202 {
+		t.Errorf("the next upload got %d", r.Status)
 	}
 }
 
 func TestTooManyConnectionsAreToldSo(t *testing.T) {
-	w := newWorld(t, func(d *Deps) { d.Limits.Connections = 2 })
+	w := ingresstest.New(t, func(d *ingress.Needs) { d.Limits.Connections = 2 })
 	for range 2 {
-		c, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+		c, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
 	}
 	time.Sleep(50 * time.Millisecond)
-	res, err := w.raw("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	res, err := w.Raw("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,13 @@
-// Package ingress is the platform's front door: the REST API of DESIGN §5.
+// Package ingress is the platform's front door: its REST API, as docs/api tells it.
 //
-// One file lists every route (routes.go). A request walks four steps: the edge
-// (edge.go: framing, address limit, log line, metrics, panics), the guard
-// (guard.go: who asks, whether they may, their rate, their account), the
-// handler, and the one place that renders a failure (failure.go). Handlers are
-// typed and described by huma, which also writes the OpenAPI document; the
-// upload, the one hot route, reads its body itself.
+// A request walks four steps, a room each: internal/edge (framing, address limit,
+// log line, counts, panics), internal/access (who asks, whether they may, their
+// rate, their account), the handler of one of four rooms (internal/uploads,
+// results, events, account), and internal/reply, the one place that makes a
+// reply of an error. Each room says what it needs and returns its routes; this
+// package lists the rooms and writes the OpenAPI document. The rooms lie under
+// internal because nobody else may call them. Handlers are typed and described
+// by huma; the upload, the one hot route, reads its body itself.
 package ingress
 
 import (
@@ -15,7 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,23 +26,30 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
-	"github.com/clarity-loop/clarity/services/ingress/internal/limit"
+	"github.com/clarity-loop/clarity/services/ingress/internal/access"
+	"github.com/clarity-loop/clarity/services/ingress/internal/account"
+	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
+	"github.com/clarity-loop/clarity/services/ingress/internal/events"
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/ingress/internal/results"
+	"github.com/clarity-loop/clarity/services/ingress/internal/route"
+	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-// Deps is everything the ingress needs. Every field is required but for those
+// Needs is everything the ingress needs. Every field is required but for those
 // that say otherwise.
-type Deps struct {
+type Needs struct {
 	Store    *store.Store
 	Blobs    blob.Store
 	Queue    queue.Queue
@@ -54,7 +63,7 @@ type Deps struct {
 	// Grounded says why a text says more than its facts, or nil.
 	Grounded func(facts []analysis.Fact, claims []analysis.Claim) error
 	// Samples reads the samples of one day, for an export.
-	Samples func(ctx context.Context, uid string, day store.Day) ([]health.Sample, error)
+	Samples func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error)
 	// Ready says why the platform cannot serve now; nil always can. Optional.
 	Ready func(ctx context.Context) error
 
@@ -68,102 +77,148 @@ type Deps struct {
 }
 
 // validate tells every missing need at once.
-func (d *Deps) validate() error {
+func (n *Needs) validate() error {
 	var missing []error
 	need := func(name string, there bool) {
 		if !there {
 			missing = append(missing, fmt.Errorf("ingress needs %s", name))
 		}
 	}
-	need("a Store", d.Store != nil)
-	need("Blobs", d.Blobs != nil)
-	need("a Queue", d.Queue != nil)
-	need("Keys", d.Keys != nil)
-	need("a Verifier", d.Verifier != nil)
-	need("an Audit log", d.Audit != nil)
-	need("a Writer", d.Writer != nil)
-	need("a Template", d.Template != nil)
-	need("Grounded", d.Grounded != nil)
-	need("Samples", d.Samples != nil)
-	need("a Registry", d.Registry != nil)
-	need("a Logger", d.Logger != nil)
-	need("a clock (Now)", d.Now != nil)
-	return errors.Join(append(missing, d.Limits.validate())...)
+	need("a Store", n.Store != nil)
+	need("Blobs", n.Blobs != nil)
+	need("a Queue", n.Queue != nil)
+	need("Keys", n.Keys != nil)
+	need("a Verifier", n.Verifier != nil)
+	need("an Audit log", n.Audit != nil)
+	need("a Writer", n.Writer != nil)
+	need("a Template", n.Template != nil)
+	need("Grounded", n.Grounded != nil)
+	need("Samples", n.Samples != nil)
+	need("a Registry", n.Registry != nil)
+	need("a Logger", n.Logger != nil)
+	need("a clock (Now)", n.Now != nil)
+	return errors.Join(append(missing, n.Limits.validate())...)
 }
 
 // A Server answers the API.
 type Server struct {
-	Deps
+	Needs
+	table   []route.Route
 	app     *fiber.App
 	api     huma.API
 	inner   fasthttp.RequestHandler
 	openAPI []byte
-	metrics *metrics
-	people  *people
-
-	byAddress              *limit.Limiter[addressKey]
-	byUser                 *limit.Limiter[string]
-	insights               *budget
-	streams                *streams
-	bodies                 *semaphore.Weighted // bytes of large bodies being read
-	inflating              *semaphore.Weighted // bytes that bodies may inflate to, together
-	bodyPool, inflatedPool *pool
+	streams *reply.Streams
 
 	base context.Context // ends when Shutdown begins
 	stop context.CancelFunc
-	busy sync.WaitGroup // streams and background work
 }
 
 // New builds the server; Serve runs it.
-func New(d Deps) (*Server, error) {
-	if err := d.validate(); err != nil {
+func New(n Needs) (*Server, error) {
+	if err := n.validate(); err != nil {
 		return nil, err
 	}
-	base, stop := context.WithCancel(context.Background())
-	s := &Server{
-		Deps:      d,
-		people:    newPeople(d.Store, d.Now, d.Limits.PersonTTL),
-		byAddress: limit.New[addressKey](d.Limits.AddressRate, rememberedAddresses, d.Now),
-		byUser:    limit.New[string](d.Limits.UserRate, rememberedUsers, d.Now),
-		insights:  newBudget(d.Limits.InsightsPerDay, d.Now),
-		streams:   newStreams(d.Limits.StreamsPerUser),
-		bodies:    semaphore.NewWeighted(2 * int64(d.Limits.BodyBytes)),
-		inflating: semaphore.NewWeighted(inflatingAtOnce),
-		bodyPool:  newPool(pooledBody), inflatedPool: newPool(2 * pooledBody),
-		base: base,
-		stop: stop,
+	s := &Server{Needs: n}
+	s.base, s.stop = context.WithCancel(context.Background())
+	if err := s.build(); err != nil {
+		s.stop()
+		return nil, err
 	}
-	table := s.routes()
+	return s, nil
+}
+
+// build makes the rooms, mounts their routes and puts the edge around them.
+func (s *Server) build() error {
+	failures := reply.Failures{Log: s.Logger}
+	accounts := access.NewAccountCache(s.Store, s.Now, s.Limits.PersonTTL)
 	var err error
-	if s.metrics, err = newMetrics(d.Registry, table); err != nil {
-		stop()
+	if s.table, err = s.routes(failures, accounts); err != nil {
+		return err
+	}
+	outermost, err := edge.New(edge.Needs{
+		Log: s.Logger, Registry: s.Registry, Now: s.Now, AddressRate: s.Limits.AddressRate, BodyBytes: s.Limits.BodyBytes,
+		Routes: templates(s.table), Problem: failures.Problem,
+	})
+	if err != nil {
+		return err
+	}
+	s.app = fiber.New(s.config(outermost.Unrouted))
+	s.api = humafiber.New(s.app, frame(s.Version))
+	guard := access.NewGuard(access.Needs{
+		Verifier: s.Verifier, Audit: s.Audit, Accounts: accounts, Now: s.Now, UserRate: s.Limits.UserRate,
+		Timeout: s.Limits.HandlerTimeout, Base: s.base, Problem: failures.Problem,
+	})
+	host := route.Host{App: s.app, API: s.api, Problem: failures.Problem}
+	for i := range s.table {
+		r := &s.table[i]
+		s.app.Add(r.Method, r.FiberPath(), guard.Handler(r))
+		r.Mount(host, r, s.operation(r))
+	}
+	if s.openAPI, err = s.document(s.table); err != nil {
+		return err
+	}
+	s.inner = s.app.Server().Handler
+	s.app.Server().Handler = outermost.Around(s.inner)
+	return nil
+}
+
+// routes is every route of the API, a room after the other, in the order of
+// the documentation.
+func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) ([]route.Route, error) {
+	st, l := s.Store, s.Limits
+	var err error
+	if s.streams, err = reply.NewStreams(l.StreamsPerUser, l.WriteTimeout, s.Registry); err != nil {
 		return nil, err
 	}
-	s.app = fiber.New(fiber.Config{
+	up, err := uploads.New(uploads.Needs{
+		Uploads: st.Uploads, Days: st.Days, Cursors: st.Cursors, Blobs: s.Blobs, Keys: s.Keys, Queue: s.Queue, Audit: s.Audit,
+		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, Problem: failures.Problem,
+	})
+	if err != nil {
+		return nil, err
+	}
+	res := results.New(results.Needs{
+		Days: st.Days, Results: st.Results, Insights: st.Insights, Samples: s.Samples, Accounts: accounts,
+		Writer: s.Writer, Template: s.Template, WriterTimeout: l.HandlerTimeout / 2, Grounded: s.Grounded,
+		InsightsPerDay: l.InsightsPerDay, Now: s.Now,
+	})
+	ev := events.New(events.Needs{
+		Events: st.Events, Accounts: accounts, Streams: s.streams, Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
+	})
+	acc := account.New(account.Needs{
+		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts,
+		Keys: s.Keys, Documents: st, Queue: s.Queue, Blobs: s.Blobs, Audit: s.Audit, Cache: accounts,
+		Resume: up.Resume, Exported: slices.Concat(up.Exported(), res.Exported()),
+		Streams: s.streams, StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
+	})
+	return slices.Concat(up.Routes(), res.Routes(), ev.Routes(), acc.Routes(), s.systemRoutes()), nil
+}
+
+// templates are the routes as the edge counts them.
+func templates(table []route.Route) []edge.Route {
+	all := make([]edge.Route, len(table))
+	for i, r := range table {
+		all[i] = edge.Route{Method: r.Method, Path: r.Path}
+	}
+	return all
+}
+
+func (s *Server) config(unrouted fiber.ErrorHandler) fiber.Config {
+	return fiber.Config{
 		Immutable:                    true,
 		CaseSensitive:                true,
 		StrictRouting:                true,
 		DisableStartupMessage:        true,
 		DisablePreParseMultipartForm: true,
 		StreamRequestBody:            true, // nobody's body is read before they are known
-		BodyLimit:                    d.Limits.BodyBytes,
-		Concurrency:                  2 * d.Limits.Connections, // bounded, with an answer, by the listener
-		ReadTimeout:                  d.Limits.ReadTimeout,
-		WriteTimeout:                 d.Limits.WriteTimeout,
-		IdleTimeout:                  d.Limits.IdleTimeout,
-		ErrorHandler:                 s.unrouted,
-	})
-	s.api = humafiber.New(s.app, describe(d.Version))
-	for i := range table {
-		s.mount(&table[i])
+		BodyLimit:                    s.Limits.BodyBytes,
+		Concurrency:                  2 * s.Limits.Connections, // bounded, with an answer, by the listener
+		ReadTimeout:                  s.Limits.ReadTimeout,
+		WriteTimeout:                 s.Limits.WriteTimeout,
+		IdleTimeout:                  s.Limits.IdleTimeout,
+		ErrorHandler:                 unrouted,
 	}
-	if s.openAPI, err = s.document(table); err != nil {
-		stop()
-		return nil, err
-	}
-	s.inner = s.app.Server().Handler
-	s.app.Server().Handler = s.edge
-	return s, nil
 }
 
 // OpenAPI is the description of the API, as /openapi.json serves it.
@@ -173,7 +228,7 @@ func (s *Server) OpenAPI() []byte { return s.openAPI }
 // are told so and closed.
 func (s *Server) Serve(l net.Listener) error {
 	// A Shutdown that comes before the server knows its listener closes it, too.
-	own := bounded(l, s.Limits.Connections)
+	own := edge.Bounded(l, s.Limits.Connections)
 	defer context.AfterFunc(s.base, func() { _ = own.Close() })()
 	if err := s.app.Listener(own); err != nil && s.base.Err() == nil {
 		return fmt.Errorf("serve the API on %s: %w", l.Addr(), err)
@@ -187,7 +242,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
 	err := s.app.ShutdownWithContext(ctx)
 	done := make(chan struct{})
-	go func() { s.busy.Wait(); close(done) }()
+	go func() { s.streams.Wait(); close(done) }()
 	select {
 	case <-done:
 	case <-ctx.Done():

@@ -3,7 +3,6 @@ package ingress
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/health/upload"
@@ -75,21 +74,3 @@ func (l Limits) validate() error {
 	}
 	return errors.Join(faults...)
 }
-
-// What is not worth a setting.
-const (
-	rememberedAddresses = 50_000
-	rememberedUsers     = 50_000
-	rememberedPeople    = 50_000
-
-	smallBody       = 64 << 10 // of a JSON document that is not an upload
-	freeBody        = 64 << 10 // bodies up to here are read without asking the budget
-	pooledBody      = 1 << 20  // larger buffers are not kept
-	believedSize    = 8 << 20  // what a gzip trailer is believed to say
-	inflatingAtOnce = 16 << 20 // what bodies may inflate to, together; a larger one has it for itself
-	drainAtMost     = 64 << 20 // of a refused body, so that the refusal arrives
-	drainFor        = 2 * time.Second
-)
-
-// addressKey is an IPv4 address or the /64 of an IPv6 address.
-type addressKey = netip.Addr

@@ -1,4 +1,4 @@
-package ingress
+package ingress_test
 
 import (
 	"testing"

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -15,12 +14,14 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/ingress/internal/strictjson"
 )
 
-// describe is the frame of the OpenAPI document and how bodies are read.
-func describe(version string) huma.Config {
+// frame is what the OpenAPI document says of all routes, and how bodies are read.
+func frame(version string) huma.Config {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registry.RegisterTypeAlias(reflect.TypeFor[health.Day](), reflect.TypeFor[dateText]())
 	json := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: strictjson.Unmarshal}
@@ -83,12 +84,12 @@ func schemaName(t reflect.Type, hint string) string {
 }
 
 // operation is the route's description, but for what huma reads off its types.
-func (s *Server) operation(r *route) huma.Operation {
+func (s *Server) operation(r *route.Route) huma.Operation {
 	op := huma.Operation{
-		OperationID: r.id, Method: r.method, Path: r.path, Tags: []string{r.tag}, Summary: r.summary,
-		Description: cmp.Or(r.detail, r.summary+"."), DefaultStatus: r.status, Responses: map[string]*huma.Response{}, MaxBodyBytes: smallBody + 1,
+		OperationID: r.ID, Method: r.Method, Path: r.Path, Tags: []string{r.Tag}, Summary: r.Summary,
+		Description: cmp.Or(r.Detail, r.Summary+"."), DefaultStatus: r.Status, Responses: map[string]*huma.Response{}, MaxBodyBytes: route.SmallBody + 1,
 	}
-	if r.access == public {
+	if r.Access == route.Public {
 		op.Security = []map[string][]string{{}}
 	}
 	problemSchema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, "")
@@ -113,7 +114,7 @@ func (s *Server) operation(r *route) huma.Operation {
 func responseName(codes []problem.Code) string {
 	var name strings.Builder
 	for _, c := range codes {
-		for word := range strings.SplitSeq(string(c), "_") {
+		for word := range strings.SplitSeq(c.Reason(), "_") {
 			name.WriteString(strings.ToUpper(word[:1]) + word[1:])
 		}
 	}
@@ -123,7 +124,7 @@ func responseName(codes []problem.Code) string {
 func describeCodes(status int, codes []problem.Code) string {
 	names := make([]string, len(codes))
 	for i, c := range codes {
-		names[i] = "`" + string(c) + "`"
+		names[i] = "`" + c.Reason() + "`"
 	}
 	return http.StatusText(status) + ": " + strings.Join(names, ", ")
 }
@@ -146,27 +147,37 @@ func problemHeaders(status int) map[string]*huma.Header {
 }
 
 // problemsOf is every code the route can answer.
-func problemsOf(r *route) []problem.Code {
-	codes := slices.Clone(r.problems)
+func problemsOf(r *route.Route) []problem.Code {
+	codes := slices.Clone(r.Problems)
 	codes = append(codes, problem.BadRequest, problem.RequestTimeout, problem.InvalidRequest, problem.TooManyRequests, problem.HeadersTooLarge, problem.Internal, problem.Unavailable)
-	if r.access != public {
+	if r.Access != route.Public {
 		codes = append(codes, problem.Unauthenticated)
 	}
-	if r.access == personal {
+	if r.Access == route.Personal {
 		codes = append(codes, problem.Forbidden)
-		if !r.erasedToo {
+		if !r.ErasedToo {
 			codes = append(codes, problem.AccountErased)
 		}
 	}
-	if r.body != noBody {
+	if r.Body != route.NoBody {
 		codes = append(codes, problem.MalformedJSON, problem.TooLarge, problem.UnsupportedMediaType, problem.UnsupportedEncoding)
 	}
 	slices.Sort(codes)
 	return slices.Compact(codes)
 }
 
+// codes is every code there is, by status.
+func codes(table []route.Route) []problem.Code {
+	all := []problem.Code{edge.MethodNotAllowed, problem.NotFound} // which no route answers
+	for i := range table {
+		all = append(all, problemsOf(&table[i])...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // document finishes the description and renders it.
-func (s *Server) document(table []route) ([]byte, error) {
+func (s *Server) document(table []route.Route) ([]byte, error) {
 	api := s.api.OpenAPI()
 	schemas := api.Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own, which nobody is sent
@@ -185,12 +196,11 @@ func (s *Server) document(table []route) ([]byte, error) {
 			property.Nullable = property.Nullable && property.Type != huma.TypeArray
 		}
 	}
-	for _, code := range problem.Codes() {
-		schemas["Problem"].Properties["code"].Enum = append(schemas["Problem"].Properties["code"].Enum, string(code))
+	for _, code := range codes(table) {
+		schemas["Problem"].Properties["code"].Enum = append(schemas["Problem"].Properties["code"].Enum, code.Reason())
 	}
-	describeStreams(api)
 	for i := range table {
-		s.describeSuccess(api, &table[i])
+		describeSuccess(api, &table[i])
 	}
 	raw, err := json.Marshal(api)
 	if err != nil {
@@ -204,58 +214,42 @@ func (s *Server) document(table []route) ([]byte, error) {
 	return pretty.Bytes(), nil
 }
 
-// describeStreams tells what replies that huma cannot see consist of.
-func describeStreams(api *huma.OpenAPI) {
-	registry := api.Components.Schemas
-	text := func(kind, detail string) map[string]*huma.MediaType {
-		return map[string]*huma.MediaType{kind: {Schema: &huma.Schema{Type: huma.TypeString, Description: detail}}}
+// describeText tells what a reply that huma cannot see consists of.
+func describeText(op *huma.Operation, t *route.Text) {
+	schema := t.Schema
+	if schema == nil {
+		schema = &huma.Schema{Type: huma.TypeString, Description: t.Detail}
 	}
-	registry.Schema(reflect.TypeFor[eventView](), true, "")
-	events := api.Paths["/v1/events"].Get
-	events.Responses["200"].Description = "A stream of server-sent events"
-	events.Responses["200"].Content = map[string]*huma.MediaType{"text/event-stream": {Schema: eventSchema()}}
-	delete(registry.Map(), "Event")
-	insight := api.Paths["/v1/insights"].Post
-	insight.Responses["200"].Description = "Sentences"
-	insight.Responses["200"].Content = text(ndjson, "a line a sentence, then the line that says done")
-	download := api.Paths["/v1/exports/{exportId}/download"].Get
-	download.Responses["200"].Description = "Everything held of the person"
-	download.Responses["200"].Content = text(ndjson, "a line a record, then the line that says end")
+	op.Responses["200"].Description = t.Summary
+	op.Responses["200"].Content = map[string]*huma.MediaType{t.Kind: {Schema: schema}}
 }
 
-// eventSchema describes one event of a stream: its fields are lines of text.
-func eventSchema() *huma.Schema {
-	line := func(detail string) *huma.Schema { return &huma.Schema{Type: huma.TypeString, Description: detail} }
-	return &huma.Schema{
-		Type: huma.TypeObject, Description: "one event of the stream", Required: []string{"id", "event", "data"},
-		Properties: map[string]*huma.Schema{
-			"id":    line("sequence number, 16 hexadecimal digits"),
-			"event": line("upload.merged, result.stored, insight.ready or export.ready"),
-			"data":  line(`JSON: {"ref", "version", "at"}`),
-		},
-	}
-}
-
-// describeSuccess adds the headers that every counted reply carries.
-func (s *Server) describeSuccess(api *huma.OpenAPI, r *route) {
-	if r.access == public {
-		return
-	}
-	for _, op := range operationsAt(api.Paths[r.path]) {
-		if op.OperationID != r.id {
+// describeSuccess tells what a success consists of, where huma cannot see it,
+// and which headers every counted reply carries.
+func describeSuccess(api *huma.OpenAPI, r *route.Route) {
+	for _, op := range operationsAt(api.Paths[r.Path]) {
+		if op.OperationID != r.ID {
 			continue
 		}
-		for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
-			if status >= "300" {
-				continue
-			}
-			response := op.Responses[status]
-			if response.Headers == nil {
-				response.Headers = map[string]*huma.Header{}
-			}
-			response.Headers["RateLimit"] = &huma.Header{Description: "what is left, and until when", Schema: &huma.Schema{Type: huma.TypeString}}
-			response.Headers["RateLimit-Policy"] = &huma.Header{Description: "the rule", Schema: &huma.Schema{Type: huma.TypeString}}
+		if r.Text != nil {
+			describeText(op, r.Text)
 		}
+		if r.Access != route.Public {
+			describeLimits(op)
+		}
+	}
+}
+
+func describeLimits(op *huma.Operation) {
+	for status, response := range op.Responses {
+		if status >= "300" {
+			continue
+		}
+		if response.Headers == nil {
+			response.Headers = map[string]*huma.Header{}
+		}
+		response.Headers["RateLimit"] = &huma.Header{Description: "what is left, and until when", Schema: &huma.Schema{Type: huma.TypeString}}
+		response.Headers["RateLimit-Policy"] = &huma.Header{Description: "the rule", Schema: &huma.Schema{Type: huma.TypeString}}
 	}
 }
 

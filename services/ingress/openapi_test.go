@@ -1,4 +1,4 @@
-package ingress
+package ingress_test
 
 import (
 	"encoding/json"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/ingress"
+	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 )
 
@@ -18,8 +20,8 @@ var update = flag.Bool("update", false, "rewrite the generated files")
 const snapshot = "../../docs/api/openapi.json"
 
 func TestGeneratedOpenAPIIsCommitted(t *testing.T) {
-	w := newWorld(t)
-	got := strings.Replace(string(w.server.OpenAPI()), `"version": "test"`, `"version": "v1"`, 1)
+	w := ingresstest.New(t)
+	got := strings.Replace(string(w.Server.OpenAPI()), `"version": "test"`, `"version": "v1"`, 1)
 	if *update {
 		if err := os.WriteFile(snapshot, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -32,7 +34,7 @@ func TestGeneratedOpenAPIIsCommitted(t *testing.T) {
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("docs/api/openapi.json is not what the code says; `make generate` rewrites it (-committed +code):\n%s", diff)
 	}
-	if served := w.do("GET", "/openapi.json", "", nil); string(served.body) != string(w.server.OpenAPI()) {
+	if served := w.Do("GET", "/openapi.json", "", nil); string(served.Body) != string(w.Server.OpenAPI()) {
 		t.Error("/openapi.json is another document")
 	}
 }
@@ -56,30 +58,30 @@ type describedResponse struct {
 }
 
 func TestEveryRouteIsDescribed(t *testing.T) {
-	w := newWorld(t)
+	w := ingresstest.New(t)
 	var d description
-	if err := json.Unmarshal(w.server.OpenAPI(), &d); err != nil {
+	if err := json.Unmarshal(w.Server.OpenAPI(), &d); err != nil {
 		t.Fatal(err)
 	}
 	described := 0
 	for _, operations := range d.Paths {
 		described += len(operations)
 	}
-	table := w.server.routes()
+	table := w.Server.Table()
 	if described != len(table) {
 		t.Errorf("%d operations are described, %d routes are there", described, len(table))
 	}
 	for _, r := range table {
-		op := d.Paths[r.path][strings.ToLower(r.method)]
-		if op.OperationID != r.id || op.Description == "" || len(op.Tags) != 1 {
-			t.Errorf("%s %s: described as %+v", r.method, r.path, op)
+		op := d.Paths[r.Path][strings.ToLower(r.Method)]
+		if op.OperationID != r.ID || op.Description == "" || len(op.Tags) != 1 {
+			t.Errorf("%s %s: described as %+v", r.Method, r.Path, op)
 		}
 		for status, response := range op.Responses {
 			if name, shared := strings.CutPrefix(response.Ref, "#/components/responses/"); shared {
 				response = d.Components.Responses[name]
 			}
 			if _, has := response.Content[problem.ContentType]; status >= "400" && !has {
-				t.Errorf("%s %s: %s is no problem+json", r.method, r.path, status)
+				t.Errorf("%s %s: %s is no problem+json", r.Method, r.Path, status)
 			}
 		}
 	}
@@ -95,8 +97,8 @@ func TestEveryCodeIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, code := range problem.Codes() {
-		if row := fmt.Sprintf("| %d | `%s` |", code.Status(), code); !strings.Contains(string(page), row) {
+	for _, code := range ingress.Codes(ingresstest.New(t).Server) {
+		if row := fmt.Sprintf("| %d | `%s` |", code.Status(), code.Reason()); !strings.Contains(string(page), row) {
 			t.Errorf("docs/api/README.md has no row %s", row)
 		}
 	}

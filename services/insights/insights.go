@@ -16,8 +16,10 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -53,7 +55,7 @@ func New(n Needs) *Stage { return &Stage{n} }
 
 // Run handles results until ctx is done.
 func (s *Stage) Run(ctx context.Context) error {
-	sub := queue.Subscription{Topic: analysis.TopicResults, Concurrency: concurrency}
+	sub := queue.Subscription{Topic: flow.TopicResults, Name: flow.Insights, Concurrency: concurrency}
 	if err := s.Queue.Receive(ctx, sub, s.Handle); err != nil {
 		return fmt.Errorf("receive results: %w", err)
 	}
@@ -64,7 +66,7 @@ func (s *Stage) Run(ctx context.Context) error {
 // week after compares with this one: where it is there, it is brought up to
 // date too.
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
-	var ready analysis.ResultReady
+	var ready flow.ResultReady
 	if err := json.Unmarshal(d.Body, &ready); err != nil || ready.UID == "" {
 		s.Log.Error("message is unreadable", "stage", "insights", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be read")
@@ -75,7 +77,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		err = s.tell(ctx, ready, d.Attempt > 1, false)
 	}
 	if err == nil {
-		err = s.tell(ctx, analysis.ResultReady{UID: ready.UID, End: ready.End + week}, d.Attempt > 1, true)
+		err = s.tell(ctx, flow.ResultReady{UID: ready.UID, End: ready.End + week}, d.Attempt > 1, true)
 	}
 	if err == nil {
 		s.Log.Info("put into words", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
@@ -88,7 +90,7 @@ func (s *Stage) verdict(ctx context.Context, d queue.Delivery, uid string, err e
 	if errors.Is(err, analysis.ErrErased) || errors.Is(err, analysis.ErrNoConsent) {
 		return queue.Ack()
 	}
-	if errors.Is(s.Store.Standing(ctx, uid), analysis.ErrErased) { // meanwhile: the store fails on what is shredded
+	if errors.Is(s.Store.CheckActive(ctx, uid), analysis.ErrErased) { // meanwhile: the store fails on what is shredded
 		return queue.Ack()
 	}
 	why := reason(err)
@@ -96,13 +98,13 @@ func (s *Stage) verdict(ctx context.Context, d queue.Delivery, uid string, err e
 		s.Log.Error("no text can be written", "stage", "insights", "attempt", d.Attempt, "reason", why)
 		return queue.Dead(why)
 	}
-	s.Log.Warn("insight waits", "stage", "insights", "attempt", d.Attempt, "reason", why)
+	s.Log.Warn("insight failed, will retry", "stage", "insights", "attempt", d.Attempt, "reason", why)
 	return queue.Retry(queue.Backoff(d.Attempt), why)
 }
 
 // tell brings the stored Insight of one window up to date. With known, only
 // one that is there already.
-func (s *Stage) tell(ctx context.Context, ready analysis.ResultReady, again, known bool) error {
+func (s *Stage) tell(ctx context.Context, ready flow.ResultReady, again, known bool) error {
 	key := ready.End.String()
 	stored, err := s.Store.Insights.Get(ctx, ready.UID, key)
 	exists := err == nil
@@ -134,14 +136,14 @@ func (s *Stage) tell(ctx context.Context, ready analysis.ResultReady, again, kno
 	if err != nil {
 		return err
 	}
-	if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, store.Insight{Insight: insight, WrittenAt: s.Now().UTC()}); err != nil {
+	if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, record.Insight{Insight: insight, WrittenAt: s.Now().UTC()}); err != nil {
 		return err
 	}
 	return s.announce(ctx, ready, insight)
 }
 
 // before is the Result of the week before, nil where there is none.
-func (s *Stage) before(ctx context.Context, ready analysis.ResultReady) (*analysis.Result, error) {
+func (s *Stage) before(ctx context.Context, ready flow.ResultReady) (*analysis.Result, error) {
 	r, err := s.Store.Results.Get(ctx, ready.UID, (ready.End - week).String())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil

@@ -15,8 +15,10 @@ import (
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -41,7 +43,7 @@ func TestAResultIsPutIntoWordsStoredAndTold(t *testing.T) {
 	if diff := cmp.Diff(want, w.audited); diff != "" {
 		t.Errorf("audited (-want +got):\n%s", diff)
 	}
-	if len(w.told) != 1 || w.told[0].Kind != analysis.InsightReady || w.told[0].Ref != friday || w.told[0].UID != "anna" || len(w.told[0].Version) != 32 {
+	if len(w.told) != 1 || w.told[0].Kind != flow.InsightReady || w.told[0].Ref != friday || w.told[0].UID != "anna" || len(w.told[0].Version) != 32 {
 		t.Errorf("told %+v", w.told)
 	}
 }
@@ -179,7 +181,7 @@ func TestWithoutConsentToAModelNoneIsAsked(t *testing.T) {
 		asked = true
 		return nil, nil
 	}}, plain("template"))
-	w.consent(store.PurposeNarrative, false)
+	w.consent(record.PurposeNarrative, false)
 	w.put(result(t, friday, "d1", 432))
 	if got := w.ready(friday, 1); got != "ack" || asked {
 		t.Fatalf("verdict %q, asked %v", got, asked)
@@ -216,16 +218,16 @@ func TestTheWriterIsGivenFactsAlone(t *testing.T) {
 
 func TestNothingIsWrittenWithoutLeave(t *testing.T) {
 	tests := map[string]func(*world) error{
-		"consent withdrawn": func(w *world) error { w.consent(store.PurposeProcessing, false); return nil },
+		"consent withdrawn": func(w *world) error { w.consent(record.PurposeProcessing, false); return nil },
 		"consent never given": func(w *world) error {
-			return w.Store.Consents.Delete(w.t.Context(), "anna", store.PurposeProcessing, store.Any)
+			return w.Store.Consents.Delete(w.t.Context(), "anna", record.PurposeProcessing, store.Any)
 		},
 		"account erased": func(w *world) error {
-			_, err := w.Store.Accounts.Put(w.t.Context(), "anna", "account", 0, store.Account{ErasedAt: noon()})
+			_, err := w.Store.Accounts.Put(w.t.Context(), "anna", "account", 0, record.Account{ErasedAt: noon()})
 			return err
 		},
 		"account erased, key destroyed": func(w *world) error {
-			_, err := w.Store.Accounts.Put(w.t.Context(), "anna", "account", 0, store.Account{ErasedAt: noon()})
+			_, err := w.Store.Accounts.Put(w.t.Context(), "anna", "account", 0, record.Account{ErasedAt: noon()})
 			return errors.Join(err, w.keys.Destroy(w.t.Context(), "anna"))
 		},
 	}
@@ -251,7 +253,7 @@ func TestNothingIsWrittenWithoutLeave(t *testing.T) {
 func TestAnErasureMeanwhileEndsTheWork(t *testing.T) {
 	var w *world
 	erasing := fake{"template", func(ctx context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
-		_, err := w.Store.Accounts.Put(ctx, "anna", "account", 0, store.Account{ErasedAt: noon()})
+		_, err := w.Store.Accounts.Put(ctx, "anna", "account", 0, record.Account{ErasedAt: noon()})
 		if err := errors.Join(err, w.keys.Destroy(ctx, "anna"), w.Store.EraseUser(ctx, "anna")); err != nil {
 			t.Error(err)
 		}
@@ -298,7 +300,7 @@ func TestATemplateThatLiesIsAFaultOfOurs(t *testing.T) {
 func TestAnInsightReplacedMeanwhileIsTriedAgain(t *testing.T) {
 	var w *world
 	racing := fake{"template", func(ctx context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
-		if _, err := w.Store.Insights.Put(ctx, "anna", friday, store.Any, store.Insight{}); err != nil {
+		if _, err := w.Store.Insights.Put(ctx, "anna", friday, store.Any, record.Insight{}); err != nil {
 			t.Error(err)
 		}
 		return plain("").write(ctx, facts)
@@ -364,9 +366,9 @@ func TestRunHandlesWhatIsPublished(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	body, err := json.Marshal(analysis.ResultReady{UID: "anna", End: day(t, friday)})
+	body, err := json.Marshal(flow.ResultReady{UID: "anna", End: day(t, friday)})
 	if err == nil {
-		err = w.queue.Publish(ctx, queue.Message{Topic: analysis.TopicResults, Key: "anna", Body: body})
+		err = w.queue.Publish(ctx, queue.Message{Topic: flow.TopicResults, Key: "anna", Body: body})
 	}
 	if err != nil {
 		t.Fatal(err)

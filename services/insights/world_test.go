@@ -16,11 +16,13 @@ import (
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storedb "github.com/clarity-loop/clarity/services/store/sqlite"
 )
@@ -42,7 +44,7 @@ type world struct {
 	// What the stage told others.
 	mu      sync.Mutex
 	audited []audit.Event
-	told    []analysis.Delivery
+	told    []flow.Event
 }
 
 func newWorld(t testing.TB, writer, template narrative.Writer) *world {
@@ -52,7 +54,7 @@ func newWorld(t testing.TB, writer, template narrative.Writer) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages, err := queuedb.Open(t.Context(), dir, time.Now)
+	messages, err := queuedb.Open(t.Context(), dir, flow.Consumers(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +72,8 @@ func newWorld(t testing.TB, writer, template narrative.Writer) *world {
 		Store: store.New(documents, keys), Queue: w, Audit: w, Writer: writer, Template: template,
 		Patience: 200 * time.Millisecond, Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
-	w.consent(store.PurposeProcessing, true)
-	w.consent(store.PurposeNarrative, true)
+	w.consent(record.PurposeProcessing, true)
+	w.consent(record.PurposeNarrative, true)
 	return w
 }
 
@@ -87,8 +89,8 @@ func (w *world) Publish(ctx context.Context, messages ...queue.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range messages {
-		var d analysis.Delivery
-		if err := json.Unmarshal(m.Body, &d); err != nil || m.Topic != analysis.TopicDeliveries || m.Key != d.UID {
+		var d flow.Event
+		if err := json.Unmarshal(m.Body, &d); err != nil || m.Topic != flow.TopicEvents || m.Key != d.UID {
 			w.t.Errorf("published %+v: %v", m, err)
 		}
 		w.told = append(w.told, d)
@@ -102,7 +104,7 @@ func (w *world) Receive(ctx context.Context, sub queue.Subscription, h queue.Han
 
 func (w *world) consent(purpose string, granted bool) {
 	w.t.Helper()
-	if _, err := w.Store.Consents.Put(w.t.Context(), "anna", purpose, store.Any, store.Consent{Granted: granted, At: noon()}); err != nil {
+	if _, err := w.Store.Consents.Put(w.t.Context(), "anna", purpose, store.Any, record.Consent{Granted: granted, At: noon()}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -110,7 +112,7 @@ func (w *world) consent(purpose string, granted bool) {
 // put stores a Result for the window that ends with the day.
 func (w *world) put(r analysis.Result) {
 	w.t.Helper()
-	if _, err := w.Store.Results.Put(w.t.Context(), "anna", r.Window.End.String(), store.Any, store.Result{Result: r, ComputedAt: noon()}); err != nil {
+	if _, err := w.Store.Results.Put(w.t.Context(), "anna", r.Window.End.String(), store.Any, record.Result{Result: r, ComputedAt: noon()}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -118,7 +120,7 @@ func (w *world) put(r analysis.Result) {
 // ready hands the stage the news and returns its verdict in a word.
 func (w *world) ready(end string, attempt int) string {
 	w.t.Helper()
-	body, err := json.Marshal(analysis.ResultReady{UID: "anna", End: day(w.t, end)})
+	body, err := json.Marshal(flow.ResultReady{UID: "anna", End: day(w.t, end)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -126,7 +128,7 @@ func (w *world) ready(end string, attempt int) string {
 }
 
 func (w *world) handle(body []byte, attempt int) (verdict string) {
-	v := w.Handle(w.t.Context(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicResults, Body: body}, Attempt: attempt})
+	v := w.Handle(w.t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicResults, Body: body}, Attempt: attempt})
 	v.Match(
 		func() { verdict = "ack" },
 		func(_ time.Duration, why string) { verdict = "retry: " + why },
@@ -135,7 +137,7 @@ func (w *world) handle(body []byte, attempt int) (verdict string) {
 	return verdict
 }
 
-func (w *world) insight(end string) store.Record[store.Insight] {
+func (w *world) insight(end string) store.Record[record.Insight] {
 	w.t.Helper()
 	r, err := w.Store.Insights.Get(w.t.Context(), "anna", end)
 	if err != nil {

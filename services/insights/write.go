@@ -12,9 +12,10 @@ import (
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // Why the template wrote in place of the Writer: what Insight.FellBack says.
@@ -42,7 +43,7 @@ func (s *Stage) write(ctx context.Context, uid string, r analysis.Result, facts 
 		InputDigest: r.Lineage.InputDigest, Disclaimers: disclaimers(r.Input),
 	}
 	if s.Writer.Name() != s.Template.Name() {
-		granted, err := s.Store.Consented(ctx, uid, store.PurposeNarrative)
+		granted, err := s.Store.Consented(ctx, uid, record.PurposeNarrative)
 		if err != nil {
 			return in, err
 		}
@@ -108,7 +109,7 @@ func (s *Stage) attempt(ctx context.Context, facts []analysis.Fact) (claims []an
 }
 
 // announce records the Insight in the audit log and tells the person's devices.
-func (s *Stage) announce(ctx context.Context, ready analysis.ResultReady, in analysis.Insight) error {
+func (s *Stage) announce(ctx context.Context, ready flow.ResultReady, in analysis.Insight) error {
 	date := ready.End.String()
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.InsightStored, UID: ready.UID, Object: date, Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit insight: %w", err)
@@ -117,8 +118,8 @@ func (s *Stage) announce(ctx context.Context, ready analysis.ResultReady, in ana
 	if err != nil {
 		return err
 	}
-	m, err := queue.JSON(analysis.TopicDeliveries, ready.UID,
-		analysis.Delivery{UID: ready.UID, Kind: analysis.InsightReady, Ref: date, Version: version})
+	m, err := queue.JSON(flow.TopicEvents, ready.UID,
+		flow.Event{UID: ready.UID, Kind: flow.InsightReady, Ref: date, Version: version})
 	if err != nil {
 		return err
 	}

@@ -33,11 +33,11 @@ type Keyring interface {
 	Destroy(ctx context.Context, uid string) error
 }
 
-// A Tokener names people where no uid may stand: in an object of a cluster, a
-// job's list of subjects, a checkpoint. The token is a keyed hash: the same for
-// a uid in every process and forever, after Destroy too; 16 to 128 bytes of
+// A Pseudonymizer names people where no uid may stand: in an object of a cluster, a
+// job's list of subjects, a checkpoint. A pseudonym is a keyed hash: the same
+// for a uid in every process and forever, after Destroy too; 16 to 128 bytes of
 // [A-Za-z0-9_-]; and whoever has not the key MUST NOT be able to tell whose it
-// is, or whether two platforms' tokens are one person's. It opens nothing.
-type Tokener interface {
-	Token(ctx context.Context, uid string) (string, error)
+// is, or whether two platforms' pseudonyms are one person's. It opens nothing.
+type Pseudonymizer interface {
+	Pseudonym(ctx context.Context, uid string) (string, error)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/clarity-loop/clarity/services/record"
 	"time"
 )
 
@@ -20,36 +21,36 @@ type Sealer interface {
 type Store struct {
 	driver Driver
 
-	Uploads    Collection[Upload]
-	Days       Collection[Day]
-	Tombstones Collection[Tombstones]
-	Results    Collection[Result]
-	Insights   Collection[Insight]
-	Embeddings Collection[Embedding]
-	Cursors    Collection[Cursor]
-	Deliveries Collection[Delivery]
-	Profiles   Collection[Profile]
-	Consents   Collection[Consent]
-	Exports    Collection[Export]
-	Accounts   Collection[Account]
+	Uploads    Collection[record.Upload]
+	Days       Collection[record.Day]
+	Tombstones Collection[record.Tombstones]
+	Results    Collection[record.Result]
+	Insights   Collection[record.Insight]
+	Embeddings Collection[record.Embedding]
+	Cursors    Collection[record.Cursor]
+	Events     Collection[record.Event]
+	Profiles   Collection[record.Profile]
+	Consents   Collection[record.Consent]
+	Exports    Collection[record.Export]
+	Accounts   Collection[record.Account]
 }
 
 // New is the store over a driver, its documents sealed by s.
 func New(d Driver, s Sealer) *Store {
 	return &Store{
 		driver:     d,
-		Uploads:    Collection[Upload]{d, s, collectionUploads},
-		Days:       Collection[Day]{d, s, collectionDays},
-		Tombstones: Collection[Tombstones]{d, s, collectionTombstones},
-		Results:    Collection[Result]{d, s, collectionResults},
-		Insights:   Collection[Insight]{d, s, collectionInsights},
-		Embeddings: Collection[Embedding]{d, s, collectionEmbeddings},
-		Cursors:    Collection[Cursor]{d, s, collectionCursors},
-		Deliveries: Collection[Delivery]{d, s, collectionDeliveries},
-		Profiles:   Collection[Profile]{d, s, collectionProfiles},
-		Consents:   Collection[Consent]{d, s, collectionConsents},
-		Exports:    Collection[Export]{d, s, collectionExports},
-		Accounts:   Collection[Account]{d, plain{}, collectionAccounts},
+		Uploads:    Collection[record.Upload]{d, s, collectionUploads},
+		Days:       Collection[record.Day]{d, s, collectionDays},
+		Tombstones: Collection[record.Tombstones]{d, s, collectionTombstones},
+		Results:    Collection[record.Result]{d, s, collectionResults},
+		Insights:   Collection[record.Insight]{d, s, collectionInsights},
+		Embeddings: Collection[record.Embedding]{d, s, collectionEmbeddings},
+		Cursors:    Collection[record.Cursor]{d, s, collectionCursors},
+		Events:     Collection[record.Event]{d, s, collectionEvents},
+		Profiles:   Collection[record.Profile]{d, s, collectionProfiles},
+		Consents:   Collection[record.Consent]{d, s, collectionConsents},
+		Exports:    Collection[record.Export]{d, s, collectionExports},
+		Accounts:   Collection[record.Account]{d, plain{}, collectionAccounts},
 	}
 }
 

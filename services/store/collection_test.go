@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/sqlite"
 )
@@ -68,7 +69,7 @@ func open(t *testing.T) (*store.Store, *sqlite.Store, envelope, string) {
 
 func TestARecordComesBackAsItWasPut(t *testing.T) {
 	s, _, _, _ := open(t)
-	want := store.Upload{Blob: "uploads/ab/anna/1", Encoding: "gzip", Bytes: 30_057, State: store.UploadReceived,
+	want := record.Upload{Blob: "uploads/ab/anna/1", Encoding: "gzip", Bytes: 30_057, State: record.UploadReceived,
 		ReceivedAt: time.Date(2026, 11, 20, 6, 58, 1, 0, time.UTC), Receipt: []byte(`{"accepted":500}`)}
 	version, err := s.Uploads.Put(background, "anna", "1", 0, want)
 	if err != nil || version != 1 {
@@ -85,14 +86,14 @@ func TestARecordComesBackAsItWasPut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]store.Record[store.Upload]{got}, list); diff != "" {
+	if diff := cmp.Diff([]store.Record[record.Upload]{got}, list); diff != "" {
 		t.Errorf("list (-got +listed):\n%s", diff)
 	}
 }
 
 func TestPutComparesVersions(t *testing.T) {
 	s, _, _, _ := open(t)
-	c := store.Cursor{Anchor: "a"}
+	c := record.Cursor{Anchor: "a"}
 	for i, step := range []struct {
 		ifVersion, want int64
 		err             error
@@ -113,7 +114,7 @@ func TestDelete(t *testing.T) {
 			t.Errorf("delete of nothing if version %d: %v", version, err)
 		}
 	}
-	if _, err := s.Exports.Put(background, "anna", "1", 0, store.Export{State: "pending"}); err != nil {
+	if _, err := s.Exports.Put(background, "anna", "1", 0, record.Export{State: "pending"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Exports.Delete(background, "anna", "1", 2); !errors.Is(err, store.ErrConflict) {
@@ -130,10 +131,10 @@ func TestDelete(t *testing.T) {
 func TestNoDriverSeesAValue(t *testing.T) {
 	s, _, _, dir := open(t)
 	const secret = "a value nobody else may see"
-	if _, err := s.Profiles.Put(background, "anna", "profile", 0, store.Profile{Sex: secret}); err != nil {
+	if _, err := s.Profiles.Put(background, "anna", "profile", 0, record.Profile{Sex: secret}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Accounts.Put(background, "anna", "account", 0, store.Account{Receipt: "in the clear"}); err != nil {
+	if _, err := s.Accounts.Put(background, "anna", "account", 0, record.Account{Receipt: "in the clear"}); err != nil {
 		t.Fatal(err)
 	}
 	var all []byte
@@ -160,7 +161,7 @@ func TestNoDriverSeesAValue(t *testing.T) {
 func TestADocumentOpensOnlyInItsPlace(t *testing.T) {
 	s, driver, _, _ := open(t)
 	for _, uid := range []string{"anna", "ben"} {
-		if _, err := s.Profiles.Put(background, uid, "profile", 0, store.Profile{TimeZone: uid}); err != nil {
+		if _, err := s.Profiles.Put(background, uid, "profile", 0, record.Profile{TimeZone: uid}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -192,10 +193,10 @@ func TestADocumentOpensOnlyInItsPlace(t *testing.T) {
 
 func TestErasure(t *testing.T) {
 	s, _, e, _ := open(t)
-	if _, err := s.Profiles.Put(background, "anna", "profile", 0, store.Profile{}); err != nil {
+	if _, err := s.Profiles.Put(background, "anna", "profile", 0, record.Profile{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Accounts.Put(background, "anna", "account", 0, store.Account{Receipt: "r"}); err != nil {
+	if _, err := s.Accounts.Put(background, "anna", "account", 0, record.Account{Receipt: "r"}); err != nil {
 		t.Fatal(err)
 	}
 	e.erased["anna"] = true
@@ -221,7 +222,7 @@ func TestWatchTellsOfARecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Results.Put(background, "anna", "2026-11-20", 0, store.Result{}); err != nil {
+	if _, err := s.Results.Put(background, "anna", "2026-11-20", 0, record.Result{}); err != nil {
 		t.Fatal(err)
 	}
 	select {

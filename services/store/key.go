@@ -14,7 +14,7 @@ const maxNameBytes = 256
 func Personal() []string {
 	return []string{
 		collectionUploads, collectionDays, collectionTombstones, collectionResults,
-		collectionInsights, collectionCursors, collectionDeliveries, collectionProfiles,
+		collectionInsights, collectionCursors, collectionEvents, collectionProfiles,
 		collectionConsents, collectionExports, collectionEmbeddings,
 	}
 }

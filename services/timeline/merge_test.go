@@ -14,7 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-func buried(t testing.TB, ids ...health.UUID) timeline.Tombstones {
+func deleted(t testing.TB, ids ...health.UUID) timeline.Tombstones {
 	t.Helper()
 	set, _, err := timeline.Tombstones{}.Add(ids)
 	if err != nil {
@@ -46,7 +46,7 @@ func TestMergeCountsWhatItFinds(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			have, add := slices.Clone(tt.have), slices.Clone(tt.add)
-			got, stats, err := timeline.Merge(timeline.Chunk{Day: 7, Samples: have}, add, buried(t, tt.deleted...))
+			got, stats, err := timeline.Merge(timeline.Chunk{Day: 7, Samples: have}, add, deleted(t, tt.deleted...))
 			if err != nil {
 				t.Fatal(err)
 			}

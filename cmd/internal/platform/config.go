@@ -1,59 +1,92 @@
-// Package platform puts the platform together: the only place that names drivers.
-//
-// A data directory holds everything: blobs/, store.db, queue.db, keys/, audit/
-// and identity/, under a lock that one process at a time has. Open makes what
-// is not there yet; what a former process left, however it ended, is gone on with.
 package platform
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 )
 
-// A stage's name in Config.Stages.
-const (
-	Ingress  = "ingress"
-	Worker   = "worker"
-	Insights = "insights"
-	Delivery = "delivery"
-)
-
-// Stages lists every stage, in the order of the flow.
-func Stages() []string { return []string{Ingress, Worker, Insights, Delivery} }
-
-// A Config says what a platform is made of.
+// A Config is what a process of the platform is told, a struct a room.
 type Config struct {
-	// Dir is the data directory.
-	Dir string
-	// Drivers overrides the embedded driver of a capability by one string, e.g.
-	// "store": "sqlite:/var/lib/clarity". Empty is embedded, in Dir.
-	Drivers map[string]string
-	// Listen is the loopback address of the API; port 0 takes a free one.
-	Listen string
-	// Model is the version that the worker runs: "" or "none" for none,
-	// "preview" for the built-in one, a bundle's file (see LoadBundle), or a
-	// traffic plan's versions (see OpenModels).
-	Model string
 	// Stages are those that run; messages for the others wait in the queue.
-	Stages []string
-	// Quiet delays a person's analyses after an upload, so that the uploads of
-	// one sync share them; 0 is intake.DefaultQuiet.
-	Quiet time.Duration
-	// Profile is a loopback address for /debug/pprof; "" for none.
-	Profile string
+	Stages   []string `yaml:"stages"`
+	Backends Backends `yaml:"backends"`
+	Listen   Listen   `yaml:"listen"`
+	Ingress  Ingress  `yaml:"ingress"`
+	Worker   Worker   `yaml:"worker"`
+	Insights Insights `yaml:"insights"`
+	Log      Log      `yaml:"log"`
+}
+
+// Backends says which driver stands behind each capability, and where, by one
+// string each: "sqlite:/var/lib/clarity".
+type Backends struct {
+	Store    string `yaml:"store"`
+	Blobs    string `yaml:"blobs"`
+	Queue    string `yaml:"queue"`
+	Keys     string `yaml:"keys"`
+	Identity string `yaml:"identity"`
+	Audit    string `yaml:"audit"`
+	Writer   string `yaml:"writer"`
+	// Model is the version that looks at each week: "" or "none" for none, what
+	// models.Single opens, or "traffic:PLAN", where PLAN is one of Drivers.Plans.
+	Model string `yaml:"model"`
+}
+
+// Listen is the addresses that a process answers on, all of them loopback.
+type Listen struct {
+	// API is the ingress's; port 0 takes a free one.
+	API string `yaml:"api"`
+	// Profile is for /debug/pprof; "" for none.
+	Profile string `yaml:"profile"`
+}
+
+// Ingress is what the ingress is told.
+type Ingress struct {
 	// Unlimited takes the rate limits away: for measurements on one machine.
-	Unlimited bool
-	// SoftMemoryLimit lets the collector work harder rather than the process
-	// grow; off where the environment decides (GOMEMLIMIT).
-	SoftMemoryLimit bool
-	Version         string
-	Log             *slog.Logger
-	Now             func() time.Time
+	Unlimited bool `yaml:"unlimited"`
+}
+
+// Worker is what the worker is told.
+type Worker struct {
+	// Debounce delays a person's analyses after an upload, so that the uploads
+	// of one sync share them; 0 is intake's default.
+	Debounce time.Duration `yaml:"debounce"`
+}
+
+// Insights is what the insights are told.
+type Insights struct {
+	// WriterTimeout is how long a writer may take; 0 is ten seconds.
+	WriterTimeout time.Duration `yaml:"writerTimeout"`
+}
+
+// Log is the form of the log and the least level that is in it.
+type Log struct {
+	Format string `yaml:"format"` // text or json
+	Level  string `yaml:"level"`  // debug, info, warn or error
+}
+
+// Logger writes to w as the configuration says.
+func (l Log) Logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return nil, configErrorf("the log's level is debug, info, warn or error, not %q", l.Level)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch l.Format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	}
+	return nil, configErrorf("the log's format is text or json, not %q", l.Format)
 }
 
 // A ConfigError is what is wrong with a Config; it is the caller's to mend.
@@ -65,33 +98,60 @@ func configErrorf(format string, args ...any) error {
 	return &ConfigError{fmt.Sprintf(format, args...)}
 }
 
-// validate tells every fault at once.
-func (c Config) validate() error {
-	var faults []error
-	if c.Dir == "" {
-		faults = append(faults, configErrorf("say which data directory"))
+// Validate tells every fault at once, as one ConfigError: of the Config itself,
+// and of what it asks of a binary with these drivers and stages.
+func (c Config) Validate(d Drivers, table []Stage) error {
+	faults := []error{c.checkStages(table)}
+	needs := c.Needs(table)
+	if needs.Has(capability.Listener) {
+		faults = append(faults, checkLoopback(c.Listen.API))
+	}
+	if c.Listen.Profile != "" {
+		faults = append(faults, checkLoopback(c.Listen.Profile))
+	}
+	if c.Worker.Debounce < 0 {
+		faults = append(faults, configErrorf("the worker's debounce is not negative: %v", c.Worker.Debounce))
+	}
+	if c.Insights.WriterTimeout < 0 {
+		faults = append(faults, configErrorf("the writer's timeout is not negative: %v", c.Insights.WriterTimeout))
+	}
+	return oneConfigError(append(faults, d.Check(c.Backends, needs)))
+}
+
+// oneConfigError is the faults in one line.
+func oneConfigError(faults []error) error {
+	joined := errors.Join(faults...)
+	if joined == nil {
+		return nil
+	}
+	return configErrorf("%s", strings.ReplaceAll(joined.Error(), "\n", "; "))
+}
+
+func (c Config) checkStages(table []Stage) error {
+	known := make([]string, len(table))
+	for i, s := range table {
+		known[i] = s.Name
 	}
 	if len(c.Stages) == 0 {
-		faults = append(faults, configErrorf("say at least one stage of %s", strings.Join(Stages(), ", ")))
+		return configErrorf("name at least one stage of %s", strings.Join(known, ", "))
 	}
+	var faults []error
 	for _, s := range c.Stages {
-		if !slices.Contains(Stages(), s) {
-			faults = append(faults, configErrorf("there is no stage %q; the stages are %s", s, strings.Join(Stages(), ", ")))
+		if !slices.Contains(known, s) {
+			faults = append(faults, configErrorf("there is no stage %q; the stages are %s", s, strings.Join(known, ", ")))
 		}
 	}
-	for _, address := range []string{c.Listen, c.Profile} {
-		if address != "" || slices.Contains(c.Stages, Ingress) && c.Listen == "" {
-			faults = append(faults, checkLoopback(address))
+	return errors.Join(faults...)
+}
+
+// Needs is what the stages that run need together.
+func (c Config) Needs(table []Stage) (needs capability.Set) {
+	for _, s := range table {
+		if slices.Contains(c.Stages, s.Name) {
+			needs |= s.Needs
 		}
 	}
-	for capability, spec := range c.Drivers {
-		_, err := parseDriver(capability, spec, c.Dir)
-		faults = append(faults, err)
-	}
-	if joined := errors.Join(faults...); joined != nil {
-		return configErrorf("%s", strings.ReplaceAll(joined.Error(), "\n", "; "))
-	}
-	return nil
+	return needs
 }
 
 // checkLoopback refuses an address that others than this machine can reach.
@@ -107,45 +167,4 @@ func checkLoopback(address string) error {
 		return configErrorf("%s is not a loopback address: health data does not leave this machine unencrypted; listen on 127.0.0.1 and put a TLS proxy in front", address)
 	}
 	return nil
-}
-
-// embedded is the driver of each capability that is built, with its place in
-// the data directory ("." is the directory itself).
-func embedded() map[string]struct{ name, place string } {
-	return map[string]struct{ name, place string }{
-		"store":     {"sqlite", "."},
-		"queue":     {"sqlite", "."},
-		"blob":      {"files", "blobs"},
-		"keyring":   {"tink", "keys"},
-		"identity":  {"local", "identity"},
-		"audit":     {"file", "audit"},
-		"narrative": {"template", ""},
-	}
-}
-
-// cloud is what the design names for the cloud; none of it is built yet.
-func cloud() []string {
-	return []string{"firestore", "pubsub", "gs", "gcpkms", "firebase", "gemini", "bucket"}
-}
-
-// parseDriver reads "NAME:PLACE" and returns the place.
-func parseDriver(capability, spec, dir string) (place string, err error) {
-	built, known := embedded()[capability]
-	if !known {
-		return "", configErrorf("there is no capability %q", capability)
-	}
-	if spec == "" {
-		spec = built.name
-	}
-	name, place, _ := strings.Cut(spec, ":")
-	if slices.Contains(cloud(), name) {
-		return "", configErrorf("the %s driver %q needs the cloud and is not built yet; this binary has %q", capability, name, built.name)
-	}
-	if name != built.name {
-		return "", configErrorf("there is no %s driver %q; this binary has %q", capability, name, built.name)
-	}
-	if place == "" {
-		place = joinPlace(dir, built.place)
-	}
-	return place, nil
 }

@@ -3,99 +3,148 @@ package platform
 import (
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
 
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
-	auditfile "github.com/clarity-loop/clarity/services/audit/file"
 	"github.com/clarity-loop/clarity/services/blob"
-	"github.com/clarity-loop/clarity/services/blob/files"
 	"github.com/clarity-loop/clarity/services/identity"
-	"github.com/clarity-loop/clarity/services/identity/local"
 	"github.com/clarity-loop/clarity/services/keyring"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
-	queuesqlite "github.com/clarity-loop/clarity/services/queue/sqlite"
 	"github.com/clarity-loop/clarity/services/store"
-	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 )
 
-// rememberedTokens is how many verified tokens the ingress remembers.
-const rememberedTokens = 10_000
-
-// drivers is an open driver of each capability.
-type drivers struct {
-	store    *store.Store
-	queue    queue.Queue
-	blobs    blob.Store
-	keys     keyring.Keyring
-	tokens   keyring.Tokener
-	verifier identity.Verifier
-	audit    audit.Log
+// Env is what a driver and a stage may use of the process.
+type Env struct {
+	Now     func() time.Time
+	Log     *slog.Logger
+	Version string // of the build
+	// Closing registers what the process closes at its end, the last first. A
+	// Platform has its own.
+	Closing func(what string, c io.Closer)
 }
 
-// open opens every driver, and has Close close them, the last first.
-func (p *Platform) open(ctx context.Context) (drivers, error) {
-	c, d := p.config, drivers{}
-	place := func(capability string) string {
-		at, err := parseDriver(capability, c.Drivers[capability], c.Dir)
-		if err != nil {
-			panic(err) // validate has looked
+// An Opener opens a driver. at is what stands behind "NAME:" in the
+// configuration; whether it may be empty is the driver's to say.
+type Opener[T any] func(ctx context.Context, at string, e Env) (T, error)
+
+// Keys seal, and name people by pseudonyms.
+type Keys interface {
+	keyring.Keyring
+	keyring.Pseudonymizer
+}
+
+// A Plan is where the traffic plan of a model comes from.
+type Plan struct {
+	Model  string // "" takes that of the first plan
+	Source traffic.Source
+}
+
+// Drivers are what a binary can open, by the name in front of the colon. A
+// binary writes them out in one literal; nothing registers itself.
+type Drivers struct {
+	Store    map[string]Opener[store.Driver]
+	Blobs    map[string]Opener[blob.Store]
+	Queue    map[string]Opener[queue.Queue]
+	Keys     map[string]Opener[Keys]
+	Identity map[string]Opener[identity.Verifier]
+	Audit    map[string]Opener[audit.Log]
+	// Writer has to hold the template, which speaks where another writer's text
+	// is not grounded.
+	Writer map[string]Opener[narrative.Writer]
+	Plans  map[string]Opener[Plan]
+}
+
+// templateWriter is the name of the writer that needs nobody.
+const templateWriter = "template"
+
+// trafficPrefix begins a model's reference that names a plan.
+const trafficPrefix = "traffic:"
+
+// Opened is an open driver of each capability that was needed; the others are nil.
+type Opened struct {
+	Store            *store.Store
+	Blobs            blob.Store
+	Queue            queue.Queue
+	Keys             Keys
+	Identity         identity.Verifier
+	Audit            audit.Log
+	Writer, Template narrative.Writer
+	Plan             Plan // without a Source where the model is no plan's
+}
+
+// Check tells every driver that the binary does not have, and what it has. It
+// opens nothing.
+func (d Drivers) Check(b Backends, needs capability.Set) error {
+	faults := []error{
+		check("store", d.Store, b.Store, needs.Has(capability.Store)),
+		check("blobs", d.Blobs, b.Blobs, needs.Has(capability.Blobs)),
+		check("queue", d.Queue, b.Queue, needs.Has(capability.Queue)),
+		check("keys", d.Keys, b.Keys, needs.Has(capability.Keys)),
+		check("identity", d.Identity, b.Identity, needs.Has(capability.Identity)),
+		check("audit", d.Audit, b.Audit, needs.Has(capability.Audit)),
+		check("writer", d.Writer, b.Writer, needs.Has(capability.Writer)),
+		check("writer", d.Writer, templateWriter, needs.Has(capability.Writer)),
+	}
+	if plan, ok := strings.CutPrefix(b.Model, trafficPrefix); ok {
+		faults = append(faults, check("model: traffic", d.Plans, plan, needs.Has(capability.Model)))
+	}
+	return oneConfigError(faults)
+}
+
+func check[T any](what string, built map[string]Opener[T], spec string, needed bool) error {
+	name, _, _ := strings.Cut(spec, ":")
+	if _, ok := built[name]; needed && !ok {
+		return configErrorf("%s: no driver %q in this binary; it has %s", what, name, strings.Join(slices.Sorted(maps.Keys(built)), ", "))
+	}
+	return nil
+}
+
+// Open opens what is needed, and has e close it. On an error what is open
+// already is e's to close, too.
+func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e Env) (o Opened, err error) {
+	if err := d.Check(b, needs); err != nil {
+		return o, err
+	}
+	var documents store.Driver
+	plan, _ := strings.CutPrefix(b.Model, trafficPrefix)
+	for _, step := range []func() error{
+		opening(ctx, "keys", d.Keys, b.Keys, needs.Has(capability.Keys), e, &o.Keys),
+		opening(ctx, "store", d.Store, b.Store, needs.Has(capability.Store), e, &documents),
+		opening(ctx, "blobs", d.Blobs, b.Blobs, needs.Has(capability.Blobs), e, &o.Blobs),
+		opening(ctx, "audit", d.Audit, b.Audit, needs.Has(capability.Audit), e, &o.Audit),
+		opening(ctx, "queue", d.Queue, b.Queue, needs.Has(capability.Queue), e, &o.Queue),
+		opening(ctx, "identity", d.Identity, b.Identity, needs.Has(capability.Identity), e, &o.Identity),
+		opening(ctx, "writer", d.Writer, b.Writer, needs.Has(capability.Writer), e, &o.Writer),
+		opening(ctx, "writer", d.Writer, templateWriter, needs.Has(capability.Writer), e, &o.Template),
+		opening(ctx, "traffic plan", d.Plans, plan, needs.Has(capability.Model) && plan != b.Model, e, &o.Plan),
+	} {
+		if err := step(); err != nil {
+			return o, err
 		}
-		return at
 	}
-	keys, err := tink.Open(place("keyring"))
-	if err != nil {
-		return d, fmt.Errorf("open the keyring: %w", err)
+	if documents != nil {
+		o.Store = store.New(documents, o.Keys)
 	}
-	documents, err := storesqlite.Open(ctx, place("store"), c.Now)
-	if err != nil {
-		return d, fmt.Errorf("open the store: %w", err)
-	}
-	p.closing("the store", documents.Close)
-	blobs, err := files.Open(place("blob"), c.Now)
-	if err != nil {
-		return d, fmt.Errorf("open the blobs: %w", err)
-	}
-	p.closing("the blobs", blobs.Close)
-	log, err := auditfile.Open(place("audit"), c.Now)
-	if err != nil {
-		return d, fmt.Errorf("open the audit log: %w", err)
-	}
-	p.closing("the audit log", log.Close)
-	messages, err := queuesqlite.Open(ctx, place("queue"), c.Now)
-	if err != nil {
-		return d, fmt.Errorf("open the queue: %w", err)
-	}
-	p.closing("the queue", messages.Close)
-	issuer, err := local.Open(place("identity"), c.Now)
-	if err != nil {
-		return d, fmt.Errorf("open the issuer: %w", err)
-	}
-	return drivers{store: store.New(documents, keys), queue: messages, blobs: blobs, keys: keys, tokens: keys,
-		verifier: identity.Cached(issuer, rememberedTokens, c.Now), audit: log}, nil
+	return o, nil
 }
 
-// openKeys opens the directory's keyring, which any number of processes may.
-func openKeys(dir string) (*tink.Keyring, error) {
-	place, err := parseDriver("keyring", "", dir)
-	if err != nil {
-		return nil, err
+func opening[T any](ctx context.Context, what string, built map[string]Opener[T], spec string, needed bool, e Env, into *T) func() error {
+	return func() (err error) {
+		if !needed {
+			return nil
+		}
+		name, at, _ := strings.Cut(spec, ":")
+		if *into, err = built[name](ctx, at, e); err != nil {
+			return fmt.Errorf("open the %s %s: %w", what, name, err)
+		}
+		return nil
 	}
-	keys, err := tink.Open(place)
-	if err != nil {
-		return nil, sentence(dir, err)
-	}
-	return keys, nil
-}
-
-// VerifyAudit checks the audit log of a directory, whether or not a platform
-// runs on it, and returns how many entries it has.
-func VerifyAudit(ctx context.Context, dir string) (int64, error) {
-	if err := mustExist(dir); err != nil {
-		return 0, err
-	}
-	place, err := parseDriver("audit", "", dir)
-	if err != nil {
-		return 0, err
-	}
-	return auditfile.Verify(ctx, place)
 }

@@ -1,92 +1,100 @@
+// Package platform runs stages over drivers. It names neither: a binary gives it
+// both as lists, and a Config says which of them this process is made of.
 package platform
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
-	"runtime/debug"
 	"slices"
-	"time"
+	"syscall"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 )
 
-// How long a clean stop may take.
-const (
-	drain    = 1500 * time.Millisecond // of handlers and requests that run
-	sweeping = time.Hour               // between two sweeps of the retention
-)
-
-// The collector's bounds: a small platform stays small. The limit is soft; a
-// large upload may pass it for a moment.
-const (
-	gcPercent   = 50
-	memoryLimit = 48 << 20
-)
-
-// A Platform is every stage of a Config over one data directory.
-type Platform struct {
-	config   Config
-	listener net.Listener // nil without the ingress
-	profile  net.Listener // nil without Profile
-	url      string
-	stages   []stage
-	closers  []closer // in the order of opening
+// A Stage is one of the things that a process can do.
+type Stage struct {
+	Name string
+	// Needs is what Parts holds for Build; the rest of Opened is nil. A stage
+	// with the store needs the keys, too.
+	Needs capability.Set
+	// Build makes what runs. It starts nothing.
+	Build func(ctx context.Context, p Parts) ([]Runner, error)
 }
 
-// A stage runs until its context is done.
-type stage struct {
-	name string
-	run  func(context.Context) error
+// Parts are what a stage is built of.
+type Parts struct {
+	Opened
+	Env
+	Config   Config
+	Listener net.Listener
+	Registry *prometheus.Registry
+}
+
+// A Runner runs until its context is done, which is no error.
+type Runner struct {
+	Name string
+	Run  func(context.Context) error
+}
+
+// A Platform is the stages of a Config, opened.
+type Platform struct {
+	config  Config
+	env     Env
+	url     string
+	runners []Runner
+	closers []closer // in the order of opening
 }
 
 type closer struct {
-	what  string
-	close func() error
+	what string
+	io.Closer
 }
 
-// Open takes the data directory, opens the drivers and builds the stages. What
-// it returns listens already and answers from Run on.
-func Open(ctx context.Context, c Config) (p *Platform, err error) {
-	if err := c.validate(); err != nil {
+// Open validates the configuration, opens the drivers that its stages need and
+// builds the stages. What it returns listens already and answers from Run on.
+func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Platform, err error) {
+	if err := c.Validate(d, table); err != nil {
 		return nil, err
 	}
-	if c.SoftMemoryLimit {
-		debug.SetGCPercent(gcPercent)
-		debug.SetMemoryLimit(memoryLimit)
-	}
-	p = &Platform{config: c}
+	p = &Platform{config: c, env: e}
+	p.env.Closing = p.Closing
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	if err := probe(c.Dir); err != nil {
+	api, profile, err := p.listen(ctx, c.Needs(table))
+	if err != nil {
 		return p, err
 	}
-	release, err := lock(c.Dir)
+	opened, err := d.Open(ctx, c.Backends, c.Needs(table), p.env)
 	if err != nil {
-		return p, sentence(c.Dir, err)
-	}
-	p.closing("the data directory", release)
-	if err := p.listen(ctx); err != nil {
 		return p, err
 	}
-	d, err := p.open(ctx)
+	registry, err := newRegistry(opened.Queue)
 	if err != nil {
-		return p, sentence(c.Dir, err)
+		return p, err
 	}
-	if err := p.build(ctx, d); err != nil {
-		return p, fmt.Errorf("build the stages: %w", err)
-	}
-	if p.url != "" {
-		if err := writeEndpoint(c.Dir, p.url); err != nil {
-			return p, err
+	parts := Parts{Opened: opened, Env: p.env, Config: c, Listener: api, Registry: registry}
+	for _, s := range table {
+		if !slices.Contains(c.Stages, s.Name) {
+			continue
 		}
-		p.closing("the endpoint", func() error { return os.Remove(filepath.Join(c.Dir, endpointName)) })
+		runners, err := s.Build(ctx, parts)
+		if err != nil {
+			return p, fmt.Errorf("build the stage %s: %w", s.Name, err)
+		}
+		p.runners = append(p.runners, runners...)
+	}
+	if profile != nil {
+		p.runners = append(p.runners, serveProfiles(profile))
 	}
 	return p, nil
 }
@@ -98,18 +106,18 @@ func (p *Platform) URL() string { return p.url }
 // platform. An ended ctx is a clean stop and no error.
 func (p *Platform) Run(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
-	for _, s := range p.stages {
+	for _, r := range p.runners {
 		group.Go(func() error {
-			err := s.run(running)
+			err := r.Run(running)
 			if err != nil && running.Err() == nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+				return fmt.Errorf("%s: %w", r.Name, err)
 			}
 			return nil
 		})
 	}
-	p.config.Log.Info("platform runs", "stages", p.config.Stages, "listen", p.url)
+	p.env.Log.Info("started", "stages", p.config.Stages, "listen", p.url)
 	err := group.Wait()
-	p.config.Log.Info("platform stops")
+	p.env.Log.Info("stopped")
 	return errors.Join(err, p.Close())
 }
 
@@ -118,7 +126,7 @@ func (p *Platform) Run(ctx context.Context) error {
 func (p *Platform) Close() error {
 	var errs []error
 	for _, c := range slices.Backward(p.closers) {
-		if err := c.close(); err != nil {
+		if err := c.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close %s: %w", c.what, err))
 		}
 	}
@@ -126,37 +134,53 @@ func (p *Platform) Close() error {
 	return errors.Join(errs...)
 }
 
-func (p *Platform) closing(what string, close func() error) {
-	p.closers = append(p.closers, closer{what, close})
+// Closing has Close close c, before all that it was told of so far.
+func (p *Platform) Closing(what string, c io.Closer) {
+	p.closers = append(p.closers, closer{what, c})
 }
 
-func (p *Platform) listen(ctx context.Context) error {
-	var config net.ListenConfig
-	if slices.Contains(p.config.Stages, Ingress) {
-		l, err := config.Listen(ctx, "tcp", p.config.Listen)
-		if err != nil {
-			return listenSentence(p.config.Listen, err)
+func (p *Platform) listen(ctx context.Context, needs capability.Set) (api, profile net.Listener, err error) {
+	if needs.Has(capability.Listener) {
+		if api, err = p.listenOn(ctx, p.config.Listen.API); err != nil {
+			return nil, nil, err
 		}
-		p.listener, p.url = l, "http://"+l.Addr().String()
-		p.closing("the listener", ignoreClosed(l))
+		p.url = "http://" + api.Addr().String()
 	}
-	if p.config.Profile != "" {
-		l, err := config.Listen(ctx, "tcp", p.config.Profile)
-		if err != nil {
-			return listenSentence(p.config.Profile, err)
-		}
-		p.profile = l
-		p.closing("the profile listener", ignoreClosed(l))
+	if p.config.Listen.Profile != "" {
+		profile, err = p.listenOn(ctx, p.config.Listen.Profile)
+	}
+	return api, profile, err
+}
+
+func (p *Platform) listenOn(ctx context.Context, address string) (net.Listener, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, listenSentence(address, err)
+	}
+	p.Closing("the listener on "+address, listening{l})
+	return l, nil
+}
+
+// listening closes a listener that its server may have closed already.
+type listening struct{ net.Listener }
+
+func (l listening) Close() error {
+	if err := l.Listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
 	}
 	return nil
 }
 
-// ignoreClosed closes a listener that its server may have closed already.
-func ignoreClosed(l net.Listener) func() error {
-	return func() error {
-		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
+// listenSentence says why an address cannot be listened on.
+func listenSentence(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("the address %s is taken by another process: choose another --listen, or port 0 for a free one", address)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("this user has no right to the address %s: choose a port from 1024 on", address)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("this machine has no address %s: choose another --listen", address)
 	}
+	return fmt.Errorf("listen on %s: %w", address, err)
 }

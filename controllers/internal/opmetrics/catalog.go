@@ -149,7 +149,7 @@ func jobReasons() []string {
 		v1alpha1.ReasonWaitingForQueue, v1alpha1.ReasonAdmitted, v1alpha1.ReasonSuspendedBySpec, v1alpha1.ReasonTooManyFailedShards,
 		v1alpha1.ReasonDeadlineExceeded, v1alpha1.ReasonNotStartedInTime, v1alpha1.ReasonCancelled, v1alpha1.ReasonJobNameTaken,
 		v1alpha1.ReasonCompleted, v1alpha1.ReasonNamespaceNotServed, v1alpha1.ReasonResolved, v1alpha1.ReasonShardStarted,
-		v1alpha1.ReasonWaitingForShard, v1alpha1.ReasonJobDeleted, v1alpha1.ReasonJobFailed,
+		v1alpha1.ReasonWaitingForShard, v1alpha1.ReasonJobDeleted, v1alpha1.ReasonJobFailed, v1alpha1.ReasonWorkerMisconfigured,
 		v1alpha1.ReasonShardCannotStart, v1alpha1.ReasonFinished, v1alpha1.ReasonProgressing, v1alpha1.ReasonUnschedulable,
 	}
 }

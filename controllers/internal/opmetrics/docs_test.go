@@ -18,9 +18,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
-
 	_ "sigs.k8s.io/controller-runtime/pkg/controller" // registers the metrics of reconciles
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
 var update = flag.Bool("update", false, "write docs/operations/metrics.md anew")
@@ -147,10 +146,10 @@ func libraryMetrics(t *testing.T) []Metric {
 	return found
 }
 
-// modelMetrics are the constants Metric… of services/model/traffic with their comments.
+// modelMetrics are the constants Metric… of api/traffic with their comments.
 func modelMetrics(t *testing.T) []Metric {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), root+"/services/model/traffic/plan.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), root+"/api/traffic/metrics.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
@@ -78,7 +79,7 @@ func stalledBy(reason string) []metav1.Condition {
 func plan(model, content string) corev1.ConfigMap {
 	return corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "clarity", Name: "clarity-traffic-" + model,
-			Labels: map[string]string{componentLabel: componentPlan, modelLabel: model}},
+			Labels: map[string]string{label.Component: label.Plan, label.Model: model}},
 		Data: map[string]string{"plan.json": content},
 	}
 }

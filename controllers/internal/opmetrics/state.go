@@ -11,15 +11,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/services/model/traffic"
-)
-
-// The labels of the ConfigMaps that hold traffic plans.
-const (
-	componentLabel = "clarityloop.dev/component"
-	componentPlan  = "traffic-plan"
-	modelLabel     = "clarityloop.dev/model"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // scrapeTimeout bounds the reading of a cache that is not full yet.
@@ -69,7 +63,7 @@ func (s *State) count(ctx context.Context, t *tally) error {
 	}
 	var plans corev1.ConfigMapList
 	err := s.reader.List(ctx, &plans, client.InNamespace(s.namespace),
-		client.MatchingLabels{componentLabel: componentPlan}, client.UnsafeDisableDeepCopy)
+		client.MatchingLabels{label.Component: label.Plan}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return fmt.Errorf("list traffic plans: %w", err)
 	}

@@ -11,8 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // maxEntries bounds the versions of one plan that have series of their own: a
@@ -69,7 +70,7 @@ func (t *tally) name(found []v1alpha1.ModelVersion, plans []corev1.ConfigMap) {
 		all[found[i].Spec.Model] = true
 	}
 	for i := range plans {
-		all[plans[i].Labels[modelLabel]] = true
+		all[plans[i].Labels[label.Model]] = true
 	}
 	for _, model := range slices.Sorted(maps.Keys(all)) {
 		t.models.of(model)
@@ -81,7 +82,7 @@ func (t *tally) name(found []v1alpha1.ModelVersion, plans []corev1.ConfigMap) {
 func (t *tally) plan(held *corev1.ConfigMap, plans map[string]traffic.Plan) {
 	p, err := traffic.ParsePlan([]byte(held.Data[traffic.PlanKey]))
 	if err != nil {
-		if model := t.models.of(held.Labels[modelLabel]); model != otherModel && model != "" {
+		if model := t.models.of(held.Labels[label.Model]); model != otherModel && model != "" {
 			t.set(planEntries, -1, model)
 		}
 		return

@@ -12,9 +12,9 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // The step began at the hour; it is ten minutes old. Scrapes come every 15 s.

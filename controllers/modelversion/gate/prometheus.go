@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/common/model"
 	"k8s.io/utils/clock"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // Prometheus is Gates over Prometheus' HTTP API.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // The roles of a request, as the label role says them.

@@ -15,11 +15,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 	"github.com/clarity-loop/clarity/internal/kubelab/prometheustest"
 	"github.com/clarity-loop/clarity/services/model"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	router "github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // plans is a Source that tells what it is given.
@@ -66,7 +67,7 @@ func (s server) Infer(_ context.Context, windows []model.Window, into []model.In
 func TestGatesReadWhatTheRouterCounts(t *testing.T) {
 	var fails, rots, never atomic.Bool
 	registry, source := prometheus.NewRegistry(), make(plans)
-	router, err := traffic.New(traffic.Options{
+	router, err := router.New(router.Options{
 		Model: "m", Source: source, Metrics: registry, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Open: func(_ context.Context, _ string, e traffic.Entry) (model.Model, func(), error) {
 			if e.Version == "v1" {

@@ -7,10 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
 	"github.com/clarity-loop/clarity/internal/kubelab/prometheustest"
-	"github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 const (

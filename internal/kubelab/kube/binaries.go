@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,8 +26,8 @@ func programs() []string {
 // Binaries returns a folder with the programs of a control plane. It is
 // KUBEBUILDER_ASSETS where that is set, otherwise
 // ${XDG_CACHE_HOME:-$HOME/.cache}/clarity/controlplane/KEY, filled once by
-// building hack/controlplane of the repository at root (ten minutes on two
-// cores), where KEY is of that module's go.mod, go.sum and main.go. Two
+// building hack/controlplane of the repository at root (four to ten minutes
+// on two cores), where KEY is of that module's go.mod, go.sum and main.go. Two
 // processes that need it build it once. This is the one place that knows how.
 func Binaries(root string) (string, error) {
 	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
@@ -114,8 +115,10 @@ func build(binary, source string) error {
 	command := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags", ldflags, "-o", unfinished, "./cmd/kubelab") //nolint:gosec // fixed words
 	command.Dir = source
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off")
+	_, _ = fmt.Fprintf(os.Stderr, "building the control plane into %s: once, some minutes\n", filepath.Dir(binary))
 	var output bytes.Buffer
-	command.Stdout, command.Stderr = &output, &output
+	all := io.MultiWriter(&output, os.Stderr) // what is downloaded is told while it is
+	command.Stdout, command.Stderr = all, all
 	if err := command.Run(); err != nil {
 		_ = os.Remove(unfinished)
 		return fmt.Errorf("build control plane: %w: %s: %w", err, bytes.TrimSpace(output.Bytes()), ErrUnavailable)

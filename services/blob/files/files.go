@@ -26,9 +26,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/internal/batch"
-	"github.com/clarity-loop/clarity/services/internal/dirlock"
 )
 
 // MaxObject is the most bytes an object may have.

@@ -16,7 +16,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"github.com/clarity-loop/clarity/services/internal/dirlock"
+	"github.com/clarity-loop/clarity/internal/dirlock"
 )
 
 const (
@@ -57,6 +57,9 @@ func Open(ctx context.Context, path string, migrations []string) (*DB, error) {
 }
 
 func (db *DB) open(ctx context.Context, path string, migrations []string) (err error) {
+	if path, err = filepath.Abs(path); err != nil { // a URI's relative path would be its host
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}

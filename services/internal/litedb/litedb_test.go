@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/clarity-loop/clarity/services/internal/dirlock"
+	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/internal/litedb"
 )
 
@@ -140,6 +140,32 @@ func TestMigrationsRunOnceAndInOrder(t *testing.T) {
 	if _, err := db.Reader().Exec(`SELECT * FROM u`); err == nil {
 		t.Error("half a migration was kept")
 	}
+}
+
+// What a newcomer types: a directory as it is called from where one stands.
+func TestARelativePathIsOneLikeAnother(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, path := range []string{"x.db", "data/x.db", "./a b/x%20?#&.db", "../" + filepath.Base(mustGetwd(t)) + "/up.db"} {
+		db := open(t, path, first)
+		if err := db.Tx(insert(t, db, "kept")); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+			t.Errorf("%s: the database is not where the path says: %v", path, err)
+		}
+	}
+}
+
+func mustGetwd(t *testing.T) string {
+	t.Helper()
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wd
 }
 
 func TestOneProcessAtATime(t *testing.T) {

@@ -3,7 +3,7 @@
 //	kek.json             the key-encryption keyset, mode 0600
 //	people/4f/HASH.key   one AES-256-GCM keyset a person, wrapped by the KEK
 //	people/4f/HASH.gone  the marker of a destroyed key; it is never removed
-//	tokens.key           the key of subjects' tokens, wrapped by the KEK
+//	tokens.key           the key of people's pseudonyms, wrapped by the KEK
 //
 // HASH is the SHA-256 of the uid, 4f its first two digits. The KEK lies beside
 // what it wraps: this driver protects against deletion and mix-ups, not against
@@ -38,9 +38,9 @@ const CacheSize = 4096
 
 // A Keyring is a keyring.Keyring over a directory.
 type Keyring struct {
-	dir    string
-	kek    tink.AEAD
-	tokens tokens
+	dir        string
+	kek        tink.AEAD
+	pseudonyms pseudonyms
 
 	mu    sync.Mutex // guards cache, and serialises the making and destroying of keys
 	cache *simplelru.LRU[string, tink.AEAD]

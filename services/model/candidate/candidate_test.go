@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/artifact"
 	"github.com/clarity-loop/clarity/services/model/bundle"
@@ -70,35 +72,37 @@ func declared(b *bundle.Bundle) string {
 		"preprocessing":{"name":"` + b.Contract.Preprocessing.ID + `","digest":"` + b.Contract.Preprocessing.Digest + `"}}`
 }
 
+func at(uri, digest string) worker.Artifact { return worker.Artifact{URI: uri, Digest: digest} }
+
 func TestVerifySaysWhatIsWrong(t *testing.T) {
 	s, b, golden := aVersion(t)
 	s["gs://m/other.json"] = bytes.Replace(golden, []byte(`"embedding"`), []byte(`"embedded"`), 1)
 	s["gs://m/text"] = []byte("golden")
-	good := Artifact{"gs://m/pat.tar", b.Digest}
-	vectors := Artifact{"gs://m/golden.json", bundle.DigestOf(golden)}
+	good := at("gs://m/pat.tar", b.Digest)
+	vectors := at("gs://m/golden.json", bundle.DigestOf(golden))
 	tests := map[string]struct {
-		model, golden Artifact
+		model, golden worker.Artifact
 		change        [2]string // of the contract
-		want          Reason
+		want          termination.Reason
 		final         bool
 		says          string
 	}{
 		"as declared":                 {good, vectors, [2]string{}, "", false, ""},
-		"another digest":              {Artifact{good.URI, "sha256:" + strings.Repeat("0", 64)}, vectors, [2]string{}, DigestMismatch, true, "sha256:0000"},
-		"no bundle there":             {Artifact{"gs://m/none", b.Digest}, vectors, [2]string{}, ArtifactNotFound, false, "nothing there"},
-		"no golden set there":         {good, Artifact{"gs://m/none", vectors.Digest}, [2]string{}, ArtifactNotFound, false, "nothing there"},
-		"another golden set":          {good, Artifact{vectors.URI, bundle.DigestOf(nil)}, [2]string{}, GoldenSetMismatch, true, "another digest"},
-		"a golden set that is a text": {good, Artifact{"gs://m/text", bundle.DigestOf([]byte("golden"))}, [2]string{}, GoldenSetMismatch, true, "gs://m/text"},
-		"another model's golden set":  {good, Artifact{"gs://m/other.json", bundle.DigestOf(s["gs://m/other.json"])}, [2]string{}, GoldenSetMismatch, true, "embedding"},
-		"a store that is down":        {good, Artifact{"gs://m/down", vectors.Digest}, [2]string{}, Unreadable, false, "network is gone"},
-		"a shorter window":            {good, vectors, [2]string{`"epochs":10080`, `"epochs":1440`}, ContractMismatch, true, "10080 epochs of 60 s, declared are 1440 of 60 s"},
-		"other epochs":                {good, vectors, [2]string{`"epochSeconds":60`, `"epochSeconds":30`}, ContractMismatch, true, "declared are 10080 of 30 s"},
-		"other preprocessing":         {good, vectors, [2]string{b.Contract.Preprocessing.ID, "cohort-zscore/1"}, ContractMismatch, true, `declared is "cohort-zscore/1"`},
-		"another scaler":              {good, vectors, [2]string{b.Contract.Preprocessing.Digest, bundle.DigestOf(nil)}, ContractMismatch, true, "preprocessing's digest"},
-		"an input by another name":    {good, vectors, [2]string{`"activity"`, `"counts"`}, ContractMismatch, true, `input activity is not declared; there is no input "counts"`},
-		"an output of other length":   {good, vectors, [2]string{"[96]", "[128]"}, ContractMismatch, true, `embedding is FP32 [96], declared is "FP32" [128]`},
-		"an output of half precision": {good, vectors, [2]string{`"embedding","dtype":"FP32"`, `"embedding","dtype":"FP16"`}, ContractMismatch, true, `declared is "FP16"`},
-		"an output twice":             {good, vectors, [2]string{`"name":"sleep","dtype":"FP32","dims":[560]`, `"name":"embedding","dtype":"FP32","dims":[96]`}, ContractMismatch, true, `declared twice`},
+		"another digest":              {at(good.URI, "sha256:"+strings.Repeat("0", 64)), vectors, [2]string{}, termination.DigestMismatch, true, "sha256:0000"},
+		"no bundle there":             {at("gs://m/none", b.Digest), vectors, [2]string{}, termination.ArtifactNotFound, false, "nothing there"},
+		"no golden set there":         {good, at("gs://m/none", vectors.Digest), [2]string{}, termination.ArtifactNotFound, false, "nothing there"},
+		"another golden set":          {good, at(vectors.URI, bundle.DigestOf(nil)), [2]string{}, termination.GoldenSetMismatch, true, "another digest"},
+		"a golden set that is a text": {good, at("gs://m/text", bundle.DigestOf([]byte("golden"))), [2]string{}, termination.GoldenSetMismatch, true, "gs://m/text"},
+		"another model's golden set":  {good, at("gs://m/other.json", bundle.DigestOf(s["gs://m/other.json"])), [2]string{}, termination.GoldenSetMismatch, true, "embedding"},
+		"a store that is down":        {good, at("gs://m/down", vectors.Digest), [2]string{}, termination.Unreadable, false, "network is gone"},
+		"a shorter window":            {good, vectors, [2]string{`"epochs":10080`, `"epochs":1440`}, termination.ContractMismatch, true, "10080 epochs of 60 s, declared are 1440 of 60 s"},
+		"other epochs":                {good, vectors, [2]string{`"epochSeconds":60`, `"epochSeconds":30`}, termination.ContractMismatch, true, "declared are 10080 of 30 s"},
+		"other preprocessing":         {good, vectors, [2]string{b.Contract.Preprocessing.ID, "cohort-zscore/1"}, termination.ContractMismatch, true, `declared is "cohort-zscore/1"`},
+		"another scaler":              {good, vectors, [2]string{b.Contract.Preprocessing.Digest, bundle.DigestOf(nil)}, termination.ContractMismatch, true, "preprocessing's digest"},
+		"an input by another name":    {good, vectors, [2]string{`"activity"`, `"counts"`}, termination.ContractMismatch, true, `input activity is not declared; there is no input "counts"`},
+		"an output of other length":   {good, vectors, [2]string{"[96]", "[128]"}, termination.ContractMismatch, true, `embedding is FP32 [96], declared is "FP32" [128]`},
+		"an output of half precision": {good, vectors, [2]string{`"embedding","dtype":"FP32"`, `"embedding","dtype":"FP16"`}, termination.ContractMismatch, true, `declared is "FP16"`},
+		"an output twice":             {good, vectors, [2]string{`"name":"sleep","dtype":"FP32","dims":[560]`, `"name":"embedding","dtype":"FP32","dims":[96]`}, termination.ContractMismatch, true, `declared twice`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -165,7 +169,7 @@ func FuzzParseContract(f *testing.F) {
 			t.Errorf("written again it is %+v, %v", back, err)
 		}
 		var v *Verdict
-		if err := c.Compare(b); err != nil && (!errors.As(err, &v) || v.Reason != ContractMismatch || err.Error() == "") {
+		if err := c.Compare(b); err != nil && (!errors.As(err, &v) || v.Reason != termination.ContractMismatch || err.Error() == "") {
 			t.Errorf("compared: %v", err)
 		}
 	})

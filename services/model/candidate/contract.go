@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 )
 
@@ -109,7 +110,7 @@ func (c Contract) Compare(b *bundle.Bundle) error {
 	}
 	faults = append(faults, differences("output", declared, outputs)...)
 	if len(faults) > 0 {
-		return final(ContractMismatch, errors.New(strings.Join(faults, "; ")))
+		return final(termination.ContractMismatch, errors.New(strings.Join(faults, "; ")))
 	}
 	return nil
 }

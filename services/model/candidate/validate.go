@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 )
@@ -64,7 +65,7 @@ func Validate(ctx context.Context, dial Dialer, g bundle.Golden, tolerance float
 		switch {
 		case errors.As(err, &refused):
 		case err != nil:
-			return t, &Verdict{ValidationTimeout, false, fmt.Errorf("case %q: %w", c.Name, err)}
+			return t, &Verdict{termination.ValidationTimeout, false, fmt.Errorf("case %q: %w", c.Name, err)}
 		default:
 			t.Compared++
 			t.MaxError = max(t.MaxError, far.worst)
@@ -79,7 +80,7 @@ func Validate(ctx context.Context, dial Dialer, g bundle.Golden, tolerance float
 		}
 	}
 	if first != nil {
-		return t, final(ValidationFailed, fmt.Errorf("%d of %d cases fail; %w", t.Cases-t.Passed, t.Cases, first))
+		return t, final(termination.ValidationFailed, fmt.Errorf("%d of %d cases fail; %w", t.Cases-t.Passed, t.Cases, first))
 	}
 	return t, nil
 }
@@ -100,11 +101,11 @@ func reach(ctx context.Context, dial Dialer) (Server, error) {
 			var refused *model.Refusal
 			switch {
 			case errors.Is(last, model.DigestMismatch):
-				return nil, final(DigestMismatch, last)
+				return nil, final(termination.DigestMismatch, last)
 			case errors.As(last, &refused):
-				return nil, final(Unreadable, last)
+				return nil, final(termination.Unreadable, last)
 			}
-			return nil, &Verdict{ValidationTimeout, false, last}
+			return nil, &Verdict{termination.ValidationTimeout, false, last}
 		case <-time.After(pause):
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 	"github.com/clarity-loop/clarity/services/model/triton"
@@ -37,7 +38,7 @@ func TestValidateCountsCases(t *testing.T) {
 		infer  func(call int, into []model.Inference) error
 		passed int
 		worst  float64 // NaN: no case could be compared
-		want   Reason
+		want   termination.Reason
 		final  bool
 	}{
 		"all as they should be": {func(n int, into []model.Inference) error { into[0] = outcome(b, n-1, 1); return nil }, 2, 0, "", false},
@@ -45,12 +46,12 @@ func TestValidateCountsCases(t *testing.T) {
 		"the second is too far": {func(n int, into []model.Inference) error {
 			into[0] = outcome(b, n-1, 1+0.01*float64(n-1))
 			return nil
-		}, 1, 0.01, ValidationFailed, true},
+		}, 1, 0.01, termination.ValidationFailed, true},
 		"refused, every one": {func(_ int, into []model.Inference) error {
 			into[0].Refused = model.Refuse(model.Malformed, "not finite")
 			return nil
-		}, 0, math.NaN(), ValidationFailed, true},
-		"a malformed answer": {func(int, []model.Inference) error { return model.Refuse(model.Malformed, "another shape") }, 0, math.NaN(), ValidationFailed, true},
+		}, 0, math.NaN(), termination.ValidationFailed, true},
+		"a malformed answer": {func(int, []model.Inference) error { return model.Refuse(model.Malformed, "another shape") }, 0, math.NaN(), termination.ValidationFailed, true},
 		"busy once": {func(n int, into []model.Inference) error {
 			if n == 1 {
 				return busy
@@ -58,7 +59,7 @@ func TestValidateCountsCases(t *testing.T) {
 			into[0] = outcome(b, n-2, 1)
 			return nil
 		}, 2, 0, "", false},
-		"busy for good": {func(int, []model.Inference) error { return busy }, 0, math.NaN(), ValidationTimeout, false},
+		"busy for good": {func(int, []model.Inference) error { return busy }, 0, math.NaN(), termination.ValidationTimeout, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -82,8 +83,8 @@ func TestValidateCountsCases(t *testing.T) {
 }
 
 // patience is short where it runs out, and else as long as a machine may take.
-func patience(want Reason, short time.Duration) time.Duration {
-	if want == ValidationTimeout || want == DigestMismatch { // a pod of another digest may be replaced
+func patience(want termination.Reason, short time.Duration) time.Duration {
+	if want == termination.ValidationTimeout || want == termination.DigestMismatch { // a pod of another digest may be replaced
 		return short
 	}
 	return time.Minute
@@ -105,17 +106,17 @@ func TestValidateThroughTheWire(t *testing.T) {
 		faults tritontest.Faults
 		seed   float64
 		passed int
-		want   Reason
+		want   termination.Reason
 		final  bool
 		says   string
 	}{
 		"the version":        {tritontest.Faults{}, 1, 2, "", false, ""},
-		"other weights":      {tritontest.Faults{}, 2, 0, ValidationFailed, true, "2 of 2 cases fail"},
-		"drifting":           {tritontest.Faults{Drift: 0.2}, 1, 0, ValidationFailed, true, "0.001 is allowed"},
-		"not a number":       {tritontest.Faults{NaN: true}, 1, 0, ValidationFailed, true, ""},
-		"another digest":     {tritontest.Faults{Digest: bundle.DigestOf(nil)}, 1, 0, DigestMismatch, true, ""},
-		"never ready":        {tritontest.Faults{NotReady: true}, 1, 0, ValidationTimeout, false, ""},
-		"unavailable always": {tritontest.Faults{Rate: 1, Code: codes.Unavailable}, 1, 0, ValidationTimeout, false, ""},
+		"other weights":      {tritontest.Faults{}, 2, 0, termination.ValidationFailed, true, "2 of 2 cases fail"},
+		"drifting":           {tritontest.Faults{Drift: 0.2}, 1, 0, termination.ValidationFailed, true, "0.001 is allowed"},
+		"not a number":       {tritontest.Faults{NaN: true}, 1, 0, termination.ValidationFailed, true, ""},
+		"another digest":     {tritontest.Faults{Digest: bundle.DigestOf(nil)}, 1, 0, termination.DigestMismatch, true, ""},
+		"never ready":        {tritontest.Faults{NotReady: true}, 1, 0, termination.ValidationTimeout, false, ""},
+		"unavailable always": {tritontest.Faults{Rate: 1, Code: codes.Unavailable}, 1, 0, termination.ValidationTimeout, false, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -8,8 +8,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/services/model"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	router "github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 // still is a model that answers at once.
@@ -25,9 +26,9 @@ func (f fixed) Watch(ctx context.Context, tell func([]byte, error)) {
 	<-ctx.Done()
 }
 
-func benchRouter(b *testing.B, p traffic.Plan) *traffic.Router {
+func benchRouter(b *testing.B, p traffic.Plan) *router.Router {
 	b.Helper()
-	r, err := traffic.New(traffic.Options{Source: fixed(text(b, p)), Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	r, err := router.New(router.Options{Source: fixed(text(b, p)), Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Open: func(context.Context, string, traffic.Entry) (model.Model, func(), error) {
 			return still{&fake{}}, func() {}, nil
 		}})
@@ -50,20 +51,9 @@ func benchRouter(b *testing.B, p traffic.Plan) *traffic.Router {
 
 const someone = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
-// BenchmarkPick is the plan alone: which version is it?
-func BenchmarkPick(b *testing.B) {
-	p := aPlan(1, 30)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ok := p.Pick(someone); !ok {
-			b.Fatal("no version")
-		}
-	}
-}
-
 // BenchmarkRouter is all that a request pays for the router: pick, lease, counts.
 func BenchmarkRouter(b *testing.B) {
-	run := func(b *testing.B, r *traffic.Router, windows []model.Window) {
+	run := func(b *testing.B, r *router.Router, windows []model.Window) {
 		ctx, into := b.Context(), make([]model.Inference, 1)
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {

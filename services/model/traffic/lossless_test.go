@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/modeltest"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	router "github.com/clarity-loop/clarity/services/model/traffic"
 	"github.com/clarity-loop/clarity/services/model/triton"
 	"github.com/clarity-loop/clarity/services/model/triton/tritontest"
 )
@@ -41,7 +42,7 @@ func newRollout(t *testing.T) *rollout {
 		}
 		r.digests[v], r.configs[v] = b.Digest, tritontest.Config{Bundle: b, Backend: tritontest.Synthetic{Seed: float64(i + 1)}}
 	}
-	r.world = newWorld(t, func(o *traffic.Options) {
+	r.world = newWorld(t, func(o *router.Options) {
 		o.Open = func(ctx context.Context, name string, e traffic.Entry) (model.Model, func(), error) {
 			c, err := triton.Dial(ctx, e.Endpoint, triton.Version{Model: name, Digest: e.Digest}, triton.Options{
 				Refresh: 20 * time.Millisecond,
@@ -187,7 +188,7 @@ func (c *client) ask(n int) {
 	if before == nil || before != after {
 		return // the plan changed meanwhile
 	}
-	want, _ := before.Pick(who)
+	want := before.Entries[before.Pick(who)]
 	if into[0].Version != want.Digest {
 		c.rollout.Errorf("revision %d: %s was answered by %s, not by %s", before.Revision, who, into[0].Version, want.Version)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/services/model"
 )
 
@@ -33,20 +34,20 @@ type metrics struct {
 
 func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: MetricRequests,
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: traffic.MetricRequests,
 			Help: "Requests to a model's versions. A window with too little data is no error; a refusal, a timeout and a failure are."},
 			[]string{"model", "version", "role", "outcome"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: MetricDuration, Help: "Time of a request to a model's version.",
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: traffic.MetricDuration, Help: "Time of a request to a model's version.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, []string{"model", "version", "role"}),
-		drift: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: MetricDrift,
+		drift: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: traffic.MetricDrift,
 			Help:    "Distance between the live and the shadow version's output of one window: 0 is the same, 2 the opposite.",
 			Buckets: []float64{1e-6, 1e-5, 1e-4, 1e-3, .003, .01, .02, .05, .1, .2, .3, .5, .7, 1, 1.5, 2}}, []string{"model", "version", "output"}),
-		nonFinite: prometheus.NewCounterVec(prometheus.CounterOpts{Name: MetricNonFinite,
+		nonFinite: prometheus.NewCounterVec(prometheus.CounterOpts{Name: traffic.MetricNonFinite,
 			Help: "Windows for which a version came to something that is no number."}, []string{"model", "version"}),
-		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{Name: MetricShadowDropped,
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{Name: traffic.MetricShadowDropped,
 			Help: "Requests that were not copied to the shadow, as too many waited for it."}, []string{"model", "version"}),
-		revision: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: MetricRevision, Help: "Revision of the traffic plan in force."}, []string{"model"}),
-		faults: prometheus.NewCounterVec(prometheus.CounterOpts{Name: MetricPlanFaults,
+		revision: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: traffic.MetricRevision, Help: "Revision of the traffic plan in force."}, []string{"model"}),
+		faults: prometheus.NewCounterVec(prometheus.CounterOpts{Name: traffic.MetricPlanFaults,
 			Help: "What kept a traffic plan from being followed: its source, the plan itself, or a version that cannot be connected to."}, []string{"model", "reason"}),
 	}
 	for _, c := range []prometheus.Collector{m.requests, m.duration, m.drift, m.nonFinite, m.dropped, m.revision, m.faults} {

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/services/model"
 )
 
@@ -25,7 +25,7 @@ type Source interface {
 
 // An Open connects to a version of a model, and returns when it can be asked.
 // done is called once nobody needs the version any more.
-type Open func(ctx context.Context, model string, e Entry) (m model.Model, done func(), err error)
+type Open func(ctx context.Context, model string, e traffic.Entry) (m model.Model, done func(), err error)
 
 // Options are what a Router needs.
 type Options struct {
@@ -63,13 +63,13 @@ type Router struct {
 	first   chan struct{} // closed when a plan is in force
 	told    chan told
 	opened  chan *version
-	known   map[Entry]*version // Run's alone
-	open    sync.WaitGroup     // the versions that are not closed yet
+	known   map[traffic.Entry]*version // Run's alone
+	open    sync.WaitGroup             // the versions that are not closed yet
 }
 
 // A table is a plan in force.
 type table struct {
-	plan    Plan
+	plan    traffic.Plan
 	serving []*version // as plan.Entries
 	shadow  *version   // nil while it is not connected to
 }
@@ -88,7 +88,7 @@ func New(o Options) (*Router, error) {
 	}
 	return &Router{
 		o: o, metrics: m, shadows: newShadows(o, m), first: make(chan struct{}),
-		told: make(chan told), opened: make(chan *version), known: map[Entry]*version{},
+		told: make(chan told), opened: make(chan *version), known: map[traffic.Entry]*version{},
 	}, nil
 }
 
@@ -111,7 +111,7 @@ func (r *Router) Run(ctx context.Context) error {
 		})
 	})
 	r.shadows.start(ctx, &all)
-	var wanted *Plan
+	var wanted *traffic.Plan
 	for {
 		select {
 		case t := <-r.told:
@@ -131,18 +131,18 @@ func (r *Router) Run(ctx context.Context) error {
 			return nil
 		}
 		if wanted != nil {
-			r.settle(ctx, &all, *wanted)
+			r.applyPlan(ctx, &all, *wanted)
 		}
 	}
 }
 
 // read is the plan that was told, or why it is none.
-func (r *Router) read(t told) (Plan, error) {
+func (r *Router) read(t told) (traffic.Plan, error) {
 	model, why, err := r.o.Model, faultSource, t.err
-	var p Plan
+	var p traffic.Plan
 	if err == nil {
 		why = faultPlan
-		p, err = ParsePlan(t.text)
+		p, err = traffic.ParsePlan(t.text)
 	}
 	if current := r.current.Load(); model == "" && current != nil {
 		model = current.plan.Model
@@ -156,15 +156,15 @@ func (r *Router) read(t told) (Plan, error) {
 	}
 	if err != nil {
 		r.metrics.faults.WithLabelValues(model, why).Inc()
-		r.o.Log.Warn("traffic plan stays", "model", model, "err", err)
+		r.o.Log.Warn("plan rejected, keeping current", "model", model, "err", err)
 	}
 	return p, err
 }
 
-// settle does what can be done towards the plan: it connects to the versions
+// applyPlan does what can be done towards the plan: it connects to the versions
 // that the plan names, puts the plan in force when those that serve are there,
 // and lets go of the versions that neither plan names.
-func (r *Router) settle(ctx context.Context, all *sync.WaitGroup, p Plan) {
+func (r *Router) applyPlan(ctx context.Context, all *sync.WaitGroup, p traffic.Plan) {
 	t := table{plan: p}
 	there := true
 	for _, e := range p.Entries {
@@ -173,7 +173,7 @@ func (r *Router) settle(ctx context.Context, all *sync.WaitGroup, p Plan) {
 		there = there && v.opening == nil
 	}
 	if s := p.Shadow; s != nil {
-		v := r.version(ctx, all, p.Model, Entry{Version: s.Version, Endpoint: s.Endpoint, Digest: s.Digest})
+		v := r.version(ctx, all, p.Model, s.Entry())
 		if t.shadow = v; v.opening != nil {
 			t.shadow = nil
 		}
@@ -181,13 +181,13 @@ func (r *Router) settle(ctx context.Context, all *sync.WaitGroup, p Plan) {
 	if there {
 		r.enforce(t)
 	}
-	r.forget(func(v *version) bool { return !p.names(v.entry) && !r.current.Load().names(v.entry) })
+	r.forget(func(v *version) bool { return !p.Names(v.entry) && !r.current.Load().names(v.entry) })
 }
 
 // enforce has requests to come follow the table.
 func (r *Router) enforce(t table) {
 	before := r.current.Load()
-	if before != nil && before.shadow == t.shadow && before.plan.same(t.plan) {
+	if before != nil && before.shadow == t.shadow && before.plan.Equal(t.plan) {
 		return
 	}
 	r.current.Store(&t)
@@ -199,7 +199,7 @@ func (r *Router) enforce(t table) {
 	if t.shadow != nil {
 		shadow = t.shadow.entry.Version
 	}
-	r.o.Log.Info("traffic plan in force", "model", t.plan.Model, "revision", t.plan.Revision, "weights", t.plan.weights(), "shadow", shadow)
+	r.o.Log.Info("traffic plan in force", "model", t.plan.Model, "revision", t.plan.Revision, "weights", t.plan.Weights(), "shadow", shadow)
 }
 
 // forget lets go of the versions that which says.
@@ -231,7 +231,7 @@ func (r *Router) For(subject string) (m model.Model, release func(), err error) 
 		if t == nil {
 			return nil, nil, ErrNoPlan
 		}
-		at := t.plan.pick(subject)
+		at := t.plan.Pick(subject)
 		if at < 0 {
 			return nil, nil, ErrNoPlan
 		}
@@ -255,31 +255,4 @@ func (r *Router) Close() {
 	r.open.Wait()
 }
 
-// names says whether the plan has the version in it.
-func (p Plan) names(e Entry) bool {
-	if s := p.Shadow; s != nil && e == (Entry{Version: s.Version, Endpoint: s.Endpoint, Digest: s.Digest}) {
-		return true
-	}
-	return slices.ContainsFunc(p.Entries, func(other Entry) bool { return unweighted(other) == e })
-}
-
-func (t *table) names(e Entry) bool { return t != nil && t.plan.names(e) }
-
-func unweighted(e Entry) Entry {
-	e.Weight = 0
-	return e
-}
-
-func (p Plan) same(q Plan) bool {
-	shadow := p.Shadow == q.Shadow || p.Shadow != nil && q.Shadow != nil && *p.Shadow == *q.Shadow
-	return shadow && p.Model == q.Model && p.Revision == q.Revision && p.Salt == q.Salt && slices.Equal(p.Entries, q.Entries)
-}
-
-// weights are the plan's, for the log.
-func (p Plan) weights() map[string]int32 {
-	out := map[string]int32{}
-	for _, e := range p.Entries {
-		out[e.Version] = e.Weight
-	}
-	return out
-}
+func (t *table) names(e traffic.Entry) bool { return t != nil && t.plan.Names(e) }

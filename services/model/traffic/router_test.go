@@ -16,8 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/services/model"
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	router "github.com/clarity-loop/clarity/services/model/traffic"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -52,7 +53,7 @@ func (f *fake) Infer(ctx context.Context, windows []model.Window, into []model.I
 // A world is a router, a source that a test tells through, and fakes.
 type world struct {
 	*testing.T
-	router   *traffic.Router
+	router   *router.Router
 	registry *prometheus.Registry
 	tell     func([]byte, error)
 	stop     func()
@@ -88,16 +89,16 @@ func (s source) Watch(ctx context.Context, tell func([]byte, error)) {
 	<-ctx.Done()
 }
 
-func newWorld(t *testing.T, change func(*traffic.Options)) *world {
+func newWorld(t *testing.T, change func(*router.Options)) *world {
 	t.Helper()
 	w := &world{T: t, registry: prometheus.NewRegistry(), fakes: map[string]*fake{}, away: map[string]bool{}, log: &logs{}}
 	from := make(source)
-	o := traffic.Options{Model: "pat", Source: from, Open: w.open, Metrics: w.registry, Now: time.Now, Log: slog.New(slog.NewTextHandler(w.log, nil))}
+	o := router.Options{Model: "pat", Source: from, Open: w.open, Metrics: w.registry, Now: time.Now, Log: slog.New(slog.NewTextHandler(w.log, nil))}
 	if change != nil {
 		change(&o)
 	}
 	var err error
-	if w.router, err = traffic.New(o); err != nil {
+	if w.router, err = router.New(o); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -222,12 +223,12 @@ func (w *world) answers() map[string]int {
 
 func TestARouterFollowsThePlan(t *testing.T) {
 	w := newWorld(t, nil)
-	if _, err := w.ask("someone"); !errors.Is(err, traffic.ErrNoPlan) {
+	if _, err := w.ask("someone"); !errors.Is(err, router.ErrNoPlan) {
 		t.Errorf("before any plan: %v", err)
 	}
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if err := w.router.Ready(short); !errors.Is(err, traffic.ErrNoPlan) || !errors.Is(err, context.DeadlineExceeded) {
+	if err := w.router.Ready(short); !errors.Is(err, router.ErrNoPlan) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("ready before any plan: %v", err)
 	}
 	w.plan(aPlan(1, 0))
@@ -260,7 +261,7 @@ func TestARouterFollowsThePlan(t *testing.T) {
 	if !w.fake("v1").closed.Load() || !w.fake("v2").closed.Load() {
 		t.Error("a version is still connected to after Close")
 	}
-	if _, err := w.ask("someone"); !errors.Is(err, traffic.ErrNoPlan) {
+	if _, err := w.ask("someone"); !errors.Is(err, router.ErrNoPlan) {
 		t.Errorf("after Close: %v", err)
 	}
 }
@@ -302,7 +303,7 @@ func TestTheLastGoodPlanStays(t *testing.T) {
 }
 
 func TestARouterWithoutANameTakesTheFirstPlans(t *testing.T) {
-	w := newWorld(t, func(o *traffic.Options) { o.Model = "" })
+	w := newWorld(t, func(o *router.Options) { o.Model = "" })
 	w.plan(aPlan(1, 0))
 	w.inForce(1)
 	other := aPlan(2, 100)
@@ -318,7 +319,7 @@ func TestARouterWithoutANameTakesTheFirstPlans(t *testing.T) {
 func TestARollbackDoesNotWaitForTheCandidate(t *testing.T) {
 	hanging := make(chan struct{})
 	var w *world
-	w = newWorld(t, func(o *traffic.Options) {
+	w = newWorld(t, func(o *router.Options) {
 		o.Open = func(ctx context.Context, name string, e traffic.Entry) (model.Model, func(), error) {
 			if e.Version == "v2" {
 				close(hanging)
@@ -491,7 +492,7 @@ func (w *world) mean(name string) float64 {
 
 // A shadow that hangs, fails or is not there costs live requests nothing.
 func TestASlowShadowIsNotWaitedFor(t *testing.T) {
-	w := newWorld(t, func(o *traffic.Options) { o.ShadowWindows, o.ShadowTimeout = 4, 30*time.Second })
+	w := newWorld(t, func(o *router.Options) { o.ShadowWindows, o.ShadowTimeout = 4, 30*time.Second })
 	hang := make(chan struct{})
 	w.fake("v2").infer = func(ctx context.Context, _ []model.Window, _ []model.Inference) error {
 		select {
@@ -582,7 +583,7 @@ func TestDistance(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got, back := traffic.Distance(tt.a, tt.b), traffic.Distance(tt.b, tt.a); math.Abs(got-tt.want) > 1e-9 || got != back {
+			if got, back := router.Distance(tt.a, tt.b), router.Distance(tt.b, tt.a); math.Abs(got-tt.want) > 1e-9 || got != back {
 				t.Errorf("%v there and %v back, want %v", got, back, tt.want)
 			}
 		})

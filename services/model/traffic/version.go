@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/services/model"
 )
 
@@ -17,7 +18,7 @@ const (
 
 // A version is a connection to one, held by the Router and by every lease.
 type version struct {
-	entry        Entry // without weight
+	entry        traffic.Entry // without weight
 	model        model.Model
 	close        func()
 	live, shadow observer
@@ -27,8 +28,8 @@ type version struct {
 }
 
 // version is the one of the entry; where it is not known, it is connected to.
-func (r *Router) version(ctx context.Context, all *sync.WaitGroup, name string, e Entry) *version {
-	e = unweighted(e)
+func (r *Router) version(ctx context.Context, all *sync.WaitGroup, name string, e traffic.Entry) *version {
+	e = e.Unweighted()
 	if v := r.known[e]; v != nil {
 		return v
 	}

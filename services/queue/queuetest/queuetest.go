@@ -3,6 +3,7 @@ package queuetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/clarity-loop/clarity/services/queue"
@@ -31,6 +32,11 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"a message published before the queue is opened again is delivered", testDurable},
 		{"messages of one publish are stored all or none", testAllOrNone},
 		{"a topic's messages go to its own receivers", testTopics},
+		{"two consumers of a topic each get every message", testConsumers},
+		{"two receives of a subscription share its messages", testCompetingReceives},
+		{"each consumer has its own attempts, retries and dead letters", testConsumersApart},
+		{"a dead letter is replayed or dropped once", testReplayAndDrop},
+		{"a subscription that is not on the list is refused", testNoSubscription},
 		{"messages of one key are handled one at a time, in order", testOrder},
 		{"messages of different keys are handled concurrently", testConcurrency},
 		{"a message is not delivered before its time, and its key waits with it", testNotBefore},
@@ -53,7 +59,15 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 	}
 }
 
-const topic = "uploads"
+const (
+	topic = "uploads"
+	name  = "intake"
+)
+
+// Consumers are those that the driver under test is opened with.
+func Consumers() queue.Consumers {
+	return queue.Consumers{topic: {name}, "a": {name}, "b": {name}, "other": {name}, "shared": {"one", "two"}}
+}
 
 // patience is how long anything may take that ought to happen at once.
 const patience = 10 * time.Second
@@ -72,9 +86,8 @@ func message(key, body string) queue.Message {
 // receive runs Receive until the function returned is called, which waits for it.
 func receive(t *testing.T, q queue.Queue, sub queue.Subscription, h queue.Handler) (stop func()) {
 	t.Helper()
-	if sub.Topic == "" {
-		sub.Topic = topic
-	}
+	sub.Topic = cmp.Or(sub.Topic, topic)
+	sub.Name = cmp.Or(sub.Name, name)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- q.Receive(ctx, sub, h) }()
@@ -146,17 +159,23 @@ func (r *recorder) none(t *testing.T) {
 // settled waits until the topic has the depth.
 func settled(t *testing.T, q queue.Queue, want queue.Depth) {
 	t.Helper()
+	settledOf(t, q, topic, name, want)
+}
+
+// settledOf waits until the subscription has the depth.
+func settledOf(t *testing.T, q queue.Queue, topic, name string, want queue.Depth) {
+	t.Helper()
 	var got queue.Depth
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		var err error
-		if got, err = q.Depth(context.Background(), topic); err != nil {
+		if got, err = q.Depth(context.Background(), topic, name); err != nil {
 			t.Fatal(err)
 		}
 		if got == want {
 			return
 		}
 	}
-	t.Fatalf("depth %+v, want %+v", got, want)
+	t.Fatalf("depth of %s for %s: %+v, want %+v", topic, name, got, want)
 }
 
 func testRoundTrip(t *testing.T, open Opener) {
@@ -173,7 +192,7 @@ func testRoundTrip(t *testing.T, open Opener) {
 	stop := receive(t, q, queue.Subscription{}, r.handle)
 	for i, m := range want {
 		d := r.one(t)
-		if diff := cmp.Diff(m, d.Message, cmpopts.EquateEmpty()); diff != "" {
+		if diff := gocmp.Diff(m, d.Message, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("message %d (-published +delivered):\n%s", i, diff)
 		}
 		if d.Attempt != 1 {
@@ -195,7 +214,7 @@ func testDurable(t *testing.T, open Opener) {
 	r := record(acks)
 	q := open()
 	receive(t, q, queue.Subscription{}, r.handle)
-	if diff := cmp.Diff([]string{"1", "2", "3"}, r.next(t, 3)); diff != "" {
+	if diff := gocmp.Diff([]string{"1", "2", "3"}, r.next(t, 3)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -253,7 +272,7 @@ func testDepth(t *testing.T, open Opener) {
 	settled(t, q, queue.Depth{Waiting: 1, Leased: 1, Dead: 1})
 	close(let)
 	settled(t, q, queue.Depth{Dead: 1})
-	if d, err := q.Depth(context.Background(), "other"); err != nil || d != (queue.Depth{}) {
+	if d, err := q.Depth(context.Background(), "other", name); err != nil || d != (queue.Depth{}) {
 		t.Errorf("another topic has %+v, %v", d, err)
 	}
 }
@@ -284,10 +303,10 @@ func testForget(t *testing.T, open Opener) {
 		}
 	}
 	for _, topic := range []string{topic, "other"} {
-		if d, err := q.Depth(ctx, topic); err != nil || d != (queue.Depth{Waiting: 4, Dead: 4}) {
+		if d, err := q.Depth(ctx, topic, name); err != nil || d != (queue.Depth{Waiting: 4, Dead: 4}) {
 			t.Errorf("%s: %+v, %v; want 4 waiting, 4 dead", topic, d, err)
 		}
-		letters, err := q.Dead(ctx, topic, 0, 100)
+		letters, err := q.Dead(ctx, topic, name, 0, 100)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -172,7 +173,7 @@ func testMaxAttempts(t *testing.T, open Opener) {
 
 func letters(t *testing.T, q queue.Queue, after int64, limit int) []queue.DeadLetter {
 	t.Helper()
-	ls, err := q.Dead(context.Background(), topic, after, limit)
+	ls, err := q.Dead(context.Background(), topic, name, after, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,6 +261,32 @@ func testDeadPages(t *testing.T, open Opener) {
 	}
 }
 
+func testReplayAndDrop(t *testing.T, open Opener) {
+	q, ctx := open(), context.Background()
+	publish(t, q, message("k", "replayed"), message("k", "dropped"))
+	stop := receive(t, q, queue.Subscription{}, func(context.Context, queue.Delivery) queue.Verdict { return queue.Dead("poison") })
+	settled(t, q, queue.Depth{Dead: 2})
+	stop()
+	dead := letters(t, q, 0, 10)
+	if err := errors.Join(q.Replay(ctx, dead[0].Sequence), q.Drop(ctx, dead[1].Sequence)); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range dead {
+		if err := q.Replay(ctx, l.Sequence); !errors.Is(err, queue.ErrNoLetter) {
+			t.Errorf("replay of what is gone: %v, want ErrNoLetter", err)
+		}
+		if err := q.Drop(ctx, l.Sequence); !errors.Is(err, queue.ErrNoLetter) {
+			t.Errorf("drop of what is gone: %v, want ErrNoLetter", err)
+		}
+	}
+	r := record(acks)
+	receive(t, q, queue.Subscription{}, r.handle)
+	if d := r.one(t); string(d.Body) != "replayed" || d.Attempt != 1 {
+		t.Errorf("%q comes back, attempt %d", d.Body, d.Attempt)
+	}
+	settled(t, q, queue.Depth{})
+}
+
 func testAttemptsOutlive(t *testing.T, open Opener) {
 	q := open()
 	publish(t, q, message("a", "poison"), message("b", "fails"))
@@ -339,7 +366,7 @@ func testDrain(t *testing.T, open Opener) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		done <- q.Receive(ctx, queue.Subscription{Topic: topic, Concurrency: 2, Drain: drain}, func(hctx context.Context, d queue.Delivery) queue.Verdict {
+		done <- q.Receive(ctx, queue.Subscription{Topic: topic, Name: name, Concurrency: 2, Drain: drain}, func(hctx context.Context, d queue.Delivery) queue.Verdict {
 			started <- struct{}{}
 			<-ctx.Done()
 			if string(d.Body) == "quick" {

@@ -26,7 +26,7 @@ func BenchmarkThrough(b *testing.B) {
 	left.Add(b.N)
 	done := make(chan error, 1)
 	go func() {
-		done <- q.Receive(ctx, queue.Subscription{Topic: "uploads", Concurrency: 8}, func(context.Context, queue.Delivery) queue.Verdict {
+		done <- q.Receive(ctx, queue.Subscription{Topic: topic, Name: name, Concurrency: 8}, func(context.Context, queue.Delivery) queue.Verdict {
 			left.Done()
 			return queue.Ack()
 		})

@@ -30,7 +30,7 @@ func TestCrashChild(t *testing.T) {
 			}
 		}()
 	}
-	_ = q.Receive(background, queue.Subscription{Topic: topic, Concurrency: 4, MaxAttempts: 1000}, func(_ context.Context, d queue.Delivery) queue.Verdict {
+	_ = q.Receive(background, queue.Subscription{Topic: topic, Name: name, Concurrency: 4, MaxAttempts: 1000}, func(_ context.Context, d queue.Delivery) queue.Verdict {
 		tell(fmt.Sprintf("handled %s %s", d.Key, d.Body))
 		return queue.Ack()
 	})
@@ -70,7 +70,7 @@ func TestNoKillLosesWhatWasAcknowledged(t *testing.T) {
 	q := open(t, dir, time.Now)
 	defer q.Close()
 	var mu sync.Mutex
-	stop := receive(q, queue.Subscription{Topic: topic, Concurrency: 4, MaxAttempts: 1000}, func(_ context.Context, d queue.Delivery) queue.Verdict {
+	stop := receive(q, queue.Subscription{Topic: topic, Name: name, Concurrency: 4, MaxAttempts: 1000}, func(_ context.Context, d queue.Delivery) queue.Verdict {
 		mu.Lock()
 		defer mu.Unlock()
 		take(fmt.Sprintf("handled %s %s", d.Key, d.Body))

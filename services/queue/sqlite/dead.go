@@ -9,34 +9,34 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
-// ErrNoLetter is returned by Replay and Drop where there is no dead letter of
-// the sequence number.
-var ErrNoLetter = errors.New("queue: no such dead letter")
-
 // MaxDead is the most dead letters one call of Dead returns.
 const MaxDead = 1000
 
-// Dead lists dead letters, oldest first, after the sequence number given.
-func (q *Queue) Dead(ctx context.Context, topic string, after int64, limit int) ([]queue.DeadLetter, error) {
+// Dead lists a subscription's dead letters, oldest first, after the sequence
+// number given.
+func (q *Queue) Dead(ctx context.Context, topic, name string, after int64, limit int) ([]queue.DeadLetter, error) {
+	if !q.consumers.Has(topic, name) {
+		return nil, fmt.Errorf("list dead letters of %s for %q: %w", topic, name, queue.ErrNoSubscription)
+	}
 	if limit < 1 || limit > MaxDead {
 		return nil, fmt.Errorf("list dead letters of %s: limit %d is not within 1 to %d", topic, limit, MaxDead)
 	}
-	letters, err := q.dead(ctx, topic, after, limit)
+	letters, err := q.dead(ctx, topic, name, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list dead letters of %s: %w", topic, err)
 	}
 	return letters, nil
 }
 
-func (q *Queue) dead(ctx context.Context, topic string, after int64, limit int) ([]queue.DeadLetter, error) {
-	rows, err := q.stmt.dead.QueryContext(ctx, topic, after, limit)
+func (q *Queue) dead(ctx context.Context, topic, name string, after int64, limit int) ([]queue.DeadLetter, error) {
+	rows, err := q.stmt.dead.QueryContext(ctx, topic, name, after, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var letters []queue.DeadLetter
 	for rows.Next() {
-		d := queue.DeadLetter{}
+		d := queue.DeadLetter{Consumer: name}
 		d.Topic = topic
 		var published, notBefore, died int64
 		if err := rows.Scan(&d.Sequence, &d.Key, &d.ID, &d.Body, &published, &notBefore, &d.Attempt, &d.Reason, &died); err != nil {
@@ -48,12 +48,15 @@ func (q *Queue) dead(ctx context.Context, topic string, after int64, limit int) 
 	return letters, rows.Err()
 }
 
-// Depth counts the topic's messages.
-func (q *Queue) Depth(ctx context.Context, topic string) (queue.Depth, error) {
+// Depth counts a subscription's messages.
+func (q *Queue) Depth(ctx context.Context, topic, name string) (queue.Depth, error) {
+	if !q.consumers.Has(topic, name) {
+		return queue.Depth{}, fmt.Errorf("count messages of %s for %q: %w", topic, name, queue.ErrNoSubscription)
+	}
 	var all, leased, dead int
-	err := q.stmt.depth.QueryRowContext(ctx, topic, q.now().UnixNano()).Scan(&all, &leased)
+	err := q.stmt.depth.QueryRowContext(ctx, topic, name, q.now().UnixNano()).Scan(&all, &leased)
 	if err == nil {
-		err = q.stmt.deadDepth.QueryRowContext(ctx, topic).Scan(&dead)
+		err = q.stmt.deadDepth.QueryRowContext(ctx, topic, name).Scan(&dead)
 	}
 	if err != nil {
 		return queue.Depth{}, fmt.Errorf("count messages of %s: %w", topic, err)
@@ -86,9 +89,9 @@ func (q *Queue) Forget(ctx context.Context, key string) error {
 func (q *Queue) Replay(ctx context.Context, sequence int64) error {
 	op := &operation{}
 	op.run = func() error {
-		err := q.stmt.revive.QueryRow(sequence, q.now().UnixNano()).Scan(&op.topic)
+		err := q.stmt.revive.QueryRow(sequence, q.now().UnixNano()).Scan(&op.wakes.topic, &op.wakes.consumer)
 		if errors.Is(err, sql.ErrNoRows) {
-			op.refused = ErrNoLetter
+			op.refused = queue.ErrNoLetter
 			return nil
 		}
 		if err != nil {
@@ -114,7 +117,7 @@ func (q *Queue) Drop(ctx context.Context, sequence int64) error {
 		if n, err := r.RowsAffected(); err != nil {
 			return err
 		} else if n == 0 {
-			op.refused = ErrNoLetter
+			op.refused = queue.ErrNoLetter
 		}
 		return nil
 	}

@@ -14,12 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/clarity-loop/clarity/services/internal/dirlock"
+	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/queue/sqlite"
 )
 
-const topic = "uploads"
+const topic, name = "uploads", "intake"
 
 var background = context.Background()
 
@@ -32,7 +32,7 @@ func publish(t *testing.T, q *sqlite.Queue, key, body string) {
 
 func depth(t *testing.T, q *sqlite.Queue) queue.Depth {
 	t.Helper()
-	d, err := q.Depth(background, topic)
+	d, err := q.Depth(background, topic, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestAVerdictOnALostLeaseIsIgnored(t *testing.T) {
 			publish(t, q, "k", "x")
 			attempts := make(chan int, 4)
 			say := map[int]chan queue.Verdict{1: make(chan queue.Verdict), 2: make(chan queue.Verdict)}
-			sub := queue.Subscription{Topic: topic, Concurrency: 2, Lease: time.Hour}
+			sub := queue.Subscription{Topic: topic, Name: name, Concurrency: 2, Lease: time.Hour}
 			stop := receive(q, sub, func(_ context.Context, d queue.Delivery) queue.Verdict {
 				if d.Key == "wake-up" {
 					return queue.Ack()
@@ -129,7 +129,7 @@ func TestAHandlerWhoseLeaseIsLostSeesItsContextEnd(t *testing.T) {
 	defer q.Close()
 	publish(t, q, "u", "x")
 	in, ended := make(chan struct{}), make(chan struct{})
-	stop := receive(q, queue.Subscription{Topic: topic, Lease: 30 * time.Millisecond}, func(ctx context.Context, _ queue.Delivery) queue.Verdict {
+	stop := receive(q, queue.Subscription{Topic: topic, Name: name, Lease: 30 * time.Millisecond}, func(ctx context.Context, _ queue.Delivery) queue.Verdict {
 		close(in)
 		<-ctx.Done()
 		close(ended)
@@ -155,7 +155,7 @@ func TestLeasesOfAProcessThatDiedAreVoid(t *testing.T) {
 	dir := t.TempDir()
 	q := open(t, dir, time.Now)
 	publish(t, q, "k", "x")
-	sub := queue.Subscription{Topic: topic, Lease: time.Hour, MaxAttempts: 2}
+	sub := queue.Subscription{Topic: topic, Name: name, Lease: time.Hour, MaxAttempts: 2}
 	for attempt := 1; attempt <= 2; attempt++ {
 		in, let := make(chan int, 1), make(chan struct{})
 		ended := make(chan error, 1)
@@ -195,7 +195,7 @@ func TestLeasesOfAProcessThatDiedAreVoid(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	letters, err := q.Dead(background, topic, 0, 10)
+	letters, err := q.Dead(background, topic, name, 0, 10)
 	if err != nil || len(letters) != 1 || !strings.Contains(letters[0].Reason, "without a verdict") {
 		t.Errorf("dead letters: %+v, %v", letters, err)
 	}
@@ -210,7 +210,7 @@ func TestDeadLettersAreReplayedAndDropped(t *testing.T) {
 	poison := true
 	var got []string
 	all := make(chan struct{}, 10)
-	stop := receive(q, queue.Subscription{Topic: topic}, func(_ context.Context, d queue.Delivery) queue.Verdict {
+	stop := receive(q, queue.Subscription{Topic: topic, Name: name}, func(_ context.Context, d queue.Delivery) queue.Verdict {
 		defer func() { all <- struct{}{} }()
 		if poison && string(d.Body) != "3" {
 			return queue.Dead("poison")
@@ -228,7 +228,7 @@ func TestDeadLettersAreReplayedAndDropped(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	poison = false
-	letters, err := q.Dead(background, topic, 0, 10)
+	letters, err := q.Dead(background, topic, name, 0, 10)
 	if err != nil || len(letters) != 2 {
 		t.Fatalf("dead letters: %+v, %v", letters, err)
 	}
@@ -240,10 +240,10 @@ func TestDeadLettersAreReplayedAndDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, l := range letters {
-		if err := q.Replay(background, l.Sequence); !errors.Is(err, sqlite.ErrNoLetter) {
+		if err := q.Replay(background, l.Sequence); !errors.Is(err, queue.ErrNoLetter) {
 			t.Errorf("replay of what is gone: %v, want ErrNoLetter", err)
 		}
-		if err := q.Drop(background, l.Sequence); !errors.Is(err, sqlite.ErrNoLetter) {
+		if err := q.Drop(background, l.Sequence); !errors.Is(err, queue.ErrNoLetter) {
 			t.Errorf("drop of what is gone: %v, want ErrNoLetter", err)
 		}
 	}
@@ -265,7 +265,7 @@ func TestAMessageWhoseIDWaitsIsNotStoredTwice(t *testing.T) {
 		return queue.Message{Topic: topic, Key: key, ID: id, Body: []byte("x")}
 	}
 	for range 3 {
-		if err := q.Publish(background, m(topic, "k", "window"), m(topic, "k", "other"), m(topic, "l", "window"), m("results", "k", "window"), m(topic, "k", "")); err != nil {
+		if err := q.Publish(background, m(topic, "k", "window"), m(topic, "k", "other"), m(topic, "l", "window"), m("other", "k", "window"), m(topic, "k", "")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -284,7 +284,7 @@ func TestForgottenBytesAreInNoFile(t *testing.T) {
 		publish(t, q, bystander, strings.Repeat(bystander+".", 1+i*(i%3)))
 	}
 	seen := make(chan struct{}, 400)
-	stop := receive(q, queue.Subscription{Topic: topic, Concurrency: 4}, func(_ context.Context, _ queue.Delivery) queue.Verdict {
+	stop := receive(q, queue.Subscription{Topic: topic, Name: name, Concurrency: 4}, func(_ context.Context, _ queue.Delivery) queue.Verdict {
 		defer func() { seen <- struct{}{} }()
 		return queue.Dead("poison")
 	})
@@ -329,12 +329,12 @@ func TestAfterCloseEverythingIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	q := open(t, dir, time.Now)
 	var inUse *dirlock.InUseError
-	if _, err := sqlite.Open(background, dir, time.Now); !errors.As(err, &inUse) {
+	if _, err := sqlite.Open(background, dir, nil, time.Now); !errors.As(err, &inUse) {
 		t.Errorf("second Open: %v, want an InUseError", err)
 	}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- q.Receive(background, queue.Subscription{Topic: topic}, func(context.Context, queue.Delivery) queue.Verdict { return queue.Ack() })
+		ended <- q.Receive(background, queue.Subscription{Topic: topic, Name: name}, func(context.Context, queue.Delivery) queue.Verdict { return queue.Ack() })
 	}()
 	if err := errors.Join(q.Close(), q.Close()); err != nil {
 		t.Fatal(err)

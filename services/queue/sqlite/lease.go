@@ -15,11 +15,12 @@ import (
 type lease struct {
 	queue.Delivery
 	seq, token int64
+	consumer   string
 	reason     string // of the attempt before
 }
 
-// claim leases up to n messages of the topic that may be delivered now. Where it
-// finds fewer, next is when the topic's next head will be ready, zero for never.
+// claim leases up to n messages of the subscription that may be delivered now. Where it
+// finds fewer, next is when its next head will be ready, zero for never.
 func (q *Queue) claim(ctx context.Context, sub *queue.Subscription, n int) (leases []lease, next time.Time, err error) {
 	err = q.do(ctx, &operation{relaxed: true, run: func() error {
 		leases, next = nil, time.Time{}
@@ -30,7 +31,7 @@ func (q *Queue) claim(ctx context.Context, sub *queue.Subscription, n int) (leas
 			return err
 		}
 		found := len(leases)
-		if leases, err = q.buryExhausted(sub, leases, now); err != nil {
+		if leases, err = q.dropExhausted(sub, leases, now); err != nil {
 			return err
 		}
 		if found > len(leases) {
@@ -38,7 +39,7 @@ func (q *Queue) claim(ctx context.Context, sub *queue.Subscription, n int) (leas
 			return nil
 		}
 		if found < n {
-			next, err = q.nextReady(sub.Topic)
+			next, err = q.nextReady(sub)
 		}
 		return err
 	}})
@@ -46,14 +47,14 @@ func (q *Queue) claim(ctx context.Context, sub *queue.Subscription, n int) (leas
 }
 
 func (q *Queue) lease(sub *queue.Subscription, now time.Time, n int) ([]lease, error) {
-	rows, err := q.stmt.claim.Query(q.token, now.Add(sub.Lease).UnixNano(), sub.Topic, now.UnixNano(), n)
+	rows, err := q.stmt.claim.Query(q.token, now.Add(sub.Lease).UnixNano(), sub.Topic, sub.Name, now.UnixNano(), n)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var leases []lease
 	for rows.Next() {
-		l := lease{token: q.token}
+		l := lease{token: q.token, consumer: sub.Name}
 		l.Topic = sub.Topic
 		var published, notBefore int64
 		if err := rows.Scan(&l.seq, &l.Key, &l.ID, &l.Body, &published, &notBefore, &l.Attempt, &l.reason); err != nil {
@@ -66,9 +67,9 @@ func (q *Queue) lease(sub *queue.Subscription, now time.Time, n int) ([]lease, e
 	return leases, rows.Err()
 }
 
-// buryExhausted makes dead letters of messages whose last attempt ended without
+// dropExhausted makes dead letters of messages whose last attempt ended without
 // a verdict, and returns the others.
-func (q *Queue) buryExhausted(sub *queue.Subscription, leases []lease, now time.Time) ([]lease, error) {
+func (q *Queue) dropExhausted(sub *queue.Subscription, leases []lease, now time.Time) ([]lease, error) {
 	alive := leases[:0]
 	for _, l := range leases {
 		if l.Attempt <= sub.MaxAttempts {
@@ -86,18 +87,18 @@ func (q *Queue) buryExhausted(sub *queue.Subscription, leases []lease, now time.
 	return alive, nil
 }
 
-func (q *Queue) nextReady(topic string) (time.Time, error) {
+func (q *Queue) nextReady(sub *queue.Subscription) (time.Time, error) {
 	var ready int64
-	err := q.stmt.next.QueryRow(topic).Scan(&ready)
+	err := q.stmt.next.QueryRow(sub.Topic, sub.Name).Scan(&ready)
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, nil
 	}
 	return time.Unix(0, ready), err
 }
 
-// settle makes a verdict durable. One on a lost lease changes nothing.
-func (q *Queue) settle(sub *queue.Subscription, l *lease, v queue.Verdict) error {
-	op := &operation{topic: sub.Topic}
+// finishLease makes a verdict durable. One on a lost lease changes nothing.
+func (q *Queue) finishLease(sub *queue.Subscription, l *lease, v queue.Verdict) error {
+	op := &operation{wakes: subscription{sub.Topic, sub.Name}}
 	op.run = func() (err error) {
 		now := q.now()
 		v.Match(func() {
@@ -125,13 +126,13 @@ func (q *Queue) remove(l *lease) (held bool, err error) {
 	if n, err := r.RowsAffected(); n == 0 || err != nil {
 		return false, err
 	}
-	_, err = q.stmt.promote.Exec(l.Topic, l.Key)
+	_, err = q.stmt.promote.Exec(l.Topic, l.consumer, l.Key)
 	return true, err
 }
 
 // die makes a dead letter of the leased message.
 func (q *Queue) die(l *lease, reason string, now time.Time) (held bool, err error) {
-	if _, err := q.stmt.bury.Exec(reason, now.UnixNano(), l.seq, l.token); err != nil {
+	if _, err := q.stmt.kill.Exec(reason, now.UnixNano(), l.seq, l.token); err != nil {
 		return false, err
 	}
 	return q.remove(l)

@@ -20,6 +20,9 @@ var errLeaseLost = errors.New("queue: the lease was lost")
 // Receive hands messages to handle until ctx is done; see queue.Queue. It
 // returns an error when the database fails or is closed.
 func (q *Queue) Receive(ctx context.Context, sub queue.Subscription, handle queue.Handler) error {
+	if !q.consumers.Has(sub.Topic, sub.Name) {
+		return fmt.Errorf("receive from %s as %q: %w", sub.Topic, sub.Name, queue.ErrNoSubscription)
+	}
 	sub.Concurrency = orDefault(sub.Concurrency, 1)
 	sub.MaxAttempts = orDefault(sub.MaxAttempts, 10)
 	sub.Lease = orDefault(sub.Lease, 30*time.Second)
@@ -38,7 +41,7 @@ func (q *Queue) Receive(ctx context.Context, sub queue.Subscription, handle queu
 	drain.Stop()
 	stopExtending()
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("receive from %s: %w", sub.Topic, err)
+		return fmt.Errorf("receive from %s as %s: %w", sub.Topic, sub.Name, err)
 	}
 	return nil
 }
@@ -66,7 +69,7 @@ type receiver struct {
 }
 
 func (r *receiver) loop(ctx context.Context) error {
-	signal, stop := r.q.listen(r.sub.Topic)
+	signal, stop := r.q.listen(subscription{r.sub.Topic, r.sub.Name})
 	defer stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -136,7 +139,7 @@ func (r *receiver) start(l *lease) {
 // cannot be stored the lease runs out and the message comes back; the loop meets
 // the same error and returns it.
 func (r *receiver) finish(l *lease, v queue.Verdict) {
-	_ = r.q.settle(&r.sub, l, v)
+	_ = r.q.finishLease(&r.sub, l, v)
 	r.mu.Lock()
 	delete(r.running, l)
 	r.mu.Unlock()

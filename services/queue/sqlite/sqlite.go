@@ -7,7 +7,7 @@
 // disk. Taking a lease waits for no sync: after a loss of power, unlike after
 // the death of the process, the newest attempts may not be counted.
 //
-// The first message of each topic and key is its head; only heads can be
+// The first message of each subscription and key is its head; only heads can be
 // delivered, from the moment `ready` on: NotBefore at first, the end of the
 // lease while it is leased, the time of the retry after that. Nothing polls: a
 // receiver sleeps until the next such moment or until a commit wakes it.
@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"sync"
 	"time"
@@ -34,38 +35,6 @@ const MaxBody = 64 << 10
 
 const maxGroup = 128
 
-var migrations = []string{`
-CREATE TABLE messages (
-	seq INTEGER PRIMARY KEY, -- the order of publication
-	topic TEXT NOT NULL,
-	key TEXT NOT NULL,
-	id TEXT NOT NULL,
-	body BLOB NOT NULL,
-	published INTEGER NOT NULL, -- times are nanoseconds since 1970
-	not_before INTEGER NOT NULL,
-	head INTEGER NOT NULL,    -- 1: the first of its topic and key
-	ready INTEGER NOT NULL,   -- when a head may be delivered
-	token INTEGER NOT NULL,   -- of the lease; 0: none
-	attempt INTEGER NOT NULL, -- deliveries so far
-	reason TEXT NOT NULL      -- of the last retry
-) STRICT;
-CREATE INDEX messages_line ON messages (topic, key);
-CREATE INDEX messages_ready ON messages (topic, ready) WHERE head = 1;
-CREATE INDEX messages_id ON messages (topic, key, id) WHERE attempt = 0 AND id <> '';
-CREATE TABLE dead (
-	seq INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of death
-	topic TEXT NOT NULL,
-	key TEXT NOT NULL,
-	id TEXT NOT NULL,
-	body BLOB NOT NULL,
-	published INTEGER NOT NULL,
-	not_before INTEGER NOT NULL,
-	attempt INTEGER NOT NULL,
-	reason TEXT NOT NULL,
-	died INTEGER NOT NULL
-) STRICT;
-CREATE INDEX dead_topic ON dead (topic);`}
-
 // A Queue is a queue.Queue over a database file.
 type Queue struct {
 	db     *litedb.DB
@@ -76,9 +45,14 @@ type Queue struct {
 	stmt   statements
 	token  int64 // the last lease given; only commit uses it
 
+	consumers queue.Consumers
+
 	mu      sync.Mutex
-	signals map[string][]chan struct{} // of receivers, by topic
+	signals map[subscription][]chan struct{} // of receivers
 }
+
+// A subscription is a topic and one of its consumers.
+type subscription struct{ topic, consumer string }
 
 var _ queue.Queue = (*Queue)(nil)
 
@@ -87,19 +61,19 @@ var _ queue.Queue = (*Queue)(nil)
 type operation struct {
 	run     func() error // an error undoes the group
 	refused error        // set by run: the outcome of this operation alone
-	topic   string       // whose receivers to wake
+	wakes   subscription // whose receivers; none where it is zero
 	relaxed bool         // need not survive a loss of power
 	scrub   bool         // what it deleted must leave the files
 }
 
 // Open opens the queue in the directory, which it creates where it is not
 // there. The error is a *dirlock.InUseError where another process has it open.
-func Open(ctx context.Context, dir string, now func() time.Time) (*Queue, error) {
-	db, err := litedb.Open(ctx, filepath.Join(dir, FileName), migrations)
+func Open(ctx context.Context, dir string, consumers queue.Consumers, now func() time.Time) (*Queue, error) {
+	db, err := litedb.Open(ctx, filepath.Join(dir, FileName), migrations())
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	q := &Queue{db: db, now: now, closed: make(chan struct{}), signals: map[string][]chan struct{}{}}
+	q := &Queue{db: db, now: now, closed: make(chan struct{}), consumers: maps.Clone(consumers), signals: map[subscription][]chan struct{}{}}
 	err = q.stmt.prepare(ctx, db)
 	if err == nil {
 		err = db.Tx(func() error {
@@ -129,13 +103,14 @@ func (q *Queue) Close() error {
 	return err
 }
 
-// Publish stores the messages, all or none. A message whose ID is that of one of
-// the same topic and key that was not delivered yet is dropped.
+// Publish stores the messages for each of their topics' consumers, all or none.
+// A message whose ID is that of one of the same subscription and key that was
+// not delivered yet is dropped for it.
 func (q *Queue) Publish(ctx context.Context, msgs ...queue.Message) error {
 	topics := map[string]bool{}
 	for _, m := range msgs {
-		if m.Topic == "" {
-			return errors.New("publish: a message without a topic")
+		if len(q.consumers[m.Topic]) == 0 {
+			return fmt.Errorf("publish to %q: %w", m.Topic, queue.ErrNoSubscription)
 		}
 		if len(m.Body) > MaxBody {
 			return fmt.Errorf("publish to %s: body of %d bytes is over the limit of %d", m.Topic, len(m.Body), MaxBody)
@@ -147,8 +122,10 @@ func (q *Queue) Publish(ctx context.Context, msgs ...queue.Message) error {
 	}
 	op := &operation{run: func() error {
 		for i := range msgs {
-			if err := q.insert(&msgs[i]); err != nil {
-				return err
+			for _, name := range q.consumers[msgs[i].Topic] {
+				if err := q.insert(name, &msgs[i]); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -157,12 +134,14 @@ func (q *Queue) Publish(ctx context.Context, msgs ...queue.Message) error {
 		return fmt.Errorf("publish to %s: %w", msgs[0].Topic, err)
 	}
 	for topic := range topics {
-		q.wake(topic)
+		for _, name := range q.consumers[topic] {
+			q.wake(subscription{topic, name})
+		}
 	}
 	return nil
 }
 
-func (q *Queue) insert(m *queue.Message) error {
+func (q *Queue) insert(consumer string, m *queue.Message) error {
 	published, notBefore := q.now().UnixNano(), int64(0)
 	if !m.NotBefore.IsZero() {
 		notBefore = m.NotBefore.UnixNano()
@@ -174,9 +153,9 @@ func (q *Queue) insert(m *queue.Message) error {
 	ready := max(published, notBefore)
 	var err error
 	if m.ID == "" {
-		_, err = q.stmt.insert.Exec(m.Topic, m.Key, m.ID, body, published, notBefore, ready)
+		_, err = q.stmt.insert.Exec(m.Topic, consumer, m.Key, m.ID, body, published, notBefore, ready)
 	} else {
-		_, err = q.stmt.insertOnce.Exec(m.Topic, m.Key, m.ID, body, published, notBefore, ready)
+		_, err = q.stmt.insertOnce.Exec(m.Topic, consumer, m.Key, m.ID, body, published, notBefore, ready)
 	}
 	return err
 }
@@ -223,36 +202,36 @@ func (q *Queue) commit(ops []*operation) []error {
 		case op.scrub:
 			errs[i] = scrubbed
 		}
-		if op.topic != "" && failed == nil {
-			q.wake(op.topic)
+		if op.wakes != (subscription{}) && failed == nil {
+			q.wake(op.wakes)
 		}
 	}
 	return errs
 }
 
 // listen gives a receiver the channel that wake signals on.
-func (q *Queue) listen(topic string) (signal chan struct{}, stop func()) {
+func (q *Queue) listen(to subscription) (signal chan struct{}, stop func()) {
 	signal = make(chan struct{}, 1)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.signals[topic] = append(q.signals[topic], signal)
+	q.signals[to] = append(q.signals[to], signal)
 	return signal, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		rest := q.signals[topic][:0:0]
-		for _, s := range q.signals[topic] {
+		rest := q.signals[to][:0:0]
+		for _, s := range q.signals[to] {
 			if s != signal {
 				rest = append(rest, s)
 			}
 		}
-		q.signals[topic] = rest
+		q.signals[to] = rest
 	}
 }
 
-func (q *Queue) wake(topic string) {
+func (q *Queue) wake(to subscription) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, s := range q.signals[topic] {
+	for _, s := range q.signals[to] {
 		select {
 		case s <- struct{}{}:
 		default:

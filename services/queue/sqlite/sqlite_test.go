@@ -14,7 +14,7 @@ import (
 
 func open(t testing.TB, dir string, now func() time.Time) *sqlite.Queue {
 	t.Helper()
-	q, err := sqlite.Open(context.Background(), dir, now)
+	q, err := sqlite.Open(context.Background(), dir, queuetest.Consumers(), now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 // that writes: only commit uses them.
 type statements struct {
 	voidLeases, insert, insertOnce, claim, next, extend *sql.Stmt
-	remove, promote, retry, bury                        *sql.Stmt
+	remove, promote, retry, kill                        *sql.Stmt
 	forget, forgetDead, revive, drop                    *sql.Stmt
 
 	dead, depth, deadDepth *sql.Stmt
@@ -20,9 +20,9 @@ type statements struct {
 
 func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 	const (
-		columns = `INSERT INTO messages (topic, key, id, body, published, not_before, ready, head, token, attempt, reason) `
-		isHead  = `NOT EXISTS (SELECT 1 FROM messages WHERE topic = ?1 AND key = ?2)`
-		values  = `SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ` + isHead + `, 0, 0, ''`
+		columns = `INSERT INTO messages (topic, consumer, key, id, body, published, not_before, ready, head, token, attempt, reason) `
+		isHead  = `NOT EXISTS (SELECT 1 FROM messages WHERE topic = ?1 AND consumer = ?2 AND key = ?3)`
+		values  = `SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ` + isHead + `, 0, 0, ''`
 		under   = ` WHERE key = ?1 OR (key >= ?1 || '/' AND key < ?1 || '0')` // '0' is the byte after '/'
 	)
 	for _, p := range []struct {
@@ -32,22 +32,22 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 		{&s.voidLeases, `UPDATE messages SET token = 0, ready = ? WHERE token <> 0`},
 		{&s.insert, columns + values},
 		{&s.insertOnce, columns + values + ` WHERE NOT EXISTS (
-			SELECT 1 FROM messages WHERE topic = ?1 AND key = ?2 AND id = ?3 AND id <> '' AND attempt = 0)`},
+			SELECT 1 FROM messages WHERE topic = ?1 AND consumer = ?2 AND key = ?3 AND id = ?4 AND id <> '' AND attempt = 0)`},
 		{&s.claim, `UPDATE messages SET token = ?1, ready = ?2, attempt = attempt + 1 WHERE seq IN (
-			SELECT seq FROM messages WHERE topic = ?3 AND head = 1 AND ready <= ?4 ORDER BY ready LIMIT ?5)
+			SELECT seq FROM messages WHERE topic = ?3 AND consumer = ?4 AND head = 1 AND ready <= ?5 ORDER BY ready LIMIT ?6)
 			RETURNING seq, key, id, body, published, not_before, attempt, reason`},
-		{&s.next, `SELECT ready FROM messages WHERE topic = ? AND head = 1 ORDER BY ready LIMIT 1`},
+		{&s.next, `SELECT ready FROM messages WHERE topic = ? AND consumer = ? AND head = 1 ORDER BY ready LIMIT 1`},
 		{&s.extend, `UPDATE messages SET ready = ? WHERE seq = ? AND token = ?`},
 		{&s.remove, `DELETE FROM messages WHERE seq = ? AND token = ?`},
-		{&s.promote, `UPDATE messages SET head = 1 WHERE seq = (SELECT min(seq) FROM messages WHERE topic = ? AND key = ?)`},
+		{&s.promote, `UPDATE messages SET head = 1 WHERE seq = (SELECT min(seq) FROM messages WHERE topic = ? AND consumer = ? AND key = ?)`},
 		{&s.retry, `UPDATE messages SET token = 0, ready = ?, reason = ? WHERE seq = ? AND token = ?`},
-		{&s.bury, `INSERT INTO dead (topic, key, id, body, published, not_before, attempt, reason, died)
-			SELECT topic, key, id, body, published, not_before, attempt, ?, ? FROM messages WHERE seq = ? AND token = ?`},
+		{&s.kill, `INSERT INTO dead (topic, consumer, key, id, body, published, not_before, attempt, reason, died)
+			SELECT topic, consumer, key, id, body, published, not_before, attempt, ?, ? FROM messages WHERE seq = ? AND token = ?`},
 		{&s.forget, `DELETE FROM messages` + under},
 		{&s.forgetDead, `DELETE FROM dead` + under},
-		{&s.revive, columns + `SELECT topic, key, id, body, published, not_before, ?2,
-			NOT EXISTS (SELECT 1 FROM messages m WHERE m.topic = dead.topic AND m.key = dead.key), 0, 0, ''
-			FROM dead WHERE seq = ?1 RETURNING topic`},
+		{&s.revive, columns + `SELECT topic, consumer, key, id, body, published, not_before, ?2,
+			NOT EXISTS (SELECT 1 FROM messages m WHERE m.topic = dead.topic AND m.consumer = dead.consumer AND m.key = dead.key), 0, 0, ''
+			FROM dead WHERE seq = ?1 RETURNING topic, consumer`},
 		{&s.drop, `DELETE FROM dead WHERE seq = ?`},
 	} {
 		if *p.stmt, err = db.Prepare(ctx, p.text); err != nil {
@@ -59,9 +59,9 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 		text string
 	}{
 		{&s.dead, `SELECT seq, key, id, body, published, not_before, attempt, reason, died FROM dead
-			WHERE topic = ? AND seq > ? ORDER BY seq LIMIT ?`},
-		{&s.depth, `SELECT count(*), count(*) FILTER (WHERE token <> 0 AND ready > ?2) FROM messages WHERE topic = ?1`},
-		{&s.deadDepth, `SELECT count(*) FROM dead WHERE topic = ?`},
+			WHERE topic = ? AND consumer = ? AND seq > ? ORDER BY seq LIMIT ?`},
+		{&s.depth, `SELECT count(*), count(*) FILTER (WHERE token <> 0 AND ready > ?3) FROM messages WHERE topic = ?1 AND consumer = ?2`},
+		{&s.deadDepth, `SELECT count(*) FROM dead WHERE topic = ? AND consumer = ?`},
 	} {
 		if *p.stmt, err = db.Reader().PrepareContext(ctx, p.text); err != nil {
 			return fmt.Errorf("prepare %q: %w", p.text, err)

@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/clarity-loop/clarity/services/internal/dirlock"
+	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/sqlite"
 	"github.com/clarity-loop/clarity/services/store/storetest"

@@ -8,13 +8,14 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
 // view reads the days' chunks. A chunk is sealed under its name, which holds its
 // digest: one that opens is the one that the record means.
-func (s *Stage) view(ctx context.Context, uid string, records []store.Record[store.Day]) (timeline.View, error) {
+func (s *Stage) view(ctx context.Context, uid string, records []store.Record[record.Day]) (timeline.View, error) {
 	chunks := make([]timeline.Chunk, 0, len(records))
 	for _, r := range records {
 		if r.Value.Chunk == "" { // every sample of the day was deleted
@@ -42,7 +43,7 @@ func (s *Stage) view(ctx context.Context, uid string, records []store.Record[sto
 
 // zone is where most of the window's samples were recorded, the latest of
 // equals; UTC where no day tells a zone that is known here.
-func zone(in Input, records []store.Record[store.Day]) *time.Location {
+func zone(in Input, records []store.Record[record.Day]) *time.Location {
 	samples := map[string]int{}
 	for _, r := range records {
 		if r.Key >= in.Start.String() && r.Key <= in.End.String() {

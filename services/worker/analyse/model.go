@@ -10,10 +10,12 @@ import (
 
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/metric"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -58,9 +60,9 @@ func (s *Stage) version(req analysis.Request) (m model.Model, release func(), er
 // earlier reads the embeddings of the weeks that end 7, 14, 21 and 28 days
 // before the window does, as far as they are of the version with that digest,
 // and enters the version and the weeks into in: they are part of what a Result depends on.
-func (s *Stage) earlier(ctx context.Context, digest string, req analysis.Request, in *Input) (map[health.Day]store.Embedding, error) {
+func (s *Stage) earlier(ctx context.Context, digest string, req analysis.Request, in *Input) (map[health.Day]record.Embedding, error) {
 	in.Model = digest
-	found := map[health.Day]store.Embedding{}
+	found := map[health.Day]record.Embedding{}
 	for i := health.Day(1); i <= ownWeeks; i++ {
 		end := req.End - i*actigraphy.WindowDays
 		r, err := s.Store.Embeddings.Get(ctx, req.UID, end.String())
@@ -80,7 +82,7 @@ func (s *Stage) earlier(ctx context.Context, digest string, req analysis.Request
 
 // embed runs the model on the window, enters what it says into the Result and
 // keeps the embedding; changed says whether that is another one than before.
-func (s *Stage) embed(ctx context.Context, version model.Model, req analysis.Request, in Input, m *metric.Input, earlier map[health.Day]store.Embedding, r *analysis.Result) (changed bool, err error) {
+func (s *Stage) embed(ctx context.Context, version model.Model, req analysis.Request, in Input, m *metric.Input, earlier map[health.Day]record.Embedding, r *analysis.Result) (changed bool, err error) {
 	if version == nil {
 		return false, nil
 	}
@@ -108,13 +110,13 @@ func (s *Stage) embed(ctx context.Context, version model.Model, req analysis.Req
 	}
 	values := inferred[0].Value(id, embedding)
 	in.Weeks = nil // an embedding is of its window alone
-	own := store.Embedding{Model: id.Digest, Digest: Digest(in), Kind: string(r.Input.Kind), Values: values}
+	own := record.Embedding{Model: id.Digest, Digest: Digest(in), Kind: string(r.Input.Kind), Values: values}
 	compare(r, own, earlier)
 	return s.keep(ctx, req, own)
 }
 
 // compare enters the distance from the earlier weeks of the same kind.
-func compare(r *analysis.Result, own store.Embedding, earlier map[health.Day]store.Embedding) {
+func compare(r *analysis.Result, own record.Embedding, earlier map[health.Day]record.Embedding) {
 	mean := make([]float64, len(own.Values))
 	for i := health.Day(1); i <= ownWeeks; i++ {
 		end := r.Window.End - i*actigraphy.WindowDays
@@ -149,7 +151,7 @@ func lack(r *analysis.Result, reason, detail string) {
 	slices.SortStableFunc(r.Insufficient, func(a, b analysis.Insufficient) int { return cmp.Compare(a.Metric, b.Metric) })
 }
 
-func (s *Stage) keep(ctx context.Context, req analysis.Request, e store.Embedding) (changed bool, err error) {
+func (s *Stage) keep(ctx context.Context, req analysis.Request, e record.Embedding) (changed bool, err error) {
 	before, err := s.Store.Embeddings.Get(ctx, req.UID, req.End.String())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return false, personal(err)
@@ -199,7 +201,7 @@ func (s *Stage) followUp(ctx context.Context, version model.Model, req analysis.
 		} else if err != nil {
 			return personal(err)
 		}
-		m, err := queue.JSON(analysis.TopicAnalyses, req.UID, analysis.Request{UID: req.UID, End: end})
+		m, err := queue.JSON(flow.TopicAnalyses, req.UID, analysis.Request{UID: req.UID, End: end})
 		if err != nil {
 			return err
 		}

@@ -11,11 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 	"github.com/clarity-loop/clarity/services/model/pat"
 	"github.com/clarity-loop/clarity/services/model/preview"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
@@ -56,7 +58,7 @@ func (b *bench) keepDays(first, last int, odd bool) (end health.Day) {
 	return end
 }
 
-func (b *bench) embedding(end health.Day) *store.Embedding {
+func (b *bench) embedding(end health.Day) *record.Embedding {
 	b.t.Helper()
 	r, err := b.store.Embeddings.Get(context.Background(), uid, end.String())
 	if errors.Is(err, store.ErrNotFound) {
@@ -73,7 +75,7 @@ func (b *bench) requested() (ends []string) {
 	b.t.Helper()
 	for _, m := range b.published {
 		var req analysis.Request
-		if m.Topic != analysis.TopicAnalyses {
+		if m.Topic != flow.TopicAnalyses {
 			continue
 		}
 		if err := json.Unmarshal(m.Body, &req); err != nil {

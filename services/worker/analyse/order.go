@@ -31,8 +31,8 @@ const (
 	NoData                // no sample is in it, so it has no Result
 )
 
-// A Standing is how a window's Result stands.
-type Standing struct {
+// Freshness is how a window's Result stands.
+type Freshness struct {
 	// Version is the Result's record's, 0 where there is none.
 	Version int64
 	// Current says that it rests on all that would determine it now.
@@ -42,13 +42,13 @@ type Standing struct {
 // Look says how a window's Result stands, and changes nothing. Where the stage
 // has no model, a Result with a model's part is current if it is by that model:
 // nobody asked to take that part away.
-func (s *Stage) Look(ctx context.Context, req analysis.Request) (Standing, error) {
+func (s *Stage) Look(ctx context.Context, req analysis.Request) (Freshness, error) {
 	f, err := s.find(ctx, req, true)
 	if err != nil {
-		return Standing{}, err
+		return Freshness{}, err
 	}
 	f.release()
-	return Standing{f.before.Version, f.current}, nil
+	return Freshness{f.before.Version, f.current}, nil
 }
 
 // Analyse is what Handle does for a message, for whoever has no message; the

@@ -13,11 +13,12 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
 
-func (b *bench) look(end health.Day) analyse.Standing {
+func (b *bench) look(end health.Day) analyse.Freshness {
 	b.t.Helper()
 	s, err := b.stage.Look(b.t.Context(), analysis.Request{UID: uid, End: end})
 	if err != nil {
@@ -42,7 +43,7 @@ func TestAnOrderDoesWhatAMessageDoes(t *testing.T) {
 	end := asked.keepWeek()
 	told.keepWeek()
 	told.handle(end, 1)
-	if s := asked.look(end); s != (analyse.Standing{}) || len(asked.published) > 0 {
+	if s := asked.look(end); s != (analyse.Freshness{}) || len(asked.published) > 0 {
 		t.Errorf("before: %+v, published %v", s, asked.topics())
 	}
 	if outcome, version := asked.order(end, analyse.Order{}); outcome != analyse.Stored || version != 1 {
@@ -54,7 +55,7 @@ func TestAnOrderDoesWhatAMessageDoes(t *testing.T) {
 	if diff := cmp.Diff(told.topics(), asked.topics()); diff != "" || len(asked.audited) != 1 {
 		t.Errorf("%d audited; topics (-message +order):\n%s", len(asked.audited), diff)
 	}
-	if s := asked.look(end); s != (analyse.Standing{Version: 1, Current: true}) {
+	if s := asked.look(end); s != (analyse.Freshness{Version: 1, Current: true}) {
 		t.Errorf("after: %+v", s)
 	}
 	published := len(asked.published)
@@ -112,7 +113,7 @@ func TestEndsAreThoseThatMessagesWouldAskFor(t *testing.T) {
 	keep := func(days ...string) {
 		t.Helper()
 		for _, d := range days {
-			if _, err := b.store.Days.Put(t.Context(), uid, d, store.Any, store.Day{Zone: "Pacific/Kiritimati"}); err != nil {
+			if _, err := b.store.Days.Put(t.Context(), uid, d, store.Any, record.Day{Zone: "Pacific/Kiritimati"}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -156,7 +157,7 @@ func TestEndsGoThroughEveryPage(t *testing.T) {
 	b := newBench(t)
 	const days = 1100
 	for i := range health.Day(days) {
-		if _, err := b.store.Days.Put(context.Background(), uid, (10_000 + i).String(), 0, store.Day{Zone: "UTC"}); err != nil {
+		if _, err := b.store.Days.Put(context.Background(), uid, (10_000 + i).String(), 0, record.Day{Zone: "UTC"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,10 +13,12 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -73,7 +75,7 @@ func (s *Stage) verdict(d queue.Delivery, err error) queue.Verdict {
 		s.Log.Error("analysis is impossible", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
 		return queue.Dead(reason(err))
 	}
-	s.Log.Warn("analysis waits", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
+	s.Log.Warn("analysis failed, will retry", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
 	return queue.Retry(queue.Backoff(d.Attempt), reason(err))
 }
 
@@ -115,9 +117,9 @@ type found struct {
 	model   model.Model // that looks at the window, nil for none
 	release func()      // of the model, once the window is done
 	in      Input
-	records []store.Record[store.Day]
-	earlier map[health.Day]store.Embedding
-	before  store.Record[store.Result]
+	records []store.Record[record.Day]
+	earlier map[health.Day]record.Embedding
+	before  store.Record[record.Result]
 	exists  bool // there is a Result
 	current bool // it rests on all that would determine it now
 }
@@ -192,7 +194,7 @@ func (s *Stage) settle(ctx context.Context, req analysis.Request, f found, order
 	if err != nil {
 		return Kept, 0, err
 	}
-	version, err = s.Store.Results.Put(ctx, req.UID, req.End.String(), f.before.Version, store.Result{Result: result, ComputedAt: s.Now().UTC()})
+	version, err = s.Store.Results.Put(ctx, req.UID, req.End.String(), f.before.Version, record.Result{Result: result, ComputedAt: s.Now().UTC()})
 	if err != nil {
 		return Kept, 0, personal(err)
 	}
@@ -213,7 +215,7 @@ func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int6
 			return personal(err)
 		}
 	}
-	ready, err := queue.JSON(analysis.TopicResults, req.UID, analysis.ResultReady(req))
+	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
 	if err == nil {
 		err = s.Queue.Publish(ctx, ready)
 	}
@@ -231,7 +233,7 @@ func current(l analysis.Lineage, in Input) bool {
 // input is everything of the window but its samples, and the records of the
 // days they are in: the window's, and one before and after it, since a day is
 // of its samples' own zone.
-func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store.Record[store.Day], error) {
+func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store.Record[record.Day], error) {
 	in := Input{Start: windowOf(req.End), End: req.End}
 	records, err := s.Store.Days.List(ctx, req.UID, store.Query{
 		From: (in.Start - 1).String(), To: (in.End + 2).String(), Limit: actigraphy.WindowDays + 2,
@@ -239,7 +241,7 @@ func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store
 	if err != nil {
 		return in, nil, personal(err)
 	}
-	profile, err := s.Store.Profiles.Get(ctx, req.UID, store.ProfileKey)
+	profile, err := s.Store.Profiles.Get(ctx, req.UID, record.ProfileKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return in, nil, personal(err)
 	}
@@ -271,16 +273,16 @@ func (s *Stage) announce(ctx context.Context, req analysis.Request, digest strin
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
-	ready, err := queue.JSON(analysis.TopicResults, req.UID, analysis.ResultReady(req))
+	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
 	if err != nil {
 		return err
 	}
-	delivery, err := queue.JSON(analysis.TopicDeliveries, req.UID,
-		analysis.Delivery{UID: req.UID, Kind: analysis.ResultStored, Ref: req.End.String(), Version: digest})
+	event, err := queue.JSON(flow.TopicEvents, req.UID,
+		flow.Event{UID: req.UID, Kind: flow.ResultStored, Ref: req.End.String(), Version: digest})
 	if err != nil {
 		return err
 	}
-	if err := s.Queue.Publish(ctx, ready, delivery); err != nil {
+	if err := s.Queue.Publish(ctx, ready, event); err != nil {
 		return fmt.Errorf("publish result: %w", err)
 	}
 	return nil

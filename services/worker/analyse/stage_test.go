@@ -17,9 +17,11 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	blobfiles "github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -78,7 +80,7 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) consent(granted bool) {
 	b.t.Helper()
-	if _, err := b.store.Consents.Put(context.Background(), uid, store.PurposeProcessing, store.Any, store.Consent{Granted: granted}); err != nil {
+	if _, err := b.store.Consents.Put(context.Background(), uid, record.PurposeProcessing, store.Any, record.Consent{Granted: granted}); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -103,7 +105,7 @@ func (b *bench) keep(day health.Day, samples []health.Sample) {
 	if err := b.blobs.Put(ctx, name, sealed); err != nil && !errors.Is(err, blob.ErrExists) {
 		b.t.Fatal(err)
 	}
-	record := store.Day{Chunk: name, Digest: digest, Zone: "Europe/Berlin", Samples: len(chunk.Samples)}
+	record := record.Day{Chunk: name, Digest: digest, Zone: "Europe/Berlin", Samples: len(chunk.Samples)}
 	if _, err := b.store.Days.Put(ctx, uid, day.String(), store.Any, record); err != nil {
 		b.t.Fatal(err)
 	}
@@ -133,7 +135,7 @@ func (b *bench) handle(end health.Day, attempt int) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return verdict(b.stage.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: analysis.TopicAnalyses, Key: uid, Body: body}, Attempt: attempt}))
+	return verdict(b.stage.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicAnalyses, Key: uid, Body: body}, Attempt: attempt}))
 }
 
 func verdict(v queue.Verdict) (word string) {
@@ -179,15 +181,15 @@ func TestAStoredWeekBecomesAStoredResultOnce(t *testing.T) {
 	if n := len(got.Lineage.Chunks); n != 8 || got.Lineage.Pipeline != analyse.Pipeline || got.Lineage.Model != analysis.NoModel {
 		t.Errorf("lineage %+v", got.Lineage)
 	}
-	once := []string{analysis.TopicResults, analysis.TopicDeliveries}
+	once := []string{flow.TopicResults, flow.TopicEvents}
 	if diff := cmp.Diff(once, b.topics()); diff != "" {
 		t.Errorf("published (-want +got):\n%s", diff)
 	}
-	var delivery analysis.Delivery
+	var delivery flow.Event
 	if err := json.Unmarshal(b.published[1].Body, &delivery); err != nil {
 		t.Fatal(err)
 	}
-	if want := (analysis.Delivery{UID: uid, Kind: analysis.ResultStored, Ref: "2026-03-29", Version: got.Lineage.InputDigest}); delivery != want {
+	if want := (flow.Event{UID: uid, Kind: flow.ResultStored, Ref: "2026-03-29", Version: got.Lineage.InputDigest}); delivery != want {
 		t.Errorf("delivery %+v, want %+v", delivery, want)
 	}
 	if len(b.audited) != 1 || b.audited[0].Action != audit.ResultStored || b.audited[0].UID != uid {
@@ -231,7 +233,7 @@ func TestChangedInputReplacesTheResult(t *testing.T) {
 	})
 	t.Run("another source priority", func(t *testing.T) {
 		digest := b.result(end).Lineage.InputDigest
-		if _, err := b.store.Profiles.Put(context.Background(), uid, "profile", store.Any, store.Profile{SourcePriority: []string{"iPhone"}}); err != nil {
+		if _, err := b.store.Profiles.Put(context.Background(), uid, "profile", store.Any, record.Profile{SourcePriority: []string{"iPhone"}}); err != nil {
 			t.Fatal(err)
 		}
 		b.handle(end, 1)
@@ -249,7 +251,7 @@ func TestChangedInputReplacesTheResult(t *testing.T) {
 		if v := b.handle(end, 1); v != "ack" || b.result(end) != nil {
 			t.Errorf("verdict %q, result %v", v, b.result(end))
 		}
-		if topics := b.topics(); topics[len(topics)-1] != analysis.TopicResults {
+		if topics := b.topics(); topics[len(topics)-1] != flow.TopicResults {
 			t.Errorf("the stages behind were not told: %v", topics)
 		}
 	})
@@ -271,11 +273,11 @@ func TestWhatCannotBeAnalysed(t *testing.T) {
 		"nothing was ever stored": {func(b *bench, _ health.Day) { _ = b.store.EraseUser(ctx, uid); b.consent(true) }, "ack"},
 		"consent was withdrawn":   {func(b *bench, _ health.Day) { b.consent(false) }, "ack"},
 		"consent was never given": {func(b *bench, _ health.Day) {
-			_ = b.store.Consents.Delete(ctx, uid, store.PurposeProcessing, store.Any)
+			_ = b.store.Consents.Delete(ctx, uid, record.PurposeProcessing, store.Any)
 		}, "ack"},
 		"the key is destroyed": {func(b *bench, _ health.Day) { _ = b.keys.Destroy(ctx, uid) }, "ack"},
 		"the account is erased": {func(b *bench, _ health.Day) {
-			_, _ = b.store.Accounts.Put(ctx, uid, "account", 0, store.Account{ErasedAt: time.Now()})
+			_, _ = b.store.Accounts.Put(ctx, uid, "account", 0, record.Account{ErasedAt: time.Now()})
 		}, "ack"},
 		"a chunk was replaced":     {func(b *bench, end health.Day) { _ = b.blobs.Delete(ctx, name(b, end)) }, "retry: a chunk was replaced meanwhile"},
 		"the queue does not take":  {func(b *bench, _ health.Day) { b.fail = fmt.Errorf("disk full for %s", uid) }, "retry: a backend is unavailable"},

@@ -11,13 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
 	queuesqlite "github.com/clarity-loop/clarity/services/queue/sqlite"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 	"github.com/clarity-loop/clarity/services/worker/intake"
@@ -50,7 +51,7 @@ func newLaptop(t testing.TB) *laptop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.queue, err = queuesqlite.Open(t.Context(), dir+"/queue", now); err != nil {
+	if l.queue, err = queuesqlite.Open(t.Context(), dir+"/queue", flow.Consumers(), now); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -62,7 +63,7 @@ func newLaptop(t testing.TB) *laptop {
 	})
 	l.store = store.New(documents, l.keys)
 	l.stage = intake.New(intake.Needs{Store: l.store, Blobs: l.blobs, Keys: l.keys, Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
-	if _, err := l.store.Consents.Put(t.Context(), person, store.PurposeProcessing, 0, store.Consent{Granted: true}); err != nil {
+	if _, err := l.store.Consents.Put(t.Context(), person, record.PurposeProcessing, 0, record.Consent{Granted: true}); err != nil {
 		t.Fatal(err)
 	}
 	return l
@@ -77,7 +78,7 @@ func (l *laptop) arrive(t testing.TB, a arrival, encoding string) {
 		err = l.blobs.Put(t.Context(), name, sealed)
 	}
 	if err == nil {
-		_, err = l.store.Uploads.Put(t.Context(), person, a.id, 0, store.Upload{Blob: name, Encoding: encoding, ReceivedAt: a.received, State: store.UploadReceived})
+		_, err = l.store.Uploads.Put(t.Context(), person, a.id, 0, record.Upload{Blob: name, Encoding: encoding, ReceivedAt: a.received, State: record.UploadReceived})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +87,7 @@ func (l *laptop) arrive(t testing.TB, a arrival, encoding string) {
 
 func (l *laptop) announce(t testing.TB, id string) {
 	t.Helper()
-	m := queue.Message{Topic: analysis.TopicUploads, Key: person, Body: fmt.Appendf(nil, `{"uid":%q,"uploadId":%q}`, person, id)}
+	m := queue.Message{Topic: flow.TopicUploads, Key: person, Body: fmt.Appendf(nil, `{"uid":%q,"uploadId":%q}`, person, id)}
 	if err := l.queue.Publish(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
@@ -98,10 +99,10 @@ func (l *laptop) work(t testing.TB) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	done := make(chan error, 1)
 	go func() {
-		done <- l.queue.Receive(ctx, queue.Subscription{Topic: analysis.TopicUploads, Concurrency: 4}, l.stage.Handle)
+		done <- l.queue.Receive(ctx, queue.Subscription{Topic: flow.TopicUploads, Name: flow.Intake, Concurrency: 4}, l.stage.Handle)
 	}()
 	for {
-		depth, err := l.queue.Depth(t.Context(), analysis.TopicUploads)
+		depth, err := l.queue.Depth(t.Context(), flow.TopicUploads, flow.Intake)
 		if err != nil || ctx.Err() != nil {
 			t.Fatal(err, ctx.Err())
 		}
@@ -141,7 +142,7 @@ func (l *laptop) days(t testing.TB) map[string]string {
 	for _, r := range records {
 		open(r.Key, r.Value.Chunk)
 	}
-	if r, err := l.store.Tombstones.Get(t.Context(), person, store.TombstonesKey); err == nil {
+	if r, err := l.store.Tombstones.Get(t.Context(), person, record.TombstonesKey); err == nil {
 		open("tombstones", r.Value.Blob)
 	}
 	return got

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -22,7 +23,7 @@ import (
 
 // commitAnchors records, type by type, how far the phone is synchronised. An
 // anchor of an upload that was received before the one recorded stays out.
-func (s *Stage) commitAnchors(ctx context.Context, j *job) error {
+func (s *Stage) commitAnchors(ctx context.Context, j *uploadWork) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for kind, anchor := range j.envelope.Cursor {
@@ -31,7 +32,7 @@ func (s *Stage) commitAnchors(ctx context.Context, j *job) error {
 	return group.Wait()
 }
 
-func (s *Stage) commitAnchor(ctx context.Context, j *job, kind, anchor string) error {
+func (s *Stage) commitAnchor(ctx context.Context, j *uploadWork, kind, anchor string) error {
 	key := cursorKey(kind)
 	for range tries {
 		record, err := s.Store.Cursors.Get(ctx, j.uid, key)
@@ -84,7 +85,7 @@ const (
 
 // requestAnalyses asks for every window that a touched day is part of, but none
 // that ends after both today and the last day there is.
-func (s *Stage) requestAnalyses(ctx context.Context, j *job, touched []health.Day) error {
+func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []health.Day) error {
 	if len(touched) == 0 {
 		return nil
 	}
@@ -100,7 +101,7 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *job, touched []health.Da
 	}
 	var messages []queue.Message
 	for _, end := range slices.Sorted(maps.Keys(ends)) {
-		m, err := queue.JSON(analysis.TopicAnalyses, j.uid, analysis.Request{UID: j.uid, End: end})
+		m, err := queue.JSON(flow.TopicAnalyses, j.uid, analysis.Request{UID: j.uid, End: end})
 		if err != nil {
 			return err
 		}
@@ -117,7 +118,7 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *job, touched []health.Da
 }
 
 // lastDay is today where the phone is, or the last day with a record if that is later.
-func (s *Stage) lastDay(ctx context.Context, j *job) (health.Day, error) {
+func (s *Stage) lastDay(ctx context.Context, j *uploadWork) (health.Day, error) {
 	loc, err := time.LoadLocation(j.envelope.TimeZone)
 	if err != nil {
 		return 0, fmt.Errorf("find today: %w", err)
@@ -138,8 +139,8 @@ func (s *Stage) lastDay(ctx context.Context, j *job) (health.Day, error) {
 }
 
 // tell lets the person's devices know.
-func (s *Stage) tell(ctx context.Context, j *job) error {
-	m, err := queue.JSON(analysis.TopicDeliveries, j.uid, analysis.Delivery{UID: j.uid, Kind: analysis.UploadMerged, Ref: j.id, Version: "merged"})
+func (s *Stage) tell(ctx context.Context, j *uploadWork) error {
+	m, err := queue.JSON(flow.TopicEvents, j.uid, flow.Event{UID: j.uid, Kind: flow.UploadMerged, Ref: j.id, Version: "merged"})
 	if err != nil {
 		return err
 	}

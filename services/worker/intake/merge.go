@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
@@ -25,23 +26,23 @@ const (
 
 // A dayWork is one day that the upload may change.
 type dayWork struct {
-	day     health.Day
-	add     []health.Sample
-	record  store.Record[store.Day]
-	chunk   timeline.Chunk // as it is stored
-	merged  timeline.Chunk
-	stats   timeline.Stats
-	graves  int  // size of the tombstones that merged is less of
-	changed bool // merged is not what is stored
+	day        health.Day
+	add        []health.Sample
+	record     store.Record[record.Day]
+	chunk      timeline.Chunk // as it is stored
+	merged     timeline.Chunk
+	stats      timeline.Stats
+	tombstones int  // size of the tombstones that merged is less of
+	changed    bool // merged is not what is stored
 }
 
 // merge brings the days up to date and returns those that the upload changed.
-func (s *Stage) merge(ctx context.Context, j *job) (touched []health.Day, err error) {
-	graves, err := s.loadGraves(ctx, j.uid)
+func (s *Stage) merge(ctx context.Context, j *uploadWork) (touched []health.Day, err error) {
+	tombstones, err := s.loadTombstones(ctx, j.uid)
 	if err != nil {
 		return nil, err
 	}
-	buried, news, err := graves.set.Add(j.deleted)
+	buried, news, err := tombstones.set.Add(j.deleted)
 	if err != nil {
 		return nil, full(err)
 	}
@@ -52,10 +53,10 @@ func (s *Stage) merge(ctx context.Context, j *job) (touched []health.Day, err er
 	if err := s.notePlan(ctx, j, works, news); err != nil {
 		return nil, err
 	}
-	if graves, err = s.bury(ctx, j, graves); err != nil {
+	if tombstones, err = s.addTombstones(ctx, j, tombstones); err != nil {
 		return nil, err
 	}
-	if works, err = s.search(ctx, j, works, graves.set); err != nil {
+	if works, err = s.search(ctx, j, works, tombstones.set); err != nil {
 		return nil, err
 	}
 	changed := map[health.Day]bool{}
@@ -63,7 +64,7 @@ func (s *Stage) merge(ctx context.Context, j *job) (touched []health.Day, err er
 		changed[day] = true
 	}
 	for {
-		if err := s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error { return s.apply(ctx, j.uid, w, graves.set) }); err != nil {
+		if err := s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error { return s.apply(ctx, j.uid, w, tombstones.set) }); err != nil {
 			return nil, err
 		}
 		for _, w := range works {
@@ -71,19 +72,19 @@ func (s *Stage) merge(ctx context.Context, j *job) (touched []health.Day, err er
 				changed[w.day] = true
 			}
 		}
-		now, err := s.loadGraves(ctx, j.uid)
+		now, err := s.loadTombstones(ctx, j.uid)
 		if err != nil {
 			return nil, err
 		}
-		if now.version == graves.version {
+		if now.version == tombstones.version {
 			return slices.Sorted(maps.Keys(changed)), nil
 		}
-		graves = now
+		tombstones = now
 	}
 }
 
 // plan computes what the upload does to which days, and writes nothing.
-func (s *Stage) plan(ctx context.Context, j *job, graves timeline.Tombstones) ([]*dayWork, error) {
+func (s *Stage) plan(ctx context.Context, j *uploadWork, tombstones timeline.Tombstones) ([]*dayWork, error) {
 	suspects, err := s.suspects(ctx, j)
 	if err != nil {
 		return nil, err
@@ -95,22 +96,22 @@ func (s *Stage) plan(ctx context.Context, j *job, graves timeline.Tombstones) ([
 	for _, day := range slices.Sorted(maps.Keys(suspects)) {
 		works = append(works, &dayWork{day: day, add: j.days[day]})
 	}
-	return works, s.load(ctx, j, works, graves)
+	return works, s.load(ctx, j, works, tombstones)
 }
 
-func (s *Stage) load(ctx context.Context, j *job, works []*dayWork, graves timeline.Tombstones) error {
+func (s *Stage) load(ctx context.Context, j *uploadWork, works []*dayWork, tombstones timeline.Tombstones) error {
 	return s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error {
 		if err := s.loadDay(ctx, j.uid, w); err != nil {
 			return err
 		}
-		return w.merge(graves)
+		return w.merge(tombstones)
 	})
 }
 
 // search looks for the deleted again, now that the tombstones are written:
 // another worker may have added them since the plan was made. One that adds
 // them from now on will find that the tombstones moved.
-func (s *Stage) search(ctx context.Context, j *job, works []*dayWork, graves timeline.Tombstones) ([]*dayWork, error) {
+func (s *Stage) search(ctx context.Context, j *uploadWork, works []*dayWork, tombstones timeline.Tombstones) ([]*dayWork, error) {
 	suspects, err := s.suspects(ctx, j)
 	if err != nil {
 		return nil, err
@@ -131,12 +132,12 @@ func (s *Stage) search(ctx context.Context, j *job, works []*dayWork, graves tim
 		}
 		stale = append(stale, w)
 	}
-	return works, s.load(ctx, j, stale, graves)
+	return works, s.load(ctx, j, stale, tombstones)
 }
 
 // suspects are the days that may hold deleted samples, with the versions of
 // their records.
-func (s *Stage) suspects(ctx context.Context, j *job) (map[health.Day]int64, error) {
+func (s *Stage) suspects(ctx context.Context, j *uploadWork) (map[health.Day]int64, error) {
 	days := map[health.Day]int64{}
 	for after := ""; len(j.deleted) > 0; {
 		records, err := s.Store.Days.List(ctx, j.uid, store.Query{After: after, Limit: store.MaxLimit})
@@ -162,7 +163,7 @@ func (s *Stage) suspects(ctx context.Context, j *job) (map[health.Day]int64, err
 }
 
 // notePlan writes down what only the first of several calls can know.
-func (s *Stage) notePlan(ctx context.Context, j *job, works []*dayWork, deleted int) error {
+func (s *Stage) notePlan(ctx context.Context, j *uploadWork, works []*dayWork, deleted int) error {
 	if u := &j.record.Value; len(u.Days) > 0 || u.Added+u.Duplicates+u.Deleted > 0 {
 		return nil
 	}
@@ -178,8 +179,8 @@ func (s *Stage) notePlan(ctx context.Context, j *job, works []*dayWork, deleted 
 	if len(days) == 0 && total.Added+total.Duplicates+deleted == 0 {
 		return nil
 	}
-	return s.mark(ctx, j, func(u *store.Upload) {
-		u.State, u.Days, u.Added, u.Duplicates, u.Deleted = store.UploadReceived, days, total.Added, total.Duplicates, deleted
+	return s.mark(ctx, j, func(u *record.Upload) {
+		u.State, u.Days, u.Added, u.Duplicates, u.Deleted = record.UploadReceived, days, total.Added, total.Duplicates, deleted
 	})
 }
 
@@ -195,22 +196,22 @@ func (s *Stage) eachDay(ctx context.Context, works []*dayWork, do func(context.C
 // loadDay reads the day's record and chunk; neither need be there.
 func (s *Stage) loadDay(ctx context.Context, uid string, w *dayWork) error {
 	for range tries {
-		record, err := s.Store.Days.Get(ctx, uid, w.day.String())
+		stored, err := s.Store.Days.Get(ctx, uid, w.day.String())
 		if errors.Is(err, store.ErrNotFound) {
-			w.record, w.chunk = store.Record[store.Day]{}, timeline.Chunk{Day: w.day}
+			w.record, w.chunk = store.Record[record.Day]{}, timeline.Chunk{Day: w.day}
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("read day: %w", err)
 		}
-		plain, err := s.open(ctx, uid, record.Value.Chunk)
+		plain, err := s.open(ctx, uid, stored.Value.Chunk)
 		if errors.Is(err, blob.ErrNotFound) {
 			continue // replaced between the two reads
 		}
 		if err != nil {
 			return fmt.Errorf("read day: %w", err)
 		}
-		w.record = record
+		w.record = stored
 		if w.chunk, err = timeline.Decode(plain); err != nil {
 			return fmt.Errorf("read day: %w", err)
 		}
@@ -219,9 +220,9 @@ func (s *Stage) loadDay(ctx context.Context, uid string, w *dayWork) error {
 	return fmt.Errorf("read day: %w", blob.ErrNotFound)
 }
 
-func (w *dayWork) merge(graves timeline.Tombstones) (err error) {
-	w.merged, w.stats, err = timeline.Merge(w.chunk, w.add, graves)
-	w.graves = graves.Len()
+func (w *dayWork) merge(tombstones timeline.Tombstones) (err error) {
+	w.merged, w.stats, err = timeline.Merge(w.chunk, w.add, tombstones)
+	w.tombstones = tombstones.Len()
 	// A day that was ever touched has a chunk, so that adding and deleting end
 	// the same as deleting and adding.
 	w.changed = w.record.Version == 0 || w.stats.Added+w.stats.Removed > 0
@@ -237,12 +238,12 @@ func full(err error) error {
 }
 
 // apply writes the day if it changes, as often as others change it first.
-func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, graves timeline.Tombstones) error {
+func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, tombstones timeline.Tombstones) error {
 	changed := false
 	defer func() { w.changed = changed }()
 	for range tries {
-		if w.graves != graves.Len() { // the set only grows: as large is equal
-			if err := w.merge(graves); err != nil {
+		if w.tombstones != tombstones.Len() { // the set only grows: as large is equal
+			if err := w.merge(tombstones); err != nil {
 				return err
 			}
 		}
@@ -259,7 +260,7 @@ func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, graves timeli
 		if err := s.loadDay(ctx, uid, w); err != nil {
 			return err
 		}
-		if err := w.merge(graves); err != nil {
+		if err := w.merge(tombstones); err != nil {
 			return err
 		}
 	}
@@ -285,7 +286,7 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 			return fmt.Errorf("remove replaced chunk: %w", err)
 		}
 	}
-	w.record = store.Record[store.Day]{Key: w.day.String(), Version: version, Value: store.Day{Chunk: name, Digest: digest}}
+	w.record = store.Record[record.Day]{Key: w.day.String(), Version: version, Value: record.Day{Chunk: name, Digest: digest}}
 	w.chunk, w.changed = w.merged, false
 	return nil
 }
@@ -294,8 +295,8 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 const maxTypes = 256
 
 // describe is the record of a chunk. Types beyond maxTypes are in the chunk alone.
-func describe(c timeline.Chunk, name, digest string) store.Day {
-	d := store.Day{Chunk: name, Digest: digest, Zone: c.Zone(), Samples: len(c.Samples), Types: map[string]store.TypeSummary{}, Filter: c.Filter()}
+func describe(c timeline.Chunk, name, digest string) record.Day {
+	d := record.Day{Chunk: name, Digest: digest, Zone: c.Zone(), Samples: len(c.Samples), Types: map[string]record.TypeSummary{}, Filter: c.Filter()}
 	for i := range c.Samples {
 		sample := &c.Samples[i]
 		t, ok := d.Types[sample.Type]
@@ -303,7 +304,7 @@ func describe(c timeline.Chunk, name, digest string) store.Day {
 		case !ok && len(d.Types) == maxTypes:
 			continue
 		case !ok:
-			t = store.TypeSummary{First: sample.Start, Last: sample.End}
+			t = record.TypeSummary{First: sample.Start, Last: sample.End}
 		}
 		t.Count++
 		t.First, t.Last = min(t.First, sample.Start), max(t.Last, sample.End)

@@ -12,9 +12,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -253,13 +254,13 @@ func TestACrashAtAnyStepChangesNothing(t *testing.T) {
 
 type end struct {
 	State              state
-	Uploads            map[string]store.Upload
+	Uploads            map[string]record.Upload
 	Analyses, Delivery []string
 }
 
 func outcome(t *testing.T, w *world, all []arrival) end {
 	t.Helper()
-	e := end{w.state(t), map[string]store.Upload{}, w.asked(analysis.TopicAnalyses), w.asked(analysis.TopicDeliveries)}
+	e := end{w.state(t), map[string]record.Upload{}, w.asked(flow.TopicAnalyses), w.asked(flow.TopicEvents)}
 	for _, a := range all {
 		e.Uploads[a.id] = w.upload(t, a.id)
 	}

@@ -9,14 +9,15 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-// A job is one upload on its way.
-type job struct {
+// uploadWork is one upload on its way.
+type uploadWork struct {
 	uid, id  string
-	record   store.Record[store.Upload]
+	record   store.Record[record.Upload]
 	envelope *upload.Envelope
 	days     map[health.Day][]health.Sample
 	lastSeen map[string]health.Instant // latest end by type
@@ -25,7 +26,7 @@ type job struct {
 
 // read decodes the raw body as the ingress did, by the clock of then, so that
 // the verdicts are those that were acked.
-func (s *Stage) read(ctx context.Context, j *job) error {
+func (s *Stage) read(ctx context.Context, j *uploadWork) error {
 	body, err := s.open(ctx, j.uid, j.record.Value.Blob)
 	switch {
 	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered), errors.Is(err, keyring.ErrNoKey):

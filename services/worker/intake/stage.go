@@ -31,8 +31,10 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
@@ -63,7 +65,7 @@ func New(n Needs) *Stage { return &Stage{n} }
 // Handle merges one upload. A body that cannot be read is marked failed and
 // becomes a dead letter; without consent it is held until there is one.
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
-	var m analysis.UploadReceived
+	var m flow.UploadReceived
 	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" || m.UploadID == "" {
 		s.Log.Error("message is no upload", "stage", "intake", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be decoded")
@@ -83,7 +85,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		s.Log.Error("upload cannot be merged", "stage", "intake", "attempt", d.Attempt, "reason", why)
 		return queue.Dead(why)
 	}
-	s.Log.Warn("upload waits", "stage", "intake", "attempt", d.Attempt, "reason", why)
+	s.Log.Warn("upload failed, will retry", "stage", "intake", "attempt", d.Attempt, "reason", why)
 	return queue.Retry(queue.Backoff(d.Attempt), why)
 }
 
@@ -124,28 +126,28 @@ func (f *failure) Unwrap() error { return analysis.ErrUnreadable }
 var errNoRecord = errors.New("upload has no record")
 
 // intake brings one upload to its end, whatever was done for it before.
-func (s *Stage) intake(ctx context.Context, m analysis.UploadReceived, again bool) error {
-	if err := s.Store.Standing(ctx, m.UID); err != nil {
+func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) error {
+	if err := s.Store.CheckActive(ctx, m.UID); err != nil {
 		return err
 	}
-	record, err := s.Store.Uploads.Get(ctx, m.UID, m.UploadID)
+	stored, err := s.Store.Uploads.Get(ctx, m.UID, m.UploadID)
 	if errors.Is(err, store.ErrNotFound) {
 		return errNoRecord
 	}
 	if err != nil {
 		return fmt.Errorf("read upload's record: %w", err)
 	}
-	j := &job{uid: m.UID, id: m.UploadID, record: record}
-	switch record.Value.State {
-	case store.UploadMerged:
+	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
+	switch stored.Value.State {
+	case record.UploadMerged:
 		if !again {
 			return nil
 		}
 		return s.tell(ctx, j) // the process may have died before it did
-	case store.UploadFailed:
-		return &failure{record.Value.Reason}
+	case record.UploadFailed:
+		return &failure{stored.Value.Reason}
 	}
-	consented, err := s.Store.Consented(ctx, m.UID, store.PurposeProcessing)
+	consented, err := s.Store.Consented(ctx, m.UID, record.PurposeProcessing)
 	switch {
 	case err != nil:
 		return err
@@ -155,14 +157,14 @@ func (s *Stage) intake(ctx context.Context, m analysis.UploadReceived, again boo
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
-		if err := s.mark(ctx, j, func(u *store.Upload) { u.State, u.Reason = store.UploadFailed, failed.reason }); err != nil {
+		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, failed.reason }); err != nil {
 			return err
 		}
 	}
 	return err
 }
 
-func (s *Stage) process(ctx context.Context, j *job) error {
+func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err := s.read(ctx, j); err != nil {
 		return err
 	}
@@ -176,8 +178,8 @@ func (s *Stage) process(ctx context.Context, j *job) error {
 	if err := s.requestAnalyses(ctx, j, touched); err != nil {
 		return err
 	}
-	err = s.mark(ctx, j, func(u *store.Upload) {
-		u.State, u.MergedAt, u.Days = store.UploadMerged, s.Now().UTC(), touched
+	err = s.mark(ctx, j, func(u *record.Upload) {
+		u.State, u.MergedAt, u.Days = record.UploadMerged, s.Now().UTC(), touched
 	})
 	if err != nil {
 		return err
@@ -186,15 +188,15 @@ func (s *Stage) process(ctx context.Context, j *job) error {
 }
 
 // hold keeps the upload until the person agrees again.
-func (s *Stage) hold(ctx context.Context, j *job) error {
-	if j.record.Value.State == store.UploadHeld {
+func (s *Stage) hold(ctx context.Context, j *uploadWork) error {
+	if j.record.Value.State == record.UploadHeld {
 		return nil
 	}
-	return s.mark(ctx, j, func(u *store.Upload) { u.State = store.UploadHeld })
+	return s.mark(ctx, j, func(u *record.Upload) { u.State = record.UploadHeld })
 }
 
-// mark changes the upload's record as this job knows it.
-func (s *Stage) mark(ctx context.Context, j *job, change func(*store.Upload)) error {
+// mark changes the upload's record as this work knows it.
+func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*record.Upload)) error {
 	value := j.record.Value
 	change(&value)
 	version, err := s.Store.Uploads.Put(ctx, j.uid, j.id, j.record.Version, value)

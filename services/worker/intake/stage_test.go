@@ -11,9 +11,10 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // received is when the uploads of these tests came in: 10:00 in Berlin; the
@@ -33,29 +34,29 @@ func TestWhatBecomesOfAnUpload(t *testing.T) {
 	tests := map[string]struct {
 		world   func(w *world)
 		verdict string
-		state   store.UploadState
+		state   record.UploadState
 		reason  string
 	}{
-		"it is merged":               {func(*world) {}, "ack", store.UploadMerged, ""},
-		"without consent it is held": {func(w *world) { w.consent(t, false) }, "ack", store.UploadHeld, ""},
+		"it is merged":               {func(*world) {}, "ack", record.UploadMerged, ""},
+		"without consent it is held": {func(w *world) { w.consent(t, false) }, "ack", record.UploadHeld, ""},
 		"of an erased account it is nothing": {func(w *world) {
-			if _, err := w.store.Accounts.Put(t.Context(), person, "account", 0, store.Account{ErasedAt: received}); err != nil {
+			if _, err := w.store.Accounts.Put(t.Context(), person, "account", 0, record.Account{ErasedAt: received}); err != nil {
 				t.Fatal(err)
 			}
-		}, "ack", store.UploadReceived, ""},
+		}, "ack", record.UploadReceived, ""},
 		"a body that is gone is a failure": {func(w *world) { clear(w.objects) },
-			"dead: the stored body is gone", store.UploadFailed, "the stored body is gone"},
+			"dead: the stored body is gone", record.UploadFailed, "the stored body is gone"},
 		"a body of another name is a failure": {func(w *world) {
 			for name, sealed := range w.objects {
 				w.objects[name] = []byte(strings.Replace(string(sealed), "u1", "u2", 1))
 			}
-		}, "dead: the stored body is damaged", store.UploadFailed, "the stored body is damaged"},
+		}, "dead: the stored body is damaged", record.UploadFailed, "the stored body is damaged"},
 		"a body that is no upload is a failure": {func(w *world) {
 			for name, sealed := range w.objects {
 				w.objects[name] = sealed[:len(sealed)-1]
 			}
-		}, "dead: the body is no upload: malformed_json", store.UploadFailed, "the body is no upload: malformed_json"},
-		"a disk that fails is tried again": {func(w *world) { w.dieAt = w.changes + 1 }, "retry: a backend is unavailable", store.UploadReceived, ""},
+		}, "dead: the body is no upload: malformed_json", record.UploadFailed, "the body is no upload: malformed_json"},
+		"a disk that fails is tried again": {func(w *world) { w.dieAt = w.changes + 1 }, "retry: a backend is unavailable", record.UploadReceived, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -68,13 +69,13 @@ func TestWhatBecomesOfAnUpload(t *testing.T) {
 			if u := w.upload(t, id); u.State != tt.state || u.Reason != tt.reason {
 				t.Errorf("state %q, reason %q; want %q, %q", u.State, u.Reason, tt.state, tt.reason)
 			}
-			if tt.state != store.UploadMerged && (len(w.sent) != 0 || len(w.state(t).Days) != 0) {
+			if tt.state != record.UploadMerged && (len(w.sent) != 0 || len(w.state(t).Days) != 0) {
 				t.Errorf("it left %d messages and %d days", len(w.sent), len(w.state(t).Days))
 			}
 			if logged := w.logs.String(); strings.Contains(logged, "anna") || strings.Contains(logged, uuid(1)) || strings.Contains(logged, "61") {
 				t.Errorf("the log names the person:\n%s", logged)
 			}
-			if tt.state == store.UploadFailed { // and again, after a crash
+			if tt.state == record.UploadFailed { // and again, after a crash
 				if got := w.handle(t, id, 2); got != tt.verdict {
 					t.Errorf("again: %q, want %q", got, tt.verdict)
 				}
@@ -116,7 +117,7 @@ func TestAHeldUploadIsMergedOnceThereIsConsent(t *testing.T) {
 	if v := w.handle(t, id, 1); v != "ack" {
 		t.Fatal(v)
 	}
-	if u := w.upload(t, id); u.State != store.UploadMerged || u.Added != 1 {
+	if u := w.upload(t, id); u.State != record.UploadMerged || u.Added != 1 {
 		t.Errorf("upload is %+v", u)
 	}
 }
@@ -126,7 +127,7 @@ func TestTheRecordSaysWhatWasFound(t *testing.T) {
 	w.arrive(t, arrival{"u2", envelope{Samples: []sample{beat(1, received, 61, ""), beat(3, received, 63, "")}, Deleted: []deletion{{uuid(2), heartRate}, {uuid(7), heartRate}}}.encode(t), received})
 	w.arrive(t, arrival{"u3", envelope{Samples: []sample{beat(1, received, 61, "")}, Deleted: []deletion{{uuid(7), heartRate}}}.encode(t), received})
 	april1, _ := health.ParseDay("2026-04-01")
-	want := map[string]store.Upload{
+	want := map[string]record.Upload{
 		"u1": {Added: 2, Duplicates: 1, Days: []health.Day{april1 - 1, april1}},
 		"u2": {Added: 1, Duplicates: 1, Deleted: 2, Days: []health.Day{april1 - 1, april1}},
 		"u3": {Duplicates: 1},
@@ -136,7 +137,7 @@ func TestTheRecordSaysWhatWasFound(t *testing.T) {
 			t.Fatal(v)
 		}
 		u := w.upload(t, id)
-		got := store.Upload{Added: u.Added, Duplicates: u.Duplicates, Deleted: u.Deleted, Days: u.Days}
+		got := record.Upload{Added: u.Added, Duplicates: u.Duplicates, Deleted: u.Deleted, Days: u.Days}
 		if diff := cmp.Diff(want[id], got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", id, diff)
 		}
@@ -161,7 +162,7 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if v := w.handle(t, id, 1); v != "ack" {
 		t.Fatal(v)
 	}
-	before, asked := w.state(t), len(w.asked(analysis.TopicAnalyses))
+	before, asked := w.state(t), len(w.asked(flow.TopicAnalyses))
 	w.sent = nil
 	if v := w.handle(t, "twin", 1); v != "ack" {
 		t.Fatal(v)
@@ -169,10 +170,10 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if diff := cmp.Diff(before, w.state(t)); diff != "" {
 		t.Errorf("the twin changed something:\n%s", diff)
 	}
-	if n := len(w.asked(analysis.TopicAnalyses)); n != 0 || asked == 0 {
+	if n := len(w.asked(flow.TopicAnalyses)); n != 0 || asked == 0 {
 		t.Errorf("%d analyses for the twin, %d for the first", n, asked)
 	}
-	if n := len(w.asked(analysis.TopicDeliveries)); n != 1 {
+	if n := len(w.asked(flow.TopicEvents)); n != 1 {
 		t.Errorf("%d deliveries for the twin", n)
 	}
 }
@@ -203,10 +204,10 @@ func TestEveryWindowWithATouchedDayIsAskedFor(t *testing.T) {
 			for _, ago := range tt.ends {
 				end := today - health.Day(ago)
 				body, _ := json.Marshal(analysis.Request{UID: person, End: end})
-				want = append(want, queue.Message{Topic: analysis.TopicAnalyses, Key: person, ID: person + "/" + end.String(), Body: body, NotBefore: received.Add(time.Second)})
+				want = append(want, queue.Message{Topic: flow.TopicAnalyses, Key: person, ID: person + "/" + end.String(), Body: body, NotBefore: received.Add(time.Second)})
 			}
-			body, _ := json.Marshal(analysis.Delivery{UID: person, Kind: analysis.UploadMerged, Ref: id, Version: "merged"})
-			want = append(want, queue.Message{Topic: analysis.TopicDeliveries, Key: person, Body: body})
+			body, _ := json.Marshal(flow.Event{UID: person, Kind: flow.UploadMerged, Ref: id, Version: "merged"})
+			want = append(want, queue.Message{Topic: flow.TopicEvents, Key: person, Body: body})
 			if diff := cmp.Diff(want, w.sent); diff != "" {
 				t.Errorf("messages (-want +got):\n%s", diff)
 			}
@@ -233,7 +234,7 @@ func TestAnchorsGoForwardOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := store.Cursor{Anchor: "anchor9", UploadID: "u9", Received: received.Add(9 * time.Minute), LastSeen: health.InstantOf(received)}
+	want := record.Cursor{Anchor: "anchor9", UploadID: "u9", Received: received.Add(9 * time.Minute), LastSeen: health.InstantOf(received)}
 	if diff := cmp.Diff(want, got.Value); diff != "" {
 		t.Errorf("cursor (-want +got):\n%s", diff)
 	}
@@ -266,7 +267,7 @@ func TestADayBeyondItsBoundFailsAndTouchesNothing(t *testing.T) {
 		w.arrive(t, arrival{id, []byte(body), received})
 		verdict = w.handle(t, id, 1)
 	}
-	if !strings.HasPrefix(verdict, "dead: a day") || w.upload(t, id).State != store.UploadFailed {
+	if !strings.HasPrefix(verdict, "dead: a day") || w.upload(t, id).State != record.UploadFailed {
 		t.Errorf("verdict %q, upload %q", verdict, w.upload(t, id).State)
 	}
 	if diff := cmp.Diff(before, w.state(t)); diff != "" {

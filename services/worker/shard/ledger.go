@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/blob"
 )
 
@@ -51,8 +52,8 @@ func (s state) clone() state {
 	return s
 }
 
-func (s state) report() Report {
-	r := Report{Succeeded: s.Succeeded, Skipped: s.Skipped, Reasons: maps.Clone(s.Failed)}
+func (s state) report() termination.Report {
+	r := termination.Report{Succeeded: s.Succeeded, Skipped: s.Skipped, Reasons: maps.Clone(s.Failed)}
 	for _, n := range s.Failed {
 		r.Failed += n
 	}
@@ -80,7 +81,7 @@ func decodeState(raw []byte) (state, error) {
 		return bad("another schema")
 	case s.Number < 1 || s.Token < 0 || s.Holder == "" || len(s.Holder) > maxHolder:
 		return bad("no attempt's")
-	case s.Cursor != "" && !IsToken(s.Cursor):
+	case s.Cursor != "" && !IsPseudonym(s.Cursor):
 		return bad("the cursor is no token")
 	case len(s.Begun) > maxBegun:
 		return bad("too many subjects are begun")
@@ -88,7 +89,7 @@ func decodeState(raw []byte) (state, error) {
 		return bad("a count is out of range")
 	}
 	for token, mark := range s.Begun {
-		if !IsToken(token) || token <= s.Cursor || !markForm.MatchString(mark) {
+		if !IsPseudonym(token) || token <= s.Cursor || !markForm.MatchString(mark) {
 			return bad("what is begun is no token behind the cursor with a mark")
 		}
 	}

@@ -40,6 +40,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
@@ -89,7 +90,7 @@ func (t Task) Validate() error {
 		fault("the model's digest is not sha256: and 64 hexadecimal digits")
 	}
 	for i, s := range t.Subjects {
-		if !IsToken(s) {
+		if !IsPseudonym(s) {
 			fault("subject %d is not a token", i)
 			break
 		}
@@ -128,34 +129,35 @@ type Attempt struct {
 // Data is what a shard works with.
 type Data struct {
 	Stage interface {
-		Look(ctx context.Context, req analysis.Request) (analyse.Standing, error)
+		Look(ctx context.Context, req analysis.Request) (analyse.Freshness, error)
 		Analyse(ctx context.Context, req analysis.Request, order analyse.Order) (analyse.Outcome, int64, error)
 		Ends(ctx context.Context, uid string, first, last health.Day) ([]health.Day, error)
 	}
 	Blobs blob.Store
-	// Keys name people by tokens; see keyring.Tokener.
+	// Keys name people by tokens; see keyring.Pseudonymizer.
 	Keys interface {
-		Token(ctx context.Context, uid string) (string, error)
+		Pseudonym(ctx context.Context, uid string) (string, error)
 	}
 }
 
-// A Lender lends the data for a turn. Where many shards share what only one
-// process may hold, they take turns; where they need not, a turn is all of it.
-type Lender interface {
-	// Enter waits until the data is free. Leave gives it back.
-	Enter(ctx context.Context) (d Data, leave func() error, err error)
+// A DataLock gives the data for a while. Where many shards share what only one
+// process may hold, each has it for a lease at a time; where they need not, the
+// one lease is all of it.
+type DataLock interface {
+	// Acquire waits until the data is free. Release gives it back.
+	Acquire(ctx context.Context) (d Data, release func() error, err error)
 }
 
 // Needs are what a Runner works with; all are required.
 type Needs struct {
-	Lender Lender
-	// Turn is how long a shard may keep what it was lent.
-	Turn time.Duration
-	Now  func() time.Time
-	Log  *slog.Logger
+	Lock DataLock
+	// Lease is how long a shard may keep the data before it releases it.
+	Lease time.Duration
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
-// The sentinels that Run's error wraps, beside those of what it was lent.
+// The sentinels that Run's error wraps, beside those of the lock.
 var (
 	// ErrStopped says that the shard was told to stop: the next attempt goes on.
 	ErrStopped = errors.New("the shard was stopped")
@@ -194,9 +196,9 @@ func New(n Needs, t Task, a Attempt) (*Runner, error) {
 // Run goes on from where the attempts before came to, until everything is done
 // or ctx ends; then what is done is on record and the error is ErrStopped. The
 // report is about the shard as a whole, and true also where there is an error.
-func (r *Runner) Run(ctx context.Context) (Report, error) {
+func (r *Runner) Run(ctx context.Context) (termination.Report, error) {
 	for {
-		done, err := r.turn(ctx)
+		done, err := r.lease(ctx)
 		if ctx.Err() != nil && !done && !errors.Is(err, ErrSuperseded) {
 			if errors.Is(err, ctx.Err()) {
 				err = nil // it says no more
@@ -209,13 +211,13 @@ func (r *Runner) Run(ctx context.Context) (Report, error) {
 	}
 }
 
-// turn works with what it is lent for as long as it may.
-func (r *Runner) turn(ctx context.Context) (done bool, err error) {
-	data, leave, err := r.Lender.Enter(ctx)
+// lease works with the data for as long as it may keep them.
+func (r *Runner) lease(ctx context.Context) (done bool, err error) {
+	data, release, err := r.Lock.Acquire(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, leave()) }()
+	defer func() { err = errors.Join(err, release()) }()
 	r.begun = r.Now()
 	if err := r.hold(ctx, data); err != nil || r.saved.Done {
 		return r.saved.Done, err
@@ -238,7 +240,7 @@ func (r *Runner) turn(ctx context.Context) (done bool, err error) {
 	if failed := r.save(saving, data); failed != nil {
 		return false, errors.Join(err, failed)
 	}
-	r.Log.Debug("shard has had a turn", "stage", "shard", "subjects", r.saved.report().Subjects, "of", len(r.people), "duration", r.Now().Sub(r.begun))
+	r.Log.Debug("shard has had a lease", "stage", "shard", "subjects", r.saved.report().Subjects, "of", len(r.people), "duration", r.Now().Sub(r.begun))
 	return r.state.Done, err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 )
@@ -94,7 +95,7 @@ func TestTwoAttemptsAtOnceComeToOneCount(t *testing.T) {
 		w, r := newWorld(5), rand.New(rand.NewPCG(seed, 7))
 		type ended struct {
 			token  int64
-			report Report
+			report termination.Report
 			err    error
 		}
 		ready, done := make(chan chan struct{}), make(chan ended, 2)
@@ -189,22 +190,22 @@ func TestAShardWorksInTurns(t *testing.T) {
 	now := time.Now()
 	p := &process{world: w, step: alive}
 	r := runnerOf(t, p, aTask(false), 0)
-	r.Turn, r.Now = 3*time.Second, func() time.Time { now = now.Add(time.Second); return now }
-	r.Lender = lender(func(ctx context.Context) (Data, func() error, error) { entered++; return p.Enter(ctx) })
+	r.Lease, r.Now = 3*time.Second, func() time.Time { now = now.Add(time.Second); return now }
+	r.Lock = dataLock(func(ctx context.Context) (Data, func() error, error) { entered++; return p.Acquire(ctx) })
 	got, err := r.Run(t.Context())
 	if diff := cmp.Diff(counts(5, false), got); err != nil || diff != "" || entered < 10 {
 		t.Errorf("%v in %d turns; report (-want +got):\n%s", err, entered, diff)
 	}
 }
 
-type lender func(ctx context.Context) (Data, func() error, error)
+type dataLock func(ctx context.Context) (Data, func() error, error)
 
-func (l lender) Enter(ctx context.Context) (Data, func() error, error) { return l(ctx) }
+func (l dataLock) Acquire(ctx context.Context) (Data, func() error, error) { return l(ctx) }
 
 func TestShardsDivideTheSubjects(t *testing.T) {
 	const shards = 7
 	w := newWorld(6)
-	total := Report{Reasons: map[string]int64{}}
+	total := termination.Report{Reasons: map[string]int64{}}
 	for i := range shards {
 		task := aTask(false)
 		task.Shard, task.Shards = i, shards
@@ -225,16 +226,16 @@ func TestShardsDivideTheSubjects(t *testing.T) {
 func TestSubjectsByName(t *testing.T) {
 	w := newWorld(1)
 	p := &process{world: w, step: alive}
-	token := func(uid string) string { s, _ := p.Token(t.Context(), uid); return s }
+	token := func(uid string) string { s, _ := p.Pseudonym(t.Context(), uid); return s }
 	tests := map[string]struct {
 		subjects []string
-		want     Report
+		want     termination.Report
 	}{
-		"one":                          {[]string{token("new-0")}, Report{Subjects: 1, Succeeded: 1}},
-		"one twice":                    {[]string{token("new-0"), token("new-0")}, Report{Subjects: 1, Succeeded: 1}},
-		"nobody's token":               {[]string{strings.Repeat("x", 43)}, Report{Subjects: 1, Failed: 1, Reasons: map[string]int64{ReasonUnknownSubject: 1}}},
-		"a known one and nobody":       {[]string{token("known-0"), strings.Repeat("x", 43)}, Report{Subjects: 2, Skipped: 1, Failed: 1, Reasons: map[string]int64{ReasonUnknownSubject: 1}}},
-		"a manifest that lists no one": {[]string{}, Report{}},
+		"one":                          {[]string{token("new-0")}, termination.Report{Subjects: 1, Succeeded: 1}},
+		"one twice":                    {[]string{token("new-0"), token("new-0")}, termination.Report{Subjects: 1, Succeeded: 1}},
+		"nobody's token":               {[]string{strings.Repeat("x", 43)}, termination.Report{Subjects: 1, Failed: 1, Reasons: map[string]int64{ReasonUnknownSubject: 1}}},
+		"a known one and nobody":       {[]string{token("known-0"), strings.Repeat("x", 43)}, termination.Report{Subjects: 2, Skipped: 1, Failed: 1, Reasons: map[string]int64{ReasonUnknownSubject: 1}}},
+		"a manifest that lists no one": {[]string{}, termination.Report{}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -288,7 +289,7 @@ func TestAnAttemptThatMayNotGoOnSaysWhy(t *testing.T) {
 func TestOfTwoAttemptsWithOneTokenTheLaterWins(t *testing.T) {
 	w := newWorld(5)
 	first := &process{world: w, step: alive}
-	var second Report
+	var second termination.Report
 	started := false
 	first.stops = func() {
 		if started {
@@ -312,7 +313,7 @@ func TestErrorsNameNoPerson(t *testing.T) {
 	w := newWorld(1)
 	p := &process{world: w, step: func() error { return fmt.Errorf("put days/4f/new-0/x: %w", errDead) }}
 	r := runnerOf(t, &process{world: w, step: alive}, aTask(false), 0)
-	err := r.stumble("analyse a window", p.step())
+	err := r.backendError("analyse a window", p.step())
 	if strings.Contains(err.Error(), "new-0") || !errors.Is(err, errDead) {
 		t.Errorf("%q", err)
 	}

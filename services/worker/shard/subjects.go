@@ -17,8 +17,8 @@ import (
 // tokenForm is what the AnalysisJob's schema takes.
 var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{16,128}$`)
 
-// IsToken says whether s can be a subject's token.
-func IsToken(s string) bool { return tokenForm.MatchString(s) }
+// IsPseudonym says whether s can be a subject's token.
+func IsPseudonym(s string) bool { return tokenForm.MatchString(s) }
 
 // MaxManifest is the most bytes a manifest has: more than four million subjects.
 const MaxManifest = 192 << 20
@@ -37,7 +37,7 @@ func ReadManifest(r io.Reader, t Task) ([]string, error) {
 		token := strings.TrimSuffix(lines.Text(), "\r")
 		switch {
 		case token == "":
-		case !IsToken(token):
+		case !IsPseudonym(token):
 			return nil, fmt.Errorf("%w: line %d is no token", ErrManifest, n)
 		case t.mine(token):
 			mine = append(mine, token)
@@ -71,7 +71,7 @@ func list(ctx context.Context, data Data, t Task) ([]person, error) {
 	}
 	var people []person
 	err := everyone(ctx, data.Blobs, func(uid string) error {
-		token, err := data.Keys.Token(ctx, uid)
+		token, err := data.Keys.Pseudonym(ctx, uid)
 		if err != nil {
 			return fmt.Errorf("name a subject: %w", err)
 		}

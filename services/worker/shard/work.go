@@ -22,7 +22,7 @@ const batch = 32
 // tries is how often a window is tried where another writer is in the way.
 const tries = 5
 
-// work does the subjects behind the cursor until the turn is over; finished
+// work does the subjects behind the cursor until the lease is over; finished
 // says that none is left.
 func (r *Runner) work(ctx context.Context, data Data) (finished bool, err error) {
 	for {
@@ -45,7 +45,7 @@ func (r *Runner) work(ctx context.Context, data Data) (finished bool, err error)
 			if err := r.subject(ctx, data, p, verdicts[i]); err != nil {
 				return false, err
 			}
-			if r.Now().Sub(r.begun) >= r.Turn {
+			if r.Now().Sub(r.begun) >= r.Lease {
 				return false, nil
 			}
 		}
@@ -93,7 +93,7 @@ func (r *Runner) judge(ctx context.Context, data Data, p person) (verdict, error
 		if reason, ok := reasonOf(err); ok {
 			return verdict{reason: reason}, nil
 		}
-		return verdict{}, r.stumble("look at a subject", err)
+		return verdict{}, r.backendError("look at a subject", err)
 	}
 	ends, err := data.Stage.Ends(ctx, p.uid, r.task.Start, r.task.End)
 	if err != nil {
@@ -170,7 +170,7 @@ func (r *Runner) windows(ctx context.Context, data Data, p person, v verdict) (r
 		if err != nil {
 			why, own := reasonOf(err)
 			if !own {
-				return "", false, r.stumble("analyse a window", err)
+				return "", false, r.backendError("analyse a window", err)
 			}
 			reason = cmp.Or(reason, why)
 			continue
@@ -194,23 +194,23 @@ func (r *Runner) window(ctx context.Context, data Data, req analysis.Request, ag
 	return outcome, version, err
 }
 
-// A StumbleError is why an attempt cannot go on: something else than the
+// A BackendError is why an attempt cannot go on: something else than the
 // subject failed. It holds the cause for errors.Is, and does not tell it, since
 // an error of a driver may name an object, and the object a person.
-type StumbleError struct {
+type BackendError struct {
 	doing string
 	cause error
 }
 
 // Error says what was being done.
-func (e *StumbleError) Error() string { return e.doing + ": a backend is unavailable" }
+func (e *BackendError) Error() string { return e.doing + ": a backend is unavailable" }
 
 // Unwrap is the cause.
-func (e *StumbleError) Unwrap() error { return e.cause }
+func (e *BackendError) Unwrap() error { return e.cause }
 
-func (r *Runner) stumble(doing string, err error) error {
+func (r *Runner) backendError(doing string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", doing, context.Canceled)
 	}
-	return &StumbleError{doing, err}
+	return &BackendError{doing, err}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
@@ -63,8 +64,8 @@ func newWorld(n int) *world {
 }
 
 // counts is what a run that nothing happens to comes to.
-func counts(n int64, replace bool) Report {
-	r := Report{Subjects: 8 * n, Succeeded: 2 * n, Skipped: 2 * n, Failed: 4 * n,
+func counts(n int64, replace bool) termination.Report {
+	r := termination.Report{Subjects: 8 * n, Succeeded: 2 * n, Skipped: 2 * n, Failed: 4 * n,
 		Reasons: map[string]int64{ReasonNoData: n, ReasonNoConsent: n, ReasonErased: n, ReasonUnreadableInput: n}}
 	if replace {
 		r.Succeeded, r.Skipped = 4*n, 0
@@ -82,7 +83,7 @@ type process struct {
 	stops func() // called at each window, before it is touched
 }
 
-func (p *process) Token(_ context.Context, uid string) (string, error) {
+func (p *process) Pseudonym(_ context.Context, uid string) (string, error) {
 	return strings.Repeat("t", 16) + strings.ReplaceAll(uid, ".", "_"), nil
 }
 
@@ -94,11 +95,11 @@ func (p *process) Ends(_ context.Context, uid string, _, _ health.Day) (ends []h
 	return ends, l.fails
 }
 
-func (p *process) Look(_ context.Context, req analysis.Request) (analyse.Standing, error) {
+func (p *process) Look(_ context.Context, req analysis.Request) (analyse.Freshness, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.results[key(req.UID, req.End)]
-	return analyse.Standing{Version: r.version, Current: r.current}, nil
+	return analyse.Freshness{Version: r.version, Current: r.current}, nil
 }
 
 func (p *process) Analyse(ctx context.Context, req analysis.Request, order analyse.Order) (analyse.Outcome, int64, error) {
@@ -174,8 +175,8 @@ func (p *process) List(_ context.Context, prefix, after string, limit int) (info
 	return infos, nil
 }
 
-// Enter lends the process to its runner.
-func (p *process) Enter(ctx context.Context) (Data, func() error, error) {
+// Acquire gives the process to its runner.
+func (p *process) Acquire(ctx context.Context) (Data, func() error, error) {
 	return Data{Stage: p, Blobs: p, Keys: p}, func() error { return nil }, ctx.Err()
 }
 
@@ -184,7 +185,7 @@ func aTask(replace bool) Task {
 }
 
 // attempt runs a task once in the world.
-func attempt(ctx context.Context, t *testing.T, w *world, task Task, token int64, step func() error) (Report, error) {
+func attempt(ctx context.Context, t *testing.T, w *world, task Task, token int64, step func() error) (termination.Report, error) {
 	t.Helper()
 	p := &process{world: w, step: step}
 	return runnerOf(t, p, task, token).Run(ctx)
@@ -192,7 +193,7 @@ func attempt(ctx context.Context, t *testing.T, w *world, task Task, token int64
 
 func runnerOf(t *testing.T, p *process, task Task, token int64) *Runner {
 	t.Helper()
-	r, err := New(Needs{Lender: p, Turn: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, task, Attempt{token, fmt.Sprint("pod-", token)})
+	r, err := New(Needs{Lock: p, Lease: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, task, Attempt{token, fmt.Sprint("pod-", token)})
 	if err != nil {
 		t.Fatal(err)
 	}

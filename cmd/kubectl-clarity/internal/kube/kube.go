@@ -5,6 +5,7 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
@@ -25,6 +27,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
 )
@@ -148,14 +151,39 @@ func (c *Cluster) ListJobs(ctx context.Context, limit int64) ([]v1alpha1.Analysi
 	return list.Items, fault.Of(err, c.place("list", "analysisjobs", ""))
 }
 
-// GetPlan returns a model's traffic plan.
-func (c *Cluster) GetPlan(ctx context.Context, model string) (*Plan, *corev1.ConfigMap, error) {
+// GetPlan returns a model's traffic plan and the ConfigMap that holds it.
+func (c *Cluster) GetPlan(ctx context.Context, model string) (*traffic.Plan, *corev1.ConfigMap, error) {
 	var m corev1.ConfigMap
-	if err := c.get(ctx, &m, "configmaps", PlanName(model)); err != nil {
+	if err := c.get(ctx, &m, "configmaps", traffic.ConfigMapName(model)); err != nil {
 		return nil, nil, err
 	}
-	p, err := ParsePlan(&m)
+	p, err := ReadPlan(&m)
 	return p, &m, fault.Of(err, c.place("get", "configmaps", m.Name))
+}
+
+// ReadPlan reads the plan out of its ConfigMap. A plan that breaks a rule is
+// read, too: to show it is how its fault is found.
+func ReadPlan(m *corev1.ConfigMap) (*traffic.Plan, error) {
+	var p traffic.Plan
+	if err := json.Unmarshal([]byte(m.Data[traffic.PlanKey]), &p); err != nil {
+		return nil, fmt.Errorf("read %s of configmap %q: %w", traffic.PlanKey, m.Name, err)
+	}
+	return &p, nil
+}
+
+// Former are the UIDs of the versions that the operator falls back to, the first
+// one first. The state is the operator's own, and only a hint to us: one that
+// cannot be read names nobody.
+func Former(m *corev1.ConfigMap) []types.UID {
+	if m == nil {
+		return nil
+	}
+	uids, _ := traffic.Former([]byte(m.Data[traffic.StateKey])) // nobody then
+	former := make([]types.UID, len(uids))
+	for i, uid := range uids {
+		former[i] = types.UID(uid)
+	}
+	return former
 }
 
 // GetBatchJob returns a Job.

@@ -6,7 +6,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
@@ -17,7 +19,9 @@ type Model struct {
 	Name      string
 	Namespace string
 	Versions  []v1alpha1.ModelVersion
-	Plan      *kube.Plan // nil where there is none
+	Plan      *traffic.Plan // nil where there is none
+	// Former are the UIDs of the versions that the operator falls back to, the first one first.
+	Former []types.UID
 }
 
 // Choose returns the version that `rollback` aborts: the candidate where
@@ -36,7 +40,7 @@ func (m Model) Choose(only string) (*v1alpha1.ModelVersion, error) {
 		}
 		if v.Spec.Rollout.Abort && !gone && v.Status.Traffic.Weight > 0 {
 			return nil, fault.New(fault.CouldNot, fmt.Sprintf("kubectl clarity why mv/%s -n %s", v.Name, v.Namespace),
-				"roll back model %q: %s (%s) is being rolled back already", m.Name, ref(v), standing(v))
+				"roll back model %q: %s (%s) is being rolled back already", m.Name, ref(v), describe(v))
 		}
 	}
 	chosen := m.reached()
@@ -72,7 +76,7 @@ func (m Model) Abort(v *v1alpha1.ModelVersion, outage bool) (Step, error) {
 	if !usable(v) {
 		return Step{}, ended(kube.ModelVersion, v.Name, v.Namespace, "abort", endOf(v))
 	}
-	announce := fmt.Sprintf("%s (%s) is aborted for good: spec.rollout.abort.", ref(v), standing(v))
+	announce := fmt.Sprintf("%s (%s) is aborted for good: spec.rollout.abort.", ref(v), describe(v))
 	what, err := m.after(v, outage)
 	if err != nil {
 		return Step{}, err
@@ -93,7 +97,7 @@ func (m Model) after(v *v1alpha1.ModelVersion, outage bool) (string, error) {
 		what = "is on its way and goes on"
 	}
 	return fmt.Sprintf("%s\n%s (%s) %s; `kubectl clarity abort mv/%s -n %s` ends it, too.",
-		serves, ref(coming), standing(coming), what, coming.Name, coming.Namespace), nil
+		serves, ref(coming), describe(coming), what, coming.Name, coming.Namespace), nil
 }
 
 // serves says who serves once v is aborted.
@@ -139,14 +143,12 @@ func (m Model) next(v *v1alpha1.ModelVersion) *v1alpha1.ModelVersion {
 
 // before says whether a takes over rather than b.
 func (m Model) before(a, b *v1alpha1.ModelVersion) bool {
-	if m.Plan != nil {
-		at, bt := slices.Index(m.Plan.Former, a.UID), slices.Index(m.Plan.Former, b.UID)
-		if at >= 0 && bt >= 0 {
-			return at < bt
-		}
-		if at >= 0 || bt >= 0 {
-			return at >= 0
-		}
+	at, bt := slices.Index(m.Former, a.UID), slices.Index(m.Former, b.UID)
+	if at >= 0 && bt >= 0 {
+		return at < bt
+	}
+	if at >= 0 || bt >= 0 {
+		return at >= 0
 	}
 	return demoted(b).Before(demoted(a))
 }

@@ -94,9 +94,9 @@ func Promote(v *v1alpha1.ModelVersion, versions []v1alpha1.ModelVersion, canary 
 	if len(change) == 0 {
 		return Step{}, nil
 	}
-	announce := fmt.Sprintf("%s (%s) gets all of %s's traffic once it is validated: shadow, steps and gates are skipped.", ref(v), standing(v), v.Spec.Model)
+	announce := fmt.Sprintf("%s (%s) gets all of %s's traffic once it is validated: shadow, steps and gates are skipped.", ref(v), describe(v), v.Spec.Model)
 	if canary {
-		announce = fmt.Sprintf("%s (%s) goes on to shadow and steps, each behind the gates.", ref(v), standing(v))
+		announce = fmt.Sprintf("%s (%s) goes on to shadow and steps, each behind the gates.", ref(v), describe(v))
 	}
 	return Step{kube.Change{"rollout": change}, announce}, nil
 }
@@ -171,8 +171,8 @@ func finished(j *v1alpha1.AnalysisJob) bool {
 
 func ref(v *v1alpha1.ModelVersion) string { return "modelversion/" + v.Name }
 
-// standing says version and stage in few words.
-func standing(v *v1alpha1.ModelVersion) string {
+// describe says version and stage in few words.
+func describe(v *v1alpha1.ModelVersion) string {
 	words := []string{"version " + v.Spec.Version}
 	switch {
 	case v.Status.Stage == "":

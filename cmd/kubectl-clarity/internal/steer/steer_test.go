@@ -151,7 +151,7 @@ func TestRollbackChooses(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := Model{Name: "pat-s", Namespace: "clarity", Versions: tt.versions, Plan: &kube.Plan{Former: tt.former}}
+			m := Model{Name: "pat-s", Namespace: "clarity", Versions: tt.versions, Former: tt.former}
 			var step Step
 			chosen, err := m.Choose(tt.only)
 			if err == nil {

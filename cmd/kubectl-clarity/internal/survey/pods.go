@@ -70,10 +70,13 @@ func reasonOf(c corev1.ContainerStatus) string {
 		if reason := c.State.Terminated.Reason; reason != "" && reason != "Error" {
 			return reason
 		}
-		return fmt.Sprintf("ExitCode%d", c.State.Terminated.ExitCode)
+		return ExitReason(c.State.Terminated.ExitCode)
 	}
 	return ""
 }
+
+// ExitReason is the reason of a container that ended with the code and said no other.
+func ExitReason(code int32) string { return fmt.Sprintf("ExitCode%d", code) }
 
 func since(t metav1.Time, other time.Time) time.Time {
 	if t.IsZero() {

@@ -58,7 +58,7 @@ func describe(o client.Object) *Node {
 	case *corev1.ConfigMap:
 		kind = "configmap"
 		n.State = "Unreadable"
-		if p, err := kube.ParsePlan(o); err == nil {
+		if p, err := kube.ReadPlan(o); err == nil {
 			n.State = fmt.Sprintf("revision %d", p.Revision)
 		}
 	case *unstructured.Unstructured:

@@ -1,6 +1,10 @@
 package why
 
-import "github.com/clarity-loop/clarity/api/v1alpha1"
+import (
+	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/survey"
+)
 
 // An Actor is who can change how an object stands.
 type Actor string
@@ -84,6 +88,7 @@ func JobRows() []Row {
 		{v1alpha1.ReasonJobNameTaken, PlatformEngineer, "a Job of its name exists and is not its own", "delete that Job: `kubectl get jobs -n {ns}`"},
 		{v1alpha1.ReasonJobDeleted, PlatformEngineer, "someone deleted its Job", "create a new AnalysisJob: results that exist are skipped"},
 		{v1alpha1.ReasonJobFailed, PlatformEngineer, "its Job failed for a reason of its own", "look at it with `kubectl describe job {job} -n {ns}`"},
+		{v1alpha1.ReasonWorkerMisconfigured, PlatformEngineer, "a shard's worker says that it is configured wrongly, and so is every shard's", "read `kubectl clarity logs ajob/{name} -n {ns}`, mend the worker's ConfigMap and create a new AnalysisJob: results that exist are skipped"},
 		{v1alpha1.ReasonNamespaceNotServed, PlatformEngineer, "the operator serves another namespace", "create it in the namespace that the message names"},
 		{v1alpha1.ReasonCompleted, Nobody, "its shards are done", ""},
 		{v1alpha1.ReasonFinished, Nobody, "it has ended", ""},
@@ -118,7 +123,8 @@ func ClusterRows() []Row {
 		{"CrashLoopBackOff", MLEngineer, "a container ends again and again", "read its log with `kubectl clarity logs {object} -n {ns}`"},
 		{"OOMKilled", PlatformEngineer, "a container ran out of memory", "raise the memory limit in the operator's configuration"},
 		{"Evicted", Nobody, "the node was short of something", "it is tried again elsewhere"},
-		{"ExitCode65", MLEngineer, "its input can never be computed", "read its log with `kubectl clarity logs {object} -n {ns}`"},
+		{survey.ExitReason(worker.ExitInvalidInput), MLEngineer, "its input can never be computed", "read its log with `kubectl clarity logs {object} -n {ns}`"},
+		{survey.ExitReason(worker.ExitConfiguration), PlatformEngineer, "this worker is configured wrongly", "read its log with `kubectl clarity logs {object} -n {ns}` and mend the worker's ConfigMap"},
 	}
 }
 

@@ -11,8 +11,9 @@ import (
 // keeps the places and the expectations and drops every value and every name
 // that the client made up: huma echoes those.
 func FromValidation(m *huma.ErrorModel) *Problem {
-	p := New(codeOf(m), "the request is not what the operation accepts")
-	if p.Code == MalformedJSON {
+	code := codeOf(m)
+	p := New(code, "the request is not what the operation accepts")
+	if code == MalformedJSON {
 		p.Detail = "the body is not one JSON object without duplicate members"
 		return p
 	}

@@ -11,95 +11,12 @@ import (
 // ContentType is the media type of every error body.
 const ContentType = "application/problem+json"
 
-// A Code is a stable, machine-readable reason. Clients switch on it.
-type Code string
-
-// The codes.
-const (
-	BadRequest           Code = "bad_request"
-	MalformedJSON        Code = "malformed_json"
-	MalformedEncoding    Code = "malformed_encoding"
-	Unauthenticated      Code = "unauthenticated"
-	Forbidden            Code = "forbidden"
-	ConsentRequired      Code = "consent_required"
-	NotFound             Code = "not_found"
-	MethodNotAllowed     Code = "method_not_allowed"
-	RequestTimeout       Code = "request_timeout"
-	UploadConflict       Code = "upload_conflict"
-	VersionConflict      Code = "version_conflict"
-	AccountErased        Code = "account_erased"
-	PreconditionFailed   Code = "precondition_failed"
-	TooLarge             Code = "too_large"
-	UnsupportedMediaType Code = "unsupported_media_type"
-	UnsupportedEncoding  Code = "unsupported_encoding"
-	InvalidRequest       Code = "invalid_request"
-	InvalidEnvelope      Code = "invalid_envelope"
-	UnsupportedSchema    Code = "unsupported_schema"
-	TooDeep              Code = "too_deep"
-	PreconditionRequired Code = "precondition_required"
-	TooManyRequests      Code = "too_many_requests"
-	BudgetSpent          Code = "budget_spent"
-	HeadersTooLarge      Code = "headers_too_large"
-	Internal             Code = "internal_error"
-	Unavailable          Code = "unavailable"
-)
-
-// Codes lists every code, for the documentation and its test.
-func Codes() []Code {
-	return []Code{BadRequest, MalformedJSON, MalformedEncoding, Unauthenticated, Forbidden, ConsentRequired, NotFound,
-		MethodNotAllowed, RequestTimeout, UploadConflict, VersionConflict, AccountErased, PreconditionFailed, TooLarge,
-		UnsupportedMediaType, UnsupportedEncoding, InvalidRequest, InvalidEnvelope, UnsupportedSchema, TooDeep,
-		PreconditionRequired, TooManyRequests, BudgetSpent, HeadersTooLarge, Internal, Unavailable}
-}
-
-// Status is the HTTP status that the code stands for.
-func (c Code) Status() int {
-	switch c {
-	case BadRequest, MalformedJSON, MalformedEncoding:
-		return http.StatusBadRequest
-	case Unauthenticated:
-		return http.StatusUnauthorized
-	case Forbidden, ConsentRequired:
-		return http.StatusForbidden
-	case NotFound:
-		return http.StatusNotFound
-	case MethodNotAllowed:
-		return http.StatusMethodNotAllowed
-	case RequestTimeout:
-		return http.StatusRequestTimeout
-	case UploadConflict, VersionConflict:
-		return http.StatusConflict
-	case AccountErased:
-		return http.StatusGone
-	case PreconditionFailed:
-		return http.StatusPreconditionFailed
-	case TooLarge:
-		return http.StatusRequestEntityTooLarge
-	case UnsupportedMediaType, UnsupportedEncoding:
-		return http.StatusUnsupportedMediaType
-	case InvalidRequest, InvalidEnvelope, UnsupportedSchema, TooDeep:
-		return http.StatusUnprocessableEntity
-	case PreconditionRequired:
-		return http.StatusPreconditionRequired
-	case TooManyRequests, BudgetSpent:
-		return http.StatusTooManyRequests
-	case HeadersTooLarge:
-		return http.StatusRequestHeaderFieldsTooLarge
-	case Unavailable:
-		return http.StatusServiceUnavailable
-	case Internal:
-		return http.StatusInternalServerError
-	default:
-		return http.StatusInternalServerError
-	}
-}
-
 // A Problem is one refusal, as the client sees it.
 type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 	Type   string  `json:"type" format:"uri" doc:"identifies the kind of problem: urn:clarityloop:problem: and the code"`
 	Title  string  `json:"title" doc:"the status in words; the same for every occurrence"`
 	Status int     `json:"status" minimum:"400" maximum:"599" doc:"the HTTP status"`
-	Code   Code    `json:"code" doc:"stable reason to switch on"`
+	Code   string  `json:"code" doc:"stable reason to switch on"`
 	Detail string  `json:"detail" doc:"what was wrong this time, for a person; never quotes what was sent"`
 	Limit  *Limit  `json:"limit,omitempty" doc:"the bound that was passed, where one was"`
 	Errors []Field `json:"errors,omitempty" doc:"which parts of the request were wrong" nullable:"false"`
@@ -123,10 +40,10 @@ type Field struct {
 func New(code Code, detail string) *Problem {
 	status := code.Status()
 	return &Problem{
-		Type:   "urn:clarityloop:problem:" + string(code),
+		Type:   "urn:clarityloop:problem:" + code.Reason(),
 		Title:  http.StatusText(status),
 		Status: status,
-		Code:   code,
+		Code:   code.Reason(),
 		Detail: detail,
 	}
 }

@@ -1,7 +1,6 @@
 package problem
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 
@@ -9,15 +8,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestEveryCodeHasAStatus(t *testing.T) {
-	seen := map[Code]bool{}
-	for _, c := range Codes() {
-		if seen[c] {
-			t.Errorf("%s is listed twice", c)
-		}
-		seen[c] = true
-		if c.Status() < 400 || http.StatusText(c.Status()) == "" || c.Status() == 500 && c != Internal {
-			t.Errorf("%s stands for %d", c, c.Status())
+func TestACodeIsAStatusAndAReason(t *testing.T) {
+	tests := map[Code]struct {
+		status int
+		reason string
+	}{
+		NotFound:         {404, "not_found"},
+		Internal:         {500, "internal_error"},
+		"418 short":      {418, "short"},
+		"x04 not_a_code": {500, "not_a_code"},
+		"404_not_a_code": {500, "not_a_code"},
+		"404 ":           {500, ""},
+		"4":              {500, ""},
+		"":               {500, ""},
+	}
+	for code, want := range tests {
+		if code.Status() != want.status || code.Reason() != want.reason {
+			t.Errorf("%q is %d and %q, want %d and %q", code, code.Status(), code.Reason(), want.status, want.reason)
 		}
 	}
 }
@@ -55,7 +62,7 @@ func TestFromValidationQuotesNothing(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := FromValidation(tt.found)
-			if got.Code != tt.code || strings.Contains(string(got.JSON()), canary) {
+			if got.Code != tt.code.Reason() || got.Status != tt.code.Status() || strings.Contains(string(got.JSON()), canary) {
 				t.Errorf("%s", got.JSON())
 			}
 			if diff := cmp.Diff(tt.want, got.Errors); diff != "" {

@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/api/traffic"
 )
 
 // A Source is one model's ConfigMap.

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/api/traffic"
 )
 
 // maxSize is what a ConfigMap can hold.

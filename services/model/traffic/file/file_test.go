@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/clarity-loop/clarity/services/model/traffic"
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/services/model/traffic/file"
 )
 

@@ -1,0 +1,125 @@
+// Package datadir is what a data directory has beside what its drivers put
+// there: a lock that one process at a time holds, the endpoint where that process
+// answers, sentences for what can be wrong with it, and tools for a directory on
+// which nothing is running.
+package datadir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+)
+
+// A Platform is one that holds a data directory.
+type Platform struct {
+	*platform.Platform
+	release func() error
+}
+
+// Open takes the data directory and opens a platform on it, with the directory's
+// own drivers where the configuration names no others. Where the platform
+// answers is on record in the directory as long as it does.
+func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers, table []platform.Stage, e platform.Env) (*Platform, error) {
+	c.Backends = embedded.In(dir, c.Backends)
+	if err := Validate(dir, c, d, table); err != nil {
+		return nil, err
+	}
+	if err := probe(dir); err != nil {
+		return nil, err
+	}
+	release, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := platform.Open(ctx, c, d, table, e)
+	if err != nil {
+		return nil, errors.Join(describe(dir, err), release())
+	}
+	p := &Platform{opened, sync.OnceValue(release)}
+	if p.URL() == "" {
+		return p, nil
+	}
+	if err := writeEndpoint(dir, p.URL()); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	p.Closing("the endpoint", endpoint(filepath.Join(dir, endpointName)))
+	return p, nil
+}
+
+// Validate is Config.Validate for a platform on a data directory. It opens nothing.
+func Validate(dir string, c platform.Config, d platform.Drivers, table []platform.Stage) error {
+	err := c.Validate(d, table)
+	if dir != "" {
+		return err
+	}
+	text := "name the data directory"
+	if err != nil {
+		text += "; " + err.Error()
+	}
+	return &platform.ConfigError{Text: text}
+}
+
+// describe is the sentence for what the disk or another process is to blame for.
+func describe(dir string, err error) error {
+	s := Sentence(dir, err)
+	for _, known := range []error{ErrInUse, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
+		if errors.Is(s, known) || errors.Is(err, known) {
+			return s
+		}
+	}
+	return err
+}
+
+// Run is platform.Platform's, and gives the directory back.
+func (p *Platform) Run(ctx context.Context) error {
+	return errors.Join(p.Platform.Run(ctx), p.release())
+}
+
+// Close is platform.Platform's, and gives the directory back.
+func (p *Platform) Close() error { return errors.Join(p.Platform.Close(), p.release()) }
+
+// endpointName is the file in which a running platform says where it answers.
+const endpointName = "endpoint"
+
+// endpoint is that file; closing removes it.
+type endpoint string
+
+func (e endpoint) Close() error { return os.Remove(string(e)) }
+
+// Endpoint is the URL of the platform that is running on the directory.
+func Endpoint(ctx context.Context, dir string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(dir, endpointName)) //nolint:gosec // the data directory is the caller's own
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("no platform runs on the data directory %s: start one with `clarity up --data %s`, or name a --server", dir, dir)
+	}
+	if err != nil {
+		return "", Sentence(dir, err)
+	}
+	url := strings.TrimSpace(string(data))
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil { // what ran there was killed
+		return "", fmt.Errorf("no platform runs on the data directory %s any more: start one with `clarity up --data %s`", dir, dir)
+	}
+	return url, conn.Close()
+}
+
+// writeEndpoint replaces the file whole, so that nobody reads half of it.
+func writeEndpoint(dir, url string) error {
+	path := filepath.Join(dir, endpointName)
+	if err := os.WriteFile(path+".new", []byte(url+"\n"), 0o600); err != nil {
+		return Sentence(dir, err)
+	}
+	return os.Rename(path+".new", path)
+}

@@ -1,0 +1,100 @@
+// Package embedded has the drivers of a data directory, which belongs to one
+// process: blobs/, store.db, queue.db, keys/ and audit/. What is not there yet is
+// made; what a former process left, however it ended, is gone on with.
+//
+// The issuer of tokens and the plans of models are packages of their own: who
+// only computes links neither.
+package embedded
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/audit"
+	auditfile "github.com/clarity-loop/clarity/services/audit/file"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/queue"
+	queuesqlite "github.com/clarity-loop/clarity/services/queue/sqlite"
+	"github.com/clarity-loop/clarity/services/store"
+	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
+)
+
+// In is b with the directory's own driver for each capability that b names none
+// for, and the directory's own place for each of these drivers that b names
+// without one.
+func In(dir string, b platform.Backends) platform.Backends {
+	for _, own := range []struct {
+		spec        *string
+		name, place string
+	}{
+		{&b.Store, "sqlite", dir},
+		{&b.Blobs, "files", filepath.Join(dir, "blobs")},
+		{&b.Queue, "sqlite", dir},
+		{&b.Keys, "tink", filepath.Join(dir, "keys")},
+		{&b.Identity, "local", filepath.Join(dir, "identity")},
+		{&b.Audit, "file", filepath.Join(dir, "audit")},
+	} {
+		if *own.spec == "" || *own.spec == own.name || *own.spec == own.name+":" {
+			*own.spec = own.name + ":" + own.place
+		}
+	}
+	if b.Writer == "" {
+		b.Writer = "template"
+	}
+	return b
+}
+
+// Store opens the documents in the directory at.
+func Store(ctx context.Context, at string, e platform.Env) (store.Driver, error) {
+	d, err := storesqlite.Open(ctx, at, e.Now)
+	if err != nil {
+		return nil, err
+	}
+	e.Closing("the store", d)
+	return d, nil
+}
+
+// Blobs opens the objects in the directory at.
+func Blobs(_ context.Context, at string, e platform.Env) (blob.Store, error) {
+	s, err := files.Open(at, e.Now)
+	if err != nil {
+		return nil, err
+	}
+	e.Closing("the blobs", s)
+	return s, nil
+}
+
+// Queue opens the messages in the directory at.
+func Queue(ctx context.Context, at string, e platform.Env) (queue.Queue, error) {
+	q, err := queuesqlite.Open(ctx, at, flow.Consumers(), e.Now)
+	if err != nil {
+		return nil, err
+	}
+	e.Closing("the queue", q)
+	return q, nil
+}
+
+// Keys opens the keyring in the directory at, which any number of processes may.
+func Keys(_ context.Context, at string, _ platform.Env) (platform.Keys, error) {
+	return tink.Open(at)
+}
+
+// Audit opens the log in the directory at.
+func Audit(_ context.Context, at string, e platform.Env) (audit.Log, error) {
+	l, err := auditfile.Open(at, e.Now)
+	if err != nil {
+		return nil, err
+	}
+	e.Closing("the audit log", l)
+	return l, nil
+}
+
+// VerifyAudit checks the audit log in the directory at, whether or not a
+// platform is running on it, and returns how many entries it has.
+func VerifyAudit(ctx context.Context, at string) (int64, error) {
+	return auditfile.Verify(ctx, at)
+}

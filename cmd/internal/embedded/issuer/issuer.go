@@ -1,0 +1,52 @@
+// Package issuer is a data directory's own issuer of tokens, for one machine.
+package issuer
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/identity/local"
+)
+
+// Open opens the issuer in the directory at, which any number of processes may.
+func Open(_ context.Context, at string, e platform.Env) (identity.Verifier, error) {
+	return local.Open(at, e.Now)
+}
+
+// A Request says whose token is made.
+type Request struct {
+	Dir, User string
+	Role      string // "", "service" or "admin"
+	TTL       time.Duration
+	Now       func() time.Time
+}
+
+// Token makes a token of the data directory's issuer, whether or not a platform
+// is running on it.
+func Token(r Request) (string, error) {
+	subject := identity.Subject{UID: r.User}
+	switch role := identity.Role(r.Role); role {
+	case "":
+	case identity.Service, identity.Admin:
+		subject.Roles = []identity.Role{role}
+	default:
+		return "", &platform.ConfigError{Text: fmt.Sprintf("there is no role %q; the roles are %s and %s", r.Role, identity.Service, identity.Admin)}
+	}
+	if r.TTL <= 0 || r.TTL > local.MaxTTL {
+		return "", &platform.ConfigError{Text: fmt.Sprintf("a token is valid for at most %s, not %s", local.MaxTTL, r.TTL)}
+	}
+	i, err := local.Open(filepath.Join(r.Dir, "identity"), r.Now)
+	if err != nil {
+		return "", datadir.Sentence(r.Dir, err)
+	}
+	token, err := i.Issue(subject, r.TTL)
+	if err != nil {
+		return "", fmt.Errorf("make a token: %w", err)
+	}
+	return token, nil
+}

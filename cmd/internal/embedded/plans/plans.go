@@ -1,0 +1,34 @@
+// Package plans has the traffic plans that need no cluster.
+package plans
+
+import (
+	"context"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/model/traffic/file"
+	"github.com/clarity-loop/clarity/services/model/traffic/fixed"
+)
+
+// pollInterval is the time between two looks at a plan in a file.
+const pollInterval = time.Second
+
+// File follows the plan in the directory at, such as a mounted ConfigMap.
+func File(_ context.Context, at string, _ platform.Env) (platform.Plan, error) {
+	if at == "" {
+		return platform.Plan{}, &platform.ConfigError{Text: "traffic:file names no traffic plan: write traffic:file:DIR"}
+	}
+	return platform.Plan{Source: file.New(at, pollInterval)}, nil
+}
+
+// Fixed reads the plan in the file at, once.
+func Fixed(_ context.Context, at string, _ platform.Env) (platform.Plan, error) {
+	if at == "" {
+		return platform.Plan{}, &platform.ConfigError{Text: "traffic:fixed names no traffic plan: write traffic:fixed:FILE"}
+	}
+	s, err := fixed.Open(at)
+	if err != nil {
+		return platform.Plan{}, err
+	}
+	return platform.Plan{Model: s.Model(), Source: s}, nil
+}

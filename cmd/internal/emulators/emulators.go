@@ -1,0 +1,26 @@
+// Package emulators refuses an environment that leads a cloud's client to a
+// stand-in of the cloud.
+package emulators
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// switches are the variables by which the clouds' clients are led elsewhere,
+// some of them without asking who is there.
+func switches() []string {
+	return []string{"STORAGE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST_GRPC", "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST",
+		"FIREBASE_AUTH_EMULATOR_HOST", "DATASTORE_EMULATOR_HOST"}
+}
+
+// Refuse is an error where the environment leads a cloud's client to an
+// emulator, and development is off.
+func Refuse(getenv func(string) string, development bool) error {
+	set := slices.DeleteFunc(switches(), func(name string) bool { return getenv(name) == "" })
+	if development || len(set) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s leads to an emulator, which only CLARITY_DEV=true allows: nobody is asked who they are there", strings.Join(set, ", "))
+}

@@ -1,0 +1,101 @@
+// Package models opens what a worker asks about a week: a bundle's model on this
+// machine's processor, one behind a server, or the versions of a traffic plan;
+// and it has the tools with which bundles are made and checked. It is the only
+// place that knows the kinds of models that there are.
+package models
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/clarity-loop/clarity/services/model"
+	"github.com/clarity-loop/clarity/services/model/bundle"
+	"github.com/clarity-loop/clarity/services/model/pat"
+	"github.com/clarity-loop/clarity/services/model/pat/kernel"
+	"github.com/clarity-loop/clarity/services/model/preview"
+	"github.com/clarity-loop/clarity/services/model/triton"
+)
+
+// Preview is the reference of the built-in model.
+const Preview = "preview"
+
+// Load reads the bundle that ref names: "preview", or a file's path,
+// with "@sha256:…" behind it where the digest must be that one.
+func Load(ref string) (*bundle.Bundle, error) {
+	if ref == Preview {
+		return bundle.Read(preview.Bundle(), preview.Digest)
+	}
+	path, digest, _ := strings.Cut(ref, "@sha256:")
+	if digest != "" {
+		digest = "sha256:" + digest
+	}
+	return bundle.Open(path, digest)
+}
+
+// Open opens a bundle's model on this machine's processor.
+func Open(ctx context.Context, b *bundle.Bundle) (m model.Model, done func(), err error) {
+	p, err := pat.Open(ctx, b, pat.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, p.Close, nil
+}
+
+// A Description is what a bundle says of its weights.
+type Description = pat.Description
+
+// Import makes a bundle of weights: Keras HDF5, or safetensors.
+func Import(weights []byte, d Description) (raw []byte, b *bundle.Bundle, err error) {
+	read := pat.FromSafetensors
+	if bytes.HasPrefix(weights, []byte("\x89HDF")) {
+		read = pat.FromKeras
+	}
+	w, c, err := read(weights)
+	if err != nil {
+		return nil, nil, err
+	}
+	if b, err = pat.NewBundle(w, c, d); err != nil {
+		return nil, nil, err
+	}
+	raw, err = bundle.Write(b)
+	return raw, b, err
+}
+
+// Verify runs the bundle's golden vectors on every kernel of this machine
+// and returns the kernels' names.
+func Verify(ctx context.Context, b *bundle.Bundle) ([]string, error) {
+	var names []string
+	for _, k := range kernel.All() {
+		m, err := pat.Open(ctx, b, pat.Options{Kernel: k.Name()})
+		if err != nil {
+			return names, fmt.Errorf("kernel %s: %w", k.Name(), err)
+		}
+		m.Close()
+		names = append(names, k.Name())
+	}
+	return names, nil
+}
+
+// A TritonServing says how Triton is to serve a bundle.
+type TritonServing struct {
+	// Model is the model's name in Triton; "" is the bundle's own.
+	Model string
+	// MaxBatch bounds a batch of windows; 0 takes the usual bound.
+	MaxBatch int
+	GPU      bool
+}
+
+// TritonRepository is a Triton model repository of the bundle: files by path.
+func TritonRepository(b *bundle.Bundle, serving TritonServing) (map[string][]byte, error) {
+	onnx, err := pat.ONNX(b)
+	if err != nil {
+		return nil, err
+	}
+	s := triton.DefaultServing()
+	s.Model, s.GPU = serving.Model, serving.GPU
+	s.MaxBatch = cmp.Or(serving.MaxBatch, s.MaxBatch)
+	return triton.Repository(b, onnx, s), nil
+}

@@ -1,0 +1,40 @@
+// Package capability names what a stage may need of the platform. A process
+// opens what its stages need and no more, so that it can be given few rights.
+package capability
+
+import "strings"
+
+// A Set is some of the capabilities.
+type Set uint16
+
+// The capabilities.
+const (
+	Store Set = 1 << iota // documents; they are sealed, so that Keys go with it
+	Blobs
+	Queue
+	Keys
+	Identity
+	Audit
+	Writer
+	Model
+	Listener // the API's address
+)
+
+// names are in the order of the bits.
+func names() []string {
+	return []string{"store", "blobs", "queue", "keys", "identity", "audit", "writer", "model", "listener"}
+}
+
+// Has says whether all of want are in the set.
+func (s Set) Has(want Set) bool { return s&want == want }
+
+// String lists the set's capabilities, separated by spaces.
+func (s Set) String() string {
+	var out []string
+	for i, name := range names() {
+		if s.Has(1 << i) {
+			out = append(out, name)
+		}
+	}
+	return strings.Join(out, " ")
+}

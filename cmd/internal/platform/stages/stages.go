@@ -1,0 +1,50 @@
+// Package stages is the table of what a process of the platform can do: each
+// stage with the capabilities it needs, and how it is built of them.
+package stages
+
+import (
+	"context"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/services/queue"
+)
+
+// A stage's name in Config.Stages.
+const (
+	Ingress  = "ingress"
+	Worker   = "worker"
+	Insights = "insights"
+	Delivery = "delivery"
+)
+
+// drain is how long a clean stop waits for handlers and requests that run.
+const drain = 1500 * time.Millisecond
+
+// All is the table, in the order of the flow.
+func All() []platform.Stage {
+	const documents = capability.Store | capability.Keys
+	return []platform.Stage{
+		{Name: Ingress, Needs: documents | capability.Blobs | capability.Queue | capability.Identity | capability.Audit | capability.Writer | capability.Listener, Build: buildIngress},
+		{Name: Worker, Needs: documents | capability.Blobs | capability.Queue | capability.Audit | capability.Model, Build: buildWorker},
+		{Name: Insights, Needs: documents | capability.Queue | capability.Audit | capability.Writer, Build: buildInsights},
+		{Name: Delivery, Needs: documents | capability.Queue, Build: buildDelivery},
+	}
+}
+
+// Names lists every stage, in the order of the flow.
+func Names() []string {
+	var out []string
+	for _, s := range All() {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+// consume is a runner that handles a topic as one of its consumers.
+func consume(q queue.Queue, topic, name string, concurrency int, handle queue.Handler) platform.Runner {
+	return platform.Runner{Name: topic, Run: func(ctx context.Context) error {
+		return q.Receive(ctx, queue.Subscription{Topic: topic, Name: name, Concurrency: concurrency, Drain: drain}, handle)
+	}}
+}

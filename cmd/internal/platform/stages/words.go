@@ -1,0 +1,25 @@
+package stages
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/feed"
+	"github.com/clarity-loop/clarity/services/insights"
+)
+
+// writerTimeout is how long a writer may take where the configuration does not say.
+const writerTimeout = 10 * time.Second
+
+func buildInsights(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
+	s := insights.New(insights.Needs{Store: p.Store, Queue: p.Queue, Audit: p.Audit, Writer: p.Writer, Template: p.Template,
+		Patience: cmp.Or(p.Config.Insights.WriterTimeout, writerTimeout), Now: p.Now, Log: p.Log})
+	return []platform.Runner{{Name: Insights, Run: s.Run}}, nil
+}
+
+func buildDelivery(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
+	s := feed.New(feed.Needs{Store: p.Store, Queue: p.Queue, Now: p.Now, Log: p.Log})
+	return []platform.Runner{{Name: Delivery, Run: s.Run}}, nil
+}

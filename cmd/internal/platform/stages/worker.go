@@ -1,0 +1,61 @@
+package stages
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/models"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/retention"
+	"github.com/clarity-loop/clarity/services/worker/analyse"
+	"github.com/clarity-loop/clarity/services/worker/intake"
+)
+
+// How many messages of a topic are handled at a time. A person's are one after
+// another whatever this says.
+const (
+	mergeConcurrency   = 2
+	analyseConcurrency = 2
+)
+
+// sweepInterval is the time between two sweeps of the retention.
+const sweepInterval = time.Hour
+
+func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, error) {
+	active, err := openModels(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	p.Closing("the models", closing(active.Close))
+	merger := intake.New(intake.Needs{Store: p.Store, Blobs: p.Blobs, Keys: p.Keys, Queue: p.Queue, Now: p.Now, Log: p.Log,
+		Quiet: cmp.Or(p.Config.Worker.Debounce, intake.DefaultQuiet)})
+	analyser := analyse.New(analyse.Needs{Store: p.Store, Blobs: p.Blobs, Keys: p.Keys, Queue: p.Queue, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
+	sweeper := retention.New(p.Blobs, p.Store, p.Now)
+	return []platform.Runner{
+		{Name: "traffic", Run: active.Run},
+		consume(p.Queue, flow.TopicUploads, flow.Intake, mergeConcurrency, merger.Handle),
+		consume(p.Queue, flow.TopicAnalyses, flow.Analyse, analyseConcurrency, analyser.Handle),
+		{Name: "retention", Run: func(ctx context.Context) error {
+			sweeper.Run(ctx, sweepInterval, p.Log)
+			return nil
+		}},
+	}, nil
+}
+
+// openModels opens the versions of the plan, where there is one, else the one model.
+func openModels(ctx context.Context, p platform.Parts) (*models.Models, error) {
+	if p.Plan.Source != nil {
+		return models.Followed(p.Plan.Model, p.Plan.Source, p.Registry, p.Log)
+	}
+	return models.Single(ctx, p.Config.Backends.Model)
+}
+
+// closing is a Close that cannot fail.
+type closing func()
+
+var _ io.Closer = closing(nil)
+
+func (c closing) Close() error { c(); return nil }

@@ -1,0 +1,54 @@
+package rollout
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarity-loop/clarity/api/traffic"
+	"github.com/clarity-loop/clarity/api/v1alpha1"
+)
+
+func TestPlanAndStateAreReadAsTheyWereWritten(t *testing.T) {
+	plan := traffic.Plan{Model: "pat", Revision: 3, Salt: "s", Entries: []traffic.Entry{{Version: "1", Weight: 100, Endpoint: "e", Digest: "d"}}}
+	state := State{
+		Stable: &Slot{Version: "1", UID: "u1", Promoted: noon}, Candidate: &Slot{Version: "2", UID: "u2"}, Step: 1, StepStarted: noon,
+		Former: []Slot{{Version: "0", UID: "u0", Promoted: noon, Demoted: noon}}, Changed: noon,
+		Evaluation: &Evaluation{UID: "u2", At: noon, Samples: 5, Gates: []v1alpha1.GateStatus{{Name: "p99", Verdict: v1alpha1.VerdictPass, At: metav1.NewTime(noon)}}},
+		Ended:      []Outcome{{UID: "u3", Version: "3", Stage: v1alpha1.StageCanary, Reason: "GateFailed", Message: "m", Pod: "p", ExitCode: new(int32(1)), At: noon}},
+	}
+	data, err := Encode(plan, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotPlan, gotState, ok := Decode("pat", data)
+	if diff := cmp.Diff(plan, gotPlan); !ok || diff != "" {
+		t.Errorf("plan: %v\n%s", ok, diff)
+	}
+	if diff := cmp.Diff(state, gotState); diff != "" {
+		t.Errorf("state:\n%s", diff)
+	}
+	if _, _, ok := Decode("other", data); ok {
+		t.Error("another model's plan is taken")
+	}
+	plan.Entries[0].Weight = 99
+	if _, err := Encode(plan, state); err == nil {
+		t.Error("a plan that does not sum to 100 is written")
+	}
+}
+
+func TestTheStateIsBounded(t *testing.T) {
+	var r State
+	for i := range 200 {
+		uid := types.UID(fmt.Sprint(i))
+		r.Former = append(r.Former, Slot{UID: uid})
+		r.Ended = append(r.Ended, Outcome{UID: uid})
+	}
+	r.prune(func(uid types.UID) bool { return uid != "0" && uid != "199" })
+	if len(r.Former) != maxFormer || len(r.Ended) != maxEnded || r.Former[0].UID != "1" || r.Ended[maxEnded-1].UID != "198" {
+		t.Errorf("%d former from %s, %d ended to %s", len(r.Former), r.Former[0].UID, len(r.Ended), r.Ended[len(r.Ended)-1].UID)
+	}
+}

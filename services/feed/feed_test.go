@@ -1,0 +1,393 @@
+package feed
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/queue"
+	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+	storedb "github.com/clarity-loop/clarity/services/store/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func noon() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
+
+// world is a stage over the embedded drivers.
+type world struct {
+	*Stage
+	t     testing.TB
+	keys  *tink.Keyring
+	queue *queuedb.Queue
+	log   *bytes.Buffer
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	return newWorldOf(t, flow.Consumers())
+}
+
+func newWorldOf(t testing.TB, consumers queue.Consumers) *world {
+	t.Helper()
+	dir := t.TempDir()
+	documents, err := storedb.Open(t.Context(), dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := queuedb.Open(t.Context(), dir, consumers, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := tink.Open(dir + "/keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(documents.Close(), messages.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &world{t: t, keys: keys, queue: messages, log: &bytes.Buffer{}}
+	w.Stage = New(Needs{Store: store.New(documents, keys), Queue: messages, Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil))})
+	return w
+}
+
+// tell hands an event to the stage and returns the verdict in a word.
+func tell(t testing.TB, s *Stage, uid string, kind flow.EventKind, ref, version string) string {
+	t.Helper()
+	body, err := json.Marshal(flow.Event{UID: uid, Kind: kind, Ref: ref, Version: version})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handle(s, body)
+}
+
+func handle(s *Stage, body []byte) (verdict string) {
+	v := s.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicEvents, Body: body}, Attempt: 1})
+	v.Match(
+		func() { verdict = "ack" },
+		func(_ time.Duration, why string) { verdict = "retry: " + why },
+		func(why string) { verdict = "dead: " + why },
+	)
+	return verdict
+}
+
+// recorded is everything kept for the uid, in order, as "key kind ref version".
+func (w *world) recorded(uid string) (lines []string) {
+	w.t.Helper()
+	for after := ""; ; {
+		page, err := w.Store.Events.List(w.t.Context(), uid, store.Query{After: after, Limit: 500})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, r := range page {
+			lines = append(lines, fmt.Sprintf("%s %s %s %s", r.Key, r.Value.Kind, r.Value.Ref, r.Value.Version))
+			after = r.Key
+		}
+		if len(page) < 500 {
+			return lines
+		}
+	}
+}
+
+func TestDeliveriesAreNumberedAPerson(t *testing.T) {
+	w := newWorld(t)
+	for _, d := range []struct{ uid, ref string }{{"anna", "u1"}, {"bert", "u9"}, {"anna", "u2"}} {
+		if got := tell(t, w.Stage, d.uid, flow.UploadMerged, d.ref, "1"); got != "ack" {
+			t.Fatal(got)
+		}
+	}
+	want := map[string][]string{
+		"anna": {"0000000000000001 upload.merged u1 1", "0000000000000002 upload.merged u2 1"},
+		"bert": {"0000000000000001 upload.merged u9 1"},
+	}
+	for uid, lines := range want {
+		if diff := cmp.Diff(lines, w.recorded(uid)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", uid, diff)
+		}
+	}
+	r, err := w.Store.Events.Get(t.Context(), "anna", "0000000000000001")
+	if err != nil || !r.Value.At.Equal(noon()) {
+		t.Errorf("At = %v, %v", r.Value.At, err)
+	}
+}
+
+func TestARepetitionIsNotRecorded(t *testing.T) {
+	tests := map[string]struct {
+		second  flow.Event
+		forgets bool // a restart lies between the two
+		want    int
+	}{
+		"the same":                          {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-20", Version: "a"}, want: 1},
+		"the same, behind a restart":        {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-20", Version: "a"}, forgets: true, want: 1},
+		"another version":                   {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-20", Version: "b"}, want: 2},
+		"another kind":                      {second: flow.Event{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "a"}, want: 2},
+		"another ref":                       {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-21", Version: "a"}, want: 2},
+		"another ref, behind a restart":     {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-21", Version: "a"}, forgets: true, want: 2},
+		"letters moved from ref to version": {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-20a", Version: "a"}, want: 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			tell(t, w.Stage, "anna", flow.InsightReady, "2026-11-20", "a")
+			if tt.forgets {
+				w.Stage = New(w.Needs)
+			}
+			if got := tell(t, w.Stage, "anna", tt.second.Kind, tt.second.Ref, tt.second.Version); got != "ack" {
+				t.Fatal(got)
+			}
+			if got := w.recorded("anna"); len(got) != tt.want {
+				t.Errorf("recorded %v, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTheLastThousandAreKept(t *testing.T) {
+	w := newWorld(t)
+	const more = 130
+	for i := range Kept + more {
+		if got := tell(t, w.Stage, "anna", flow.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
+			t.Fatal(got)
+		}
+	}
+	got := w.recorded("anna")
+	if len(got) != Kept || !strings.HasPrefix(got[0], key(more+1)) || !strings.HasPrefix(got[Kept-1], key(Kept+more)) {
+		t.Fatalf("kept %d, from %q to %q", len(got), got[0], got[len(got)-1])
+	}
+	// What a crash between recording and forgetting left goes with the next reading.
+	for _, n := range []uint64{1, 5, more} {
+		if _, err := w.Store.Events.Put(t.Context(), "anna", key(n), 0, record.Event{Kind: flow.UploadMerged, Ref: "old", Version: "1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Stage = New(w.Needs)
+	tell(t, w.Stage, "anna", flow.UploadMerged, "last", "1")
+	if got := w.recorded("anna"); len(got) != Kept || !strings.HasPrefix(got[0], key(more+2)) {
+		t.Errorf("kept %d, from %q", len(got), got[0])
+	}
+}
+
+func TestTwoProcessesShareTheNumbers(t *testing.T) {
+	w := newWorld(t)
+	stages := []*Stage{w.Stage, New(w.Needs)}
+	const n = 40
+	for i := range n { // the one that did not write last remembers a number that is taken
+		if got := tell(t, stages[i%2], "anna", flow.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
+			t.Fatal(got)
+		}
+		if got := tell(t, stages[(i+1)%2], "anna", flow.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
+			t.Fatal(got)
+		}
+	}
+	got := w.recorded("anna")
+	if len(got) != n {
+		t.Fatalf("recorded %d, want %d", len(got), n)
+	}
+	for i, line := range got {
+		if want := fmt.Sprintf("%s upload.merged u%d 1", key(uint64(i+1)), i); line != want {
+			t.Errorf("line %d = %q, want %q", i, line, want)
+		}
+	}
+}
+
+func TestUnreadableDeliveriesDie(t *testing.T) {
+	long := strings.Repeat("a", 300)
+	tests := map[string]string{
+		"no JSON":         `{"uid"`,
+		"no uid":          `{"kind":"upload.merged","ref":"u","version":"1"}`,
+		"an unknown kind": `{"uid":"anna","kind":"upload.merged\n\nevent: x","ref":"u","version":"1"}`,
+		"no ref":          `{"uid":"anna","kind":"upload.merged","version":"1"}`,
+		"no version":      `{"uid":"anna","kind":"upload.merged","ref":"u"}`,
+		"a long ref":      `{"uid":"anna","kind":"upload.merged","ref":"` + long + `","version":"1"}`,
+		"a long version":  `{"uid":"anna","kind":"upload.merged","ref":"u","version":"` + long + `"}`,
+		"a list":          `[]`,
+	}
+	for name, body := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			if got := handle(w.Stage, []byte(body)); got != "dead: the event cannot be read" {
+				t.Errorf("verdict %q", got)
+			}
+			if got := w.recorded("anna"); len(got) != 0 {
+				t.Errorf("recorded %v", got)
+			}
+		})
+	}
+}
+
+func TestAnErasedPersonIsToldNothing(t *testing.T) {
+	w := newWorld(t)
+	tell(t, w.Stage, "anna", flow.UploadMerged, "u1", "1")
+	if _, err := w.Store.Accounts.Put(t.Context(), "anna", "account", 0, record.Account{ErasedAt: noon()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.keys.Destroy(t.Context(), "anna"), w.Store.EraseUser(t.Context(), "anna")); err != nil {
+		t.Fatal(err)
+	}
+	if got := tell(t, w.Stage, "anna", flow.UploadMerged, "u2", "1"); got != "ack" {
+		t.Errorf("verdict %q, want ack", got)
+	}
+	if got := w.recorded("anna"); len(got) != 0 {
+		t.Errorf("recorded %v", got)
+	}
+}
+
+// broken is a driver that fails each write.
+type broken struct{ store.Driver }
+
+func (broken) Write(context.Context, store.Write) (int64, error) {
+	return 0, errors.New("disk of anna-canary is full")
+}
+
+func TestABrokenStoreIsWaitedForAndNobodyIsNamed(t *testing.T) {
+	w := newWorld(t)
+	w.Store = store.New(broken{emptyDriver{}}, w.keys)
+	if got := tell(t, w.Stage, "anna-canary", flow.UploadMerged, "ref-canary", "1"); got != "retry: a backend is unavailable" {
+		t.Errorf("verdict %q", got)
+	}
+	handle(w.Stage, []byte(`{"uid":"anna-canary"}`))
+	if strings.Contains(w.log.String(), "canary") || w.log.Len() == 0 {
+		t.Errorf("the log says %q", w.log)
+	}
+}
+
+// emptyDriver holds nothing.
+type emptyDriver struct{ store.Driver }
+
+func (emptyDriver) Get(context.Context, store.Key) (store.Document, error) {
+	return store.Document{}, store.ErrNotFound
+}
+func (emptyDriver) List(context.Context, store.Query) ([]store.Document, error) { return nil, nil }
+
+func TestRunDeliversWhatIsPublished(t *testing.T) {
+	w := newWorld(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := w.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	changed, err := w.Store.Events.Watch(ctx, "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 20
+	for i := range n {
+		body, err := json.Marshal(flow.Event{UID: "anna", Kind: flow.ResultStored, Ref: "2026-11-20", Version: fmt.Sprint(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.queue.Publish(ctx, queue.Message{Topic: flow.TopicEvents, Key: "anna", Body: body}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.After(20 * time.Second)
+	for len(w.recorded("anna")) < n {
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("recorded %v", w.recorded("anna"))
+		}
+	}
+	for i, line := range w.recorded("anna") {
+		if want := fmt.Sprintf("%s result.stored 2026-11-20 %d", key(uint64(i+1)), i); line != want {
+			t.Errorf("line %d = %q, want %q", i, line, want)
+		}
+	}
+	stop()
+	wg.Wait()
+}
+
+// A new consumer of events is a row: the feed and whoever publishes stay as they are.
+func TestAConsumerIsARow(t *testing.T) {
+	consumers := flow.Consumers()
+	consumers[flow.TopicEvents] = append(consumers[flow.TopicEvents], "webhooks")
+	w := newWorldOf(t, consumers)
+	ctx, stop := context.WithCancel(t.Context())
+	heard := make(chan queue.Delivery, 10)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := w.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	wg.Go(func() {
+		sub := queue.Subscription{Topic: flow.TopicEvents, Name: "webhooks"}
+		err := w.queue.Receive(ctx, sub, func(_ context.Context, d queue.Delivery) queue.Verdict {
+			heard <- d
+			return queue.Ack()
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	m, err := queue.JSON(flow.TopicEvents, "anna", flow.Event{UID: "anna", Kind: flow.ResultStored, Ref: "2026-11-20", Version: "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.queue.Publish(ctx, m); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case d := <-heard:
+		if !bytes.Equal(d.Body, m.Body) {
+			t.Errorf("the new consumer hears %s, want %s", d.Body, m.Body)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the new consumer hears nothing")
+	}
+	for began := time.Now(); len(w.recorded("anna")) == 0 && time.Since(began) < 20*time.Second; {
+		time.Sleep(time.Millisecond)
+	}
+	if got := len(w.recorded("anna")); got != 1 {
+		t.Errorf("the feed records %d events, want 1", got)
+	}
+	stop()
+	wg.Wait()
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	m := newMemory(10)
+	for i := range 100 {
+		var t told
+		for j := range 3 * Recent {
+			t = t.with(uint64(j), markOf(flow.UploadMerged, fmt.Sprint(j), "1"))
+		}
+		m.put(fmt.Sprint(i), t)
+	}
+	if len(m.known) != 10 {
+		t.Errorf("%d people are remembered", len(m.known))
+	}
+	for _, known := range m.known {
+		if len(known.marks) != Recent {
+			t.Errorf("%d marks are remembered", len(known.marks))
+		}
+	}
+}
+
+func BenchmarkHandle(b *testing.B) {
+	w := newWorld(b)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if got := tell(b, w.Stage, "anna", flow.UploadMerged, fmt.Sprint("u", i%900), fmt.Sprint(i)); got != "ack" {
+			b.Fatal(got)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package feed
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/clarity-loop/clarity/services/flow"
+)
+
+// rememberedPeople bounds the memory: about 1 KiB each.
+const rememberedPeople = 1024
+
+// A mark stands for an event: the first half of a SHA-256 over what tells it
+// from others.
+type mark [16]byte
+
+func markOf(kind flow.EventKind, ref, version string) (m mark) {
+	sum := sha256.Sum256([]byte(string(kind) + "\x00" + ref + "\x00" + version))
+	copy(m[:], sum[:])
+	return m
+}
+
+// told is the last number of a person and the newest marks, oldest first. It
+// is never changed in place.
+type told struct {
+	last  uint64
+	marks []mark
+}
+
+func (t told) has(m mark) bool { return slices.Contains(t.marks, m) }
+
+func (t told) with(last uint64, m mark) told {
+	kept := t.marks
+	if len(kept) >= Recent {
+		kept = kept[len(kept)-Recent+1:]
+	}
+	return told{last, append(slices.Clone(kept), m)}
+}
+
+// memory saves reading a person's newest events each time. It need not be
+// right: a number that is taken already is refused by the store, and then it is
+// read anew.
+type memory struct {
+	most int
+
+	mu    sync.Mutex
+	known map[string]told
+}
+
+func newMemory(most int) *memory { return &memory{most: most, known: make(map[string]told)} }
+
+func (m *memory) get(uid string) (told, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t, ok := m.known[uid]
+	return t, ok
+}
+
+func (m *memory) put(uid string, t told) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, there := m.known[uid]; !there && len(m.known) >= m.most {
+		for other := range m.known {
+			delete(m.known, other)
+			break
+		}
+	}
+	m.known[uid] = t
+}
+
+func (m *memory) drop(uid string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.known, uid)
+}
+
+var errNumber = errors.New("an event's key is not a sequence number")
+
+// key is the number as a key: keys sort as numbers do.
+func key(n uint64) string { return fmt.Sprintf("%016x", n) }
+
+func number(key string) (uint64, error) {
+	n, err := strconv.ParseUint(key, 16, 64)
+	if err != nil || len(key) != 16 {
+		return 0, errNumber
+	}
+	return n, nil
+}

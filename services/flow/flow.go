@@ -1,0 +1,71 @@
+// Package flow is what travels between the stages: the topics, who reads them,
+// and the messages on them. A message refers to what is stored, it does not
+// contain it. A Request for an analysis is in package analysis.
+package flow
+
+import "github.com/clarity-loop/clarity/services/health"
+
+// The topics, in the order of the flow.
+const (
+	TopicUploads  = "uploads"  // UploadReceived: ingress → worker/intake
+	TopicAnalyses = "analyses" // Request: worker/intake → worker/analyse
+	TopicResults  = "results"  // ResultReady: worker/analyse → insights
+	TopicEvents   = "events"   // Event, of everyone
+)
+
+// Topics are all of them, in the order of the flow.
+func Topics() []string { return []string{TopicUploads, TopicAnalyses, TopicResults, TopicEvents} }
+
+// The consumers: each is a subscription of the topics that Consumers lists it at.
+const (
+	Intake   = "intake"   // merges uploads into days
+	Analyse  = "analyse"  // computes windows
+	Insights = "insights" // puts Results into words
+	Feed     = "feed"     // records what a person's devices are told
+)
+
+// Consumers is who reads each topic. A message published to a topic is kept for
+// each of its consumers apart, so that a new one is a row here and a stage, and
+// no publisher learns of it.
+func Consumers() map[string][]string {
+	return map[string][]string{
+		TopicUploads:  {Intake},
+		TopicAnalyses: {Analyse},
+		TopicResults:  {Insights},
+		TopicEvents:   {Feed},
+	}
+}
+
+// UploadReceived says that a durable upload waits to be merged. Its queue key is the uid.
+type UploadReceived struct {
+	UID      string `json:"uid"`
+	UploadID string `json:"uploadId"`
+}
+
+// ResultReady says that a new Result is stored. Its queue key is the uid.
+type ResultReady struct {
+	UID string     `json:"uid"`
+	End health.Day `json:"end"`
+}
+
+// An Event is one thing to tell a person's devices. It refers, it does not contain.
+type Event struct {
+	UID  string    `json:"uid"`
+	Kind EventKind `json:"kind"`
+	// Ref is the upload id, the window's last day, or the export id.
+	Ref string `json:"ref"`
+	// Version tells one state of Ref from the next: an event with a Kind, Ref
+	// and Version that was recorded already is not recorded again.
+	Version string `json:"version"`
+}
+
+// An EventKind is the event name on the wire.
+type EventKind string
+
+// The events a device can receive.
+const (
+	UploadMerged EventKind = "upload.merged"
+	ResultStored EventKind = "result.stored"
+	InsightReady EventKind = "insight.ready"
+	ExportReady  EventKind = "export.ready"
+)

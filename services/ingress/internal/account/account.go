@@ -1,0 +1,93 @@
+// Package account is what a person decides about their account: profile,
+// consents, a copy of everything, and its end. It alone destroys a person's key.
+package account
+
+import (
+	"context"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/ingress/internal/route"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// The codes of a write whose If-Match is old or missing.
+const (
+	PreconditionFailed   problem.Code = "412 precondition_failed"
+	PreconditionRequired problem.Code = "428 precondition_required"
+)
+
+// Needs is what the account needs.
+type Needs struct {
+	Profiles store.Collection[record.Profile]
+	Consents store.Collection[record.Consent]
+	Exports  store.Collection[record.Export]
+	Accounts store.Collection[record.Account]
+
+	// What an erasure ends: the key first, then documents, messages and objects.
+	Keys interface {
+		Destroy(ctx context.Context, uid string) error
+	}
+	Documents interface {
+		EraseUser(ctx context.Context, uid string) error
+	}
+	Queue interface {
+		Publish(ctx context.Context, msgs ...queue.Message) error
+		Forget(ctx context.Context, key string) error
+	}
+	Blobs interface {
+		Delete(ctx context.Context, name string) error
+		List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error)
+	}
+
+	Audit interface {
+		Append(ctx context.Context, e audit.Event) (index int64, err error)
+	}
+	// Cache orders what is stored with withdrawal and erasure.
+	Cache interface {
+		Storing(ctx context.Context, uid string, write func() error) error
+		Changing(ctx context.Context, uid string, change func() error) error
+		Erasing(uid string, erase func() error) error
+	}
+	// Resume takes up again what was held for want of consent.
+	Resume func(ctx context.Context, uid string) error
+	// Exported is what other rooms add to an export, in its order.
+	Exported       []reply.Records
+	Streams        *reply.Streams
+	StreamLifetime time.Duration
+	Failures       reply.Failures
+	Now            func() time.Time
+}
+
+// A Room answers what a person decides.
+type Room struct{ Needs }
+
+// New is the room.
+func New(n Needs) *Room { return &Room{n} }
+
+// Routes are the room's operations.
+func (r *Room) Routes() []route.Route {
+	missing := []problem.Code{problem.NotFound}
+	return []route.Route{
+		{Method: "GET", Path: "/v1/profile", ID: "getProfile", Tag: "person", Summary: "The profile", Detail: "Where none was written yet, an empty one with the ETag \"0\".", Audit: audit.DataRead, Mount: route.Typed(r.getProfile)},
+		{Method: "PUT", Path: "/v1/profile", ID: "putProfile", Tag: "person", Summary: "Replace the profile", Detail: "If-Match holds the ETag that was read: what another device wrote meanwhile is not lost.",
+			Body: route.JSONBody, Problems: []problem.Code{PreconditionFailed, PreconditionRequired}, Mount: route.Typed(r.putProfile)},
+		{Method: "GET", Path: "/v1/consents", ID: "listConsents", Tag: "person", Summary: "Every purpose and its answer", Mount: route.Typed(r.listConsents)},
+		{Method: "PUT", Path: "/v1/consents/{purpose}", ID: "putConsent", Tag: "person", Summary: "Agree to a purpose, or withdraw",
+			Detail: "Withdrawing from `processing` stops uploads and analysis at once; what was uploaded and not yet merged is held. Agreeing again takes it up.",
+			Body:   route.JSONBody, Problems: []problem.Code{problem.VersionConflict}, Mount: route.Typed(r.putConsent)},
+		{Method: "POST", Path: "/v1/exports", ID: "createExport", Tag: "person", Summary: "Ask for a copy of everything", Detail: createExportDetail, Status: 201, Mount: route.Typed(r.createExport)},
+		{Method: "GET", Path: "/v1/exports", ID: "listExports", Tag: "person", Summary: "List exports", Mount: route.Typed(r.listExports)},
+		{Method: "GET", Path: "/v1/exports/{exportId}", ID: "getExport", Tag: "person", Summary: "One export", Problems: missing, Mount: route.Typed(r.getExport)},
+		{Method: "GET", Path: "/v1/exports/{exportId}/download", ID: "downloadExport", Tag: "person", Summary: "Download everything held of the person", Detail: downloadDetail,
+			Stream: true, Audit: audit.DataRead, Problems: missing, Mount: route.Typed(r.downloadExport),
+			Text: &route.Text{Kind: reply.NDJSON, Summary: "Everything held of the person", Detail: "a line a record, then the line that says end"}},
+		{Method: "DELETE", Path: "/v1/account", ID: "eraseAccount", Tag: "person", Summary: "Erase the account", Detail: eraseDetail, ErasedToo: true, Mount: route.Typed(r.eraseAccount)},
+		{Method: "GET", Path: "/v1/account/receipt", ID: "getErasureReceipt", Tag: "person", Summary: "The receipt of an erasure", ErasedToo: true, Problems: missing, Mount: route.Typed(r.getErasureReceipt)},
+	}
+}

@@ -1,0 +1,6 @@
+package account
+
+type (
+	ExportView = exportView
+	ExportLine = exportLine
+)

@@ -1,0 +1,116 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// A profileBody is what a person may write.
+type profileBody struct {
+	BirthYear      int      `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
+	Sex            string   `json:"sex,omitempty" enum:"female,male,other" doc:"as in HealthKit's biological sex"`
+	TimeZone       string   `json:"timeZone,omitempty" maxLength:"64" doc:"IANA time zone" example:"Europe/Berlin"`
+	HeightM        float64  `json:"heightM,omitempty" minimum:"0.3" maximum:"2.8" doc:"metres"`
+	WeightKg       float64  `json:"weightKg,omitempty" minimum:"1" maximum:"650" doc:"kilograms"`
+	SourcePriority []string `json:"sourcePriority,omitempty" nullable:"false" maxItems:"20" doc:"product type prefixes, best first" example:"[\"Watch\",\"iPhone\"]"`
+}
+
+type profileView struct {
+	BirthYear      int        `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
+	Sex            string     `json:"sex,omitempty" enum:"female,male,other"`
+	TimeZone       string     `json:"timeZone,omitempty"`
+	HeightM        float64    `json:"heightM,omitempty" doc:"metres"`
+	WeightKg       float64    `json:"weightKg,omitempty" doc:"kilograms"`
+	SourcePriority []string   `json:"sourcePriority,omitempty" nullable:"false"`
+	UpdatedAt      *time.Time `json:"updatedAt,omitempty" readOnly:"true"`
+}
+
+type profileOutput struct {
+	ETag string `header:"ETag" doc:"version of the profile, for If-Match"`
+	Body profileView
+}
+
+func viewProfile(p record.Profile, version int64) *profileOutput {
+	v := profileView{BirthYear: p.BirthYear, Sex: p.Sex, TimeZone: p.TimeZone, HeightM: p.HeightM, WeightKg: p.WeightKg, SourcePriority: p.SourcePriority}
+	if !p.UpdatedAt.IsZero() {
+		updated := p.UpdatedAt.UTC()
+		v.UpdatedAt = &updated
+	}
+	return &profileOutput{ETag: etag(version), Body: v}
+}
+
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+func (r *Room) getProfile(ctx context.Context, _ *struct{}) (*profileOutput, error) {
+	found, err := r.Profiles.Get(ctx, reply.UID(ctx), record.ProfileKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	return viewProfile(found.Value, found.Version), nil
+}
+
+type putProfileInput struct {
+	IfMatch string `header:"If-Match" doc:"the ETag that was read; \"0\" where none was written yet" example:"\"0\""`
+	Body    profileBody
+}
+
+func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOutput, error) {
+	version, err := in.version()
+	if err != nil {
+		return nil, err
+	}
+	b := in.Body
+	if b.TimeZone != "" && !validZone(b.TimeZone) {
+		return nil, reply.Invalid("body.timeZone", "expected an IANA time zone")
+	}
+	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: r.Now().UTC()}
+	uid := reply.UID(ctx)
+	var written int64
+	err = r.Cache.Storing(ctx, uid, func() (err error) {
+		written, err = r.Profiles.Put(ctx, uid, record.ProfileKey, version, p)
+		return err
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return nil, stale()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.Audit.Append(ctx, audit.Event{Action: audit.ProfileChanged, UID: uid, ActorUID: uid, Object: record.ProfileKey, Outcome: "ok"}); err != nil {
+		return nil, fmt.Errorf("audit a profile: %w", err)
+	}
+	return viewProfile(p, written), nil
+}
+
+// version is the one that If-Match names.
+func (in *putProfileInput) version() (int64, error) {
+	if in.IfMatch == "" {
+		return 0, problem.New(PreconditionRequired, "If-Match must hold the ETag of the profile that was read")
+	}
+	version, err := strconv.ParseInt(strings.Trim(in.IfMatch, `"`), 10, 64)
+	if err != nil || in.IfMatch != etag(version) || version < 0 {
+		return 0, stale()
+	}
+	return version, nil
+}
+
+func stale() *problem.Problem {
+	return problem.New(PreconditionFailed, "the profile is another than If-Match says; read it again")
+}
+
+// validZone reports whether the name is one of the zone database; "Local" is
+// this machine's business.
+func validZone(name string) bool {
+	_, err := time.LoadLocation(name)
+	return err == nil && name != "Local"
+}

@@ -1,0 +1,294 @@
+// Package ingresstest is a running ingress on embedded drivers, for the tests of
+// its rooms.
+package ingresstest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/ingress"
+	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// The people of the tests, by their tokens.
+const (
+	Anna = "person-anna"
+	Ben  = "person-ben"
+)
+
+// A World is a running ingress and what lies behind it.
+type World struct {
+	T      testing.TB
+	Server *ingress.Server
+	URL    string
+	Client *http.Client
+	Log    *Log
+	Clock  *Clock
+
+	Store *store.Store
+	Blobs blob.Store
+	Queue queue.Queue
+	Keys  keyring.Keyring
+	Audit *Audit
+	Dir   string
+}
+
+// Option change what New builds.
+type Option func(*ingress.Needs)
+
+func New(t testing.TB, change ...Option) *World {
+	t.Helper()
+	b := newBackend(t)
+	w := &World{T: t, Log: &Log{}, Clock: b.clock, Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Audit: &Audit{}, Dir: b.dir}
+	d := ingress.Needs{
+		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.Audit,
+		Writer: Template{}, Template: Template{}, Grounded: func([]analysis.Fact, []analysis.Claim) error { return nil },
+		Samples:  func(context.Context, string, record.Day) ([]health.Sample, error) { return nil, nil },
+		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now: w.Clock.Now, Limits: ingress.DefaultLimits(), Version: "test",
+	}
+	d.Limits.UserRate, d.Limits.AddressRate = ingress.Rate{}, ingress.Rate{}
+	for _, c := range change {
+		c(&d)
+	}
+	w.Blobs, w.Queue = d.Blobs, d.Queue
+	var err error
+	if w.Server, err = ingress.New(d); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- w.Server.Serve(l) }()
+	w.URL = "http://" + l.Addr().String()
+	w.Client = &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second}
+	t.Cleanup(func() {
+		w.Client.CloseIdleConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := w.Server.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return w
+}
+
+// A Reply is what a request came to.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+func (r Reply) Code() string {
+	var p struct{ Code string }
+	_ = json.Unmarshal(r.Body, &p)
+	return p.Code
+}
+
+func (r Reply) JSON(t testing.TB, into any) {
+	t.Helper()
+	if err := json.Unmarshal(r.Body, into); err != nil {
+		t.Fatalf("reply %d %q: %v", r.Status, r.Body, err)
+	}
+}
+
+type Header map[string]string
+
+// do sends a request as the person (a token of tokens; "" for none).
+func (w *World) Do(method, path, token string, body []byte, headers ...Header) Reply {
+	w.T.Helper()
+	r, err := w.Try(method, path, token, bytes.NewReader(body), headers...)
+	if err != nil {
+		w.T.Fatalf("%s %s: %v", method, path, err)
+	}
+	return r
+}
+
+func (w *World) Try(method, path, token string, body io.Reader, headers ...Header) (Reply, error) {
+	req, err := http.NewRequestWithContext(context.Background(), method, w.URL+path, body)
+	if err != nil {
+		return Reply{}, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for _, h := range headers {
+		for k, v := range h {
+			req.Header.Set(k, v)
+		}
+	}
+	res, err := w.Client.Do(req)
+	if err != nil {
+		return Reply{}, err
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	return Reply{res.StatusCode, res.Header, data}, err
+}
+
+// AsJSON says that the body is JSON.
+func AsJSON() Header { return Header{"Content-Type": "application/json"} }
+
+func (w *World) Consent(token string, granted bool) Reply {
+	w.T.Helper()
+	r := w.Do("PUT", "/v1/consents/processing", token, fmt.Appendf(nil, `{"granted":%v,"version":"1"}`, granted), AsJSON())
+	if r.Status != 200 {
+		w.T.Fatalf("consent: %d %s", r.Status, r.Body)
+	}
+	return r
+}
+
+func (w *World) Upload(token, id string, body []byte, headers ...Header) Reply {
+	w.T.Helper()
+	return w.Do("PUT", "/v1/uploads/"+id, token, body, append([]Header{AsJSON()}, headers...)...)
+}
+
+// Batch is an upload of n heart rates.
+func Batch(n int) []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"schema":"clarity.upload/1","installationId":"inst-1","timeZone":"Europe/Berlin","samples":[`)
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"uuid":"%08X-AAAA-4BBB-8CCC-%012X","type":"HKQuantityTypeIdentifierHeartRate","start":"2026-11-20T06:%02d:%02d+01:00","end":"2026-11-20T06:%02d:%02d+01:00","value":%d,"unit":"count/min","source":{"bundleId":"com.apple.health.0B3A5C1E","name":"Watch","productType":"Watch7,5","osVersion":"12.1"},"metadata":{"HKTimeZone":"Europe/Berlin","HKMetadataKeyHeartRateMotionContext":1,"HKDevice":"<<HKDevice: 0x%x>, name:Apple Watch, manufacturer:Apple Inc., model:Watch>","HKAlgorithmVersion":2}}`,
+			uint32(i)*2654435761, i*7919+12345, i/60%60, i%60, i/60%60, i%60, 50+i*7%40, i*48271)
+	}
+	b.WriteString(`],"cursor":{"HKQuantityTypeIdentifierHeartRate":"anchor-1"},"stage":"daily","final":false}`)
+	return b.Bytes()
+}
+
+func Zipped(body []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = z.Write(body)
+	_ = z.Close()
+	return b.Bytes()
+}
+
+// A Clock can be set ahead.
+type Clock struct {
+	mu    sync.Mutex
+	ahead time.Duration
+}
+
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.ahead)
+}
+
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
+
+// A Log is what was logged.
+type Log struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// tokens reads "person-anna", "service-x", "admin-x": a token that speaks for itself.
+type tokens struct{}
+
+func (tokens) Verify(_ context.Context, token string) (identity.Subject, error) {
+	kind, name, _ := strings.Cut(token, "-")
+	s := identity.Subject{UID: name, Expires: time.Now().Add(time.Hour)}
+	switch kind {
+	case "person":
+	case "service":
+		s.Roles = []identity.Role{identity.Service}
+	case "admin":
+		s.Roles = []identity.Role{identity.Admin}
+	case "down":
+		return identity.Subject{}, fmt.Errorf("verify: %w", identity.ErrUnavailable)
+	default:
+		return identity.Subject{}, fmt.Errorf("verify: %w", identity.ErrInvalid)
+	}
+	return s, nil
+}
+
+// An Audit remembers events.
+type Audit struct {
+	mu     sync.Mutex
+	events []audit.Event
+	Broken bool
+}
+
+func (a *Audit) Append(_ context.Context, e audit.Event) (int64, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.Broken {
+		return 0, errors.New("disk full")
+	}
+	a.events = append(a.events, e)
+	return int64(len(a.events) - 1), nil
+}
+
+func (a *Audit) Verify(context.Context) (int64, error) { return int64(len(a.events)), nil }
+
+func (a *Audit) Count(action audit.Action) (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, e := range a.events {
+		if e.Action == action {
+			n++
+		}
+	}
+	return n
+}
+
+// A Template is a writer that cites each fact.
+type Template struct{}
+
+func (Template) Name() string { return "template" }
+
+func (Template) Write(_ context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
+	var claims []analysis.Claim
+	for _, f := range facts {
+		claims = append(claims, analysis.Claim{Text: f.Label + ": " + f.Text + ".", Facts: []string{f.ID}})
+	}
+	return claims, nil
+}

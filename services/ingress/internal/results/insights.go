@@ -1,0 +1,178 @@
+package results
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
+	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// A writtenInsight is an Insight and when it was written.
+type writtenInsight struct {
+	Date      string           `json:"date" format:"date" doc:"the window's last day"`
+	WrittenAt time.Time        `json:"writtenAt"`
+	Insight   analysis.Insight `json:"insight"`
+}
+
+func viewInsight(r store.Record[record.Insight]) writtenInsight {
+	in := r.Value.Insight
+	in.Sentences, in.Facts, in.Disclaimers = slices.Clone(reply.OrEmpty(in.Sentences)), reply.OrEmpty(in.Facts), reply.OrEmpty(in.Disclaimers)
+	for i := range in.Sentences {
+		in.Sentences[i].Facts = reply.OrEmpty(in.Sentences[i].Facts)
+	}
+	return writtenInsight{Date: r.Key, WrittenAt: r.Value.WrittenAt.UTC(), Insight: in}
+}
+
+func (r *Room) listInsights(ctx context.Context, in *reply.RangeInput) (*reply.PageOutput[writtenInsight], error) {
+	return reply.ListRange(ctx, r.Insights, *in, viewInsight)
+}
+
+type insightOutput struct{ Body writtenInsight }
+
+func (r *Room) getInsight(ctx context.Context, in *reply.DateInput) (*insightOutput, error) {
+	found, err := r.Insights.Get(ctx, reply.UID(ctx), in.Date)
+	if err != nil {
+		return nil, err
+	}
+	return &insightOutput{viewInsight(found)}, nil
+}
+
+const writeInsightDetail = `Takes the facts of the stored insight of the date and has them put into words anew. The reply is NDJSON: a line a
+sentence, {"text", "facts"}, and a last line {"done": true, "writer", "fellBack"}. A text is checked as a whole before its
+first line is sent: what was said cannot be taken back. Nothing is stored. Bounded a person and UTC day (in memory of the
+process: a restart forgets what was spent). A writer that is a language model needs consent to the purpose narrative.`
+
+type insightRequest struct {
+	Date string `json:"date" format:"date" doc:"last day of the window" example:"2026-11-20"`
+}
+
+type writeInsightInput struct{ Body insightRequest }
+
+type lastLine struct {
+	Done     bool   `json:"done"`
+	Writer   string `json:"writer"`
+	FellBack string `json:"fellBack,omitempty"`
+}
+
+func (r *Room) writeInsight(ctx context.Context, in *writeInsightInput) (*reply.BodyOutput, error) {
+	uid := reply.UID(ctx)
+	account, err := r.Accounts.Get(ctx, uid)
+	switch {
+	case err != nil:
+		return nil, err
+	case !account.Processing:
+		return nil, analysis.ErrNoConsent
+	case r.Writer.Name() != r.Template.Name() && !account.Narrative:
+		return nil, reply.ConsentRequired(record.PurposeNarrative)
+	}
+	stored, err := r.Insights.Get(ctx, uid, in.Body.Date)
+	if err != nil {
+		return nil, err
+	}
+	if retry, ok := r.budget.spend(uid); !ok {
+		return nil, problem.OverLimit(BudgetSpent, "today's insights on demand are used up", "insights", int64(r.InsightsPerDay)).
+			With("Retry-After", fmt.Sprint(edge.Seconds(retry)))
+	}
+	claims, last, err := r.put(ctx, stored.Value.Insight.Facts)
+	if err != nil {
+		return nil, err
+	}
+	text, err := lines(claims, last)
+	if err != nil {
+		return nil, err
+	}
+	return &reply.BodyOutput{Body: func(hc huma.Context) {
+		hc.SetHeader("Content-Type", reply.NDJSON)
+		hc.SetStatus(200)
+		_, _ = hc.BodyWriter().Write(text) // into the reply's buffer
+	}}, nil
+}
+
+// lines are the sentences, a line each, and the last line.
+func lines(claims []analysis.Claim, last lastLine) ([]byte, error) {
+	var text bytes.Buffer
+	out := json.NewEncoder(&text)
+	out.SetEscapeHTML(false)
+	for _, c := range claims {
+		c.Facts = reply.OrEmpty(c.Facts)
+		if err := out.Encode(c); err != nil {
+			return nil, fmt.Errorf("write an insight's sentence: %w", err)
+		}
+	}
+	if err := out.Encode(last); err != nil {
+		return nil, fmt.Errorf("write an insight's end: %w", err)
+	}
+	return text.Bytes(), nil
+}
+
+// put has the facts put into words: by the Writer, or by the Template where
+// the Writer fails, stalls or says more than the facts.
+func (r *Room) put(ctx context.Context, facts []analysis.Fact) ([]analysis.Claim, lastLine, error) {
+	patience, cancel := context.WithTimeout(ctx, r.WriterTimeout)
+	defer cancel()
+	claims, why := r.attempt(patience, r.Writer, facts)
+	if why == "" {
+		return claims, lastLine{Done: true, Writer: r.Writer.Name()}, nil
+	}
+	claims, templateWhy := r.attempt(ctx, r.Template, facts)
+	if templateWhy != "" {
+		return nil, lastLine{}, fmt.Errorf("put facts into words: the template failed: %s", templateWhy)
+	}
+	return claims, lastLine{Done: true, Writer: r.Template.Name(), FellBack: why}, nil
+}
+
+func (r *Room) attempt(ctx context.Context, w narrative.Writer, facts []analysis.Fact) (claims []analysis.Claim, why string) {
+	claims, err := w.Write(ctx, facts)
+	switch {
+	case ctx.Err() != nil:
+		return nil, "timeout"
+	case err != nil:
+		return nil, "writer_failed"
+	case r.Grounded(facts, claims) != nil:
+		return nil, "ungrounded"
+	}
+	return claims, ""
+}
+
+// A budget counts what a person may do a UTC day.
+type budget struct {
+	most int
+	now  func() time.Time
+
+	mu    sync.Mutex
+	day   int64
+	spent map[string]int
+}
+
+func newBudget(most int, now func() time.Time) *budget {
+	return &budget{most: most, now: now, spent: map[string]int{}}
+}
+
+// spend takes one of the person's; where none is left it tells how long to wait.
+func (b *budget) spend(uid string) (retry time.Duration, ok bool) {
+	now := b.now().UTC()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if day := now.Unix() / 86400; day != b.day {
+		b.day = day
+		clear(b.spent)
+	}
+	if b.spent[uid] >= b.most {
+		return time.Unix((b.day+1)*86400, 0).Sub(now), false
+	}
+	b.spent[uid]++
+	return 0, true
+}

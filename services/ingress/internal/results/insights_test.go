@@ -1,0 +1,63 @@
+package results_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/ingress"
+	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
+)
+
+func TestInsightsOnDemand(t *testing.T) {
+	var writer scripted
+	w := ingresstest.New(t, func(d *ingress.Needs) {
+		d.Limits.InsightsPerDay, d.Writer = 3, &writer
+		d.Grounded = func(_ []analysis.Fact, claims []analysis.Claim) error {
+			if len(claims) > 0 && strings.Contains(claims[0].Text, "planted") {
+				return errors.New("says more than the facts")
+			}
+			return nil
+		}
+	})
+	ingresstest.Furnish(w)
+	ask := func() ingresstest.Reply {
+		return w.Do("POST", "/v1/insights", ingresstest.Anna, []byte(`{"date":"2026-11-20"}`), ingresstest.AsJSON())
+	}
+	if r := ask(); r.Status != 403 || !strings.Contains(string(r.Body), "narrative") {
+		t.Errorf("a model without consent: %d %s", r.Status, r.Body)
+	}
+	w.Do("PUT", "/v1/consents/narrative", ingresstest.Anna, []byte(`{"granted":true,"version":"1"}`), ingresstest.AsJSON())
+	for i, want := range []string{`"writer":"scripted"}`, `"fellBack":"ungrounded"}`, `"fellBack":"writer_failed"}`} {
+		writer.mode = i
+		r := ask()
+		if r.Status != 200 || !strings.HasSuffix(strings.TrimSpace(string(r.Body)), want) || strings.Contains(string(r.Body), "planted") {
+			t.Errorf("%d %s, want …%s", r.Status, r.Body, want)
+		}
+	}
+	over := ask()
+	if over.Status != 429 || over.Code() != "budget_spent" || over.Header.Get("Retry-After") == "" {
+		t.Errorf("over the budget: %d %s", over.Status, over.Body)
+	}
+	w.Clock.Advance(24 * time.Hour)
+	if r := ask(); r.Status != 200 {
+		t.Errorf("the next day: %d", r.Status)
+	}
+}
+
+type scripted struct{ mode int }
+
+func (*scripted) Name() string { return "scripted" }
+
+func (s *scripted) Write(_ context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
+	switch s.mode {
+	case 0:
+		return []analysis.Claim{{Text: "A sentence.", Facts: []string{facts[0].ID}}}, nil
+	case 1:
+		return []analysis.Claim{{Text: "A planted number: 42."}}, nil
+	}
+	return nil, errors.New("quota")
+}

@@ -1,0 +1,9 @@
+package uploads
+
+type (
+	Receipt  = receipt
+	View     = uploadView
+	Sync     = syncView
+	Coverage = coverage
+	DayRange = dayRange
+)

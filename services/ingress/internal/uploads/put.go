@@ -1,0 +1,261 @@
+package uploads
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
+	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// A receipt is the reply to an upload: kept, and given again to the same body.
+type receipt struct {
+	UploadID string             `json:"uploadId"`
+	Received int                `json:"received" minimum:"0" doc:"entries of samples and of deleted"`
+	Accepted int                `json:"accepted" minimum:"0" doc:"those that were taken"`
+	Rejected []health.Rejection `json:"rejected" nullable:"false" doc:"those that were not, and why"`
+	Cursor   map[string]string  `json:"cursor" doc:"the cursors that merging this upload will commit"`
+	Status   string             `json:"status" format:"uri-reference" doc:"where to see how far it has come"`
+}
+
+// An acceptedUpload was read and decoded, and is to be persisted.
+type acceptedUpload struct {
+	uid, id  string
+	body     []byte // as received
+	received time.Time
+	encoding string
+	receipt  []byte
+	accepted int
+	rejected int
+}
+
+// putUpload is the hot path: it acks once the body, its record and its message
+// are durable.
+func (r *Room) putUpload(c *fiber.Ctx) error {
+	rc, ctx := c.Context(), c.UserContext()
+	outcome, given, p := r.receiveUpload(ctx, rc, c.Params("uploadId"))
+	r.metrics.uploads.WithLabelValues(outcome).Inc()
+	if p != nil {
+		edge.Refuse(rc, p)
+		return nil
+	}
+	rc.Response.Header.SetContentType("application/json")
+	rc.Response.SetStatusCode(fasthttp.StatusAccepted)
+	rc.Response.SetBodyRaw(given)
+	r.metrics.ack.Observe(time.Since(edge.Started(rc)).Seconds())
+	return nil
+}
+
+// receiveUpload checks, reads, decodes and persists one upload.
+func (r *Room) receiveUpload(ctx context.Context, rc *fasthttp.RequestCtx, id string) (outcome string, given []byte, p *problem.Problem) {
+	encoding, p := checkUpload(rc, id)
+	if p != nil {
+		return "refused", nil, p
+	}
+	uid := reply.UID(ctx)
+	if err := r.Accounts.MayStore(ctx, uid); err != nil {
+		return "refused", nil, r.Problem(ctx, err)
+	}
+	buf := r.bodyPool.Get(0)
+	defer func() { r.bodyPool.Put(buf) }()
+	release, p := r.reserve(ctx, rc)
+	if p != nil {
+		return "refused", nil, p
+	}
+	defer release()
+	if *buf, p = edge.ReadBody(rc, r.BodyBytes, *buf); p != nil {
+		return "refused", nil, p
+	}
+	received := r.Now().UTC()
+	envelope, p := r.decodeEnvelope(ctx, *buf, encoding, received)
+	if p != nil {
+		return "refused", nil, p
+	}
+	a := acceptedUpload{uid: uid, id: id, body: *buf, received: received, encoding: encoding, accepted: envelope.Accepted, rejected: len(envelope.Rejected)}
+	var err error
+	if a.receipt, err = receiptFor(id, envelope); err != nil {
+		return "failed", nil, r.Problem(ctx, err)
+	}
+	outcome = "refused" // unless it is let in to be persisted
+	err = r.Accounts.StoringConsented(ctx, uid, func() (err error) {
+		given, outcome, err = r.persist(ctx, a)
+		return err
+	})
+	if err != nil {
+		return outcome, nil, r.Problem(ctx, err)
+	}
+	return outcome, given, nil
+}
+
+// checkUpload looks at all of the request but its body.
+func checkUpload(rc *fasthttp.RequestCtx, id string) (encoding string, p *problem.Problem) {
+	if !validUploadID(id) {
+		return "", problem.New(problem.InvalidRequest, "the upload id is not one").At("path.uploadId", "expected 8 to 64 characters of A-Z a-z 0-9 _ -")
+	}
+	if len(rc.URI().QueryString()) > 0 {
+		return "", reply.Invalid("query", "unknown query parameter")
+	}
+	if p := edge.RequireJSON(rc); p != nil {
+		return "", p
+	}
+	encodings := rc.Request.Header.PeekAll(fasthttp.HeaderContentEncoding)
+	if len(encodings) == 0 {
+		return "identity", nil
+	}
+	for _, known := range []string{"gzip", "zstd", "identity"} {
+		if len(encodings) == 1 && bytes.EqualFold(encodings[0], []byte(known)) {
+			return known, nil
+		}
+	}
+	return "", problem.New(problem.UnsupportedEncoding, "the Content-Encoding must be one of gzip, zstd, identity")
+}
+
+func validUploadID(id string) bool {
+	if len(id) < 8 || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+		if !plain {
+			return false
+		}
+	}
+	return true
+}
+
+// reserve takes room for a large body; small ones are free. The room of a body
+// of unknown length is that of the largest.
+func (r *Room) reserve(ctx context.Context, rc *fasthttp.RequestCtx) (release func(), p *problem.Problem) {
+	n := int64(rc.Request.Header.ContentLength())
+	if n > int64(r.BodyBytes) {
+		return nil, edge.BodyTooLarge(r.BodyBytes)
+	}
+	if n < 0 {
+		n = int64(r.BodyBytes)
+	}
+	if n <= freeBody {
+		return func() {}, nil
+	}
+	if err := r.bodies.Acquire(ctx, n); err != nil {
+		return nil, reply.Unavailable("too many large uploads are being received")
+	}
+	return func() { r.bodies.Release(n) }, nil
+}
+
+func receiptFor(id string, e *upload.Envelope) ([]byte, error) {
+	given := receipt{UploadID: id, Received: e.Received, Accepted: e.Accepted, Rejected: reply.OrEmpty(e.Rejected), Cursor: e.Cursor, Status: "/v1/uploads/" + id}
+	if given.Cursor == nil {
+		given.Cursor = map[string]string{}
+	}
+	body, err := json.Marshal(given)
+	if err != nil {
+		return nil, fmt.Errorf("write the receipt: %w", err)
+	}
+	return body, nil
+}
+
+// persist makes the upload durable: blob, record, message. Each step is
+// idempotent, so that a retry after a crash anywhere walks the same steps to
+// the same end.
+func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, outcome string, err error) {
+	sum := sha256.Sum256(a.body)
+	digest := hex.EncodeToString(sum[:])
+	name := blob.PersonPrefix(blob.KindUploads, a.uid) + a.id + "/" + digest[:16]
+	sealed, err := r.Keys.Seal(ctx, a.uid, name, a.body)
+	if err != nil {
+		return nil, "failed", fmt.Errorf("seal upload: %w", err)
+	}
+	if err := r.Blobs.Put(ctx, name, sealed); err != nil && !errors.Is(err, blob.ErrExists) {
+		return nil, "failed", fmt.Errorf("put upload: %w", err)
+	}
+	stored := record.Upload{
+		Blob: name, BodySHA256: digest, Encoding: a.encoding, Bytes: len(a.body),
+		ReceivedAt: a.received, Receipt: a.receipt, State: record.UploadReceived,
+	}
+	_, err = r.Uploads.Put(ctx, a.uid, a.id, 0, stored)
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return r.repeat(ctx, a, name, digest)
+	case errors.Is(err, keyring.ErrDestroyed):
+		return nil, "failed", errors.Join(analysis.ErrErased, r.Blobs.Delete(ctx, name))
+	case err != nil:
+		return nil, "failed", fmt.Errorf("record upload: %w", err)
+	}
+	if err := r.publish(ctx, a.uid, a.id); err != nil {
+		return nil, "failed", err
+	}
+	r.metrics.accepted.Add(float64(a.accepted))
+	r.metrics.rejected.Add(float64(a.rejected))
+	r.metrics.bytes.Add(float64(len(a.body)))
+	return a.receipt, "accepted", nil
+}
+
+// repeat answers an id that is taken: the same body gets the same reply, another
+// is a conflict and leaves nothing behind.
+func (r *Room) repeat(ctx context.Context, a acceptedUpload, name, digest string) (given []byte, outcome string, err error) {
+	first, err := r.Uploads.Get(ctx, a.uid, a.id)
+	if err != nil {
+		return nil, "failed", fmt.Errorf("read the upload that was first: %w", err)
+	}
+	if first.Value.BodySHA256 != digest {
+		if first.Value.Blob != name {
+			if err := r.Blobs.Delete(ctx, name); err != nil {
+				return nil, "failed", fmt.Errorf("remove a conflicting upload: %w", err)
+			}
+		}
+		return nil, "conflict", problem.New(UploadConflict, "the upload id was used for another body")
+	}
+	if first.Value.State == record.UploadReceived {
+		// The message may have been lost with the ack; a second one finds the work done.
+		if err := r.publish(ctx, a.uid, a.id); err != nil {
+			return nil, "failed", err
+		}
+	}
+	return first.Value.Receipt, "repeated", nil
+}
+
+// publish tells the worker and the audit log, at the same time.
+func (r *Room) publish(ctx context.Context, uid, id string) error {
+	audited := make(chan error, 1)
+	go func() {
+		_, err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: uid, ActorUID: uid, Object: id, Outcome: "ok"})
+		audited <- err
+	}()
+	err := r.publishUpload(ctx, uid, id)
+	if auditErr := <-audited; auditErr != nil {
+		err = errors.Join(err, fmt.Errorf("audit upload: %w", auditErr))
+	}
+	return err
+}
+
+func (r *Room) publishUpload(ctx context.Context, uid, id string) error {
+	m, err := queue.JSON(flow.TopicUploads, uid, flow.UploadReceived{UID: uid, UploadID: id})
+	if err == nil {
+		err = r.Queue.Publish(ctx, m)
+	}
+	if err != nil {
+		return fmt.Errorf("publish upload: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package uploads
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+type syncInput struct {
+	Days int `query:"days" minimum:"1" maximum:"366" default:"90" doc:"how many of the newest days with data to look at"`
+}
+
+type syncView struct {
+	Types []syncType `json:"types" nullable:"false" doc:"in the order of their names"`
+}
+
+type syncOutput struct{ Body syncView }
+
+// A syncType is how far one type is synchronised.
+type syncType struct {
+	Type      string     `json:"type" example:"HKQuantityTypeIdentifierHeartRate"`
+	Cursor    string     `json:"cursor,omitempty" doc:"the phone's anchor that is committed: everything up to it is merged"`
+	Committed *time.Time `json:"committed,omitempty" doc:"when the upload that committed the cursor was received"`
+	LastSeen  *time.Time `json:"lastSeen,omitempty" doc:"latest end of a merged sample"`
+	Coverage  coverage   `json:"coverage"`
+}
+
+type coverage struct {
+	From    string     `json:"from,omitempty" format:"date" doc:"first day with samples, among those looked at"`
+	To      string     `json:"to,omitempty" format:"date" doc:"last day with samples"`
+	Days    int        `json:"days" minimum:"0" doc:"days with samples"`
+	Samples int        `json:"samples" minimum:"0"`
+	Gaps    []dayRange `json:"gaps" nullable:"false" doc:"runs of days without samples between from and to"`
+}
+
+type dayRange struct {
+	From string `json:"from" format:"date"`
+	To   string `json:"to" format:"date"`
+}
+
+func (r *Room) getSync(ctx context.Context, in *syncInput) (*syncOutput, error) {
+	uid := reply.UID(ctx)
+	cursors, err := r.Cursors.List(ctx, uid, store.Query{Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	days, err := r.Days.List(ctx, uid, store.Query{Descending: true, Limit: in.Days})
+	if err != nil {
+		return nil, err
+	}
+	types := coverTypes(days)
+	for _, c := range cursors {
+		types.entry(c.Key).commit(c.Value)
+	}
+	out := &syncOutput{}
+	out.Body.Types = make([]syncType, 0, len(types))
+	for _, t := range types {
+		out.Body.Types = append(out.Body.Types, *t)
+	}
+	slices.SortFunc(out.Body.Types, func(a, b syncType) int { return strings.Compare(a.Type, b.Type) })
+	return out, nil
+}
+
+// syncTypes are the types by name.
+type syncTypes map[string]*syncType
+
+// entry is the type of that name, made where it is not there.
+func (s syncTypes) entry(name string) *syncType {
+	t := s[name]
+	if t == nil {
+		t = &syncType{Type: name, Coverage: coverage{Gaps: []dayRange{}}}
+		s[name] = t
+	}
+	return t
+}
+
+func (t *syncType) commit(c record.Cursor) {
+	t.Cursor = c.Anchor
+	if !c.Received.IsZero() {
+		committed := c.Received.UTC()
+		t.Committed = &committed
+	}
+	if c.LastSeen > 0 {
+		t.see(c.LastSeen)
+	}
+}
+
+func (t *syncType) see(at health.Instant) {
+	if seen := at.Time(); t.LastSeen == nil || seen.After(*t.LastSeen) {
+		t.LastSeen = &seen
+	}
+}
+
+// cover enters a day, which is later than those before.
+func (t *syncType) cover(date health.Day, s record.TypeSummary) {
+	c := &t.Coverage
+	if c.From == "" {
+		c.From = date.String()
+	}
+	if last, err := health.ParseDay(c.To); err == nil && date > last+1 {
+		c.Gaps = append(c.Gaps, dayRange{(last + 1).String(), (date - 1).String()})
+	}
+	c.To = date.String()
+	c.Days++
+	c.Samples += s.Count
+	t.see(s.Last)
+}
+
+// coverTypes reads the days, newest first, into a coverage a type.
+func coverTypes(days []store.Record[record.Day]) syncTypes {
+	types := syncTypes{}
+	for _, d := range slices.Backward(days) {
+		date, err := health.ParseDay(d.Key)
+		if err != nil {
+			continue // the store's keys are dates
+		}
+		for name, summary := range d.Value.Types {
+			types.entry(name).cover(date, summary)
+		}
+	}
+	return types
+}

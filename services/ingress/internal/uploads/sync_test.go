@@ -1,0 +1,47 @@
+package uploads_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
+	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
+	"github.com/clarity-loop/clarity/services/record"
+)
+
+func TestSyncTellsCoverageAndGaps(t *testing.T) {
+	w := ingresstest.New(t)
+	hour := health.Instant(3_600_000)
+	for _, day := range []health.Day{20000, 20001, 20004, 20008} {
+		types := map[string]record.TypeSummary{"HKA": {Count: 2, First: health.Instant(day) * 24 * hour, Last: health.Instant(day)*24*hour + hour}}
+		if day == 20004 {
+			types["HKB"] = record.TypeSummary{Count: 1, Last: 20004 * 24 * hour}
+		}
+		if _, err := w.Store.Days.Put(t.Context(), "anna", day.String(), 0, record.Day{Types: types}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"HKA", "HKC"} {
+		if _, err := w.Store.Cursors.Put(t.Context(), "anna", name, 0, record.Cursor{Anchor: "at-" + name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got uploads.Sync
+	w.Do("GET", "/v1/sync", ingresstest.Anna, nil).JSON(t, &got)
+	if len(got.Types) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	day := func(n health.Day) string { return (20000 + n).String() }
+	want := uploads.Coverage{From: day(0), To: day(8), Days: 4, Samples: 8, Gaps: []uploads.DayRange{{day(2), day(3)}, {day(5), day(7)}}}
+	if diff := cmp.Diff(want, got.Types[0].Coverage); diff != "" || got.Types[0].Cursor != "at-HKA" {
+		t.Errorf("HKA %q (-want +got):\n%s", got.Types[0].Cursor, diff)
+	}
+	if b := got.Types[1]; b.Cursor != "" || b.Coverage.Days != 1 || len(b.Coverage.Gaps) != 0 {
+		t.Errorf("HKB: samples without a cursor: %+v", b)
+	}
+	if c := got.Types[2]; c.Cursor != "at-HKC" || c.Coverage.Days != 0 || c.LastSeen != nil {
+		t.Errorf("HKC: a cursor without samples: %+v", c)
+	}
+}

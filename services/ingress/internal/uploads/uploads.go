@@ -1,0 +1,156 @@
+// Package uploads takes in batches of samples and tells how far they have come.
+// An upload is acked once its body, its record and its message are durable.
+package uploads
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
+	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/ingress/internal/route"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// The codes that an upload alone is refused with.
+const (
+	MalformedEncoding problem.Code = "400 malformed_encoding"
+	UploadConflict    problem.Code = "409 upload_conflict"
+	InvalidEnvelope   problem.Code = "422 invalid_envelope"
+	UnsupportedSchema problem.Code = "422 unsupported_schema"
+	TooDeep           problem.Code = "422 too_deep"
+)
+
+// What is not worth a setting.
+const (
+	freeBody        = 64 << 10 // bodies up to here are read without asking the budget
+	pooledBody      = 1 << 20  // larger buffers are not kept
+	believedSize    = 8 << 20  // what a gzip trailer is believed to say
+	inflatingAtOnce = 16 << 20 // what bodies may inflate to, together; a larger one has it for itself
+)
+
+// Needs is what the uploads need.
+type Needs struct {
+	Uploads store.Collection[record.Upload]
+	Days    store.Collection[record.Day]
+	Cursors store.Collection[record.Cursor]
+	Blobs   interface {
+		Put(ctx context.Context, name string, data []byte) error
+		Delete(ctx context.Context, name string) error
+	}
+	Keys interface {
+		Seal(ctx context.Context, uid, name string, plaintext []byte) ([]byte, error)
+	}
+	Queue interface {
+		Publish(ctx context.Context, msgs ...queue.Message) error
+	}
+	Audit interface {
+		Append(ctx context.Context, e audit.Event) (index int64, err error)
+	}
+	// Accounts says whether a person's samples may be stored.
+	Accounts interface {
+		MayStore(ctx context.Context, uid string) error
+		StoringConsented(ctx context.Context, uid string, write func() error) error
+	}
+	Registry  prometheus.Registerer
+	Now       func() time.Time
+	BodyBytes int // of one upload as received
+	// Problem is what an error becomes.
+	Problem func(context.Context, error) *problem.Problem
+}
+
+// A Room answers what is asked of uploads.
+type Room struct {
+	Needs
+	metrics                *metrics
+	bodies                 *semaphore.Weighted // bytes of large bodies being read
+	inflating              *semaphore.Weighted // bytes that bodies may inflate to, together
+	bodyPool, inflatedPool *edge.Pool
+}
+
+// New is the room; its counts are registered.
+func New(n Needs) (*Room, error) {
+	m, err := newMetrics(n.Registry)
+	if err != nil {
+		return nil, err
+	}
+	return &Room{
+		Needs: n, metrics: m,
+		bodies:    semaphore.NewWeighted(2 * int64(n.BodyBytes)),
+		inflating: semaphore.NewWeighted(inflatingAtOnce),
+		bodyPool:  edge.NewPool(pooledBody), inflatedPool: edge.NewPool(2 * pooledBody),
+	}, nil
+}
+
+// Routes are the room's operations.
+func (r *Room) Routes() []route.Route {
+	return []route.Route{
+		{Method: "PUT", Path: "/v1/uploads/{uploadId}", ID: "putUpload", Tag: "uploads", Summary: "Upload a batch of samples", Detail: putUploadDetail,
+			Body: route.UploadBody, Status: 202, Mount: route.Raw(r.putUpload, describeUpload),
+			Problems: []problem.Code{MalformedEncoding, problem.ConsentRequired, UploadConflict, InvalidEnvelope, UnsupportedSchema, TooDeep}},
+		{Method: "GET", Path: "/v1/uploads", ID: "listUploads", Tag: "uploads", Summary: "List uploads", Mount: route.Typed(r.listUploads)},
+		{Method: "GET", Path: "/v1/uploads/{uploadId}", ID: "getUpload", Tag: "uploads", Summary: "How far an upload has come",
+			Problems: []problem.Code{problem.NotFound}, Mount: route.Typed(r.getUpload)},
+		{Method: "GET", Path: "/v1/sync", ID: "getSync", Tag: "uploads", Summary: "What is synchronised, a type at a time",
+			Detail: "For each HealthKit type: the cursor last committed, when it was last seen, and which of the recent days hold samples of it. A gap is a run of days without any between two that have some.",
+			Mount:  route.Typed(r.getSync)},
+	}
+}
+
+// Exported are the uploads and the cursors of an export.
+func (r *Room) Exported() []reply.Records {
+	return []reply.Records{
+		reply.Exported(r.Uploads, "upload", viewUpload),
+		reply.Exported(r.Cursors, "cursor", func(c store.Record[record.Cursor]) record.Cursor { return c.Value }),
+	}
+}
+
+// Resume publishes the uploads again that were held for want of consent.
+func (r *Room) Resume(ctx context.Context, uid string) error {
+	return reply.EachRecord(ctx, r.Uploads, uid, func(u store.Record[record.Upload]) error {
+		if u.Value.State != record.UploadHeld {
+			return nil
+		}
+		return r.publishUpload(ctx, uid, u.Key)
+	})
+}
+
+// metrics are what is counted of uploads.
+type metrics struct {
+	ack     prometheus.Histogram
+	uploads *prometheus.CounterVec
+	samples *prometheus.CounterVec
+	bytes   prometheus.Counter
+
+	accepted, rejected prometheus.Counter
+}
+
+// outcomes are the values of the uploads' label.
+func outcomes() []string { return []string{"accepted", "repeated", "conflict", "refused", "failed"} }
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		ack:     prometheus.NewHistogram(prometheus.HistogramOpts{Name: "clarity_upload_ack_seconds", Help: "Time from an upload's headers to its 202, durable.", Buckets: edge.Buckets()}),
+		uploads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "clarity_uploads_total", Help: "Uploads by outcome."}, []string{"outcome"}),
+		samples: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "clarity_upload_entries_total", Help: "Samples and deletions of acked uploads by verdict."}, []string{"verdict"}),
+		bytes:   prometheus.NewCounter(prometheus.CounterOpts{Name: "clarity_upload_bytes_total", Help: "Bytes of acked uploads as received."}),
+	}
+	for _, c := range []prometheus.Collector{m.ack, m.uploads, m.samples, m.bytes} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register the uploads' metrics: %w", err)
+		}
+	}
+	for _, outcome := range outcomes() {
+		m.uploads.WithLabelValues(outcome)
+	}
+	m.accepted, m.rejected = m.samples.WithLabelValues("accepted"), m.samples.WithLabelValues("rejected")
+	return m, nil
+}

@@ -1,0 +1,117 @@
+package queuetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/queue"
+)
+
+func shared(key, body string) queue.Message {
+	return queue.Message{Topic: "shared", Key: key, Body: []byte(body)}
+}
+
+func testConsumers(t *testing.T, open Opener) {
+	q := open()
+	publish(t, q, shared("k", "1"), shared("k", "2"))
+	want := []string{"1", "2", "3"}
+	all := map[string]*recorder{"one": record(acks), "two": record(acks)}
+	stop := receive(t, q, queue.Subscription{Topic: "shared", Name: "one"}, all["one"].handle)
+	if diff := cmp.Diff(want[:2], all["one"].next(t, 2)); diff != "" {
+		t.Errorf("one (-want +got):\n%s", diff)
+	}
+	stop()
+	q = open() // what the one has handled, the other has not
+	publish(t, q, shared("k", "3"))
+	receive(t, q, queue.Subscription{Topic: "shared", Name: "two"}, all["two"].handle)
+	if diff := cmp.Diff(want, all["two"].next(t, 3)); diff != "" {
+		t.Errorf("two (-want +got):\n%s", diff)
+	}
+	receive(t, q, queue.Subscription{Topic: "shared", Name: "one"}, all["one"].handle)
+	if diff := cmp.Diff(want[2:], all["one"].next(t, 1)); diff != "" {
+		t.Errorf("one, later (-want +got):\n%s", diff)
+	}
+	all["one"].none(t)
+	all["two"].none(t)
+}
+
+func testCompetingReceives(t *testing.T, open Opener) {
+	q := open()
+	r := record(acks)
+	for range 2 {
+		receive(t, q, queue.Subscription{Topic: "shared", Name: "one", Concurrency: 2}, r.handle)
+	}
+	const n = 40
+	var want []string
+	for i := range n {
+		want = append(want, fmt.Sprintf("%02d", i))
+		publish(t, q, shared(fmt.Sprintf("key-%d", i%4), want[i]))
+	}
+	got := r.next(t, n)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("handled by the two together (-published +handled):\n%s", diff)
+	}
+	r.none(t)
+}
+
+func testConsumersApart(t *testing.T, open Opener) {
+	q, ctx := open(), context.Background()
+	publish(t, q, shared("k", "x"), shared("k", "behind it"))
+	fails := record(func(d queue.Delivery) queue.Verdict {
+		if string(d.Body) == "x" {
+			return queue.Dead("poison")
+		}
+		return queue.Retry(time.Hour, "later")
+	})
+	works := record(acks)
+	receive(t, q, queue.Subscription{Topic: "shared", Name: "one"}, fails.handle)
+	receive(t, q, queue.Subscription{Topic: "shared", Name: "two"}, works.handle)
+	fails.next(t, 2)
+	if diff := cmp.Diff([]string{"x", "behind it"}, works.next(t, 2)); diff != "" {
+		t.Errorf("the other consumer (-want +got):\n%s", diff)
+	}
+	settledOf(t, q, "shared", "one", queue.Depth{Waiting: 1, Dead: 1})
+	settledOf(t, q, "shared", "two", queue.Depth{})
+	letters, err := q.Dead(ctx, "shared", "one", 0, 10)
+	if err != nil || len(letters) != 1 || letters[0].Consumer != "one" || letters[0].Topic != "shared" {
+		t.Fatalf("dead letters of the one: %+v, %v", letters, err)
+	}
+	if letters, err := q.Dead(ctx, "shared", "two", 0, 10); err != nil || len(letters) > 0 {
+		t.Errorf("dead letters of the other: %+v, %v", letters, err)
+	}
+	if err := q.Replay(ctx, letters[0].Sequence); err != nil {
+		t.Fatal(err)
+	}
+	settledOf(t, q, "shared", "one", queue.Depth{Waiting: 2})
+	works.none(t) // a letter is replayed for the one that gave it up
+	if err := q.Forget(ctx, "k"); err != nil {
+		t.Fatal(err)
+	}
+	settledOf(t, q, "shared", "one", queue.Depth{})
+}
+
+func testNoSubscription(t *testing.T, open Opener) {
+	q, ctx := open(), context.Background()
+	if err := q.Publish(ctx, message("k", "x"), queue.Message{Topic: "nobody's", Key: "k"}); !errors.Is(err, queue.ErrNoSubscription) {
+		t.Errorf("Publish: %v, want ErrNoSubscription", err)
+	}
+	settled(t, q, queue.Depth{})
+	for _, s := range []queue.Subscription{{Topic: "nobody's", Name: name}, {Topic: topic, Name: "nobody"}, {Topic: topic}} {
+		if err := q.Receive(ctx, s, func(context.Context, queue.Delivery) queue.Verdict { return queue.Ack() }); !errors.Is(err, queue.ErrNoSubscription) {
+			t.Errorf("Receive %+v: %v, want ErrNoSubscription", s, err)
+		}
+		if _, err := q.Depth(ctx, s.Topic, s.Name); !errors.Is(err, queue.ErrNoSubscription) {
+			t.Errorf("Depth %+v: %v, want ErrNoSubscription", s, err)
+		}
+		if _, err := q.Dead(ctx, s.Topic, s.Name, 0, 1); !errors.Is(err, queue.ErrNoSubscription) {
+			t.Errorf("Dead %+v: %v, want ErrNoSubscription", s, err)
+		}
+	}
+}

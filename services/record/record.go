@@ -1,0 +1,156 @@
+// Package record is what is kept of a person in documents: never samples, which
+// are in blobs that a record refers to. It computes nothing; package store keeps
+// each kind in a collection of its own.
+package record
+
+import (
+	"time"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/health"
+)
+
+// The keys of the records that a person has one of.
+const (
+	AccountKey = "account"
+	ProfileKey = "profile"
+	// TombstonesKey is the key of a person's one Tombstones record.
+	TombstonesKey = "all"
+)
+
+// UploadState is how far an upload has come.
+type UploadState string
+
+// The states of an upload, in order.
+const (
+	UploadReceived UploadState = "received" // durable; waits for the worker
+	UploadMerged   UploadState = "merged"   // in the days' chunks
+	UploadFailed   UploadState = "failed"   // could not be read; see Reason
+	UploadHeld     UploadState = "held"     // consent was withdrawn before it was merged
+)
+
+// An Upload is the record of one body a phone put.
+type Upload struct {
+	Blob       string      `json:"blob"`
+	BodySHA256 string      `json:"bodySha256"` // of the body as received
+	Encoding   string      `json:"encoding"`   // identity, gzip or zstd
+	Bytes      int         `json:"bytes"`
+	ReceivedAt time.Time   `json:"receivedAt"`
+	Receipt    []byte      `json:"receipt"` // the reply's JSON: the same id and body get the same reply
+	State      UploadState `json:"state"`
+	Reason     string      `json:"reason,omitempty"`
+	MergedAt   time.Time   `json:"mergedAt,omitzero"`
+	// What the merge found: samples that were there already, and the days touched.
+	Duplicates int          `json:"duplicates"`
+	Added      int          `json:"added"`
+	Deleted    int          `json:"deleted"`
+	Days       []health.Day `json:"days,omitempty"`
+}
+
+// A Day is the record of one local day; the samples are in its chunk.
+type Day struct {
+	Chunk   string                 `json:"chunk"`  // blob name
+	Digest  string                 `json:"digest"` // SHA-256 of the chunk's plaintext
+	Zone    string                 `json:"zone"`   // the zone most of its samples were recorded in
+	Samples int                    `json:"samples"`
+	Types   map[string]TypeSummary `json:"types"`
+	Filter  []byte                 `json:"filter"` // Bloom filter over the uuids: which days a deletion must open
+}
+
+// A TypeSummary counts one type's samples of one day.
+type TypeSummary struct {
+	Count int            `json:"count"`
+	First health.Instant `json:"first"` // earliest start
+	Last  health.Instant `json:"last"`  // latest end
+}
+
+// Tombstones refers to the person's set of deleted uuids.
+type Tombstones struct {
+	Blob  string `json:"blob"`
+	Count int    `json:"count"`
+}
+
+// A Result is the newest analysis of one window.
+type Result struct {
+	Result     analysis.Result `json:"result"`
+	ComputedAt time.Time       `json:"computedAt"`
+}
+
+// An Insight is the newest text for one window.
+type Insight struct {
+	Insight   analysis.Insight `json:"insight"`
+	WrittenAt time.Time        `json:"writtenAt"`
+}
+
+// An Embedding is what a model made of one window. It is for distances between
+// a person's own weeks, and never leaves the platform.
+type Embedding struct {
+	Model  string    `json:"model"`  // digest of the version
+	Digest string    `json:"digest"` // of the window it was made of
+	Kind   string    `json:"kind"`   // what the epochs were
+	Values []float32 `json:"values"`
+}
+
+// A Cursor is how far one type is synchronised.
+type Cursor struct {
+	Anchor   string         `json:"anchor"` // the phone's own, opaque
+	LastSeen health.Instant `json:"lastSeen"`
+	UploadID string         `json:"uploadId"` // that committed the anchor
+	Received time.Time      `json:"received"`
+}
+
+// An Event is one thing told to a person's devices; its key is its sequence number.
+type Event struct {
+	Kind    flow.EventKind `json:"kind"`
+	Ref     string         `json:"ref"`
+	Version string         `json:"version"`
+	At      time.Time      `json:"at"`
+}
+
+// A Profile is what a person tells about themselves.
+type Profile struct {
+	BirthYear      int       `json:"birthYear,omitempty"`
+	Sex            string    `json:"sex,omitempty"`
+	TimeZone       string    `json:"timeZone,omitempty"`
+	HeightM        float64   `json:"heightM,omitempty"`
+	WeightKg       float64   `json:"weightKg,omitempty"`
+	SourcePriority []string  `json:"sourcePriority,omitempty"` // product type prefixes, best first
+	UpdatedAt      time.Time `json:"updatedAt"`
+}
+
+// A Consent is a person's yes or no to one purpose, with its history.
+type Consent struct {
+	Granted bool            `json:"granted"`
+	Version string          `json:"version"` // of the text that was shown
+	At      time.Time       `json:"at"`
+	History []ConsentChange `json:"history"`
+}
+
+// A ConsentChange is one earlier answer.
+type ConsentChange struct {
+	Granted bool      `json:"granted"`
+	Version string    `json:"version"`
+	At      time.Time `json:"at"`
+}
+
+// PurposeProcessing is the consent without which nothing is stored or analysed.
+const PurposeProcessing = "processing"
+
+// PurposeNarrative is the consent to have facts put into words by a language model.
+const PurposeNarrative = "narrative"
+
+// An Export is a copy of everything the platform holds of a person.
+type Export struct {
+	State     string    `json:"state"` // pending, ready, failed
+	Blob      string    `json:"blob,omitempty"`
+	Bytes     int       `json:"bytes,omitempty"`
+	CreatedAt time.Time `json:"createdAt"`
+	ReadyAt   time.Time `json:"readyAt,omitzero"`
+}
+
+// An Account outlives its person's data: it says that they were erased.
+type Account struct {
+	ErasedAt time.Time `json:"erasedAt,omitzero"`
+	Receipt  string    `json:"receipt,omitempty"`
+}

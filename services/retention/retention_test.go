@@ -1,0 +1,181 @@
+package retention_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/blob/files"
+	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/retention"
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/store/sqlite"
+)
+
+const uid = "anna"
+
+func TestSweep(t *testing.T) {
+	upload := blob.PersonPrefix(blob.KindUploads, uid) + "upload-1/0123456789abcdef"
+	chunk := blob.PersonPrefix(blob.KindDays, uid) + "2026-11-20/0123456789abcdef"
+	tombs := blob.PersonPrefix(blob.KindTombstones, uid) + "0123456789abcdef"
+	tests := map[string]struct {
+		name  string
+		state record.UploadState // of the upload's record; "" for none
+		refer bool               // the record refers to the object
+		age   time.Duration
+		kept  bool
+	}{
+		"a merged upload of 29 days is kept":            {upload, record.UploadMerged, true, 29 * 24 * time.Hour, true},
+		"a merged upload of 30 days has served":         {upload, record.UploadMerged, true, 30 * 24 * time.Hour, false},
+		"an unreadable upload of 30 days has served":    {upload, record.UploadFailed, true, 30 * 24 * time.Hour, false},
+		"an upload that waits is kept, however old":     {upload, record.UploadReceived, true, 400 * 24 * time.Hour, true},
+		"an upload that is held is kept, however old":   {upload, record.UploadHeld, true, 400 * 24 * time.Hour, true},
+		"an upload that is being recorded is kept":      {upload, "", false, 23 * time.Hour, true},
+		"an upload that was never recorded is removed":  {upload, "", false, 24 * time.Hour, false},
+		"an upload whose id went to another is removed": {upload, record.UploadReceived, false, 24 * time.Hour, false},
+		"a day's chunk is kept":                         {chunk, "", true, 4000 * 24 * time.Hour, true},
+		"a chunk that was replaced is removed":          {chunk, "", false, 24 * time.Hour, false},
+		"the set of deleted samples is kept":            {tombs, "", true, 4000 * 24 * time.Hour, true},
+		"an older set of deleted samples is removed":    {tombs, "", false, 24 * time.Hour, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+			blobs, records := open(t, func() time.Time { return now })
+			ctx := context.Background()
+			if err := blobs.Put(ctx, tt.name, []byte("sealed")); err != nil {
+				t.Fatal(err)
+			}
+			referred := tt.name
+			if !tt.refer {
+				referred = "uploads/another/object/entirely"
+			}
+			refer(t, records, tt.name, referred, tt.state)
+			now = now.Add(tt.age)
+			removed, err := retention.New(blobs, records, func() time.Time { return now }).Sweep(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			infos, err := blobs.List(ctx, "", "", 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kept := len(infos) == 1; kept != tt.kept || removed != 1-len(infos) {
+				t.Errorf("kept %v, removed %d; want kept %v", kept, removed, tt.kept)
+			}
+		})
+	}
+}
+
+func TestSweepGoesThroughEveryPage(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	blobs, records := open(t, func() time.Time { return now })
+	ctx := context.Background()
+	var want []string
+	for i := range 1203 {
+		day := time.Unix(int64(i)*86400, 0).UTC().Format(time.DateOnly)
+		name := blob.PersonPrefix(blob.KindDays, uid) + day + "/digest"
+		if err := blobs.Put(ctx, name, []byte{1}); err != nil {
+			t.Fatal(err)
+		}
+		if i%400 == 0 { // these are referred to
+			refer(t, records, name, name, "")
+			want = append(want, name)
+		}
+	}
+	now = now.Add(retention.Orphans)
+	removed, err := retention.New(blobs, records, func() time.Time { return now }).Sweep(ctx)
+	if err != nil || removed != 1203-len(want) {
+		t.Fatalf("Sweep = %d, %v; want %d removed", removed, err, 1203-len(want))
+	}
+	infos, err := blobs.List(ctx, "", "", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, info := range infos {
+		got = append(got, info.Name)
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+}
+
+func TestOldCheckpointsOfShardsAreRemoved(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	blobs, records := open(t, func() time.Time { return now })
+	put := func(name string) {
+		t.Helper()
+		if err := blobs.Put(t.Context(), name, []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(blob.Checkpoints + "old-run/00000/0000000000000007")
+	now = now.Add(time.Hour)
+	put(blob.Checkpoints + "run/00000/0000000000000001")
+	now = now.Add(retention.Checkpoints - time.Hour)
+	if removed, err := retention.New(blobs, records, func() time.Time { return now }).Sweep(t.Context()); err != nil || removed != 1 {
+		t.Errorf("Sweep = %d, %v; want the older one removed", removed, err)
+	}
+	left, err := blobs.List(t.Context(), "", "", 10)
+	if err != nil || len(left) != 1 || left[0].Name != blob.Checkpoints+"run/00000/0000000000000001" {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// refer writes the record that a name belongs to, referring to another name.
+func refer(t *testing.T, s *store.Store, name, refers string, state record.UploadState) {
+	t.Helper()
+	kind, uid, rest, ok := blob.SplitPerson(name)
+	if !ok {
+		t.Fatalf("%q is nobody's", name)
+	}
+	ctx := context.Background()
+	var err error
+	switch kind {
+	case blob.KindUploads:
+		if state != "" {
+			_, err = s.Uploads.Put(ctx, uid, "upload-1", 0, record.Upload{Blob: refers, State: state})
+		}
+	case blob.KindDays:
+		_, err = s.Days.Put(ctx, uid, rest[:len(time.DateOnly)], 0, record.Day{Chunk: refers})
+	default:
+		_, err = s.Tombstones.Put(ctx, uid, record.TombstonesKey, 0, record.Tombstones{Blob: refers})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t *testing.T, now func() time.Time) (*files.Store, *store.Store) {
+	t.Helper()
+	dir := t.TempDir()
+	blobs, err := files.Open(dir+"/blobs", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeIt(t, blobs) })
+	driver, err := sqlite.Open(context.Background(), dir, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeIt(t, driver) })
+	keys, err := tink.Open(dir + "/keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blobs, store.New(driver, keys)
+}
+
+func closeIt(t *testing.T, c interface{ Close() error }) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}

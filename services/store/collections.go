@@ -1,0 +1,17 @@
+package store
+
+// The collections.
+const (
+	collectionUploads    = "uploads"    // by upload id
+	collectionDays       = "days"       // by yyyy-mm-dd
+	collectionTombstones = "tombstones" // one, "all"
+	collectionResults    = "results"    // by the window's last day
+	collectionInsights   = "insights"   // by the window's last day
+	collectionEmbeddings = "embeddings" // by the window's last day; never leaves the platform
+	collectionCursors    = "cursors"    // by HealthKit type
+	collectionEvents     = "deliveries" // by sequence number, 16 hexadecimal digits; the stored name is older than the word
+	collectionProfiles   = "profiles"   // one, "profile"
+	collectionConsents   = "consents"   // by purpose
+	collectionExports    = "exports"    // by export id
+	collectionAccounts   = "accounts"   // one, "account"; outlives erasure, holds no health data
+)

@@ -1,0 +1,75 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
+)
+
+// tombstones are a person's tombstones as they were read.
+type tombstones struct {
+	set     timeline.Tombstones
+	version int64 // of the record, 0 where there is none
+	object  string
+}
+
+func (s *Stage) loadTombstones(ctx context.Context, uid string) (tombstones, error) {
+	for range tries {
+		stored, err := s.Store.Tombstones.Get(ctx, uid, record.TombstonesKey)
+		if errors.Is(err, store.ErrNotFound) {
+			return tombstones{}, nil
+		}
+		if err != nil {
+			return tombstones{}, fmt.Errorf("read tombstones: %w", err)
+		}
+		plain, err := s.open(ctx, uid, stored.Value.Blob)
+		if errors.Is(err, blob.ErrNotFound) {
+			continue // replaced between the two reads
+		}
+		if err != nil {
+			return tombstones{}, fmt.Errorf("read tombstones: %w", err)
+		}
+		set, err := timeline.DecodeTombstones(plain)
+		return tombstones{set, stored.Version, stored.Value.Blob}, err
+	}
+	return tombstones{}, fmt.Errorf("read tombstones: %w", blob.ErrNotFound)
+}
+
+// addTombstones adds the upload's deletions to the tombstones.
+func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) (tombstones, error) {
+	for range tries {
+		set, news, err := g.set.Add(j.deleted)
+		if err != nil {
+			return tombstones{}, full(err)
+		}
+		if news == 0 {
+			return g, nil
+		}
+		data := set.Encode()
+		sum := sha256.Sum256(data)
+		name := fmt.Sprintf("%s%s-%d", blob.PersonPrefix(blob.KindTombstones, j.uid), hex.EncodeToString(sum[:]), g.version+1)
+		if err := s.put(ctx, j.uid, name, data); err != nil {
+			return tombstones{}, err
+		}
+		version, err := s.Store.Tombstones.Put(ctx, j.uid, record.TombstonesKey, g.version, record.Tombstones{Blob: name, Count: set.Len()})
+		switch {
+		case err == nil && g.object != "":
+			return tombstones{set, version, name}, wrap("remove replaced tombstones", s.Blobs.Delete(ctx, g.object))
+		case err == nil:
+			return tombstones{set, version, name}, nil
+		case !errors.Is(err, store.ErrConflict):
+			return tombstones{}, fmt.Errorf("write tombstones: %w", err)
+		}
+		if g, err = s.loadTombstones(ctx, j.uid); err != nil {
+			return tombstones{}, err
+		}
+	}
+	return tombstones{}, fmt.Errorf("write tombstones: %w", store.ErrConflict)
+}
