@@ -2,6 +2,7 @@ package charts_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -19,6 +20,7 @@ type instruction struct{ verb, rest string }
 
 var (
 	pinned = regexp.MustCompile(`^[a-z0-9./-]+(:[A-Za-z0-9._-]+)?@sha256:[0-9a-f]{64}$`)
+	linked = regexp.MustCompile(`-X main\.version=\$\{VERSION\}`)
 	known  = []string{"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "USER", "ENTRYPOINT"}
 )
 
@@ -55,7 +57,7 @@ func TestTheImagesAreWhatTheChartRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := map[string]bool{}
-	shipped := map[string]string{}
+	shipped, built := map[string]string{}, map[string]string{}
 	for _, s := range dockerfile(string(content), func(what string) { t.Error(what) }) {
 		if s.from != "scratch" && !names[s.from] && !pinned.MatchString(s.from) {
 			t.Errorf("stage %s is from %s: want scratch, a stage or a digest", s.name, s.from)
@@ -68,6 +70,7 @@ func TestTheImagesAreWhatTheChartRuns(t *testing.T) {
 					if _, err := os.Stat(filepath.Join("..", "cmd", program[1], "main.go")); err != nil {
 						t.Errorf("it builds cmd/%s: %v", program[1], err)
 					}
+					built[program[1]] = linked.FindString(line.rest)
 				}
 			case "COPY":
 				if from, ok := strings.CutPrefix(strings.Fields(line.rest)[0], "--from="); ok && !names[from] {
@@ -86,6 +89,9 @@ func TestTheImagesAreWhatTheChartRuns(t *testing.T) {
 		if shipped[program] != `["/`+program+`"]` {
 			t.Errorf("target %s starts %q", program, shipped[program])
 		}
+		if built[program] == "" {
+			t.Errorf("%s is built without -X main.version=${VERSION}: nobody could ask a pod what it is", program)
+		}
 	}
 	if len(shipped) != 2 {
 		t.Errorf("the images are %v", shipped)
@@ -102,9 +108,46 @@ func TestABuildIsGivenTheSourcesAlone(t *testing.T) {
 	if lines[0] != "*" {
 		t.Errorf("it begins with %q: everything must be left out first", lines[0])
 	}
-	for _, needed := range []string{"!go.mod", "!go.sum", "!api", "!cmd", "!controllers", "!services"} {
-		if !slices.Contains(lines, needed) {
-			t.Errorf("%s is left out", needed[1:])
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../cmd/manager", "../cmd/worker").Output()
+	if err != nil {
+		t.Fatalf("list what the programs are made of: %v", err)
+	}
+	needed := []string{"go.mod", "go.sum"}
+	for pkg := range strings.FieldsSeq(string(out)) {
+		if inside, ours := strings.CutPrefix(pkg, "github.com/clarity-loop/clarity/"); ours {
+			top, _, _ := strings.Cut(inside, "/")
+			needed = append(needed, top)
+		}
+	}
+	slices.Sort(needed)
+	needed = slices.Compact(needed)
+	if !slices.Contains(needed, "services") || !slices.Contains(needed, "controllers") {
+		t.Fatalf("the programs are made of %v", needed)
+	}
+	for _, top := range needed {
+		if !slices.Contains(lines, "!"+top) {
+			t.Errorf("%s is left out", top)
+		}
+	}
+}
+
+// The linker sets what the Dockerfile says, and the program tells it.
+func TestAProgramSaysTheVersionItWasBuiltWith(t *testing.T) {
+	if testing.Short() {
+		t.Skip("linking the programs takes its time")
+	}
+	dir := t.TempDir()
+	for _, program := range []string{"manager", "worker", "kubectl-clarity"} {
+		binary := filepath.Join(dir, program)
+		build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w -X main.version=1.2.3", "-o", binary, "../cmd/"+program)
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", program, err, out)
+		}
+		for _, word := range []string{"version", "--version"} {
+			out, err := exec.CommandContext(t.Context(), binary, word).Output()
+			if want := program + " 1.2.3 (commit "; err != nil || !strings.HasPrefix(string(out), want) {
+				t.Errorf("%s %s: %v, %q; want %q…", program, word, err, out, want)
+			}
 		}
 	}
 }

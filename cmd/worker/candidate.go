@@ -19,12 +19,12 @@ func conclude(err error) (reason termination.Reason, message string, exit error)
 	if err == nil {
 		return "", "", nil
 	}
-	var verdict *candidate.Verdict
+	var failure *candidate.Failure
 	switch {
-	case errors.As(err, &verdict) && verdict.Final:
-		return verdict.Reason, sentence(err), &exitError{code: worker.ExitInvalidInput, err: err}
-	case errors.As(err, &verdict):
-		return verdict.Reason, sentence(err), &exitError{code: worker.ExitRetry, err: err}
+	case errors.As(err, &failure) && failure.Final:
+		return failure.Reason, sentence(err), &exitError{code: worker.ExitInvalidInput, err: err}
+	case errors.As(err, &failure):
+		return failure.Reason, sentence(err), &exitError{code: worker.ExitRetry, err: err}
 	}
 	return termination.Unreadable, sentence(err), err
 }
@@ -80,7 +80,7 @@ func fetch(ctx context.Context, c *call) (any, error) {
 		}
 		files, err := models.TritonRepository(b, models.TritonServing{Model: args.Model, MaxBatch: args.MaxBatch, GPU: args.GPU})
 		if err != nil {
-			return &candidate.Verdict{Reason: termination.Unreadable, Final: true, Cause: err}
+			return &candidate.Failure{Reason: termination.Unreadable, Final: true, Cause: err}
 		}
 		if err := candidate.Install(args.Repository, args.Model, files, stamp); err != nil {
 			return err

@@ -104,7 +104,7 @@ func line(command string, flags ...[]string) []string {
 	return args
 }
 
-func TestVerifyLeavesAVerdict(t *testing.T) {
+func TestVerifyLeavesAResult(t *testing.T) {
 	good := newRelease(t)
 	tests := map[string]struct {
 		change func(*release)
@@ -270,7 +270,7 @@ func TestVersion(t *testing.T) {
 }
 
 // The operator refuses a message with a word that it does not know.
-func TestEveryVerdictIsAReasonOfTheAPI(t *testing.T) {
+func TestEveryReasonOfAFailureIsTheAPIs(t *testing.T) {
 	known := []string{v1alpha1.ReasonDigestMismatch, v1alpha1.ReasonArtifactNotFound, v1alpha1.ReasonContractMismatch,
 		v1alpha1.ReasonGoldenSetMismatch, v1alpha1.ReasonUnreadable, v1alpha1.ReasonValidationFailed, v1alpha1.ReasonValidationTimeout}
 	var said []string

@@ -111,7 +111,7 @@ func shardOf(ctx context.Context, c *call) (any, error) {
 
 // shardReason is an error's word, and the error with its exit code.
 func shardReason(err error) (string, error) {
-	var verdict *candidate.Verdict
+	var failure *candidate.Failure
 	var known *exitError
 	var backend *shard.BackendError
 	for _, row := range []struct {
@@ -132,10 +132,10 @@ func shardReason(err error) (string, error) {
 		}
 	}
 	switch {
-	case errors.As(err, &verdict) && verdict.Final:
-		return modelReason(verdict.Reason), &exitError{code: worker.ExitInvalidInput, err: err}
-	case errors.As(err, &verdict):
-		return modelReason(verdict.Reason), &exitError{code: worker.ExitRetry, err: err}
+	case errors.As(err, &failure) && failure.Final:
+		return modelReason(failure.Reason), &exitError{code: worker.ExitInvalidInput, err: err}
+	case errors.As(err, &failure):
+		return modelReason(failure.Reason), &exitError{code: worker.ExitRetry, err: err}
 	case errors.As(err, &known) && known.code == worker.ExitConfiguration:
 		return reasonConfiguration, err
 	case errors.As(err, &known):
@@ -288,7 +288,7 @@ func (s *shardCall) openModel(ctx context.Context) (m model.Model, done func(), 
 	}
 	opened, done, err := models.Open(ctx, b)
 	if err != nil {
-		return nil, nil, &candidate.Verdict{Reason: termination.Unreadable, Final: true, Cause: err}
+		return nil, nil, &candidate.Failure{Reason: termination.Unreadable, Final: true, Cause: err}
 	}
 	return opened, done, nil
 }

@@ -66,7 +66,7 @@ func (p *pass) finishAs(last *batchv1.JobCondition) {
 			fmt.Sprintf("%d of %d shards failed; %d may", shards.Failed, shards.Total, limit))
 	case last.Reason == batchv1.JobReasonPodFailurePolicy: // one rule alone ends the Job
 		p.finish(false, at, v1alpha1.ReasonWorkerMisconfigured,
-			fmt.Sprintf("a shard's worker says that it is configured wrongly (exit code %d): every shard's is", worker.ExitConfiguration))
+			fmt.Sprintf("a shard's worker exited with %d: it is configured wrongly, and so is every other shard's", worker.ExitConfiguration))
 	default:
 		reason := last.Reason
 		if !termination.IsWord(reason) {

@@ -87,6 +87,14 @@ func TestAJobRunsToItsEnd(t *testing.T) {
 				Done: 14, OK: 10, Broken: 4,
 				Why: []v1alpha1.FailureCount{{Reason: "BadManifest", Count: 4}, {Reason: "ShardInvalidInput", Count: 1}}},
 		},
+		"a worker that is configured wrongly ends the job, whatever retries are left": {
+			MakeJob("misconfigured").Shards(4).Parallelism(1).Retry(20, 100),
+			func(int, int) shardEnd {
+				return shardEnd{exit: worker.ExitConfiguration, reason: "Error", report: &termination.Report{Reasons: map[string]int64{"InvalidConfiguration": 1}}}
+			},
+			outcomeOf{State: "Failed", Reason: "WorkerMisconfigured",
+				Message: "a shard's worker exited with 78: it is configured wrongly, and so is every other shard's", Shards: "0/4"},
+		},
 		"a shard that fails for good is counted by its last attempt": {
 			MakeJob("last").Shards(2).Retry(1, 50),
 			func(shard, attempt int) shardEnd {

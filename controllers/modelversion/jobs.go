@@ -119,7 +119,7 @@ func fetchArgs(mv *v1alpha1.ModelVersion, gpu bool) []string {
 }
 
 // reasonOf is the reason of the API for a worker's word. A word that is none
-// (of another version's worker, say) is no verdict, but its sentence is heard.
+// (of another version's worker, say) decides nothing, but its sentence is heard.
 func reasonOf(said termination.Reason, otherwise string) string {
 	if slices.Contains(termination.Reasons(), said) {
 		return string(said)

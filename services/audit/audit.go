@@ -17,6 +17,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/clarity-loop/clarity/services/fault"
 )
 
 // A Log is append-only.
@@ -74,3 +76,8 @@ type BadEntry struct { //nolint:errname // it is the entry that is bad
 }
 
 func (e *BadEntry) Error() string { return fmt.Sprintf("audit: entry %d: %s", e.Index, e.Detail) }
+
+// Fault is what a driver returns for an error it met; see package fault.
+func Fault(op string, err error) error {
+	return fault.Wrap("audit", op, err)
+}

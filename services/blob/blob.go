@@ -25,6 +25,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/clarity-loop/clarity/services/fault"
 )
 
 // The sentinels a driver wraps.
@@ -48,4 +50,16 @@ type Info struct {
 	Name    string
 	Size    int64
 	Created time.Time
+}
+
+// Fault is what a driver returns for an error it met; see package fault. ErrNotFound
+// is an answer and none.
+func Fault(op string, err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return fault.Wrap("blob", op, err,
+		fault.Known{Is: ErrExists, Class: fault.Conflict, Code: "exists"},
+		fault.Known{Is: ErrCorrupt, Class: fault.Broken, Code: "corrupt"},
+	)
 }

@@ -17,6 +17,8 @@ package keyring
 import (
 	"context"
 	"errors"
+
+	"github.com/clarity-loop/clarity/services/fault"
 )
 
 // The sentinels a driver wraps.
@@ -40,4 +42,15 @@ type Keyring interface {
 // is, or whether two platforms' pseudonyms are one person's. It opens nothing.
 type Pseudonymizer interface {
 	Pseudonym(ctx context.Context, uid string) (string, error)
+}
+
+// Fault is what a driver returns for an error it met; see package fault. That
+// there is no key, or none any more, is an answer and none.
+func Fault(op string, err error) error {
+	if errors.Is(err, ErrNoKey) || errors.Is(err, ErrDestroyed) {
+		return err
+	}
+	return fault.Wrap("keyring", op, err,
+		fault.Known{Is: ErrTampered, Class: fault.Broken, Code: "tampered"},
+	)
 }

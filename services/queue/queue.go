@@ -38,6 +38,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/clarity-loop/clarity/services/fault"
 )
 
 // The sentinels a driver wraps.
@@ -157,4 +159,12 @@ func (v Verdict) Match(ack func(), retry func(after time.Duration, reason string
 	case died:
 		dead(v.reason)
 	}
+}
+
+// Fault is what a driver returns for an error it met; see package fault.
+func Fault(op string, err error) error {
+	return fault.Wrap("queue", op, err,
+		fault.Known{Is: ErrClosed, Class: fault.Unavailable, Code: "closed"},
+		fault.Known{Is: ErrNoLetter, Class: fault.Conflict, Code: "no such letter"},
+	)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/record"
 	"time"
 )
@@ -136,7 +137,7 @@ func (c Collection[T]) decode(ctx context.Context, d Document) (Record[T], error
 		return r, fmt.Errorf("open %s: %w", c.name, err)
 	}
 	if err := json.Unmarshal(plain, &r.Value); err != nil {
-		return r, fmt.Errorf("decode %s: %w", c.name, err)
+		return r, fmt.Errorf("decode %s: %w", c.name, &fault.Error{Room: "store", Op: "decode", Class: fault.Broken, Cause: err})
 	}
 	return r, nil
 }

@@ -24,6 +24,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/clarity-loop/clarity/services/fault"
 )
 
 // The sentinels a driver wraps.
@@ -72,4 +74,15 @@ type Query struct {
 	After           string // a cursor: keys strictly behind this one, in the query's direction
 	Descending      bool
 	Limit           int // 1 to 1000
+}
+
+// Fault is what a driver returns for an error it met; see package fault. ErrNotFound
+// is an answer and none.
+func Fault(op string, err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return fault.Wrap("store", op, err,
+		fault.Known{Is: ErrConflict, Class: fault.Conflict, Code: "version"},
+	)
 }

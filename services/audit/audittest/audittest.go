@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/fault/faulttest"
 )
 
 // A Log that the suite can close and open again.
@@ -27,6 +28,14 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() Log)) {
 		l := fresh(t)()
 		defer closeLog(t, l)
 		wantEntries(t, l, 0)
+	})
+	t.Run("errors are faults of the room and name no person", func(t *testing.T) {
+		l := fresh(t)()
+		defer closeLog(t, l)
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		_, err := l.Append(over, audit.Event{Action: audit.DataRead, UID: faulttest.Mark, ActorUID: faulttest.Mark, Object: faulttest.Mark, Outcome: "ok"})
+		faulttest.Of(t, err, "audit", "append")
 	})
 	t.Run("indices count from 0, on through a reopening", func(t *testing.T) {
 		open := fresh(t)

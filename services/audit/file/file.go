@@ -114,7 +114,7 @@ func (l *Log) recover() error {
 func (l *Log) Append(ctx context.Context, e audit.Event) (int64, error) {
 	p := &pending{event: e}
 	if err := l.group.Do(ctx, p); err != nil {
-		return 0, fmt.Errorf("append to audit log: %w", err)
+		return 0, audit.Fault("append", err)
 	}
 	return p.index, nil
 }

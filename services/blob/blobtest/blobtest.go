@@ -40,6 +40,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"many concurrent callers do not disturb each other", testConcurrent},
 		{"the caller may reuse its memory", testMemory},
 		{"a context that has ended stops a call", testContext},
+		{"errors are faults of the room and name no person", testFaults},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, fresh(t)) })
 	}

@@ -116,10 +116,7 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 		return fmt.Errorf("put blob: %d bytes are over the limit of %d", len(data), MaxObject)
 	}
 	op := &operation{verb: verbPut, name: name, data: data, crc: crc32.Checksum(data, castagnoli)}
-	if err := s.do(ctx, op); err != nil {
-		return fmt.Errorf("put blob: %w", err)
-	}
-	return nil
+	return blob.Fault("put", s.do(ctx, op))
 }
 
 // Delete removes an object; one that is not there is nil.
@@ -127,10 +124,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := blob.CheckName(name); err != nil {
 		return fmt.Errorf("delete blob: %w", err)
 	}
-	if err := s.do(ctx, &operation{verb: verbDelete, name: name}); err != nil {
-		return fmt.Errorf("delete blob: %w", err)
-	}
-	return nil
+	return blob.Fault("delete", s.do(ctx, &operation{verb: verbDelete, name: name}))
 }
 
 // Get returns the object's bytes, checked against their CRC.
@@ -140,7 +134,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 	}
 	for {
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("get blob: %w", err)
+			return nil, blob.Fault("get", err)
 		}
 		e, found := s.log.lookup(name)
 		if !found {
@@ -154,7 +148,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 			err = fmt.Errorf("%w: its segment is gone", blob.ErrCorrupt)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("get blob: %w", err)
+			return nil, blob.Fault("get", err)
 		}
 		return data, nil
 	}
@@ -164,7 +158,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 // byte order of names.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("list blobs: %w", err)
+		return nil, blob.Fault("list", err)
 	}
 	if limit < 1 {
 		return nil, fmt.Errorf("list blobs: limit %d is less than 1", limit)

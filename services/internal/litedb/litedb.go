@@ -28,6 +28,9 @@ const (
 	busyMilliseconds = 5000
 )
 
+// ErrNewer says that a later release has written the database.
+var ErrNewer = errors.New("the database was written by a newer program")
+
 // A DB is an open database. Its writing methods (Prepare, Tx, Relaxed, Scrub)
 // belong to one goroutine; Reader may be used by any.
 type DB struct {
@@ -115,7 +118,7 @@ func (db *DB) migrate(ctx context.Context, migrations []string) error {
 		return fmt.Errorf("read the schema's version: %w", err)
 	}
 	if version > len(migrations) {
-		return fmt.Errorf("the database has schema %d, this program knows up to %d: it was written by a newer one", version, len(migrations))
+		return fmt.Errorf("%w: it has schema %d, this program knows up to %d", ErrNewer, version, len(migrations))
 	}
 	for i, script := range migrations[version:] {
 		err := db.Tx(func() error {

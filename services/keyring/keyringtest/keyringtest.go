@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/clarity-loop/clarity/services/fault/faulttest"
 	"github.com/clarity-loop/clarity/services/keyring"
 )
 
@@ -227,4 +228,5 @@ func errorsAreDiscreet(t *testing.T, open func() keyring.Keyring) {
 			t.Errorf("the error %q tells who or what", err)
 		}
 	}
+	faulttest.Of(t, tampered, "keyring", "open")
 }

@@ -36,11 +36,11 @@ type pseudonyms struct {
 func (k *Keyring) Pseudonym(_ context.Context, uid string) (string, error) {
 	k.pseudonyms.once.Do(func() { k.pseudonyms.set, k.pseudonyms.err = k.openPseudonyms() })
 	if k.pseudonyms.err != nil {
-		return "", fmt.Errorf("open the key of pseudonyms: %w", k.pseudonyms.err)
+		return "", keyring.Fault("open the key of pseudonyms", k.pseudonyms.err)
 	}
 	sum, err := k.pseudonyms.set.ComputePrimaryPRF([]byte(uid), pseudonymBytes)
 	if err != nil {
-		return "", fmt.Errorf("make a pseudonym: %w", err)
+		return "", keyring.Fault("pseudonym", err)
 	}
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }

@@ -66,24 +66,21 @@ func Open(dir string) (*Keyring, error) {
 func (k *Keyring) Seal(_ context.Context, uid, name string, plaintext []byte) ([]byte, error) {
 	key, err := k.key(uid, true)
 	if err != nil {
-		return nil, err
+		return nil, keyring.Fault("seal", err)
 	}
 	ciphertext, err := key.Encrypt(plaintext, associated(uid, name))
-	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	return ciphertext, nil
+	return ciphertext, keyring.Fault("seal", err)
 }
 
 // Open decrypts what was sealed for the person under the name.
 func (k *Keyring) Open(_ context.Context, uid, name string, ciphertext []byte) ([]byte, error) {
 	key, err := k.key(uid, false)
 	if err != nil {
-		return nil, err
+		return nil, keyring.Fault("open", err)
 	}
 	plaintext, err := key.Decrypt(ciphertext, associated(uid, name))
 	if err != nil {
-		return nil, keyring.ErrTampered // the cause says no more, and must not
+		return nil, keyring.Fault("open", keyring.ErrTampered) // the cause says no more, and must not
 	}
 	return plaintext, nil
 }
@@ -95,15 +92,12 @@ func (k *Keyring) Destroy(_ context.Context, uid string) error {
 	k.cache.Remove(uid)
 	wrapped, gone := k.paths(uid)
 	if err := os.MkdirAll(filepath.Dir(gone), 0o700); err != nil {
-		return fmt.Errorf("destroy key: %w", err)
+		return keyring.Fault("destroy", err)
 	}
 	if err := durable.Create(gone, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("destroy key: %w", err)
+		return keyring.Fault("destroy", err)
 	}
-	if err := shred(wrapped); err != nil {
-		return fmt.Errorf("destroy key: %w", err)
-	}
-	return nil
+	return keyring.Fault("destroy", shred(wrapped))
 }
 
 // key is the person's unwrapped key. The marker of a destroyed key is looked

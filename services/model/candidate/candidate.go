@@ -3,8 +3,8 @@
 // declared (Verify), the bundle is laid out for the server (Install), and the
 // server is asked for the golden vectors (Validate).
 //
-// Each ends with a verdict: a word and a sentence for whoever declared the
-// version. A verdict that is Final cannot change, whoever tries again.
+// Each ends well, or with a Failure: a word and a sentence for whoever declared
+// the version. A failure that is Final stays, whoever tries again.
 package candidate
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/clarity-loop/clarity/services/model/bundle"
 )
 
-// A Verdict is why a version may not go on. It is an error.
-type Verdict struct {
+// A Failure is why a version may not go on. It is an error.
+type Failure struct {
 	Reason termination.Reason
 	// Final says that trying again cannot help.
 	Final bool
@@ -31,12 +31,12 @@ type Verdict struct {
 }
 
 // Error is the sentence.
-func (v *Verdict) Error() string { return v.Cause.Error() }
+func (f *Failure) Error() string { return f.Cause.Error() }
 
 // Unwrap is the cause.
-func (v *Verdict) Unwrap() error { return v.Cause }
+func (f *Failure) Unwrap() error { return f.Cause }
 
-func final(reason termination.Reason, err error) error { return &Verdict{reason, true, err} }
+func final(reason termination.Reason, err error) error { return &Failure{reason, true, err} }
 
 // A Fetcher writes artifacts to files; see artifact.Fetcher.
 type Fetcher interface {
@@ -49,11 +49,11 @@ func Fetch(ctx context.Context, from Fetcher, a worker.Artifact, folder string) 
 	path := filepath.Join(folder, "bundle.tar")
 	defer func() { err = errors.Join(err, gone(path)) }()
 	if err := from.Bundle(ctx, a.URI, a.Digest, path); err != nil {
-		return nil, verdictOf(err, termination.DigestMismatch)
+		return nil, failureOf(err, termination.DigestMismatch)
 	}
 	b, err = bundle.Open(path, a.Digest)
 	if err != nil {
-		return nil, verdictOf(fmt.Errorf("read %s: %w", a.URI, err), termination.DigestMismatch)
+		return nil, failureOf(fmt.Errorf("read %s: %w", a.URI, err), termination.DigestMismatch)
 	}
 	return b, nil
 }
@@ -63,7 +63,7 @@ func FetchGolden(ctx context.Context, from Fetcher, a worker.Artifact, b *bundle
 	path := filepath.Join(folder, "golden.json")
 	defer func() { err = errors.Join(err, gone(path)) }()
 	if err := from.File(ctx, a.URI, a.Digest, bundle.MaxGolden, path); err != nil {
-		return g, verdictOf(err, termination.GoldenSetMismatch)
+		return g, failureOf(err, termination.GoldenSetMismatch)
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -75,18 +75,18 @@ func FetchGolden(ctx context.Context, from Fetcher, a worker.Artifact, b *bundle
 	return g, nil
 }
 
-// verdictOf says what a failed fetch means; other is the word for another digest.
-func verdictOf(err error, other termination.Reason) error {
+// failureOf says what a failed fetch means; other is the word for another digest.
+func failureOf(err error, other termination.Reason) error {
 	var refused *model.Refusal
 	switch {
 	case errors.Is(err, artifact.ErrNotFound):
-		return &Verdict{termination.ArtifactNotFound, false, err}
+		return &Failure{termination.ArtifactNotFound, false, err}
 	case errors.Is(err, artifact.ErrDigest), errors.Is(err, model.DigestMismatch):
 		return final(other, err)
 	case errors.Is(err, artifact.ErrMalformed), errors.Is(err, artifact.ErrURI), errors.As(err, &refused):
 		return final(termination.Unreadable, err)
 	}
-	return &Verdict{termination.Unreadable, false, err}
+	return &Failure{termination.Unreadable, false, err}
 }
 
 func gone(path string) error {

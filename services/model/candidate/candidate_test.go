@@ -113,7 +113,7 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 			}
 			dir := t.TempDir()
 			err = Verify(t.Context(), s, tt.model, tt.golden, contract, dir)
-			var v *Verdict
+			var v *Failure
 			if tt.want == "" && err != nil || tt.want != "" && (!errors.As(err, &v) || v.Reason != tt.want || v.Final != tt.final || !strings.Contains(err.Error(), tt.says)) {
 				t.Errorf("%+v, want %s, final %v, with %q", err, tt.want, tt.final, tt.says)
 			}
@@ -168,7 +168,7 @@ func FuzzParseContract(f *testing.F) {
 		if len(again) <= maxContract && (err != nil || !cmp.Equal(c, back)) {
 			t.Errorf("written again it is %+v, %v", back, err)
 		}
-		var v *Verdict
+		var v *Failure
 		if err := c.Compare(b); err != nil && (!errors.As(err, &v) || v.Reason != termination.ContractMismatch || err.Error() == "") {
 			t.Errorf("compared: %v", err)
 		}

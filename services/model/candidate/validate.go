@@ -50,7 +50,7 @@ const pause = time.Second
 
 // Validate waits until the server answers, which ctx bounds, and asks it for
 // each golden case. What a server that is not reached in time, that serves
-// another digest until then, or that computes something else means is a Verdict.
+// another digest until then, or that computes something else means is a Failure.
 func Validate(ctx context.Context, dial Dialer, g bundle.Golden, tolerance float64) (Tally, error) {
 	t := Tally{Cases: len(g.Cases)}
 	server, err := reach(ctx, dial)
@@ -65,7 +65,7 @@ func Validate(ctx context.Context, dial Dialer, g bundle.Golden, tolerance float
 		switch {
 		case errors.As(err, &refused):
 		case err != nil:
-			return t, &Verdict{termination.ValidationTimeout, false, fmt.Errorf("case %q: %w", c.Name, err)}
+			return t, &Failure{termination.ValidationTimeout, false, fmt.Errorf("case %q: %w", c.Name, err)}
 		default:
 			t.Compared++
 			t.MaxError = max(t.MaxError, far.worst)
@@ -105,7 +105,7 @@ func reach(ctx context.Context, dial Dialer) (Server, error) {
 			case errors.As(last, &refused):
 				return nil, final(termination.Unreadable, last)
 			}
-			return nil, &Verdict{termination.ValidationTimeout, false, last}
+			return nil, &Failure{termination.ValidationTimeout, false, last}
 		case <-time.After(pause):
 		}
 	}

@@ -68,7 +68,7 @@ func TestValidateCountsCases(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience(tt.want, 1500*time.Millisecond))
 			defer cancel()
 			tally, err := Validate(ctx, func(context.Context) (Server, error) { return f, nil }, b.Golden, 1e-3)
-			var v *Verdict
+			var v *Failure
 			if tt.want == "" && err != nil || tt.want != "" && (!errors.As(err, &v) || v.Reason != tt.want || v.Final != tt.final) {
 				t.Errorf("%v, want %s", err, tt.want)
 			}
@@ -128,7 +128,7 @@ func TestValidateThroughTheWire(t *testing.T) {
 			tally, err := Validate(ctx, func(ctx context.Context) (Server, error) {
 				return triton.Dial(ctx, server.Addr(), triton.Version{Model: "sleep", Digest: b.Digest}, triton.Options{})
 			}, b.Golden, 1e-3)
-			var v *Verdict
+			var v *Failure
 			if tt.want == "" && err != nil || tt.want != "" && (!errors.As(err, &v) || v.Reason != tt.want || v.Final != tt.final || !strings.Contains(err.Error(), tt.says)) {
 				t.Errorf("%v, want %s with %q", err, tt.want, tt.says)
 			}

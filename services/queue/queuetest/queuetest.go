@@ -53,6 +53,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"forgetting a key removes it everywhere, and no other", testForget},
 		{"a verdict on a forgotten message changes nothing", testForgetInHand},
 		{"handlers outlive the end of Receive by its drain", testDrain},
+		{"errors are faults of the room and name no person", testFaults},
 		{"many publishers and receivers lose nothing", testMany},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, fresh(t)) })

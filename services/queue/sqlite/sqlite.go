@@ -22,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/internal/batch"
 	"github.com/clarity-loop/clarity/services/internal/litedb"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -70,6 +71,9 @@ type operation struct {
 // there. The error is a *dirlock.InUseError where another process has it open.
 func Open(ctx context.Context, dir string, consumers queue.Consumers, now func() time.Time) (*Queue, error) {
 	db, err := litedb.Open(ctx, filepath.Join(dir, FileName), migrations())
+	if errors.Is(err, litedb.ErrNewer) {
+		err = &fault.Error{Room: "queue", Op: "open", Class: fault.Newer, Code: err.Error(), Cause: err}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
@@ -97,7 +101,7 @@ func (q *Queue) Close() error {
 		close(q.closed)
 		q.group.Close()
 		if err = q.db.Close(); err != nil {
-			err = fmt.Errorf("close queue: %w", err)
+			err = queue.Fault("close", err)
 		}
 	})
 	return err
@@ -131,7 +135,7 @@ func (q *Queue) Publish(ctx context.Context, msgs ...queue.Message) error {
 		return nil
 	}}
 	if err := q.do(ctx, op); err != nil {
-		return fmt.Errorf("publish to %s: %w", msgs[0].Topic, err)
+		return queue.Fault("publish", err)
 	}
 	for topic := range topics {
 		for _, name := range q.consumers[topic] {

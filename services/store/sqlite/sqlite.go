@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/internal/batch"
 	"github.com/clarity-loop/clarity/services/internal/litedb"
 	"github.com/clarity-loop/clarity/services/store"
@@ -64,6 +65,9 @@ type operation struct {
 // there. The error is a *dirlock.InUseError where another process has it open.
 func Open(ctx context.Context, dir string, now func() time.Time) (*Store, error) {
 	db, err := litedb.Open(ctx, filepath.Join(dir, FileName), migrations)
+	if errors.Is(err, litedb.ErrNewer) {
+		err = &fault.Error{Room: "store", Op: "open", Class: fault.Newer, Code: err.Error(), Cause: err}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -114,7 +118,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 func (s *Store) Close() error {
 	s.group.Close()
 	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("close store: %w", err)
+		return store.Fault("close", err)
 	}
 	return nil
 }
@@ -125,11 +129,11 @@ func (s *Store) Write(ctx context.Context, w store.Write) (int64, error) {
 		return 0, fmt.Errorf("write document: %w", err)
 	}
 	if w.IfVersion < store.Any {
-		return 0, fmt.Errorf("write document in %s: %w: version %d", w.Key.Collection, store.ErrConflict, w.IfVersion)
+		return 0, store.Fault("write", fmt.Errorf("%w: version %d", store.ErrConflict, w.IfVersion))
 	}
 	op := &operation{write: w}
 	if err := s.group.Do(ctx, op); err != nil {
-		return 0, fmt.Errorf("write document in %s: %w", w.Key.Collection, err)
+		return 0, store.Fault("write", err)
 	}
 	return op.version, nil
 }
@@ -141,7 +145,7 @@ func (s *Store) EraseUser(ctx context.Context, uid string) error {
 		return fmt.Errorf("erase user: %w", err)
 	}
 	if err := s.group.Do(ctx, &operation{erase: uid}); err != nil {
-		return fmt.Errorf("erase user: %w", err)
+		return store.Fault("erase", err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/clarity-loop/clarity/internal/dirlock"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/sqlite"
 	"github.com/clarity-loop/clarity/services/store/storetest"
@@ -166,4 +168,22 @@ func BenchmarkWrite(b *testing.B) {
 	wg.Wait()
 	b.StopTimer()
 	b.ReportMetric(float64((cpu(b)-start).Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
+func TestADatabaseOfALaterReleaseIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	later, err := sql.Open("sqlite", filepath.Join(dir, sqlite.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := later.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := later.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var f *fault.Error
+	if _, err := sqlite.Open(t.Context(), dir, time.Now); !errors.As(err, &f) || f.Class != fault.Newer || f.Room != "store" {
+		t.Errorf("%v; want a fault of the class newer", err)
+	}
 }

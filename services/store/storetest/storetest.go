@@ -41,6 +41,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"a watch ends with its context", testWatchEnds},
 		{"an erasure takes everything of one person but the account", testErase},
 		{"a context that has ended stops a call", testContext},
+		{"errors are faults of the room and name no person", testFaults},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, fresh(t)) })
 	}
