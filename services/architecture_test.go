@@ -42,6 +42,8 @@ var rules = map[string][]string{
 	"services/metric":     {"services/actigraphy", "services/health"},
 	"services/analysis":   {"services/actigraphy", "services/health"},
 	"services/flow":       {"services/health"},
+	// What becomes of a message whose handling failed: said once for every stage.
+	"services/stage": {"services/fault", "=services/queue"},
 	// Why a backend could not: the one word for failure that every driver returns.
 	"services/fault":  {},
 	"services/record": {"services/analysis", "services/flow", "services/health"},

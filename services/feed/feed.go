@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -74,13 +75,24 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	if err == nil {
 		return queue.Ack()
 	}
-	if errors.Is(s.Store.CheckActive(ctx, what.UID), analysis.ErrErased) {
+	if active := s.Store.CheckActive(ctx, what.UID); errors.Is(active, analysis.ErrErased) {
 		s.memory.drop(what.UID)
-		return queue.Ack()
+		err = active
 	}
-	why := reason(err)
-	s.Log.Warn("event failed, will retry", "stage", "delivery", "attempt", d.Attempt, "reason", why)
-	return queue.Retry(queue.Backoff(d.Attempt), why)
+	return failures().Verdict(s.Log, d, err)
+}
+
+// failures are what the stage makes of its errors.
+func failures() stage.Failures {
+	return stage.Failures{
+		Stage: "delivery", Retry: "event failed, will retry",
+		Settled: []error{analysis.ErrErased},
+		Reasons: []stage.Reason{
+			{Is: store.ErrConflict, Text: "its number was taken meanwhile"},
+			{Is: store.ErrKey, Text: "its place is not legal"},
+			{Is: errNumber, Text: "its place is not legal"},
+		},
+	}
 }
 
 func legal(d flow.Event) bool {
@@ -163,21 +175,6 @@ func (s *Stage) forget(ctx context.Context, uid string, n uint64) {
 	}
 	if err := s.Store.Events.Delete(ctx, uid, key(n-Kept), store.Any); err != nil {
 		s.memory.drop(uid)
-		s.Log.Warn("an old event stays", "stage", "delivery", "reason", reason(err))
+		s.Log.Warn("an old event stays", "stage", "delivery", "reason", failures().Reason(err))
 	}
-}
-
-// reason is the error in stable words that name no person.
-func reason(err error) string {
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		return "its number was taken meanwhile"
-	case errors.Is(err, store.ErrKey), errors.Is(err, errNumber):
-		return "its place is not legal"
-	case errors.Is(err, context.Canceled):
-		return "the process stops"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "a backend did not answer in time"
-	}
-	return "a backend is unavailable"
 }

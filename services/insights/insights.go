@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -83,23 +84,24 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		s.Log.Info("put into words", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 		return queue.Ack()
 	}
-	return s.verdict(ctx, d, ready.UID, err)
+	if active := s.Store.CheckActive(ctx, ready.UID); errors.Is(active, analysis.ErrErased) { // meanwhile: the store fails on what is shredded
+		err = active
+	}
+	return failures().Verdict(s.Log, d, err)
 }
 
-func (s *Stage) verdict(ctx context.Context, d queue.Delivery, uid string, err error) queue.Verdict {
-	if errors.Is(err, analysis.ErrErased) || errors.Is(err, analysis.ErrNoConsent) {
-		return queue.Ack()
+// failures are what the stage makes of its errors.
+func failures() stage.Failures {
+	return stage.Failures{
+		Stage: "insights", Retry: "insight failed, will retry", Dead: "no text can be written",
+		Settled:  []error{analysis.ErrErased, analysis.ErrNoConsent},
+		Hopeless: []error{errTemplate},
+		Reasons: []stage.Reason{
+			{Is: errTemplate, Text: "the template's text does not keep to its facts"},
+			{Is: store.ErrConflict, Text: "the insight was replaced meanwhile"},
+			{Is: store.ErrKey, Text: "its place is not legal"},
+		},
 	}
-	if errors.Is(s.Store.CheckActive(ctx, uid), analysis.ErrErased) { // meanwhile: the store fails on what is shredded
-		return queue.Ack()
-	}
-	why := reason(err)
-	if errors.Is(err, errTemplate) {
-		s.Log.Error("no text can be written", "stage", "insights", "attempt", d.Attempt, "reason", why)
-		return queue.Dead(why)
-	}
-	s.Log.Warn("insight failed, will retry", "stage", "insights", "attempt", d.Attempt, "reason", why)
-	return queue.Retry(queue.Backoff(d.Attempt), why)
 }
 
 // tell brings the stored Insight of one window up to date. With known, only
@@ -152,22 +154,4 @@ func (s *Stage) before(ctx context.Context, ready flow.ResultReady) (*analysis.R
 		return nil, err
 	}
 	return &r.Value.Result, nil
-}
-
-// reason is the error in stable words: errors of drivers may name an object,
-// and the object a person.
-func reason(err error) string {
-	switch {
-	case errors.Is(err, errTemplate):
-		return "the template's text does not keep to its facts"
-	case errors.Is(err, store.ErrConflict):
-		return "the insight was replaced meanwhile"
-	case errors.Is(err, store.ErrKey):
-		return "its place is not legal"
-	case errors.Is(err, context.Canceled):
-		return "the process stops"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "a backend did not answer in time"
-	}
-	return "a backend is unavailable"
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -56,49 +57,30 @@ func New(n Needs) *Stage { return &Stage{n} }
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var req analysis.Request
 	if err := json.Unmarshal(d.Body, &req); err != nil || req.UID == "" {
-		return s.verdict(d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
+		return failures().Verdict(s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
 	}
 	started := s.Now()
 	stored, err := s.analyse(ctx, req, d.Attempt > 1)
 	if err == nil {
 		s.Log.Info("analysed", "stage", "analyse", "attempt", d.Attempt, "stored", stored, "duration", s.Now().Sub(started))
 	}
-	return s.verdict(d, err)
+	return failures().Verdict(s.Log, d, err)
 }
 
-// verdict decides, and logs a reason that names no person.
-func (s *Stage) verdict(d queue.Delivery, err error) queue.Verdict {
-	if err == nil || errors.Is(err, analysis.ErrErased) || errors.Is(err, analysis.ErrNoConsent) {
-		return queue.Ack()
+// failures are what the stage makes of its errors.
+func failures() stage.Failures {
+	return stage.Failures{
+		Stage: "analyse", Retry: "analysis failed, will retry", Dead: "analysis is impossible",
+		Settled:  []error{analysis.ErrErased, analysis.ErrNoConsent},
+		Hopeless: []error{analysis.ErrUnreadable},
+		Reasons: []stage.Reason{
+			{Is: keyring.ErrTampered, Text: "a chunk does not belong to its name"},
+			{Is: blob.ErrCorrupt, Text: "a chunk is damaged"},
+			{Is: analysis.ErrUnreadable, Text: "the input cannot be decoded"},
+			{Is: blob.ErrNotFound, Text: "a chunk was replaced meanwhile"},
+			{Is: store.ErrConflict, Text: "the result was replaced meanwhile"},
+		},
 	}
-	if errors.Is(err, analysis.ErrUnreadable) {
-		s.Log.Error("analysis is impossible", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
-		return queue.Dead(reason(err))
-	}
-	s.Log.Warn("analysis failed, will retry", "stage", "analyse", "attempt", d.Attempt, "reason", reason(err))
-	return queue.Retry(queue.Backoff(d.Attempt), reason(err))
-}
-
-// reason is the error in stable words: errors of drivers may name an object,
-// and the object a person.
-func reason(err error) string {
-	for _, known := range []struct {
-		is   error
-		text string
-	}{
-		{keyring.ErrTampered, "a chunk does not belong to its name"},
-		{blob.ErrCorrupt, "a chunk is damaged"},
-		{analysis.ErrUnreadable, "the input cannot be decoded"},
-		{blob.ErrNotFound, "a chunk was replaced meanwhile"},
-		{store.ErrConflict, "the result was replaced meanwhile"},
-		{context.Canceled, "the process stops"},
-		{context.DeadlineExceeded, "a backend did not answer in time"},
-	} {
-		if errors.Is(err, known.is) {
-			return known.text
-		}
-	}
-	return "a backend is unavailable"
 }
 
 // analyse brings the stored Result up to date; stored says whether it changed.

@@ -35,6 +35,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
@@ -72,56 +73,36 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	}
 	started := s.Now()
 	err := s.intake(ctx, m, d.Attempt > 1)
-	switch {
-	case err == nil:
+	if err == nil {
 		s.Log.Info("upload handled", "stage", "intake", "attempt", d.Attempt, "duration", s.Now().Sub(started))
-		return queue.Ack()
-	case errors.Is(err, analysis.ErrErased), errors.Is(err, keyring.ErrDestroyed):
-		s.Log.Info("upload of an erased account", "stage", "intake", "attempt", d.Attempt)
-		return queue.Ack()
 	}
-	why := reason(err)
-	if errors.Is(err, analysis.ErrUnreadable) {
-		s.Log.Error("upload cannot be merged", "stage", "intake", "attempt", d.Attempt, "reason", why)
-		return queue.Dead(why)
-	}
-	s.Log.Warn("upload failed, will retry", "stage", "intake", "attempt", d.Attempt, "reason", why)
-	return queue.Retry(queue.Backoff(d.Attempt), why)
+	return failures().Verdict(s.Log, d, err)
 }
 
-// reason is the error in stable words: errors of drivers may name an object,
-// and the object a person.
-func reason(err error) string {
-	var failed *failure
-	if errors.As(err, &failed) {
-		return failed.reason
+// failures are what the stage makes of its errors.
+func failures() stage.Failures {
+	return stage.Failures{
+		Stage: "intake", Retry: "upload failed, will retry", Dead: "upload cannot be merged",
+		Settled:  []error{analysis.ErrErased, keyring.ErrDestroyed},
+		Hopeless: []error{analysis.ErrUnreadable},
+		Reasons: []stage.Reason{
+			{Is: errNoRecord, Text: "the upload has no record yet"},
+			{Is: timeline.ErrDamaged, Text: "a day or the tombstones cannot be decoded"},
+			{Is: keyring.ErrTampered, Text: "an object does not belong to its name"},
+			{Is: blob.ErrCorrupt, Text: "an object is damaged"},
+			{Is: blob.ErrNotFound, Text: "an object is not there"},
+			{Is: store.ErrConflict, Text: "a record was replaced meanwhile"},
+		},
 	}
-	for _, known := range []struct {
-		is   error
-		text string
-	}{
-		{errNoRecord, "the upload has no record yet"},
-		{timeline.ErrDamaged, "a day or the tombstones cannot be decoded"},
-		{keyring.ErrTampered, "an object does not belong to its name"},
-		{blob.ErrCorrupt, "an object is damaged"},
-		{blob.ErrNotFound, "an object is not there"},
-		{store.ErrConflict, "a record was replaced meanwhile"},
-		{context.Canceled, "the process stops"},
-		{context.DeadlineExceeded, "a backend did not answer in time"},
-	} {
-		if errors.Is(err, known.is) {
-			return known.text
-		}
-	}
-	return "a backend is unavailable"
 }
 
 // A failure says why an upload can never be merged. Its reason is kept in the
 // upload's record and names nothing personal.
 type failure struct{ reason string }
 
-func (f *failure) Error() string { return "upload is impossible: " + f.reason }
-func (f *failure) Unwrap() error { return analysis.ErrUnreadable }
+func (f *failure) Error() string  { return "upload is impossible: " + f.reason }
+func (f *failure) Reason() string { return f.reason }
+func (f *failure) Unwrap() error  { return analysis.ErrUnreadable }
 
 var errNoRecord = errors.New("upload has no record")
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
@@ -202,8 +203,8 @@ type BackendError struct {
 	cause error
 }
 
-// Error says what was being done.
-func (e *BackendError) Error() string { return e.doing + ": a backend is unavailable" }
+// Error says what was being done, and of a backend's fault which and of which class.
+func (e *BackendError) Error() string { return e.doing + ": " + fault.Text(e.cause) }
 
 // Unwrap is the cause.
 func (e *BackendError) Unwrap() error { return e.cause }

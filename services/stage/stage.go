@@ -1,0 +1,77 @@
+// Package stage is what the stages share: what becomes of a message whose
+// handling failed. Said once, so that each stage is a table of its own errors.
+package stage
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/clarity-loop/clarity/services/fault"
+	"github.com/clarity-loop/clarity/services/queue"
+)
+
+// Failures says what a stage makes of its errors. The texts name no person.
+type Failures struct {
+	Stage string // its name in the log
+	// Retry and Dead are what the log says of a message that is tried again, and
+	// of one that no retry mends.
+	Retry, Dead string
+	// Settled are the errors after which nothing is left to do: the person is
+	// erased, or has not agreed.
+	Settled []error
+	// Hopeless are the errors that no retry mends.
+	Hopeless []error
+	// Reasons are the texts of the stage's own errors, the first that fits.
+	Reasons []Reason
+}
+
+// A Reason is an error in stable words.
+type Reason struct {
+	Is   error
+	Text string
+}
+
+// Verdict is what becomes of the delivery whose handling ended with err, and
+// logs it where it is not done: the reason, and of a backend's fault the room,
+// the operation, the class and the code.
+func (f Failures) Verdict(log *slog.Logger, d queue.Delivery, err error) queue.Verdict {
+	if err == nil || isAny(err, f.Settled) {
+		return queue.Ack()
+	}
+	why := f.Reason(err)
+	attrs := append([]any{"stage", f.Stage, "attempt", d.Attempt, "reason", why}, fault.Attrs(err)...)
+	if isAny(err, f.Hopeless) {
+		log.Error(f.Dead, attrs...)
+		return queue.Dead(why)
+	}
+	log.Warn(f.Retry, attrs...)
+	return queue.Retry(queue.Backoff(d.Attempt), why)
+}
+
+// Reason is the error in stable words: its own where it has some, the stage's,
+// or what may be told of any.
+func (f Failures) Reason(err error) string {
+	var own interface{ Reason() string }
+	if errors.As(err, &own) {
+		return own.Reason()
+	}
+	for _, known := range append(f.Reasons,
+		Reason{context.Canceled, "the process stops"},
+		Reason{context.DeadlineExceeded, "a backend did not answer in time"},
+	) {
+		if errors.Is(err, known.Is) {
+			return known.Text
+		}
+	}
+	return fault.Text(err)
+}
+
+func isAny(err error, of []error) bool {
+	for _, known := range of {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,77 @@
+package stage_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/fault"
+	"github.com/clarity-loop/clarity/services/fault/faulttest"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/stage"
+)
+
+var errGone, errPoison, errTaken = errors.New("gone"), errors.New("poison"), errors.New("taken")
+
+type selfTold struct{}
+
+func (selfTold) Error() string  { return faulttest.Mark }
+func (selfTold) Reason() string { return "it says so itself" }
+
+func TestVerdict(t *testing.T) {
+	failures := stage.Failures{
+		Stage: "bench", Retry: "failed, will retry", Dead: "is impossible",
+		Settled: []error{errGone}, Hopeless: []error{errPoison},
+		Reasons: []stage.Reason{{Is: errPoison, Text: "it cannot be decoded"}, {Is: errTaken, Text: "it was replaced meanwhile"}},
+	}
+	about := func(err error) error { return fmt.Errorf("get %s: %w", faulttest.Mark, err) }
+	tests := map[string]struct {
+		err    error
+		want   string
+		logged string
+	}{
+		"nothing":            {nil, "ack", ""},
+		"what is settled":    {about(errGone), "ack", ""},
+		"poison":             {about(errPoison), "dead: it cannot be decoded", `level=ERROR msg="is impossible" stage=bench attempt=3 reason="it cannot be decoded"`},
+		"a known error":      {about(errTaken), "retry: it was replaced meanwhile", `level=WARN msg="failed, will retry" stage=bench attempt=3 reason="it was replaced meanwhile"`},
+		"its own reason":     {about(selfTold{}), "retry: it says so itself", ""},
+		"the process's end":  {about(context.Canceled), "retry: the process stops", ""},
+		"a deadline":         {about(context.DeadlineExceeded), "retry: a backend did not answer in time", ""},
+		"an unknown error":   {about(errors.New("x")), "retry: a backend is unavailable", ""},
+		"a fault":            {about(fault.Wrap("blob", "get", about(errors.New("x")))), "retry: blob get: unavailable", `room=blob op=get class=unavailable code=""`},
+		"a fault it knows":   {about(fault.Wrap("store", "write", errTaken)), "retry: it was replaced meanwhile", `room=store op=write class=unavailable`},
+		"a fault of a disk":  {about(fault.Wrap("store", "write", errTaken, fault.Known{Is: errTaken, Class: fault.Limit, Code: "no space"})), "retry: it was replaced meanwhile", `class=limit code="no space"`},
+		"a fault and poison": {errors.Join(errPoison, fault.Wrap("blob", "get", errors.New("x"))), "dead: it cannot be decoded", `room=blob`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			var got string
+			v := failures.Verdict(slog.New(slog.NewTextHandler(&log, nil)), queue.Delivery{Attempt: 3}, tt.err)
+			v.Match(
+				func() { got = "ack" },
+				func(after time.Duration, why string) {
+					got = "retry: " + why
+					if after < queue.Backoff(1) {
+						t.Errorf("it comes back after %v", after)
+					}
+				},
+				func(why string) { got = "dead: " + why },
+			)
+			if got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+			if !strings.Contains(log.String(), tt.logged) || (tt.want == "ack") != (log.Len() == 0) {
+				t.Errorf("logged %q, want %q in it", log.String(), tt.logged)
+			}
+			if strings.Contains(log.String(), faulttest.Mark) {
+				t.Errorf("the log names whom it is about: %s", log.String())
+			}
+		})
+	}
+}
