@@ -15,6 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/controllers/analysisjob"
 	"github.com/clarity-loop/clarity/controllers/modelversion"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 	"github.com/clarity-loop/clarity/controllers/operator"
 )
 
@@ -31,10 +32,10 @@ func TestTheSchemaKnowsTheOperatorsConfiguration(t *testing.T) {
 	}{
 		"analysisJobs":              {analysisjob.Config{}, root.Properties["analysisJobs"], shared},
 		"modelVersions":             {modelversion.Config{}, models, shared},
-		"modelVersions.network":     {modelversion.Network{}, models.Properties["network"], nil},
+		"modelVersions.network":     {serving.Network{}, models.Properties["network"], nil},
 		"modelVersions.prometheus":  {gate.Config{}, models.Properties["prometheus"], nil},
-		"a serving class":           {modelversion.ServingClass{}, root.Defs["servingClass"], nil},
-		"a serving class's sharing": {modelversion.Sharing{}, root.Defs["servingClass"].Properties["sharing"], nil},
+		"a serving class":           {serving.Class{}, root.Defs["servingClass"], nil},
+		"a serving class's sharing": {serving.Sharing{}, root.Defs["servingClass"].Properties["sharing"], nil},
 		"a feed":                    {modelversion.Feed{}, root.Defs["feed"], nil},
 		"manager.concurrency":       {operator.Concurrency{}, root.Properties["manager"].Properties["concurrency"], nil},
 		"manager.leaderElection":    {operator.LeaderElection{}, root.Properties["manager"].Properties["leaderElection"], []string{"enabled"}},

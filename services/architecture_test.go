@@ -115,6 +115,7 @@ var rules = map[string][]string{
 	// A rollout is decided without a client; the client of its gates decides nothing.
 	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition"},
 	"controllers/modelversion/gate":    {"api"},
+	"controllers/modelversion/serving": {"api", "controllers/internal"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
 	// The edge.
@@ -216,6 +217,10 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"a decision imports what acts on it": {
 			"controllers/modelversion/rollout/planted.go", "controllers/modelversion/gate",
 			[]string{"controllers/modelversion/rollout/planted.go: controllers/modelversion/rollout must not import controllers/modelversion/gate"},
+		},
+		"what serves a version knows the rollout": {
+			"controllers/modelversion/serving/planted.go", "controllers/modelversion/rollout",
+			[]string{"controllers/modelversion/serving/planted.go: controllers/modelversion/serving must not import controllers/modelversion/rollout"},
 		},
 		"a decision talks to Kubernetes": {
 			"controllers/modelversion/rollout/planted.go", "sigs.k8s.io/controller-runtime/pkg/client",

@@ -12,7 +12,7 @@ import (
 // accept takes the object in and resolves its window once. The schema has
 // checked everything else; of lastDays only the object's creation decides, so
 // that any pass, at any time, by any operator, comes to the same days.
-func (r *Reconciler) accept(_ context.Context, p *pass) (outcome.Outcome, error) {
+func (r *Reconciler) accept(_ context.Context, p *jobPass) (outcome.Outcome, error) {
 	if p.job.Namespace != r.config.Namespace {
 		return outcome.Stalled{
 			Reason:  v1alpha1.ReasonNamespaceNotServed,

@@ -1,14 +1,13 @@
 package analysisjob
 
 import (
-	"errors"
-	"fmt"
-	"regexp"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/clarity-loop/clarity/controllers/internal/configcheck"
 )
 
 // Config is what the platform decides about every shard. It is read once, at
@@ -54,43 +53,15 @@ func (c Config) WithDefaults() Config {
 
 // Validate returns every fault of the configuration, joined.
 func (c Config) Validate() error {
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	named := func(field, value string, check func(string) []string) {
-		if value == "" {
-			fault("%s is required", field)
-			return
-		}
-		for _, why := range check(value) {
-			fault("%s %q: %s", field, value, why)
-		}
-	}
-	named("namespace", c.Namespace, validation.IsDNS1123Label)
-	named("serviceAccount", c.ServiceAccount, validation.IsDNS1123Subdomain)
+	var f configcheck.Faults
+	f.Name("namespace", c.Namespace, validation.IsDNS1123Label)
+	f.Name("serviceAccount", c.ServiceAccount, validation.IsDNS1123Subdomain)
 	if c.ConfigMap != "" {
-		named("configMap", c.ConfigMap, validation.IsDNS1123Subdomain)
+		f.Name("configMap", c.ConfigMap, validation.IsDNS1123Subdomain)
 	}
-	if !regexp.MustCompile(`^[^\s@]+@sha256:[0-9a-f]{64}$`).MatchString(c.Image) {
-		fault("image %q must name a digest, like host/worker@sha256:…", c.Image)
-	}
-	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
-		if request, ok := c.Resources.Requests[name]; !ok || request.Sign() <= 0 {
-			fault("resources.requests.%s is required", name)
-		}
-	}
-	if limit, ok := c.Resources.Limits[corev1.ResourceMemory]; !ok || limit.Sign() <= 0 {
-		fault("resources.limits.memory is required")
-	}
-	for name, limit := range c.Resources.Limits {
-		if request, ok := c.Resources.Requests[name]; ok && request.Cmp(limit) > 0 {
-			fault("resources.requests.%s %s is above its limit %s", name, request.String(), limit.String())
-		}
-	}
-	if d := c.GracePeriod.Duration; d < 0 || d > time.Hour {
-		fault("gracePeriod %v must be between 0 and 1h", d)
-	}
-	if d := c.StatusInterval.Duration; d < 0 || d > time.Hour {
-		fault("statusInterval %v must be between 0 and 1h", d)
-	}
-	return errors.Join(faults...)
+	f.Image("image", c.Image)
+	f.Resources("resources", c.Resources)
+	f.Within("gracePeriod", c.GracePeriod, 0, time.Hour)
+	f.Within("statusInterval", c.StatusInterval, 0, time.Hour)
+	return f.Err()
 }

@@ -1,14 +1,13 @@
 package analysisjob
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/condition"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/internal/pass"
 	"github.com/clarity-loop/clarity/controllers/internal/statuspatch"
 )
 
@@ -25,7 +25,7 @@ type Needs struct {
 	// Client reads from the cache and writes to the API server.
 	Client client.Client
 	// Live reads from the API server itself. It is asked where a stale answer
-	// would do harm: before the Job's birth, before a Job is called gone, and
+	// would do harm: before the Job is created, before a Job is called gone, and
 	// before the report of an ended shard is called lost.
 	Live client.Reader
 	// Pods lists a Job's pods; IndexedPods where the cache has the index.
@@ -66,19 +66,19 @@ func New(config Config, needs Needs) (*Reconciler, error) {
 }
 
 // phases are what a pass does, in order.
-func (r *Reconciler) phases() []outcome.Phase[*pass] {
-	return []outcome.Phase[*pass]{
-		r.accept,     // is it ours, and which days
-		r.observe,    // the Job and its pods
-		r.conclude,   // the Job ended, or is gone
-		r.interrupt,  // cancel and deadlines
-		r.resolve,    // the model
-		r.hold,       // suspended before birth
-		r.create,     // the Job's birth
-		r.steer,      // suspend and resume
-		r.askKueue,   // what a queued Job waits for
-		r.count,      // the shards' reports
-		r.findReason, // why no shard starts
+func (r *Reconciler) phases() []outcome.Phase[*jobPass] {
+	return []outcome.Phase[*jobPass]{
+		r.accept,       // is it ours, and which days
+		r.observe,      // the Job and its pods
+		r.finish,       // the Job ended, or is gone
+		r.cancel,       // cancel and deadlines
+		r.resolve,      // the model
+		r.hold,         // suspended before its creation
+		r.create,       // the Job's creation, once
+		r.steer,        // suspend and resume
+		r.readWorkload, // what a queued Job waits for
+		r.count,        // the shards' reports
+		r.startBlocked, // why no shard starts
 	}
 }
 
@@ -99,38 +99,32 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	p := newPass(&job, r.Clock.Now())
 	if finished(&job) {
 		r.memory.forget(request.NamespacedName)
-		return r.afterwards(ctx, p)
+		return r.ttl(ctx, p)
 	}
 	end, err := outcome.Run(ctx, p, r.phases()...)
 	if _, gone := end.(vanished); gone {
 		return reconcile.Result{}, nil
 	}
 	if err == nil {
-		err = r.record(ctx, p, end)
+		err = r.writeStatus(ctx, p, end)
 	}
 	switch {
-	case errors.Is(err, errStale) || apierrors.IsConflict(err):
-		return reconcile.Result{RequeueAfter: catchUp}, nil // the cache is behind: nothing is wrong
+	case pass.Behind(err):
+		return reconcile.Result{RequeueAfter: pass.CatchUp}, nil // the cache is behind: nothing is wrong
 	case err != nil:
 		return reconcile.Result{}, err
 	}
-	return outcome.Result(end, p.wake), nil
+	return outcome.Result(end, p.Wake()), nil
 }
-
-// errStale says that the API server knows more than the cache told.
-var errStale = errors.New("the cache is behind the API server")
-
-// catchUp is how long the cache gets to catch up.
-const catchUp = 100 * time.Millisecond
 
 // vanished ends a pass whose object is being deleted or has gone: nothing is written.
 type vanished struct{ outcome.Done }
 
 // record writes the status where it changed, and tells of transitions once they are on record.
-func (r *Reconciler) record(ctx context.Context, p *pass, end outcome.Outcome) error {
+func (r *Reconciler) writeStatus(ctx context.Context, p *jobPass, end outcome.Outcome) error {
 	p.describe(end)
-	if rest := p.rest(r.config.StatusInterval.Duration); rest > 0 {
-		p.wakeIn(rest)
+	if rest := p.writeDelay(r.config.StatusInterval.Duration); rest > 0 {
+		p.WakeIn(rest)
 		return nil
 	}
 	told := p.job.DeepCopy()
@@ -141,16 +135,16 @@ func (r *Reconciler) record(ctx context.Context, p *pass, end outcome.Outcome) e
 	r.tellObservers(p)
 	for _, c := range condition.Changed(p.before.Status.Conditions, p.job.Status.Conditions) {
 		if kind, action, tell := eventOf(c); tell {
-			r.Events.Eventf(told, nil, kind, c.Reason, action, "%s", orElse(c.Message, c.Type))
+			r.Events.Eventf(told, nil, kind, c.Reason, action, "%s", cmp.Or(c.Message, c.Type))
 		}
 	}
 	if p.end != nil {
-		p.wakeIn(time.Second) // what is left to do afterwards
+		p.WakeIn(time.Second) // what is left to do afterwards
 	}
 	return nil
 }
 
-func (r *Reconciler) tellObservers(p *pass) {
+func (r *Reconciler) tellObservers(p *jobPass) {
 	before, after := p.before.Status, p.job.Status
 	for _, o := range r.Observers {
 		if before.State != after.State {
@@ -163,11 +157,4 @@ func (r *Reconciler) tellObservers(p *pass) {
 			o.FirstShard(after.StartTime.Sub(p.job.CreationTimestamp.Time))
 		}
 	}
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

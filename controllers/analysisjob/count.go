@@ -29,7 +29,7 @@ const maxSummary = 10
 // written in the same patch as the sums, over the version that was read. So the
 // numbers are the same however often a pass runs, whoever runs it and whatever
 // it crashed on, and they outlive the pods.
-func (r *Reconciler) count(_ context.Context, p *pass) (outcome.Outcome, error) {
+func (r *Reconciler) count(_ context.Context, p *jobPass) (outcome.Outcome, error) {
 	t, err := tallyOf(p.job, p.child)
 	if err != nil {
 		return nil, err
@@ -39,9 +39,9 @@ func (r *Reconciler) count(_ context.Context, p *pass) (outcome.Outcome, error) 
 	return outcome.Continue{}, nil
 }
 
-// settle counts for the last time. What the cache has no pod for is asked of
+// finalize counts for the last time. What the cache has no pod for is asked of
 // the API server before it is called lost.
-func (r *Reconciler) settle(ctx context.Context, p *pass) error {
+func (r *Reconciler) finalize(ctx context.Context, p *jobPass) error {
 	t, err := tallyOf(p.job, p.child)
 	if err != nil {
 		return err

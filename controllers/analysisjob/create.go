@@ -10,6 +10,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/internal/pass"
 )
 
 // create brings the Job into the world: once, ever.
@@ -18,7 +19,7 @@ import (
 // one's Job, whatever a crash or a stale cache hid. The object itself is asked
 // of the API server first: nothing is created under one that is being deleted,
 // or whose Job was created and then deleted by someone else.
-func (r *Reconciler) create(ctx context.Context, p *pass) (outcome.Outcome, error) {
+func (r *Reconciler) create(ctx context.Context, p *jobPass) (outcome.Outcome, error) {
 	if p.child != nil {
 		return outcome.Continue{}, nil
 	}
@@ -32,7 +33,7 @@ func (r *Reconciler) create(ctx context.Context, p *pass) (outcome.Outcome, erro
 	case live.UID != p.job.UID || !live.DeletionTimestamp.IsZero():
 		return vanished{}, nil
 	case live.Generation != p.job.Generation || live.Status.Job != "":
-		return nil, fmt.Errorf("create job of %q: %w", p.job.Name, errStale)
+		return nil, fmt.Errorf("create job of %q: %w", p.job.Name, pass.ErrStale)
 	}
 	child := r.newJob(p)
 	err = r.Client.Create(ctx, child, client.FieldOwner(manager))
@@ -54,7 +55,7 @@ func (r *Reconciler) create(ctx context.Context, p *pass) (outcome.Outcome, erro
 }
 
 // findCreated takes over the Job that was there already, with what was decided when it was created.
-func (r *Reconciler) findCreated(ctx context.Context, p *pass, key client.ObjectKey) (outcome.Outcome, error) {
+func (r *Reconciler) findCreated(ctx context.Context, p *jobPass, key client.ObjectKey) (outcome.Outcome, error) {
 	child, err := getJob(ctx, r.Live, key)
 	if err != nil {
 		return nil, err

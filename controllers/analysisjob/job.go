@@ -42,7 +42,7 @@ func jobName(job *v1alpha1.AnalysisJob) string {
 }
 
 // newJob writes the Job out: everything that is ever decided about the shards.
-func (r *Reconciler) newJob(p *pass) *batchv1.Job {
+func (r *Reconciler) newJob(p *jobPass) *batchv1.Job {
 	job := p.job
 	labels := map[string]string{
 		label.ManagedBy: label.Manager,
@@ -131,7 +131,7 @@ func onExit(code int32, action batchv1.PodFailurePolicyAction) batchv1.PodFailur
 }
 
 // podSpec is a shard's pod, within the restricted Pod Security profile.
-func (r *Reconciler) podSpec(p *pass) corev1.PodSpec {
+func (r *Reconciler) podSpec(p *jobPass) corev1.PodSpec {
 	scratch := resource.MustParse("256Mi")
 	spec := corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
@@ -171,7 +171,7 @@ func (r *Reconciler) podSpec(p *pass) corev1.PodSpec {
 
 // shardArgs is the command line of the worker; which shard it is stands in the
 // environment, where the Job controller puts it.
-func (r *Reconciler) shardArgs(p *pass) []string {
+func (r *Reconciler) shardArgs(p *jobPass) []string {
 	spec, status := p.job.Spec, p.job.Status
 	args := worker.ShardArgs{
 		Run: string(p.job.UID), Shards: int(spec.Shards), Start: status.Window.Start, End: status.Window.End,

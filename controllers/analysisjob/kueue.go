@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/clarity-loop/clarity/controllers/internal/condition"
-	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 )
 
 // workloadJobLabel is how Kueue marks a Workload with the UID of its Job.
@@ -51,19 +50,9 @@ func Workloads(reader client.Reader, kind schema.GroupVersionKind) WorkloadFinde
 	}
 }
 
-// askKueue reads what a queued Job waits for.
-func (r *Reconciler) askKueue(ctx context.Context, p *pass) (outcome.Outcome, error) {
-	if p.workload != nil || p.job.Spec.QueueName == "" || r.Workloads == nil || !suspended(p.child) {
-		return outcome.Continue{}, nil
-	}
-	workload, err := r.Workloads(ctx, p.child)
-	p.workload = workload
-	return outcome.Continue{}, err
-}
-
 // steerQueue suspends and resumes a queued job: an inactive Workload is
 // stopped, gives its quota back and is not admitted.
-func (r *Reconciler) steerQueue(ctx context.Context, p *pass) error {
+func (r *Reconciler) steerQueue(ctx context.Context, p *jobPass) error {
 	if r.Workloads == nil {
 		return nil
 	}
@@ -94,7 +83,7 @@ func (r *Reconciler) steerQueue(ctx context.Context, p *pass) error {
 }
 
 // queueMessage is Kueue's own sentence on what the Job waits for.
-func (p *pass) queueMessage() string {
+func (p *jobPass) queueMessage() string {
 	if p.workload == nil {
 		return ""
 	}

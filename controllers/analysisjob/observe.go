@@ -13,10 +13,10 @@ import (
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 )
 
-// observe reads the Job and its pods. What was decided at the Job's birth is
+// observe reads the Job and its pods. What was decided at the Job's creation is
 // read back from the Job: it is the record where a crash kept the status from
 // being written.
-func (r *Reconciler) observe(ctx context.Context, p *pass) (outcome.Outcome, error) {
+func (r *Reconciler) observe(ctx context.Context, p *jobPass) (outcome.Outcome, error) {
 	key := client.ObjectKey{Namespace: p.job.Namespace, Name: jobName(p.job)}
 	child, err := getJob(ctx, r.Client, key)
 	if err == nil && child == nil && p.before.Status.Job != "" {
@@ -29,13 +29,13 @@ func (r *Reconciler) observe(ctx context.Context, p *pass) (outcome.Outcome, err
 		return outcome.Continue{}, nil
 	}
 	if !metav1.IsControlledBy(child, p.job) {
-		return outcome.Continue{}, nil // cancel and deadlines first; the birth would find it taken
+		return outcome.Continue{}, nil // cancel and deadlines first; the creation would find it taken
 	}
 	return outcome.Continue{}, r.adopt(ctx, p, child)
 }
 
 // adopt takes the Job as this object's.
-func (r *Reconciler) adopt(ctx context.Context, p *pass, child *batchv1.Job) error {
+func (r *Reconciler) adopt(ctx context.Context, p *jobPass, child *batchv1.Job) error {
 	pods, err := r.Pods(ctx, child)
 	if err != nil {
 		return err

@@ -10,37 +10,35 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/controllers/internal/pass"
 )
 
-// pass is one look at one AnalysisJob: what was read, and what the phases found.
-type pass struct {
+// jobPass is one look at one AnalysisJob: what was read, and what the phases found.
+type jobPass struct {
+	pass.Alarm
 	now    time.Time
 	before *v1alpha1.AnalysisJob // as read; never written to
 	job    *v1alpha1.AnalysisJob // a copy; only its status is written to
 
 	child    *batchv1.Job               // the Indexed Job; nil where there is none
 	pods     []corev1.Pod               // the Job's pods
-	model    *v1alpha1.ModelVersion     // what the model was resolved to in this pass, for the Job's birth
+	model    *v1alpha1.ModelVersion     // what the model was resolved to in this pass, for the Job's creation
 	workload *unstructured.Unstructured // Kueue's object for the Job; nil where there is none
 
-	end     *ending       // how the job ended; nil while it has not
-	trouble *verdict      // why no shard starts, where a person can see it
-	pending *verdict      // why the model is not resolved
-	wake    time.Duration // when to look again without being told; 0 is never
+	end          *jobOutcome  // how the job ended; nil while it has not
+	startBlocked *pass.Reason // why no shard starts, where a person can see it
+	pending      *pass.Reason // why the model is not resolved
 }
 
-// verdict is a reason with its sentence.
-type verdict struct{ reason, message string }
-
-// ending is how an AnalysisJob ended.
-type ending struct {
-	verdict
+// jobOutcome is how an AnalysisJob ended.
+type jobOutcome struct {
+	why       pass.Reason
 	succeeded bool
 	at        time.Time
 }
 
-func newPass(job *v1alpha1.AnalysisJob, now time.Time) *pass {
-	return &pass{now: now, before: job, job: job.DeepCopy()}
+func newPass(job *v1alpha1.AnalysisJob, now time.Time) *jobPass {
+	return &jobPass{now: now, before: job, job: job.DeepCopy()}
 }
 
 // finished says whether the end is on record.
@@ -50,7 +48,7 @@ func finished(job *v1alpha1.AnalysisJob) bool {
 }
 
 // started says whether a shard ever ran: a fact, kept once seen.
-func (p *pass) started() bool {
+func (p *jobPass) started() bool {
 	if meta.IsStatusConditionTrue(p.before.Status.Conditions, v1alpha1.ConditionStarted) {
 		return true
 	}
@@ -84,16 +82,9 @@ func firstStart(pods []corev1.Pod) time.Time {
 	return first
 }
 
-// wakeIn asks for another look after d, if nothing sooner is asked for.
-func (p *pass) wakeIn(d time.Duration) {
-	if d > 0 && (p.wake == 0 || d < p.wake) {
-		p.wake = d
-	}
-}
-
-// finish ends the job.
-func (p *pass) finish(succeeded bool, at time.Time, reason, message string) {
-	p.end = &ending{verdict{reason, message}, succeeded, at}
+// endWith ends the job.
+func (p *jobPass) endWith(succeeded bool, at time.Time, reason, message string) {
+	p.end = &jobOutcome{why: pass.Reason{Reason: reason, Message: message}, succeeded: succeeded, at: at}
 }
 
 // suspended says whether the Job is suspended now.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/internal/pass"
 )
 
 // lookAgain is when to look at something again that no watch tells of.
@@ -18,9 +19,9 @@ const lookAgain = time.Minute
 // modelIndex is the cache's index of ModelVersions by their model's name.
 const modelIndex = "clarityloop.dev/model"
 
-// resolve chooses the model's version once, at the Job's birth: the named
+// resolve chooses the model's version once, at the Job's creation: the named
 // version, or the active one. A version that failed validation is never chosen.
-func (r *Reconciler) resolve(ctx context.Context, p *pass) (outcome.Outcome, error) {
+func (r *Reconciler) resolve(ctx context.Context, p *jobPass) (outcome.Outcome, error) {
 	want := p.job.Spec.Model
 	if want == nil || p.child != nil {
 		return outcome.Continue{}, nil
@@ -33,9 +34,9 @@ func (r *Reconciler) resolve(ctx context.Context, p *pass) (outcome.Outcome, err
 	if chosen == nil {
 		p.pending = why
 		if final {
-			return outcome.Stalled{Reason: why.reason, Message: why.message}, nil
+			return outcome.Stalled{Reason: why.Reason, Message: why.Message}, nil
 		}
-		return outcome.Waiting{Reason: why.reason, Message: why.message}, nil
+		return outcome.Waiting{Reason: why.Reason, Message: why.Message}, nil
 	}
 	p.model = chosen
 	p.job.Status.Model = &v1alpha1.ResolvedModel{
@@ -45,7 +46,7 @@ func (r *Reconciler) resolve(ctx context.Context, p *pass) (outcome.Outcome, err
 }
 
 // chooseVersion picks the version, or says why there is none, and whether that is final.
-func chooseVersion(versions []v1alpha1.ModelVersion, want *v1alpha1.ModelReference) (*v1alpha1.ModelVersion, *verdict, bool) {
+func chooseVersion(versions []v1alpha1.ModelVersion, want *v1alpha1.ModelReference) (*v1alpha1.ModelVersion, *pass.Reason, bool) {
 	var known bool
 	for i := range versions {
 		v := &versions[i]
@@ -65,25 +66,21 @@ func chooseVersion(versions []v1alpha1.ModelVersion, want *v1alpha1.ModelReferen
 	}
 	switch {
 	case want.Version != "":
-		return nil, &verdict{v1alpha1.ReasonModelNotFound,
-			fmt.Sprintf("no ModelVersion of model %q has version %q yet", want.Name, want.Version)}, false
+		return nil, &pass.Reason{Reason: v1alpha1.ReasonModelNotFound, Message: fmt.Sprintf("no ModelVersion of model %q has version %q yet", want.Name, want.Version)}, false
 	case known:
-		return nil, &verdict{v1alpha1.ReasonModelNotActive,
-			fmt.Sprintf("no version of model %q is active yet", want.Name)}, false
+		return nil, &pass.Reason{Reason: v1alpha1.ReasonModelNotActive, Message: fmt.Sprintf("no version of model %q is active yet", want.Name)}, false
 	}
-	return nil, &verdict{v1alpha1.ReasonModelNotFound, fmt.Sprintf("there is no model %q yet", want.Name)}, false
+	return nil, &pass.Reason{Reason: v1alpha1.ReasonModelNotFound, Message: fmt.Sprintf("there is no model %q yet", want.Name)}, false
 }
 
-func chooseNamed(v *v1alpha1.ModelVersion) (*v1alpha1.ModelVersion, *verdict, bool) {
+func chooseNamed(v *v1alpha1.ModelVersion) (*v1alpha1.ModelVersion, *pass.Reason, bool) {
 	switch v.Status.Stage {
 	case v1alpha1.StageRejected, v1alpha1.StageRolledBack, v1alpha1.StageRetired:
-		return nil, &verdict{v1alpha1.ReasonModelNotActive,
-			fmt.Sprintf("version %q of model %q is %s: create a new AnalysisJob with another", v.Spec.Version, v.Spec.Model, v.Status.Stage)}, true
+		return nil, &pass.Reason{Reason: v1alpha1.ReasonModelNotActive, Message: fmt.Sprintf("version %q of model %q is %s: create a new AnalysisJob with another", v.Spec.Version, v.Spec.Model, v.Status.Stage)}, true
 	default: // on its way or in service: its validation decides
 	}
 	if !meta.IsStatusConditionTrue(v.Status.Conditions, v1alpha1.ConditionValidated) {
-		return nil, &verdict{v1alpha1.ReasonModelNotActive,
-			fmt.Sprintf("version %q of model %q is not validated yet", v.Spec.Version, v.Spec.Model)}, false
+		return nil, &pass.Reason{Reason: v1alpha1.ReasonModelNotActive, Message: fmt.Sprintf("version %q of model %q is not validated yet", v.Spec.Version, v.Spec.Model)}, false
 	}
 	return v, nil, false
 }

@@ -1,6 +1,7 @@
 package analysisjob
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -12,42 +13,43 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/condition"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/internal/pass"
 )
 
 const maxMessage = 512
 
 // describe writes conditions, state, message, times and rates from what the phases found.
-func (p *pass) describe(end outcome.Outcome) {
+func (p *jobPass) describe(end outcome.Outcome) {
 	s := &p.job.Status
 	s.ObservedGeneration = p.job.Generation
 	s.Shards.Total = p.job.Spec.Shards
 	if s.Shards.Summary == "" {
 		s.Shards.Summary = fmt.Sprintf("0/%d", s.Shards.Total)
 	}
-	stuck := p.stuck(end)
+	stalled := p.stalled(end)
 	w := condition.NewWriter(&s.Conditions, p.job.Generation, metav1.NewTime(p.now.Truncate(time.Second)))
-	p.describeIntake(w, stuck)
+	p.describeIntake(w, stalled)
 	p.describeRun(w)
-	p.describeEnd(w, stuck)
+	p.describeEnd(w, stalled)
 	p.describeTimes()
 	s.State = stateOf(s.Conditions)
-	s.Message = condition.Bound(p.sentence(end, stuck), maxMessage)
+	s.Message = condition.Bound(p.sentence(end, stalled), maxMessage)
 	if !equality.Semantic.DeepEqual(p.before.Status.Shards, s.Shards) || !equality.Semantic.DeepEqual(p.before.Status.Subjects, s.Subjects) {
 		s.Updated = &metav1.Time{Time: p.now.Truncate(time.Second)}
 	}
 }
 
-// stuck says what a person has to change, or nil.
-func (p *pass) stuck(end outcome.Outcome) *verdict {
+// stalled says what a person has to change, or nil.
+func (p *jobPass) stalled(end outcome.Outcome) *pass.Reason {
 	if s, ok := end.(outcome.Stalled); ok {
-		return &verdict{s.Reason, s.Message}
+		return &pass.Reason{Reason: s.Reason, Message: s.Message}
 	}
-	return p.trouble
+	return p.startBlocked
 }
 
-func (p *pass) describeIntake(w condition.Writer, stuck *verdict) {
-	if stuck != nil && stuck.reason == v1alpha1.ReasonNamespaceNotServed {
-		w.False(v1alpha1.ConditionAccepted, stuck.reason, stuck.message)
+func (p *jobPass) describeIntake(w condition.Writer, stalled *pass.Reason) {
+	if stalled != nil && stalled.Reason == v1alpha1.ReasonNamespaceNotServed {
+		w.False(v1alpha1.ConditionAccepted, stalled.Reason, stalled.Message)
 	} else {
 		w.True(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "")
 	}
@@ -57,13 +59,13 @@ func (p *pass) describeIntake(w condition.Writer, stuck *verdict) {
 	case p.job.Status.Model != nil:
 		w.True(v1alpha1.ConditionModelResolved, v1alpha1.ReasonResolved, "")
 	case p.pending != nil:
-		w.False(v1alpha1.ConditionModelResolved, p.pending.reason, p.pending.message)
+		w.False(v1alpha1.ConditionModelResolved, p.pending.Reason, p.pending.Message)
 	default:
 		w.False(v1alpha1.ConditionModelResolved, v1alpha1.ReasonProgressing, "")
 	}
 }
 
-func (p *pass) describeRun(w condition.Writer) {
+func (p *jobPass) describeRun(w condition.Writer) {
 	w.If(p.started(), v1alpha1.ConditionStarted, pick(p.started(), v1alpha1.ReasonShardStarted, v1alpha1.ReasonWaitingForShard), "")
 	held := p.job.Spec.Suspend && p.end == nil
 	w.While(held, v1alpha1.ConditionSuspended, v1alpha1.ReasonSuspendedBySpec, "")
@@ -80,13 +82,13 @@ func (p *pass) describeRun(w condition.Writer) {
 	}
 }
 
-func (p *pass) describeEnd(w condition.Writer, stuck *verdict) {
+func (p *jobPass) describeEnd(w condition.Writer, stalled *pass.Reason) {
 	going := p.end == nil
-	end, stop := pointedAt(p.end), pointedAt(stuck)
-	w.While(!going && end.succeeded, v1alpha1.ConditionSucceeded, end.reason, end.message)
-	w.While(!going && !end.succeeded, v1alpha1.ConditionFailed, end.reason, end.message)
-	w.While(going && stuck == nil, v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing, "")
-	w.While(going && stuck != nil, v1alpha1.ConditionStalled, stop.reason, stop.message)
+	end, stop := pointedAt(p.end), pointedAt(stalled)
+	w.While(!going && end.succeeded, v1alpha1.ConditionSucceeded, end.why.Reason, end.why.Message)
+	w.While(!going && !end.succeeded, v1alpha1.ConditionFailed, end.why.Reason, end.why.Message)
+	w.While(going && stalled == nil, v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing, "")
+	w.While(going && stalled != nil, v1alpha1.ConditionStalled, stop.Reason, stop.Message)
 }
 
 // pointedAt is what p points at, or the zero value.
@@ -97,7 +99,7 @@ func pointedAt[T any](p *T) (v T) {
 	return v
 }
 
-func (p *pass) describeTimes() {
+func (p *jobPass) describeTimes() {
 	s := &p.job.Status
 	if s.StartTime == nil && p.started() {
 		at := firstStart(p.pods)
@@ -124,7 +126,7 @@ func (p *pass) describeTimes() {
 // pace is the rate and the time left, from how long the counted shards ran and
 // how many run at a time. Time alone changes neither: nothing is written while
 // nothing ends.
-func (p *pass) pace() (rate, eta string) {
+func (p *jobPass) pace() (rate, eta string) {
 	s := p.job.Status
 	ended := s.Shards.Succeeded + s.Shards.Failed
 	left := s.Shards.Total - ended
@@ -185,17 +187,17 @@ func stateOf(conditions []metav1.Condition) v1alpha1.State {
 }
 
 // sentence tells a person how it stands, and what it waits for.
-func (p *pass) sentence(end outcome.Outcome, stuck *verdict) string {
+func (p *jobPass) sentence(end outcome.Outcome, stalled *pass.Reason) string {
 	s := p.job.Status
 	switch {
 	case p.end != nil && s.Shards.Uncounted > 0:
-		return fmt.Sprintf("%s; the reports of %d shards were lost with their pods", p.end.message, s.Shards.Uncounted)
+		return fmt.Sprintf("%s; the reports of %d shards were lost with their pods", p.end.why.Message, s.Shards.Uncounted)
 	case p.end != nil:
-		return p.end.message
-	case stuck != nil:
-		return stuck.message
+		return p.end.why.Message
+	case stalled != nil:
+		return stalled.Message
 	case p.child != nil && p.child.Annotations[endedAnnotation] != "":
-		return "stopping the shards: " + p.verdictOf(p.child.Annotations[endedAnnotation]).message
+		return "stopping the shards: " + p.endReason(p.child.Annotations[endedAnnotation]).Message
 	case p.job.Spec.Suspend:
 		return "suspended by spec.suspend"
 	}
@@ -204,7 +206,7 @@ func (p *pass) sentence(end outcome.Outcome, stuck *verdict) string {
 	}
 	switch s.State {
 	case v1alpha1.StateQueued:
-		return orElse(p.queueMessage(), fmt.Sprintf("waiting for queue %q", p.job.Spec.QueueName))
+		return cmp.Or(p.queueMessage(), fmt.Sprintf("waiting for queue %q", p.job.Spec.QueueName))
 	case v1alpha1.StateRunning:
 		return fmt.Sprintf("%d of %d shards ended", s.Shards.Succeeded+s.Shards.Failed, s.Shards.Total)
 	default:
@@ -212,9 +214,9 @@ func (p *pass) sentence(end outcome.Outcome, stuck *verdict) string {
 	}
 }
 
-// rest is how long the write of this status has to wait, because counts alone
+// writeDelay is how long the write of this status has to wait, because counts alone
 // changed and were written a moment ago. Transitions never wait.
-func (p *pass) rest(interval time.Duration) time.Duration {
+func (p *jobPass) writeDelay(interval time.Duration) time.Duration {
 	last := p.before.Status.Updated
 	if last == nil || !equality.Semantic.DeepEqual(transitionsOf(p.before.Status), transitionsOf(p.job.Status)) {
 		return 0

@@ -10,18 +10,9 @@ import (
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 )
 
-// hold keeps a queued job that is suspended before its birth unborn: a queue
-// would admit and start it. Without a queue the Job is born suspended.
-func (r *Reconciler) hold(_ context.Context, p *pass) (outcome.Outcome, error) {
-	if p.child == nil && p.job.Spec.Suspend && p.job.Spec.QueueName != "" {
-		return outcome.Done{}, nil
-	}
-	return outcome.Continue{}, nil
-}
-
 // steer suspends and resumes. In a queue the suspension of the Job is Kueue's
 // to decide, and is asked of its Workload.
-func (r *Reconciler) steer(ctx context.Context, p *pass) (outcome.Outcome, error) {
+func (r *Reconciler) steer(ctx context.Context, p *jobPass) (outcome.Outcome, error) {
 	if _, ending := p.child.Annotations[endedAnnotation]; ending || p.job.Spec.Cancel {
 		return outcome.Continue{}, nil
 	}

@@ -255,7 +255,7 @@ func TestAForeignJobOfTheNameStallsUntilItIsGone(t *testing.T) {
 	job := w.create(MakeJob("taken").Obj())
 	foreign := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Name: jobName(job), Namespace: w.namespace},
-		Spec:       batchv1.JobSpec{Suspend: new(true), Template: corev1.PodTemplateSpec{Spec: w.operator.podSpec(&pass{job: withWindow(job)})}},
+		Spec:       batchv1.JobSpec{Suspend: new(true), Template: corev1.PodTemplateSpec{Spec: w.operator.podSpec(&jobPass{job: withWindow(job)})}},
 	}
 	w.must(w.live.Create(t.Context(), foreign))
 	got := w.settle(job)

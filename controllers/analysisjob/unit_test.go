@@ -196,7 +196,7 @@ func TestChooseVersion(t *testing.T) {
 				version = got.Spec.Version
 			}
 			if why != nil {
-				reason = why.reason
+				reason = why.Reason
 			}
 			if version != tt.want || reason != tt.reason || final != tt.final {
 				t.Errorf("version %q, reason %q, final %v; want %q, %q, %v", version, reason, final, tt.want, tt.reason, tt.final)

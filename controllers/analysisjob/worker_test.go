@@ -95,8 +95,8 @@ func TestAWorkerThatIsConfiguredWronglyEndsTheJob(t *testing.T) {
 	job := MakeJob("x").Shards(200).Retry(20, 100).Obj()
 	p := newPass(job, time.Now())
 	p.child = &batchv1.Job{}
-	p.finishAs(&batchv1.JobCondition{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonPodFailurePolicy})
-	if p.end.succeeded || p.end.reason != v1alpha1.ReasonWorkerMisconfigured || !strings.Contains(p.end.message, "78") {
+	p.endAs(&batchv1.JobCondition{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonPodFailurePolicy})
+	if p.end.succeeded || p.end.why.Reason != v1alpha1.ReasonWorkerMisconfigured || !strings.Contains(p.end.why.Message, "78") {
 		t.Errorf("ends with %+v", p.end)
 	}
 	pod := &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: ContainerName,

@@ -18,17 +18,18 @@ import (
 	"github.com/clarity-loop/clarity/controllers/internal/condition"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving/probe"
 )
 
 // A check is a Job whose result becomes a condition.
 type check struct {
 	component string
-	kind      string // of the condition
-	running   string // what a person is told while it runs
-	undecided string // the reason where it ended without a verdict
-	late      string // the reason where it ran out of time; undecided if empty
-	timeout   time.Duration
-	args      []string
+	kind      string       // of the condition
+	running   string       // what a person is told while it runs
+	undecided string       // the reason where it ended without a verdict
+	late      string       // the reason where it ran out of time; undecided if empty
+	job       *batchv1.Job // as it is made where there is none
 	passed    func(*termination.Result) bool
 }
 
@@ -44,7 +45,7 @@ func (r *Reconciler) check(ctx context.Context, p *modelPass, m *versionPass, jo
 		}
 	}
 	if job == nil {
-		if err := r.createJob(ctx, m, r.newJob(m, c.component, c.timeout, c.args)); err != nil {
+		if err := r.createJob(ctx, m, c.job); err != nil {
 			return err
 		}
 		m.setCondition(c.kind, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, c.running)
@@ -62,7 +63,7 @@ func (r *Reconciler) check(ctx context.Context, p *modelPass, m *versionPass, jo
 	}
 	if end == nil {
 		m.setCondition(c.kind, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, c.running)
-		m.wait(v1alpha1.ReasonProgressing, c.running+m.jobTrouble(c.component))
+		m.wait(v1alpha1.ReasonProgressing, c.running+m.startBlocked(c.component))
 		return nil
 	}
 	m.finish(p.now, c, end)
@@ -87,7 +88,7 @@ func (m *versionPass) finish(now time.Time, c check, end *checkEnd) {
 		}
 		switch {
 		case said.Reason != "":
-			reason, message = reasonOf(said.Reason, reason), cmp.Or(said.Message, string(said.Reason))
+			reason, message = serving.ReasonOf(said.Reason, reason), cmp.Or(said.Message, string(said.Reason))
 		case end.succeeded: // it did what it had to, and the version did not pass
 			message = fmt.Sprintf("the %s Job ended well, and does not say that the version passed", c.component)
 		}
@@ -108,14 +109,14 @@ func (m *versionPass) finish(now time.Time, c check, end *checkEnd) {
 	m.stall(reason, message)
 }
 
-// jobTrouble says why the Job's pod does not start, where that can be seen.
-func (m *versionPass) jobTrouble(component string) string {
+// startBlocked says why the Job's pod does not start, where that can be seen.
+func (m *versionPass) startBlocked(component string) string {
 	for i := range m.workers {
 		pod := &m.workers[i]
 		if pod.Labels[label.Component] != component || pod.Status.Phase != corev1.PodPending {
 			continue
 		}
-		if v := startTrouble(pod); v != nil {
+		if v := probe.StartBlocked(pod); v != nil {
 			return ": " + v.Message
 		}
 	}

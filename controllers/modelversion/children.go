@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 )
 
 // refused says whether the API server will not have the object, however often it is asked.
@@ -43,11 +44,11 @@ func (r *Reconciler) confirm(ctx context.Context, m *versionPass) error {
 	return nil
 }
 
-func (r *Reconciler) createDeployment(ctx context.Context, m *versionPass, class ServingClass) error {
+func (r *Reconciler) createDeployment(ctx context.Context, m *versionPass, class serving.Class) error {
 	if err := r.confirm(ctx, m); err != nil {
 		return err
 	}
-	d := r.deploymentFor(m, class)
+	d := r.servers.Deployment(m.mv, class)
 	err := r.Client.Create(ctx, d, client.FieldOwner(manager))
 	switch {
 	case apierrors.IsAlreadyExists(err):

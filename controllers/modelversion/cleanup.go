@@ -14,6 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 )
 
 // sweep takes away what is not needed any more: Jobs whose result is on record,
@@ -75,7 +76,7 @@ func (r *Reconciler) cleanupOrphans(ctx context.Context, p *modelPass) error {
 		return err
 	}
 	for _, d := range p.orphans {
-		if slices.ContainsFunc(live, func(mv v1alpha1.ModelVersion) bool { return childName(&mv) == d.Name }) {
+		if slices.ContainsFunc(live, func(mv v1alpha1.ModelVersion) bool { return serving.Name(&mv) == d.Name }) {
 			continue // the cache has not heard of it yet
 		}
 		if err := r.remove(ctx, d); err != nil {

@@ -4,11 +4,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 )
 
 // Config is what the platform decides about every version of every model. It
@@ -26,13 +26,13 @@ type Config struct {
 	// Resources are those of a worker's container; CPU and memory requests and a memory limit are required.
 	Resources corev1.ResourceRequirements `json:"resources"`
 	// ServingClasses are the ways to serve, by the name that spec.serving.class says.
-	ServingClasses map[string]ServingClass `json:"servingClasses"`
+	ServingClasses map[string]serving.Class `json:"servingClasses"`
 	// Feeds are what workers can make of a person's minutes: a version whose contract is none of them is rejected.
 	Feeds []Feed `json:"feeds"`
 	// Prometheus is where gates get their numbers.
 	Prometheus gate.Config `json:"prometheus"`
 	// Network says who may talk to the servers.
-	Network Network `json:"network,omitzero"`
+	Network serving.Network `json:"network,omitzero"`
 
 	// Propagation is how long workers may take to follow the traffic plan: a version that left
 	// the plan is served for so long. 30 s if zero.
@@ -71,7 +71,6 @@ const (
 	defaultRetryAfter    = 5 * time.Minute
 	defaultProbeTimeout  = 2 * time.Second
 	defaultProbeInterval = 5 * time.Second
-	defaultStartTimeout  = 15 * time.Minute
 )
 
 // WithDefaults returns the configuration with what may be left out filled in.
@@ -88,18 +87,9 @@ func (c Config) WithDefaults() Config {
 	if c.ErrorLimit == 0 {
 		c.ErrorLimit = defaultErrorLimit
 	}
-	classes := make(map[string]ServingClass, len(c.ServingClasses))
+	classes := make(map[string]serving.Class, len(c.ServingClasses))
 	for name, class := range c.ServingClasses {
-		if class.StartTimeout.Duration == 0 {
-			class.StartTimeout.Duration = defaultStartTimeout
-		}
-		if class.Scratch.IsZero() {
-			class.Scratch = resource.MustParse("4Gi")
-		}
-		if class.Sharing.Mode == "" {
-			class.Sharing.Mode = SharingWhole
-		}
-		classes[name] = class
+		classes[name] = class.WithDefaults()
 	}
 	c.ServingClasses = classes
 	return c

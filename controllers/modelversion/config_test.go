@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 )
 
 var zeros = strings.Repeat("0", 64)
@@ -26,12 +27,12 @@ func testConfig(namespace string) Config {
 	return Config{
 		Namespace: namespace, ServiceAccount: "clarity-worker", ConfigMap: "clarity-worker",
 		Image: "registry.example/clarity/worker@sha256:" + zeros, Resources: needs,
-		ServingClasses: map[string]ServingClass{
+		ServingClasses: map[string]serving.Class{
 			"gpu": {
 				Image: "registry.example/tritonserver@sha256:" + zeros, Resources: gpu,
 				NodeSelector: map[string]string{"accelerator": "l4"},
 				Tolerations:  []corev1.Toleration{{Key: "nvidia.com/gpu", Operator: corev1.TolerationOpExists}},
-				Autoscaling:  &Autoscaling{Metric: "queue_seconds", AverageValue: resource.MustParse("50m")},
+				Autoscaling:  &serving.Autoscaling{Metric: "queue_seconds", AverageValue: resource.MustParse("50m")},
 			},
 			"cpu": {Image: "registry.example/tritonserver@sha256:" + zeros, Resources: needs, NoSurge: true},
 		},
@@ -50,10 +51,10 @@ func TestConfigTellsEveryFault(t *testing.T) {
 	}
 	bad := Config{
 		Namespace: "Not A Name", Image: "worker:latest", ConfigMap: "-",
-		ServingClasses: map[string]ServingClass{"Bad_Name": {
+		ServingClasses: map[string]serving.Class{"Bad_Name": {
 			Image: "triton", StartTimeout: metav1.Duration{Duration: time.Millisecond}, Scratch: resource.MustParse("-1"),
-			Autoscaling: &Autoscaling{}, Sharing: Sharing{Mode: SharingMIG, Clients: 3},
-		}, "odd": {Sharing: Sharing{Mode: "Half"}}},
+			Autoscaling: &serving.Autoscaling{}, Sharing: serving.Sharing{Mode: serving.SharingMIG, Clients: 3},
+		}, "odd": {Sharing: serving.Sharing{Mode: "Half"}}},
 		Feeds:       []Feed{{Inputs: []v1alpha1.Tensor{{Name: "x"}}}, {}},
 		Prometheus:  gate.Config{URL: "prometheus:9090", Timeout: metav1.Duration{Duration: time.Hour}},
 		Propagation: metav1.Duration{Duration: time.Hour}, EvaluationInterval: metav1.Duration{Duration: -1},
@@ -118,7 +119,7 @@ network:
 	c = c.WithDefaults()
 	class := c.ServingClasses["gpu-l4"]
 	if c.Propagation.Duration != 20*time.Second || c.EvaluationInterval.Duration != 30*time.Second || c.ErrorLimit != 5 ||
-		class.StartTimeout.Duration != 20*time.Minute || class.Scratch.String() != "4Gi" || class.Sharing.Mode != SharingTimeSlice {
+		class.StartTimeout.Duration != 20*time.Minute || class.Scratch.String() != "4Gi" || class.Sharing.Mode != serving.SharingTimeSlice {
 		t.Errorf("read as %+v", c)
 	}
 }

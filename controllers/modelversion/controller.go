@@ -17,6 +17,8 @@ import (
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
 	"github.com/clarity-loop/clarity/controllers/internal/statuspatch"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving/probe"
 )
 
 // Needs are what a Reconciler works with.
@@ -26,7 +28,7 @@ type Needs struct {
 	// Live reads from the API server itself. It is asked where a stale answer would do harm.
 	Live client.Reader
 	// Probe asks servers whether they are ready.
-	Probe Probe
+	Probe probe.Readiness
 	// Gates answers whether a candidate may take the next step.
 	Gates gate.Gates
 	// Events tells of transitions.
@@ -52,8 +54,9 @@ type Observer interface {
 // Reconciler reconciles ModelVersions, a model at a time.
 type Reconciler struct {
 	Needs
-	config Config
-	probes probes
+	config  Config
+	servers *serving.Builder
+	prober  *probe.Prober
 }
 
 // New returns a Reconciler, or every fault of the configuration.
@@ -61,7 +64,15 @@ func New(config Config, needs Needs) (*Reconciler, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("read configuration of model versions: %w", err)
 	}
-	return &Reconciler{Needs: needs, config: config.WithDefaults()}, nil
+	config = config.WithDefaults()
+	return &Reconciler{
+		Needs: needs, config: config,
+		servers: &serving.Builder{
+			Image: config.Image, ServiceAccount: config.ServiceAccount, ConfigMap: config.ConfigMap, Resources: config.Resources,
+			Propagation: config.Propagation.Duration, Network: config.Network,
+		},
+		prober: probe.NewProber(needs.Probe, config.ProbeTimeout.Duration, config.ProbeInterval.Duration),
+	}, nil
 }
 
 // phases are what a pass does, in order.
@@ -113,6 +124,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	}
 	return outcome.Result(end, p.Wake(), resync), nil
 }
+
+// manager is the name under which the operator owns fields.
+const manager = "clarity-modelversion"
 
 const (
 	// lookAgain is when to look at something again that no watch tells of.

@@ -25,6 +25,7 @@ import (
 	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
@@ -423,7 +424,7 @@ func (w *world) move(pod *corev1.Pod) bool {
 // serverStatus is what a node says of a server that behaves so.
 func serverStatus(how string, pod *corev1.Pod) corev1.PodStatus {
 	status := corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", PodIPs: []corev1.PodIP{{IP: "127.0.0.1"}}}
-	state := corev1.ContainerStatus{Name: serverContainer, Image: pod.Spec.Containers[0].Image, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	state := corev1.ContainerStatus{Name: serving.ServerContainer, Image: pod.Spec.Containers[0].Image, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
 	ready := corev1.ConditionFalse
 	switch how {
 	case "", "silent":
@@ -442,7 +443,7 @@ func serverStatus(how string, pod *corev1.Pod) corev1.PodStatus {
 	case "badFetch":
 		status.Phase = corev1.PodPending
 		status.InitContainerStatuses = []corev1.ContainerStatus{{
-			Name: fetchContainer, Image: pod.Spec.InitContainers[0].Image, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			Name: serving.FetchContainer, Image: pod.Spec.InitContainers[0].Image, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
 				ExitCode: worker.ExitInvalidInput, Message: `{"reason":"DigestMismatch","message":"the bundle has another digest"}`}}}}
 		state.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}
 	}

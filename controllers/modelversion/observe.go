@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 )
 
 // observe reads everything that was made for the model's versions, its plan and its record.
@@ -39,7 +40,8 @@ func (r *Reconciler) observe(ctx context.Context, p *modelPass) (outcome.Outcome
 		pods        corev1.PodList
 		monitorings unstructured.UnstructuredList
 	)
-	monitorings.SetGroupVersionKind(podMonitoringKind.GroupVersion().WithKind(podMonitoringKind.Kind + "List"))
+	kind := serving.PodMonitoring().GroupVersionKind()
+	monitorings.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 	lists := []client.ObjectList{&deployments, &services, &scalers, &budgets, &policies, &jobs, &pods}
 	if r.PodMonitoring {
 		lists = append(lists, &monitorings)
@@ -102,11 +104,9 @@ func named[T any, O object[T]](items []T, name string) *T {
 	return &items[i]
 }
 
-func jobName(m *versionPass, component string) string { return m.name + "-" + component }
-
 // job finds the version's Job for the component; nil where there is none that is its own.
 func (m *versionPass) job(items []batchv1.Job, component string) *batchv1.Job {
-	job := named(items, jobName(m, component))
+	job := named(items, serving.JobName(m.mv, component))
 	if job == nil || !metav1.IsControlledBy(job, m.mv) {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (p *modelPass) input() rollout.Input {
 	s := rollout.Input{Model: p.model, Now: p.now, Plan: p.record.plan, State: p.record.state, Gates: p.gates}
 	for _, m := range p.versions {
 		s.Versions = append(s.Versions, rollout.VersionState{
-			UID: m.mv.UID, Version: m.mv.Spec.Version, Endpoint: endpointOf(m.mv), Digest: m.mv.Spec.Artifact.Digest,
+			UID: m.mv.UID, Version: m.mv.Spec.Version, Endpoint: serving.Endpoint(m.mv), Digest: m.mv.Spec.Artifact.Digest,
 			Rollout: m.mv.Spec.Rollout, Stage: m.before.Status.Stage,
 			Deleting: !m.mv.DeletionTimestamp.IsZero(), Retire: m.mv.Spec.Retire, Eligible: !m.excluded,
 			Ended: m.over() || m.ended != nil, Validated: m.validated(), Available: m.available(), Broken: m.broken,

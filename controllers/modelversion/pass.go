@@ -9,6 +9,7 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 )
 
 // pass is one look at all versions of a model: what was read, and what the phases found.
@@ -32,7 +33,7 @@ func newPass(namespace, model string, versions []v1alpha1.ModelVersion, now time
 	p := &modelPass{now: now.UTC().Truncate(time.Second), namespace: namespace, model: model}
 	for i := range versions {
 		mv := &versions[i]
-		p.versions = append(p.versions, &versionPass{before: mv, mv: mv.DeepCopy(), name: childName(mv)})
+		p.versions = append(p.versions, &versionPass{before: mv, mv: mv.DeepCopy(), name: serving.Name(mv)})
 	}
 	slices.SortFunc(p.versions, func(a, b *versionPass) int { return rollout.NewerFirst(a.mv, b.mv) })
 	return p

@@ -1,246 +1,128 @@
 package modelversion
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"slices"
-	"strconv"
-	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/api/worker"
-	"github.com/clarity-loop/clarity/api/worker/termination"
+	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving/probe"
 )
 
-// HTTPProbe asks Triton itself, at the pod's address.
-type HTTPProbe struct{ client http.Client }
-
-// NewHTTPProbe returns a probe that waits for an answer no longer than timeout.
-func NewHTTPProbe(timeout time.Duration) *HTTPProbe {
-	return &HTTPProbe{http.Client{
-		Timeout:       timeout,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute}, // no proxy: pods are near
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-}
-
-// Ready is true where Triton answers 200.
-func (p *HTTPProbe) Ready(ctx context.Context, pod *corev1.Pod, model string) (bool, error) {
-	url := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(httpPort)) + readyPath(model)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false, fmt.Errorf("ask pod %q whether it is ready: %w", pod.Name, err)
+// look asks the servers whether this very model is ready, and finds out why
+// where none is.
+func (r *Reconciler) probe(ctx context.Context, p *modelPass) (outcome.Outcome, error) {
+	for _, m := range p.versions {
+		s := &m.mv.Status.Serving
+		*s = v1alpha1.ServingStatus{Selector: s.Selector}
+		if m.deployment != nil {
+			s.Replicas = replicasOf(m.deployment)
+			s.Selector = metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: serving.Selector(m.mv)})
+			s.Summary = fmt.Sprintf("0/%d", s.Replicas)
+		}
+		if m.want != wantWarm && m.want != wantHeld || m.deployment == nil {
+			m.rest()
+			continue
+		}
+		m.loaded = r.count(ctx, p, m, false)
+		for i := range m.servers {
+			if probe.IsReady(&m.servers[i]) && m.servers[i].DeletionTimestamp.IsZero() {
+				s.Ready++
+			}
+		}
+		s.Loaded, s.Endpoint = m.loaded, serving.Endpoint(m.mv)
+		s.Summary = fmt.Sprintf("%d/%d", s.Loaded, s.Replicas)
+		if m.loaded > 0 {
+			m.setCondition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "")
+			continue
+		}
+		r.explain(p, m)
 	}
-	response, err := p.client.Do(request)
-	if err != nil {
-		return false, fmt.Errorf("ask pod %q whether it is ready: %w", pod.Name, err)
-	}
-	defer func() { _ = response.Body.Close() }()                    // it was read
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 4096)) // so that the connection can be used again
-	return response.StatusCode == http.StatusOK, nil
+	return outcome.Continue{}, nil
 }
 
-// probes remembers which pods said yes a moment ago, so that a pass that comes
-// for another reason need not ask again, and which did not answer. It is a
-// saving and no record.
-type probes struct {
-	mu   sync.Mutex
-	said map[types.UID]heard
-}
-
-// heard is what a pod was like when it said yes or nothing, and when that was.
-type heard struct {
-	restarts int32
-	at       time.Time
-	silences int // in a row; none where it said yes
-}
-
-// maxSilences is how many questions in a row a server may leave unanswered before
-// it counts as not ready; a kubelet's probe has as much patience.
-const maxSilences = 3
-
-func (a *probes) know(pod *corev1.Pod, now time.Time, ttl time.Duration) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	was, ok := a.said[pod.UID]
-	return ok && was.silences == 0 && was.restarts == restartsOf(pod) && now.Sub(was.at) < ttl
-}
-
-// keep remembers what the pod said.
-func (a *probes) keep(pod *corev1.Pod, ready bool, now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !ready {
-		delete(a.said, pod.UID)
+// rest is the availability of a version whose servers are not meant to run. What
+// ended it stays.
+func (m *versionPass) rest() {
+	if c := conditionOf(m.before, v1alpha1.ConditionAvailable); c != nil && c.Status == metav1.ConditionFalse && (m.over() || m.ended != nil) {
 		return
 	}
-	a.hear(pod, heard{restartsOf(pod), now, 0})
+	if m.want == wantWarm && m.stalled == nil {
+		m.setCondition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, v1alpha1.ReasonProgressing, "its servers are being made")
+		return
+	}
+	m.setCondition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, v1alpha1.ReasonScaledToZero, "")
 }
 
-// silent remembers that the pod did not answer, and says whether that may pass
-// for a hiccup on the way still. What is not answered within the interval of what
-// was not answered either is the same silence.
-func (a *probes) silent(pod *corev1.Pod, now time.Time, interval time.Duration) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	was := a.said[pod.UID]
-	if was.restarts != restartsOf(pod) {
-		was.silences = 0
+// explain says why no server is ready, and whether one still may be.
+func (r *Reconciler) explain(p *modelPass, m *versionPass) {
+	why := pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: "no server is ready yet"}
+	if isTrue(m.before, v1alpha1.ConditionAvailable) || m.wasAvailable() {
+		why = pass.Reason{Reason: v1alpha1.ReasonUnavailable, Message: "no server says that it is ready"}
 	}
-	if was.silences == 0 || now.Sub(was.at) >= interval {
-		was.silences++
-		a.hear(pod, heard{restartsOf(pod), now, was.silences})
-	}
-	return was.silences < maxSilences
-}
-
-func (a *probes) hear(pod *corev1.Pod, what heard) {
-	if a.said == nil {
-		a.said = map[types.UID]heard{}
-	}
-	a.said[pod.UID] = what
-	for uid, was := range a.said { // of pods that are long gone
-		if what.at.Sub(was.at) > time.Hour {
-			delete(a.said, uid)
-		}
-	}
-}
-
-func restartsOf(pod *corev1.Pod) int32 {
-	var n int32
-	for _, c := range pod.Status.ContainerStatuses {
-		n += c.RestartCount
-	}
-	return n
-}
-
-// maxProbes is how many pods of a version are asked at a time.
-const maxProbes = 16
-
-// count asks the version's pods and returns how many say that the model is
-// ready. Unless all are to be asked, pods that said so a moment ago are believed,
-// and so are those of an available version that do not answer while their kubelet
-// says that they are ready: that a question was lost on the way ends no rollout.
-// Whether there were such is noted.
-func (r *Reconciler) count(ctx context.Context, p *modelPass, m *versionPass, all bool) int32 {
-	ready := make([]bool, len(m.servers))
-	silent := make([]bool, len(m.servers))
-	slots := make(chan struct{}, maxProbes)
-	interval := r.config.ProbeInterval.Duration
-	var asking sync.WaitGroup
 	for i := range m.servers {
 		pod := &m.servers[i]
-		if pod.Status.Phase != corev1.PodRunning || pod.Status.PodIP == "" || !pod.DeletionTimestamp.IsZero() {
+		if !pod.DeletionTimestamp.IsZero() {
 			continue
 		}
-		if !all && isReady(pod) && r.probes.know(pod, p.now, interval) {
-			ready[i] = true
-			continue
+		if e := probe.Crashed(pod); e != nil && m.broken == nil {
+			m.broken = &rollout.Outcome{Reason: e.Reason, Message: e.Message, Pod: e.Pod, ExitCode: e.ExitCode}
+			why = pass.Reason{Reason: e.Reason, Message: e.Message}
 		}
-		asking.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			ctx, stop := context.WithTimeout(ctx, r.config.ProbeTimeout.Duration)
-			defer stop()
-			said, err := r.Probe.Ready(ctx, pod, m.mv.Spec.Model)
-			if err != nil {
-				silent[i] = r.probes.silent(pod, p.now, interval) && isReady(pod) && isTrue(m.before, v1alpha1.ConditionAvailable)
-				ready[i] = silent[i] && !all
-				return
-			}
-			ready[i] = said
-			r.probes.keep(pod, said, p.now)
-		})
-	}
-	asking.Wait()
-	m.unanswered = slices.Contains(silent, true)
-	if m.unanswered {
-		p.WakeIn(interval)
-	}
-	var n int32
-	for _, yes := range ready {
-		if yes {
-			n++
+		if blocked := probe.StartBlocked(pod); blocked != nil && m.broken == nil {
+			why = *blocked
 		}
 	}
-	return n
+	if since := m.unavailableSince(p.now); m.broken == nil {
+		limit := serving.DefaultStartTimeout
+		if class, ok := r.config.ServingClasses[m.mv.Spec.Serving.Class]; ok {
+			limit = class.StartTimeout.Duration
+		}
+		if left := since.Add(limit).Sub(p.now); left <= 0 {
+			m.broken = &rollout.Outcome{Reason: v1alpha1.ReasonStartDeadline, Message: fmt.Sprintf("not ready within %v: %s", limit, why.Message)}
+		} else {
+			p.WakeIn(left)
+		}
+	}
+	if m.broken != nil {
+		m.broken.UID, m.broken.Version, m.broken.Stage, m.broken.At = m.mv.UID, m.mv.Spec.Version, m.before.Status.Stage, p.now
+	}
+	m.setCondition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, why.Reason, why.Message)
+	m.wait(why.Reason, why.Message)
+	if m.want == wantWarm {
+		p.WakeIn(r.config.ProbeInterval.Duration)
+	}
 }
 
-func isReady(pod *corev1.Pod) bool {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+// wasAvailable says whether it is known that it was available since it was started.
+func (m *versionPass) wasAvailable() bool {
+	c := conditionOf(m.before, v1alpha1.ConditionAvailable)
+	return c != nil && c.Status == metav1.ConditionFalse && c.Reason == v1alpha1.ReasonUnavailable
 }
 
-// startTrouble says why a pod does not start, where that can be seen. It is a
-// reason alone: messages of pods quote names and command lines.
-func startTrouble(pod *corev1.Pod) *pass.Reason {
-	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for _, c := range list {
-			if c.State.Waiting == nil {
-				continue
-			}
-			switch why := c.State.Waiting.Reason; why {
-			case "ErrImagePull", "ImagePullBackOff", "InvalidImageName":
-				return &pass.Reason{Reason: v1alpha1.ReasonImagePull, Message: fmt.Sprintf("pod %q says %s", pod.Name, why)}
-			case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
-				return &pass.Reason{Reason: v1alpha1.ReasonUnavailable, Message: fmt.Sprintf("pod %q says %s", pod.Name, why)}
-			}
-		}
+// unavailableSince is when the version began to be waited for.
+func (m *versionPass) unavailableSince(now time.Time) time.Time {
+	if c := conditionOf(m.before, v1alpha1.ConditionAvailable); c != nil && c.Status == metav1.ConditionFalse {
+		return c.LastTransitionTime.Time
 	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
-			return &pass.Reason{Reason: v1alpha1.ReasonUnschedulable, Message: "no node has room for a server"}
-		}
-	}
-	return nil
+	return now
 }
 
-// crashLimit is how many restarts make a crash loop.
-const crashLimit = 3
-
-// crashed says that a server ends again and again, or that its bundle can never do.
-func crashed(pod *corev1.Pod) *rollout.Outcome {
-	for _, c := range pod.Status.InitContainerStatuses {
-		for _, t := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
-			if c.Name == fetchContainer && t != nil && t.ExitCode == worker.ExitInvalidInput {
-				e := &rollout.Outcome{Reason: v1alpha1.ReasonDigestMismatch, Message: "the bundle that was fetched is not the one that is named", Pod: pod.Name, ExitCode: &t.ExitCode}
-				if said, err := termination.ParseResult(t.Message); err == nil && said.Reason != "" {
-					e.Reason, e.Message = reasonOf(said.Reason, e.Reason), cmp.Or(said.Message, string(said.Reason))
-				}
-				return e
-			}
-		}
+// count asks the version's servers, all of them or those that did not say so a moment
+// ago, and returns how many say that the model is ready. Whether one did not answer that
+// may yet is noted.
+func (r *Reconciler) count(ctx context.Context, p *modelPass, m *versionPass, all bool) int32 {
+	ready, unanswered := r.prober.Count(ctx, probe.Question{
+		Model: m.mv.Spec.Model, Servers: m.servers, Available: isTrue(m.before, v1alpha1.ConditionAvailable), All: all, Now: p.now,
+	})
+	if m.unanswered = unanswered; unanswered {
+		p.WakeIn(r.config.ProbeInterval.Duration)
 	}
-	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for _, c := range list {
-			if c.RestartCount < crashLimit || c.State.Waiting == nil || c.State.Waiting.Reason != "CrashLoopBackOff" {
-				continue
-			}
-			e := &rollout.Outcome{Reason: v1alpha1.ReasonCrashLooping, Pod: pod.Name}
-			e.Message = fmt.Sprintf("container %q of pod %q ended %d times", c.Name, pod.Name, c.RestartCount)
-			if t := c.LastTerminationState.Terminated; t != nil {
-				e.ExitCode = &t.ExitCode
-				e.Message += fmt.Sprintf(", last with exit code %d", t.ExitCode)
-				if t.Reason == "OOMKilled" {
-					e.Message += " (OOMKilled)"
-				}
-			}
-			return e
-		}
-	}
-	return nil
+	return ready
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving/probe"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
@@ -60,7 +62,7 @@ func TestARolloutFromTheFirstVersionToTheSecond(t *testing.T) {
 func (w *world) replicas(mv *v1alpha1.ModelVersion) string {
 	w.t.Helper()
 	var d appsv1.Deployment
-	err := w.live.Get(w.t.Context(), client.ObjectKey{Namespace: w.Name, Name: childName(mv)}, &d)
+	err := w.live.Get(w.t.Context(), client.ObjectKey{Namespace: w.Name, Name: serving.Name(mv)}, &d)
 	if apierrors.IsNotFound(err) || err == nil && d.DeletionTimestamp != nil {
 		return "none"
 	}
@@ -184,7 +186,7 @@ func TestABadSecondVersionNeverTakesOver(t *testing.T) {
 			got := w.read(two)
 			s := got.Status
 			line := fmt.Sprintf("%s %d%% %s: %s", s.Stage, s.Traffic.Weight, s.Reason, s.Message)
-			if diff := cmp.Diff(tt.want, strings.ReplaceAll(line, childName(two)+"-0", "POD")); diff != "" {
+			if diff := cmp.Diff(tt.want, strings.ReplaceAll(line, serving.Name(two)+"-0", "POD")); diff != "" {
 				t.Errorf("kubectl get (-want +got):\n%s", diff)
 			}
 			failure := string(s.LastFailure.Stage)
@@ -237,7 +239,7 @@ func TestASilentServerIsGivenAnotherChance(t *testing.T) {
 	w.until("2 has its first step", w.in(two, v1alpha1.StageCanary))
 	w.settle()
 	w.stage.play("2", actor{server: "silent"})
-	for range maxSilences - 1 {
+	for range probe.MaxSilences - 1 {
 		look("Canary 1/1 Progressing: is watched at step 1 of 2, 5 % of the traffic", "2=5 1=95 ")
 	}
 	look("RolledBack 0/1 Unavailable: no replica says that it is ready", "1=100 ")

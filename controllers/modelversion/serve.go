@@ -10,6 +10,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 )
 
 // serve makes the servers that should run, and stops those that should not.
@@ -65,21 +66,21 @@ func (r *Reconciler) warm(ctx context.Context, p *modelPass, m *versionPass) err
 		return nil // what there is stays as it is
 	}
 	for _, c := range []struct{ want, have client.Object }{
-		{serviceFor(m), nilIfNone(m.service)},
-		{policyFor(m, r.config.Network), nilIfNone(m.policy)},
-		{budgetFor(m), nilIfNone(m.budget)},
+		{r.servers.Service(m.mv), nilIfNone(m.service)},
+		{r.servers.NetworkPolicy(m.mv), nilIfNone(m.policy)},
+		{r.servers.DisruptionBudget(m.mv), nilIfNone(m.budget)},
 	} {
 		if err := r.ensure(ctx, p, m, c.want, c.have); err != nil {
 			return err
 		}
 	}
 	if r.PodMonitoring {
-		if err := r.ensure(ctx, p, m, monitoringFor(m), nilIfNone(m.monitoring)); err != nil {
+		if err := r.ensure(ctx, p, m, r.servers.Monitoring(m.mv), nilIfNone(m.monitoring)); err != nil {
 			return err
 		}
 	}
 	if scaled {
-		return r.ensure(ctx, p, m, scalerFor(m, *class.Autoscaling), nilIfNone(m.scaler))
+		return r.ensure(ctx, p, m, r.servers.Autoscaler(m.mv, *class.Autoscaling), nilIfNone(m.scaler))
 	}
 	if m.scaler != nil && m.scaler.DeletionTimestamp.IsZero() {
 		return r.remove(ctx, m.scaler)
@@ -96,6 +97,6 @@ func nilIfNone[T any, O object[T]](o O) client.Object {
 }
 
 // scales says whether the number of replicas follows the load.
-func scales(mv *v1alpha1.ModelVersion, class ServingClass) bool {
+func scales(mv *v1alpha1.ModelVersion, class serving.Class) bool {
 	return class.Autoscaling != nil && mv.Spec.Serving.Replicas.Max > mv.Spec.Serving.Replicas.Min
 }

@@ -20,11 +20,12 @@ import (
 	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
 func (w *world) get(mv *v1alpha1.ModelVersion, into client.Object) error {
-	return w.live.Get(w.t.Context(), client.ObjectKey{Namespace: w.Name, Name: childName(mv)}, into)
+	return w.live.Get(w.t.Context(), client.ObjectKey{Namespace: w.Name, Name: serving.Name(mv)}, into)
 }
 
 // The whole of what is made for a version, as the API server holds it. The pods
@@ -48,10 +49,10 @@ func TestTheServersAreWhatThePlatformDecided(t *testing.T) {
 	})
 	w.until("it is validated by a Job", func() bool {
 		var job batchv1.Job
-		if err := w.live.Get(t.Context(), client.ObjectKey{Namespace: w.Name, Name: childName(mv) + "-validate"}, &job); err != nil {
+		if err := w.live.Get(t.Context(), client.ObjectKey{Namespace: w.Name, Name: serving.Name(mv) + "-validate"}, &job); err != nil {
 			return false
 		}
-		want := []string{"validate", "--model=pat", "--version=2026.11.1", "--endpoint=" + childName(mv) + "." + w.Name + ".svc:8001",
+		want := []string{"validate", "--model=pat", "--version=2026.11.1", "--endpoint=" + serving.Name(mv) + "." + w.Name + ".svc:8001",
 			"--artifact-uri=gs://models/pat-2026.11.1", "--artifact-digest=sha256:" + zeros,
 			"--golden-uri=gs://models/golden", "--golden-digest=sha256:" + zeros, "--tolerance=1e-3", "--timeout=10m0s"}
 		if diff := cmp.Diff(want, job.Spec.Template.Spec.Containers[0].Args); diff != "" {
@@ -73,7 +74,7 @@ func TestTheServersAreWhatThePlatformDecided(t *testing.T) {
 			t.Errorf("%T is not the Deployment's", o)
 		}
 		for key, want := range map[string]string{
-			label.ManagedBy: "clarity", label.Component: "server", label.Model: "pat", label.Version: "2026.11.1", label.Instance: childName(mv),
+			label.ManagedBy: "clarity", label.Component: "server", label.Model: "pat", label.Version: "2026.11.1", label.Instance: serving.Name(mv),
 		} {
 			if got := o.GetLabels()[key]; got != want {
 				t.Errorf("%T: label %s is %q, want %q", o, key, got, want)
@@ -99,7 +100,7 @@ func TestTheServersAreWhatThePlatformDecided(t *testing.T) {
 		"least replicas":  {int32(1), *scaler.Spec.MinReplicas},
 		"most replicas":   {int32(2), scaler.Spec.MaxReplicas},
 		"policy's egress": {2, len(policy.Spec.Egress)},
-		"the endpoint":    {childName(mv) + "." + w.Name + ".svc:8001", w.read(mv).Status.Serving.Endpoint},
+		"the endpoint":    {serving.Name(mv) + "." + w.Name + ".svc:8001", w.read(mv).Status.Serving.Endpoint},
 		"the plan's":      {w.read(mv).Status.Serving.Endpoint, w.plan().Entries[0].Endpoint},
 	}
 	for name, pair := range checks {
@@ -163,7 +164,7 @@ func TestWhatIsMadeForAVersionStaysAsItShould(t *testing.T) {
 	for _, o := range []client.Object{&service, &policy, &budget, &scaler} {
 		w.must(w.get(one, o))
 	}
-	if service.Spec.Selector[label.Instance] != childName(one) || service.Labels[label.Version] != "1" {
+	if service.Spec.Selector[label.Instance] != serving.Name(one) || service.Labels[label.Version] != "1" {
 		t.Errorf("service %+v %q", service.Spec.Selector, service.Labels)
 	}
 	if len(policy.Spec.Ingress) != 2 || budget.Spec.MaxUnavailable.String() != "1" || scaler.Spec.MaxReplicas != 2 || w.replicas(one) != "1" {

@@ -25,6 +25,8 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/gate"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving/probe"
 )
 
 // modelField selects ModelVersions by their model: an index of the cache, and
@@ -33,7 +35,8 @@ const modelField = "spec.model"
 
 // podMonitoringInstalled says whether the API server has the kind.
 func podMonitoringInstalled(mapper meta.RESTMapper) (bool, error) {
-	_, err := mapper.RESTMapping(podMonitoringKind.GroupKind(), podMonitoringKind.Version)
+	kind := serving.PodMonitoring().GroupVersionKind()
+	_, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
 	switch {
 	case meta.IsNoMatchError(err):
 		return false, nil
@@ -81,7 +84,7 @@ func CacheOptions(config Config, mapper meta.RESTMapper) (map[client.Object]cach
 		return nil, err
 	}
 	if installed {
-		options[podMonitoring()] = server
+		options[serving.PodMonitoring()] = server
 	}
 	return options, nil
 }
@@ -118,7 +121,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, config Config, opti
 	}
 	needs := Needs{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Events: mgr.GetEventRecorder(manager), Clock: clock.RealClock{},
-		Probe: NewHTTPProbe(config.ProbeTimeout.Duration), Gates: gates, Observers: observers,
+		Probe: probe.NewHTTP(config.ProbeTimeout.Duration), Gates: gates, Observers: observers,
 	}
 	return setup(ctx, mgr, config, options, needs)
 }
@@ -146,7 +149,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, config Config, options control
 		b = b.Watches(kind, byLabel)
 	}
 	if installed {
-		b = b.Watches(podMonitoring(), byLabel)
+		b = b.Watches(serving.PodMonitoring(), byLabel)
 	}
 	if err := b.Complete(r); err != nil {
 		return fmt.Errorf("add controller of model versions: %w", err)

@@ -2,7 +2,6 @@ package modelversion
 
 import (
 	"context"
-	"time"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/api/worker/termination"
@@ -16,11 +15,10 @@ func (r *Reconciler) validate(ctx context.Context, p *modelPass) (outcome.Outcom
 	if m == nil || m.ended != nil || !m.verified() || m.validated() || !m.available() {
 		return outcome.Continue{}, nil
 	}
-	const grace = time.Minute // to start, and to say that it ran out of time
 	p.addError(r.check(ctx, p, m, m.validating, check{
 		component: label.Validate, kind: v1alpha1.ConditionValidated, running: "holding the model against its golden vectors",
 		undecided: v1alpha1.ReasonValidationIncomplete, late: v1alpha1.ReasonValidationTimeout,
-		timeout: validationTimeout(m.mv) + grace, args: validateArgs(m.mv),
+		job: r.servers.ValidateJob(m.mv),
 		passed: func(said *termination.Result) bool {
 			n := said.Counts()
 			return n.Cases > 0 && n.Passed == n.Cases && said.Reason == ""

@@ -16,13 +16,13 @@ func (r *Reconciler) verify(ctx context.Context, p *modelPass) (outcome.Outcome,
 	if m == nil || m.ended != nil || m.verified() {
 		return outcome.Continue{}, nil
 	}
-	args, err := verifyArgs(m.mv)
+	job, err := r.servers.VerifyJob(m.mv, r.config.VerifyTimeout.Duration)
 	if err != nil {
 		return nil, err
 	}
 	p.addError(r.check(ctx, p, m, m.verifying, check{
 		component: label.Verify, kind: v1alpha1.ConditionArtifactVerified, running: "checking the bundle's digest and contract",
-		undecided: v1alpha1.ReasonVerificationFailed, timeout: r.config.VerifyTimeout.Duration, args: args,
+		undecided: v1alpha1.ReasonVerificationFailed, job: job,
 		passed: func(said *termination.Result) bool { return said.Verified && said.Reason == "" },
 	}))
 	return outcome.Continue{}, nil

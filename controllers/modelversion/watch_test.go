@@ -21,6 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
+	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
@@ -243,7 +244,7 @@ func (s *scene) version(kind watch.EventType, mv *v1alpha1.ModelVersion) {
 // is stopped while its version is in the plan.
 func (s *scene) child(kind watch.EventType, o client.Object) {
 	for _, mv := range s.versions {
-		if o.GetLabels()[label.Instance] != childName(mv) {
+		if o.GetLabels()[label.Instance] != serving.Name(mv) {
 			continue
 		}
 		if kind == watch.Added && mv.DeletionTimestamp != nil {

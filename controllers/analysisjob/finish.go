@@ -13,13 +13,13 @@ import (
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 )
 
-// conclude ends the job when its Job has ended, or was deleted by someone else.
-func (r *Reconciler) conclude(ctx context.Context, p *pass) (outcome.Outcome, error) {
+// finish ends the job when its Job has ended, or was deleted by someone else.
+func (r *Reconciler) finish(ctx context.Context, p *jobPass) (outcome.Outcome, error) {
 	if p.child == nil {
 		if p.before.Status.Job == "" {
 			return outcome.Continue{}, nil
 		}
-		p.finish(false, p.now, v1alpha1.ReasonJobDeleted,
+		p.endWith(false, p.now, v1alpha1.ReasonJobDeleted,
 			fmt.Sprintf("Job %q was deleted; there is never a second one: create a new AnalysisJob", p.before.Status.Job))
 		return outcome.Done{}, nil
 	}
@@ -27,10 +27,10 @@ func (r *Reconciler) conclude(ctx context.Context, p *pass) (outcome.Outcome, er
 	if last == nil {
 		return outcome.Continue{}, nil
 	}
-	if err := r.settle(ctx, p); err != nil {
+	if err := r.finalize(ctx, p); err != nil {
 		return nil, err
 	}
-	p.finishAs(last)
+	p.endAs(last)
 	return outcome.Done{}, nil
 }
 
@@ -45,33 +45,33 @@ func lastCondition(child *batchv1.Job) *batchv1.JobCondition {
 	return nil
 }
 
-// finishAs reads the end from the Job's last condition. An Indexed Job with a
+// endAs reads the end from the Job's last condition. An Indexed Job with a
 // failed index ends Failed even where maxFailedIndexes allows it: what was
 // allowed is a success here.
-func (p *pass) finishAs(last *batchv1.JobCondition) {
+func (p *jobPass) endAs(last *batchv1.JobCondition) {
 	shards := p.job.Status.Shards
 	limit := maxFailedShards(p.job)
 	at := last.LastTransitionTime.Time
 	switch {
 	case last.Type == batchv1.JobComplete:
-		p.finish(true, at, v1alpha1.ReasonCompleted, fmt.Sprintf("all %d shards succeeded", shards.Total))
+		p.endWith(true, at, v1alpha1.ReasonCompleted, fmt.Sprintf("all %d shards succeeded", shards.Total))
 	case p.child.Annotations[endedAnnotation] != "" && last.Reason == batchv1.JobReasonDeadlineExceeded:
-		why := p.verdictOf(p.child.Annotations[endedAnnotation])
-		p.finish(false, at, why.reason, why.message)
+		why := p.endReason(p.child.Annotations[endedAnnotation])
+		p.endWith(false, at, why.Reason, why.Message)
 	case last.Reason == batchv1.JobReasonFailedIndexes && shards.Failed <= limit:
-		p.finish(true, at, v1alpha1.ReasonCompleted,
+		p.endWith(true, at, v1alpha1.ReasonCompleted,
 			fmt.Sprintf("%d of %d shards succeeded; %d failed, %d may", shards.Succeeded, shards.Total, shards.Failed, limit))
 	case last.Reason == batchv1.JobReasonFailedIndexes || last.Reason == batchv1.JobReasonMaxFailedIndexesExceeded:
-		p.finish(false, at, v1alpha1.ReasonTooManyFailedShards,
+		p.endWith(false, at, v1alpha1.ReasonTooManyFailedShards,
 			fmt.Sprintf("%d of %d shards failed; %d may", shards.Failed, shards.Total, limit))
 	case last.Reason == batchv1.JobReasonPodFailurePolicy: // one rule alone ends the Job
-		p.finish(false, at, v1alpha1.ReasonWorkerMisconfigured,
+		p.endWith(false, at, v1alpha1.ReasonWorkerMisconfigured,
 			fmt.Sprintf("a shard's worker exited with %d: it is configured wrongly, and so is every other shard's", worker.ExitConfiguration))
 	default:
 		reason := last.Reason
 		if !termination.IsWord(reason) {
 			reason = "Failed"
 		}
-		p.finish(false, at, v1alpha1.ReasonJobFailed, "the Job ended with reason "+reason)
+		p.endWith(false, at, v1alpha1.ReasonJobFailed, "the Job ended with reason "+reason)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/internal/pass"
 )
 
 // manager is the name under which the operator owns fields.
@@ -20,7 +21,7 @@ const manager = "clarity-analysisjob"
 // write that ends it: the reason survives a crash in between.
 const endedAnnotation = "clarityloop.dev/ended"
 
-// interrupt ends the job where it was cancelled or ran out of time.
+// cancel ends the job where it was cancelled or ran out of time.
 //
 // A Job that runs is given a deadline that has passed: its own controller then
 // stops the shards (which checkpoint within the grace period) and keeps Job
@@ -28,13 +29,13 @@ const endedAnnotation = "clarityloop.dev/ended"
 // controller would not end it: the end goes on record, and the Job is deleted
 // afterwards, or a queue would start it again. Where there is no Job yet, there
 // never will be.
-func (r *Reconciler) interrupt(ctx context.Context, p *pass) (outcome.Outcome, error) {
+func (r *Reconciler) cancel(ctx context.Context, p *jobPass) (outcome.Outcome, error) {
 	why := p.overdue()
 	if why == nil {
 		return outcome.Continue{}, nil
 	}
 	if p.child == nil {
-		p.finish(false, p.now, why.reason, why.message)
+		p.endWith(false, p.now, why.Reason, why.Message)
 		return outcome.Done{}, nil
 	}
 	if !suspended(p.child) {
@@ -46,10 +47,10 @@ func (r *Reconciler) interrupt(ctx context.Context, p *pass) (outcome.Outcome, e
 	if stopping(p.child) {
 		return outcome.Continue{}, nil // the Job's controller still stops shards
 	}
-	if err := r.settle(ctx, p); err != nil {
+	if err := r.finalize(ctx, p); err != nil {
 		return nil, err
 	}
-	p.finish(false, p.now, why.reason, why.message)
+	p.endWith(false, p.now, why.Reason, why.Message)
 	return outcome.Done{}, nil
 }
 
@@ -59,14 +60,14 @@ func stopping(child *batchv1.Job) bool {
 }
 
 // overdue says why the job is to end, or nil; it asks to be woken when the next deadline passes.
-func (p *pass) overdue() *verdict {
+func (p *jobPass) overdue() *pass.Reason {
 	if p.child != nil {
 		if reason, ok := p.child.Annotations[endedAnnotation]; ok {
-			return p.verdictOf(reason)
+			return p.endReason(reason)
 		}
 	}
 	if p.job.Spec.Cancel {
-		return p.verdictOf(v1alpha1.ReasonCancelled)
+		return p.endReason(v1alpha1.ReasonCancelled)
 	}
 	d := p.job.Spec.Deadline
 	if d == nil {
@@ -75,40 +76,40 @@ func (p *pass) overdue() *verdict {
 	age := p.now.Sub(p.job.CreationTimestamp.Time)
 	if d.CompleteWithin != nil {
 		if age >= d.CompleteWithin.Duration {
-			return p.verdictOf(v1alpha1.ReasonDeadlineExceeded)
+			return p.endReason(v1alpha1.ReasonDeadlineExceeded)
 		}
-		p.wakeIn(d.CompleteWithin.Duration - age)
+		p.WakeIn(d.CompleteWithin.Duration - age)
 	}
 	if d.StartWithin != nil && !p.started() {
 		if age >= d.StartWithin.Duration {
-			return p.verdictOf(v1alpha1.ReasonNotStartedInTime)
+			return p.endReason(v1alpha1.ReasonNotStartedInTime)
 		}
-		p.wakeIn(d.StartWithin.Duration - age)
+		p.WakeIn(d.StartWithin.Duration - age)
 	}
 	return nil
 }
 
-// verdictOf words one of the reasons an interrupted job ends with.
-func (p *pass) verdictOf(reason string) *verdict {
+// endReason words one of the reasons a cancelled or late job ends with.
+func (p *jobPass) endReason(reason string) *pass.Reason {
 	var d v1alpha1.Deadline
 	if p.job.Spec.Deadline != nil {
 		d = *p.job.Spec.Deadline
 	}
 	switch {
 	case reason == v1alpha1.ReasonCancelled:
-		return &verdict{reason, "cancelled by spec.cancel"}
+		return &pass.Reason{Reason: reason, Message: "cancelled by spec.cancel"}
 	case reason == v1alpha1.ReasonNotStartedInTime && d.StartWithin != nil:
-		return &verdict{reason, fmt.Sprintf("no shard started within %v of creation", d.StartWithin.Duration)}
+		return &pass.Reason{Reason: reason, Message: fmt.Sprintf("no shard started within %v of creation", d.StartWithin.Duration)}
 	case reason == v1alpha1.ReasonDeadlineExceeded && d.CompleteWithin != nil:
-		return &verdict{reason, fmt.Sprintf("not finished within %v of creation", d.CompleteWithin.Duration)}
+		return &pass.Reason{Reason: reason, Message: fmt.Sprintf("not finished within %v of creation", d.CompleteWithin.Duration)}
 	}
-	return &verdict{v1alpha1.ReasonJobFailed, "ended by the annotation " + endedAnnotation}
+	return &pass.Reason{Reason: v1alpha1.ReasonJobFailed, Message: "ended by the annotation " + endedAnnotation}
 }
 
 // stop tells the Job's controller to end the Job.
-func (r *Reconciler) stop(ctx context.Context, p *pass, why *verdict) error {
+func (r *Reconciler) stop(ctx context.Context, p *jobPass, why *pass.Reason) error {
 	ending := batchac.Job(p.child.Name, p.child.Namespace).WithUID(p.child.UID).
-		WithAnnotations(map[string]string{endedAnnotation: why.reason}).
+		WithAnnotations(map[string]string{endedAnnotation: why.Reason}).
 		WithSpec(batchac.JobSpec().WithActiveDeadlineSeconds(1))
 	if p.job.Spec.QueueName == "" {
 		ending.Spec.WithSuspend(false)
@@ -116,6 +117,6 @@ func (r *Reconciler) stop(ctx context.Context, p *pass, why *verdict) error {
 	if err := r.Client.Apply(ctx, ending, client.FieldOwner(manager), client.ForceOwnership); err != nil {
 		return fmt.Errorf("end job %q: %w", p.child.Name, err)
 	}
-	metav1.SetMetaDataAnnotation(&p.child.ObjectMeta, endedAnnotation, why.reason)
+	metav1.SetMetaDataAnnotation(&p.child.ObjectMeta, endedAnnotation, why.Reason)
 	return nil
 }

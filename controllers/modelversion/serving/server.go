@@ -1,4 +1,4 @@
-package modelversion
+package serving
 
 import (
 	"maps"
@@ -21,12 +21,12 @@ import (
 
 // Triton's ports, and the containers of a server.
 const (
-	httpPort    = 8000
+	HTTPPort    = 8000
 	grpcPort    = 8001
 	metricsPort = 8002
 
-	serverContainer = "triton"
-	fetchContainer  = "fetch"
+	ServerContainer = "triton"
+	FetchContainer  = "fetch"
 )
 
 const (
@@ -35,28 +35,28 @@ const (
 	pauseSeconds = 5  // beyond the plan's propagation
 )
 
-// readyPath is where Triton says whether this very model is ready. A server
+// ReadyPath is where Triton says whether this very model is ready. A server
 // has one model in one version, which it calls 1.
-func readyPath(model string) string { return "/v2/models/" + model + "/versions/1/ready" }
+func ReadyPath(model string) string { return "/v2/models/" + model + "/versions/1/ready" }
 
-// deploymentFor is a version's servers. It belongs to no version in the
+// Deployment is a version's servers. It belongs to no version in the
 // collector's sense: it outlives its version until the traffic has left.
-func (r *Reconciler) deploymentFor(m *versionPass, class ServingClass) *appsv1.Deployment {
-	labels := labelsOf(m.mv, label.Server)
+func (b *Builder) Deployment(mv *v1alpha1.ModelVersion, class Class) *appsv1.Deployment {
+	labels := labelsOf(mv, label.Server)
 	strategy := appsv1.RollingUpdateDeployment{MaxSurge: new(intstr.FromInt32(1)), MaxUnavailable: new(intstr.FromInt32(0))}
 	if class.NoSurge {
 		strategy = appsv1.RollingUpdateDeployment{MaxSurge: new(intstr.FromInt32(0)), MaxUnavailable: new(intstr.FromInt32(1))}
 	}
 	return &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Name: m.name, Namespace: m.mv.Namespace, Labels: labels},
+		ObjectMeta: metav1.ObjectMeta{Name: Name(mv), Namespace: mv.Namespace, Labels: labels},
 		Spec: appsv1.DeploymentSpec{
-			Replicas:             new(m.mv.Spec.Serving.Replicas.Min),
-			Selector:             &metav1.LabelSelector{MatchLabels: selectorOf(m.mv)},
+			Replicas:             new(mv.Spec.Serving.Replicas.Min),
+			Selector:             &metav1.LabelSelector{MatchLabels: Selector(mv)},
 			Strategy:             appsv1.DeploymentStrategy{Type: appsv1.RollingUpdateDeploymentStrategyType, RollingUpdate: &strategy},
 			RevisionHistoryLimit: new(int32(1)),
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec:       r.serverSpec(m.mv, class),
+				Spec:       b.serverSpec(mv, class),
 			},
 		},
 	}
@@ -64,11 +64,11 @@ func (r *Reconciler) deploymentFor(m *versionPass, class ServingClass) *appsv1.D
 
 // serverSpec is a server's pod: the bundle is fetched and checked by the worker,
 // then Triton serves it, within the restricted Pod Security profile.
-func (r *Reconciler) serverSpec(mv *v1alpha1.ModelVersion, class ServingClass) corev1.PodSpec {
-	pause := int64(r.config.Propagation.Seconds()) + pauseSeconds
+func (b *Builder) serverSpec(mv *v1alpha1.ModelVersion, class Class) corev1.PodSpec {
+	pause := int64(b.Propagation.Seconds()) + pauseSeconds
 	models := corev1.VolumeMount{Name: modelVolume, MountPath: "/models"}
 	return corev1.PodSpec{
-		ServiceAccountName:            r.config.ServiceAccount,
+		ServiceAccountName:            b.ServiceAccount,
 		AutomountServiceAccountToken:  new(false),
 		EnableServiceLinks:            new(false),
 		PriorityClassName:             class.PriorityClassName,
@@ -81,29 +81,29 @@ func (r *Reconciler) serverSpec(mv *v1alpha1.ModelVersion, class ServingClass) c
 			scratch("tmp", resource.MustParse("1Gi"), ""),
 			scratch("shm", resource.MustParse("256Mi"), corev1.StorageMediumMemory),
 		},
-		InitContainers: []corev1.Container{r.worker(fetchContainer, fetchArgs(mv, hasGPU(class)), models,
+		InitContainers: []corev1.Container{b.worker(FetchContainer, fetchArgs(mv, hasGPU(class)), models,
 			corev1.VolumeMount{Name: "tmp", MountPath: "/tmp"})},
 		Containers: []corev1.Container{{
-			Name: serverContainer, Image: class.Image,
+			Name: ServerContainer, Image: class.Image,
 			Command: []string{"tritonserver"}, Args: tritonArgs(class), Resources: class.Resources,
 			Ports: []corev1.ContainerPort{
-				{Name: "http", ContainerPort: httpPort}, {Name: "grpc", ContainerPort: grpcPort}, {Name: "metrics", ContainerPort: metricsPort},
+				{Name: "http", ContainerPort: HTTPPort}, {Name: "grpc", ContainerPort: grpcPort}, {Name: "metrics", ContainerPort: metricsPort},
 			},
 			VolumeMounts: []corev1.VolumeMount{
 				{Name: modelVolume, MountPath: "/models", ReadOnly: true}, {Name: "tmp", MountPath: "/tmp"}, {Name: "shm", MountPath: "/dev/shm"},
 			},
 			StartupProbe:  probe("/v2/health/live", 5, int32(max(class.StartTimeout.Seconds()/5, 1))),
-			LivenessProbe: probe("/v2/health/live", 10, 3), ReadinessProbe: probe(readyPath(mv.Spec.Model), 5, 2),
+			LivenessProbe: probe("/v2/health/live", 10, 3), ReadinessProbe: probe(ReadyPath(mv.Spec.Model), 5, 2),
 			Lifecycle:       &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: pause}}},
 			SecurityContext: confined(),
 		}},
 	}
 }
 
-func tritonArgs(class ServingClass) []string {
+func tritonArgs(class Class) []string {
 	return append([]string{
 		"--model-repository=/models", "--model-control-mode=none", "--exit-on-error=true", "--strict-readiness=true",
-		"--http-port=" + strconv.Itoa(httpPort), "--grpc-port=" + strconv.Itoa(grpcPort), "--metrics-port=" + strconv.Itoa(metricsPort),
+		"--http-port=" + strconv.Itoa(HTTPPort), "--grpc-port=" + strconv.Itoa(grpcPort), "--metrics-port=" + strconv.Itoa(metricsPort),
 		"--exit-timeout-secs=" + strconv.Itoa(drainSeconds-pauseSeconds),
 	}, class.Args...)
 }
@@ -116,7 +116,7 @@ func probe(path string, period, failures int32) *corev1.Probe {
 }
 
 // hasGPU says whether the class's servers have a GPU, or a part of one.
-func hasGPU(class ServingClass) bool {
+func hasGPU(class Class) bool {
 	for name := range class.Resources.Limits {
 		if strings.HasPrefix(string(name), "nvidia.com/") {
 			return true
@@ -126,7 +126,7 @@ func hasGPU(class ServingClass) bool {
 }
 
 // nodesOf selects the class's nodes, and those that share their GPUs as it says.
-func nodesOf(class ServingClass) map[string]string {
+func nodesOf(class Class) map[string]string {
 	nodes := maps.Clone(class.NodeSelector)
 	set := func(key, value string) {
 		if nodes == nil {
@@ -148,18 +148,18 @@ func nodesOf(class ServingClass) map[string]string {
 	return nodes
 }
 
-func childMeta(m *versionPass) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: m.name, Namespace: m.mv.Namespace, Labels: labelsOf(m.mv, label.Server)}
+func childMeta(mv *v1alpha1.ModelVersion) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: Name(mv), Namespace: mv.Namespace, Labels: labelsOf(mv, label.Server)}
 }
 
-// serviceFor names every ready server: clients balance over them by themselves.
-func serviceFor(m *versionPass) *corev1.Service {
+// Service names every ready server: clients balance over them by themselves.
+func (b *Builder) Service(mv *v1alpha1.ModelVersion) *corev1.Service {
 	return &corev1.Service{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"}, ObjectMeta: childMeta(m),
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Service"}, ObjectMeta: childMeta(mv),
 		Spec: corev1.ServiceSpec{
-			ClusterIP: corev1.ClusterIPNone, Selector: selectorOf(m.mv),
+			ClusterIP: corev1.ClusterIPNone, Selector: Selector(mv),
 			Ports: []corev1.ServicePort{
-				{Name: "http", Port: httpPort, TargetPort: intstr.FromString("http"), Protocol: corev1.ProtocolTCP},
+				{Name: "http", Port: HTTPPort, TargetPort: intstr.FromString("http"), Protocol: corev1.ProtocolTCP},
 				{Name: "grpc", Port: grpcPort, TargetPort: intstr.FromString("grpc"), Protocol: corev1.ProtocolTCP},
 				{Name: "metrics", Port: metricsPort, TargetPort: intstr.FromString("metrics"), Protocol: corev1.ProtocolTCP},
 			},
@@ -167,13 +167,13 @@ func serviceFor(m *versionPass) *corev1.Service {
 	}
 }
 
-// scalerFor lets the number of replicas follow the load. At 0 replicas it stands still.
-func scalerFor(m *versionPass, by Autoscaling) *autoscalingv2.HorizontalPodAutoscaler {
+// Autoscaler lets the number of replicas follow the load. At 0 replicas it stands still.
+func (b *Builder) Autoscaler(mv *v1alpha1.ModelVersion, by Autoscaling) *autoscalingv2.HorizontalPodAutoscaler {
 	return &autoscalingv2.HorizontalPodAutoscaler{
-		TypeMeta: metav1.TypeMeta{APIVersion: autoscalingv2.SchemeGroupVersion.String(), Kind: "HorizontalPodAutoscaler"}, ObjectMeta: childMeta(m),
+		TypeMeta: metav1.TypeMeta{APIVersion: autoscalingv2.SchemeGroupVersion.String(), Kind: "HorizontalPodAutoscaler"}, ObjectMeta: childMeta(mv),
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
-			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "Deployment", Name: m.name},
-			MinReplicas:    new(m.mv.Spec.Serving.Replicas.Min), MaxReplicas: m.mv.Spec.Serving.Replicas.Max,
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "Deployment", Name: Name(mv)},
+			MinReplicas:    new(mv.Spec.Serving.Replicas.Min), MaxReplicas: mv.Spec.Serving.Replicas.Max,
 			Metrics: []autoscalingv2.MetricSpec{{
 				Type: autoscalingv2.PodsMetricSourceType,
 				Pods: &autoscalingv2.PodsMetricSource{
@@ -185,18 +185,18 @@ func scalerFor(m *versionPass, by Autoscaling) *autoscalingv2.HorizontalPodAutos
 	}
 }
 
-// budgetFor lets drains take one server at a time.
-func budgetFor(m *versionPass) *policyv1.PodDisruptionBudget {
+// DisruptionBudget lets drains take one server at a time.
+func (b *Builder) DisruptionBudget(mv *v1alpha1.ModelVersion) *policyv1.PodDisruptionBudget {
 	return &policyv1.PodDisruptionBudget{
-		TypeMeta: metav1.TypeMeta{APIVersion: policyv1.SchemeGroupVersion.String(), Kind: "PodDisruptionBudget"}, ObjectMeta: childMeta(m),
+		TypeMeta: metav1.TypeMeta{APIVersion: policyv1.SchemeGroupVersion.String(), Kind: "PodDisruptionBudget"}, ObjectMeta: childMeta(mv),
 		Spec: policyv1.PodDisruptionBudgetSpec{
-			Selector: &metav1.LabelSelector{MatchLabels: selectorOf(m.mv)}, MaxUnavailable: new(intstr.FromInt32(1)),
+			Selector: &metav1.LabelSelector{MatchLabels: Selector(mv)}, MaxUnavailable: new(intstr.FromInt32(1)),
 		},
 	}
 }
 
-// policyFor lets clients call, observers look, and the bundle be fetched.
-func policyFor(m *versionPass, n Network) *networkingv1.NetworkPolicy {
+// NetworkPolicy lets clients call, observers look, and the bundle be fetched.
+func (b *Builder) NetworkPolicy(mv *v1alpha1.ModelVersion) *networkingv1.NetworkPolicy {
 	ports := func(protocol corev1.Protocol, numbers ...int32) []networkingv1.NetworkPolicyPort {
 		list := make([]networkingv1.NetworkPolicyPort, len(numbers))
 		for i, number := range numbers {
@@ -204,14 +204,14 @@ func policyFor(m *versionPass, n Network) *networkingv1.NetworkPolicy {
 		}
 		return list
 	}
-	clients, observers, egress := n.Clients, n.Observers, n.Egress
+	clients, observers, egress := b.Network.Clients, b.Network.Observers, b.Network.Egress
 	if len(clients) == 0 {
 		clients = []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{}}}
 	}
 	if len(observers) == 0 {
 		observers = []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}}
 	}
-	own := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{label.Instance: m.name, label.Component: label.Validate}}}
+	own := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{label.Instance: Name(mv), label.Component: label.Validate}}}
 	if len(egress) == 0 {
 		metadata := &networkingv1.IPBlock{CIDR: "169.254.169.252/30"}
 		egress = []networkingv1.NetworkPolicyEgressRule{
@@ -220,27 +220,27 @@ func policyFor(m *versionPass, n Network) *networkingv1.NetworkPolicy {
 		}
 	}
 	return &networkingv1.NetworkPolicy{
-		TypeMeta: metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"}, ObjectMeta: childMeta(m),
+		TypeMeta: metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"}, ObjectMeta: childMeta(mv),
 		Spec: networkingv1.NetworkPolicySpec{
-			PodSelector: metav1.LabelSelector{MatchLabels: selectorOf(m.mv)},
+			PodSelector: metav1.LabelSelector{MatchLabels: Selector(mv)},
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
 			Ingress: []networkingv1.NetworkPolicyIngressRule{
 				{From: append([]networkingv1.NetworkPolicyPeer{own}, clients...), Ports: ports(corev1.ProtocolTCP, grpcPort)},
-				{From: observers, Ports: ports(corev1.ProtocolTCP, httpPort, metricsPort)},
+				{From: observers, Ports: ports(corev1.ProtocolTCP, HTTPPort, metricsPort)},
 			},
 			Egress: egress,
 		},
 	}
 }
 
-// monitoringFor has Google Cloud's managed Prometheus read the servers' metrics.
-func monitoringFor(m *versionPass) *unstructured.Unstructured {
-	o := podMonitoring()
-	o.SetName(m.name)
-	o.SetNamespace(m.mv.Namespace)
-	o.SetLabels(labelsOf(m.mv, label.Server))
+// Monitoring has Google Cloud's managed Prometheus read the servers' metrics.
+func (b *Builder) Monitoring(mv *v1alpha1.ModelVersion) *unstructured.Unstructured {
+	o := PodMonitoring()
+	o.SetName(Name(mv))
+	o.SetNamespace(mv.Namespace)
+	o.SetLabels(labelsOf(mv, label.Server))
 	selector := map[string]any{}
-	for key, value := range selectorOf(m.mv) {
+	for key, value := range Selector(mv) {
 		selector[key] = value
 	}
 	o.Object["spec"] = map[string]any{

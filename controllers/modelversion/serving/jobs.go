@@ -1,4 +1,4 @@
-package modelversion
+package serving
 
 import (
 	"encoding/json"
@@ -14,18 +14,34 @@ import (
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/api/worker/termination"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // jobRetries is how often a check is tried again within one Job, with backoff.
 const jobRetries = 4
 
+// VerifyJob checks the version's bundle and golden set, within the time.
+func (b *Builder) VerifyJob(mv *v1alpha1.ModelVersion, timeout time.Duration) (*batchv1.Job, error) {
+	args, err := verifyArgs(mv)
+	if err != nil {
+		return nil, err
+	}
+	return b.newJob(mv, label.Verify, timeout, args), nil
+}
+
+// ValidateJob holds the version's servers against its golden vectors.
+func (b *Builder) ValidateJob(mv *v1alpha1.ModelVersion) *batchv1.Job {
+	const grace = time.Minute // to start, and to say that it ran out of time
+	return b.newJob(mv, label.Validate, validationTimeout(mv)+grace, validateArgs(mv))
+}
+
 // newJob is the Job of one check: the worker's image, no GPU.
-func (r *Reconciler) newJob(m *versionPass, component string, timeout time.Duration, args []string) *batchv1.Job {
-	labels := labelsOf(m.mv, component)
+func (b *Builder) newJob(mv *v1alpha1.ModelVersion, component string, timeout time.Duration, args []string) *batchv1.Job {
+	labels := labelsOf(mv, component)
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: jobName(m, component), Namespace: m.mv.Namespace, Labels: labels,
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(m.mv, v1alpha1.GroupVersion.WithKind("ModelVersion"))},
+			Name: JobName(mv, component), Namespace: mv.Namespace, Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(mv, v1alpha1.GroupVersion.WithKind("ModelVersion"))},
 		},
 		Spec: batchv1.JobSpec{
 			BackoffLimit:          new(int32(jobRetries)),
@@ -47,11 +63,11 @@ func (r *Reconciler) newJob(m *versionPass, component string, timeout time.Durat
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{
 					RestartPolicy:                corev1.RestartPolicyNever,
-					ServiceAccountName:           r.config.ServiceAccount,
+					ServiceAccountName:           b.ServiceAccount,
 					AutomountServiceAccountToken: new(false),
 					EnableServiceLinks:           new(false),
 					SecurityContext:              restricted(),
-					Containers:                   []corev1.Container{r.worker(component, args, corev1.VolumeMount{Name: "scratch", MountPath: "/tmp"})},
+					Containers:                   []corev1.Container{b.worker(component, args, corev1.VolumeMount{Name: "scratch", MountPath: "/tmp"})},
 					Volumes:                      []corev1.Volume{scratch("scratch", resource.MustParse("4Gi"), "")},
 				},
 			},
@@ -60,16 +76,16 @@ func (r *Reconciler) newJob(m *versionPass, component string, timeout time.Durat
 }
 
 // worker is a container of the worker's image. Its first argument says what it does.
-func (r *Reconciler) worker(name string, args []string, mounts ...corev1.VolumeMount) corev1.Container {
+func (b *Builder) worker(name string, args []string, mounts ...corev1.VolumeMount) corev1.Container {
 	c := corev1.Container{
-		Name: name, Image: r.config.Image, Args: args, Resources: r.config.Resources, VolumeMounts: mounts,
+		Name: name, Image: b.Image, Args: args, Resources: b.Resources, VolumeMounts: mounts,
 		TerminationMessagePath:   corev1.TerminationMessagePathDefault,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile, // never the log's tail: it would be copied into the pod
 		SecurityContext:          confined(),
 	}
-	if r.config.ConfigMap != "" {
+	if b.ConfigMap != "" {
 		c.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: r.config.ConfigMap},
+			LocalObjectReference: corev1.LocalObjectReference{Name: b.ConfigMap},
 		}}}
 	}
 	return c
@@ -98,7 +114,7 @@ func goldenOf(mv *v1alpha1.ModelVersion) worker.Artifact {
 
 func validateArgs(mv *v1alpha1.ModelVersion) []string {
 	args := worker.ValidateArgs{
-		Artifact: artifactOf(mv), Golden: goldenOf(mv), Model: mv.Spec.Model, Version: mv.Spec.Version, Endpoint: endpointOf(mv),
+		Artifact: artifactOf(mv), Golden: goldenOf(mv), Model: mv.Spec.Model, Version: mv.Spec.Version, Endpoint: Endpoint(mv),
 		Tolerance: mv.Spec.Validation.Tolerance, Timeout: validationTimeout(mv),
 	}
 	return append([]string{worker.Validate}, args.Flags()...)
@@ -118,9 +134,9 @@ func fetchArgs(mv *v1alpha1.ModelVersion, gpu bool) []string {
 	return append([]string{worker.Fetch}, args.Flags()...)
 }
 
-// reasonOf is the reason of the API for a worker's word. A word that is none
+// ReasonOf is the reason of the API for a worker's word. A word that is none
 // (of another version's worker, say) decides nothing, but its sentence is heard.
-func reasonOf(said termination.Reason, otherwise string) string {
+func ReasonOf(said termination.Reason, otherwise string) string {
 	if slices.Contains(termination.Reasons(), said) {
 		return string(said)
 	}

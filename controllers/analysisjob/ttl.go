@@ -10,16 +10,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// afterwards looks after a job whose end is on record. A suspended Job that is
+// ttl looks after a job whose end is on record. A suspended Job that is
 // left over is deleted, or a queue would start it. After its time to live the
 // object itself is deleted, and the garbage collector takes the rest along.
-func (r *Reconciler) afterwards(ctx context.Context, p *pass) (reconcile.Result, error) {
+func (r *Reconciler) ttl(ctx context.Context, p *jobPass) (reconcile.Result, error) {
 	if ttl := p.job.Spec.TTLSecondsAfterFinished; ttl != nil && p.job.Status.CompletionTime != nil {
 		left := p.job.Status.CompletionTime.Add(time.Duration(*ttl) * time.Second).Sub(p.now)
 		if left <= 0 {
 			return reconcile.Result{}, r.remove(ctx, p.job)
 		}
-		p.wakeIn(left)
+		p.WakeIn(left)
 	}
 	child, err := getJob(ctx, r.Client, client.ObjectKey{Namespace: p.job.Namespace, Name: jobName(p.job)})
 	if err != nil {
@@ -31,7 +31,7 @@ func (r *Reconciler) afterwards(ctx context.Context, p *pass) (reconcile.Result,
 			return reconcile.Result{}, err
 		}
 	}
-	return reconcile.Result{RequeueAfter: p.wake}, nil
+	return reconcile.Result{RequeueAfter: p.Wake()}, nil
 }
 
 // remove deletes the object that was read, not another of the same name.

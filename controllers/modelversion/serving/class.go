@@ -1,10 +1,15 @@
-package modelversion
+package serving
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/clarity-loop/clarity/controllers/internal/configcheck"
 )
 
 // Network says who may talk to the servers; everyone else is refused.
@@ -17,8 +22,8 @@ type Network struct {
 	Egress []networkingv1.NetworkPolicyEgressRule `json:"egress,omitempty"`
 }
 
-// A ServingClass is one way to serve.
-type ServingClass struct {
+// A Class is one way to serve.
+type Class struct {
 	// Image is Triton's image, by digest.
 	Image string `json:"image"`
 	// Resources are the server's; GPUs are limits here. CPU and memory requests and a memory limit are required.
@@ -32,7 +37,7 @@ type ServingClass struct {
 	Sharing Sharing `json:"sharing,omitzero"`
 	// NoSurge says that there is no spare GPU: replicas are replaced one by one.
 	NoSurge bool `json:"noSurge,omitempty"`
-	// StartTimeout is how long a server may take from its birth to ready; 15 min if zero.
+	// StartTimeout is how long a server may take from its creation to ready; 15 min if zero.
 	StartTimeout metav1.Duration `json:"startTimeout,omitzero"`
 	// Scratch is the room for the bundle; 4 GiB if zero.
 	Scratch resource.Quantity `json:"scratch,omitzero"`
@@ -71,3 +76,46 @@ type Sharing struct {
 	// Clients is how many servers MPS and TimeSlice put on a GPU; any number if zero.
 	Clients int32 `json:"clients,omitempty"`
 }
+
+// Validate adds what is wrong with the class of the name.
+func (c Class) Validate(f *configcheck.Faults, name string) {
+	field := "servingClasses." + name
+	f.Name("servingClasses", name, validation.IsDNS1123Label)
+	f.Image(field+".image", c.Image)
+	f.Resources(field+".resources", c.Resources)
+	f.Within(field+".startTimeout", c.StartTimeout, time.Second, 24*time.Hour)
+	if c.Scratch.Sign() < 0 {
+		f.Add("%s.scratch %s must not be negative", field, c.Scratch.String())
+	}
+	if a := c.Autoscaling; a != nil && (a.Metric == "" || a.AverageValue.Sign() <= 0) {
+		f.Add("%s.autoscaling needs a metric and an averageValue above 0", field)
+	}
+	switch c.Sharing.Mode {
+	case "", SharingWhole, SharingMIG, SharingMPS, SharingTimeSlice:
+	default:
+		f.Add("%s.sharing.mode %q is none of Whole, MIG, MPS and TimeSlice", field, c.Sharing.Mode)
+	}
+	if (c.Sharing.Mode == SharingMIG) != (c.Sharing.Partition != "") {
+		f.Add("%s.sharing.partition is required for MIG, and for it alone", field)
+	}
+	if c.Sharing.Clients < 0 || c.Sharing.Clients > 0 && c.Sharing.Mode != SharingMPS && c.Sharing.Mode != SharingTimeSlice {
+		f.Add("%s.sharing.clients is for MPS and TimeSlice, and not negative", field)
+	}
+}
+
+// WithDefaults returns the class with what may be left out filled in.
+func (c Class) WithDefaults() Class {
+	if c.StartTimeout.Duration == 0 {
+		c.StartTimeout.Duration = DefaultStartTimeout
+	}
+	if c.Scratch.IsZero() {
+		c.Scratch = resource.MustParse("4Gi")
+	}
+	if c.Sharing.Mode == "" {
+		c.Sharing.Mode = SharingWhole
+	}
+	return c
+}
+
+// DefaultStartTimeout is how long the servers of a class that says nothing may take to be ready.
+const DefaultStartTimeout = 15 * time.Minute

@@ -8,20 +8,20 @@ import (
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/internal/pass"
 )
 
-// findReason looks for what keeps the first shard from starting and will not
+// startBlocked looks for what keeps the first shard from starting and will not
 // go away by itself. What it says is the reason alone: messages of pods quote
 // names and command lines.
-func (r *Reconciler) findReason(_ context.Context, p *pass) (outcome.Outcome, error) {
+func (r *Reconciler) startBlocked(_ context.Context, p *jobPass) (outcome.Outcome, error) {
 	if p.started() {
 		return outcome.Continue{}, nil
 	}
 	for i := range p.pods {
 		for _, c := range p.pods[i].Status.ContainerStatuses {
 			if c.State.Waiting != nil && needsAPerson(c.State.Waiting.Reason) {
-				p.trouble = &verdict{v1alpha1.ReasonShardCannotStart,
-					fmt.Sprintf("no shard can start: pod %q says %s", p.pods[i].Name, c.State.Waiting.Reason)}
+				p.startBlocked = &pass.Reason{Reason: v1alpha1.ReasonShardCannotStart, Message: fmt.Sprintf("no shard can start: pod %q says %s", p.pods[i].Name, c.State.Waiting.Reason)}
 				return outcome.Continue{}, nil
 			}
 		}

@@ -1,4 +1,4 @@
-package modelversion
+package serving
 
 import corev1 "k8s.io/api/core/v1"
 

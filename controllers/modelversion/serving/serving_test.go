@@ -1,0 +1,65 @@
+package serving
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker/termination"
+	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
+)
+
+func TestChildNames(t *testing.T) {
+	named := func(name string) string {
+		return Name(&v1alpha1.ModelVersion{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u"}})
+	}
+	hash := named("x")[1:]
+	for name, want := range map[string]string{
+		"pat-s-2026.11.1":        "pat-s-2026-11-1" + hash,
+		"2026.11":                "v2026-11" + hash,
+		strings.Repeat("9", 60):  "v" + strings.Repeat("9", 39) + hash,
+		strings.Repeat("a.", 60): strings.Repeat("a-", 19) + "a" + hash,
+	} {
+		if got := named(name); got != want {
+			t.Errorf("%.20s: %q, want %q", name, got, want)
+		}
+	}
+	if Name(&v1alpha1.ModelVersion{ObjectMeta: metav1.ObjectMeta{Name: "x", UID: "other"}}) == named("x") {
+		t.Error("an object created again has the name of the one before")
+	}
+}
+
+func TestSharingSelectsNodes(t *testing.T) {
+	tests := map[SharingMode]struct {
+		sharing Sharing
+		want    map[string]string
+	}{
+		SharingWhole:     {Sharing{}, map[string]string{"a": "b"}},
+		SharingMIG:       {Sharing{Partition: "1g.5gb"}, map[string]string{"a": "b", "cloud.google.com/gke-gpu-partition-size": "1g.5gb"}},
+		SharingMPS:       {Sharing{Clients: 3}, map[string]string{"a": "b", "cloud.google.com/gke-gpu-sharing-strategy": "mps", "cloud.google.com/gke-max-shared-clients-per-gpu": "3"}},
+		SharingTimeSlice: {Sharing{}, map[string]string{"a": "b", "cloud.google.com/gke-gpu-sharing-strategy": "time-sharing"}},
+	}
+	for mode, tt := range tests {
+		t.Run(string(mode), func(t *testing.T) {
+			class := Class{NodeSelector: map[string]string{"a": "b"}, Sharing: tt.sharing}
+			class.Sharing.Mode = mode
+			if diff := cmp.Diff(tt.want, nodesOf(class)); diff != "" {
+				t.Errorf("nodes (-want +got):\n%s", diff)
+			}
+			if len(class.NodeSelector) != 1 {
+				t.Error("the configuration was written to")
+			}
+		})
+	}
+}
+
+func TestEveryReasonAWorkerMaySayEndsAVersion(t *testing.T) {
+	for _, said := range termination.Reasons() {
+		if !rollout.IsFinal(string(said)) {
+			t.Errorf("%s does not", said)
+		}
+	}
+}
