@@ -152,11 +152,15 @@ func (w *rewriter) declaration(d ast.Decl) {
 	}
 }
 
-// returned mutates the results: an error may get lost, a boolean turn.
+// returned mutates the results: an error may get lost, a boolean turn. Constants
+// beside an error stay, since no caller looks at them.
 func (w *rewriter) returned(s *ast.ReturnStmt) {
 	results := w.results[len(w.results)-1]
+	last := len(s.Results) - 1
+	fails := last > 0 && last == results.Len()-1 && isError(results.At(last).Type()) && !w.isNil(s.Results[last])
 	for i, x := range s.Results {
 		switch {
+		case fails && w.room.info.Types[x].Value != nil:
 		case len(s.Results) != results.Len():
 			w.expression(x)
 		case isError(results.At(i).Type()) && !w.isNil(x):
