@@ -60,8 +60,8 @@ func BenchmarkTypedUpload(b *testing.B) {
 		RawBody  []byte
 	}
 	huma.Register(w.Server.API(), huma.Operation{Method: "PUT", Path: "/bench/{uploadId}", OperationID: "bench", MaxBodyBytes: 1 << 25, DefaultStatus: 202},
-		func(context.Context, *input) (*struct{ Body receipt }, error) {
-			return &struct{ Body receipt }{receipt{UploadID: "x", Cursor: map[string]string{}}}, nil
+		func(context.Context, *input) (*struct{ Body acked }, error) {
+			return &struct{ Body acked }{acked{UploadID: "x", Cursor: map[string]string{}}}, nil
 		})
 	w.Server.Routed() // learns of the new route
 	body := uploadtest.Gzip(uploadtest.Body(500, uploadtest.Options{}))
@@ -85,8 +85,8 @@ func BenchmarkTypedUpload(b *testing.B) {
 	}
 }
 
-// receipt is the shape of an upload's reply.
-type receipt struct {
+// acked is the shape of an upload's reply.
+type acked struct {
 	UploadID string             `json:"uploadId"`
 	Received int                `json:"received"`
 	Accepted int                `json:"accepted"`

@@ -15,27 +15,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 )
 
-// A modelView is a model version that serves.
-type modelView struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	Digest  string `json:"digest" doc:"SHA-256 of the bundle: its identity"`
-	State   string `json:"state" enum:"shadow,canary,active"`
-}
-
-type modelsView struct {
-	Items []modelView `json:"items" nullable:"false"`
-}
-
-type modelsOutput struct{ Body modelsView }
-
-// listModels has nothing to list: no model can be configured yet.
-func (s *Server) listModels(context.Context, *struct{}) (*modelsOutput, error) {
-	out := &modelsOutput{}
-	out.Body.Items = []modelView{}
-	return out, nil
-}
-
 type healthView struct {
 	Status string `json:"status" enum:"ok"`
 }
@@ -70,7 +49,7 @@ func (s *Server) ready(ctx context.Context) error {
 // systemRoutes are those of the platform itself.
 func (s *Server) systemRoutes() []route.Route {
 	table := []route.Route{
-		{Method: "GET", Path: "/v1/models", ID: "listModels", Tag: "platform", Summary: "The models that serve", Detail: "Empty where none is configured: results then rest on published formulas alone.", Access: route.Anyone, Mount: route.Typed(s.listModels)},
+		{Method: "GET", Path: "/v1/models", ID: "listModels", Tag: "platform", Summary: "The models that serve", Detail: listModelsDetail, Access: route.Anyone, Mount: route.Typed(s.listModels)},
 		{Method: "GET", Path: "/healthz", ID: "getHealth", Tag: "platform", Summary: "Does the process live", Access: route.Public, Mount: route.Typed(s.getHealth)},
 		{Method: "GET", Path: "/readyz", ID: "getReadiness", Tag: "platform", Summary: "Can the platform serve", Access: route.Public, Mount: route.Typed(s.getReadiness)},
 		{Method: "GET", Path: "/openapi.json", ID: "getOpenAPI", Tag: "platform", Summary: "This document", Access: route.Public,
