@@ -103,7 +103,7 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []he
 			return err
 		}
 		m.ID = req.ID()
-		m.NotBefore = s.Now().Add(s.Quiet)
+		m.NotBefore = s.Now().Add(s.Debounce)
 		messages = append(messages, m)
 	}
 	for batch := range slices.Chunk(messages, publishBatch) {
