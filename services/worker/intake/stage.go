@@ -128,7 +128,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 		if !again {
 			return nil
 		}
-		return s.tell(ctx, j) // the process may have died before it did
+		return s.publish(ctx, j) // the process may have died before it did
 	case record.UploadFailed:
 		return &failure{stored.Value.Reason}
 	}
@@ -169,7 +169,7 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, j)
+	return s.publish(ctx, j)
 }
 
 // hold keeps the upload until the person agrees again.
