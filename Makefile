@@ -85,6 +85,10 @@ crash: clarity ## Kill the platform with SIGKILL 50 times under load; nothing ac
 fuzz: ## Run every fuzz target
 	@hack/fuzz.sh $(FUZZTIME)
 
+.PHONY: mutate
+mutate: ## Change the code of PKG in small ways and tell which changes no test notices, and the score
+	@$(GO) run ./hack/mutate $(if $(FILES),-files '$(FILES)') $(if $(LEAST),-least $(LEAST)) $(or $(PKG),$(error say which room: make mutate PKG=./services/timeline))
+
 .PHONY: check-api
 check-api: clarity ## Lint openapi.json and run schemathesis against `clarity up`
 	@hack/api/check.sh
