@@ -40,18 +40,35 @@ func (m *mutants) try(ctx context.Context, out io.Writer) error {
 		}
 	}
 	for _, p := range m.points {
+		p.reached = len(reached[p.id]) > 0
 		for _, c := range reached[p.id] {
-			p.reached = append(p.reached, c.name)
 			if p.verdict, err = m.trial(ctx, c, p.id); err != nil {
 				return err
 			}
 			if p.verdict != lives {
-				p.killer = c.name
 				break
 			}
 		}
+		if p.verdict == lives {
+			tell(out, p)
+		}
 	}
 	return nil
+}
+
+// tell prints a mutant that lives, as soon as it is known.
+func tell(out io.Writer, p *point) {
+	name := p.at.Filename
+	if here, err := os.Getwd(); err == nil {
+		if within, err := filepath.Rel(here, name); err == nil {
+			name = within
+		}
+	}
+	how := "lives"
+	if !p.reached {
+		how = "no test comes by"
+	}
+	fmt.Fprintf(out, "%s:%d:%d: %s: %s\n", name, p.at.Line, p.at.Column, how, p.what)
 }
 
 // checks runs each test alone and without a mutant; they come quickest first.
