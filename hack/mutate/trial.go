@@ -84,6 +84,9 @@ func (m *mutants) checks(ctx context.Context, out io.Writer) ([]*check, error) {
 			return nil, err
 		}
 		for _, name := range names {
+			if m.skip.MatchString(name) {
+				continue
+			}
 			c, err := m.baseline(ctx, r, name)
 			if err != nil {
 				fmt.Fprintf(out, "%s: %s is left out: %v\n", r.path, name, err)
