@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
@@ -154,7 +153,7 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 	again := order.Again
 	if f.current && !order.Replace {
 		if again { // the process may have died after the result was stored
-			err = errors.Join(s.announce(ctx, req, f.before.Value.Result.Lineage.InputDigest), s.followUp(ctx, f.model, req, true))
+			err = errors.Join(s.publish(ctx, req, f.before.Value.Result.Lineage.InputDigest), s.followUp(ctx, f.model, req, true))
 		}
 		return Kept, f.before.Version, err
 	}
@@ -179,7 +178,7 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 	if err != nil {
 		return Kept, 0, erasedError(err)
 	}
-	if err := s.announce(ctx, req, result.Lineage.InputDigest); err != nil {
+	if err := s.publish(ctx, req, result.Lineage.InputDigest); err != nil {
 		return Kept, 0, err
 	}
 	return Stored, version, s.followUp(ctx, f.model, req, changed || again)
@@ -215,9 +214,10 @@ func current(l analysis.Lineage, in Input) bool {
 // days they are in: the window's, and one before and after it, since a day is
 // of its samples' own zone.
 func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store.Record[record.Day], error) {
-	in := Input{Start: windowOf(req.End), End: req.End}
+	in := Input{Start: req.Start(), End: req.End}
+	first, last := req.Reads()
 	records, err := s.Store.Days.List(ctx, req.UID, store.Query{
-		From: (in.Start - 1).String(), To: (in.End + 2).String(), Limit: actigraphy.WindowDays + 2,
+		From: first.String(), To: (last + 1).String(), Limit: int(last-first) + 1,
 	})
 	if err != nil {
 		return in, nil, erasedError(err)
@@ -249,8 +249,8 @@ func erasedError(err error) error {
 	return err
 }
 
-// announce records the result in the audit log and tells the stages behind.
-func (s *Stage) announce(ctx context.Context, req analysis.Request, digest string) error {
+// publish records the result in the audit log and tells the stages behind.
+func (s *Stage) publish(ctx context.Context, req analysis.Request, digest string) error {
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
