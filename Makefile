@@ -26,8 +26,13 @@ COUNT ?= 1## how often `make bench` measures
 
 ##@ Run
 .PHONY: demo
-demo: build ## Start the platform, upload four weeks, print the week's results and the insight
+demo: clarity ## Start the platform, upload four weeks, print the week's results and the insight
 	@$(BIN)/clarity demo
+
+.PHONY: clarity
+clarity: ## Build the laptop binary alone into bin/
+	@mkdir -p $(BIN)
+	@$(WATCH) "building $(BIN)/clarity" $(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/clarity
 
 .PHONY: build
 build: ## Build every binary of cmd/ into bin/
@@ -51,12 +56,13 @@ cluster-down: ## End what `make cluster` started
 quick: ## Format, vet, lint and test what changed since main and what depends on it (under a minute warm)
 	@hack/quick.sh
 
+# What go test would vet is vetted by `make lint`, without instrumenting and reading all that it depends on once more.
 .PHONY: test
 test: ## Run every test with the race detector; prints the counts (PKGS=./services/store runs those of one room)
 	@[ -n "$(RACE)" ] || echo "no C compiler: running without the race detector"
-	@[ -z "$$CLARITY_CONTROLPLANE" ] || [ -z "$$(hack/packages.sh cluster $(PKGS))" ] || $(MAKE) --no-print-directory controlplane
+	@[ -z "$$CLARITY_CONTROLPLANE" ] || [ -z "$$($(WATCH) "finding out whether a control plane is needed" hack/packages.sh cluster $(PKGS))" ] || $(MAKE) --no-print-directory controlplane
 	@! $(GO) list $(PKGS) | grep -q /charts$$ || $(TOOL) helm >/dev/null
-	@CGO_ENABLED=$(if $(RACE),1,0) $(WATCH) "compiling and running tests" "$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -timeout 40m $(PKGS)
+	@CGO_ENABLED=$(if $(RACE),1,0) $(WATCH) "compiling and running tests" "$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -vet=off -timeout 40m $(PKGS)
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane
@@ -72,15 +78,19 @@ e2e: controlplane ## Run the operator's own binary on a real control plane with 
 	CLARITY_CONTROLPLANE=1 $(GO) test ./hack/cluster -e2e -run '^TestReadme' -timeout 15m -count=1 -v
 
 .PHONY: crash
-crash: build ## Kill the platform with SIGKILL 50 times under load; nothing acked may be lost
+crash: clarity ## Kill the platform with SIGKILL 50 times under load; nothing acked may be lost
 	$(WATCH) "killing the platform $(KILLS) times" $(GO) test ./cmd/clarity -run '^TestCrash$$' -count=1 -v -timeout 20m -crash.kills=$(KILLS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target
 	@hack/fuzz.sh $(FUZZTIME)
 
+.PHONY: mutate
+mutate: ## Change the code of PKG in small ways and tell which changes no test notices, and the score
+	@$(GO) run ./hack/mutate $(if $(FILES),-files '$(FILES)') $(if $(LEAST),-least $(LEAST)) $(or $(PKG),$(error say which room: make mutate PKG=./services/timeline))
+
 .PHONY: check-api
-check-api: build ## Lint openapi.json and run schemathesis against `clarity up`
+check-api: clarity ## Lint openapi.json and run schemathesis against `clarity up`
 	@hack/api/check.sh
 
 .PHONY: test-triton
@@ -104,7 +114,7 @@ vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
 
 ##@ Measure
 .PHONY: bench
-bench: build ## Measure the ingest path: ack latency, CPU and allocations an upload, memory (benchstat format)
+bench: clarity ## Measure the ingest path: ack latency, CPU and allocations an upload, memory (benchstat format)
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(COUNT) -timeout 30m
 	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(COUNT)
 

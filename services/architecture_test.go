@@ -42,6 +42,8 @@ var rules = map[string][]string{
 	"services/metric":     {"services/actigraphy", "services/health"},
 	"services/analysis":   {"services/actigraphy", "services/health"},
 	"services/flow":       {"services/health"},
+	// A person's sealed objects, as documents have a store: nobody seals a blob by hand.
+	"services/vault": {"=services/blob", "=services/keyring"},
 	// What becomes of a message whose handling failed: said once for every stage.
 	"services/stage": {"services/fault", "=services/queue"},
 	// Why a backend could not: the one word for failure that every driver returns.
@@ -79,7 +81,7 @@ var rules = map[string][]string{
 	// The lock of a data directory, which drivers and the commands share.
 	"internal/dirlock": {},
 	// Stages.
-	"services/ingress": {"api/traffic", "services/fault", "services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"api/traffic", "services/fault", "services/vault", "services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
 	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
 	"services/ingress/internal/problem":    {},

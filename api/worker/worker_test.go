@@ -81,7 +81,7 @@ func TestArgumentsThatSayTooLittleOrTooMuch(t *testing.T) {
 		"verify":                             {verifying, verify, ""},
 		"verify without a contract":          {verifying, verify[:4], "verify needs --contract"},
 		"verify without anything":            {verifying, nil, "verify needs --artifact-uri, --artifact-digest, --golden-uri, --golden-digest, --contract"},
-		"a flag that is none":                {verifying, append([]string{"--modle=x"}, verify...), "-modle"},
+		"a flag that is none":                {verifying, append([]string{"--mood=x"}, verify...), "-mood"},
 		"an argument":                        {verifying, append(verify[:5:5], "x"), `verify takes no argument, got "x"`},
 		"fetch":                              {fetching, fetch, ""},
 		"fetch, the GPU not said":            {fetching, fetch[:5], ""},

@@ -16,16 +16,16 @@ import (
 // target is the flags that say which platform, and as whom.
 type target struct {
 	server, token, dir, user *string
-	patience                 *time.Duration
+	timeout                  *time.Duration
 }
 
 func (c *call) targetFlags(fs *flag.FlagSet) target {
 	return target{
-		server:   fs.String("server", "", "`URL` of the platform; without it, the one running on --data"),
-		token:    fs.String("token", "", "bearer `TOKEN`, else $CLARITY_TOKEN, else one of --data's issuer for --user"),
-		dir:      c.dataFlag(fs),
-		user:     fs.String("user", "me", "`NAME` of the person, where the token is made here"),
-		patience: fs.Duration("patience", 2*time.Minute, "how long one request is tried again"),
+		server:  fs.String("server", "", "`URL` of the platform; without it, the one running on --data"),
+		token:   fs.String("token", "", "bearer `TOKEN`, else $CLARITY_TOKEN, else one of --data's issuer for --user"),
+		dir:     c.dataFlag(fs),
+		user:    fs.String("user", "me", "`NAME` of the person, where the token is made here"),
+		timeout: fs.Duration("patience", 2*time.Minute, "how long one request is tried again"),
 	}
 }
 
@@ -50,7 +50,7 @@ func (t target) connect(ctx context.Context, c *call) (client *phone.Client, loc
 	waiting := func(why string, wait time.Duration) {
 		say(c.stderr, "%s; trying again in %.1f s\n", why, wait.Seconds())
 	}
-	return phone.New(server, token, *t.patience, waiting), local, nil
+	return phone.New(server, token, *t.timeout, waiting), local, nil
 }
 
 // consentVersion is the text a person agrees to by using this tool on their own machine.

@@ -8,6 +8,8 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/model"
+	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/shard"
 )
@@ -34,7 +36,7 @@ func (l *dataLock) Acquire(ctx context.Context) (shard.Data, func() error, error
 	if err != nil {
 		return shard.Data{}, nil, err
 	}
-	needs := analyse.Needs{Store: o.Store, Blobs: o.Blobs, Keys: o.Keys, Queue: o.Queue, Audit: o.Audit, Now: l.lease.Env.Now, Log: l.lease.Env.Log}
+	needs := analyse.Needs{Store: o.Store, Chunks: timeline.NewReader(vault.New(o.Blobs, o.Keys)), Queue: o.Queue, Audit: o.Audit, Now: l.lease.Env.Now, Log: l.lease.Env.Log}
 	if l.model != nil {
 		needs.Models = analyse.One(l.model)
 	}

@@ -29,20 +29,6 @@ const (
 	exportedNames  = 25
 )
 
-// allowed are packages that export more than exportedNames, by how many they
-// may: a number here may only fall. Every row needs its reason.
-var allowed = map[string]allowance{
-	"services/ingress/internal/problem": {35, "is being split by subject"},
-	"services/model/bundle":             {27, "is being split by subject"},
-	"services/model/candidate":          {27, "is being split by subject"},
-	"services/worker/shard":             {26, "is being split by subject"},
-}
-
-type allowance struct {
-	names  int
-	reason string
-}
-
 func TestFunctionsAreShort(t *testing.T) {
 	all := shipped(t)
 	for _, f := range all.functions {
@@ -62,7 +48,7 @@ func TestNineteenFilesOfTwentyAreShort(t *testing.T) {
 }
 
 func TestPackagesExportFewNames(t *testing.T) {
-	for _, fault := range tooMany(shipped(t).packages, allowed) {
+	for _, fault := range tooMany(shipped(t).packages) {
 		t.Error(fault)
 	}
 }
@@ -75,29 +61,11 @@ func TestExportedNamesAreDocumented(t *testing.T) {
 	}
 }
 
-// tooMany says which packages export too much, and which rows are no longer needed.
-func tooMany(packages map[string]*pkg, rows map[string]allowance) []string {
-	var faults []string
+// tooMany says which packages export too much.
+func tooMany(packages map[string]*pkg) (faults []string) {
 	for path, p := range packages {
-		most, row := exportedNames, rows[path]
-		if row.names > most {
-			most = row.names
-		}
-		if len(p.exported) > most && !p.generated {
-			faults = append(faults, fmt.Sprintf("%s exports %d names, %d is the most: split it by subject", path, len(p.exported), most))
-		}
-	}
-	for path, row := range rows {
-		p := packages[path]
-		switch {
-		case p == nil:
-			faults = append(faults, path+" has a row and is not there: remove the row")
-		case len(p.exported) <= exportedNames || p.generated:
-			faults = append(faults, path+" needs its row no longer: remove it")
-		case len(p.exported) < row.names:
-			faults = append(faults, fmt.Sprintf("%s exports %d names, its row allows %d: lower it", path, len(p.exported), row.names))
-		case row.reason == "":
-			faults = append(faults, path+" has a row without a reason")
+		if len(p.exported) > exportedNames && !p.generated {
+			faults = append(faults, fmt.Sprintf("%s exports %d names, %d is the most: split it by subject", path, len(p.exported), exportedNames))
 		}
 	}
 	slices.Sort(faults)
@@ -127,13 +95,8 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	if diff := gocmp.Diff([]string{"services/long/long.go Long 102"}, longest); diff != "" {
 		t.Errorf("long functions (-want +got):\n%s", diff)
 	}
-	rows := map[string]allowance{"services/few": {30, "was large"}, "services/gone": {30, "was there"}}
-	want := []string{
-		"services/few needs its row no longer: remove it",
-		"services/gone has a row and is not there: remove the row",
-		"services/many exports 26 names, 25 is the most: split it by subject",
-	}
-	if diff := gocmp.Diff(want, tooMany(got.packages, rows)); diff != "" {
+	want := []string{"services/many exports 26 names, 25 is the most: split it by subject"}
+	if diff := gocmp.Diff(want, tooMany(got.packages)); diff != "" {
 		t.Errorf("packages (-want +got):\n%s", diff)
 	}
 	for path, want := range map[string][]string{"services/few": {"F", "T", "T.Method"}, "services/many": nil, "controllers/internal/docs": nil} {

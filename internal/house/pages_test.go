@@ -38,6 +38,25 @@ func TestEveryPageIsLinked(t *testing.T) {
 	}
 }
 
+// The index of decisions has each, by number, title and state.
+func TestEveryDecisionIsInTheIndex(t *testing.T) {
+	index := read(t, repository(), "docs/adr/README.md")
+	pages, err := fs.Glob(repository(), "docs/adr/[0-9]*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("%d decisions, %v", len(pages), err)
+	}
+	for _, page := range pages {
+		m := regexp.MustCompile(`^# (\d+)\. (.+)\n\n\*(.+)\*\n`).FindStringSubmatch(read(t, repository(), page))
+		if m == nil {
+			t.Errorf("%s does not begin with number, title and state", page)
+			continue
+		}
+		if row := fmt.Sprintf("| %s | [%s](%s) | %s |\n", m[1], m[2], path.Base(page), m[3]); !strings.Contains(index, row) {
+			t.Errorf("docs/adr/README.md lacks the row\n%s", row)
+		}
+	}
+}
+
 // What is cited must be in the repository: a reader has nothing else.
 func TestNothingCitesAPageThatIsNotHere(t *testing.T) {
 	for _, fault := range citations(t, repository()) {

@@ -44,8 +44,8 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // Needs is everything the ingress needs. Every field is required but for those
@@ -63,8 +63,8 @@ type Needs struct {
 	Writer, Template narrative.Writer
 	// Grounded says why a text says more than its facts, or nil.
 	Grounded func(facts []analysis.Fact, claims []analysis.Claim) error
-	// Samples reads the samples of one day, for an export.
-	Samples func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error)
+	// Samples reads the samples of a day's chunk, for an export.
+	Samples func(ctx context.Context, uid, chunk string) ([]health.Sample, error)
 	// Plan is how the people are divided among a model's versions; false where
 	// there is none yet. Optional: without it no model is asked.
 	Plan func() (traffic.Plan, bool)
@@ -176,7 +176,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		return nil, err
 	}
 	up, err := uploads.New(uploads.Needs{
-		Uploads: st.Uploads, Days: st.Days, Cursors: st.Cursors, Blobs: s.Blobs, Keys: s.Keys, Queue: s.Queue, Audit: s.Audit,
+		Uploads: st.Uploads, Days: st.Days, Cursors: st.Cursors, Objects: vault.New(s.Blobs, s.Keys), Queue: s.Queue, Audit: s.Audit,
 		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, Problem: failures.Problem,
 	})
 	if err != nil {

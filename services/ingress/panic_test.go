@@ -8,14 +8,13 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
-	"github.com/clarity-loop/clarity/services/record"
 )
 
 // A panic costs its request and nothing else.
 func TestAPanicIsA500(t *testing.T) {
 	w := ingresstest.New(t, func(d *ingress.Needs) {
 		d.Samples = nil
-		d.Samples = func(context.Context, string, record.Day) ([]health.Sample, error) { return nil, nil }
+		d.Samples = func(context.Context, string, string) ([]health.Sample, error) { return nil, nil }
 		d.Ready = func(context.Context) error { panic("canary-in-a-panic") }
 	})
 	if r := w.Do("GET", "/readyz", "", nil); r.Status != 500 || r.Code() != "internal_error" {

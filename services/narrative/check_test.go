@@ -3,8 +3,11 @@ package narrative_test
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/narrative"
@@ -116,9 +119,33 @@ func TestCheck(t *testing.T) {
 }
 
 func TestATextHasSentencesAndNotTooMany(t *testing.T) {
+	text := func(n int) []analysis.Claim { return slices.Repeat([]analysis.Claim{{Text: "There is data."}}, n) }
+	if err := narrative.Check(facts(), text(narrative.MaxSentences)); err != nil {
+		t.Errorf("a text of as many as there may be: %v", err)
+	}
 	for _, n := range []int{0, narrative.MaxSentences + 1} {
-		if err := narrative.Check(facts(), make([]analysis.Claim, n)); err == nil {
+		want := &narrative.CheckError{Sentence: -1, Rule: narrative.RuleForm, Detail: "a text has 1 to 40 sentences"}
+		var got *narrative.CheckError
+		if err := narrative.Check(facts(), text(n)); !errors.As(err, &got) {
 			t.Errorf("a text of %d sentences passes", n)
+		} else if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("a text of %d sentences (-want +got):\n%s", n, diff)
+		}
+	}
+}
+
+func TestNoMoreFactsAreCitedThanWereGiven(t *testing.T) {
+	given := facts()
+	for n, want := range map[int]string{
+		len(given):     "",
+		len(given) + 1: "narrative: sentence 0: citation: more facts are cited than were given",
+	} {
+		got := ""
+		if err := narrative.Check(given, []analysis.Claim{{Text: "You slept.", Facts: slices.Repeat([]string{sleep}, n)}}); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%d cited of %d: %q, want %q", n, len(given), got, want)
 		}
 	}
 }

@@ -60,6 +60,48 @@ func TestAMetricWithoutAValueIsNoFact(t *testing.T) {
 	}
 }
 
+// The week before is compared in the main metrics alone, a time of day the
+// short way around the clock.
+func TestTheChangesSinceTheWeekBefore(t *testing.T) {
+	week := func(midpoint, other float64) analysis.Result {
+		r := analysis.Result{
+			Window: analysis.Window{Days: 7},
+			Wear:   analysis.Family{}, Sleep: analysis.Family{}, Circadian: analysis.Family{}, Activity: analysis.Family{}, Cardio: analysis.Family{},
+		}
+		families := map[string]analysis.Family{"wear": r.Wear, "sleep": r.Sleep, "circadian": r.Circadian, "activity": r.Activity, "cardio": r.Cardio}
+		for _, d := range catalog.Definitions() {
+			families[d.Family][d.Name] = number(other)
+		}
+		r.Sleep["midpoint_minutes"] = number(midpoint)
+		return r
+	}
+	before := week(1435, 10)
+	type change struct {
+		Value      float64
+		Unit, Text string
+	}
+	got := map[string]change{}
+	for _, f := range narrative.Facts(week(5, 32), &before) {
+		if id, is := strings.CutPrefix(f.ID, "change."); is {
+			got[id] = change{f.Value, f.Unit, f.Text}
+		}
+	}
+	want := map[string]change{
+		"sleep.total_sleep_time_minutes": {22, "min", "22 min"},
+		"sleep.midpoint_minutes":         {10, "min", "10 min"},
+		"activity.steps_per_day":         {22, "1", "22"},
+		"cardio.resting_heart_rate_bpm":  {22, "/min", "22"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+	for _, f := range narrative.Facts(week(5, 32), nil) {
+		if strings.HasPrefix(f.ID, "change.") {
+			t.Errorf("%s without a week before", f.ID)
+		}
+	}
+}
+
 // Whatever text comes with a result, none of it is in the facts: they are
 // numbers under labels of ours.
 func TestNoTextOfTheInputReachesTheFacts(t *testing.T) {

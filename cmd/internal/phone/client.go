@@ -29,22 +29,22 @@ const (
 
 // A Client talks to one platform for one person.
 type Client struct {
-	base     string
-	token    string
-	http     *http.Client
-	patience time.Duration
-	waiting  func(why string, wait time.Duration)
+	base    string
+	token   string
+	http    *http.Client
+	timeout time.Duration
+	waiting func(why string, wait time.Duration)
 }
 
 // New is a client of the platform at base, e.g. "http://127.0.0.1:8080". It
-// tries a request again for as long as patience; waiting, which may be nil, is
+// tries a request again for as long as timeout; waiting, which may be nil, is
 // told of each pause.
-func New(base, token string, patience time.Duration, waiting func(why string, wait time.Duration)) *Client {
+func New(base, token string, timeout time.Duration, waiting func(why string, wait time.Duration)) *Client {
 	if waiting == nil {
 		waiting = func(string, time.Duration) {}
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 32, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: time.Minute, DisableCompression: true}
-	return &Client{strings.TrimRight(base, "/"), token, &http.Client{Transport: transport}, patience, waiting}
+	return &Client{strings.TrimRight(base, "/"), token, &http.Client{Transport: transport}, timeout, waiting}
 }
 
 // Close lets go of the idle connections.
@@ -122,9 +122,9 @@ func (c *Client) Send(ctx context.Context, method, path string, document, into a
 	return c.do(ctx, method, path, http.Header{"Content-Type": {"application/json"}}, body, into)
 }
 
-// do tries until there is a definite answer, patience ends or ctx is done.
+// do tries until there is a definite answer, timeout ends or ctx is done.
 func (c *Client) do(ctx context.Context, method, path string, header http.Header, body []byte, into any) error {
-	wait, deadline := firstWait, time.Now().Add(c.patience)
+	wait, deadline := firstWait, time.Now().Add(c.timeout)
 	for {
 		after, err := c.try(ctx, method, path, header, body, into)
 		var again *retryable

@@ -18,10 +18,10 @@ type Event struct {
 }
 
 // Events hands each event of the person to handle until ctx is done, handle
-// returns an error, or patience ends without a connection. A lost stream is
+// returns an error, or timeout ends without a connection. A lost stream is
 // taken up again behind the last event seen.
 func (c *Client) Events(ctx context.Context, lastID string, handle func(Event) error) error {
-	wait, deadline := firstWait, time.Now().Add(c.patience)
+	wait, deadline := firstWait, time.Now().Add(c.timeout)
 	for {
 		seen, err := c.stream(ctx, lastID, handle)
 		if ctx.Err() != nil {
@@ -32,7 +32,7 @@ func (c *Client) Events(ctx context.Context, lastID string, handle func(Event) e
 			return err
 		}
 		if seen != "" {
-			lastID, wait, deadline = seen, firstWait, time.Now().Add(c.patience)
+			lastID, wait, deadline = seen, firstWait, time.Now().Add(c.timeout)
 		}
 		select {
 		case <-ctx.Done():

@@ -31,6 +31,10 @@ func TestPlanAndStateAreReadAsTheyWereWritten(t *testing.T) {
 	if diff := cmp.Diff(state, gotState); diff != "" {
 		t.Errorf("state:\n%s", diff)
 	}
+	former, err := traffic.Former([]byte(data[traffic.StateKey])) // as the plugin reads it
+	if diff := cmp.Diff([]string{"u0"}, former); err != nil || diff != "" {
+		t.Errorf("former: %v\n%s", err, diff)
+	}
 	if _, _, ok := Decode("other", data); ok {
 		t.Error("another model's plan is taken")
 	}

@@ -22,11 +22,11 @@ import (
 // The media types of the artifact and its parts.
 const (
 	ArtifactType      = "application/vnd.clarityloop.model.v1"
-	MediaConfig       = "application/vnd.clarityloop.model.contract.v1+json"
-	MediaWeights      = "application/vnd.clarityloop.model.weights.v1.safetensors"
-	MediaPreprocess   = "application/vnd.clarityloop.model.preprocessing.v1+json"
-	MediaGolden       = "application/vnd.clarityloop.model.golden.v1+json"
-	MediaCard         = "application/vnd.clarityloop.model.card.v1+markdown"
+	mediaConfig       = "application/vnd.clarityloop.model.contract.v1+json"
+	mediaWeights      = "application/vnd.clarityloop.model.weights.v1.safetensors"
+	mediaPreprocess   = "application/vnd.clarityloop.model.preprocessing.v1+json"
+	mediaGolden       = "application/vnd.clarityloop.model.golden.v1+json"
+	mediaCard         = "application/vnd.clarityloop.model.card.v1+markdown"
 	mediaManifest     = "application/vnd.oci.image.manifest.v1+json"
 	mediaIndex        = "application/vnd.oci.image.index.v1+json"
 	contractSchema    = "clarity.model/1"

@@ -53,10 +53,10 @@ var parts = []struct {
 	media, file string
 	limit       int64
 }{
-	{MediaWeights, "weights.safetensors", maxWeights},
-	{MediaPreprocess, "preprocessing.json", maxCard},
-	{MediaGolden, "golden.json", maxGolden},
-	{MediaCard, "card.md", maxCard},
+	{mediaWeights, "weights.safetensors", maxWeights},
+	{mediaPreprocess, "preprocessing.json", maxCard},
+	{mediaGolden, "golden.json", maxGolden},
+	{mediaCard, "card.md", maxCard},
 }
 
 // Write lays the parts out as a file, and sets b's digests, schema and window.
@@ -76,7 +76,7 @@ func Write(b *Bundle) ([]byte, error) {
 		return nil, fmt.Errorf("write bundle: encode the contract: %w", err)
 	}
 	m := manifest{SchemaVersion: 2, MediaType: mediaManifest, ArtifactType: ArtifactType,
-		Config: descriptor{MediaType: MediaConfig, Digest: DigestOf(contract), Size: int64(len(contract))}}
+		Config: descriptor{MediaType: mediaConfig, Digest: DigestOf(contract), Size: int64(len(contract))}}
 	blobs := [][]byte{contract}
 	for i, content := range [][]byte{b.Weights, pre, golden, []byte(b.Card)} {
 		m.Layers = append(m.Layers, descriptor{MediaType: parts[i].media, Digest: DigestOf(content), Size: int64(len(content)),

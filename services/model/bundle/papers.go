@@ -27,8 +27,8 @@ func ReadPapers(p Papers, want string) (*Bundle, error) {
 	}
 	pre := m.Layers[1]
 	switch {
-	case pre.MediaType != MediaPreprocess:
-		return nil, model.Refuse(model.Malformed, "layer 1 is %.80q, want %s", pre.MediaType, MediaPreprocess)
+	case pre.MediaType != mediaPreprocess:
+		return nil, model.Refuse(model.Malformed, "layer 1 is %.80q, want %s", pre.MediaType, mediaPreprocess)
 	case DigestOf(p.Contract) != m.Config.Digest, DigestOf(p.Preprocessing) != pre.Digest:
 		return nil, model.Refuse(model.DigestMismatch, "contract or preprocessing are not those of the manifest")
 	}

@@ -64,7 +64,7 @@ func parseManifest(raw []byte) (m manifest, err error) {
 	if err := strict(raw, &m); err != nil {
 		return m, model.Refuse(model.Malformed, "the manifest: %v", err)
 	}
-	if m.ArtifactType != ArtifactType || m.Config.MediaType != MediaConfig || len(m.Layers) != len(parts) {
+	if m.ArtifactType != ArtifactType || m.Config.MediaType != mediaConfig || len(m.Layers) != len(parts) {
 		return m, model.Refuse(model.Malformed, "the manifest is not a model's")
 	}
 	return m, nil

@@ -21,20 +21,12 @@ func (s *Stage) view(ctx context.Context, uid string, records []store.Record[rec
 		if r.Value.Chunk == "" { // every sample of the day was deleted
 			continue
 		}
-		sealed, err := s.Blobs.Get(ctx, r.Value.Chunk)
-		if errors.Is(err, blob.ErrCorrupt) {
+		chunk, err := s.Chunks.Chunk(ctx, uid, r.Value.Chunk)
+		if errors.Is(err, blob.ErrCorrupt) || errors.Is(err, timeline.ErrDamaged) {
 			return timeline.View{}, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 		}
 		if err != nil {
-			return timeline.View{}, fmt.Errorf("get chunk: %w", err)
-		}
-		plain, err := s.Keys.Open(ctx, uid, r.Value.Chunk, sealed)
-		if err != nil {
-			return timeline.View{}, fmt.Errorf("open chunk: %w", personal(err))
-		}
-		chunk, err := timeline.Decode(plain)
-		if err != nil {
-			return timeline.View{}, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
+			return timeline.View{}, erasedError(err)
 		}
 		chunks = append(chunks, chunk)
 	}

@@ -70,7 +70,7 @@ func (s *Stage) earlier(ctx context.Context, digest string, req analysis.Request
 			continue
 		}
 		if err != nil {
-			return nil, personal(err)
+			return nil, erasedError(err)
 		}
 		if r.Value.Model == in.Model {
 			found[end] = r.Value
@@ -154,13 +154,13 @@ func lack(r *analysis.Result, reason, detail string) {
 func (s *Stage) keep(ctx context.Context, req analysis.Request, e record.Embedding) (changed bool, err error) {
 	before, err := s.Store.Embeddings.Get(ctx, req.UID, req.End.String())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return false, personal(err)
+		return false, erasedError(err)
 	}
 	if err == nil && before.Value.Model == e.Model && before.Value.Digest == e.Digest {
 		return false, nil
 	}
 	if _, err := s.Store.Embeddings.Put(ctx, req.UID, req.End.String(), before.Version, e); err != nil {
-		return false, personal(err)
+		return false, erasedError(err)
 	}
 	return true, nil
 }
@@ -174,7 +174,7 @@ func (s *Stage) drop(ctx context.Context, req analysis.Request) (changed bool, e
 	if err == nil {
 		err = s.Store.Embeddings.Delete(ctx, req.UID, req.End.String(), before.Version)
 	}
-	return err == nil, personal(err)
+	return err == nil, erasedError(err)
 }
 
 // forget drops the embedding of a window without data and has later weeks look again.
@@ -199,7 +199,7 @@ func (s *Stage) followUp(ctx context.Context, version model.Model, req analysis.
 		if _, err := s.Store.Results.Get(ctx, req.UID, end.String()); errors.Is(err, store.ErrNotFound) {
 			continue
 		} else if err != nil {
-			return personal(err)
+			return erasedError(err)
 		}
 		m, err := queue.JSON(flow.TopicAnalyses, req.UID, analysis.Request{UID: req.UID, End: end})
 		if err != nil {

@@ -61,7 +61,7 @@ func (s *Stage) Analyse(ctx context.Context, req analysis.Request, order Order) 
 		return Kept, 0, err
 	}
 	defer f.release()
-	return s.settle(ctx, req, f, order)
+	return s.refresh(ctx, req, f, order)
 }
 
 // Ends lists the windows that end on one of the days from first to last, as far
@@ -69,7 +69,7 @@ func (s *Stage) Analyse(ctx context.Context, req analysis.Request, order Order) 
 // them, that do not end after both today and the person's last day.
 func (s *Stage) Ends(ctx context.Context, uid string, first, last health.Day) ([]health.Day, error) {
 	if err := s.Store.Permitted(ctx, uid); err != nil {
-		return nil, personal(err)
+		return nil, erasedError(err)
 	}
 	limit, err := s.lastEnd(ctx, uid)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *Stage) Ends(ctx context.Context, uid string, first, last health.Day) ([
 	for next <= last {
 		records, err := s.Store.Days.List(ctx, uid, query)
 		if err != nil {
-			return nil, personal(err)
+			return nil, erasedError(err)
 		}
 		for _, r := range records {
 			day, err := health.ParseDay(r.Key)
@@ -111,7 +111,7 @@ const (
 func (s *Stage) lastEnd(ctx context.Context, uid string) (health.Day, error) {
 	records, err := s.Store.Days.List(ctx, uid, store.Query{Descending: true, Limit: 1})
 	if err != nil {
-		return 0, personal(err)
+		return 0, erasedError(err)
 	}
 	zone, last := time.UTC, health.Day(0)
 	for _, r := range records {

@@ -21,16 +21,15 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
 )
 
 // Needs are what the stage works with. All but the models are required.
 type Needs struct {
 	Store *store.Store
-	Blobs interface {
-		Get(ctx context.Context, name string) ([]byte, error)
-	}
-	Keys interface {
-		Open(ctx context.Context, uid, name string, ciphertext []byte) ([]byte, error)
+	// Chunks reads a day's samples; a timeline.Reader does.
+	Chunks interface {
+		Chunk(ctx context.Context, uid, name string) (timeline.Chunk, error)
 	}
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
@@ -90,7 +89,7 @@ func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (
 		return false, err
 	}
 	defer f.release()
-	outcome, _, err := s.settle(ctx, req, f, Order{Again: again})
+	outcome, _, err := s.refresh(ctx, req, f, Order{Again: again})
 	return outcome == Stored || outcome == NoData && f.exists, err
 }
 
@@ -111,7 +110,7 @@ type found struct {
 // found it releases it.
 func (s *Stage) find(ctx context.Context, req analysis.Request, anyModel bool) (f found, err error) {
 	if err := s.Store.Permitted(ctx, req.UID); err != nil {
-		return f, personal(err)
+		return f, erasedError(err)
 	}
 	if f.in, f.records, err = s.input(ctx, req); err != nil {
 		return f, err
@@ -135,7 +134,7 @@ func (s *Stage) stands(ctx context.Context, req analysis.Request, anyModel bool,
 	}
 	f.before, err = s.Store.Results.Get(ctx, req.UID, req.End.String())
 	if f.exists = err == nil; !f.exists && !errors.Is(err, store.ErrNotFound) {
-		return personal(err)
+		return erasedError(err)
 	}
 	lineage := f.before.Value.Result.Lineage
 	f.current = f.exists && current(lineage, f.in)
@@ -149,9 +148,9 @@ func (s *Stage) stands(ctx context.Context, req analysis.Request, anyModel bool,
 	return nil
 }
 
-// settle does what the order says with what was found; version is that of the
+// refresh does what the order says with what was found; version is that of the
 // Result's record afterwards.
-func (s *Stage) settle(ctx context.Context, req analysis.Request, f found, order Order) (outcome Outcome, version int64, err error) {
+func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, order Order) (outcome Outcome, version int64, err error) {
 	again := order.Again
 	if f.current && !order.Replace {
 		if again { // the process may have died after the result was stored
@@ -178,7 +177,7 @@ func (s *Stage) settle(ctx context.Context, req analysis.Request, f found, order
 	}
 	version, err = s.Store.Results.Put(ctx, req.UID, req.End.String(), f.before.Version, record.Result{Result: result, ComputedAt: s.Now().UTC()})
 	if err != nil {
-		return Kept, 0, personal(err)
+		return Kept, 0, erasedError(err)
 	}
 	if err := s.announce(ctx, req, result.Lineage.InputDigest); err != nil {
 		return Kept, 0, err
@@ -194,7 +193,7 @@ func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int6
 	}
 	if version > 0 {
 		if err := s.Store.Results.Delete(ctx, req.UID, req.End.String(), version); err != nil {
-			return personal(err)
+			return erasedError(err)
 		}
 	}
 	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
@@ -221,11 +220,11 @@ func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store
 		From: (in.Start - 1).String(), To: (in.End + 2).String(), Limit: actigraphy.WindowDays + 2,
 	})
 	if err != nil {
-		return in, nil, personal(err)
+		return in, nil, erasedError(err)
 	}
 	profile, err := s.Store.Profiles.Get(ctx, req.UID, record.ProfileKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return in, nil, personal(err)
+		return in, nil, erasedError(err)
 	}
 	in.Preferred = cleanPrefixes(profile.Value.SourcePriority)
 	in.Zone = zone(in, records)
@@ -239,8 +238,8 @@ func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store
 	return in, records, nil
 }
 
-// personal turns the sign of an erased person into ErrErased.
-func personal(err error) error {
+// erasedError turns the sign of an erased person into ErrErased.
+func erasedError(err error) error {
 	if errors.Is(err, keyring.ErrDestroyed) {
 		return analysis.ErrErased
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
 
@@ -73,7 +74,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b.store = store.New(driver, b.keys)
-	b.stage = analyse.New(analyse.Needs{Store: b.store, Blobs: b.blobs, Keys: b.keys, Queue: b, Audit: b, Now: time.Now, Log: slog.New(slog.NewTextHandler(&b.log, nil))})
+	b.stage = analyse.New(analyse.Needs{Store: b.store, Chunks: timeline.NewReader(vault.New(b.blobs, b.keys)), Queue: b, Audit: b, Now: time.Now, Log: slog.New(slog.NewTextHandler(&b.log, nil))})
 	b.consent(true)
 	return b
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
+	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
 
@@ -62,7 +63,7 @@ func newLaptop(t testing.TB) *laptop {
 		}
 	})
 	l.store = store.New(documents, l.keys)
-	l.stage = intake.New(intake.Needs{Store: l.store, Blobs: l.blobs, Keys: l.keys, Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
+	l.stage = intake.New(intake.Needs{Store: l.store, Objects: vault.New(l.blobs, l.keys), Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
 	if _, err := l.store.Consents.Put(t.Context(), person, record.PurposeProcessing, 0, record.Consent{Granted: true}); err != nil {
 		t.Fatal(err)
 	}

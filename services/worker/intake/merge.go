@@ -204,7 +204,7 @@ func (s *Stage) loadDay(ctx context.Context, uid string, w *dayWork) error {
 		if err != nil {
 			return fmt.Errorf("read day: %w", err)
 		}
-		plain, err := s.open(ctx, uid, stored.Value.Chunk)
+		plain, err := s.Objects.Get(ctx, uid, stored.Value.Chunk)
 		if errors.Is(err, blob.ErrNotFound) {
 			continue // replaced between the two reads
 		}
@@ -273,8 +273,8 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 	if err != nil {
 		return full(err)
 	}
-	name := fmt.Sprintf("%s%s/%s-%d", blob.PersonPrefix(blob.KindDays, uid), w.day, digest, w.record.Version+1)
-	if err := s.put(ctx, uid, name, data); err != nil {
+	name, err := s.Objects.Replace(ctx, blob.KindDays, uid, fmt.Sprintf("%s/%s-%d", w.day, digest, w.record.Version+1), data)
+	if err != nil {
 		return err
 	}
 	version, err := s.Store.Days.Put(ctx, uid, w.day.String(), w.record.Version, describe(w.merged, name, digest))
@@ -282,7 +282,7 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 		return fmt.Errorf("write day: %w", err)
 	}
 	if former := w.record.Value.Chunk; former != "" {
-		if err := s.Blobs.Delete(ctx, former); err != nil {
+		if err := s.Objects.Delete(ctx, former); err != nil {
 			return fmt.Errorf("remove replaced chunk: %w", err)
 		}
 	}

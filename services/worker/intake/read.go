@@ -27,7 +27,7 @@ type uploadWork struct {
 // read decodes the raw body as the ingress did, by the clock of then, so that
 // the verdicts are those that were acked.
 func (s *Stage) read(ctx context.Context, j *uploadWork) error {
-	body, err := s.open(ctx, j.uid, j.record.Value.Blob)
+	body, err := s.Objects.Get(ctx, j.uid, j.record.Value.Blob)
 	switch {
 	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered), errors.Is(err, keyring.ErrNoKey):
 		return &failure{"the stored body is damaged"}
@@ -72,43 +72,6 @@ func unreadable(err error) error {
 		return &failure{"the body is no upload: " + string(e.Code)}
 	}
 	return fmt.Errorf("read upload: %w", err)
-}
-
-// open gets an object and decrypts it.
-func (s *Stage) open(ctx context.Context, uid, name string) ([]byte, error) {
-	sealed, err := s.Blobs.Get(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("get object: %w", err)
-	}
-	plain, err := s.Keys.Open(ctx, uid, name, sealed)
-	if err != nil {
-		return nil, fmt.Errorf("open object: %w", err)
-	}
-	return plain, nil
-}
-
-// put encrypts an object and stores it. Where the name is taken, what is there
-// must be the same; a damaged one is replaced.
-func (s *Stage) put(ctx context.Context, uid, name string, plain []byte) error {
-	sealed, err := s.Keys.Seal(ctx, uid, name, plain)
-	if err != nil {
-		return fmt.Errorf("seal object: %w", err)
-	}
-	err = s.Blobs.Put(ctx, name, sealed)
-	if !errors.Is(err, blob.ErrExists) {
-		return wrap("put object", err)
-	}
-	former, err := s.open(ctx, uid, name)
-	switch {
-	case err == nil && string(former) == string(plain):
-		return nil
-	case err == nil, errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered):
-		if err := s.Blobs.Delete(ctx, name); err != nil {
-			return fmt.Errorf("replace object: %w", err)
-		}
-		return wrap("put object", s.Blobs.Put(ctx, name, sealed))
-	}
-	return err
 }
 
 func wrap(what string, err error) error {

@@ -46,8 +46,12 @@ const DefaultQuiet = 1500 * time.Millisecond
 // Needs are what the stage works with. All are required but Quiet.
 type Needs struct {
 	Store *store.Store
-	Blobs blob.Store
-	Keys  store.Sealer
+	// Objects are the person's own, sealed; a vault.Vault has them.
+	Objects interface {
+		Get(ctx context.Context, uid, name string) ([]byte, error)
+		Replace(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
+		Delete(ctx context.Context, name string) error
+	}
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
 	}

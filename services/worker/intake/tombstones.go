@@ -29,7 +29,7 @@ func (s *Stage) loadTombstones(ctx context.Context, uid string) (tombstones, err
 		if err != nil {
 			return tombstones{}, fmt.Errorf("read tombstones: %w", err)
 		}
-		plain, err := s.open(ctx, uid, stored.Value.Blob)
+		plain, err := s.Objects.Get(ctx, uid, stored.Value.Blob)
 		if errors.Is(err, blob.ErrNotFound) {
 			continue // replaced between the two reads
 		}
@@ -54,14 +54,14 @@ func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) 
 		}
 		data := set.Encode()
 		sum := sha256.Sum256(data)
-		name := fmt.Sprintf("%s%s-%d", blob.PersonPrefix(blob.KindTombstones, j.uid), hex.EncodeToString(sum[:]), g.version+1)
-		if err := s.put(ctx, j.uid, name, data); err != nil {
+		name, err := s.Objects.Replace(ctx, blob.KindTombstones, j.uid, fmt.Sprintf("%s-%d", hex.EncodeToString(sum[:]), g.version+1), data)
+		if err != nil {
 			return tombstones{}, err
 		}
 		version, err := s.Store.Tombstones.Put(ctx, j.uid, record.TombstonesKey, g.version, record.Tombstones{Blob: name, Count: set.Len()})
 		switch {
 		case err == nil && g.object != "":
-			return tombstones{set, version, name}, wrap("remove replaced tombstones", s.Blobs.Delete(ctx, g.object))
+			return tombstones{set, version, name}, wrap("remove replaced tombstones", s.Objects.Delete(ctx, g.object))
 		case err == nil:
 			return tombstones{set, version, name}, nil
 		case !errors.Is(err, store.ErrConflict):

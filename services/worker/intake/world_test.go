@@ -21,6 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
 
@@ -54,7 +55,7 @@ type world struct {
 func newWorld() *world {
 	w := &world{docs: map[store.Key]store.Document{}, objects: map[string][]byte{}, now: time.Date(2026, 4, 2, 9, 0, 0, 0, time.UTC)}
 	w.store = store.New((*driver)(w), (*keys)(w))
-	w.stage = intake.New(intake.Needs{Store: w.store, Blobs: (*blobs)(w), Keys: (*keys)(w), Queue: (*topics)(w),
+	w.stage = intake.New(intake.Needs{Store: w.store, Objects: vault.New((*blobs)(w), (*keys)(w)), Queue: (*topics)(w),
 		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{ReplaceAttr: timeless})), Quiet: time.Second})
 	return w
 }

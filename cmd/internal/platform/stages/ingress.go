@@ -2,17 +2,15 @@ package stages
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/narrative"
-	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // rememberedTokens is how many verified tokens the ingress remembers.
@@ -31,7 +29,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template, Grounded: narrative.Check,
-		Plan: asked.Plan, Samples: daySamples(p), Ready: func(ctx context.Context) error {
+		Plan: asked.Plan, Samples: timeline.NewReader(vault.New(p.Blobs, p.Keys)).Samples, Ready: func(ctx context.Context) error {
 			_, err := p.Queue.Depth(ctx, flow.TopicUploads, flow.Intake)
 			return err
 		},
@@ -63,26 +61,4 @@ func askedModels(p platform.Parts) (*models.Asked, error) {
 		return models.AskedBy(p.Plan.Model, p.Plan.Source, p.Log), nil
 	}
 	return models.AskedOf(p.Config.Backends.Model)
-}
-
-// daySamples reads the samples of one day for an export.
-func daySamples(p platform.Parts) func(context.Context, string, record.Day) ([]health.Sample, error) {
-	return func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error) {
-		if day.Chunk == "" {
-			return nil, nil
-		}
-		sealed, err := p.Blobs.Get(ctx, day.Chunk)
-		if err != nil {
-			return nil, fmt.Errorf("get chunk: %w", err)
-		}
-		plain, err := p.Keys.Open(ctx, uid, day.Chunk, sealed)
-		if err != nil {
-			return nil, fmt.Errorf("open chunk: %w", err)
-		}
-		chunk, err := timeline.Decode(plain)
-		if err != nil {
-			return nil, err
-		}
-		return chunk.Samples, nil
-	}
 }

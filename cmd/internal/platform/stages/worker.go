@@ -10,6 +10,8 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/retention"
+	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
@@ -30,9 +32,10 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 		return nil, err
 	}
 	p.Closing("the models", closing(active.Close))
-	merger := intake.New(intake.Needs{Store: p.Store, Blobs: p.Blobs, Keys: p.Keys, Queue: p.Queue, Now: p.Now, Log: p.Log,
+	objects := vault.New(p.Blobs, p.Keys)
+	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, Queue: p.Queue, Now: p.Now, Log: p.Log,
 		Quiet: cmp.Or(p.Config.Worker.Debounce, intake.DefaultQuiet)})
-	analyser := analyse.New(analyse.Needs{Store: p.Store, Blobs: p.Blobs, Keys: p.Keys, Queue: p.Queue, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
+	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
 	sweeper := retention.New(p.Blobs, p.Store, p.Now)
 	return []platform.Runner{
 		{Name: "traffic", Run: active.Run},

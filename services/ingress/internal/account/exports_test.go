@@ -14,12 +14,11 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/account"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
-	"github.com/clarity-loop/clarity/services/record"
 )
 
 func TestExport(t *testing.T) {
 	w := ingresstest.New(t, func(d *ingress.Needs) {
-		d.Samples = func(context.Context, string, record.Day) ([]health.Sample, error) {
+		d.Samples = func(context.Context, string, string) ([]health.Sample, error) {
 			return []health.Sample{{Type: "HKQuantityTypeIdentifierHeartRate", Value: 61, Unit: "/min", Metadata: `{"a":1}`}}, nil
 		}
 	})

@@ -28,7 +28,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -58,6 +57,7 @@ type World struct {
 // Option change what New builds.
 type Option func(*ingress.Needs)
 
+// New builds a platform's front door over fakes and embedded drivers, and ends it with the test.
 func New(t testing.TB, change ...Option) *World {
 	t.Helper()
 	b := newBackend(t)
@@ -65,7 +65,7 @@ func New(t testing.TB, change ...Option) *World {
 	d := ingress.Needs{
 		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.Audit,
 		Writer: Template{}, Template: Template{}, Grounded: func([]analysis.Fact, []analysis.Claim) error { return nil },
-		Samples:  func(context.Context, string, record.Day) ([]health.Sample, error) { return nil, nil },
+		Samples:  func(context.Context, string, string) ([]health.Sample, error) { return nil, nil },
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: w.Clock.Now, Limits: ingress.DefaultLimits(), Version: "test",
 	}
@@ -107,12 +107,14 @@ type Reply struct {
 	Body   []byte
 }
 
+// Code is the problem's code, "" where the body is none.
 func (r Reply) Code() string {
 	var p struct{ Code string }
 	_ = json.Unmarshal(r.Body, &p)
 	return p.Code
 }
 
+// JSON decodes the body into what is given, or ends the test.
 func (r Reply) JSON(t testing.TB, into any) {
 	t.Helper()
 	if err := json.Unmarshal(r.Body, into); err != nil {
@@ -120,6 +122,7 @@ func (r Reply) JSON(t testing.TB, into any) {
 	}
 }
 
+// Header is what a request says beside its token.
 type Header map[string]string
 
 // do sends a request as the person (a token of tokens; "" for none).
@@ -132,6 +135,7 @@ func (w *World) Do(method, path, token string, body []byte, headers ...Header) R
 	return r
 }
 
+// Try asks and returns what came, or why nothing did.
 func (w *World) Try(method, path, token string, body io.Reader, headers ...Header) (Reply, error) {
 	req, err := http.NewRequestWithContext(context.Background(), method, w.URL+path, body)
 	if err != nil {
@@ -157,6 +161,7 @@ func (w *World) Try(method, path, token string, body io.Reader, headers ...Heade
 // AsJSON says that the body is JSON.
 func AsJSON() Header { return Header{"Content-Type": "application/json"} }
 
+// Consent answers the purpose of processing.
 func (w *World) Consent(token string, granted bool) Reply {
 	w.T.Helper()
 	r := w.Do("PUT", "/v1/consents/processing", token, fmt.Appendf(nil, `{"granted":%v,"version":"1"}`, granted), AsJSON())
@@ -166,6 +171,7 @@ func (w *World) Consent(token string, granted bool) Reply {
 	return r
 }
 
+// Upload puts the body under the id.
 func (w *World) Upload(token, id string, body []byte, headers ...Header) Reply {
 	w.T.Helper()
 	return w.Do("PUT", "/v1/uploads/"+id, token, body, append([]Header{AsJSON()}, headers...)...)
@@ -186,6 +192,7 @@ func Batch(n int) []byte {
 	return b.Bytes()
 }
 
+// Zipped is the body as gzip.
 func Zipped(body []byte) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -200,12 +207,14 @@ type Clock struct {
 	ahead time.Duration
 }
 
+// Now is the machine's time, and what was advanced.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return time.Now().Add(c.ahead)
 }
 
+// Advance moves the clock on.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -218,6 +227,7 @@ type Log struct {
 	b  bytes.Buffer
 }
 
+// Write takes a line of the log.
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -257,6 +267,7 @@ type Audit struct {
 	Broken bool
 }
 
+// Append keeps the event, or fails where the log is broken.
 func (a *Audit) Append(_ context.Context, e audit.Event) (int64, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -267,8 +278,10 @@ func (a *Audit) Append(_ context.Context, e audit.Event) (int64, error) {
 	return int64(len(a.events) - 1), nil
 }
 
+// Verify counts the entries.
 func (a *Audit) Verify(context.Context) (int64, error) { return int64(len(a.events)), nil }
 
+// Count is how often the action was recorded.
 func (a *Audit) Count(action audit.Action) (n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -283,8 +296,10 @@ func (a *Audit) Count(action audit.Action) (n int) {
 // A Template is a writer that cites each fact.
 type Template struct{}
 
+// Name is the template's.
 func (Template) Name() string { return "template" }
 
+// Write says each fact in a sentence of its own.
 func (Template) Write(_ context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
 	var claims []analysis.Claim
 	for _, f := range facts {

@@ -56,7 +56,7 @@ func (r *Room) exportDays(ctx context.Context, uid string, line reply.Line) erro
 		if err := line("day", d.Key, viewDay(d)); err != nil {
 			return err
 		}
-		samples, err := r.Samples(ctx, uid, d.Value)
+		samples, err := r.Samples(ctx, uid, d.Value.Chunk)
 		if err != nil {
 			return fmt.Errorf("read the samples of a day: %w", err)
 		}

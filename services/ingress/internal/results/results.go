@@ -26,8 +26,8 @@ type Needs struct {
 	Days     store.Collection[record.Day]
 	Results  store.Collection[record.Result]
 	Insights store.Collection[record.Insight]
-	// Samples reads the samples of one day, for an export.
-	Samples func(ctx context.Context, uid string, day record.Day) ([]health.Sample, error)
+	// Samples reads the samples of a day's chunk, for an export.
+	Samples func(ctx context.Context, uid, chunk string) ([]health.Sample, error)
 	// Accounts says what a person agreed to.
 	Accounts interface {
 		Get(ctx context.Context, uid string) (access.Account, error)

@@ -181,13 +181,9 @@ func receiptFor(id string, e *upload.Envelope) ([]byte, error) {
 func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, outcome string, err error) {
 	sum := sha256.Sum256(a.body)
 	digest := hex.EncodeToString(sum[:])
-	name := blob.PersonPrefix(blob.KindUploads, a.uid) + a.id + "/" + digest[:16]
-	sealed, err := r.Keys.Seal(ctx, a.uid, name, a.body)
+	name, err := r.Objects.Put(ctx, blob.KindUploads, a.uid, a.id+"/"+digest[:16], a.body)
 	if err != nil {
-		return nil, "failed", fmt.Errorf("seal upload: %w", err)
-	}
-	if err := r.Blobs.Put(ctx, name, sealed); err != nil && !errors.Is(err, blob.ErrExists) {
-		return nil, "failed", fmt.Errorf("put upload: %w", err)
+		return nil, "failed", fmt.Errorf("keep upload: %w", err)
 	}
 	stored := record.Upload{
 		Blob: name, BodySHA256: digest, Encoding: a.encoding, Bytes: len(a.body),
@@ -198,7 +194,7 @@ func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, out
 	case errors.Is(err, store.ErrConflict):
 		return r.repeat(ctx, a, name, digest)
 	case errors.Is(err, keyring.ErrDestroyed):
-		return nil, "failed", errors.Join(analysis.ErrErased, r.Blobs.Delete(ctx, name))
+		return nil, "failed", errors.Join(analysis.ErrErased, r.Objects.Delete(ctx, name))
 	case err != nil:
 		return nil, "failed", fmt.Errorf("record upload: %w", err)
 	}
@@ -220,7 +216,7 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, name, digest string
 	}
 	if first.Value.BodySHA256 != digest {
 		if first.Value.Blob != name {
-			if err := r.Blobs.Delete(ctx, name); err != nil {
+			if err := r.Objects.Delete(ctx, name); err != nil {
 				return nil, "failed", fmt.Errorf("remove a conflicting upload: %w", err)
 			}
 		}

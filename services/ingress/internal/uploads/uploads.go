@@ -42,12 +42,10 @@ type Needs struct {
 	Uploads store.Collection[record.Upload]
 	Days    store.Collection[record.Day]
 	Cursors store.Collection[record.Cursor]
-	Blobs   interface {
-		Put(ctx context.Context, name string, data []byte) error
+	// Objects are a person's own, sealed; a vault.Vault has them.
+	Objects interface {
+		Put(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
 		Delete(ctx context.Context, name string) error
-	}
-	Keys interface {
-		Seal(ctx context.Context, uid, name string, plaintext []byte) ([]byte, error)
 	}
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error

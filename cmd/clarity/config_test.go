@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// check runs `clarity up --check` in an empty directory with the environment,
+// and makes sure that it opened nothing.
+func check(t *testing.T, env map[string]string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Chdir(dir)
+	var out, errs bytes.Buffer
+	err := run(context.Background(), append([]string{"up", "--check"}, args...), func(name string) string { return env[name] }, &out, &errs)
+	code = exitCode(err, &errs)
+	if made, err := os.ReadDir(dir); err != nil || len(made) > 0 {
+		t.Errorf("a check makes %v, %v", made, err)
+	}
+	return out.String(), errs.String(), code
+}
+
+func TestCheckPrintsWhatWouldRun(t *testing.T) {
+	file := write(t, "clarity.yaml", `
+data: from-the-file
+stages: [ingress, worker]
+listen: {api: 127.0.0.1:1, profile: 127.0.0.1:2}
+backends: {store: "sqlite:/documents", model: preview}
+worker: {debounce: 3s}
+log: {format: json, level: warn}
+`)
+	env := map[string]string{"CLARITY_DATA": "from-the-environment", "CLARITY_LISTEN": "127.0.0.1:3", "CLARITY_MODEL": "none"}
+	const defaults = `stage   ingress   needs store blobs queue keys identity audit writer model listener
+stage   worker    needs store blobs queue keys audit model
+stage   insights  needs store queue keys audit writer
+stage   delivery  needs store queue keys
+listen  api       127.0.0.1:8080
+listen  profile   off
+driver  store     sqlite:clarity-data
+driver  blobs     files:clarity-data/blobs
+driver  queue     sqlite:clarity-data
+driver  keys      tink:clarity-data/keys
+driver  identity  local:clarity-data/identity
+driver  audit     file:clarity-data/audit
+driver  writer    template
+model             none
+data              clarity-data
+`
+	tests := map[string]struct {
+		env  map[string]string
+		args []string
+		want []string // lines
+	}{
+		"the defaults": {nil, nil, strings.Split(strings.TrimSpace(defaults), "\n")},
+		"a file": {nil, []string{"--config", file}, []string{
+			"stage   insights  off", "listen  api       127.0.0.1:1", "listen  profile   127.0.0.1:2", "driver  store     sqlite:/documents",
+			"driver  queue     sqlite:from-the-file", "model             preview", "data              from-the-file"}},
+		"the environment over a file": {env, []string{"--config", file}, []string{
+			"listen  api       127.0.0.1:3", "listen  profile   127.0.0.1:2", "model             none", "data              from-the-environment"}},
+		"flags over both": {env, []string{"--config", file, "--model", "traffic:file:plan", "--data=flag", "--stages", "worker, delivery"}, []string{
+			"stage   ingress   off", "stage   worker    needs store blobs queue keys audit model", "listen  api       127.0.0.1:3",
+			"driver  audit     file:flag/audit", "model             traffic:file:plan"}},
+		"a driver without a place": {nil, []string{"--store", "sqlite", "--blobs", "files:else"}, []string{
+			"driver  store     sqlite:clarity-data", "driver  blobs     files:else"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := check(t, tt.env, tt.args...)
+			if code != 0 || stderr != "" {
+				t.Fatalf("exit %d: %s", code, stderr)
+			}
+			lines := "\n" + stdout
+			for _, want := range tt.want {
+				if !strings.Contains(lines, "\n"+want+"\n") {
+					t.Errorf("no line %q in:\n%s", want, stdout)
+				}
+			}
+		})
+	}
+}
+
+func TestUpTellsEveryFaultAtOnce(t *testing.T) {
+	tests := map[string]struct {
+		env  map[string]string
+		args []string
+		want []string
+	}{
+		"of the configuration": {nil, []string{"--data=", "--stages", "ingress,teapot", "--listen", "0.0.0.0:1", "--store", "floppy:a", "--log", "xml", "--model", "traffic:configmap:a/b"}, []string{
+			"name the data directory", `no stage "teapot"`, "0.0.0.0:1 is not a loopback address", `no driver "floppy" in this binary; it has sqlite`,
+			"text or json", `no driver "configmap" in this binary; it has file, fixed`}},
+		"of the environment": {map[string]string{"CLARITY_DEBOUNCE": "soon", "CLARITY_UNLIMITED": "maybe"}, nil, []string{"CLARITY_DEBOUNCE", "CLARITY_UNLIMITED"}},
+		"of the file": {nil, []string{"--config", write(t, "c.yaml", "listn: {api: x}\nworker: {quiet: 1s}\n")}, []string{
+			"field listn not found", "field quiet not found"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := check(t, tt.env, tt.args...)
+			if code != 2 || stdout != "" || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("exit %d, stdout %q, stderr %q; want one line", code, stdout, stderr)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(stderr, want) {
+					t.Errorf("no %q in: %s", want, stderr)
+				}
+			}
+		})
+	}
+}
+
+// What is there beside a broken model is opened and closed again, and the model named.
+func TestUpWithAModelThatIsNone(t *testing.T) {
+	dir := t.TempDir()
+	for want, ref := range map[string]string{
+		"no weights":            filepath.Join(dir, "absent.tar"),
+		"read the traffic plan": "traffic:fixed:" + filepath.Join(dir, "absent.json"),
+	} {
+		_, stderr, code := clarity(t, "up", "--data", dir, "--listen", "127.0.0.1:0", "--model", ref)
+		if code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d, %s", ref, code, stderr)
+		}
+	}
+}

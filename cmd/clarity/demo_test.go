@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/health"
+)
+
+// A result and an insight of what was held before come first: the demo waits for
+// those of what it sent.
+func TestTheDemoWaitsForTheResultOfWhatItSent(t *testing.T) {
+	const end = "2026-02-07"
+	day, err := health.ParseDay(end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digests := []string{"before", "now"}
+	var asked [2]atomic.Int64 // for the week, for the insight
+	newest := func(counter *atomic.Int64) string { return digests[min(counter.Add(1)-1, 1)] }
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body any
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/v1/days"):
+			body = map[string]any{"items": []any{map[string]string{"date": end, "digest": "now"}}}
+		case r.URL.Path == "/v1/weeks/"+end:
+			digest := newest(&asked[0])
+			body = map[string]any{"result": analysis.Result{Lineage: analysis.Lineage{InputDigest: "of " + digest, Chunks: []analysis.ChunkOrigin{{Day: day, Digest: digest}}}}}
+		case r.URL.Path == "/v1/insights/"+end:
+			body = map[string]any{"insight": analysis.Insight{InputDigest: "of " + newest(&asked[1])}}
+		default:
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(body); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	d := &demonstration{client: phone.New(server.URL, "token", time.Second, nil), events: make(chan seenEvent, 8)}
+	defer d.client.Close()
+	at := func(second int) time.Time { return time.Unix(int64(second), 0) }
+	for i, e := range []struct {
+		kind flow.EventKind
+		ref  string
+	}{{flow.ResultStored, "2026-02-06"}, {flow.ResultStored, end}, {flow.InsightReady, end}, {flow.ResultStored, end}, {flow.InsightReady, end}, {flow.InsightReady, end}} {
+		d.events <- seenEvent{e.kind, e.ref, at(i)}
+	}
+	stored, insight, err := d.awaitWeek(t.Context(), end)
+	if err != nil || !stored.Equal(at(3)) || !insight.Equal(at(5)) {
+		t.Errorf("the result came with event %d, its insight with event %d, %v; want 3 and 5", stored.Unix(), insight.Unix(), err)
+	}
+}
+
+func TestTheDemoTakesTheModelItIsGiven(t *testing.T) {
+	if _, stderr, code := clarity(t, "demo", "--model", "nowhere.tar"); code != 1 || !strings.Contains(stderr, "open model nowhere.tar") {
+		t.Errorf("a model that is not there: exit %d, %s", code, stderr)
+	}
+	if _, stderr, code := clarity(t, "demo", "--model", "traffic:pigeon:x"); code != 2 || !strings.Contains(stderr, `no driver "pigeon"`) {
+		t.Errorf("a plan of nobody: exit %d, %s", code, stderr)
+	}
+	if testing.Short() {
+		t.Skip("the demo takes ten seconds")
+	}
+	if out := must(t, "demo", "--model", "none"); !strings.Contains(out, "model none") {
+		t.Errorf("the demo without a model:\n%s", out)
+	}
+}

@@ -1,0 +1,39 @@
+package timeline
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/clarity-loop/clarity/services/health"
+)
+
+// Objects are a person's own, sealed; a vault.Vault has them.
+type Objects interface {
+	Get(ctx context.Context, uid, name string) ([]byte, error)
+}
+
+// A Reader reads chunks from where they are kept.
+type Reader struct{ objects Objects }
+
+// NewReader reads the chunks among the objects.
+func NewReader(o Objects) *Reader { return &Reader{o} }
+
+// Chunk is the person's chunk of the name in a day's record. No name is the
+// empty chunk: every sample of that day was deleted. The error is of the
+// objects, or wraps ErrDamaged.
+func (r *Reader) Chunk(ctx context.Context, uid, name string) (Chunk, error) {
+	if name == "" {
+		return Chunk{}, nil
+	}
+	plain, err := r.objects.Get(ctx, uid, name)
+	if err != nil {
+		return Chunk{}, fmt.Errorf("read chunk: %w", err)
+	}
+	return Decode(plain)
+}
+
+// Samples are those of the chunk.
+func (r *Reader) Samples(ctx context.Context, uid, name string) ([]health.Sample, error) {
+	c, err := r.Chunk(ctx, uid, name)
+	return c.Samples, err
+}
