@@ -42,6 +42,8 @@ var rules = map[string][]string{
 	"services/metric":     {"services/actigraphy", "services/health"},
 	"services/analysis":   {"services/actigraphy", "services/health"},
 	"services/flow":       {"services/health"},
+	// A writer's words, or the template's where they do not keep to the facts.
+	"services/grounded": {"services/analysis", "=services/narrative"},
 	// A person's sealed objects, as documents have a store: nobody seals a blob by hand.
 	"services/vault": {"=services/blob", "=services/keyring"},
 	// What becomes of a message whose handling failed: said once for every stage.
@@ -82,7 +84,7 @@ var rules = map[string][]string{
 	"internal/dirlock": {},
 	// Stages.
 	"services/ingress": {"api/traffic", "services/fault", "services/vault", "services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
-		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative"},
+		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative", "services/grounded"},
 	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
 	"services/ingress/internal/problem":    {},
 	"services/ingress/internal/limit":      {},
@@ -96,14 +98,14 @@ var rules = map[string][]string{
 	"services/ingress/internal/uploads": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
 	"services/ingress/internal/results": {ingressAccess, ingressEdge, ingressProblem, ingressReply, ingressRoute,
-		"services/analysis", "services/health", "services/record", "=services/audit", "=services/narrative", "=services/store"},
+		"services/analysis", "services/health", "services/record", "=services/audit", "services/grounded", "=services/store"},
 	"services/ingress/internal/events": {ingressAccess, ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
 	"services/ingress/internal/account": {ingressProblem, ingressReply, ingressRoute,
 		"services/flow", "services/record", "=services/audit", "=services/blob", "=services/queue", "=services/store"},
 	"services/ingress/internal/ingresstest": {"services"},
 	"services/worker": {"services/fault", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/fault", "services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "=services/store", "=services/queue", "=services/audit"},
+	"services/insights": {"services/fault", "services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
 	"services/feed":     {"services/fault", "services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
-	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
 )
@@ -108,16 +107,13 @@ func weekIsCurrent(ctx context.Context, client *phone.Client, end string) (input
 	return lineage.InputDigest, restsOnNow(lineage.Chunks, held, day), nil
 }
 
-// around is how many days before and after a week its result looks at: samples
-// near midnight may be of a neighbouring day in their own zone.
-const around = 1
-
-// weeksOf is the last days of the weeks that hold one of the days.
+// weeksOf is the last days of the weeks that read one of the days.
 func weeksOf(days map[health.Day]bool) map[health.Day]bool {
 	ends := map[health.Day]bool{}
 	for d := range days {
-		for i := range health.Day(actigraphy.WindowDays + 2*around) {
-			ends[d-around+i] = true
+		first, last := analysis.Touching(d)
+		for end := first; end <= last; end++ {
+			ends[end] = true
 		}
 	}
 	return ends
@@ -129,9 +125,9 @@ func restsOnNow(chunks []analysis.ChunkOrigin, held map[string]string, end healt
 	for _, c := range chunks {
 		used[c.Day.String()] = c.Digest
 	}
-	for i := range health.Day(actigraphy.WindowDays + 2*around) {
-		day := (end + around - i).String()
-		if held[day] != used[day] {
+	first, last := analysis.Request{End: end}.Reads()
+	for day := first; day <= last; day++ {
+		if held[day.String()] != used[day.String()] {
 			return false
 		}
 	}

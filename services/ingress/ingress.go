@@ -28,9 +28,9 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/clarity-loop/clarity/api/traffic"
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/access"
@@ -59,10 +59,8 @@ type Needs struct {
 	Audit    audit.Log
 
 	// Writer puts facts into words on demand; Template does where the Writer's
-	// text fails Grounded. They may be the same.
+	// text says more than the facts. They may be the same.
 	Writer, Template narrative.Writer
-	// Grounded says why a text says more than its facts, or nil.
-	Grounded func(facts []analysis.Fact, claims []analysis.Claim) error
 	// Samples reads the samples of a day's chunk, for an export.
 	Samples func(ctx context.Context, uid, chunk string) ([]health.Sample, error)
 	// Plan is how the people are divided among a model's versions; false where
@@ -96,7 +94,6 @@ func (n *Needs) validate() error {
 	need("an Audit log", n.Audit != nil)
 	need("a Writer", n.Writer != nil)
 	need("a Template", n.Template != nil)
-	need("Grounded", n.Grounded != nil)
 	need("Samples", n.Samples != nil)
 	need("a Registry", n.Registry != nil)
 	need("a Logger", n.Logger != nil)
@@ -184,7 +181,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	}
 	res := results.New(results.Needs{
 		Days: st.Days, Results: st.Results, Insights: st.Insights, Samples: s.Samples, Accounts: accounts,
-		Writer: s.Writer, Template: s.Template, WriterTimeout: l.HandlerTimeout / 2, Grounded: s.Grounded,
+		Words:          grounded.New(s.Writer, s.Template, l.HandlerTimeout/2),
 		InsightsPerDay: l.InsightsPerDay, Now: s.Now,
 	})
 	ev := events.New(events.Needs{

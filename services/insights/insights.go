@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
@@ -24,10 +25,7 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-const (
-	concurrency = 4
-	week        = 7 // days between a window and the one it is compared with
-)
+const concurrency = 4
 
 // Needs are what the stage works with. All are required.
 type Needs struct {
@@ -39,13 +37,10 @@ type Needs struct {
 	Audit interface {
 		Append(ctx context.Context, e audit.Event) (int64, error)
 	}
-	// Writer puts facts into words; Template does where the Writer may not or
-	// cannot. They may be the same.
-	Writer, Template narrative.Writer
-	// Patience is how long the Writer may take.
-	Patience time.Duration
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Words puts facts into words that keep to them.
+	Words *grounded.Writer
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // A Stage handles the topic of results.
@@ -78,7 +73,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		err = s.tell(ctx, ready, d.Attempt > 1, false)
 	}
 	if err == nil {
-		err = s.tell(ctx, flow.ResultReady{UID: ready.UID, End: ready.End + week}, d.Attempt > 1, true)
+		err = s.tell(ctx, flow.ResultReady(analysis.Request(ready).Weeks(1)), d.Attempt > 1, true)
 	}
 	if err == nil {
 		s.Log.Info("put into words", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
@@ -95,9 +90,9 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "insights", Retry: "insight failed, will retry", Dead: "no text can be written",
 		Settled:  []error{analysis.ErrErased, analysis.ErrNoConsent},
-		Hopeless: []error{errTemplate},
+		Hopeless: []error{grounded.ErrTemplate},
 		Reasons: []stage.Reason{
-			{Is: errTemplate, Text: "the template's text does not keep to its facts"},
+			{Is: grounded.ErrTemplate, Text: "the template's text does not keep to its facts"},
 			{Is: store.ErrConflict, Text: "the insight was replaced meanwhile"},
 			{Is: store.ErrKey, Text: "its place is not legal"},
 		},
@@ -130,7 +125,7 @@ func (s *Stage) tell(ctx context.Context, ready flow.ResultReady, again, known b
 	facts := narrative.Facts(result.Value.Result, before)
 	if exists && same(stored.Value.Insight, result.Value.Result, facts) {
 		if again { // the process may have died after the text was stored
-			return s.announce(ctx, ready, stored.Value.Insight)
+			return s.publish(ctx, ready, stored.Value.Insight)
 		}
 		return nil
 	}
@@ -141,12 +136,12 @@ func (s *Stage) tell(ctx context.Context, ready flow.ResultReady, again, known b
 	if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, record.Insight{Insight: insight, WrittenAt: s.Now().UTC()}); err != nil {
 		return err
 	}
-	return s.announce(ctx, ready, insight)
+	return s.publish(ctx, ready, insight)
 }
 
 // before is the Result of the week before, nil where there is none.
 func (s *Stage) before(ctx context.Context, ready flow.ResultReady) (*analysis.Result, error) {
-	r, err := s.Store.Results.Get(ctx, ready.UID, (ready.End - week).String())
+	r, err := s.Store.Results.Get(ctx, ready.UID, analysis.Request(ready).Weeks(-1).End.String())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
@@ -127,27 +128,27 @@ func TestWhatTheWriterSaysIsCheckedOrReplaced(t *testing.T) {
 		want  string // FellBack
 	}{
 		"the truth":                 {say("You slept 7 h 12 min a night.", sleep), ""},
-		"a planted wrong number":    {say("You slept 8 h 12 min a night.", sleep), Ungrounded},
-		"a right number, not cited": {say("You slept 7 h 12 min a night."), Ungrounded},
-		"a fact there is not":       {say("You slept well.", "sleep.quality"), Ungrounded},
-		"a diagnosis":               {say("You slept 7 h 12 min, a sign of insomnia.", sleep), Ungrounded},
-		"markup":                    {say("You slept <b>7 h 12 min</b>.", sleep), Ungrounded},
-		"ten megabytes":             {say(strings.Repeat("You slept. ", 1<<20)), Ungrounded},
-		"nothing":                   {func(context.Context, []analysis.Fact) ([]analysis.Claim, error) { return nil, nil }, Ungrounded},
-		"an error":                  {func(context.Context, []analysis.Fact) ([]analysis.Claim, error) { return nil, errors.New("429") }, Failed},
-		"a panic":                   {func(context.Context, []analysis.Fact) ([]analysis.Claim, error) { panic("canary") }, Failed},
+		"a planted wrong number":    {say("You slept 8 h 12 min a night.", sleep), grounded.Ungrounded},
+		"a right number, not cited": {say("You slept 7 h 12 min a night."), grounded.Ungrounded},
+		"a fact there is not":       {say("You slept well.", "sleep.quality"), grounded.Ungrounded},
+		"a diagnosis":               {say("You slept 7 h 12 min, a sign of insomnia.", sleep), grounded.Ungrounded},
+		"markup":                    {say("You slept <b>7 h 12 min</b>.", sleep), grounded.Ungrounded},
+		"ten megabytes":             {say(strings.Repeat("You slept. ", 1<<20)), grounded.Ungrounded},
+		"nothing":                   {func(context.Context, []analysis.Fact) ([]analysis.Claim, error) { return nil, nil }, grounded.Ungrounded},
+		"an error":                  {func(context.Context, []analysis.Fact) ([]analysis.Claim, error) { return nil, errors.New("429") }, grounded.Failed},
+		"a panic":                   {func(context.Context, []analysis.Fact) ([]analysis.Claim, error) { panic("canary") }, grounded.Failed},
 		"a stall that heeds its context": {func(ctx context.Context, _ []analysis.Fact) ([]analysis.Claim, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
-		}, Timeout},
+		}, grounded.Timeout},
 		"a stall that does not": {func(context.Context, []analysis.Fact) ([]analysis.Claim, error) {
 			time.Sleep(500 * time.Millisecond)
 			return nil, nil
-		}, Timeout},
+		}, grounded.Timeout},
 		"facts of its own": {func(_ context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
 			facts[0] = analysis.Fact{ID: "made.up", Value: 99, Unit: "1", Text: "99"}
 			return []analysis.Claim{{Text: "You were 99.", Facts: []string{"made.up"}}}, nil
-		}, Ungrounded},
+		}, grounded.Ungrounded},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -186,7 +187,7 @@ func TestWithoutConsentToAModelNoneIsAsked(t *testing.T) {
 	if got := w.ready(friday, 1); got != "ack" || asked {
 		t.Fatalf("verdict %q, asked %v", got, asked)
 	}
-	if in := w.insight(friday).Value.Insight; in.Writer != "template" || in.FellBack != NoConsent {
+	if in := w.insight(friday).Value.Insight; in.Writer != "template" || in.FellBack != grounded.NoConsent {
 		t.Errorf("written by %s, fell back for %q", in.Writer, in.FellBack)
 	}
 }

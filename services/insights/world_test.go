@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/narrative"
@@ -69,8 +70,8 @@ func newWorld(t testing.TB, writer, template narrative.Writer) *world {
 	})
 	w := &world{t: t, keys: keys, queue: messages, log: &bytes.Buffer{}}
 	w.Stage = New(Needs{
-		Store: store.New(documents, keys), Queue: w, Audit: w, Writer: writer, Template: template,
-		Patience: 200 * time.Millisecond, Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+		Store: store.New(documents, keys), Queue: w, Audit: w,
+		Words: grounded.New(writer, template, 200*time.Millisecond), Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	w.consent(record.PurposeProcessing, true)
 	w.consent(record.PurposeNarrative, true)

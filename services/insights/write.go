@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -13,22 +12,10 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 )
-
-// Why the template wrote in place of the Writer: what Insight.FellBack says.
-const (
-	NoConsent  = "no_consent"    // the person has not agreed to a language model
-	Timeout    = "timeout"       // the Writer took longer than it may
-	Failed     = "writer_failed" // the Writer returned an error, or panicked
-	Ungrounded = "ungrounded"    // the text said more than its facts
-)
-
-// errTemplate means a fault of ours: the template is deterministic and says
-// nothing but facts.
-var errTemplate = errors.New("the template's text is not grounded")
 
 // same says whether the Insight is what the Result and its facts would give.
 func same(in analysis.Insight, r analysis.Result, facts []analysis.Fact) bool {
@@ -38,78 +25,31 @@ func same(in analysis.Insight, r analysis.Result, facts []analysis.Fact) bool {
 
 // write is the Insight of a Result: the Writer's words, or the template's.
 func (s *Stage) write(ctx context.Context, uid string, r analysis.Result, facts []analysis.Fact) (analysis.Insight, error) {
-	in := analysis.Insight{
-		Window: r.Window, Facts: facts, Grounded: true,
-		InputDigest: r.Lineage.InputDigest, Disclaimers: disclaimers(r.Input),
+	words, err := s.words(ctx, uid, facts)
+	if err != nil {
+		return analysis.Insight{}, err
 	}
-	if s.Writer.Name() != s.Template.Name() {
+	return analysis.Insight{
+		Window: r.Window, Facts: facts, Grounded: true, InputDigest: r.Lineage.InputDigest, Disclaimers: disclaimers(r.Input),
+		Sentences: words.Claims, Writer: words.Writer, FellBack: words.FellBack,
+	}, nil
+}
+
+func (s *Stage) words(ctx context.Context, uid string, facts []analysis.Fact) (grounded.Text, error) {
+	if s.Words.NeedsConsent() {
 		granted, err := s.Store.Consented(ctx, uid, record.PurposeNarrative)
 		if err != nil {
-			return in, err
+			return grounded.Text{}, err
 		}
-		if in.FellBack = NoConsent; granted {
-			in.Sentences, in.FellBack = s.attempt(ctx, facts)
-		}
-		if in.FellBack == "" {
-			in.Writer = s.Writer.Name()
-			return in, nil
-		}
-		if err := ctx.Err(); err != nil { // the process stops: the Writer was not to blame
-			return in, err
+		if !granted {
+			return s.Words.Template(ctx, facts, grounded.NoConsent)
 		}
 	}
-	claims, err := s.Template.Write(ctx, facts)
-	if err == nil {
-		err = narrative.Check(facts, claims)
-	}
-	if ctx.Err() != nil {
-		return in, ctx.Err()
-	}
-	if err != nil {
-		return in, fmt.Errorf("%w: %w", errTemplate, err)
-	}
-	in.Sentences, in.Writer = claims, s.Template.Name()
-	return in, nil
+	return s.Words.Write(ctx, facts)
 }
 
-// attempt has the Writer put the facts into words, and says why not where the
-// text cannot be used. It does not wait longer than Patience, whatever the
-// Writer does.
-func (s *Stage) attempt(ctx context.Context, facts []analysis.Fact) (claims []analysis.Claim, why string) {
-	ctx, cancel := context.WithTimeout(ctx, s.Patience)
-	defer cancel()
-	type outcome struct {
-		claims []analysis.Claim
-		err    error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		defer func() {
-			if recover() != nil { // what it says may hold facts: it is not told
-				done <- outcome{err: errors.New("the writer panicked")}
-			}
-		}()
-		claims, err := s.Writer.Write(ctx, slices.Clone(facts))
-		done <- outcome{claims, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return nil, Timeout
-	case o := <-done:
-		switch {
-		case ctx.Err() != nil:
-			return nil, Timeout
-		case o.err != nil:
-			return nil, Failed
-		case narrative.Check(facts, o.claims) != nil:
-			return nil, Ungrounded
-		}
-		return o.claims, ""
-	}
-}
-
-// announce records the Insight in the audit log and tells the person's devices.
-func (s *Stage) announce(ctx context.Context, ready flow.ResultReady, in analysis.Insight) error {
+// publish records the Insight in the audit log and tells the person's devices.
+func (s *Stage) publish(ctx context.Context, ready flow.ResultReady, in analysis.Insight) error {
 	date := ready.End.String()
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.InsightStored, UID: ready.UID, Object: date, Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit insight: %w", err)

@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
@@ -63,8 +62,8 @@ func (s *Stage) version(req analysis.Request) (m model.Model, release func(), er
 func (s *Stage) earlier(ctx context.Context, digest string, req analysis.Request, in *Input) (map[health.Day]record.Embedding, error) {
 	in.Model = digest
 	found := map[health.Day]record.Embedding{}
-	for i := health.Day(1); i <= ownWeeks; i++ {
-		end := req.End - i*actigraphy.WindowDays
+	for i := 1; i <= ownWeeks; i++ {
+		end := req.Weeks(-i).End
 		r, err := s.Store.Embeddings.Get(ctx, req.UID, end.String())
 		if errors.Is(err, store.ErrNotFound) {
 			continue
@@ -118,8 +117,9 @@ func (s *Stage) embed(ctx context.Context, version model.Model, req analysis.Req
 // compare enters the distance from the earlier weeks of the same kind.
 func compare(r *analysis.Result, own record.Embedding, earlier map[health.Day]record.Embedding) {
 	mean := make([]float64, len(own.Values))
-	for i := health.Day(1); i <= ownWeeks; i++ {
-		end := r.Window.End - i*actigraphy.WindowDays
+	window := analysis.Request{End: r.Window.End}
+	for i := 1; i <= ownWeeks; i++ {
+		end := window.Weeks(-i).End
 		e, ok := earlier[end]
 		if !ok || e.Kind != own.Kind || len(e.Values) != len(mean) {
 			continue
@@ -194,18 +194,18 @@ func (s *Stage) followUp(ctx context.Context, version model.Model, req analysis.
 	if version == nil || !changed {
 		return nil
 	}
-	for i := health.Day(1); i <= ownWeeks; i++ {
-		end := req.End + i*actigraphy.WindowDays
-		if _, err := s.Store.Results.Get(ctx, req.UID, end.String()); errors.Is(err, store.ErrNotFound) {
+	for i := 1; i <= ownWeeks; i++ {
+		later := req.Weeks(i)
+		if _, err := s.Store.Results.Get(ctx, req.UID, later.End.String()); errors.Is(err, store.ErrNotFound) {
 			continue
 		} else if err != nil {
 			return erasedError(err)
 		}
-		m, err := queue.JSON(flow.TopicAnalyses, req.UID, analysis.Request{UID: req.UID, End: end})
+		m, err := queue.JSON(flow.TopicAnalyses, req.UID, later)
 		if err != nil {
 			return err
 		}
-		m.ID = req.UID + "/" + end.String()
+		m.ID = later.ID()
 		if err := s.Queue.Publish(ctx, m); err != nil {
 			return fmt.Errorf("request later weeks: %w", err)
 		}

@@ -78,7 +78,9 @@ func (s *Stage) Ends(ctx context.Context, uid string, first, last health.Day) ([
 	last = min(last, limit)
 	var ends []health.Day
 	next := first // the first day that is not decided yet
-	query := store.Query{From: (first - daysBefore).String(), To: (last + daysAfter + 1).String(), Limit: store.MaxLimit}
+	from, _ := analysis.Request{End: first}.Reads()
+	_, to := analysis.Request{End: last}.Reads()
+	query := store.Query{From: from.String(), To: (to + 1).String(), Limit: store.MaxLimit}
 	for next <= last {
 		records, err := s.Store.Days.List(ctx, uid, query)
 		if err != nil {
@@ -89,7 +91,8 @@ func (s *Stage) Ends(ctx context.Context, uid string, first, last health.Day) ([
 			if err != nil {
 				return nil, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 			}
-			for next = max(next, day-daysAfter); next <= min(last, day+daysBefore); next++ {
+			begin, until := analysis.Touching(day)
+			for next = max(next, begin); next <= min(last, until); next++ {
 				ends = append(ends, next)
 			}
 			query.After = r.Key
@@ -100,12 +103,6 @@ func (s *Stage) Ends(ctx context.Context, uid string, first, last health.Day) ([
 	}
 	return ends, nil
 }
-
-// A window's input are the records of its days and of one before and after it.
-const (
-	daysBefore = 7
-	daysAfter  = 1
-)
 
 // lastEnd is the last day with a record, or today in that day's zone if that is later.
 func (s *Stage) lastEnd(ctx context.Context, uid string) (health.Day, error) {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/metric"
 	"github.com/clarity-loop/clarity/services/metric/catalog"
 )
@@ -152,6 +151,3 @@ func write(h hash.Hash, texts ...string) {
 		_, _ = h.Write([]byte(s))
 	}
 }
-
-// windowOf are the days of the window that ends with end.
-func windowOf(end health.Day) (start health.Day) { return end - actigraphy.WindowDays + 1 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
@@ -215,9 +214,10 @@ func current(l analysis.Lineage, in Input) bool {
 // days they are in: the window's, and one before and after it, since a day is
 // of its samples' own zone.
 func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store.Record[record.Day], error) {
-	in := Input{Start: windowOf(req.End), End: req.End}
+	in := Input{Start: req.Start(), End: req.End}
+	first, last := req.Reads()
 	records, err := s.Store.Days.List(ctx, req.UID, store.Query{
-		From: (in.Start - 1).String(), To: (in.End + 2).String(), Limit: actigraphy.WindowDays + 2,
+		From: first.String(), To: (last + 1).String(), Limit: int(last-first) + 1,
 	})
 	if err != nil {
 		return in, nil, erasedError(err)

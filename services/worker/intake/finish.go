@@ -75,15 +75,10 @@ func cursorKey(kind string) string {
 	return key.String()
 }
 
-// The windows whose input a day is part of: it is one of the seven days, or
-// lies beside them, where samples of other time zones may be.
-const (
-	windowsBefore = 1
-	windowsAfter  = 7
-	publishBatch  = 500
-)
+// publishBatch is how many requests are published at once.
+const publishBatch = 500
 
-// requestAnalyses asks for every window that a touched day is part of, but none
+// requestAnalyses asks for every window that reads a touched day, but none
 // that ends after both today and the last day there is.
 func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []health.Day) error {
 	if len(touched) == 0 {
@@ -95,17 +90,19 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []he
 	}
 	ends := map[health.Day]bool{}
 	for _, day := range touched {
-		for end := day - windowsBefore; end <= min(day+windowsAfter, last); end++ {
+		first, until := analysis.Touching(day)
+		for end := first; end <= min(until, last); end++ {
 			ends[end] = true
 		}
 	}
 	var messages []queue.Message
 	for _, end := range slices.Sorted(maps.Keys(ends)) {
-		m, err := queue.JSON(flow.TopicAnalyses, j.uid, analysis.Request{UID: j.uid, End: end})
+		req := analysis.Request{UID: j.uid, End: end}
+		m, err := queue.JSON(flow.TopicAnalyses, j.uid, req)
 		if err != nil {
 			return err
 		}
-		m.ID = j.uid + "/" + end.String()
+		m.ID = req.ID()
 		m.NotBefore = s.Now().Add(s.Quiet)
 		messages = append(messages, m)
 	}
@@ -144,5 +141,5 @@ func (s *Stage) tell(ctx context.Context, j *uploadWork) error {
 	if err != nil {
 		return err
 	}
-	return wrap("publish delivery", s.Queue.Publish(ctx, m))
+	return wrap("publish event", s.Queue.Publish(ctx, m))
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
-	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
 )
@@ -28,7 +27,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	server, err := ingress.New(ingress.Needs{
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
-		Writer:   p.Writer, Template: p.Template, Grounded: narrative.Check,
+		Writer:   p.Writer, Template: p.Template,
 		Plan: asked.Plan, Samples: timeline.NewReader(vault.New(p.Blobs, p.Keys)).Samples, Ready: func(ctx context.Context) error {
 			_, err := p.Queue.Depth(ctx, flow.TopicUploads, flow.Intake)
 			return err

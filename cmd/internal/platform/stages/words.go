@@ -7,6 +7,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/feed"
+	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/insights"
 )
 
@@ -14,8 +15,8 @@ import (
 const writerTimeout = 10 * time.Second
 
 func buildInsights(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
-	s := insights.New(insights.Needs{Store: p.Store, Queue: p.Queue, Audit: p.Audit, Writer: p.Writer, Template: p.Template,
-		Patience: cmp.Or(p.Config.Insights.WriterTimeout, writerTimeout), Now: p.Now, Log: p.Log})
+	s := insights.New(insights.Needs{Store: p.Store, Queue: p.Queue, Audit: p.Audit,
+		Words: grounded.New(p.Writer, p.Template, cmp.Or(p.Config.Insights.WriterTimeout, writerTimeout)), Now: p.Now, Log: p.Log})
 	return []platform.Runner{{Name: Insights, Run: s.Run}}, nil
 }
 

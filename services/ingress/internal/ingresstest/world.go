@@ -20,13 +20,13 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -64,7 +64,7 @@ func New(t testing.TB, change ...Option) *World {
 	w := &World{T: t, Log: &Log{}, Clock: b.clock, Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Audit: &Audit{}, Dir: b.dir}
 	d := ingress.Needs{
 		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.Audit,
-		Writer: Template{}, Template: Template{}, Grounded: func([]analysis.Fact, []analysis.Claim) error { return nil },
+		Writer: template.New(), Template: template.New(),
 		Samples:  func(context.Context, string, string) ([]health.Sample, error) { return nil, nil },
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: w.Clock.Now, Limits: ingress.DefaultLimits(), Version: "test",
@@ -291,19 +291,4 @@ func (a *Audit) Count(action audit.Action) (n int) {
 		}
 	}
 	return n
-}
-
-// A Template is a writer that cites each fact.
-type Template struct{}
-
-// Name is the template's.
-func (Template) Name() string { return "template" }
-
-// Write says each fact in a sentence of its own.
-func (Template) Write(_ context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
-	var claims []analysis.Claim
-	for _, f := range facts {
-		claims = append(claims, analysis.Claim{Text: f.Label + ": " + f.Text + ".", Facts: []string{f.ID}})
-	}
-	return claims, nil
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
-	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -75,7 +74,7 @@ func (r *Room) writeInsight(ctx context.Context, in *writeInsightInput) (*reply.
 		return nil, err
 	case !account.Processing:
 		return nil, analysis.ErrNoConsent
-	case r.Writer.Name() != r.Template.Name() && !account.Narrative:
+	case r.Words.NeedsConsent() && !account.Narrative:
 		return nil, reply.ConsentRequired(record.PurposeNarrative)
 	}
 	stored, err := r.Insights.Get(ctx, uid, in.Body.Date)
@@ -86,11 +85,11 @@ func (r *Room) writeInsight(ctx context.Context, in *writeInsightInput) (*reply.
 		return nil, problem.OverLimit(BudgetSpent, "today's insights on demand are used up", "insights", int64(r.InsightsPerDay)).
 			With("Retry-After", fmt.Sprint(edge.Seconds(retry)))
 	}
-	claims, last, err := r.put(ctx, stored.Value.Insight.Facts)
+	words, err := r.Words.Write(ctx, stored.Value.Insight.Facts)
 	if err != nil {
 		return nil, err
 	}
-	text, err := lines(claims, last)
+	text, err := lines(words.Claims, lastLine{Done: true, Writer: words.Writer, FellBack: words.FellBack})
 	if err != nil {
 		return nil, err
 	}
@@ -116,35 +115,6 @@ func lines(claims []analysis.Claim, last lastLine) ([]byte, error) {
 		return nil, fmt.Errorf("write an insight's end: %w", err)
 	}
 	return text.Bytes(), nil
-}
-
-// put has the facts put into words: by the Writer, or by the Template where
-// the Writer fails, stalls or says more than the facts.
-func (r *Room) put(ctx context.Context, facts []analysis.Fact) ([]analysis.Claim, lastLine, error) {
-	patience, cancel := context.WithTimeout(ctx, r.WriterTimeout)
-	defer cancel()
-	claims, why := r.attempt(patience, r.Writer, facts)
-	if why == "" {
-		return claims, lastLine{Done: true, Writer: r.Writer.Name()}, nil
-	}
-	claims, templateWhy := r.attempt(ctx, r.Template, facts)
-	if templateWhy != "" {
-		return nil, lastLine{}, fmt.Errorf("put facts into words: the template failed: %s", templateWhy)
-	}
-	return claims, lastLine{Done: true, Writer: r.Template.Name(), FellBack: why}, nil
-}
-
-func (r *Room) attempt(ctx context.Context, w narrative.Writer, facts []analysis.Fact) (claims []analysis.Claim, why string) {
-	claims, err := w.Write(ctx, facts)
-	switch {
-	case ctx.Err() != nil:
-		return nil, "timeout"
-	case err != nil:
-		return nil, "writer_failed"
-	case r.Grounded(facts, claims) != nil:
-		return nil, "ungrounded"
-	}
-	return claims, ""
 }
 
 // A budget counts what a person may do a UTC day.

@@ -13,15 +13,10 @@ import (
 )
 
 func TestInsightsOnDemand(t *testing.T) {
-	var writer scripted
+	writer := scripted{end: make(chan struct{})}
+	defer close(writer.end)
 	w := ingresstest.New(t, func(d *ingress.Needs) {
-		d.Limits.InsightsPerDay, d.Writer = 3, &writer
-		d.Grounded = func(_ []analysis.Fact, claims []analysis.Claim) error {
-			if len(claims) > 0 && strings.Contains(claims[0].Text, "planted") {
-				return errors.New("says more than the facts")
-			}
-			return nil
-		}
+		d.Limits.InsightsPerDay, d.Limits.HandlerTimeout, d.Writer = 5, 2*time.Second, &writer
 	})
 	ingresstest.Furnish(w)
 	ask := func() ingresstest.Reply {
@@ -31,7 +26,7 @@ func TestInsightsOnDemand(t *testing.T) {
 		t.Errorf("a model without consent: %d %s", r.Status, r.Body)
 	}
 	w.Do("PUT", "/v1/consents/narrative", ingresstest.Anna, []byte(`{"granted":true,"version":"1"}`), ingresstest.AsJSON())
-	for i, want := range []string{`"writer":"scripted"}`, `"fellBack":"ungrounded"}`, `"fellBack":"writer_failed"}`} {
+	for i, want := range []string{`"writer":"scripted"}`, `"fellBack":"ungrounded"}`, `"fellBack":"writer_failed"}`, `"fellBack":"writer_failed"}`, `"fellBack":"timeout"}`} {
 		writer.mode = i
 		r := ask()
 		if r.Status != 200 || !strings.HasSuffix(strings.TrimSpace(string(r.Body)), want) || strings.Contains(string(r.Body), "planted") {
@@ -43,21 +38,29 @@ func TestInsightsOnDemand(t *testing.T) {
 		t.Errorf("over the budget: %d %s", over.Status, over.Body)
 	}
 	w.Clock.Advance(24 * time.Hour)
+	writer.mode = 0
 	if r := ask(); r.Status != 200 {
 		t.Errorf("the next day: %d", r.Status)
 	}
 }
 
-type scripted struct{ mode int }
+type scripted struct {
+	mode int
+	end  chan struct{}
+}
 
 func (*scripted) Name() string { return "scripted" }
 
 func (s *scripted) Write(_ context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
 	switch s.mode {
 	case 0:
-		return []analysis.Claim{{Text: "A sentence.", Facts: []string{facts[0].ID}}}, nil
+		return []analysis.Claim{{Text: "You slept " + facts[0].Text + ".", Facts: []string{facts[0].ID}}}, nil
 	case 1:
 		return []analysis.Claim{{Text: "A planted number: 42."}}, nil
+	case 3:
+		panic("a planted panic: 42")
+	case 4:
+		<-s.end // deaf to its context
 	}
 	return nil, errors.New("quota")
 }

@@ -6,14 +6,13 @@ import (
 	"context"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
-	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -32,12 +31,8 @@ type Needs struct {
 	Accounts interface {
 		Get(ctx context.Context, uid string) (access.Account, error)
 	}
-	// Writer puts facts into words on demand, within WriterTimeout; Template
-	// does where the Writer's text fails Grounded. They may be the same.
-	Writer, Template narrative.Writer
-	WriterTimeout    time.Duration
-	// Grounded says why a text says more than its facts, or nil.
-	Grounded       func(facts []analysis.Fact, claims []analysis.Claim) error
+	// Words puts facts into words that keep to them, on demand.
+	Words          *grounded.Writer
 	InsightsPerDay int // insights on demand, a person and UTC day
 	Now            func() time.Time
 }

@@ -1,0 +1,32 @@
+package analysis
+
+import (
+	"github.com/clarity-loop/clarity/services/actigraphy"
+	"github.com/clarity-loop/clarity/services/health"
+)
+
+// beside is how many days beside its own a window reads: a day is of its
+// samples' own time zone, so that the next one's may hold samples of its hours.
+const beside = 1
+
+// Start is the first day of the window.
+func (r Request) Start() health.Day { return r.End - actigraphy.WindowDays + 1 }
+
+// Reads are the first and the last day whose samples the window is made of.
+func (r Request) Reads() (first, last health.Day) { return r.Start() - beside, r.End + beside }
+
+// Weeks is the request for the window so many weeks later, or earlier where n
+// is negative.
+func (r Request) Weeks(n int) Request {
+	r.End += health.Day(n) * actigraphy.WindowDays
+	return r
+}
+
+// ID is the same for every message that asks for the window.
+func (r Request) ID() string { return r.UID + "/" + r.End.String() }
+
+// Touching are the first and the last of the days with which the windows end
+// that read the day.
+func Touching(day health.Day) (first, last health.Day) {
+	return day - beside, day + actigraphy.WindowDays - 1 + beside
+}
