@@ -87,7 +87,7 @@ fuzz: ## Run every fuzz target
 
 .PHONY: mutate
 mutate: ## Change the code of PKG in small ways and tell which changes no test notices, and the score
-	@$(GO) run ./hack/mutate $(if $(FILES),-files '$(FILES)') $(if $(LEAST),-least $(LEAST)) $(or $(PKG),$(error say which room: make mutate PKG=./services/timeline))
+	@$(GO) run ./hack/mutate $(if $(FILES),-files '$(FILES)') $(if $(SKIP),-skip '$(SKIP)') $(if $(LEAST),-least $(LEAST)) $(or $(PKG),$(error say which room: make mutate PKG=./services/timeline))
 
 .PHONY: check-api
 check-api: clarity ## Lint openapi.json and run schemathesis against `clarity up`

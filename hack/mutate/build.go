@@ -27,7 +27,8 @@ type mutants struct {
 	binaries map[*room]string // the test binary of each room that has tests
 	work     string
 	unbuilt  int
-	patience time.Duration // what a test gets beyond five times what it takes
+	skip     *regexp.Regexp // tests that are left out
+	patience time.Duration  // what a test gets beyond five times what it takes
 }
 
 // build compiles the rooms' tests with every mutant within. Lines whose mutants

@@ -7,7 +7,7 @@
 // and the environment of a test process says which is. So a mutant costs the
 // run of the tests that reach it, the quickest first, and no compilation.
 //
-//	mutate [-files REGEXP] [-least PERCENT] [-patience DURATION] PACKAGES...
+//	mutate [-files REGEXP] [-skip REGEXP] [-least PERCENT] [-patience DURATION] PACKAGES...
 package main
 
 import (
@@ -19,11 +19,12 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"syscall"
 	"time"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
@@ -34,6 +35,7 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
 	files := flags.String("files", "", "mutate files whose name matches this regular expression alone")
+	skip := flags.String("skip", "^$", "leave out tests whose name matches this regular expression: slow ones, which can only raise a score")
 	least := flags.Float64("least", 0, "fail where a package's score, in percent, is lower")
 	patience := flags.Duration("patience", 5*time.Second, "what a test gets beyond five times what it takes without a mutant; then it counts as noticed")
 	if err := flags.Parse(args); err != nil {
@@ -42,6 +44,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	only, err := regexp.Compile(*files)
 	if err != nil {
 		return fmt.Errorf("read -files: %w", err)
+	}
+	left, err := regexp.Compile(*skip)
+	if err != nil {
+		return fmt.Errorf("read -skip: %w", err)
 	}
 	if flags.NArg() == 0 {
 		return errors.New("name the packages, such as ./services/timeline")
@@ -59,7 +65,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	built.patience = *patience
+	built.patience, built.skip = *patience, left
 	if err := built.try(ctx, out); err != nil {
 		return err
 	}

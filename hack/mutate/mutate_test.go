@@ -111,6 +111,15 @@ func TestMutantsThatNoTestNoticesAreTold(t *testing.T) {
 	}
 }
 
+func TestATestThatIsSkippedNoticesNothing(t *testing.T) {
+	module(t, `func One() int { return 1 }`, "func TestOne(t *testing.T) { if One() != 1 { t.Fatal() } }\nfunc TestTwo(t *testing.T) { One() }")
+	for skip, want := range map[string]string{"Two": "100.0 % 1 1 0 0 example.com/house", "One": "0.0 % 1 0 0 0 example.com/house"} {
+		if _, row, err := lines(t, "-skip", skip); err != nil || row != want {
+			t.Errorf("without %s: %q, %v; want %q", skip, row, err, want)
+		}
+	}
+}
+
 func TestAScoreBelowTheLeastIsAnError(t *testing.T) {
 	module(t, `func Adult(age int) bool { return age >= 18 }`, `func TestAdult(t *testing.T) { if Adult(17) { t.Fatal() } }`)
 	for least, low := range map[string]bool{"33": false, "34": true} {
@@ -128,7 +137,7 @@ func TestATestThatFailsIsToldAndNotCounted(t *testing.T) {
 }
 
 func TestUsageIsRefused(t *testing.T) {
-	for name, args := range map[string][]string{"no packages": nil, "no regular expression": {"-files", "(", "."}, "no such flag": {"-nothing"}} {
+	for name, args := range map[string][]string{"no packages": nil, "no regular expression": {"-files", "(", "."}, "none of tests": {"-skip", "(", "."}, "no such flag": {"-nothing"}} {
 		t.Run(name, func(t *testing.T) {
 			if err := run(t.Context(), args, &strings.Builder{}); err == nil {
 				t.Error("it ran")

@@ -14,9 +14,8 @@ type point struct {
 	at   token.Position
 	what string // "< becomes <="
 
-	reached []string // the tests that come by, quickest first
+	reached bool // a test comes by
 	verdict verdict
-	killer  string // the test that noticed
 }
 
 // A verdict is what became of a mutant.
@@ -27,7 +26,6 @@ const (
 	lives verdict = iota
 	killed
 	timedOut // killed, by a test that did not end
-	unbuilt  // it does not compile: no mutant
 )
 
 // points numbers the mutants of a run, through all of its rooms.

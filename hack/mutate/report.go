@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 )
@@ -27,18 +25,13 @@ func (t *tally) add(p *point) {
 	case p.verdict == timedOut:
 		t.killed++
 		t.timedOut++
-	case len(p.reached) == 0:
+	case !p.reached:
 		t.unreached++
 	}
 }
 
-// report prints the mutants that live and the score of each package. It is an
-// error if one is below least.
+// report prints the score of each package. It is an error if one is below least.
 func report(out io.Writer, m *mutants, least float64) error {
-	here, err := os.Getwd()
-	if err != nil {
-		return fmt.Errorf("find the working directory: %w", err)
-	}
 	var all tally
 	each := map[*room]*tally{}
 	for _, p := range m.points {
@@ -47,18 +40,6 @@ func report(out io.Writer, m *mutants, least float64) error {
 		}
 		each[p.room].add(p)
 		all.add(p)
-		if p.verdict != lives {
-			continue
-		}
-		name, err := filepath.Rel(here, p.at.Filename)
-		if err != nil {
-			name = p.at.Filename
-		}
-		how := "lives"
-		if len(p.reached) == 0 {
-			how = "no test comes by"
-		}
-		fmt.Fprintf(out, "%s:%d:%d: %s: %s\n", name, p.at.Line, p.at.Column, how, p.what)
 	}
 	var low []string
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)

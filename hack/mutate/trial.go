@@ -40,18 +40,35 @@ func (m *mutants) try(ctx context.Context, out io.Writer) error {
 		}
 	}
 	for _, p := range m.points {
+		p.reached = len(reached[p.id]) > 0
 		for _, c := range reached[p.id] {
-			p.reached = append(p.reached, c.name)
 			if p.verdict, err = m.trial(ctx, c, p.id); err != nil {
 				return err
 			}
 			if p.verdict != lives {
-				p.killer = c.name
 				break
 			}
 		}
+		if p.verdict == lives {
+			tell(out, p)
+		}
 	}
 	return nil
+}
+
+// tell prints a mutant that lives, as soon as it is known.
+func tell(out io.Writer, p *point) {
+	name := p.at.Filename
+	if here, err := os.Getwd(); err == nil {
+		if within, err := filepath.Rel(here, name); err == nil {
+			name = within
+		}
+	}
+	how := "lives"
+	if !p.reached {
+		how = "no test comes by"
+	}
+	fmt.Fprintf(out, "%s:%d:%d: %s: %s\n", name, p.at.Line, p.at.Column, how, p.what)
 }
 
 // checks runs each test alone and without a mutant; they come quickest first.
@@ -67,6 +84,9 @@ func (m *mutants) checks(ctx context.Context, out io.Writer) ([]*check, error) {
 			return nil, err
 		}
 		for _, name := range names {
+			if m.skip.MatchString(name) {
+				continue
+			}
 			c, err := m.baseline(ctx, r, name)
 			if err != nil {
 				fmt.Fprintf(out, "%s: %s is left out: %v\n", r.path, name, err)

@@ -227,6 +227,24 @@ func TestTheFilterStaysWhatItIs(t *testing.T) {
 	}
 }
 
+// What repeats is written once, and what begins or ends like the text before it
+// is not written again. The digest is of these bytes: they are kept, too.
+func TestADictionaryHoldsEachTextOnce(t *testing.T) {
+	var samples []health.Sample
+	for i, text := range []string{"abc1", "abc2", "abc1", "xbc2", "abc1"} {
+		samples = append(samples, health.Sample{Metadata: text, Start: health.Instant(i), End: health.Instant(i)})
+	}
+	metadata := fields[4]
+	got, index := appendDictionary(nil, samples, metadata)
+	want := slices.Concat([]byte{3}, []byte{0, 0, 4}, []byte("abc1"), []byte{3, 0, 1}, []byte("2"), []byte{0, 3, 1}, []byte("x"))
+	if !bytes.Equal(got, want) {
+		t.Errorf("dictionary %q, want %q", got, want)
+	}
+	if !slices.Equal(index, []uint32{0, 1, 0, 2, 0}) {
+		t.Errorf("entries %v", index)
+	}
+}
+
 // How much text a day holds is counted as it is encoded: what repeats, once.
 func TestTextIsCountedAsItIsEncoded(t *testing.T) {
 	watch, phone := health.Source{BundleID: "12", Name: "123", ProductType: "1234", OSVersion: "12345"}, health.Source{Name: "1234567"}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -116,5 +117,60 @@ func TestLookupAndConvertBytesAllocateNothing(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations", allocs)
+	}
+}
+
+func TestMolesOfGlucose(t *testing.T) {
+	const molar = 180.15588000005408 // g/mol, as HealthKit has it
+	glucose, _ := Lookup("HKQuantityTypeIdentifierBloodGlucose")
+	for unit, want := range map[string]float64{ // of 5.5, in mg/dL; 0: no unit
+		"mmol<180.1558800000541>/L": 5.5 * molar / 10, "mmol<180.15588>/l": 5.5 * molar / 10, "mmol<180.15>/L": 5.5 * molar / 10,
+		"mmol<180.1558800000541>/dL": 5.5 * molar, "mmol<180.15588>/dl": 5.5 * molar,
+		"mmol<180.1558800000541>/mL": 5.5 * molar * 100, "mmol<180.15588>/ml": 5.5 * molar * 100,
+		"mmol<180.15" + digits(17) + ">/mL": 5.5 * molar * 100, "mmol<180.15" + digits(18) + ">/mL": 0, // 32 bytes, and one more
+		"mmol<180.15588>/kg": 0, "mmol<180.15588": 0, "mmol<180.15x>/L": 0, "mmol<180.16>/L": 0, "mmol<18>/L": 0, "mmol/m": 0,
+	} {
+		got, err := glucose.Convert(5.5, unit)
+		if want == 0 {
+			if !errors.Is(err, ErrUnknownUnit) {
+				t.Errorf("%s is taken: %v, %v", unit, got, err)
+			}
+			continue
+		}
+		if err != nil || math.Abs(got-want) > 1e-9*want {
+			t.Errorf("5.5 %s are %v, %v; want %v", unit, got, err, want)
+		}
+	}
+	if _, err := mass().Convert(1, "mmol<180.15588>/L"); !errors.Is(err, ErrUnknownUnit) {
+		t.Errorf("a mass in moles: %v", err)
+	}
+}
+
+func digits(n int) string { return strings.Repeat("1", n) }
+
+func mass() *Type {
+	t, _ := Lookup("HKQuantityTypeIdentifierBodyMass")
+	return t
+}
+
+func TestARangeHasBothItsEnds(t *testing.T) {
+	temperature, _ := Lookup("HKQuantityTypeIdentifierBodyTemperature") // 10 to 50 °C
+	for value, want := range map[float64]bool{9.999: false, 10: true, 50: true, 50.001: false} {
+		if got := temperature.InRange(value); got != want {
+			t.Errorf("%v is in range: %v", value, got)
+		}
+	}
+}
+
+// What a code is called may have another first letter, and nothing else.
+func TestNamesThatAreNoCode(t *testing.T) {
+	sleep, _ := Lookup("HKCategoryTypeIdentifierSleepAnalysis")
+	for name, want := range map[string]bool{
+		"inBed": true, "InBed": true, "HKCategoryValueSleepAnalysisInBed": true, "HKCategoryValueSleepAnalysis": false, "HKCategoryValue": false,
+		"": false, "inbed": false, "nBed": false, "HKCategoryValueSeverityMild": false, "H": false,
+	} {
+		if _, ok := sleep.CodeOf(name); ok != want {
+			t.Errorf("%q is a code: %v", name, ok)
+		}
 	}
 }

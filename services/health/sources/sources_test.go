@@ -95,6 +95,51 @@ func TestMergeIntervals(t *testing.T) {
 	}
 }
 
+func TestRankOfASource(t *testing.T) {
+	const (
+		apple = "com.apple.health"
+		app   = "com.example.steps"
+	)
+	tests := map[string]struct {
+		product, bundle string
+		typed           bool
+		prefer          []string
+		want            int
+	}{
+		"a watch":                             {"Watch7,5", apple, false, nil, 0},
+		"a watch whose bundle is not told":    {"Watch7,5", "", false, nil, 0},
+		"a phone":                             {"iPhone16,1", apple, false, nil, 1},
+		"a tablet":                            {"iPad14,3", apple, false, nil, 1},
+		"a player":                            {"iPod9,1", apple, false, nil, 1},
+		"an app on the phone":                 {"iPhone16,1", app, false, nil, 2},
+		"an app on the watch":                 {"Watch7,5", app, false, nil, 2},
+		"another device":                      {"Scale1,1", apple, false, nil, 2},
+		"nothing is told":                     {"", "", false, nil, 2},
+		"typed on a watch":                    {"Watch7,5", apple, true, nil, 3},
+		"a phone that is preferred":           {"iPhone16,1", apple, false, []string{"iPhone", "Watch"}, 0},
+		"a watch that is preferred after it":  {"Watch7,5", apple, false, []string{"iPhone", "Watch"}, 1},
+		"an app on a phone that is preferred": {"iPhone16,1", app, false, []string{"iPhone", "Watch"}, 0},
+		"a tablet behind those preferred":     {"iPad14,3", apple, false, []string{"iPhone", "Watch"}, 3},
+		"typed on a phone that is preferred":  {"iPhone16,1", apple, true, []string{"iPhone", "Watch"}, 5},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := health.Sample{Source: health.Source{ProductType: tt.product, BundleID: tt.bundle}, UserEntered: tt.typed}
+			if got := PreferProducts(tt.prefer...).Rank(&s); got != tt.want {
+				t.Errorf("rank %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+// A sample of which a part counts gives that part, wherever in time it lies.
+func TestAShareIsOfTheSamplesOwnLength(t *testing.T) {
+	got := MergeIntervals([]health.Sample{interval(testPhone, 1000, 1100, 50), interval(testWatch, 1000, 1040, 7)}, Priority{})
+	if diff := cmp.Diff([]Piece{{1000, 1040, 7, 1}, {1040, 1100, 30, 0}}, got); diff != "" {
+		t.Errorf("pieces (-want +got):\n%s", diff)
+	}
+}
+
 func TestMergeStages(t *testing.T) {
 	for name, tc := range map[string]struct {
 		samples []health.Sample

@@ -2,8 +2,11 @@ package jsontext
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/clarity-loop/clarity/services/health"
 )
 
 func TestParseNumber(t *testing.T) {
@@ -71,5 +74,54 @@ func TestCompact(t *testing.T) {
 				t.Errorf("Compact(%s) = %s, want %s", tt.raw, got, tt.want)
 			}
 		})
+	}
+}
+
+func TestNumbersAtTheirBounds(t *testing.T) {
+	for text, want := range map[string]bool{
+		strings.Repeat("1", 64): true, strings.Repeat("1", 65): false, "9E2": true, "9e2": true, ":": false, "1:2": false, "F": false, "/": false, ".5": true,
+	} {
+		if v, ok := ParseNumber(text); ok != want || !ok && v != 0 {
+			t.Errorf("%q is a number: %v (%v)", text, ok, v)
+		}
+	}
+}
+
+func TestEveryCharacterIsWrittenAsJSONWritesIt(t *testing.T) {
+	for c := range rune(0x100) {
+		want := `"` + string(c) + `"`
+		switch {
+		case c == '"' || c == '\\':
+			want = `"\` + string(c) + `"`
+		case c == '\n':
+			want = `"\n"`
+		case c == '\t':
+			want = `"\t"`
+		case c == '\r':
+			want = `"\r"`
+		case c < 0x20:
+			want = fmt.Sprintf(`"\u%04x"`, c)
+		}
+		if got := string(AppendString(nil, string(c))); got != want {
+			t.Errorf("%U is %s, want %s", c, got, want)
+		}
+	}
+}
+
+func TestMetadataOfFifteenDigitsIsANumber(t *testing.T) {
+	for text, want := range map[string]string{"123456789012345": "123456789012345", "1234567890123456": `"1234567890123456"`, "+1": `"+1"`, "0x1": `"0x1"`, "-0": `"-0"`} {
+		if got := MetadataValue("HKx", text); got != want {
+			t.Errorf("%s is %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestASourceHasWhatIsKnown(t *testing.T) {
+	for want, s := range map[string]health.Source{
+		"{}": {}, `{"osVersion":"4"}`: {OSVersion: "4"}, `{"bundleId":"1","name":"2","productType":"3","osVersion":"4"}`: {BundleID: "1", Name: "2", ProductType: "3", OSVersion: "4"},
+	} {
+		if got := string(AppendSource(nil, s)); got != want {
+			t.Errorf("%+v is %s, want %s", s, got, want)
+		}
 	}
 }
