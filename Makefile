@@ -128,7 +128,7 @@ bench-pat: ## Measure PAT beside ONNX Runtime: ms, ratios, GFLOP/s (needs a C co
 
 .PHONY: shape
 shape: ## Print how long functions and files are and what packages export
-	@$(GO) test ./internal/house -run '^TestShape$$' -count=1 -shape | grep -v '^\(PASS\|ok\)'
+	@$(GO) test ./internal/house -run '^TestShape$$' -count=1 -v -shape | grep -v '^\(PASS\|ok\|=== \|--- \)'
 
 ##@ Keep house
 .PHONY: fmt

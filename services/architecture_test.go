@@ -91,7 +91,7 @@ var rules = map[string][]string{
 	"services/ingress/internal/strictjson": {},
 	"services/ingress/internal/edge":       {ingressProblem, ingressLimit},
 	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
-	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/health", "services/record",
+	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/fault", "services/health", "services/record",
 		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
 	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring"},

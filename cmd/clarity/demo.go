@@ -308,7 +308,7 @@ func (d *demonstration) show(ctx context.Context, end string) error {
 	}
 	say(d.stdout, "\nAck        p50 %s, max %s of %d uploads\n", millis(median(d.acks)), millis(slices.Max(d.acks)), len(d.acks))
 	say(d.stdout, "Result     p50 %s, max %s after the ack, of %d daily syncs; %s of it to gather more uploads (%s in clarity up)\n",
-		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), debounce, intake.DefaultQuiet)
+		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), debounce, intake.DefaultDebounce)
 	say(d.stdout, "Total      %.1f s\n", time.Since(d.began).Seconds())
 	return nil
 }

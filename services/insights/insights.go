@@ -70,10 +70,10 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	started := s.Now()
 	err := s.Store.Permitted(ctx, ready.UID)
 	if err == nil {
-		err = s.tell(ctx, ready, d.Attempt > 1, false)
+		err = s.refresh(ctx, ready, refreshing{again: d.Attempt > 1})
 	}
 	if err == nil {
-		err = s.tell(ctx, flow.ResultReady(analysis.Request(ready).Weeks(1)), d.Attempt > 1, true)
+		err = s.refresh(ctx, flow.ResultReady(analysis.Request(ready).Weeks(1)), refreshing{again: d.Attempt > 1, onlyStored: true})
 	}
 	if err == nil {
 		s.Log.Info("put into words", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
@@ -99,16 +99,21 @@ func failures() stage.Failures {
 	}
 }
 
-// tell brings the stored Insight of one window up to date. With known, only
-// one that is there already.
-func (s *Stage) tell(ctx context.Context, ready flow.ResultReady, again, known bool) error {
+// refreshing says how an Insight is brought up to date.
+type refreshing struct {
+	again      bool // an attempt before may have died after it stored the text
+	onlyStored bool // not where there is none yet
+}
+
+// refresh brings the stored Insight of one window up to date.
+func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refreshing) error {
 	key := ready.End.String()
 	stored, err := s.Store.Insights.Get(ctx, ready.UID, key)
 	exists := err == nil
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if known && !exists {
+	if how.onlyStored && !exists {
 		return nil
 	}
 	result, err := s.Store.Results.Get(ctx, ready.UID, key)
@@ -124,7 +129,7 @@ func (s *Stage) tell(ctx context.Context, ready flow.ResultReady, again, known b
 	}
 	facts := narrative.Facts(result.Value.Result, before)
 	if exists && same(stored.Value.Insight, result.Value.Result, facts) {
-		if again { // the process may have died after the text was stored
+		if how.again { // the process may have died after the text was stored
 			return s.publish(ctx, ready, stored.Value.Insight)
 		}
 		return nil

@@ -57,16 +57,6 @@ func sayables() []sayable {
 	}
 }
 
-// Sayable lists the ids of the metrics that may be put into words, in the
-// order of telling.
-func Sayable() []string {
-	ids := make([]string, 0, len(sayables()))
-	for _, s := range sayables() {
-		ids = append(ids, s.id)
-	}
-	return ids
-}
-
 // Facts are the numbers of a Result that may be said, and, where the week
 // before is given, how the main ones changed. A metric without a value is no fact.
 func Facts(r analysis.Result, before *analysis.Result) []analysis.Fact {

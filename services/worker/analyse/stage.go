@@ -153,7 +153,7 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 	again := order.Again
 	if f.current && !order.Replace {
 		if again { // the process may have died after the result was stored
-			err = errors.Join(s.announce(ctx, req, f.before.Value.Result.Lineage.InputDigest), s.followUp(ctx, f.model, req, true))
+			err = errors.Join(s.publish(ctx, req, f.before.Value.Result.Lineage.InputDigest), s.followUp(ctx, f.model, req, true))
 		}
 		return Kept, f.before.Version, err
 	}
@@ -178,7 +178,7 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 	if err != nil {
 		return Kept, 0, erasedError(err)
 	}
-	if err := s.announce(ctx, req, result.Lineage.InputDigest); err != nil {
+	if err := s.publish(ctx, req, result.Lineage.InputDigest); err != nil {
 		return Kept, 0, err
 	}
 	return Stored, version, s.followUp(ctx, f.model, req, changed || again)
@@ -249,8 +249,8 @@ func erasedError(err error) error {
 	return err
 }
 
-// announce records the result in the audit log and tells the stages behind.
-func (s *Stage) announce(ctx context.Context, req analysis.Request, digest string) error {
+// publish records the result in the audit log and tells the stages behind.
+func (s *Stage) publish(ctx context.Context, req analysis.Request, digest string) error {
 	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}

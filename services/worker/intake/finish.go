@@ -103,7 +103,7 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []he
 			return err
 		}
 		m.ID = req.ID()
-		m.NotBefore = s.Now().Add(s.Quiet)
+		m.NotBefore = s.Now().Add(s.Debounce)
 		messages = append(messages, m)
 	}
 	for batch := range slices.Chunk(messages, publishBatch) {
@@ -135,8 +135,8 @@ func (s *Stage) lastDay(ctx context.Context, j *uploadWork) (health.Day, error) 
 	return max(today, last), nil
 }
 
-// tell lets the person's devices know.
-func (s *Stage) tell(ctx context.Context, j *uploadWork) error {
+// publish lets the person's devices know.
+func (s *Stage) publish(ctx context.Context, j *uploadWork) error {
 	m, err := queue.JSON(flow.TopicEvents, j.uid, flow.Event{UID: j.uid, Kind: flow.UploadMerged, Ref: j.id, Version: "merged"})
 	if err != nil {
 		return err

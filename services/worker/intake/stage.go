@@ -40,10 +40,10 @@ import (
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-// DefaultQuiet is how long a person must be quiet before they are analysed.
-const DefaultQuiet = 1500 * time.Millisecond
+// DefaultDebounce is how long a person must be quiet before they are analysed.
+const DefaultDebounce = 1500 * time.Millisecond
 
-// Needs are what the stage works with. All are required but Quiet.
+// Needs are what the stage works with. All are required but Debounce.
 type Needs struct {
 	Store *store.Store
 	// Objects are the person's own, sealed; a vault.Vault has them.
@@ -57,8 +57,8 @@ type Needs struct {
 	}
 	Now func() time.Time
 	Log *slog.Logger
-	// Quiet delays analyses, so that the uploads of one sync share them.
-	Quiet time.Duration
+	// Debounce delays analyses, so that the uploads of one sync share them.
+	Debounce time.Duration
 }
 
 // A Stage handles the topic of uploads.
@@ -128,7 +128,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 		if !again {
 			return nil
 		}
-		return s.tell(ctx, j) // the process may have died before it did
+		return s.publish(ctx, j) // the process may have died before it did
 	case record.UploadFailed:
 		return &failure{stored.Value.Reason}
 	}
@@ -169,7 +169,7 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, j)
+	return s.publish(ctx, j)
 }
 
 // hold keeps the upload until the person agrees again.

@@ -56,7 +56,7 @@ func newWorld() *world {
 	w := &world{docs: map[store.Key]store.Document{}, objects: map[string][]byte{}, now: time.Date(2026, 4, 2, 9, 0, 0, 0, time.UTC)}
 	w.store = store.New((*driver)(w), (*keys)(w))
 	w.stage = intake.New(intake.Needs{Store: w.store, Objects: vault.New((*blobs)(w), (*keys)(w)), Queue: (*topics)(w),
-		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{ReplaceAttr: timeless})), Quiet: time.Second})
+		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{ReplaceAttr: timeless})), Debounce: time.Second})
 	return w
 }
 

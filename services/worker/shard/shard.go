@@ -172,14 +172,14 @@ var (
 // A Runner does one attempt of a task.
 type Runner struct {
 	Needs
-	task    Task
-	attempt Attempt
-	ledger  ledger
-	people  []person // of this shard, by token
-	listed  bool
-	saved   state // as it is in the newest checkpoint of ours
-	state   state // and what was done since
-	begun   time.Time
+	task        Task
+	attempt     Attempt
+	checkpoints checkpoints
+	people      []person // of this shard, by token
+	listed      bool
+	saved       state // as it is in the newest checkpoint of ours
+	state       state // and what was done since
+	begun       time.Time
 }
 
 // New is a Runner of a valid task.
@@ -190,7 +190,7 @@ func New(n Needs, t Task, a Attempt) (*Runner, error) {
 	if a.Token < 0 || a.Holder == "" || len(a.Holder) > maxHolder {
 		return nil, fmt.Errorf("attempt %d of a holder of %d bytes", a.Token, len(a.Holder))
 	}
-	return &Runner{Needs: n, task: t, attempt: a, ledger: ledger{task: t}}, nil
+	return &Runner{Needs: n, task: t, attempt: a, checkpoints: checkpoints{task: t}}, nil
 }
 
 // Run goes on from where the attempts before came to, until everything is done
@@ -251,10 +251,10 @@ const saveWithin = 10 * time.Second
 // goes on from the state that is there; later it looks whether it still has it.
 func (r *Runner) hold(ctx context.Context, data Data) error {
 	if r.saved.Number > 0 {
-		return r.ledger.still(ctx, data.Blobs, r.saved)
+		return r.checkpoints.still(ctx, data.Blobs, r.saved)
 	}
 	for range claims {
-		latest, err := r.ledger.latest(ctx, data.Blobs)
+		latest, err := r.checkpoints.latest(ctx, data.Blobs)
 		if err != nil {
 			return err
 		}
@@ -289,7 +289,7 @@ const claims = 10
 func (r *Runner) save(ctx context.Context, data Data) error {
 	next := r.state.clone()
 	next.Number = r.saved.Number + 1
-	if err := r.ledger.put(ctx, data.Blobs, next); err != nil {
+	if err := r.checkpoints.put(ctx, data.Blobs, next); err != nil {
 		return err
 	}
 	r.state, r.saved = next, next.clone()

@@ -38,14 +38,14 @@ func TestEverySubjectIsCountedOnce(t *testing.T) {
 			if got, err = attempt(t.Context(), t, w, next, 0, alive); err != nil || !cmp.Equal(want, got) {
 				t.Errorf("%v; another run (-want +got):\n%s", err, cmp.Diff(want, got))
 			}
-			if left := checkpoints(w); left > 2*kept {
+			if left := listCheckpoints(w); left > 2*kept {
 				t.Errorf("%d checkpoints are left", left)
 			}
 		})
 	}
 }
 
-func checkpoints(w *world) (n int) {
+func listCheckpoints(w *world) (n int) {
 	for name := range w.blobs {
 		if strings.HasPrefix(name, blob.Checkpoints) {
 			n++
@@ -173,7 +173,7 @@ func TestAStopPutsWhatIsDoneOnRecord(t *testing.T) {
 		if stopAt >= 6 && report.Subjects < 3 {
 			t.Errorf("stopped at window %d: what was done is not on record: %+v", stopAt, report)
 		}
-		stored, err := ledger{aTask(false)}.latest(t.Context(), p)
+		stored, err := checkpoints{aTask(false)}.latest(t.Context(), p)
 		if err != nil || !cmp.Equal(report, stored.report()) {
 			t.Errorf("stopped at window %d: reports %+v, on record %+v, %v", stopAt, report, stored.report(), err)
 		}
@@ -258,17 +258,17 @@ func TestAnAttemptThatMayNotGoOnSaysWhy(t *testing.T) {
 		"a later attempt was there": {func(w *world, _ *process) { _, _ = attempt(t.Context(), t, w, aTask(false), 5, dies(8)) }, nil, ErrSuperseded},
 		"another task's checkpoints": {func(w *world, _ *process) { _, _ = attempt(t.Context(), t, w, aTask(false), 0, dies(8)) },
 			func(t *Task) { t.End++ }, ErrTask},
-		"a checkpoint that is damaged": {func(w *world, _ *process) { w.blobs[ledger{aTask(false)}.name(3)] = []byte("{}") }, nil, ErrCheckpoint},
+		"a checkpoint that is damaged": {func(w *world, _ *process) { w.blobs[checkpoints{aTask(false)}.name(3)] = []byte("{}") }, nil, ErrCheckpoint},
 		"a checkpoint of another number": {func(w *world, _ *process) {
 			_, _ = attempt(t.Context(), t, w, aTask(false), 0, dies(8))
-			l := ledger{aTask(false)}
+			l := checkpoints{aTask(false)}
 			for name, raw := range w.blobs {
 				if strings.HasPrefix(name, blob.Checkpoints) {
 					w.blobs[l.name(99)] = raw
 				}
 			}
 		}, nil, ErrCheckpoint},
-		"something else in the place": {func(w *world, _ *process) { w.blobs[ledger{aTask(false)}.place()+"x"] = nil }, nil, ErrCheckpoint},
+		"something else in the place": {func(w *world, _ *process) { w.blobs[checkpoints{aTask(false)}.place()+"x"] = nil }, nil, ErrCheckpoint},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

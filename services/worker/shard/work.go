@@ -38,12 +38,12 @@ func (r *Runner) work(ctx context.Context, data Data) (finished bool, err error)
 			r.state.Begun = nil // of people who are gone since
 			return true, nil
 		}
-		verdicts, err := r.begin(ctx, data, todo)
+		classes, err := r.begin(ctx, data, todo)
 		if err != nil {
 			return false, err
 		}
 		for i, p := range todo {
-			if err := r.subject(ctx, data, p, verdicts[i]); err != nil {
+			if err := r.subject(ctx, data, p, classes[i]); err != nil {
 				return false, err
 			}
 			if r.Now().Sub(r.begun) >= r.Lease {
@@ -53,9 +53,9 @@ func (r *Runner) work(ctx context.Context, data Data) (finished bool, err error)
 	}
 }
 
-// A verdict is what is to be done with a subject: it is counted as it stands,
+// A classification is what is to be done with a subject: it is counted as it stands,
 // or each window is analysed.
-type verdict struct {
+type classification struct {
 	windows []health.Day // to analyse; none: count as it stands
 	mark    string       // of the Results before the run touched them
 	again   bool         // an attempt before this one may have begun
@@ -64,14 +64,14 @@ type verdict struct {
 
 // begin looks at a batch of subjects, and puts on record which of them are
 // begun before anything of them is touched.
-func (r *Runner) begin(ctx context.Context, data Data, todo []person) ([]verdict, error) {
-	verdicts, news := make([]verdict, len(todo)), false
+func (r *Runner) begin(ctx context.Context, data Data, todo []person) ([]classification, error) {
+	classes, news := make([]classification, len(todo)), false
 	for i, p := range todo {
-		v, err := r.judge(ctx, data, p)
+		v, err := r.classify(ctx, data, p)
 		if err != nil {
 			return nil, err
 		}
-		verdicts[i] = v
+		classes[i] = v
 		if len(v.windows) > 0 && !v.again {
 			if r.state.Begun == nil {
 				r.state.Begun = map[string]string{}
@@ -80,31 +80,31 @@ func (r *Runner) begin(ctx context.Context, data Data, todo []person) ([]verdict
 		}
 	}
 	if news {
-		return verdicts, r.save(ctx, data)
+		return classes, r.save(ctx, data)
 	}
-	return verdicts, nil
+	return classes, nil
 }
 
-// judge reads, and changes nothing.
-func (r *Runner) judge(ctx context.Context, data Data, p person) (verdict, error) {
+// classify reads, and changes nothing.
+func (r *Runner) classify(ctx context.Context, data Data, p person) (classification, error) {
 	if p.uid == "" {
-		return verdict{reason: ReasonUnknownSubject}, nil
+		return classification{reason: ReasonUnknownSubject}, nil
 	}
-	fail := func(err error) (verdict, error) {
+	fail := func(err error) (classification, error) {
 		if reason, ok := reasonOf(err); ok {
-			return verdict{reason: reason}, nil
+			return classification{reason: reason}, nil
 		}
-		return verdict{}, r.backendError("look at a subject", err)
+		return classification{}, r.backendError("look at a subject", err)
 	}
 	ends, err := data.Stage.Ends(ctx, p.uid, r.task.Start, r.task.End)
 	if err != nil {
 		return fail(err)
 	}
 	if len(ends) == 0 {
-		return verdict{reason: ReasonNoData}, nil
+		return classification{reason: ReasonNoData}, nil
 	}
 	if mark, begun := r.state.Begun[p.token]; begun {
-		return verdict{windows: ends, mark: mark, again: true}, nil
+		return classification{windows: ends, mark: mark, again: true}, nil
 	}
 	versions, current := make([]int64, len(ends)), true
 	for i, end := range ends {
@@ -115,9 +115,9 @@ func (r *Runner) judge(ctx context.Context, data Data, p person) (verdict, error
 		versions[i], current = s.Version, current && s.Current
 	}
 	if current && !r.task.Replace {
-		return verdict{}, nil
+		return classification{}, nil
 	}
-	return verdict{windows: ends, mark: markOf(ends, versions)}, nil
+	return classification{windows: ends, mark: markOf(ends, versions)}, nil
 }
 
 // markForm is a mark as markOf makes it.
@@ -133,9 +133,9 @@ func markOf(ends []health.Day, versions []int64) string {
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// subject does what the verdict says and moves the cursor behind the subject.
+// subject does what its classification says and moves the cursor behind the subject.
 // A subject that is stopped in the middle is not counted, and stays begun.
-func (r *Runner) subject(ctx context.Context, data Data, p person, v verdict) error {
+func (r *Runner) subject(ctx context.Context, data Data, p person, v classification) error {
 	reason, succeeded, err := v.reason, false, ctx.Err()
 	if err == nil && len(v.windows) > 0 {
 		reason, succeeded, err = r.windows(ctx, data, p, v)
@@ -161,7 +161,7 @@ func (r *Runner) subject(ctx context.Context, data Data, p person, v verdict) er
 
 // windows analyses a subject's windows, the earliest first: later weeks are
 // compared with them. A window that fails does not cost the others theirs.
-func (r *Runner) windows(ctx context.Context, data Data, p person, v verdict) (reason string, succeeded bool, err error) {
+func (r *Runner) windows(ctx context.Context, data Data, p person, v classification) (reason string, succeeded bool, err error) {
 	versions, held := make([]int64, len(v.windows)), false
 	for i, end := range v.windows {
 		if err := ctx.Err(); err != nil {

@@ -34,7 +34,7 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	p.Closing("the models", closing(active.Close))
 	objects := vault.New(p.Blobs, p.Keys)
 	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, Queue: p.Queue, Now: p.Now, Log: p.Log,
-		Quiet: cmp.Or(p.Config.Worker.Debounce, intake.DefaultQuiet)})
+		Debounce: cmp.Or(p.Config.Worker.Debounce, intake.DefaultDebounce)})
 	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
 	sweeper := retention.New(p.Blobs, p.Store, p.Now)
 	return []platform.Runner{

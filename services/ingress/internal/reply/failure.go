@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -72,7 +73,7 @@ func (f Failures) Tell(ctx context.Context, what string, err error) {
 			text = strings.ReplaceAll(text, name, "…")
 		}
 	}
-	f.Log.LogAttrs(ctx, slog.LevelError, what, slog.String("err", text))
+	f.Log.ErrorContext(ctx, what, append([]any{slog.String("err", text)}, fault.Attrs(err)...)...)
 }
 
 // Unavailable asks the client to come again in a second.

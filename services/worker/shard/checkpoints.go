@@ -110,28 +110,28 @@ func (s state) encode() ([]byte, error) {
 	return raw, nil
 }
 
-// A ledger is the row of a shard's checkpoints.
-type ledger struct{ task Task }
+// checkpoints are the row of a shard's checkpoints.
+type checkpoints struct{ task Task }
 
-func (l ledger) place() string {
-	return fmt.Sprintf("%s%s/%05d/", blob.Checkpoints, l.task.Run, l.task.Shard)
+func (c checkpoints) place() string {
+	return fmt.Sprintf("%s%s/%05d/", blob.Checkpoints, c.task.Run, c.task.Shard)
 }
 
 // name sorts by number.
-func (l ledger) name(number int64) string { return fmt.Sprintf("%s%016d", l.place(), number) }
+func (c checkpoints) name(number int64) string { return fmt.Sprintf("%s%016d", c.place(), number) }
 
 // list returns the checkpoints after the number, oldest first.
-func (l ledger) list(ctx context.Context, blobs blob.Store, after int64) ([]int64, error) {
+func (c checkpoints) list(ctx context.Context, blobs blob.Store, after int64) ([]int64, error) {
 	var numbers []int64
-	for from := l.name(after); ; {
+	for from := c.name(after); ; {
 		const page = 100
-		infos, err := blobs.List(ctx, l.place(), from, page)
+		infos, err := blobs.List(ctx, c.place(), from, page)
 		if err != nil {
 			return nil, fmt.Errorf("list checkpoints: %w", err)
 		}
 		for _, info := range infos {
-			number, err := strconv.ParseInt(strings.TrimPrefix(info.Name, l.place()), 10, 64)
-			if err != nil || l.name(number) != info.Name {
+			number, err := strconv.ParseInt(strings.TrimPrefix(info.Name, c.place()), 10, 64)
+			if err != nil || c.name(number) != info.Name {
 				return nil, fmt.Errorf("%w: something else is in its place", ErrCheckpoint)
 			}
 			numbers, from = append(numbers, number), info.Name
@@ -143,14 +143,14 @@ func (l ledger) list(ctx context.Context, blobs blob.Store, after int64) ([]int6
 }
 
 // latest reads the newest checkpoint, or the zero state.
-func (l ledger) latest(ctx context.Context, blobs blob.Store) (state, error) {
+func (c checkpoints) latest(ctx context.Context, blobs blob.Store) (state, error) {
 	for {
-		numbers, err := l.list(ctx, blobs, 0)
+		numbers, err := c.list(ctx, blobs, 0)
 		if err != nil || len(numbers) == 0 {
 			return state{}, err
 		}
 		number := numbers[len(numbers)-1]
-		s, err := l.read(ctx, blobs, number)
+		s, err := c.read(ctx, blobs, number)
 		if errors.Is(err, blob.ErrNotFound) {
 			continue // a newer one took its place meanwhile
 		}
@@ -158,8 +158,8 @@ func (l ledger) latest(ctx context.Context, blobs blob.Store) (state, error) {
 	}
 }
 
-func (l ledger) read(ctx context.Context, blobs blob.Store, number int64) (state, error) {
-	raw, err := blobs.Get(ctx, l.name(number))
+func (c checkpoints) read(ctx context.Context, blobs blob.Store, number int64) (state, error) {
+	raw, err := blobs.Get(ctx, c.name(number))
 	if errors.Is(err, blob.ErrCorrupt) {
 		return state{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
 	}
@@ -174,8 +174,8 @@ func (l ledger) read(ctx context.Context, blobs blob.Store, number int64) (state
 }
 
 // still is nil where the checkpoint is the newest.
-func (l ledger) still(ctx context.Context, blobs blob.Store, s state) error {
-	numbers, err := l.list(ctx, blobs, s.Number)
+func (c checkpoints) still(ctx context.Context, blobs blob.Store, s state) error {
+	numbers, err := c.list(ctx, blobs, s.Number)
 	if err == nil && len(numbers) > 0 {
 		err = ErrSuperseded
 	}
@@ -185,14 +185,14 @@ func (l ledger) still(ctx context.Context, blobs blob.Store, s state) error {
 // put adds a checkpoint at its number. It returns ErrSuperseded where another
 // attempt has that number or a later one. The second look is for the number
 // that was taken once, and removed when later ones had come.
-func (l ledger) put(ctx context.Context, blobs blob.Store, s state) error {
+func (c checkpoints) put(ctx context.Context, blobs blob.Store, s state) error {
 	raw, err := s.encode()
 	if err != nil {
 		return err
 	}
-	err = blobs.Put(ctx, l.name(s.Number), raw)
+	err = blobs.Put(ctx, c.name(s.Number), raw)
 	if errors.Is(err, blob.ErrExists) {
-		there, err := blobs.Get(ctx, l.name(s.Number))
+		there, err := blobs.Get(ctx, c.name(s.Number))
 		if err == nil && !bytes.Equal(there, raw) || errors.Is(err, blob.ErrNotFound) {
 			return ErrSuperseded
 		}
@@ -202,20 +202,20 @@ func (l ledger) put(ctx context.Context, blobs blob.Store, s state) error {
 	} else if err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
-	if err := l.still(ctx, blobs, s); err != nil {
+	if err := c.still(ctx, blobs, s); err != nil {
 		return err
 	}
-	return l.prune(ctx, blobs, s.Number-kept)
+	return c.prune(ctx, blobs, s.Number-kept)
 }
 
 // prune removes the checkpoints up to a number.
-func (l ledger) prune(ctx context.Context, blobs blob.Store, last int64) error {
-	infos, err := blobs.List(ctx, l.place(), "", kept+1)
+func (c checkpoints) prune(ctx context.Context, blobs blob.Store, last int64) error {
+	infos, err := blobs.List(ctx, c.place(), "", kept+1)
 	if err != nil {
 		return fmt.Errorf("list checkpoints: %w", err)
 	}
 	for _, info := range infos {
-		if info.Name > l.name(last) {
+		if info.Name > c.name(last) {
 			break
 		}
 		if err := blobs.Delete(ctx, info.Name); err != nil {
