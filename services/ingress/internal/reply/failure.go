@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -64,7 +65,8 @@ func (f Failures) Problem(ctx context.Context, err error) *problem.Problem {
 }
 
 // Tell logs an error without the person: drivers promise to name none, and a
-// wrapped one below them may still hold a path.
+// wrapped one below them may still hold a path. A backend's fault is told by
+// room, operation, class and code.
 func (f Failures) Tell(ctx context.Context, what string, err error) {
 	text := err.Error()
 	if uid := UID(ctx); uid != "" {
@@ -72,7 +74,7 @@ func (f Failures) Tell(ctx context.Context, what string, err error) {
 			text = strings.ReplaceAll(text, name, "…")
 		}
 	}
-	f.Log.LogAttrs(ctx, slog.LevelError, what, slog.String("err", text))
+	f.Log.ErrorContext(ctx, what, append([]any{"err", text}, fault.Attrs(err)...)...)
 }
 
 // Unavailable asks the client to come again in a second.
