@@ -4,6 +4,11 @@
 // the token, and derive the Subject from nothing else. Any doubt is ErrInvalid;
 // a verifier that cannot reach what it needs to decide is ErrUnavailable, never
 // a yes. Neither error holds the token or a part of it.
+//
+// The UID alone says which person it is: documents, keys and messages are kept
+// by it. The Tenant is told and decides nothing yet. So a driver MUST NOT give
+// two people one UID, of two tenants neither: where its provider may, the driver
+// has to make the UID of both.
 package identity
 
 import (
@@ -26,7 +31,7 @@ type Verifier interface {
 // A Subject is who a verified token speaks for.
 type Subject struct {
 	UID      string // 1 to 128 bytes of [A-Za-z0-9._:@-]
-	Tenant   string // "" for the only one
+	Tenant   string // "" for the only one; not part of who the person is
 	Roles    []Role
 	AuthTime time.Time // when the person last proved who they are
 	Expires  time.Time // when the token stops being valid

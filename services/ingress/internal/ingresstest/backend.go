@@ -22,12 +22,14 @@ type backend struct {
 	keys  keyring.Keyring
 	clock *Clock
 	dir   string
+
+	faults *faults
 }
 
 // newBackend is the embedded drivers in a directory of the test's own.
 func newBackend(t testing.TB) backend {
 	t.Helper()
-	b := backend{clock: &Clock{}, dir: t.TempDir()}
+	b := backend{clock: &Clock{}, dir: t.TempDir(), faults: &faults{broken: map[string]bool{}}}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -47,6 +49,6 @@ func newBackend(t testing.TB) backend {
 		_ = messages.Close()
 		_ = objects.Close()
 	})
-	b.store, b.blobs, b.queue, b.keys = store.New(documents, keys), objects, messages, keys
+	b.store, b.blobs, b.queue, b.keys = store.New(b.faults.over(documents), keys), objects, messages, keys
 	return b
 }

@@ -52,6 +52,8 @@ type World struct {
 	Keys  keyring.Keyring
 	Audit *Audit
 	Dir   string
+
+	faults *faults
 }
 
 // Option change what New builds.
@@ -61,7 +63,7 @@ type Option func(*ingress.Needs)
 func New(t testing.TB, change ...Option) *World {
 	t.Helper()
 	b := newBackend(t)
-	w := &World{T: t, Log: &Log{}, Clock: b.clock, Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Audit: &Audit{}, Dir: b.dir}
+	w := &World{T: t, Log: &Log{}, Clock: b.clock, Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Audit: &Audit{}, Dir: b.dir, faults: b.faults}
 	d := ingress.Needs{
 		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.Audit,
 		Writer: template.New(), Template: template.New(),

@@ -94,21 +94,20 @@ func (l *Limiter[K]) makeRoom(now time.Time) {
 	if len(l.buckets) < l.most {
 		return
 	}
-	looked, dropped := 0, 0
+	looked, full := 0, 0
+	var last K
 	for key, b := range l.buckets {
-		if looked++; looked > 16 {
+		if looked == 16 {
 			break
 		}
-		if full := l.refill(b, now); full.tokens >= float64(l.rate.Burst) {
+		looked++
+		last = key
+		if l.refill(b, now).tokens >= float64(l.rate.Burst) {
 			delete(l.buckets, key)
-			dropped++
+			full++
 		}
 	}
-	for key := range l.buckets {
-		if dropped > 0 {
-			break
-		}
-		delete(l.buckets, key)
-		dropped++
+	if full == 0 {
+		delete(l.buckets, last)
 	}
 }

@@ -71,3 +71,49 @@ func TestFromValidationQuotesNothing(t *testing.T) {
 		})
 	}
 }
+
+func TestFromValidationKeepsTheCodeOfTheStatus(t *testing.T) {
+	for status, want := range map[int]Code{400: MalformedJSON, 408: RequestTimeout, 413: TooLarge, 415: UnsupportedMediaType, 422: InvalidRequest, 500: Internal, 418: Internal} {
+		if got := FromValidation(&huma.ErrorModel{Status: status}); got.Code != want.Reason() || got.Status != want.Status() {
+			t.Errorf("%d: %d %s, want %s", status, got.Status, got.Code, want)
+		}
+	}
+	if got := FromValidation(&huma.ErrorModel{Status: 400}); got.Detail != "the body is not one JSON object without duplicate members" {
+		t.Errorf("malformed JSON: %q", got.Detail)
+	}
+	many := &huma.ErrorModel{Status: 422, Errors: []*huma.ErrorDetail{nil}}
+	for range 30 {
+		many.Errors = append(many.Errors, &huma.ErrorDetail{Location: "body.a", Message: "expected number"})
+	}
+	if got := FromValidation(many); len(got.Errors) != 20 {
+		t.Errorf("%d parts are told, want 20", len(got.Errors))
+	}
+}
+
+func TestFromValidationKeepsWhatIsSafe(t *testing.T) {
+	for message, want := range map[string]string{
+		"expected string to be one of: a, b": "expected string to be one of: a, b",
+		"expected string to be RFC 3339":     "expected string to be RFC 3339",
+		"required property: \"x\"":           "required property: \"x\"",
+		"invalid integer":                    "invalid integer",
+		"invalid boolean":                    "invalid boolean",
+		"is odd":                             "has another form than the schema says",
+	} {
+		got := FromValidation(&huma.ErrorModel{Status: 422, Errors: []*huma.ErrorDetail{{Location: "query.a.b", Message: message}}})
+		if diff := cmp.Diff([]Field{{"query.a.b", want}}, got.Errors); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", message, diff)
+		}
+	}
+}
+
+func TestAProblemAsItIsSent(t *testing.T) {
+	p := OverLimit(TooLarge, "too many", "samples", 10).At("body.samples", "fewer").With("Retry-After", "1").With("X-A", "b")
+	want := `{"type":"urn:clarityloop:problem:too_large","title":"Request Entity Too Large","status":413,"code":"too_large","detail":"too many",` +
+		`"limit":{"what":"samples","max":10},"errors":[{"location":"body.samples","detail":"fewer"}]}`
+	if diff := cmp.Diff(want, string(p.JSON())); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if p.GetStatus() != 413 || p.Error() != "too many" || p.GetHeaders().Get("Retry-After") != "1" || p.GetHeaders().Get("X-A") != "b" || p.ContentType("") != ContentType {
+		t.Errorf("%d %q %v %s", p.GetStatus(), p.Error(), p.GetHeaders(), p.ContentType(""))
+	}
+}

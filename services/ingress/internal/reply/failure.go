@@ -74,7 +74,7 @@ func (f Failures) Tell(ctx context.Context, what string, err error) {
 			text = strings.ReplaceAll(text, name, "…")
 		}
 	}
-	f.Log.ErrorContext(ctx, what, append([]any{"err", text}, fault.Attrs(err)...)...)
+	f.Log.ErrorContext(ctx, what, append([]any{slog.String("err", text)}, fault.Attrs(err)...)...)
 }
 
 // Unavailable asks the client to come again in a second.

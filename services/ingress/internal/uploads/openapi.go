@@ -55,13 +55,13 @@ func envelopeSchema() *huma.Schema {
 		Required: []string{"schema", "installationId", "timeZone"},
 		Properties: map[string]*huma.Schema{
 			"schema":         {Type: huma.TypeString, Enum: []any{upload.Schema}, Description: "version of the envelope"},
-			"installationId": {Type: huma.TypeString, Description: "the app's own id of this installation", MinLength: ptr(1), MaxLength: ptr(upload.MaxTextBytes)},
+			"installationId": {Type: huma.TypeString, Description: "the app's own id of this installation; kept with the body as it was sent, and steers nothing", MinLength: ptr(1), MaxLength: ptr(upload.MaxTextBytes)},
 			"timeZone":       {Type: huma.TypeString, Description: "IANA time zone: of samples that name none themselves", Examples: []any{"Europe/Berlin"}, MaxLength: ptr(upload.MaxTextBytes)},
 			"samples":        {Type: huma.TypeArray, MaxItems: ptr(upload.MaxSamples), Description: sampleDetail, Items: &huma.Schema{}},
 			"deleted":        {Type: huma.TypeArray, MaxItems: ptr(upload.MaxSamples), Description: "each {\"uuid\", \"type\"}: samples that no longer exist, whether or not they were sent", Items: &huma.Schema{}},
 			"cursor":         {Type: huma.TypeObject, Description: "the phone's own anchor a type, committed once the batch is merged", AdditionalProperties: text("opaque", upload.MaxTextBytes)},
-			"stage":          {Type: huma.TypeString, Enum: []any{"daily", "historical"}},
-			"final":          {Type: huma.TypeBoolean, Description: "the last batch of a historical import"},
+			"stage":          {Type: huma.TypeString, Enum: []any{"daily", "historical"}, Description: "what the batch is part of; kept with the body as it was sent, and steers nothing: every batch is merged as it comes"},
+			"final":          {Type: huma.TypeBoolean, Description: "the last batch of a historical import; kept with the body as it was sent, and steers nothing: no batch waits for it"},
 		},
 		AdditionalProperties: false,
 	}

@@ -1,0 +1,83 @@
+package ingresstest
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// ErrBroken is what a store that was broken says.
+var ErrBroken = errors.New("the disk is gone")
+
+// faults break a store, an operation of a collection at a time.
+type faults struct {
+	store.Driver
+	mu     sync.Mutex
+	broken map[string]bool
+}
+
+// Break has the store fail from now on at "get", "write", "list" or "watch" of
+// a collection, as in "list days", or at "erase". Mend mends all.
+func (w *World) Break(what string) {
+	w.faults.mu.Lock()
+	defer w.faults.mu.Unlock()
+	w.faults.broken[what] = true
+}
+
+// Mend makes the store whole again.
+func (w *World) Mend() {
+	w.faults.mu.Lock()
+	defer w.faults.mu.Unlock()
+	clear(w.faults.broken)
+}
+
+func (f *faults) over(d store.Driver) store.Driver {
+	f.Driver = d
+	return f
+}
+
+func (f *faults) at(what string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken[what] {
+		return ErrBroken
+	}
+	return nil
+}
+
+func (f *faults) Get(ctx context.Context, k store.Key) (store.Document, error) {
+	if err := f.at("get " + k.Collection); err != nil {
+		return store.Document{}, err
+	}
+	return f.Driver.Get(ctx, k)
+}
+
+func (f *faults) Write(ctx context.Context, w store.Write) (int64, error) {
+	if err := f.at("write " + w.Key.Collection); err != nil {
+		return 0, err
+	}
+	return f.Driver.Write(ctx, w)
+}
+
+func (f *faults) List(ctx context.Context, q store.Query) ([]store.Document, error) {
+	if err := f.at("list " + q.Collection); err != nil {
+		return nil, err
+	}
+	return f.Driver.List(ctx, q)
+}
+
+func (f *faults) Watch(ctx context.Context, collection, uid string) (<-chan struct{}, error) {
+	if err := f.at("watch " + collection); err != nil {
+		return nil, err
+	}
+	return f.Driver.Watch(ctx, collection, uid)
+}
+
+func (f *faults) EraseUser(ctx context.Context, uid string) error {
+	if err := f.at("erase"); err != nil {
+		return err
+	}
+	return f.Driver.EraseUser(ctx, uid)
+}

@@ -1,0 +1,137 @@
+package results_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/ingress"
+	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
+	"github.com/clarity-loop/clarity/services/record"
+)
+
+// A store that fails is a 500 at each route that asks it, and says nothing of why.
+func TestAStoreThatFails(t *testing.T) {
+	w := ingresstest.New(t)
+	ingresstest.Furnish(w)
+	for what, requests := range map[string][]string{
+		"list days":     {"GET /v1/days"},
+		"get days":      {"GET /v1/days/2026-11-20"},
+		"list results":  {"GET /v1/weeks", "GET /v1/trends"},
+		"get results":   {"GET /v1/weeks/2026-11-20"},
+		"list insights": {"GET /v1/insights"},
+		"get insights":  {"GET /v1/insights/2026-11-20", "POST /v1/insights"},
+	} {
+		for _, request := range requests {
+			method, path, _ := strings.Cut(request, " ")
+			var body []byte
+			if method == "POST" {
+				body = []byte(`{"date":"2026-11-20"}`)
+			}
+			if r := w.Do(method, path, ingresstest.Anna, body, ingresstest.AsJSON()); r.Status != 200 {
+				t.Errorf("%s: %d %s", request, r.Status, r.Body)
+			}
+			w.Break(what)
+			if r := w.Do(method, path, ingresstest.Anna, body, ingresstest.AsJSON()); r.Status != 500 || strings.Contains(string(r.Body), "disk") {
+				t.Errorf("%s while %s fails: %d %s", request, what, r.Status, r.Body)
+			}
+			w.Mend()
+		}
+	}
+	if r := w.Do("GET", "/v1/trends?to=2026-02-30", ingresstest.Anna, nil); r.Status != 422 {
+		t.Errorf("trends to a date that is none: %d", r.Status)
+	}
+}
+
+// What is sent of a day, a week and an insight: no list and no object is null.
+func TestWhatIsSent(t *testing.T) {
+	w := ingresstest.New(t)
+	ctx, at := t.Context(), time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+	must := func(_ int64, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(w.Store.Days.Put(ctx, "anna", "2026-11-20", 0, record.Day{Zone: "Europe/Berlin", Digest: "d", Samples: 3,
+		Types: map[string]record.TypeSummary{"HKA": {Count: 3, First: health.InstantOf(at), Last: health.InstantOf(at.Add(time.Hour))}}}))
+	must(w.Store.Results.Put(ctx, "anna", "2026-11-20", 0, record.Result{ComputedAt: at}))
+	must(w.Store.Insights.Put(ctx, "anna", "2026-11-20", 0, record.Insight{WrittenAt: at, Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: "a"}}}}))
+	for path, want := range map[string][]string{
+		"/v1/days/2026-11-20": {`"date":"2026-11-20"`, `"timeZone":"Europe/Berlin"`, `"samples":3`, `"digest":"d"`,
+			`"types":{"HKA":{"count":3,"first":"2026-11-21T03:00:00Z","last":"2026-11-21T04:00:00Z"}}`},
+		"/v1/weeks/2026-11-20":    {`"computedAt":"2026-11-21T03:00:00Z"`, `"wear":{}`, `"sleep":{}`, `"circadian":{}`, `"activity":{}`, `"cardio":{}`, `"nights":[]`, `"days":[]`, `"insufficient":[]`, `"chunks":[]`},
+		"/v1/insights/2026-11-20": {`"writtenAt":"2026-11-21T03:00:00Z"`, `"sentences":[{"text":"a","facts":[]}]`, `"facts":[]`, `"disclaimers":[]`},
+	} {
+		got := string(w.Do("GET", path, ingresstest.Anna, nil).Body)
+		for _, text := range want {
+			if !strings.Contains(got, text) {
+				t.Errorf("%s has no %s: %s", path, text, got)
+			}
+		}
+	}
+}
+
+func TestTrendsAsTheyAreSent(t *testing.T) {
+	w := ingresstest.New(t)
+	for n := range 35 {
+		v := float64(n)
+		if _, err := w.Store.Results.Put(t.Context(), "anna", health.Day(20000+n).String(), 0, record.Result{Result: analysis.Result{Sleep: analysis.Family{"m": &v}, Wear: analysis.Family{"m": &v}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got struct {
+		Series []struct {
+			Metric   string
+			Points   []struct{ Date string }
+			Baseline *struct {
+				From, To string
+				Values   int
+			}
+		}
+	}
+	w.Do("GET", "/v1/trends?windows=2&metric=sleep.m&to="+health.Day(20033).String(), ingresstest.Anna, nil).JSON(t, &got)
+	if len(got.Series) != 1 || got.Series[0].Metric != "sleep.m" || len(got.Series[0].Points) != 2 {
+		t.Fatalf("%+v", got)
+	}
+	if diff := cmp.Diff([]string{health.Day(20032).String(), health.Day(20033).String()}, []string{got.Series[0].Points[0].Date, got.Series[0].Points[1].Date}); diff != "" {
+		t.Errorf("points, oldest first (-want +got):\n%s", diff)
+	}
+	if b := got.Series[0].Baseline; b == nil || b.Values != 28 || b.From != health.Day(20005).String() || b.To != health.Day(20032).String() {
+		t.Errorf("baseline %+v", b)
+	}
+}
+
+func TestDaysOfAnExport(t *testing.T) {
+	var fail error
+	w := ingresstest.New(t, func(n *ingress.Needs) {
+		n.Samples = func(context.Context, string, string) ([]health.Sample, error) {
+			return []health.Sample{{Type: "HKA", Value: 61, Metadata: `{"a":1}`, Raw: "no JSON"}}, fail
+		}
+	})
+	for n := range 3 {
+		if _, err := w.Store.Days.Put(t.Context(), "anna", health.Day(20000+n).String(), 0, record.Day{Chunk: "c"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var export struct{ Download string }
+	w.Do("POST", "/v1/exports", ingresstest.Anna, nil).JSON(t, &export)
+	whole := strings.Split(strings.TrimSpace(string(w.Do("GET", export.Download, ingresstest.Anna, nil).Body)), "\n")
+	if len(whole) != 7 || !strings.HasPrefix(whole[0], `{"kind":"day","key":"2024-10-04"`) || !strings.HasPrefix(whole[1], `{"kind":"sample","key":"2024-10-04"`) || whole[6] != `{"kind":"end","lines":6}` {
+		t.Errorf("%d lines: %q", len(whole), whole)
+	}
+	if !strings.Contains(whole[1], `"metadata":{"a":1}`) || strings.Contains(whole[1], `"raw"`) {
+		t.Errorf("a sample: %s", whole[1])
+	}
+	fail = errors.New("a chunk is gone")
+	cut := string(w.Do("GET", export.Download, ingresstest.Anna, nil).Body)
+	if strings.Contains(cut, `"end"`) || !strings.Contains(w.Log.String(), "read the samples of a day: a chunk is gone") {
+		t.Errorf("an export without its samples ends as if it were whole: %s", cut)
+	}
+}
