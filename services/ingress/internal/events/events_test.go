@@ -121,3 +121,41 @@ func TestShutdownEndsStreamsAtOnce(t *testing.T) {
 		t.Errorf("shutdown took %s", took)
 	}
 }
+
+func TestAStreamThatCannotBeOpened(t *testing.T) {
+	w := ingresstest.New(t, func(n *ingress.Needs) { n.Limits.StreamsPerUser = 1 })
+	for _, what := range []string{"watch events", "list events", "watch deliveries", "list deliveries"} {
+		w.Break(what)
+	}
+	for range 2 { // and gives its place back
+		if r := w.Do("GET", "/v1/events", ingresstest.Anna, nil); r.Status != 500 || strings.Contains(string(r.Body), "disk") {
+			t.Errorf("%d %s", r.Status, r.Body)
+		}
+	}
+	w.Mend()
+	lines, end := w.Stream(ingresstest.Anna, "")
+	defer end()
+	<-lines
+}
+
+// A person who is erased is told nothing more: their stream ends by itself.
+func TestAnErasureEndsTheStream(t *testing.T) {
+	w := ingresstest.New(t, func(n *ingress.Needs) { n.Limits.Heartbeat = 20 * time.Millisecond })
+	lines, end := w.Stream(ingresstest.Anna, "")
+	defer end()
+	<-lines
+	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 200 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	timeout := time.After(time.Minute)
+	for {
+		select {
+		case _, open := <-lines:
+			if !open {
+				return
+			}
+		case <-timeout:
+			t.Fatal("the stream goes on")
+		}
+	}
+}

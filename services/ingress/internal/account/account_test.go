@@ -1,0 +1,251 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/ingress"
+	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
+)
+
+type consents struct {
+	Items []struct {
+		Purpose string
+		Granted bool
+		Version string
+		At      string
+		History []struct {
+			Granted bool
+			Version string
+			At      string
+		}
+	}
+}
+
+func put(w *ingresstest.World, purpose, body string) ingresstest.Reply {
+	return w.Do("PUT", "/v1/consents/"+purpose, ingresstest.Anna, []byte(body), ingresstest.AsJSON())
+}
+
+func TestConsentsKeepTheirHistory(t *testing.T) {
+	w := ingresstest.New(t)
+	var before consents
+	w.Do("GET", "/v1/consents", ingresstest.Anna, nil).JSON(t, &before)
+	if len(before.Items) != 2 || before.Items[0].Purpose != "processing" || before.Items[1].Purpose != "narrative" || before.Items[0].At != "" || len(before.Items[0].History) != 0 {
+		t.Errorf("before any answer: %+v", before)
+	}
+	for n := range 203 {
+		if r := put(w, "narrative", fmt.Sprintf(`{"granted":%v,"version":"v%d"}`, n%2 == 0, n)); r.Status != 200 {
+			t.Fatalf("%d %s", r.Status, r.Body)
+		}
+	}
+	var after consents
+	w.Do("GET", "/v1/consents", ingresstest.Anna, nil).JSON(t, &after)
+	c := after.Items[1]
+	if !c.Granted || c.Version != "v202" || c.At == "" || len(c.History) != 200 || c.History[0].Version != "v2" || !c.History[0].Granted || c.History[199].Version != "v201" || c.History[199].Granted || c.History[0].At == "" {
+		t.Errorf("%v %s, %d earlier answers from %+v", c.Granted, c.Version, len(c.History), c.History[0])
+	}
+	if g, x := w.Audit.Count(audit.ConsentGranted), w.Audit.Count(audit.ConsentWithdrawn); g != 102 || x != 101 {
+		t.Errorf("%d grants and %d withdrawals are audited", g, x)
+	}
+}
+
+// Only agreeing to processing takes up what was held.
+func TestWhatAnAgreementResumes(t *testing.T) {
+	for answer, want := range map[string]int{"processing true": 1, "processing false": 0, "narrative true": 0} {
+		w := ingresstest.New(t)
+		if _, err := w.Store.Uploads.Put(t.Context(), "anna", "upload-0001", 0, record.Upload{State: record.UploadHeld}); err != nil {
+			t.Fatal(err)
+		}
+		purpose, granted, _ := strings.Cut(answer, " ")
+		if r := put(w, purpose, `{"granted":`+granted+`,"version":"1"}`); r.Status != 200 {
+			t.Fatalf("%d %s", r.Status, r.Body)
+		}
+		if depth, err := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); err != nil || depth.Waiting != want {
+			t.Errorf("%s: %+v %v, want %d messages", answer, depth, err, want)
+		}
+	}
+}
+
+func TestWhatFailsIsNotAnsweredAsDone(t *testing.T) {
+	w := ingresstest.New(t)
+	ingresstest.Furnish(w)
+	const export = "/v1/exports/00000000000000000000000000000001"
+	tests := map[string]struct{ what, method, path, body string }{
+		"a profile that cannot be read":       {"get profiles", "GET", "/v1/profile", ""},
+		"a profile that cannot be written":    {"write profiles", "PUT", "/v1/profile", `{"birthYear":1980}`},
+		"consents that cannot be read":        {"get consents", "GET", "/v1/consents", ""},
+		"a consent that cannot be read":       {"get consents", "PUT", "/v1/consents/narrative", `{"granted":true,"version":"1"}`},
+		"a consent that cannot be written":    {"write consents", "PUT", "/v1/consents/narrative", `{"granted":true,"version":"1"}`},
+		"uploads that cannot be resumed":      {"list uploads", "PUT", "/v1/consents/processing", `{"granted":true,"version":"1"}`},
+		"an export that cannot be written":    {"write exports", "POST", "/v1/exports", ""},
+		"exports that cannot be listed":       {"list exports", "GET", "/v1/exports", ""},
+		"an export that cannot be read":       {"get exports", "GET", export, ""},
+		"a download whose export is not read": {"get exports", "GET", export + "/download", ""},
+		"a receipt that cannot be read":       {"get accounts", "GET", "/v1/account/receipt", ""},
+		"an account that cannot be read":      {"get accounts", "DELETE", "/v1/account", ""},
+		"an account that cannot be written":   {"write accounts", "DELETE", "/v1/account", ""},
+	}
+	for name, tt := range tests {
+		w.Break(tt.what)
+		r := w.Do(tt.method, tt.path, ingresstest.Anna, []byte(tt.body), ingresstest.AsJSON(), ingresstest.Header{"If-Match": `"1"`})
+		if r.Status != 500 || strings.Contains(string(r.Body), "disk") {
+			t.Errorf("%s: %d %s", name, r.Status, r.Body)
+		}
+		w.Mend()
+	}
+	w.Audit.Broken = true
+	for _, request := range []string{`PUT /v1/profile {"birthYear":1980}`, `PUT /v1/consents/narrative {"granted":true,"version":"1"}`, "POST /v1/exports ", "DELETE /v1/account "} {
+		method, rest, _ := strings.Cut(request, " ")
+		path, body, _ := strings.Cut(rest, " ")
+		if r := w.Do(method, path, ingresstest.Ben, []byte(body), ingresstest.AsJSON(), ingresstest.Header{"If-Match": `"0"`}); r.Status != 500 {
+			t.Errorf("%s %s without an audit log: %d %s", method, path, r.Status, r.Body)
+		}
+	}
+	w.Audit.Broken = false
+	var first ingresstest.Reply
+	for range 2 { // what was cut is finished, and stays
+		if first = w.Do("DELETE", "/v1/account", ingresstest.Ben, nil); first.Status != 200 || w.Audit.Count(audit.AccountErased) != 1 {
+			t.Errorf("%d %s, audited %d times", first.Status, first.Body, w.Audit.Count(audit.AccountErased))
+		}
+	}
+}
+
+func TestTheProfileAsItIsSent(t *testing.T) {
+	w := ingresstest.New(t)
+	empty := w.Do("GET", "/v1/profile", ingresstest.Anna, nil)
+	if empty.Status != 200 || empty.Header.Get("Etag") != `"0"` || strings.Contains(string(empty.Body), "updatedAt") {
+		t.Errorf("%d %s %s", empty.Status, empty.Header.Get("Etag"), empty.Body)
+	}
+	body := `{"birthYear":1980,"sex":"female","timeZone":"Europe/Berlin","heightM":1.7,"weightKg":61.5,"sourcePriority":["Watch"]}`
+	written := w.Do("PUT", "/v1/profile", ingresstest.Anna, []byte(body), ingresstest.AsJSON(), ingresstest.Header{"If-Match": `"0"`})
+	read := w.Do("GET", "/v1/profile", ingresstest.Anna, nil)
+	if diff := cmp.Diff(string(written.Body), string(read.Body)); diff != "" || read.Header.Get("Etag") != `"1"` || written.Header.Get("Etag") != `"1"` {
+		t.Errorf("%s (-written +read):\n%s", read.Header.Get("Etag"), diff)
+	}
+	for _, part := range strings.Split(strings.Trim(body, "{}"), ",") {
+		if !strings.Contains(string(read.Body), part) {
+			t.Errorf("no %s in %s", part, read.Body)
+		}
+	}
+	if !strings.Contains(string(read.Body), `"updatedAt":"`) {
+		t.Errorf("%s", read.Body)
+	}
+	for _, match := range []string{"", `"-1"`, `1`, `"01"`, `"x"`, `"0"`, `"2"`, `"1"`} { // the right one last
+		want := map[string]int{"": 428, `"1"`: 200}[match]
+		if want == 0 {
+			want = 412
+		}
+		r := w.Do("PUT", "/v1/profile", ingresstest.Anna, []byte(`{}`), ingresstest.AsJSON(), ingresstest.Header{"If-Match": match})
+		if r.Status != want {
+			t.Errorf("If-Match %s: %d %s, want %d", match, r.Status, r.Body, want)
+		}
+	}
+	for zone, want := range map[string]int{"Europe/Berlin": 200, "UTC": 200, "Local": 422, "Mars/Olympus": 422} {
+		etag := w.Do("GET", "/v1/profile", ingresstest.Anna, nil).Header.Get("Etag")
+		r := w.Do("PUT", "/v1/profile", ingresstest.Anna, []byte(`{"timeZone":"`+zone+`"}`), ingresstest.AsJSON(), ingresstest.Header{"If-Match": etag})
+		if r.Status != want || want == 422 && !strings.Contains(string(r.Body), "body.timeZone") {
+			t.Errorf("%s: %d %s, want %d", zone, r.Status, r.Body, want)
+		}
+	}
+	if n := w.Audit.Count(audit.ProfileChanged); n != 4 {
+		t.Errorf("%d changes are audited", n)
+	}
+}
+
+// ending fails a step of an erasure, or of an export's message, once asked to.
+type ending struct {
+	blob.Store
+	queue.Queue
+	list, remove, forget, publish bool
+}
+
+var errStep = errors.New("power cut")
+
+type endingBlobs struct{ *ending }
+
+func (e endingBlobs) Put(ctx context.Context, name string, data []byte) error {
+	return e.Store.Put(ctx, name, data)
+}
+func (e endingBlobs) Get(ctx context.Context, name string) ([]byte, error) {
+	return e.Store.Get(ctx, name)
+}
+func (e endingBlobs) Delete(ctx context.Context, name string) error {
+	if e.remove {
+		return errStep
+	}
+	return e.Store.Delete(ctx, name)
+}
+func (e endingBlobs) List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error) {
+	if e.list {
+		return nil, errStep
+	}
+	return e.Store.List(ctx, prefix, after, limit)
+}
+
+type endingQueue struct {
+	queue.Queue
+	*ending
+}
+
+func (e endingQueue) Forget(ctx context.Context, key string) error {
+	if e.forget {
+		return errStep
+	}
+	return e.Queue.Forget(ctx, key)
+}
+
+func (e endingQueue) Publish(ctx context.Context, m ...queue.Message) error {
+	if e.publish {
+		return errStep
+	}
+	return e.Queue.Publish(ctx, m...)
+}
+
+func TestEachStepOfAnErasureIsFinished(t *testing.T) {
+	e := &ending{}
+	w := ingresstest.New(t, func(n *ingress.Needs) {
+		e.Store = n.Blobs
+		n.Blobs, n.Queue = endingBlobs{e}, endingQueue{n.Queue, e}
+	})
+	w.Consent(ingresstest.Anna, true)
+	for n := range 501 {
+		if err := w.Blobs.Put(t.Context(), fmt.Sprintf("%s%04d", blob.PersonPrefix(blob.KindDays, "anna"), n), []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.publish = true
+	if r := w.Do("POST", "/v1/exports", ingresstest.Anna, nil); r.Status != 500 {
+		t.Errorf("an export that nobody is told of: %d", r.Status)
+	}
+	for name, step := range map[string]*bool{"list": &e.list, "delete": &e.remove, "forget": &e.forget} {
+		*step = true
+		if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 500 {
+			t.Errorf("%s fails: %d %s", name, r.Status, r.Body)
+		}
+		*step = false
+	}
+	w.Break("erase")
+	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 500 {
+		t.Errorf("documents that stay: %d %s", r.Status, r.Body)
+	}
+	w.Mend()
+	if r := w.Do("GET", "/v1/account/receipt", ingresstest.Anna, nil); r.Status != 404 {
+		t.Errorf("a receipt before the end: %d %s", r.Status, r.Body)
+	}
+	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 200 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	if found, err := w.Blobs.List(t.Context(), blob.PersonPrefix(blob.KindDays, "anna"), "", 1000); err != nil || len(found) > 0 {
+		t.Errorf("%d objects are left, %v", len(found), err)
+	}
+}
