@@ -185,6 +185,23 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			[]string{"services/ingress/internal/account/planted.go: services/ingress/internal/account must not import services/ingress/internal/uploads"},
 		},
 		"the ingress lists its rooms": {"services/ingress/planted.go", "services/ingress/internal/account", nil},
+		"the word for failure knows a room": {
+			"services/fault/planted.go", "services/store",
+			[]string{"services/fault/planted.go: services/fault must not import services/store"},
+		},
+		"sealed objects know a driver": {
+			"services/vault/planted.go", "services/blob/files",
+			[]string{"services/vault/planted.go: services/vault must not import services/blob/files"},
+		},
+		"what stages share knows a stage": {
+			"services/stage/planted.go", "services/feed",
+			[]string{"services/stage/planted.go: services/stage must not import services/feed"},
+		},
+		"a publisher knows a consumer": {
+			"services/worker/planted.go", "services/feed",
+			[]string{"services/worker/planted.go: services/worker must not import services/feed"},
+		},
+		"a driver imports its room's word for failure": {"services/store/sqlite/planted.go", "services/fault", nil},
 		"a driver imports another driver of its room": {
 			"services/store/sqlite/planted.go", "services/store/firestore",
 			[]string{"services/store/sqlite/planted.go: driver services/store/sqlite must not import services/store/firestore"},

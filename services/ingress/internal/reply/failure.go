@@ -65,7 +65,8 @@ func (f Failures) Problem(ctx context.Context, err error) *problem.Problem {
 }
 
 // Tell logs an error without the person: drivers promise to name none, and a
-// wrapped one below them may still hold a path.
+// wrapped one below them may still hold a path. A backend's fault is told by
+// room, operation, class and code.
 func (f Failures) Tell(ctx context.Context, what string, err error) {
 	text := err.Error()
 	if uid := UID(ctx); uid != "" {
