@@ -30,8 +30,8 @@ const (
 	ReasonContractMismatch      = "ContractMismatch"      // the bundle's own contract is another
 	ReasonGoldenSetMismatch     = "GoldenSetMismatch"     // the golden set's bytes are others
 	ReasonUnreadable            = "Unreadable"            // the bundle or the golden set is not what its format says
-	ReasonVerificationFailed    = "VerificationFailed"    // the check ended without a verdict: it is made again
-	ReasonValidationIncomplete  = "ValidationIncomplete"  // the validation ended without a verdict: it is made again
+	ReasonVerificationFailed    = "VerificationFailed"    // the check ended without a result: it is made again
+	ReasonValidationIncomplete  = "ValidationIncomplete"  // the validation ended without a result: it is made again
 	ReasonVersionTaken          = "VersionTaken"          // an older object is the same version of the model
 	ReasonChildNameTaken        = "ChildNameTaken"        // an object that is not ours has the name
 	ReasonChildRefused          = "ChildRefused"          // the API server refuses an object that is needed

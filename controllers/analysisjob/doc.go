@@ -1,7 +1,7 @@
 // Package analysisjob reconciles AnalysisJob: one intent to analyse becomes
 // one Indexed Job of worker shards, ever, and a status that tells how it goes.
 //
-// A pass is: get, phases (a file each, listed in controller.go), one status
+// A pass is: get, phases (a file each, by its name, listed in controller.go), one status
 // patch. Everything is derived again in every pass from the AnalysisJob, its
 // Job and the Job's pods; what must survive the pods is kept in status by
 // shard (see count.go and docs/adr/0010-shard-reports.md).

@@ -169,7 +169,7 @@ func (w *world) until(job *v1alpha1.AnalysisJob, play script, what string, is fu
 			return last
 		}
 		w.clock.Step(time.Second)
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(15 * time.Millisecond) // the Job controller's turn
 	}
 	w.t.Fatalf("analysis job %q is never %s; its status is %s", job.Name, what, testenv.JSON(last.Status))
 	return nil

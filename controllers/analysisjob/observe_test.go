@@ -38,6 +38,7 @@ func TestObserversAreToldEachTransitionOnce(t *testing.T) {
 	created := w.read(job).CreationTimestamp.Time
 	w.clock.SetTime(created.Add(3 * time.Second))
 	w.settle(job)
+	w.until(job, allRun, "running", inState(v1alpha1.StateRunning))
 	got := w.until(job, allSucceed(1), "ended", func(j *v1alpha1.AnalysisJob, _ *batchv1.Job) bool { return finished(j) })
 	w.isQuiet(got)
 	want := []string{" → Pending", "created", "Pending → Running", "first shard", "Running → Succeeded"}

@@ -46,7 +46,7 @@ func noRequestIsLost(t *testing.T, s *system) {
 }
 
 // Prometheus goes away in the middle of a canary: nothing is promoted and
-// nothing taken back, a person is told, and it goes on by itself afterwards.
+// nothing taken back, a person is told, and it continues by itself afterwards.
 func prometheusIsDown(t *testing.T, s *system) {
 	l := newLab(t, s, "blind", rate)
 	l.first()

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
+	"github.com/clarity-loop/clarity/controllers/internal/pass"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
 
@@ -17,7 +19,7 @@ import (
 // another carries it.
 const finalizer = "clarityloop.dev/traffic"
 
-// move writes the plan and the record as they should be: once, over what was
+// applyPlan writes the plan and the state as they should be: once, over what was
 // read, with the reason in it. Who is to get traffic that it had not is asked
 // again first, and held; while one of those does not answer nothing moves, as long
 // as that may pass for a hiccup.
@@ -104,12 +106,15 @@ func (r *Reconciler) hold(ctx context.Context, m *versionPass) error {
 	return r.patchFinalizers(ctx, m, func(o client.Object) { controllerutil.AddFinalizer(o, finalizer) })
 }
 
-// finalize changes the version's finalizers, over what was read.
+// patchFinalizers changes the version's finalizers, over what was read.
 func (r *Reconciler) patchFinalizers(ctx context.Context, m *versionPass, change func(client.Object)) error {
 	wish := m.before.DeepCopy()
 	change(wish)
 	patch := client.MergeFromWithOptions(m.before, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Patch(ctx, wish, patch); err != nil {
+	switch err := r.Client.Patch(ctx, wish, patch); {
+	case apierrors.IsNotFound(err): // it was deleted since
+		return fmt.Errorf("write finalizers of %q: %w", m.mv.Name, pass.ErrStale)
+	case err != nil:
 		return fmt.Errorf("write finalizers of %q: %w", m.mv.Name, err)
 	}
 	before := m.before.DeepCopy() // what was read may be the cache's

@@ -27,13 +27,13 @@ type check struct {
 	component string
 	kind      string       // of the condition
 	running   string       // what a person is told while it runs
-	undecided string       // the reason where it ended without a verdict
+	undecided string       // the reason where it ended without a result
 	late      string       // the reason where it ran out of time; undecided if empty
 	job       *batchv1.Job // as it is made where there is none
 	passed    func(*termination.Result) bool
 }
 
-// check runs the Job and reads its end. One that ends without a verdict is
+// check runs the Job and reads its end. One that ends without a result is
 // run again after a while: what is down comes back.
 func (r *Reconciler) check(ctx context.Context, p *modelPass, m *versionPass, job *batchv1.Job, c check) error {
 	again, recorded := time.Time{}, conditionOf(m.before, c.kind)
@@ -70,10 +70,10 @@ func (r *Reconciler) check(ctx context.Context, p *modelPass, m *versionPass, jo
 	return nil
 }
 
-// conclude turns a Job's end into the condition, and into the version's end
+// finish turns a Job's end into the condition, and into the version's end
 // where its input can never do.
 func (m *versionPass) finish(now time.Time, c check, end *checkEnd) {
-	reason, message := c.undecided, fmt.Sprintf("the %s Job ended without a verdict: it is run again", c.component)
+	reason, message := c.undecided, fmt.Sprintf("the %s Job ended without a result: it is run again", c.component)
 	final := end.final
 	if end.deadline && c.late != "" {
 		reason, message, final = c.late, fmt.Sprintf("the %s Job ran out of time", c.component), true

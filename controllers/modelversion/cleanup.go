@@ -17,7 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 )
 
-// sweep takes away what is not needed any more: Jobs whose result is on record,
+// cleanup takes away what is not needed any more: Jobs whose result is on record,
 // servers of versions that ended, and holds on versions that left the plan.
 func (r *Reconciler) cleanup(ctx context.Context, p *modelPass) (outcome.Outcome, error) {
 	for _, m := range p.versions {
@@ -33,7 +33,7 @@ func (r *Reconciler) cleanup(ctx context.Context, p *modelPass) (outcome.Outcome
 	return outcome.Continue{}, r.cleanupOrphans(ctx, p)
 }
 
-// sweepJobs removes Jobs whose result is on record, or is not asked for any
+// cleanupJobs removes Jobs whose result is on record, or is not asked for any
 // more. What was found in this very pass is not on record yet.
 func (r *Reconciler) cleanupJobs(ctx context.Context, p *modelPass, m *versionPass) error {
 	for _, j := range []struct {
@@ -64,7 +64,7 @@ func (r *Reconciler) release(ctx context.Context, p *modelPass, m *versionPass) 
 	return r.patchFinalizers(ctx, m, func(o client.Object) { controllerutil.RemoveFinalizer(o, finalizer) })
 }
 
-// sweepOrphans removes the servers of versions that are no more: they are not
+// cleanupOrphans removes the servers of versions that are no more: they are not
 // the version's dependents, so that no collector takes them from under the traffic.
 func (r *Reconciler) cleanupOrphans(ctx context.Context, p *modelPass) error {
 	p.orphans = slices.DeleteFunc(p.orphans, func(d *appsv1.Deployment) bool { return !d.DeletionTimestamp.IsZero() })

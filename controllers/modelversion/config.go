@@ -43,7 +43,7 @@ type Config struct {
 	ErrorLimit int32 `json:"errorLimit,omitempty"`
 	// VerifyTimeout bounds the check of a bundle; 15 min if zero.
 	VerifyTimeout metav1.Duration `json:"verifyTimeout,omitzero"`
-	// RetryAfter is when a check that ended without a verdict is made again; 5 min if zero.
+	// RetryAfter is when a check that ended without a result is made again; 5 min if zero.
 	RetryAfter metav1.Duration `json:"retryAfter,omitzero"`
 	// ProbeTimeout bounds the question to one pod whether it is ready; 2 s if zero.
 	ProbeTimeout metav1.Duration `json:"probeTimeout,omitzero"`

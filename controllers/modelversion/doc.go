@@ -2,10 +2,10 @@
 // pass: the newest earns its place step by step, the one before serves until it
 // has, and what is known to be good comes back when the newest is not.
 //
-// A pass is: get, phases (a file each, listed in controller.go), one write of
+// A pass is: get, phases (a file each, by its name, listed in controller.go), one write of
 // the model's traffic plan if the traffic moves, one status patch a version
-// that changed. What the plan should be is a pure function (decide.go) of the
-// versions, the record and the gates' answers. The record lies beside the plan
+// that changed. What the plan should be is a pure function (rollout/) of the
+// versions, the state so far and the gates' answers. The state lies beside the plan
 // in one ConfigMap, so that what was decided and why is one atomic write; see
 // docs/adr/0011-the-plan-is-the-record.md. Servers are not dependents of their
 // version in the collector's sense; see docs/adr/0012-servers-outlive-their-version.md.

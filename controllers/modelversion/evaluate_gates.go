@@ -14,7 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
 
-// weigh asks the gates of the recorded candidate, at most once an interval.
+// evaluateGates asks the gates of the recorded candidate, at most once an interval.
 // When they were asked last, and how often they failed in a row, stands in
 // status: a restart neither forgets a failure nor counts it twice.
 func (r *Reconciler) evaluateGates(ctx context.Context, p *modelPass) (outcome.Outcome, error) {
@@ -41,7 +41,7 @@ func (r *Reconciler) evaluateGates(ctx context.Context, p *modelPass) (outcome.O
 	}
 	status := &c.mv.Status
 	status.Gates = rollout.GateStatuses(c.mv.Spec.Rollout.Gates, answers, c.before.Status.Gates, rec.StepStarted, p.now)
-	p.answers = append(p.answers, verdictsOf(c.mv.Spec.Rollout.Gates, answers)...)
+	p.answers = append(p.answers, answersOf(c.mv.Spec.Rollout.Gates, answers)...)
 	p.gates = rollout.EvaluateGates(c.mv.Spec.Rollout.Gates, status.Gates, answers, rollout.Evidence{
 		Need: need, Samples: samples, SamplesUnknown: err != nil, Since: rec.StepStarted, Now: p.now, Down: downBefore(c.before, rec),
 	})
@@ -106,13 +106,13 @@ func (r *Reconciler) ask(ctx context.Context, gates []v1alpha1.Gate, q gate.Ques
 	return answers
 }
 
-// told is a verdict that the observers hear of once it is on record.
+// gateAnswer is a verdict that the observers hear of once it is on record.
 type gateAnswer struct {
 	kind    string
 	verdict v1alpha1.Verdict
 }
 
-func verdictsOf(gates []v1alpha1.Gate, answers []*rollout.Answer) []gateAnswer {
+func answersOf(gates []v1alpha1.Gate, answers []*rollout.Answer) []gateAnswer {
 	var list []gateAnswer
 	for i := range gates {
 		if answers[i] != nil {

@@ -139,7 +139,7 @@ func TestAThirdVersionInTheMiddleOfTheSecond(t *testing.T) {
 			if got := w.weights(); got != "1=100 " {
 				t.Errorf("the plan is %q once a third version is there", got)
 			}
-			if s := w.read(two).Status; s.Stage != v1alpha1.StageStandby || s.Reason != v1alpha1.ReasonSuperseded || s.Message != `version "3" goes first` {
+			if s := w.read(two).Status; s.Stage != v1alpha1.StageStandby || s.Reason != v1alpha1.ReasonSuperseded || s.Message != `queued behind version "3"` {
 				t.Errorf("the second version: %s", w.table())
 			}
 			if bad {

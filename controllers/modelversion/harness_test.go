@@ -297,7 +297,7 @@ func (s *stage) Ready(_ context.Context, pod *corev1.Pod, model string) (bool, e
 	return how == "" && model == pod.Labels[label.Model], nil
 }
 
-// Samples is plenty, too few, or not to be had.
+// Samples is plenty, too few, or unavailable.
 func (s *stage) Samples(context.Context, gate.Question, bool) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -333,7 +333,7 @@ func (w *world) jobsRun() bool {
 func (w *world) awaitJobs() {
 	w.t.Helper()
 	var first string
-	for range 20 {
+	for range 10 {
 		var now string
 		var jobs batchv1.JobList
 		w.must(w.live.List(w.t.Context(), &jobs, client.InNamespace(w.Name)))
@@ -346,7 +346,7 @@ func (w *world) awaitJobs() {
 		if now != first {
 			return
 		}
-		time.Sleep(15 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -113,7 +113,7 @@ func (m *versionPass) job(items []batchv1.Job, component string) *batchv1.Job {
 	return job
 }
 
-// situation is what a decision depends on, as it is known now.
+// input is what a decision depends on, as it is known now.
 func (p *modelPass) input() rollout.Input {
 	s := rollout.Input{Model: p.model, Now: p.now, Plan: p.record.plan, State: p.record.state, Gates: p.gates}
 	for _, m := range p.versions {

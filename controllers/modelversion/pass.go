@@ -12,7 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 )
 
-// pass is one look at all versions of a model: what was read, and what the phases found.
+// modelPass is one look at all versions of a model: what was read, and what the phases found.
 type modelPass struct {
 	pass.Alarm
 	now              time.Time
@@ -39,7 +39,7 @@ func newPass(namespace, model string, versions []v1alpha1.ModelVersion, now time
 	return p
 }
 
-// trouble remembers what went wrong with one version or child; the rest goes on.
+// addError remembers what went wrong with one version or child; the rest goes on.
 func (p *modelPass) addError(err error) {
 	if err != nil {
 		p.errs = append(p.errs, err)

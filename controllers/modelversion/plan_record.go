@@ -18,7 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
 
-// ledger is a plan, the rollout's state, and the object that holds both.
+// planRecord is a plan, the rollout's state, and the object that holds both.
 type planRecord struct {
 	plan  traffic.Plan
 	state rollout.State
@@ -28,7 +28,7 @@ type planRecord struct {
 	lost bool
 }
 
-// readLedger reads plan and state. An object that does not hold them as they
+// readRecord reads plan and state. An object that does not hold them as they
 // were written is as good as none: ok is false.
 func readRecord(model string, object *corev1.ConfigMap) (l planRecord, ok bool) {
 	l.object = object
@@ -38,7 +38,7 @@ func readRecord(model string, object *corev1.ConfigMap) (l planRecord, ok bool) 
 	return l, ok
 }
 
-// readLedger reads plan and record. Where they are not to be had, or not as
+// readRecord reads plan and state. Where they are missing, or not as
 // they were written, they are made up from the versions' statuses: who was
 // active stays so.
 func (r *Reconciler) readRecord(ctx context.Context, p *modelPass) error {
@@ -63,7 +63,7 @@ func (r *Reconciler) readRecord(ctx context.Context, p *modelPass) error {
 	return nil
 }
 
-// recover makes up plan and record from the versions' statuses. A candidate
+// recover makes up plan and state from the versions' statuses. A candidate
 // starts anew: how far it had come is not worth a guess.
 func (p *modelPass) recover(l *planRecord) {
 	l.plan = traffic.Plan{Model: p.model, Entries: []traffic.Entry{}}
@@ -95,7 +95,7 @@ func (p *modelPass) recover(l *planRecord) {
 	l.plan.Entries = entries
 }
 
-// write writes plan and record where they changed.
+// writePlan writes plan and state where they changed.
 func (r *Reconciler) writePlan(ctx context.Context, p *modelPass, d rollout.Decision) error {
 	l := p.record
 	same := !l.lost && reflect.DeepEqual(d.Plan, l.plan) && reflect.DeepEqual(d.State, l.state)

@@ -15,7 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/controllers/modelversion/serving/probe"
 )
 
-// look asks the servers whether this very model is ready, and finds out why
+// probe asks the servers whether this very model is ready, and finds out why
 // where none is.
 func (r *Reconciler) probe(ctx context.Context, p *modelPass) (outcome.Outcome, error) {
 	for _, m := range p.versions {

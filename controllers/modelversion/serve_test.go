@@ -52,9 +52,10 @@ func TestTheServersAreWhatThePlatformDecided(t *testing.T) {
 		if err := w.live.Get(t.Context(), client.ObjectKey{Namespace: w.Name, Name: serving.Name(mv) + "-validate"}, &job); err != nil {
 			return false
 		}
-		want := []string{"validate", "--model=pat", "--version=2026.11.1", "--endpoint=" + serving.Name(mv) + "." + w.Name + ".svc:8001",
-			"--artifact-uri=gs://models/pat-2026.11.1", "--artifact-digest=sha256:" + zeros,
-			"--golden-uri=gs://models/golden", "--golden-digest=sha256:" + zeros, "--tolerance=1e-3", "--timeout=10m0s"}
+		want := []string{"validate", "--artifact-uri=gs://models/pat-2026.11.1", "--artifact-digest=sha256:" + zeros,
+			"--golden-uri=gs://models/golden", "--golden-digest=sha256:" + zeros,
+			"--model=pat", "--version=2026.11.1", "--endpoint=" + serving.Name(mv) + "." + w.Name + ".svc:8001",
+			"--tolerance=1e-3", "--timeout=10m0s"}
 		if diff := cmp.Diff(want, job.Spec.Template.Spec.Containers[0].Args); diff != "" {
 			t.Errorf("validate's command line (-want +got):\n%s", diff)
 		}
@@ -283,15 +284,15 @@ func TestWhatCannotBeServedHereIsToldAndStopsNobody(t *testing.T) {
 	}
 }
 
-// A check that ends without a verdict is made again: what is down comes back.
+// A check that ends without a result is made again: what is down comes back.
 func TestACheckWithoutAVerdictIsMadeAgain(t *testing.T) {
 	for name, tt := range map[string]struct {
 		a    actor
 		want string
 	}{
-		"the store is down":         {actor{verify: testenv.Exit{Code: 1, Message: "secret"}}, "VerificationFailed: the verify Job ended without a verdict: it is run again"},
+		"the store is down":         {actor{verify: testenv.Exit{Code: 1, Message: "secret"}}, "VerificationFailed: the verify Job ended without a result: it is run again"},
 		"the bundle is not there":   {actor{verify: testenv.Exit{Code: 1, Message: `{"reason":"ArtifactNotFound","message":"nothing at gs://models/pat-1"}`}}, "ArtifactNotFound: nothing at gs://models/pat-1"},
-		"the validation cannot run": {actor{validate: testenv.Exit{Code: 1}}, "ValidationIncomplete: the validate Job ended without a verdict: it is run again"},
+		"the validation cannot run": {actor{validate: testenv.Exit{Code: 1}}, "ValidationIncomplete: the validate Job ended without a result: it is run again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -40,7 +40,7 @@ func (p *modelPass) describe(m *versionPass) {
 	p.describeFailure(m, is)
 }
 
-// describeFacts writes what the phases found; what none looked for stays.
+// describeFound writes what the phases found; what none looked for stays.
 func (m *versionPass) describeFound(w condition.Writer, kinds ...string) {
 	for _, kind := range kinds {
 		found := foundCondition{kind, metav1.ConditionUnknown, pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: ""}}
@@ -85,11 +85,11 @@ func (p *modelPass) explain(m *versionPass, is role) pass.Reason {
 		if m.validated() {
 			reason = v1alpha1.ReasonSuperseded
 		}
-		return pass.Reason{Reason: reason, Message: fmt.Sprintf("version %q goes first", p.candidate.mv.Spec.Version)}
+		return pass.Reason{Reason: reason, Message: fmt.Sprintf("queued behind version %q", p.candidate.mv.Spec.Version)}
 	case is == roleChosen && m.verified() && !m.validated():
 		return pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: "its servers are ready"}
 	}
-	return pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: "goes on"}
+	return pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: "in progress"}
 }
 
 // describeHealth writes the conditions that tools look at. A version is Ready

@@ -82,7 +82,7 @@ func TestTheWordsOfTheWorker(t *testing.T) {
 		"the server is not ready":  {1, `{"cases":0,"passed":0,"reason":"ServerNotReady","message":"not ready"}`, false, "False ValidationIncomplete not ready"},
 		"its own arguments":        {65, `{"cases":0,"passed":0,"reason":"InvalidArguments","message":"--tolerance"}`, false, "False ValidationIncomplete --tolerance, ends"},
 		"another digest":           {65, `{"cases":0,"passed":0,"reason":"DigestMismatch","message":"another"}`, false, "False DigestMismatch another, ends"},
-		"no word and no end":       {1, "", false, "False ValidationIncomplete the validate Job ended without a verdict: it is run again"},
+		"no word and no end":       {1, "", false, "False ValidationIncomplete the validate Job ended without a result: it is run again"},
 		"out of time":              {1, "", true, "False ValidationTimeout the validate Job ran out of time, ends"},
 	}
 	for name, tt := range tests {

@@ -16,7 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
 
-// member is one version in the pass.
+// versionPass is one version in the pass.
 type versionPass struct {
 	before *v1alpha1.ModelVersion // as read; never written to
 	mv     *v1alpha1.ModelVersion // a copy; only its status is written to
@@ -45,7 +45,7 @@ type versionPass struct {
 	conditions []foundCondition // what its conditions are to say
 }
 
-// finding is a condition that a phase found.
+// foundCondition is a condition that a phase found.
 type foundCondition struct {
 	kind   string
 	status metav1.ConditionStatus
@@ -62,18 +62,19 @@ const (
 	wantWarm             // running
 )
 
+// setCondition says what one of the conditions is to be.
 func (m *versionPass) setCondition(kind string, status metav1.ConditionStatus, reason, message string) {
 	m.conditions = append(m.conditions, foundCondition{kind, status, pass.Reason{Reason: reason, Message: message}})
 }
 
-// stick says what a person has to change. The first to say so is heard.
+// stall says what a person has to change. The first to say so is heard.
 func (m *versionPass) stall(reason, message string) {
 	if m.stalled == nil {
 		m.stalled = &pass.Reason{Reason: reason, Message: message}
 	}
 }
 
-// bar keeps the version from being served until a person changes something.
+// exclude keeps the version from being served until a person changes something.
 func (m *versionPass) exclude(reason, message string) {
 	m.excluded = true
 	m.stall(reason, message)

@@ -173,7 +173,7 @@ func TestEveryAlertHasAPlaybookAndTheReverse(t *testing.T) {
 // A rule about a metric that nobody tells is an alert that never fires.
 func TestRulesAndPlaybooksAskForMetricsThatExist(t *testing.T) {
 	known := map[string]bool{}
-	for _, list := range [][]Metric{Catalog(), libraryMetrics(t), modelMetrics(t), platformMetrics(t)} {
+	for _, list := range [][]Metric{catalog(), libraryMetrics(t), modelMetrics(t), platformMetrics(t)} {
 		for _, m := range list {
 			for _, suffix := range []string{"", "_bucket", "_count", "_sum"} {
 				known[m.Name+suffix] = true

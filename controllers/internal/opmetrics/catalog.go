@@ -91,9 +91,6 @@ var (
 		"Shards of the analysis jobs that have not ended, by state.", []string{"state"}}
 )
 
-// Catalog is every metric of this package, in the order of the documentation.
-func Catalog() []Metric { return append(transitionMetrics(), stateMetrics()...) }
-
 func transitionMetrics() []Metric {
 	return []Metric{stageTransitions, stageDuration, gateVerdicts, rollbacks, jobTransitions, jobCreation, jobStart}
 }

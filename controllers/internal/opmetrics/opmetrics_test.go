@@ -300,7 +300,7 @@ func TestEveryMetricIsInTheCatalogAndTheReverse(t *testing.T) {
 		got[f.GetName()] = strings.ToLower(f.GetType().String())
 	}
 	want := map[string]string{}
-	for _, m := range Catalog() {
+	for _, m := range catalog() {
 		want[m.Name] = m.Kind
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -24,12 +24,12 @@ type Config struct {
 	// Timeout bounds one question; 10 s if zero.
 	Timeout metav1.Duration `json:"timeout,omitzero"`
 	// MinWindow is the least time a gate looks back, so that it holds a few scrapes; 1 m if zero.
-	// A step younger than this is judged with what was measured shortly before it.
+	// A step younger than this is evaluated with what was measured shortly before it.
 	MinWindow metav1.Duration `json:"minWindow,omitzero"`
-	// MaxWindow is the most time a gate looks back, so that a long step is judged by how
+	// MaxWindow is the most time a gate looks back, so that a long step is evaluated by how
 	// it goes now; 24 h if zero. Samples are counted since the step began all the same.
 	MaxWindow metav1.Duration `json:"maxWindow,omitzero"`
-	// MinSamples is how few samples are too few for the built-in sources to judge by; 20 if zero.
+	// MinSamples is how few samples are too few for the built-in sources to evaluate; 20 if zero.
 	MinSamples int64 `json:"minSamples,omitempty"`
 	// RetryAfter is how long Prometheus is left alone once it did not answer; 5 s if zero.
 	// Questions in that time are answered Error at once, so that no reconcile waits behind another's timeout.

@@ -85,7 +85,7 @@ func (p *Prometheus) Ask(ctx context.Context, g v1alpha1.Gate, q Question, shado
 	case math.IsNaN(r.value) && s.samples == "":
 		a = insufficient(g.OnInsufficientData, "the query's result is not a number")
 	default:
-		a = judge(g, s.what, r.value)
+		a = evaluateGate(g, s.what, r.value)
 	}
 	if r.partial && a.Verdict != v1alpha1.VerdictFail {
 		a.Verdict, a.Message = v1alpha1.VerdictError, bound("Prometheus answered with a part of the data: "+r.warning)
@@ -100,7 +100,7 @@ func (p *Prometheus) tooFew(ctx context.Context, g v1alpha1.Gate, s query, q Que
 		if err != nil {
 			return failure(err)
 		}
-		if a := judge(g, s.what, r.value); r.found && a.Verdict == v1alpha1.VerdictFail {
+		if a := evaluateGate(g, s.what, r.value); r.found && a.Verdict == v1alpha1.VerdictFail {
 			return a
 		}
 	}

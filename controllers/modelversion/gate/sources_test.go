@@ -346,12 +346,12 @@ func testWindows(t *testing.T, url string) {
 		change func(*gate.Config)
 		want   string
 	}{
-		"since the step began":                     {200 * time.Second, func(*gate.Config) {}, "201"},
-		"a fraction of a second is a second":       {200*time.Second + time.Millisecond, func(*gate.Config) {}, "202"},
-		"a step that has just begun looks further": {time.Second, func(*gate.Config) {}, "61"},
-		"a step that begins in the future":         {-time.Hour, func(*gate.Config) {}, "61"},
-		"a shorter least window":                   {time.Second, func(c *gate.Config) { c.MinWindow = duration(2 * time.Second) }, "3"},
-		"a long step is judged by how it goes now": {time.Hour, func(c *gate.Config) { c.MaxWindow = duration(5 * time.Minute) }, "301"},
+		"since the step began":                        {200 * time.Second, func(*gate.Config) {}, "201"},
+		"a fraction of a second is a second":          {200*time.Second + time.Millisecond, func(*gate.Config) {}, "202"},
+		"a step that has just begun looks further":    {time.Second, func(*gate.Config) {}, "61"},
+		"a step that begins in the future":            {-time.Hour, func(*gate.Config) {}, "61"},
+		"a shorter least window":                      {time.Second, func(c *gate.Config) { c.MinWindow = duration(2 * time.Second) }, "3"},
+		"a long step is evaluated by how it goes now": {time.Hour, func(c *gate.Config) { c.MaxWindow = duration(5 * time.Minute) }, "301"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -290,57 +291,106 @@ func checkDecision(t *testing.T, g *tale, d Decision) {
 	}
 }
 
+// anyInput makes an input by chance.
+func anyInput(random func(int) int) *tale {
+	g := given([]string{"4", "3", "2", "1"}[random(4):]...)
+	g.Gates = []GateResult{{}, passed(), {Evaluated: true, Failed: &pass.Reason{Reason: "GateFailed"}}, {Evaluated: true, Waiting: &pass.Reason{Reason: "WaitingForSamples"}}}[random(4)]
+	for i := range g.Versions {
+		v := &g.Versions[i]
+		one := func(n int) bool { return random(n) == 0 }
+		v.Validated, v.Available, v.Eligible = !one(3), !one(3), !one(6)
+		v.Deleting, v.Retire, v.Ended, v.Rollout.Abort, v.Rollout.Paused = one(5), one(6), one(6), one(8), one(6)
+		v.Rollout.Strategy = []v1alpha1.Strategy{v1alpha1.StrategyCanary, v1alpha1.StrategyCanary, v1alpha1.StrategyImmediate, v1alpha1.StrategyHold}[random(4)]
+		if one(4) {
+			v.Rollout.Shadow = nil
+		}
+		if one(4) {
+			v.Broken = &Outcome{UID: v.UID, Version: v.Version, Reason: v1alpha1.ReasonCrashLooping}
+		}
+	}
+	names := []string{"4", "3", "2", "1", "0"}
+	if random(4) > 0 {
+		g.stable(names[random(5)])
+	}
+	if name := names[random(5)]; g.State.Stable != nil && random(2) == 0 && name != g.State.Stable.Version {
+		g.rising(name, int32(random(4)))
+	}
+	for _, name := range names[:random(3)] {
+		if !g.State.Holds(types.UID("uid-" + name)) {
+			g.former(name)
+		}
+	}
+	return g
+}
+
+// keepsTheRules holds the input's decision against what must hold of every one, and
+// decides on without news until nothing changes.
+func keepsTheRules(t *testing.T, g *tale) {
+	t.Helper()
+	d := Decide(g.Input)
+	if err := d.Plan.Validate(); err != nil {
+		t.Fatalf("%v: %+v", err, g)
+	}
+	checkDecision(t, g, d)
+	if t.Failed() {
+		t.Fatalf("%s\ngives %s", inJSON(g.State), inJSON(d.State))
+	}
+	for range 12 { // without news it comes to rest
+		s := g.Input
+		s.Plan, s.State, s.Gates = d.Plan, d.State, GateResult{}
+		for i := range s.Versions {
+			s.Versions[i].Ended = s.Versions[i].Ended || d.ended(s.Versions[i].UID)
+		}
+		g.Input, d = s, Decide(s)
+	}
+	if d.Plan.Revision != g.Plan.Revision || !cmp.Equal(d.State, g.State) {
+		t.Fatalf("does not come to rest: %s\ngives %s", inJSON(g.State), inJSON(d.State))
+	}
+}
+
 // Whatever an input is, its decision breaks no rule, and deciding goes to an end.
 func TestEveryDecisionKeepsTheRules(t *testing.T) {
 	random := newRandom(20261125)
 	for range 5000 {
-		g := given([]string{"4", "3", "2", "1"}[random(4):]...)
-		g.Gates = []GateResult{{}, passed(), {Evaluated: true, Failed: &pass.Reason{Reason: "GateFailed", Message: ""}}, {Evaluated: true, Waiting: &pass.Reason{Reason: "WaitingForSamples", Message: ""}}}[random(4)]
-		for i := range g.Versions {
-			v := &g.Versions[i]
-			one := func(n int) bool { return random(n) == 0 }
-			v.Validated, v.Available, v.Eligible = !one(3), !one(3), !one(6)
-			v.Deleting, v.Retire, v.Ended, v.Rollout.Abort, v.Rollout.Paused = one(5), one(6), one(6), one(8), one(6)
-			v.Rollout.Strategy = []v1alpha1.Strategy{v1alpha1.StrategyCanary, v1alpha1.StrategyCanary, v1alpha1.StrategyImmediate, v1alpha1.StrategyHold}[random(4)]
-			if one(4) {
-				v.Rollout.Shadow = nil
-			}
-			if one(4) {
-				v.Broken = &Outcome{UID: v.UID, Version: v.Version, Reason: v1alpha1.ReasonCrashLooping}
-			}
-		}
-		names := []string{"4", "3", "2", "1", "0"}
-		if random(4) > 0 {
-			g.stable(names[random(5)])
-		}
-		if name := names[random(5)]; g.State.Stable != nil && random(2) == 0 && name != g.State.Stable.Version {
-			g.rising(name, int32(random(4)))
-		}
-		for _, name := range names[:random(3)] {
-			if !g.State.Holds(types.UID("uid-" + name)) {
-				g.former(name)
-			}
-		}
-		d := Decide(g.Input)
-		if err := d.Plan.Validate(); err != nil {
-			t.Fatalf("%v: %+v", err, g)
-		}
-		checkDecision(t, g, d)
-		if t.Failed() {
-			t.Fatalf("%s\ngives %s", inJSON(g.State), inJSON(d.State))
-		}
-		for range 12 { // without news it comes to rest
-			s := g.Input
-			s.Plan, s.State, s.Gates = d.Plan, d.State, GateResult{}
-			for i := range s.Versions {
-				s.Versions[i].Ended = s.Versions[i].Ended || d.ended(s.Versions[i].UID)
-			}
-			g.Input, d = s, Decide(s)
-		}
-		if d.Plan.Revision != g.Plan.Revision || !cmp.Equal(d.State, g.State) {
-			t.Fatalf("does not come to rest: %s\ngives %s", inJSON(g.State), inJSON(d.State))
-		}
+		keepsTheRules(t, anyInput(random))
 	}
+}
+
+func FuzzDecide(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24})
+	f.Fuzz(func(t *testing.T, choices []byte) {
+		keepsTheRules(t, anyInput(func(n int) int {
+			if len(choices) == 0 {
+				return 0
+			}
+			choice := int(choices[0]) % n
+			choices = choices[1:]
+			return choice
+		}))
+	})
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(`{"model":"pat","revision":1,"entries":[]}`, `{"step":1}`)
+	f.Add(`{"model":"pat","revision":3,"salt":"s","entries":[{"version":"1","weight":100,"endpoint":"e","digest":"d"}]}`, `{"stable":{"version":"1","uid":"u"},"ended":[{"uid":"x"}]}`)
+	f.Fuzz(func(t *testing.T, plan, state string) {
+		p, s, ok := Decode("pat", map[string]string{traffic.PlanKey: plan, traffic.StateKey: state})
+		if !ok {
+			if !cmp.Equal(p, traffic.Plan{}) || !cmp.Equal(s, State{}) {
+				t.Errorf("what is not read is %+v, %+v", p, s)
+			}
+			return
+		}
+		data, err := Encode(p, s)
+		if err != nil {
+			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		again, same, ok := Decode("pat", data)
+		if !ok || !cmp.Equal(p, again, cmpopts.EquateEmpty()) || !cmp.Equal(s, same, cmpopts.EquateEmpty()) {
+			t.Errorf("read again: %v\n%s", ok, cmp.Diff(s, same, cmpopts.EquateEmpty()))
+		}
+	})
 }
 
 // inJSON writes a value out for a test's message.

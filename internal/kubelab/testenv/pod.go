@@ -18,9 +18,14 @@ type Exit struct {
 	Preempted bool
 }
 
-// Finish moves a pod to its end, as a node would, after ten seconds of work.
+// Finish moves a pod to its end, as a node would, after ten seconds of work. Where it
+// failed they are over now: until then, the Job controller would make no other, and its
+// clock is the real one.
 func Finish(ctx context.Context, live client.Client, pod *corev1.Pod, now time.Time, end Exit) error {
 	start := metav1.NewTime(now.Truncate(time.Second))
+	if end.Code != 0 {
+		start = metav1.NewTime(start.Add(-10 * time.Second))
+	}
 	pod.Status.StartTime = &start
 	pod.Status.Phase = corev1.PodSucceeded
 	if end.Code != 0 {

@@ -194,7 +194,7 @@ func answers() []struct {
 			s.Version.Status.ObservedGeneration, s.Version.CreationTimestamp = 0, ago("3s")
 		})},
 		{"a change that nobody has looked at for long", version(stage(v1alpha1.StageCanary, v1alpha1.ReasonPaused, "", 5), specWrittenAt("5m"), func(s *survey.Survey) { s.Version.Generation = 3 })},
-		{"a version behind another", version(stage(v1alpha1.StagePending, v1alpha1.ReasonQueuedBehind, "version 3 goes first", 0))},
+		{"a version behind another", version(stage(v1alpha1.StagePending, v1alpha1.ReasonQueuedBehind, "queued behind version 3", 0))},
 		{"an unknown serving class", version(stage(v1alpha1.StagePending, v1alpha1.ReasonUnknownServingClass, "", 0))},
 		{"a gate that cannot be asked", version(stage(v1alpha1.StagePending, v1alpha1.ReasonGateInvalid, `check gate "sleep": the query has a {{ without its }}`, 0))},
 		{"the wrong digest", version(stage(v1alpha1.StageRejected, v1alpha1.ReasonDigestMismatch, "the bundle has another digest than spec.artifact.digest.", 0))},

@@ -22,11 +22,11 @@ func TestANumberThatIsItsBoundPasses(t *testing.T) {
 		}
 		q := resource.MustParse(text)
 		for _, g := range []v1alpha1.Gate{{Max: &q}, {Min: &q}} {
-			if a := judge(g, "it", value); a.Verdict != v1alpha1.VerdictPass {
+			if a := evaluateGate(g, "it", value); a.Verdict != v1alpha1.VerdictPass {
 				t.Errorf("%s against the bound %s: %s", number, text, a.Message)
 			}
 		}
-		if a := judge(v1alpha1.Gate{Max: &q}, "it", value*(1+1e-15)+1e-300); a.Verdict != v1alpha1.VerdictFail {
+		if a := evaluateGate(v1alpha1.Gate{Max: &q}, "it", value*(1+1e-15)+1e-300); a.Verdict != v1alpha1.VerdictFail {
 			t.Errorf("just above the bound %s: %+v", text, a)
 		}
 	}

@@ -25,10 +25,10 @@ func Check(g v1alpha1.Gate) error {
 	return nil
 }
 
-// judge compares a number with the gate's bound. A number that is not finite
+// evaluateGate compares a number with the gate's bound. A number that is not finite
 // never passes: on the wrong side of the bound it fails, and one on the right
 // side, or none at all, is no measurement.
-func judge(g v1alpha1.Gate, what string, value float64) Answer {
+func evaluateGate(g v1alpha1.Gate, what string, value float64) Answer {
 	bound, word := g.Max, "max"
 	if bound == nil {
 		bound, word = g.Min, "min"
