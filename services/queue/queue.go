@@ -165,6 +165,6 @@ func (v Verdict) Match(ack func(), retry func(after time.Duration, reason string
 func Fault(op string, err error) error {
 	return fault.Wrap("queue", op, err,
 		fault.Known{Is: ErrClosed, Class: fault.Unavailable, Code: "closed"},
-		fault.Known{Is: ErrNoLetter, Class: fault.Conflict, Code: "no such letter"},
+		fault.Known{Is: ErrNoLetter, Class: fault.Conflict, Code: "no such dead letter"},
 	)
 }
