@@ -23,6 +23,7 @@ type call struct {
 	args           []string
 	getenv         func(string) string
 	stdout, stderr io.Writer
+	help           func() // the command's; flags sets it
 }
 
 // errHelpShown ends a command that was only asked for its help.
@@ -51,7 +52,8 @@ func printHelp(w io.Writer) {
 func (c *call) flags(text string) *flag.FlagSet {
 	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.Usage = func() {
+	fs.Usage = func() {}
+	c.help = func() {
 		say(c.stdout, "Usage: clarity %s [FLAGS]\n\n%s\n", strings.TrimSpace(c.name+" "+c.command.args), strings.TrimSpace(text))
 		tw := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 		first := true
@@ -82,6 +84,7 @@ func (c *call) parse(fs *flag.FlagSet) ([]string, error) {
 	for {
 		if err := fs.Parse(args); err != nil {
 			if errors.Is(err, flag.ErrHelp) {
+				c.help()
 				return nil, errHelpShown
 			}
 			return nil, usagef("%s: %s; `clarity %s --help` tells the flags", c.name, strings.ReplaceAll(err.Error(), " -", " --"), c.name)

@@ -64,6 +64,8 @@ data              clarity-data
 		"flags over both": {env, []string{"--config", file, "--model", "traffic:file:plan", "--data=flag", "--stages", "worker, delivery"}, []string{
 			"stage   ingress   off", "stage   worker    needs store blobs queue keys audit model", "listen  api       127.0.0.1:3",
 			"driver  audit     file:flag/audit", "model             traffic:file:plan"}},
+		"free ports, and no model": {nil, []string{"--listen", "[::1]:0", "--pprof", "[::1]:0", "--model="}, []string{
+			"listen  api       [::1]:0", "listen  profile   [::1]:0", "model             none"}},
 		"a driver without a place": {nil, []string{"--store", "sqlite", "--blobs", "files:else"}, []string{
 			"driver  store     sqlite:clarity-data", "driver  blobs     files:else"}},
 	}
@@ -92,7 +94,15 @@ func TestUpTellsEveryFaultAtOnce(t *testing.T) {
 		"of the configuration": {nil, []string{"--data=", "--stages", "ingress,teapot", "--listen", "0.0.0.0:1", "--store", "floppy:a", "--log", "xml", "--model", "traffic:configmap:a/b"}, []string{
 			"name the data directory", `no stage "teapot"`, "0.0.0.0:1 is not a loopback address", `no driver "floppy" in this binary; it has sqlite`,
 			"text or json", `no driver "configmap" in this binary; it has file, fixed`}},
-		"of the environment": {map[string]string{"CLARITY_DEBOUNCE": "soon", "CLARITY_UNLIMITED": "maybe"}, nil, []string{"CLARITY_DEBOUNCE", "CLARITY_UNLIMITED"}},
+		"of what is read and of what it asks for": {map[string]string{"CLARITY_DEBOUNCE": "soon", "CLARITY_LISTEN": "127.0.0.1:99999", "CLARITY_LOG": "xml"}, []string{"--log-level", "loud", "--pprof", "x",
+			"--config", write(t, "half.yaml", "worker: {debounce: 5}\nstages: [ingress, teapot]\n")}, []string{
+			"line 1: `5` is not a duration such as 3s", `CLARITY_DEBOUNCE: "soon" is not a duration such as 3s`, "127.0.0.1:99999 has no port that can be",
+			`listen profile: "x" is not an address`, `no stage "teapot"`, "text or json", "debug, info, warn or error"}},
+		"of a driver without a name":  {nil, []string{"--store", ":dir", "--model", "traffic:"}, []string{`store: ":dir" names no driver; this binary has sqlite`, `model: traffic: "" names no driver; this binary has file, fixed`}},
+		"of a flag":                   {nil, []string{"--debounce", "soon"}, []string{"--debounce", `"soon"`, "clarity up --help"}},
+		"of a flag that there is not": {nil, []string{"--nosuch"}, []string{"not defined: --nosuch", "clarity up --help"}},
+		"of a shared address":         {nil, []string{"--listen", "127.0.0.1:1", "--pprof", "127.0.0.1:1"}, []string{"cannot share the address 127.0.0.1:1"}},
+		"of the environment":          {map[string]string{"CLARITY_DEBOUNCE": "soon", "CLARITY_UNLIMITED": "maybe"}, nil, []string{"CLARITY_DEBOUNCE", "CLARITY_UNLIMITED"}},
 		"of the file": {nil, []string{"--config", write(t, "c.yaml", "listn: {api: x}\nworker: {quiet: 1s}\n")}, []string{
 			"field listn not found", "field quiet not found"}},
 	}

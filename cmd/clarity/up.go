@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -42,12 +43,10 @@ func up(ctx context.Context, c *call) error {
 	if err := c.parseNone(fs); err != nil {
 		return err
 	}
-	if err := settings.Read(fs, s, *file, c.getenv, "config", "check"); err != nil {
-		return usagef("up: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
+	reading := settings.Read(fs, s, *file, c.getenv, "config", "check")
 	log, logging := s.Log.Logger(c.stderr)
 	s.Backends = embedded.In(s.Data, s.Backends)
-	if err := errors.Join(logging, datadir.Validate(s.Data, s.Config, drivers(), stages.All())); err != nil {
+	if err := errors.Join(reading, logging, datadir.Validate(s.Data, s.Config, drivers(), stages.All())); err != nil {
 		return usagef("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if *check {
@@ -131,7 +130,7 @@ func (s *upSettings) print(w io.Writer) error {
 	for _, b := range s.backends() {
 		say(tw, "driver\t%s\t%s\n", b.name, *b.spec)
 	}
-	say(tw, "model\t\t%s\n", s.Backends.Model)
+	say(tw, "model\t\t%s\n", cmp.Or(s.Backends.Model, "none"))
 	say(tw, "data\t\t%s\n", s.Data)
 	return tw.Flush()
 }

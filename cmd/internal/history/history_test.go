@@ -3,6 +3,7 @@ package history_test
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,12 +32,18 @@ type envelope struct {
 	Final                   bool
 }
 
-// standard is the default history, made and read once.
-var standard = sync.OnceValues(func() (*history.History, []envelope) {
+// made is the default history, made once.
+var made = sync.OnceValue(func() *history.History {
 	h, err := history.Generate(history.Default())
 	if err != nil {
 		panic(err)
 	}
+	return h
+})
+
+// standard is the default history, read once, too.
+var standard = sync.OnceValues(func() (*history.History, []envelope) {
+	h := made()
 	var out []envelope
 	for _, u := range h.Uploads {
 		var e envelope
@@ -203,9 +210,66 @@ func TestTheTruthIsInTheSamples(t *testing.T) {
 }
 
 func TestAnUnknownZoneIsAnError(t *testing.T) {
-	c := history.Default()
-	c.Home = "Europe/Nowhere"
-	if _, err := history.Generate(c); err == nil {
-		t.Error("no error")
+	for want, change := range map[string]func(*history.Config){
+		`load home zone "Europe/Nowhere"`: func(c *history.Config) { c.Home = "Europe/Nowhere" },
+		`load away zone "Erehwon"`:        func(c *history.Config) { c.Away = "Erehwon" },
+	} {
+		c := history.Default()
+		change(&c)
+		if h, err := history.Generate(c); err == nil || !strings.Contains(err.Error(), want) || h != nil {
+			t.Errorf("%v, %v; want an error that says %s", h, err, want)
+		}
 	}
 }
+
+// What the package's documentation says of days is to be found in the samples.
+func TestWhatHappensOnWhichDay(t *testing.T) {
+	h, envelopes := standard()
+	type place struct {
+		day          int
+		kind, device string
+	}
+	first, counts := h.Days[0].Day, map[place]int{}
+	naps := map[int]bool{}
+	for i, e := range envelopes {
+		for _, s := range e.Samples {
+			zone, err := time.LoadLocation(s.Metadata["HKTimeZone"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := s.Start.In(zone)
+			day := int(health.DayOf(health.InstantOf(start), zone) - first)
+			counts[place{day, s.Type, s.Source.ProductType}]++
+			if s.Type == sleep && s.Value >= 3 && start.Hour() >= 13 && start.Hour() < 16 {
+				naps[day] = true
+			}
+			if late := day == 23 && s.Source.ProductType == "Watch7,5" && start.Hour() >= 12 && start.Hour() < 18; late && h.Uploads[i].SentOn != first+25 {
+				t.Errorf("a sample of the late afternoon was sent on %s", h.Uploads[i].SentOn)
+			}
+		}
+	}
+	if diff := cmp.Diff(map[int]bool{5: true, 12: true, 26: true}, naps); diff != "" {
+		t.Errorf("naps (-want +got):\n%s", diff)
+	}
+	for p, n := range counts {
+		switch {
+		case p.day == 10 && p.device == "Watch7,5" && p.kind != steps:
+			t.Errorf("%d %s of a Watch that is not worn", n, p.kind)
+		case p.day < 0 && p.kind != sleep && p.device == "iPhone16,1":
+			t.Errorf("%d %s before the first day", n, p.kind)
+		}
+	}
+	for i, u := range h.Uploads {
+		if want := map[bool]string{true: "historical", false: "daily"}[u.SentOn == first+20]; u.Stage != want || u.SentOn < first+20 {
+			t.Errorf("upload %d of %s is %s, want %s", i, u.SentOn, u.Stage, want)
+		}
+		if last := i+1 == len(h.Uploads) || h.Uploads[i+1].SentOn != u.SentOn; envelopes[i].Final != last {
+			t.Errorf("upload %d of %s says final: %t", i, u.SentOn, envelopes[i].Final)
+		}
+	}
+}
+
+const (
+	sleep = "HKCategoryTypeIdentifierSleepAnalysis"
+	steps = "HKQuantityTypeIdentifierStepCount"
+)

@@ -76,17 +76,24 @@ type Log struct {
 // Logger writes to w as the configuration says.
 func (l Log) Logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
+	var faults []error
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		return nil, configErrorf("the log's level is debug, info, warn or error, not %q", l.Level)
+		faults = append(faults, configErrorf("the log's level is debug, info, warn or error, not %q", l.Level))
 	}
 	options := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler
 	switch l.Format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		handler = slog.NewJSONHandler(w, options)
 	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
+		handler = slog.NewTextHandler(w, options)
+	default:
+		faults = append(faults, configErrorf("the log's format is text or json, not %q", l.Format))
 	}
-	return nil, configErrorf("the log's format is text or json, not %q", l.Format)
+	if err := oneConfigError(faults); err != nil {
+		return nil, err
+	}
+	return slog.New(handler), nil
 }
 
 // A ConfigError is what is wrong with a Config; it is the caller's to mend.
@@ -101,21 +108,30 @@ func configErrorf(format string, args ...any) error {
 // Validate tells every fault at once, as one ConfigError: of the Config itself,
 // and of what it asks of a binary with these drivers and stages.
 func (c Config) Validate(d Drivers, table []Stage) error {
-	faults := []error{c.checkStages(table)}
 	needs := c.Needs(table)
-	if needs.Has(capability.Listener) {
-		faults = append(faults, checkLoopback(c.Listen.API))
-	}
-	if c.Listen.Profile != "" {
-		faults = append(faults, checkLoopback(c.Listen.Profile))
-	}
+	faults := []error{c.checkStages(table), c.Listen.check(needs.Has(capability.Listener))}
 	if c.Worker.Debounce < 0 {
-		faults = append(faults, configErrorf("the worker's debounce is not negative: %v", c.Worker.Debounce))
+		faults = append(faults, configErrorf("the worker's debounce cannot be negative, as %v is", c.Worker.Debounce))
 	}
 	if c.Insights.WriterTimeout < 0 {
-		faults = append(faults, configErrorf("the writer's timeout is not negative: %v", c.Insights.WriterTimeout))
+		faults = append(faults, configErrorf("the writer's timeout cannot be negative, as %v is", c.Insights.WriterTimeout))
 	}
 	return oneConfigError(append(faults, d.Check(c.Backends, needs)))
+}
+
+// check tells the faults of the addresses that are listened on.
+func (l Listen) check(api bool) error {
+	var faults []error
+	if api {
+		faults = append(faults, checkAddress("listen api", l.API))
+	}
+	if l.Profile != "" {
+		faults = append(faults, checkAddress("listen profile", l.Profile))
+	}
+	if _, port, _ := net.SplitHostPort(l.API); api && l.API == l.Profile && port != "0" {
+		faults = append(faults, configErrorf("listen: the API and the profiles cannot share the address %s", l.API))
+	}
+	return errors.Join(faults...)
 }
 
 // oneConfigError is the faults in one line.
@@ -154,17 +170,21 @@ func (c Config) Needs(table []Stage) (needs capability.Set) {
 	return needs
 }
 
-// checkLoopback refuses an address that others than this machine can reach.
-func checkLoopback(address string) error {
-	host, _, err := net.SplitHostPort(address)
+// checkAddress refuses what is no address, and one that others than this machine
+// can reach.
+func checkAddress(what, address string) error {
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return configErrorf("%q is not an address and port such as 127.0.0.1:8080", address)
+		return configErrorf("%s: %q is not an address and port such as 127.0.0.1:8080", what, address)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return configErrorf("%s: %s has no port that can be: ports are 0 to 65535", what, address)
 	}
 	if host == "localhost" {
 		return nil
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return configErrorf("%s is not a loopback address: health data does not leave this machine unencrypted; listen on 127.0.0.1 and put a TLS proxy in front", address)
+		return configErrorf("%s: %s is not a loopback address: health data does not leave this machine unencrypted; listen on 127.0.0.1 and put a TLS proxy in front", what, address)
 	}
 	return nil
 }

@@ -101,10 +101,14 @@ func (d Drivers) Check(b Backends, needs capability.Set) error {
 
 func check[T any](what string, built map[string]Opener[T], spec string, needed bool) error {
 	name, _, _ := strings.Cut(spec, ":")
-	if _, ok := built[name]; needed && !ok {
-		return configErrorf("%s: no driver %q in this binary; it has %s", what, name, strings.Join(slices.Sorted(maps.Keys(built)), ", "))
+	if _, ok := built[name]; ok || !needed {
+		return nil
 	}
-	return nil
+	there := strings.Join(slices.Sorted(maps.Keys(built)), ", ")
+	if name == "" {
+		return configErrorf("%s: %q names no driver; this binary has %s", what, spec, there)
+	}
+	return configErrorf("%s: no driver %q in this binary; it has %s", what, name, there)
 }
 
 // Open opens what is needed, and has e close it. On an error what is open

@@ -43,7 +43,7 @@ func Read(fs *flag.FlagSet, into any, file string, getenv func(string) string, a
 		name := Variable(f.Name)
 		if value := getenv(name); value != "" && !slices.Contains(alone, f.Name) {
 			if err := f.Value.Set(value); err != nil {
-				faults = append(faults, fmt.Errorf("%s: %w", name, err))
+				faults = append(faults, fmt.Errorf("%s: %q is not %s: %w", name, value, asked(f), err))
 			}
 		}
 	})
@@ -58,7 +58,7 @@ func decode(file string, into any) error {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) { // an empty file says nothing
-		return fmt.Errorf("read the configuration %s: %w", file, err)
+		return fmt.Errorf("read the configuration %s: %w", file, inWords(err))
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strings"
 )
@@ -20,10 +19,10 @@ const Depth = 16
 // members that the struct names into a pointer to a struct.
 func Unmarshal(data []byte, v any) error {
 	if _, first := v.(*any); first {
-		if err := scan(json.NewDecoder(bytes.NewReader(data))); err != nil {
+		if err := json.Unmarshal(data, v); err != nil {
 			return err
 		}
-		return json.Unmarshal(data, v)
+		return scan(json.NewDecoder(bytes.NewReader(data)), 0)
 	}
 	if err := exactNames(data, reflect.TypeOf(v).Elem()); err != nil {
 		return err
@@ -31,19 +30,8 @@ func Unmarshal(data []byte, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// scan reads one value token by token and then the end.
-func scan(d *json.Decoder) error {
-	d.UseNumber()
-	if err := scanValue(d, 0); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the value")
-	}
-	return nil
-}
-
-func scanValue(d *json.Decoder, depth int) error {
+// scan reads one value token by token; the text is known to be JSON.
+func scan(d *json.Decoder, depth int) error {
 	t, err := d.Token()
 	if err != nil {
 		return err
@@ -68,7 +56,7 @@ func scanValue(d *json.Decoder, depth int) error {
 			}
 			seen[text] = true
 		}
-		if err := scanValue(d, depth+1); err != nil {
+		if err := scan(d, depth+1); err != nil {
 			return err
 		}
 	}
