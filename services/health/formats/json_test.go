@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats"
 )
 
@@ -36,34 +37,39 @@ func TestHealthAutoExport(t *testing.T) {
 		file string
 		want []string
 	}{
-		"a number":                          {metric("resting_heart_rate", "bpm", `{`+date+`,"qty":58}`), []string{"/data/metrics/0/data/0 RestingHeartRate 58 /min"}},
-		"the average of a minute":           {metric("heart_rate", "bpm", `{`+date+`,"Min":65,"Avg":72.5,"Max":85}`), []string{"/data/metrics/0/data/0 HeartRate 72.5 /min"}},
-		"percent is per hundred":            {metric("blood_oxygen_saturation", "%", `{`+date+`,"qty":97}`), []string{"/data/metrics/0/data/0 OxygenSaturation 97 %"}},
-		"percent with decimals":             {metric("body_fat_percentage", "%", `{`+date+`,"qty":18.3}`), []string{"/data/metrics/0/data/0 BodyFatPercentage 18.3 %"}},
-		"a name that is not HealthKit's":    {metric("walking_running_distance", "mi", `{`+date+`,"qty":1}`), []string{"/data/metrics/0/data/0 DistanceWalkingRunning 1609.344 m"}},
-		"energy in kilojoules":              {metric("active_energy", "kJ", `{`+date+`,"qty":4.184}`), []string{"/data/metrics/0/data/0 ActiveEnergyBurned 1 kcal"}},
-		"blood pressure is two samples":     {metric("blood_pressure", "mmHg", `{`+date+`,"systolic":120,"diastolic":80}`), []string{"/data/metrics/0/data/0/systolic BloodPressureSystolic 120 mm[Hg]", "/data/metrics/0/data/0/diastolic BloodPressureDiastolic 80 mm[Hg]"}},
-		"half a blood pressure":             {metric("blood_pressure", "mmHg", `{`+date+`,"systolic":120}`), []string{"/data/metrics/0/data/0/systolic BloodPressureSystolic 120 mm[Hg]", "/data/metrics/0/data/0/diastolic rejected missing_field"}},
-		"a stage of sleep":                  {metric("sleep_analysis", "hr", `{"startDate":"2026-02-05 23:00:00 -0800","endDate":"2026-02-05 23:30:00 -0800","qty":0.5,"value":"REM"}`), []string{"/data/metrics/0/data/0 SleepAnalysis 5"}},
-		"a summary of sleep is kept":        {metric("sleep_analysis", "hr", `{"date":"2026-02-06","totalSleep":7.5,"sleepStart":"2026-02-05 23:00:00 -0800","sleepEnd":"2026-02-06 06:30:00 -0800"}`), []string{"/data/metrics/0/data/0 HealthAutoExportSleepSummary 0"}},
-		"a metric nobody knows is kept":     {metric("moon_phase", "deg", `{`+date+`,"qty":58}`), []string{"/data/metrics/0/data/0 HealthAutoExport.moon_phase 0"}},
-		"a unit of something else":          {metric("resting_heart_rate", "kg", `{`+date+`,"qty":58}`), []string{"/data/metrics/0/data/0 rejected unknown_unit"}},
-		"a number as text":                  {metric("resting_heart_rate", "bpm", `{`+date+`,"qty":"58"}`), []string{"/data/metrics/0/data/0 rejected invalid_number"}},
-		"a number beyond float64":           {metric("resting_heart_rate", "bpm", `{`+date+`,"qty":1e400}`), []string{"/data/metrics/0/data/0 rejected invalid_number"}},
-		"no number":                         {metric("resting_heart_rate", "bpm", `{`+date+`,"qty":null}`), []string{"/data/metrics/0/data/0 rejected missing_field"}},
-		"no date":                           {metric("resting_heart_rate", "bpm", `{"qty":58}`), []string{"/data/metrics/0/data/0 rejected missing_field"}},
-		"a date that does not exist":        {metric("resting_heart_rate", "bpm", `{"date":"2026-02-30 14:30:00 -0800","qty":58}`), []string{"/data/metrics/0/data/0 rejected invalid_time"}},
-		"one bad point costs no other":      {metric("step_count", "count", `{`+date+`,"qty":-1},7,{`+date+`,"qty":12}`), []string{"/data/metrics/0/data/0 rejected out_of_range", "/data/metrics/0/data/1 rejected wrong_type", "/data/metrics/0/data/2 StepCount 12 {count}"}},
-		"a stage that does not exist":       {metric("sleep_analysis", "hr", `{"startDate":"2026-02-05 23:00:00 -0800","value":"Napping"}`), []string{"/data/metrics/0/data/0 rejected invalid_value"}},
-		"the data before the name":          {`{"data":{"metrics":[{"data":[{` + date + `,"qty":58}],"units":"bpm","name":"resting_heart_rate"},{"name":"step_count","units":"count","data":[]}]}}`, []string{"/data/metrics/0/data/0 RestingHeartRate 58 /min"}},
-		"a metric without data":             {`{"data":{"metrics":[{"name":"step_count","units":"count"}]}}`, []string{"/data/metrics/0 rejected missing_field"}},
-		"a metric whose data is no list":    {`{"data":{"metrics":[{"name":"step_count","units":"count","data":{}}]}}`, []string{"/data/metrics/0 rejected missing_field"}},
-		"a workout and its route":           {`{"data":{"workouts":[{"id":"550e8400-e29b-41d4-a716-446655440000","name":"Running","start":"2026-02-06 07:00:00 -0800","end":"2026-02-06 07:30:00 -0800","route":[{"latitude":1}]}]}}`, []string{"/data/workouts/0 HKWorkoutTypeIdentifier 0", "/data/workouts/0/route HKWorkoutRouteTypeIdentifier 0"}},
-		"the other lists are kept":          {`{"data":{"metrics":[],"ecg":[{"start":"2026-02-06 07:00:00 -0800"}],"stateOfMind":[{"start":"2026-02-06T15:00:00Z"}],"symptoms":[{"name":"Headache"}],"version":2}}`, []string{"/data/ecg/0 HKDataTypeIdentifierElectrocardiogram 0", "/data/stateOfMind/0 HKDataTypeStateOfMind 0", "/data/symptoms/0 rejected missing_field", "/data/version skipped not_a_sample"}},
-		"an archive counts from 2001":       {`{"metric":"Resting Heart Rate","date":788050800,"data":[{"unit":"count/min","start":788050814,"end":788137186,"qty":70}]}`, []string{"/data/0 RestingHeartRate 70 /min"}},
-		"an archive's route":                {`{"id":"0EEA1E9E-C117-4BF7-A170-5C0B942CB69A","locations":[{"time":788182029.022},{"time":788182030}]}`, []string{" HKWorkoutRouteTypeIdentifier 0"}},
-		"one document a line":               {`{"metric":"Step Count","data":[]}` + "\n" + `{"metric":"Step Count","data":[{"start":788050814,"unit":"count","qty":1}]}`, []string{"/data/0 StepCount 1 {count}"}},
-		"a route that is longer than a day": {`{"data":{"metrics":[],"workouts":[{"name":"Running","start":"2026-02-06 07:00:00 -0800","end":"2026-02-06 07:30:00 -0800","route":[` + strings.TrimSuffix(strings.Repeat(`{"latitude":1},`, 5000), ",") + `]}]}}`, []string{"/data/workouts/0 HKWorkoutTypeIdentifier 0", "/data/workouts/0/route rejected too_large"}},
+		"a number":                           {metric("resting_heart_rate", "bpm", `{`+date+`,"qty":58}`), []string{"/data/metrics/0/data/0 RestingHeartRate 58 /min"}},
+		"the average of a minute":            {metric("heart_rate", "bpm", `{`+date+`,"Min":65,"Avg":72.5,"Max":85}`), []string{"/data/metrics/0/data/0 HeartRate 72.5 /min"}},
+		"percent is per hundred":             {metric("blood_oxygen_saturation", "%", `{`+date+`,"qty":97}`), []string{"/data/metrics/0/data/0 OxygenSaturation 97 %"}},
+		"percent with decimals":              {metric("body_fat_percentage", "%", `{`+date+`,"qty":18.3}`), []string{"/data/metrics/0/data/0 BodyFatPercentage 18.3 %"}},
+		"a name that is not HealthKit's":     {metric("walking_running_distance", "mi", `{`+date+`,"qty":1}`), []string{"/data/metrics/0/data/0 DistanceWalkingRunning 1609.344 m"}},
+		"energy in kilojoules":               {metric("active_energy", "kJ", `{`+date+`,"qty":4.184}`), []string{"/data/metrics/0/data/0 ActiveEnergyBurned 1 kcal"}},
+		"blood pressure is two samples":      {metric("blood_pressure", "mmHg", `{`+date+`,"systolic":120,"diastolic":80}`), []string{"/data/metrics/0/data/0/systolic BloodPressureSystolic 120 mm[Hg]", "/data/metrics/0/data/0/diastolic BloodPressureDiastolic 80 mm[Hg]"}},
+		"half a blood pressure":              {metric("blood_pressure", "mmHg", `{`+date+`,"systolic":120}`), []string{"/data/metrics/0/data/0/systolic BloodPressureSystolic 120 mm[Hg]", "/data/metrics/0/data/0/diastolic rejected missing_field"}},
+		"a stage of sleep":                   {metric("sleep_analysis", "hr", `{"startDate":"2026-02-05 23:00:00 -0800","endDate":"2026-02-05 23:30:00 -0800","qty":0.5,"value":"REM"}`), []string{"/data/metrics/0/data/0 SleepAnalysis 5"}},
+		"a summary of sleep is kept":         {metric("sleep_analysis", "hr", `{"date":"2026-02-06","totalSleep":7.5,"sleepStart":"2026-02-05 23:00:00 -0800","sleepEnd":"2026-02-06 06:30:00 -0800"}`), []string{"/data/metrics/0/data/0 HealthAutoExportSleepSummary 0"}},
+		"a metric nobody knows is kept":      {metric("moon_phase", "deg", `{`+date+`,"qty":58}`), []string{"/data/metrics/0/data/0 HealthAutoExport.moon_phase 0"}},
+		"a unit of something else":           {metric("resting_heart_rate", "kg", `{`+date+`,"qty":58}`), []string{"/data/metrics/0/data/0 rejected unknown_unit"}},
+		"a number as text":                   {metric("resting_heart_rate", "bpm", `{`+date+`,"qty":"58"}`), []string{"/data/metrics/0/data/0 rejected invalid_number"}},
+		"a number beyond float64":            {metric("resting_heart_rate", "bpm", `{`+date+`,"qty":1e400}`), []string{"/data/metrics/0/data/0 rejected invalid_number"}},
+		"no number":                          {metric("resting_heart_rate", "bpm", `{`+date+`,"qty":null}`), []string{"/data/metrics/0/data/0 rejected missing_field"}},
+		"no date":                            {metric("resting_heart_rate", "bpm", `{"qty":58}`), []string{"/data/metrics/0/data/0 rejected missing_field"}},
+		"a date that does not exist":         {metric("resting_heart_rate", "bpm", `{"date":"2026-02-30 14:30:00 -0800","qty":58}`), []string{"/data/metrics/0/data/0 rejected invalid_time"}},
+		"one bad point costs no other":       {metric("step_count", "count", `{`+date+`,"qty":-1},7,{`+date+`,"qty":12}`), []string{"/data/metrics/0/data/0 rejected out_of_range", "/data/metrics/0/data/1 rejected wrong_type", "/data/metrics/0/data/2 StepCount 12 {count}"}},
+		"a stage that does not exist":        {metric("sleep_analysis", "hr", `{"startDate":"2026-02-05 23:00:00 -0800","value":"Napping"}`), []string{"/data/metrics/0/data/0 rejected invalid_value"}},
+		"the data before the name":           {`{"data":{"metrics":[{"data":[{` + date + `,"qty":58}],"units":"bpm","name":"resting_heart_rate"},{"name":"step_count","units":"count","data":[]}]}}`, []string{"/data/metrics/0/data/0 RestingHeartRate 58 /min"}},
+		"a metric without data":              {`{"data":{"metrics":[{"name":"step_count","units":"count"}]}}`, []string{"/data/metrics/0 rejected missing_field"}},
+		"a metric whose data is no list":     {`{"data":{"metrics":[{"name":"step_count","units":"count","data":{}}]}}`, []string{"/data/metrics/0 rejected missing_field"}},
+		"a workout and its route":            {`{"data":{"workouts":[{"id":"550e8400-e29b-41d4-a716-446655440000","name":"Running","start":"2026-02-06 07:00:00 -0800","end":"2026-02-06 07:30:00 -0800","route":[{"latitude":1}]}]}}`, []string{"/data/workouts/0 HKWorkoutTypeIdentifier 0", "/data/workouts/0/route HKWorkoutRouteTypeIdentifier 0"}},
+		"a blood pressure without a metric":  {`{"date":"2026-02-06 14:30:00 -0800","systolic":120,"diastolic":80,"units":"mmHg"}`, []string{"/systolic BloodPressureSystolic 120 mm[Hg]", "/diastolic BloodPressureDiastolic 80 mm[Hg]"}},
+		"a blood pressure of nothing":        {metric("blood_pressure", "mmHg", `{`+date+`}`), []string{"/data/metrics/0/data/0/systolic rejected missing_field", "/data/metrics/0/data/0/diastolic rejected missing_field"}},
+		"a point from when to when":          {`{"metric":"Step Count","start":788050814,"end":788050820,"unit":"count","qty":9}`, []string{" StepCount 9 {count}"}},
+		"a point by other names of its time": {`{"metric":"Step Count","startDate":"2026-02-06 14:30:00 -0800","unit":"count","qty":9}`, []string{" StepCount 9 {count}"}},
+		"a point that is null":               {metric("step_count", "count", `null`), []string{"/data/metrics/0/data/0 rejected wrong_type"}},
+		"the other lists are kept":           {`{"data":{"metrics":[],"ecg":[{"start":"2026-02-06 07:00:00 -0800"}],"stateOfMind":[{"start":"2026-02-06T15:00:00Z"}],"symptoms":[{"name":"Headache"}],"version":2}}`, []string{"/data/ecg/0 HKDataTypeIdentifierElectrocardiogram 0", "/data/stateOfMind/0 HKDataTypeStateOfMind 0", "/data/symptoms/0 rejected missing_field", "/data/version skipped not_a_sample"}},
+		"an archive counts from 2001":        {`{"metric":"Resting Heart Rate","date":788050800,"data":[{"unit":"count/min","start":788050814,"end":788137186,"qty":70}]}`, []string{"/data/0 RestingHeartRate 70 /min"}},
+		"an archive's route":                 {`{"id":"0EEA1E9E-C117-4BF7-A170-5C0B942CB69A","locations":[{"time":788182029.022},{"time":788182030}]}`, []string{" HKWorkoutRouteTypeIdentifier 0"}},
+		"one document a line":                {`{"metric":"Step Count","data":[]}` + "\n" + `{"metric":"Step Count","data":[{"start":788050814,"unit":"count","qty":1}]}`, []string{"/data/0 StepCount 1 {count}"}},
+		"a route that is longer than a day":  {`{"data":{"metrics":[],"workouts":[{"name":"Running","start":"2026-02-06 07:00:00 -0800","end":"2026-02-06 07:30:00 -0800","route":[` + strings.TrimSuffix(strings.Repeat(`{"latitude":1},`, 5000), ",") + `]}]}}`, []string{"/data/workouts/0 HKWorkoutTypeIdentifier 0", "/data/workouts/0/route rejected too_large"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			format, records := readAll(t, name, []byte(tc.file), formats.Options{})
@@ -128,6 +134,14 @@ func TestFHIR(t *testing.T) {
 		"an event is what it is":             {observation(code("http://developer.apple.com/documentation/healthkit", "HKCategoryTypeIdentifierMindfulSession")), []string{" MindfulSession 0"}},
 		"a code of no type is kept":          {observation(code(loinc, "2093-3") + `,"valueQuantity":{"value":180,"code":"mg/dL"}`), []string{" http://loinc.org|2093-3 0"}},
 		"an electrocardiogram is kept whole": {observation(code("http://developer.apple.com/documentation/healthkit", "HKElectrocardiogram") + `,"component":[{` + code(loinc, "8867-4") + `,"valueQuantity":{"value":60,"code":"/min"}}]`), []string{" HKElectrocardiogram 0"}},
+		"a panel of nothing else":            {observation(code(loinc, "85354-9") + `,"component":[{` + code(loinc, "8480-6") + `,"valueQuantity":{"value":120,"code":"mm[Hg]"}}]`), []string{"/component/0 BloodPressureSystolic 120 mm[Hg]"}},
+		"a panel of what nobody knows":       {observation(code(loinc, "2093-3") + `,"component":[{` + code(loinc, "8478-0") + `,"valueQuantity":{"value":93,"code":"mm[Hg]"}}]`), []string{" http://loinc.org|2093-3 0"}},
+		"a panel with a value of its own":    {observation(code(loinc, "2093-3") + `,"valueQuantity":{"value":180,"code":"mg/dL"},"component":[{` + code(loinc, "8480-6") + `,"valueQuantity":{"value":120,"code":"mm[Hg]"}}]`), []string{" http://loinc.org|2093-3 0"}},
+		"a bundle's other lists":             {`{"resourceType":"Bundle","link":[{"relation":"self","resource":` + rate + `}],"entry":[{"link":[{"relation":"self"}],"resource":` + rate + `}]}`, []string{"/entry/0/resource HeartRate 87 /min"}},
+		"the first code that there is":       {observation(`"code":{"coding":[{"system":"http://example.org"},{"system":"http://example.com","code":"x"}]}`), []string{" http://example.com|x 0"}},
+		"a name whose second word has an a":  {observation(code("http://developer.apple.com/documentation/healthkit", "HKCategoryTypeIdentifierMindfulSession") + `,"valueString":"not applicable"`), []string{" MindfulSession 0"}},
+		"a name of odd capitals":             {observation(code("http://developer.apple.com/documentation/healthkit", "HKCategoryTypeIdentifierSleepAnalysis") + `,"valueString":"asleep rEM"`), []string{" SleepAnalysis 5"}},
+		"a name with a word of one letter":   {observation(code("http://developer.apple.com/documentation/healthkit", "HKCategoryTypeIdentifierSleepAnalysis") + `,"valueString":"asleep x"`), []string{" rejected invalid_value"}},
 		"entered in error":                   {strings.Replace(rate, "final", "entered-in-error", 1), []string{" skipped not_a_sample"}},
 		"no measurement, with a reason":      {observation(code(loinc, "8867-4") + `,"dataAbsentReason":{"text":"unknown"}`), []string{" skipped not_a_sample"}},
 		"no measurement":                     {observation(code(loinc, "8867-4")), []string{" rejected missing_field"}},
@@ -171,6 +185,70 @@ func TestFHIRExtensionsOfHealthKitOnFHIR(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	checkRoundTrip(t, records)
+}
+
+// Extensions are nested; what is nested deeper than Stanford's are is not looked for.
+func TestFHIRExtensionsAreReadToADepth(t *testing.T) {
+	for depth, want := range map[int]string{0: "App", 1: "App", 4: "App", 5: "", 9: ""} {
+		extension := `{"url":"x/sourceRevision/source/name","valueString":"App"}`
+		for range depth {
+			extension = `{"url":"x","extension":[` + extension + `]}`
+		}
+		_, records := readAll(t, "x", []byte(`{"resourceType":"Observation","effectiveDateTime":"2026-08-07T16:03:37Z","code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]},`+
+			`"valueQuantity":{"value":84,"code":"/min"},"extension":[`+extension+`,{"url":"x/metadata/a","valueQuantity":7}]}`), formats.Options{})
+		if s := records[0].Sample; s.Source.Name != want || s.Metadata != `{"a":7}` {
+			t.Errorf("%d deep: the source %q, the metadata %s", depth, s.Source.Name, s.Metadata)
+		}
+	}
+}
+
+func TestWhatRecordsAreRejectedFor(t *testing.T) {
+	const rate = `{"resourceType":"Observation","effectiveDateTime":"2026-02-15T14:59:21Z","code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]}`
+	for name, tc := range map[string]struct{ file, want string }{
+		"no quantity":           {rate + `}`, "the Observation has no valueQuantity"},
+		"no unit":               {rate + `,"valueQuantity":{"value":60}}`, "a quantity has no unit"},
+		"seconds of far future": {`{"metric":"Step Count","date":100000000000,"qty":1,"unit":"count"}`, "the time is outside 1900–2200"},
+		"seconds beyond":        {`{"metric":"Step Count","date":100000000001,"qty":1,"unit":"count"}`, "a date is not yyyy-mm-dd hh:mm:ss ±hhmm"},
+		"seconds long ago":      {`{"metric":"Step Count","date":-100000000000,"qty":1,"unit":"count"}`, "the time is outside 1900–2200"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, records := readAll(t, name, []byte(tc.file), formats.Options{})
+			if len(records) != 1 || records[0].Verdict != formats.Rejected || records[0].Detail != tc.want {
+				t.Errorf("got %+v", records)
+			}
+		})
+	}
+}
+
+func TestSourcesOfHealthAutoExport(t *testing.T) {
+	for name, tc := range map[string]struct {
+		members string
+		want    health.Source
+	}{
+		"none":            {``, health.Source{}},
+		"one":             {`,"sources":[{"name":"Ring","identifier":"com.example.ring"}]`, health.Source{Name: "Ring", BundleID: "com.example.ring"}},
+		"the first of":    {`,"sources":[{"name":"iPhone","identifier":"a"},{"name":"b","identifier":"c"}]`, health.Source{Name: "iPhone", BundleID: "a", ProductType: "iPhone"}},
+		"an empty list":   {`,"source":"Ring","sources":[]`, health.Source{Name: "Ring"}},
+		"no list":         {`,"source":"Ring","sources":"other"`, health.Source{Name: "Ring"}},
+		"a list of names": {`,"source":"Ring","sources":["other"]`, health.Source{Name: "Ring"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, records := readAll(t, name, []byte(`{"metric":"Step Count","date":788050814,"qty":1,"unit":"count"`+tc.members+`}`), formats.Options{})
+			if diff := cmp.Diff(tc.want, records[0].Sample.Source); diff != "" {
+				t.Errorf("source (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What is beside the data is no record, and each line is a payload.
+func TestOpenWearablesReadsItsDataAlone(t *testing.T) {
+	const entry = `{"records":[{"type":"HKQuantityTypeIdentifierStepCount","unit":"count","value":66,"startDate":"2026-02-23T23:10:00Z","endDate":"2026-02-24T00:00:00Z"}]}`
+	_, records := readAll(t, "x", []byte(`{"provider":"x","other":`+entry+`,"data":`+entry+"}\n"+`{"data":`+entry+`}`), formats.Options{})
+	want := []string{"/data/records/0 StepCount 66 {count}", "/data/records/0 StepCount 66 {count}"}
+	if diff := cmp.Diff(want, lines(records)); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
 }
 
 func TestOpenWearables(t *testing.T) {
@@ -241,14 +319,23 @@ func TestDamagedJSONGivesTheRecordsBeforeAndAnError(t *testing.T) {
 		"cut":                 {whole[:len(whole)-30], "ends inside a value"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := formats.Open(strings.NewReader(tc.file), int64(len(tc.file)), "file", formats.Options{})
-			if err == nil {
-				for _, e := range r.Records() {
-					err = errors.Join(err, e)
+			for earlier, want := range map[string]int{"": 0, whole + "\n": 2} { // what a document holds is read when the document is known to be whole
+				file := earlier + tc.file
+				r, err := formats.Open(strings.NewReader(file), int64(len(file)), "file", formats.Options{})
+				records := 0
+				if err == nil {
+					for _, e := range r.Records() {
+						if err = errors.Join(err, e); e == nil {
+							records++
+						}
+					}
 				}
-			}
-			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "step_count") {
-				t.Errorf("error %v, want %q", err, tc.want)
+				if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "step_count") {
+					t.Errorf("error %v, want %q", err, tc.want)
+				}
+				if records != want {
+					t.Errorf("%d records before the error, want %d", records, want)
+				}
 			}
 		})
 	}

@@ -126,8 +126,8 @@ func (x *reader) skip(at record.Place, code reject.Code, detail string) error {
 }
 
 // toEnd reads to the end of the element that was just opened. child, if not
-// nil, is called for each start tag within, with its depth below the element.
-func (x *reader) toEnd(child func(depth int) error) error {
+// nil, is called for each start tag within.
+func (x *reader) toEnd(child func()) error {
 	for depth := 1; depth > 0; {
 		tok, err := x.scan.next()
 		if err != nil {
@@ -137,9 +137,7 @@ func (x *reader) toEnd(child func(depth int) error) error {
 		case startTag:
 			depth++
 			if child != nil {
-				if err := child(depth - 1); err != nil {
-					return err
-				}
+				child()
 			}
 		case endTag:
 			depth--

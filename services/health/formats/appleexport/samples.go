@@ -23,7 +23,7 @@ func (x *reader) record(at record.Place) error {
 	}
 	meta := x.metadata()
 	var beats []string
-	err := x.toEnd(func(int) error {
+	err := x.toEnd(func() {
 		if bad := x.badText(); why.code == "" {
 			why = bad
 		}
@@ -33,7 +33,6 @@ func (x *reader) record(at record.Place) error {
 		case "InstantaneousBeatsPerMinute":
 			beats = append(beats, string(x.object(nil)))
 		}
-		return nil
 	})
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package healthautoexport
 import (
 	"encoding/json"
 	"math"
-	"strconv"
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/internal/jsonstream"
@@ -157,10 +156,8 @@ type rejection struct {
 	detail string
 }
 
-func place(at record.Place, more string, i int) record.Place {
-	at.Path += "/" + more
-	if i >= 0 {
-		at.Path += "/" + strconv.Itoa(i)
-	}
+// below is the place of a member of what is at a place.
+func below(at record.Place, member string) record.Place {
+	at.Path += "/" + member
 	return at
 }

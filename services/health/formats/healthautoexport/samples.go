@@ -80,7 +80,7 @@ func (x *reader) bloodPressure(at record.Place, m *metric, p point) error {
 		{"systolic", "HKQuantityTypeIdentifierBloodPressureSystolic"},
 		{"diastolic", "HKQuantityTypeIdentifierBloodPressureDiastolic"},
 	} {
-		here := place(at, half.member, -1)
+		here := below(at, half.member)
 		value, there, ok := p.number(half.member)
 		if !there || !ok {
 			if err := x.emit(record.Reject(here, reject.MissingField, "the blood pressure has no such number")); err != nil {
@@ -177,7 +177,7 @@ func (x *reader) workout(at record.Place, p point) error {
 		return nil
 	}
 	s.UUID = health.UUID{}
-	return x.raw(place(at, "route", -1), s, "HKWorkoutRouteTypeIdentifier", point{"route": route})
+	return x.raw(below(at, "route"), s, "HKWorkoutRouteTypeIdentifier", point{"route": route})
 }
 
 // route keeps an archive's {"id":…,"name":…,"locations":[…]}: its id is the
