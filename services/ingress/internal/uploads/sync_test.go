@@ -1,6 +1,7 @@
 package uploads_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,13 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
 	"github.com/clarity-loop/clarity/services/record"
 )
+
+func TestSyncOfNothing(t *testing.T) {
+	w := ingresstest.New(t)
+	if r := w.Do("GET", "/v1/sync", ingresstest.Anna, nil); r.Status != 200 || strings.TrimSpace(string(r.Body)) != `{"types":[]}` {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+}
 
 func TestSyncTellsCoverageAndGaps(t *testing.T) {
 	w := ingresstest.New(t)
