@@ -53,3 +53,24 @@ func TestSyncTellsCoverageAndGaps(t *testing.T) {
 		t.Errorf("HKC: a cursor without samples: %+v", c)
 	}
 }
+
+func TestTypesComeInTheOrderOfTheirNames(t *testing.T) {
+	w := ingresstest.New(t)
+	var want []string
+	for n := range 20 {
+		name := "HK" + string(rune('A'+n))
+		want = append(want, name)
+		if _, err := w.Store.Cursors.Put(t.Context(), "anna", name, 0, record.Cursor{Anchor: "a"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all uploads.Sync
+	w.Do("GET", "/v1/sync", ingresstest.Anna, nil).JSON(t, &all)
+	var got []string
+	for _, of := range all.Types {
+		got = append(got, of.Type)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
+	}
+}
