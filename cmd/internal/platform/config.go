@@ -127,9 +127,9 @@ func (l Listen) check(api bool) error {
 	}
 	if l.Profile != "" {
 		faults = append(faults, checkAddress("listen profile", l.Profile))
-	}
-	if _, port, _ := net.SplitHostPort(l.API); api && l.API == l.Profile && port != "0" {
-		faults = append(faults, configErrorf("listen: the API and the profiles cannot share the address %s", l.API))
+		if api && l.Profile == l.API && !strings.HasSuffix(l.API, ":0") {
+			faults = append(faults, configErrorf("listen: the API and the profiles cannot share the address %s", l.API))
+		}
 	}
 	return errors.Join(faults...)
 }
