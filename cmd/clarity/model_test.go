@@ -31,7 +31,7 @@ func mustTool(t *testing.T, args ...string) string {
 
 func TestModelImportInspectVerifyExport(t *testing.T) {
 	if testing.Short() {
-		t.Skip("computes the golden vectors of a whole model")
+		t.Skip("verifies a whole model")
 	}
 	b, err := bundle.Read(preview.Bundle(), preview.Digest)
 	if err != nil {
