@@ -91,6 +91,10 @@ func TestADefiniteNoIsSaid(t *testing.T) {
 			_, status := c.Status(t.Context(), "u")
 			_, merged := c.Merged(t.Context(), "u")
 			events := c.Events(t.Context(), "", func(phone.Event) error { return nil })
+			sent := c.Send(t.Context(), http.MethodPost, "/", 1, nil)
+			if !errors.As(sent, new(*phone.RefusalError)) {
+				t.Errorf("a document that is sent: %v", sent)
+			}
 			for what, err := range map[string]error{"put upload u: ": put, "get the status of upload u: ": errors.Join(status), "": c.Get(t.Context(), "/", nil)} {
 				var no *phone.RefusalError
 				if !errors.As(err, &no) || err.Error() != what+tt.want || no.Status != tt.status || no.Code != tt.code {
@@ -189,7 +193,7 @@ func TestAReplyThatCannotBeRead(t *testing.T) {
 			}
 		})
 	}
-	c, _ := talk(t, time.Second, func(w http.ResponseWriter, _ *http.Request) {})
+	c, _ := talk(t, time.Second, func(http.ResponseWriter, *http.Request) {})
 	into := map[string]any{"a": 1}
 	if err := c.Get(t.Context(), "/x", &into); err != nil || len(into) != 1 {
 		t.Errorf("no reply at all: %v, %v", into, err)
@@ -224,6 +228,38 @@ func TestMergedStopsWithItsContext(t *testing.T) {
 	defer stop()
 	if s, err := c.Merged(ctx, "u"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// It asks less and less often.
+func TestMergedDoesNotHurry(t *testing.T) {
+	asked := 0
+	c, _ := talk(t, time.Second, func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		_, _ = io.WriteString(w, `{"state":"received"}`)
+	})
+	ctx, stop := context.WithTimeout(t.Context(), 300*time.Millisecond) // after 0, 10, 25, 48, 81, 132 and 208 ms
+	defer stop()
+	if _, err := c.Merged(ctx, "u"); !errors.Is(err, context.DeadlineExceeded) || asked > 7 || asked < 2 {
+		t.Errorf("it asked %d times; %v", asked, err)
+	}
+}
+
+func TestAStreamThatDoesNotCome(t *testing.T) {
+	asked := 0
+	c, _ := talk(t, 600*time.Millisecond, func(w http.ResponseWriter, _ *http.Request) { asked++; w.WriteHeader(http.StatusServiceUnavailable) })
+	if err := c.Events(t.Context(), "", func(phone.Event) error { return nil }); err == nil || asked > 4 || asked < 2 { // after 0, 100, 300 and 700 ms
+		t.Errorf("it asked %d times; %v", asked, err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	if err := c.Events(ctx, "", func(phone.Event) error { return nil }); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("told to stop in a pause: %v", err)
+	}
+	nowhere := phone.New("http://a b", "", time.Minute, nil)
+	defer nowhere.Close()
+	if err := nowhere.Events(t.Context(), "", func(phone.Event) error { return nil }); err == nil || !strings.Contains(err.Error(), "parse") {
+		t.Errorf("what is no address: %v", err)
 	}
 }
 
