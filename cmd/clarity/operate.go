@@ -102,6 +102,7 @@ func auditVerify(ctx context.Context, c *call) error {
 const deadHelp = `Lists the messages that a stage gave up on, oldest first, with the reason. They
 keep their body; nobody handles them again by themselves. The platform must not
 be running on the directory.
+  clarity dead list              the same, said in full
   clarity dead replay SEQUENCE   makes a message of the letter again
   clarity dead drop SEQUENCE     removes it for good`
 
@@ -112,7 +113,7 @@ func dead(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if len(rest) > 0 {
+	if len(rest) > 0 && !slices.Equal(rest, []string{"list"}) {
 		return deadOne(ctx, where, rest)
 	}
 	place, err := where.readKept()
@@ -142,7 +143,7 @@ func deadOne(ctx context.Context, where *kept, words []string) error {
 	}
 	act, ok := acts[words[0]]
 	if !ok || len(words) != 2 {
-		return usagef("say `clarity dead`, `clarity dead replay SEQUENCE` or `clarity dead drop SEQUENCE`")
+		return usagef("say `clarity dead list`, `clarity dead replay SEQUENCE` or `clarity dead drop SEQUENCE`")
 	}
 	sequence, err := strconv.ParseInt(words[1], 10, 64)
 	if err != nil {
@@ -152,7 +153,12 @@ func deadOne(ctx context.Context, where *kept, words []string) error {
 	if err != nil {
 		return err
 	}
-	return act(ctx, place, drivers(), time.Now, sequence)
+	if err := act(ctx, place, drivers(), time.Now, sequence); err != nil {
+		return err
+	}
+	done := map[string]string{"replay": "is a message again", "drop": "is removed"}
+	say(where.call.stdout, "dead letter %d %s\n", sequence, done[words[0]])
+	return nil
 }
 
 // asUsage makes the wiring's complaints about its configuration an error of the

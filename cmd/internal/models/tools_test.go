@@ -69,18 +69,18 @@ func TestAReferenceNamesABundle(t *testing.T) {
 			if (err == nil) != tt.good || tt.good && b.Digest != preview.Digest {
 				t.Errorf("error %v, want one: %t", err, !tt.good)
 			}
-			for what, open := range map[string]func() error{
-				"open model": func() error {
+			for who, open := range map[string]func() error{
+				"one": func() error {
 					m, err := models.Single(t.Context(), tt.ref)
 					if err == nil {
 						m.Close()
 					}
 					return err
 				},
-				"read model": func() error { _, err := models.AskedOf(tt.ref); return err },
+				"listed": func() error { _, err := models.AskedOf(tt.ref); return err },
 			} {
-				if err := open(); (err == nil) != tt.good || err != nil && !strings.HasPrefix(err.Error(), what+" "+tt.ref+": ") {
-					t.Errorf("%s: %v", what, err)
+				if err := open(); (err == nil) != tt.good || err != nil && !strings.HasPrefix(err.Error(), "open model "+tt.ref+": ") {
+					t.Errorf("%s: %v", who, err)
 				}
 			}
 		})
