@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"slices"
 	"time"
@@ -187,29 +188,42 @@ func (d *demonstration) await(ctx context.Context, kind flow.EventKind, ref stri
 	}
 }
 
-// awaitWeek is when the result of the week that ends on the day came, and when
-// its insight did: those of what is held now. A result of what was held before
-// may come first, and its insight between the two.
+// awaitWeek is when the result of the week that ends on the day was seen, and
+// when its insight was: those of what is held now. A result of what was held
+// before may come first, and its insight between the two; and both may have come
+// while the phone waited for something else.
 func (d *demonstration) awaitWeek(ctx context.Context, end string) (stored, insight time.Time, err error) {
 	var input string
-	for current := false; !current; {
-		if stored, err = d.await(ctx, flow.ResultStored, end); err != nil {
-			return stored, insight, err
-		}
-		if input, current, err = weekIsCurrent(ctx, d.client, end); err != nil {
-			return stored, insight, err
-		}
+	stored, err = d.awaitThat(ctx, flow.ResultStored, end, func() (current bool, err error) {
+		input, current, err = weekIsCurrent(ctx, d.client, end)
+		return current, err
+	})
+	if err != nil {
+		return stored, insight, err
 	}
-	for {
-		if insight, err = d.await(ctx, flow.InsightReady, end); err != nil {
-			return stored, insight, err
-		}
+	insight, err = d.awaitThat(ctx, flow.InsightReady, end, func() (bool, error) {
 		var words struct{ Insight analysis.Insight }
 		if err := d.client.Get(ctx, "/v1/insights/"+end, &words); err != nil {
-			return stored, insight, fmt.Errorf("get the insight of %s: %w", end, err)
+			return false, fmt.Errorf("get the insight of %s: %w", end, err)
 		}
-		if words.Insight.InputDigest == input {
-			return stored, insight, nil
+		return words.Insight.InputDigest == input, nil
+	})
+	return stored, insight, err
+}
+
+// awaitThat is when it held: now, or as one of the events came. What is not there
+// yet does not hold.
+func (d *demonstration) awaitThat(ctx context.Context, kind flow.EventKind, ref string, holds func() (bool, error)) (time.Time, error) {
+	for at := time.Now(); ; {
+		held, err := holds()
+		if refusal := new(phone.RefusalError); errors.As(err, &refusal) && refusal.Status == http.StatusNotFound {
+			err = nil
+		}
+		if held || err != nil {
+			return at, err
+		}
+		if at, err = d.await(ctx, kind, ref); err != nil {
+			return at, err
 		}
 	}
 }

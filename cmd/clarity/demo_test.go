@@ -16,16 +16,41 @@ import (
 )
 
 // A result and an insight of what was held before come first: the demo waits for
-// those of what it sent.
+// those of what it sent. Where these came already, it waits for no event.
 func TestTheDemoWaitsForTheResultOfWhatItSent(t *testing.T) {
 	const end = "2026-02-07"
+	none := time.Unix(-1, 0)
+	tests := map[string]struct {
+		answers         []string // of the week, and of the insight, the first time, the second …; the last from then on
+		stored, insight time.Time
+	}{
+		"nothing is there yet":          {[]string{"", "before", "now"}, time.Unix(3, 0), time.Unix(5, 0)},
+		"what was before is there":      {[]string{"before", "before", "now"}, time.Unix(3, 0), time.Unix(5, 0)},
+		"it is there with the first":    {[]string{"before", "now"}, time.Unix(1, 0), time.Unix(2, 0)},
+		"it came before anybody waited": {[]string{"now"}, none, none},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			stored, insight := awaitedWeek(t, end, tt.answers)
+			for what, times := range map[string][2]time.Time{"result": {stored, tt.stored}, "insight": {insight, tt.insight}} {
+				if got, want := times[0], times[1]; !got.Equal(want) && (want != none || got.Before(time.Unix(100, 0))) {
+					t.Errorf("the %s came at %v, want %v", what, got.Unix(), want.Unix())
+				}
+			}
+		})
+	}
+}
+
+// awaitedWeek is when the demo has the week and its insight, where the platform
+// answers with those of the digests, one a question, and sends six events.
+func awaitedWeek(t *testing.T, end string, digests []string) (stored, insight time.Time) {
+	t.Helper()
 	day, err := health.ParseDay(end)
 	if err != nil {
 		t.Fatal(err)
 	}
-	digests := []string{"before", "now"}
 	var asked [2]atomic.Int64 // for the week, for the insight
-	newest := func(counter *atomic.Int64) string { return digests[min(counter.Add(1)-1, 1)] }
+	newest := func(counter *atomic.Int64) string { return digests[min(int(counter.Add(1))-1, len(digests)-1)] }
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var body any
 		switch {
@@ -33,6 +58,10 @@ func TestTheDemoWaitsForTheResultOfWhatItSent(t *testing.T) {
 			body = map[string]any{"items": []any{map[string]string{"date": end, "digest": "now"}}}
 		case r.URL.Path == "/v1/weeks/"+end:
 			digest := newest(&asked[0])
+			if digest == "" {
+				http.NotFound(w, r)
+				return
+			}
 			body = map[string]any{"result": analysis.Result{Lineage: analysis.Lineage{InputDigest: "of " + digest, Chunks: []analysis.ChunkOrigin{{Day: day, Digest: digest}}}}}
 		case r.URL.Path == "/v1/insights/"+end:
 			body = map[string]any{"insight": analysis.Insight{InputDigest: "of " + newest(&asked[1])}}
@@ -55,10 +84,10 @@ func TestTheDemoWaitsForTheResultOfWhatItSent(t *testing.T) {
 	}{{flow.ResultStored, "2026-02-06"}, {flow.ResultStored, end}, {flow.InsightReady, end}, {flow.ResultStored, end}, {flow.InsightReady, end}, {flow.InsightReady, end}} {
 		d.events <- seenEvent{e.kind, e.ref, at(i)}
 	}
-	stored, insight, err := d.awaitWeek(t.Context(), end)
-	if err != nil || !stored.Equal(at(3)) || !insight.Equal(at(5)) {
-		t.Errorf("the result came with event %d, its insight with event %d, %v; want 3 and 5", stored.Unix(), insight.Unix(), err)
+	if stored, insight, err = d.awaitWeek(t.Context(), end); err != nil {
+		t.Fatal(err)
 	}
+	return stored, insight
 }
 
 func TestTheDemoTakesTheModelItIsGiven(t *testing.T) {

@@ -162,9 +162,12 @@ func (v Verdict) Match(ack func(), retry func(after time.Duration, reason string
 }
 
 // Fault is what a driver returns for an error it met; see package fault.
+// ErrNoLetter is an answer and none.
 func Fault(op string, err error) error {
+	if errors.Is(err, ErrNoLetter) {
+		return err
+	}
 	return fault.Wrap("queue", op, err,
 		fault.Known{Is: ErrClosed, Class: fault.Unavailable, Code: "closed"},
-		fault.Known{Is: ErrNoLetter, Class: fault.Conflict, Code: "no such letter"},
 	)
 }

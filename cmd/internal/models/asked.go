@@ -29,7 +29,7 @@ func AskedOf(ref string) (*Asked, error) {
 	}
 	b, err := Load(ref)
 	if err != nil {
-		return nil, fmt.Errorf("read model %s: %w", ref, err)
+		return nil, fmt.Errorf("open model %s: %w", ref, err)
 	}
 	i := b.Identity()
 	a.plan.Store(&traffic.Plan{Model: i.Name, Entries: []traffic.Entry{{Version: i.Name, Weight: traffic.Total, Digest: i.Digest}}})

@@ -200,7 +200,7 @@ func TestReadsAndDenialsAreAudited(t *testing.T) {
 	d.ask(t, "GET", "/a", "", "Authorization", "Bearer service-x")
 	d.handled = func(c *fiber.Ctx) error { return c.SendStatus(404) }
 	d.ask(t, "GET", "/a", "", "Authorization", "Bearer person-anna")
-	d.handled = func(c *fiber.Ctx) error { return fiber.NewError(404, "x") }
+	d.handled = func(*fiber.Ctx) error { return fiber.NewError(404, "x") }
 	d.ask(t, "GET", "/a", "", "Authorization", "Bearer person-anna")
 	want := []audit.Event{
 		{Action: audit.DataRead, UID: "anna", ActorUID: "anna", Object: "getA", Outcome: "ok"},

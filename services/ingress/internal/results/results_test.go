@@ -135,3 +135,7 @@ func TestDaysOfAnExport(t *testing.T) {
 		t.Errorf("an export without its samples ends as if it were whole: %s", cut)
 	}
 }
+
+func resultOf(v float64) record.Result {
+	return record.Result{Result: analysis.Result{Sleep: analysis.Family{"m": &v}}}
+}

@@ -57,6 +57,8 @@ func TestValuesAreWalkedInOrder(t *testing.T) {
 		"nothing":                         {"", "", ""},
 		"white space":                     {" \r\n\t ", "", ""},
 		"a byte order mark":               {"\ufeff 1", "1;", ""},
+		"a byte order mark alone":         {"\ufeff", "", ""},
+		"a number with a colon behind it": {`[1:2]`, "[0=1;]", "offset 2: there is no ',' between two values"},
 		"a mark that is cut":              {"\xef\xbb", ";", "not UTF-8"},
 		"a mark that is another":          {"\xef\xbb\xbe", ";", "valid"},
 		"a mark later is none":            {" \ufeff1", ";", "valid"},
@@ -132,6 +134,37 @@ func TestAStreamBeginsAtItsOffset(t *testing.T) {
 	}
 }
 
+// Strings are searched in pieces: wherever a piece ends, what ends or escapes is seen.
+func TestStringsOfEveryLength(t *testing.T) {
+	for n := range 200 {
+		x := strings.Repeat("x", n)
+		for _, text := range []string{`"` + x + `"`, `"` + x + `\""`, `"` + x + `\\"`, `["` + x + `",1]`, `"` + x + `\"` + x + `"`} {
+			s := over(text + ` 7`)
+			if raw, err := s.Value(); err != nil || string(raw) != text {
+				t.Errorf("%s is %s, %v", text, raw, err)
+			}
+			if raw, err := s.Value(); err != nil || string(raw) != "7" {
+				t.Errorf("behind %s: %s, %v", text, raw, err)
+			}
+		}
+	}
+}
+
+func TestTheOffsetOfNothing(t *testing.T) {
+	if at, err := over("  ").Offset(); at != 2 || !errors.Is(err, io.EOF) {
+		t.Errorf("offset %d, %v", at, err)
+	}
+}
+
+// A byte order mark is one at the beginning of the file, wherever reading begins.
+func TestAMarkWhereReadingBegins(t *testing.T) {
+	text := "1 \ufeff2"
+	s := New(strings.NewReader(text), 1, int64(len(text)))
+	if _, err := s.Value(); err == nil || err.Error() != "read JSON: offset 2: a value is not valid JSON" {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestSkippingIsStrict(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"a":[1,2,{"b":null}]}`: "", `"a"`: "", `[]`: "", `[1 2]`: "no ','", `{"a":nope}`: "not valid JSON", `{"a":"` + "\x01" + `"}`: "not valid JSON", ``: "ends inside a value", `[[[`: "ends inside a value",
@@ -174,8 +207,13 @@ func TestTheLargestValue(t *testing.T) {
 	if raw, err := over(text(MaxValue)).Value(); err != nil || len(raw) != MaxValue {
 		t.Errorf("a text of as much as may be: %d bytes, %v", len(raw), err)
 	}
-	if _, err := over(text(MaxValue + 1)).Value(); !errors.Is(err, ErrTooLarge) {
+	s = over(" " + text(MaxValue+1))
+	if _, err := s.Value(); !errors.Is(err, ErrTooLarge) || err.Error() != "read JSON: offset 1: the value is too large" {
 		t.Errorf("a text of more: %v", err)
+	}
+	s = over(" " + text(3*MaxValue))
+	if _, err := s.Value(); !errors.Is(err, ErrTooLarge) || err.Error() != "read JSON: offset 1: the value is too large" {
+		t.Errorf("a text of ever so many more: %v", err)
 	}
 	if _, err := over(array(MaxValue + 1)[:MaxValue]).Value(); errors.Is(err, ErrTooLarge) || err == nil {
 		t.Errorf("one that is cut: %v", err)

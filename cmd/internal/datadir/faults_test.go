@@ -1,0 +1,422 @@
+package datadir_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/internal/dirlock"
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/queue"
+)
+
+func TestSentence(t *testing.T) {
+	opaque := errors.New("opaque")
+	path := func(err error) error { return &fs.PathError{Op: "open", Path: "data/x", Err: err} }
+	tests := map[string]struct {
+		err  error
+		want string
+	}{
+		"nothing":                    {nil, ""},
+		"in use already said":        {fmt.Errorf("open: %w", datadir.ErrInUse), "open: the data directory is in use by another process"},
+		"the directory's own lock":   {&dirlock.InUseError{Dir: "data"}, "the data directory data is in use by another process: stop that one, or choose another --data"},
+		"the lock of a driver in it": {&dirlock.InUseError{Dir: "data/blobs"}, "the data directory data is in use by another process: stop that one, or choose another --data"},
+		"the lock of one elsewhere":  {&dirlock.InUseError{Dir: "other"}, "the data directory other is in use by another process: stop that one, or choose another --data"},
+		"the lock of one above":      {&dirlock.InUseError{Dir: "."}, "the data directory . is in use by another process: stop that one, or choose another --data"},
+		"a full disk":                {path(syscall.ENOSPC), "the disk of the data directory data is full: make room, or choose another --data"},
+		"a quota":                    {path(syscall.EDQUOT), "the disk of the data directory data is full: make room, or choose another --data"},
+		"a disk that is not written": {path(syscall.EROFS), "the data directory data is on a read-only disk: choose another --data"},
+		"a file on the way":          {path(syscall.ENOTDIR), "the data directory data is not a directory: choose another --data"},
+		"a file in its place":        {fs.ErrExist, "the data directory data is not a directory: choose another --data"},
+		"another's":                  {path(syscall.EACCES), "the data directory data may not be written by this user: choose another --data"},
+		"something else":             {opaque, "open the data directory data: opaque"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			err := datadir.Sentence("data", tt.err)
+			if err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+			if inUse := strings.Contains(tt.want, "in use"); errors.Is(err, datadir.ErrInUse) != inUse {
+				t.Errorf("%v is ErrInUse: %t", err, !inUse)
+			}
+		})
+	}
+	if err := datadir.Sentence("data", opaque); !errors.Is(err, opaque) {
+		t.Errorf("the cause is lost: %v", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	good := platform.Config{Stages: []string{"s"}, Listen: platform.Listen{API: "127.0.0.1:0"}}
+	bad := good
+	bad.Stages = []string{"x"}
+	tests := map[string]struct {
+		dir    string
+		config platform.Config
+		want   string
+	}{
+		"good":         {"data", good, ""},
+		"no directory": {"", good, "name the data directory"},
+		"no stage":     {"data", bad, `there is no stage "x"; the stages are s`},
+		"neither":      {"", bad, `name the data directory; there is no stage "x"; the stages are s`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			table := []platform.Stage{{Name: "s"}}
+			for what, check := range map[string]func() error{
+				"Validate": func() error { return datadir.Validate(tt.dir, tt.config, drivers(), table) },
+				"Open": func() error {
+					if tt.want == "" {
+						return nil
+					}
+					_, err := datadir.Open(t.Context(), tt.dir, tt.config, drivers(), table, env())
+					return err
+				},
+			} {
+				err, got := check(), ""
+				var wrong *platform.ConfigError
+				if err != nil {
+					got = err.Error()
+				}
+				if got != tt.want || err != nil && !errors.As(err, &wrong) {
+					t.Errorf("%s: %T %q, want a ConfigError of %q", what, err, got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// faulty are drivers whose queue cannot be opened, or cannot be closed.
+func faulty(open, close error) platform.Drivers {
+	d := drivers()
+	d.Queue["sqlite"] = func(_ context.Context, _ string, e platform.Env) (queue.Queue, error) {
+		if open != nil {
+			return nil, open
+		}
+		e.Closing("the queue", closer{close})
+		return &letters{}, nil
+	}
+	return d
+}
+
+type closer struct{ err error }
+
+func (c closer) Close() error { return c.err }
+
+func openWith(t *testing.T, dir string, d platform.Drivers, needs capability.Set) (*datadir.Platform, error) {
+	t.Helper()
+	table := []platform.Stage{{Name: "s", Needs: needs, Build: func(context.Context, platform.Parts) ([]platform.Runner, error) { return nil, nil }}}
+	return datadir.Open(t.Context(), dir, platform.Config{Stages: []string{"s"}, Listen: platform.Listen{API: "127.0.0.1:0"}}, d, table, env())
+}
+
+// What the disk is to blame for is told in a sentence, the rest as it is, and
+// the directory is free again.
+func TestADriverThatCannotBeOpened(t *testing.T) {
+	dir := t.TempDir()
+	tests := map[string]struct {
+		err  error
+		want string
+	}{
+		"a full disk":      {syscall.ENOSPC, "the disk of the data directory " + dir + " is full: make room, or choose another --data"},
+		"a quota":          {syscall.EDQUOT, "the disk of the data directory " + dir + " is full: make room, or choose another --data"},
+		"a read-only disk": {syscall.EROFS, "the data directory " + dir + " is on a read-only disk: choose another --data"},
+		"in use":           {&dirlock.InUseError{Dir: dir}, "the data directory " + dir + " is in use by another process: stop that one, or choose another --data"},
+		"its own fault":    {errors.New("opaque"), "open the queue sqlite: opaque"},
+		"no right":         {fs.ErrPermission, "open the queue sqlite: permission denied"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if p, err := openWith(t, dir, faulty(tt.err, nil), capability.Queue); err == nil || err.Error() != tt.want || p != nil {
+				t.Errorf("%v, %v; want %q", p, err, tt.want)
+			}
+		})
+	}
+	l := &datadir.Lease{Dir: dir, Drivers: faulty(errors.New("opaque"), nil), Needs: capability.Queue, Env: env()}
+	if _, release, err := l.Acquire(t.Context()); err == nil || release != nil || err.Error() != "open the data directory "+dir+": open the queue sqlite: opaque" {
+		t.Errorf("a lease: %v", err)
+	}
+	p, err := openWith(t, dir, faulty(nil, nil), capability.Queue)
+	if err != nil {
+		t.Fatalf("it is not free: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADriverThatCannotBeClosedIsTold(t *testing.T) {
+	dir, stuck := t.TempDir(), errors.New("stuck")
+	for name, end := range map[string]func(*datadir.Platform) error{
+		"Close": func(p *datadir.Platform) error { return p.Close() },
+		"Run":   func(p *datadir.Platform) error { return p.Run(t.Context()) },
+	} {
+		p, err := openWith(t, dir, faulty(nil, stuck), capability.Queue)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := end(p); !errors.Is(err, stuck) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	l := &datadir.Lease{Dir: dir, Drivers: faulty(nil, stuck), Needs: capability.Queue, Env: env()}
+	_, release, err := l.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := release(); !errors.Is(err, stuck) {
+		t.Errorf("a lease: %v", err)
+	}
+}
+
+func TestADirectoryThatCannotBeOne(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.WriteFile("file", nil, 0o600), os.MkdirAll(filepath.Join("locked", "clarity.lock"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]string{
+		"file":                       "the data directory file is not a directory: choose another --data",
+		filepath.Join("file", "sub"): "the data directory file/sub is not a directory: choose another --data",
+		"locked":                     "open the data directory locked: ",
+	} {
+		if _, err := openWith(t, dir, drivers(), 0); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("a platform on %s: %v", dir, err)
+		}
+		if _, _, err := lease(dir, time.Hour).Acquire(t.Context()); err == nil || errors.Is(err, datadir.ErrInUse) {
+			t.Errorf("a lease of %s: %v", dir, err)
+		}
+	}
+}
+
+// Nobody else looks into a data directory, and nothing of a trial is left in it.
+func TestADirectoryIsItsOwnersAlone(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p, err := openWith(t, "data", drivers(), capability.Listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]fs.FileMode{"data": 0o700 | fs.ModeDir, filepath.Join("data", "endpoint"): 0o600} {
+		if info, err := os.Stat(name); err != nil || info.Mode() != want {
+			t.Errorf("%s is %v, %v", name, info.Mode(), err)
+		}
+	}
+	left, err := os.ReadDir("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range left {
+		names = append(names, e.Name())
+	}
+	if diff := cmp.Diff([]string{"clarity.lock", "endpoint"}, names); diff != "" {
+		t.Errorf("what is there (-want +got):\n%s", diff)
+	}
+	if err := os.Remove(filepath.Join("data", "endpoint")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "close the endpoint") {
+		t.Errorf("an endpoint that somebody removed: %v", err)
+	}
+}
+
+func TestAnEndpointThatCannotBeWritten(t *testing.T) {
+	for _, name := range []string{"endpoint", "endpoint.new"} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, name, "full"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := openWith(t, dir, drivers(), capability.Listener); err == nil || p != nil {
+			t.Errorf("with a directory %s: %v, %v", name, p, err)
+		}
+		if p, err := openWith(t, dir, drivers(), 0); err != nil {
+			t.Errorf("the directory was not given back: %v", err)
+		} else if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAnEndpointWhereNobodyAnswers(t *testing.T) {
+	dir := t.TempDir()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "endpoint")
+	if err := os.WriteFile(path, []byte("http://"+l.Addr().String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if url, err := datadir.Endpoint(t.Context(), dir); err != nil || url != "http://"+l.Addr().String() {
+		t.Errorf("%q, %v", url, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if url, err := datadir.Endpoint(t.Context(), dir); url != "" || err == nil || err.Error() != "no platform runs on the data directory "+dir+" any more: start one with `clarity up --data "+dir+"`" {
+		t.Errorf("after it was killed: %q, %v", url, err)
+	}
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if url, err := datadir.Endpoint(t.Context(), dir); url != "" || err == nil || !strings.HasPrefix(err.Error(), "open the data directory "+dir+": ") {
+		t.Errorf("where there is no file: %q, %v", url, err)
+	}
+}
+
+// Who has had the directory lets the others have a look before it asks again.
+func TestALeaseStandsBack(t *testing.T) {
+	l := lease(t.TempDir(), 0)
+	for i := range 2 {
+		began := time.Now()
+		_, release, err := l.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); i == 1 && took < 75*time.Millisecond {
+			t.Errorf("it asks again after %v", took)
+		}
+		if err := release(); err != nil {
+			t.Error(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if _, release, err := l.Acquire(ctx); !errors.Is(err, context.Canceled) || release != nil {
+		t.Errorf("told to stop meanwhile: %v", err)
+	}
+}
+
+// letters is a queue of dead letters, by topic; it notes what is done to them.
+type letters struct {
+	queue.Queue
+	dead map[string]int
+	err  error
+	done []string
+}
+
+func (q *letters) Dead(_ context.Context, topic, name string, after int64, limit int) ([]queue.DeadLetter, error) {
+	if q.err != nil {
+		return nil, q.err
+	}
+	var out []queue.DeadLetter
+	for s := after + 1; s <= int64(q.dead[topic]) && len(out) < limit; s++ {
+		out = append(out, queue.DeadLetter{Consumer: name, Sequence: s})
+	}
+	return out, nil
+}
+
+func (q *letters) Replay(_ context.Context, s int64) error {
+	q.done = append(q.done, fmt.Sprint("replay ", s))
+	return q.err
+}
+
+func (q *letters) Drop(_ context.Context, s int64) error {
+	q.done = append(q.done, fmt.Sprint("drop ", s))
+	return q.err
+}
+
+func (q *letters) drivers() platform.Drivers {
+	d := drivers()
+	d.Queue["sqlite"] = func(context.Context, string, platform.Env) (queue.Queue, error) { return q, nil }
+	return d
+}
+
+func TestDeadLettersOfEveryConsumer(t *testing.T) {
+	tests := map[string]map[string]int{
+		"none":                nil,
+		"a few of each":       {flow.TopicUploads: 1, flow.TopicAnalyses: 2, flow.TopicResults: 3, flow.TopicEvents: 4},
+		"a page but for one":  {flow.TopicUploads: 499},
+		"a page":              {flow.TopicResults: 500},
+		"more than two pages": {flow.TopicUploads: 1001, flow.TopicEvents: 1},
+	}
+	for name, dead := range tests {
+		t.Run(name, func(t *testing.T) {
+			q := &letters{dead: dead}
+			got, err := datadir.DeadLetters(t.Context(), t.TempDir(), q.drivers(), time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts, last := map[string]int{}, int64(0)
+			for _, l := range got {
+				if counts[l.Consumer]++; counts[l.Consumer] > 1 && l.Sequence != last+1 {
+					t.Fatalf("%s: %d after %d", l.Consumer, l.Sequence, last)
+				}
+				last = l.Sequence
+			}
+			want := map[string]int{}
+			for topic, n := range dead {
+				want[flow.Consumers()[topic][0]] = n
+			}
+			if diff := cmp.Diff(want, counts); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestADeadLetterIsReplayedOrDropped(t *testing.T) {
+	gone := errors.New("no such letter")
+	for _, fails := range []error{nil, gone} {
+		q, dir := &letters{err: fails}, t.TempDir()
+		_, listed := datadir.DeadLetters(t.Context(), dir, q.drivers(), time.Now)
+		replayed := datadir.ReplayDead(t.Context(), dir, q.drivers(), time.Now, 7)
+		dropped := datadir.DropDead(t.Context(), dir, q.drivers(), time.Now, 8)
+		for what, err := range map[string]error{"list": listed, "replay": replayed, "drop": dropped} {
+			if !errors.Is(err, fails) {
+				t.Errorf("%s: %v, want %v", what, err, fails)
+			}
+		}
+		if !slices.Equal(q.done, []string{"replay 7", "drop 8"}) {
+			t.Errorf("done: %v", q.done)
+		}
+	}
+}
+
+func TestToolsBesideARunningPlatform(t *testing.T) {
+	dir := t.TempDir()
+	e := env()
+	var closers []io.Closer
+	e.Closing = func(_ string, c io.Closer) { closers = append(closers, c) }
+	log, err := embedded.Audit(t.Context(), filepath.Join(dir, "audit"), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := log.Append(t.Context(), audit.Event{Action: audit.DataRead, UID: "anna", Outcome: "ok"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := datadir.VerifyAudit(t.Context(), dir); err != nil || n != 2 {
+		t.Errorf("%d entries, %v", n, err)
+	}
+	if err := closers[0].Close(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "keys"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if name, err := datadir.Pseudonym(t.Context(), dir, "anna"); name != "" || err == nil || !strings.Contains(err.Error(), "data directory "+dir) {
+		t.Errorf("keys that are a file: %q, %v", name, err)
+	}
+}

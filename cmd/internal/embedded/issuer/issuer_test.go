@@ -1,0 +1,79 @@
+package issuer_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/identity/local"
+)
+
+// What one process issues, another one that has the directory open verifies.
+func TestATokenIsVerifiedByTheDirectorysIssuer(t *testing.T) {
+	t.Chdir(t.TempDir())
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	verifier, err := issuer.Open(t.Context(), filepath.Join("data", "identity"), platform.Env{Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		role  string
+		ttl   time.Duration
+		roles []identity.Role
+	}{
+		"a person":               {"", time.Hour, nil},
+		"a service":              {"service", time.Hour, []identity.Role{identity.Service}},
+		"an admin":               {"admin", time.Hour, []identity.Role{identity.Admin}},
+		"for as long as it goes": {"", local.MaxTTL, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			token, err := issuer.Token(issuer.Request{Dir: "data", User: "anna", Role: tt.role, TTL: tt.ttl, Now: clock})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := verifier.Verify(t.Context(), token)
+			if err != nil || s.UID != "anna" || !slices.Equal(s.Roles, tt.roles) || !s.Expires.Equal(now.Add(tt.ttl)) {
+				t.Errorf("%+v, %v", s, err)
+			}
+		})
+	}
+}
+
+func TestATokenThatIsNone(t *testing.T) {
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var wrong *platform.ConfigError
+	tests := map[string]struct {
+		request issuer.Request
+		want    string
+		config  bool // it is the caller's to mend
+	}{
+		"another role":          {issuer.Request{Dir: dir, User: "anna", Role: "root", TTL: time.Hour}, `there is no role "root"; the roles are service and admin`, true},
+		"a role in capitals":    {issuer.Request{Dir: dir, User: "anna", Role: "Admin", TTL: time.Hour}, `there is no role "Admin"`, true},
+		"for no time":           {issuer.Request{Dir: dir, User: "anna"}, "a token is valid for at most 24h0m0s, not 0s", true},
+		"for less than no time": {issuer.Request{Dir: dir, User: "anna", TTL: -time.Second}, "at most 24h0m0s, not -1s", true},
+		"for too long":          {issuer.Request{Dir: dir, User: "anna", TTL: local.MaxTTL + 1}, "at most 24h0m0s", true},
+		"for nobody":            {issuer.Request{Dir: dir, TTL: time.Hour}, "make a token", false},
+		"of a file":             {issuer.Request{Dir: file, User: "anna", TTL: time.Hour}, file + " is not a directory: choose another --data", false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			tt.request.Now = time.Now
+			token, err := issuer.Token(tt.request)
+			if token != "" || err == nil || !strings.Contains(err.Error(), tt.want) || errors.As(err, &wrong) != tt.config {
+				t.Errorf("%q, %v; want %q, the caller's: %t", token, err, tt.want, tt.config)
+			}
+		})
+	}
+}

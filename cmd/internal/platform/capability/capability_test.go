@@ -1,0 +1,51 @@
+package capability_test
+
+import (
+	"testing"
+
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+)
+
+func TestASetIsNamed(t *testing.T) {
+	const all = capability.Store | capability.Blobs | capability.Queue | capability.Keys | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener
+	tests := map[string]struct {
+		set  capability.Set
+		want string
+	}{
+		"none":         {0, ""},
+		"the first":    {capability.Store, "store"},
+		"the last":     {capability.Listener, "listener"},
+		"some":         {capability.Listener | capability.Blobs | capability.Model, "blobs model listener"},
+		"all":          {all, "store blobs queue keys identity audit writer model listener"},
+		"more than is": {all + 1, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := tt.set.String(); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestHas(t *testing.T) {
+	const some = capability.Store | capability.Keys
+	tests := map[string]struct {
+		want capability.Set
+		has  bool
+	}{
+		"nothing":            {0, true},
+		"one of them":        {capability.Keys, true},
+		"both":               {some, true},
+		"another":            {capability.Queue, false},
+		"one and another":    {capability.Keys | capability.Queue, false},
+		"both and one other": {some | capability.Queue, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := some.Has(tt.want); got != tt.has {
+				t.Errorf("%v has %v: %t", some, tt.want, got)
+			}
+		})
+	}
+}

@@ -1,0 +1,358 @@
+package stages_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
+	"github.com/clarity-loop/clarity/services/narrative/template"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// today is when all of this happens.
+func today() time.Time { return time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC) }
+
+// A world is the parts of a stage, and what it did with them.
+type world struct {
+	platform.Parts
+	dir    string
+	log    *bytes.Buffer
+	closed []string // what asked to be closed
+	heard  *hearing
+}
+
+// hearing is a queue on which nothing comes; it notes who listens how.
+type hearing struct {
+	queue.Queue
+	mu   sync.Mutex
+	subs []queue.Subscription
+	err  error // of the next Receive
+}
+
+func (h *hearing) Receive(ctx context.Context, sub queue.Subscription, _ queue.Handler) error {
+	h.mu.Lock()
+	h.subs = append(h.subs, sub)
+	err := h.err
+	h.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{dir: t.TempDir(), log: &bytes.Buffer{}, heard: &hearing{}}
+	var closers []io.Closer
+	t.Cleanup(func() {
+		for _, c := range slices.Backward(closers) {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	w.Env = platform.Env{Now: today, Log: slog.New(slog.NewTextHandler(w.log, nil)), Version: "test", Closing: func(what string, c io.Closer) {
+		w.closed, closers = append(w.closed, what), append(closers, c)
+	}}
+	must := func(err error) {
+		if err != nil {
+			t.Helper()
+			t.Fatal(err)
+		}
+	}
+	documents, err := embedded.Store(t.Context(), w.dir, w.Env)
+	must(err)
+	w.Keys, err = embedded.Keys(t.Context(), filepath.Join(w.dir, "keys"), w.Env)
+	must(err)
+	w.Store = store.New(documents, w.Keys)
+	w.Blobs, err = embedded.Blobs(t.Context(), filepath.Join(w.dir, "blobs"), w.Env)
+	must(err)
+	w.Audit, err = embedded.Audit(t.Context(), filepath.Join(w.dir, "audit"), w.Env)
+	must(err)
+	messages, err := embedded.Queue(t.Context(), w.dir, w.Env)
+	must(err)
+	w.heard.Queue = messages
+	w.Queue = w.heard
+	w.Identity, err = issuer.Open(t.Context(), filepath.Join(w.dir, "identity"), w.Env)
+	must(err)
+	w.Writer, w.Template = template.New(), template.New()
+	w.Registry = prometheus.NewRegistry()
+	w.Listener, err = net.Listen("tcp", "127.0.0.1:0")
+	must(err)
+	t.Cleanup(func() { _ = w.Listener.Close() })
+	w.closed = nil
+	return w
+}
+
+// build builds a stage of the world.
+func (w *world) build(t *testing.T, name string) ([]platform.Runner, error) {
+	t.Helper()
+	for _, s := range stages.All() {
+		if s.Name == name {
+			return s.Build(t.Context(), w.Parts)
+		}
+	}
+	t.Fatalf("there is no stage %s", name)
+	return nil, nil
+}
+
+// run builds a stage and runs it; stop ends it and returns what its runners said.
+func (w *world) run(t *testing.T, name string) (stop func() error) {
+	t.Helper()
+	runners, err := w.build(t, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, len(runners))
+	for _, r := range runners {
+		go func() { ended <- r.Run(ctx) }()
+	}
+	return func() error {
+		select {
+		case err := <-ended:
+			cancel()
+			return errors.Join(err, errors.New("it ended before it was told to"))
+		case <-time.After(30 * time.Millisecond):
+		}
+		cancel()
+		var errs []error
+		for range runners {
+			errs = append(errs, <-ended)
+		}
+		return errors.Join(errs...)
+	}
+}
+
+// plan is a source that tells one plan.
+type plan string
+
+func (p plan) Watch(ctx context.Context, tell func([]byte, error)) {
+	tell([]byte(p), nil)
+	<-ctx.Done()
+}
+
+const onePlan plan = `{"model":"pat","revision":1,"salt":"s","entries":[{"version":"v7","weight":100,"endpoint":"127.0.0.1:1","digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000"}]}`
+
+func (w *world) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	token, err := issuer.Token(issuer.Request{Dir: w.dir, User: "anna", TTL: time.Hour, Now: today})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.Listener.Addr().String()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}
+
+// Each consumer listens where package flow says, and as widely as its work bears.
+func TestWhoListensToWhat(t *testing.T) {
+	const drain = 1500 * time.Millisecond
+	tests := map[string]struct {
+		runners []string
+		want    []queue.Subscription
+		closes  []string
+	}{
+		"worker": {[]string{"traffic", "uploads", "analyses", "retention"}, []queue.Subscription{
+			{Topic: "analyses", Name: "analyse", Concurrency: 2, Drain: drain}, {Topic: "uploads", Name: "intake", Concurrency: 2, Drain: drain}}, []string{"the models"}},
+		"insights": {[]string{"insights"}, []queue.Subscription{{Topic: "results", Name: "insights", Concurrency: 4}}, nil},
+		"delivery": {[]string{"delivery"}, []queue.Subscription{{Topic: "events", Name: "feed", Concurrency: 8}}, nil},
+		"ingress":  {[]string{"ingress", "models"}, nil, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Plan = platform.Plan{Source: onePlan}
+			runners, err := w.build(t, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, r := range runners {
+				names = append(names, r.Name)
+			}
+			if !slices.Equal(names, tt.runners) || !slices.Equal(w.closed, tt.closes) {
+				t.Errorf("it runs %v and closes %v, want %v and %v", names, w.closed, tt.runners, tt.closes)
+			}
+			w.Registry = prometheus.NewRegistry()
+			if err := w.run(t, name)(); err != nil {
+				t.Errorf("told to stop, it says %v", err)
+			}
+			slices.SortFunc(w.heard.subs, func(a, b queue.Subscription) int { return strings.Compare(a.Topic, b.Topic) })
+			if diff := cmp.Diff(tt.want, w.heard.subs); diff != "" {
+				t.Errorf("it listens (-want +got):\n%s", diff)
+			}
+			if strings.Contains(w.log.String(), "level=WARN") {
+				t.Errorf("a clean stop says %s", w.log)
+			}
+		})
+	}
+}
+
+func TestAConsumerThatCannotListenSaysSo(t *testing.T) {
+	gone := errors.New("the queue is gone")
+	for _, name := range []string{"worker", "insights", "delivery"} {
+		w := newWorld(t)
+		w.heard.err = gone
+		runners, err := w.build(t, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := 0
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for _, r := range runners {
+			if err := r.Run(ctx); errors.Is(err, gone) {
+				told++
+			}
+		}
+		if told != len(w.heard.subs) || told == 0 {
+			t.Errorf("%s: %d of %d consumers say that they cannot", name, told, len(w.heard.subs))
+		}
+	}
+}
+
+func TestAModelThatCannotBeReadIsTold(t *testing.T) {
+	for _, name := range []string{"ingress", "worker"} {
+		w := newWorld(t)
+		w.Config.Backends.Model = filepath.Join("no", "such.tar")
+		if runners, err := w.build(t, name); err == nil || !strings.Contains(err.Error(), "model "+filepath.Join("no", "such.tar")) || runners != nil {
+			t.Errorf("%s: %v, %v", name, runners, err)
+		}
+		if len(w.closed) > 0 {
+			t.Errorf("%s asks to close %v", name, w.closed)
+		}
+	}
+}
+
+func TestWhatIsMissingIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.Store = nil
+	if runners, err := w.build(t, "ingress"); err == nil || !strings.Contains(err.Error(), "ingress needs a Store") || runners != nil {
+		t.Errorf("%v, %v", runners, err)
+	}
+}
+
+// The ingress lists the one model, or those of the plan.
+func TestTheIngressAnswersAndListsTheModels(t *testing.T) {
+	tests := map[string]struct {
+		change func(*world)
+		want   string // in the list; "" for none
+	}{
+		"no model":        {func(*world) {}, ""},
+		"the preview":     {func(w *world) { w.Config.Backends.Model = "preview" }, `"weight":100`},
+		"those of a plan": {func(w *world) { w.Plan = platform.Plan{Source: onePlan} }, `"v7"`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			tt.change(w)
+			stop := w.run(t, "ingress")
+			if status, body := w.get(t, "/readyz"); status != http.StatusOK {
+				t.Errorf("ready: %d %s", status, body)
+			}
+			deadline := time.Now().Add(10 * time.Second)
+			status, body := w.get(t, "/v1/models")
+			for tt.want != "" && !strings.Contains(body, tt.want) && time.Now().Before(deadline) { // the plan comes beside
+				status, body = w.get(t, "/v1/models")
+			}
+			if status != http.StatusOK || !strings.Contains(body, tt.want) || tt.want == "" && strings.Contains(body, "weight") {
+				t.Errorf("the models: %d %s; want %s", status, body, tt.want)
+			}
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A platform that cannot reach its queue is not ready.
+func TestTheIngressIsNotReadyWithoutAQueue(t *testing.T) {
+	w := newWorld(t)
+	w.Queue = deaf{w.Queue}
+	stop := w.run(t, "ingress")
+	if status, _ := w.get(t, "/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("ready: %d", status)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+type deaf struct{ queue.Queue }
+
+func (deaf) Depth(context.Context, string, string) (queue.Depth, error) {
+	return queue.Depth{}, errors.New("no answer")
+}
+
+// The clock stands still here, so that nothing is forgiven.
+func TestTheRateIsLimitedUnlessItIsNot(t *testing.T) {
+	for _, unlimited := range []bool{false, true} {
+		w := newWorld(t)
+		w.Config.Ingress.Unlimited = unlimited
+		stop := w.run(t, "ingress")
+		refused := 0
+		for range 210 { // a person's burst is 200
+			if status, _ := w.get(t, "/v1/models"); status == http.StatusTooManyRequests {
+				refused++
+			}
+		}
+		if (refused > 0) == unlimited {
+			t.Errorf("unlimited is %t, and %d of 210 requests are refused", unlimited, refused)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// broken is a listener to which nobody comes any more.
+type broken struct {
+	net.Listener
+	err error
+}
+
+func (b broken) Accept() (net.Conn, error) { return nil, b.err }
+
+func TestAListenerThatBreaksEndsTheIngress(t *testing.T) {
+	w, gone := newWorld(t), errors.New("the network is gone")
+	w.Listener = broken{w.Listener, gone}
+	runners, err := w.build(t, "ingress")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runners[0].Run(t.Context()); !errors.Is(err, gone) {
+		t.Errorf("error %v, want the listener's", err)
+	}
+}

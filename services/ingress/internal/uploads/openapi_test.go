@@ -1,0 +1,110 @@
+package uploads
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/upload"
+)
+
+// at is what a JSON document holds at a path of names and indices.
+func at(t *testing.T, document any, path string) any {
+	t.Helper()
+	for _, name := range strings.Split(path, " ") {
+		switch d := document.(type) {
+		case map[string]any:
+			document = d[name]
+		case []any:
+			var i int
+			if _, err := fmt.Sscan(name, &i); err != nil || i >= len(d) {
+				t.Fatalf("%s: no %s", path, name)
+			}
+			document = d[i]
+		default:
+			t.Fatalf("%s: nothing at %s", path, name)
+		}
+	}
+	return document
+}
+
+// What is written by hand says what the code does.
+func TestHowAnUploadIsDescribed(t *testing.T) {
+	op := &huma.Operation{Responses: map[string]*huma.Response{}}
+	describeUpload(op, huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer))
+	text, err := json.Marshal(op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document any
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	const schema = "requestBody content application/json schema "
+	for path, want := range map[string]any{
+		"parameters 0 in": "path", "parameters 0 name": "uploadId", "parameters 0 required": true,
+		"parameters 0 schema minLength": 8.0, "parameters 0 schema maxLength": 64.0, "parameters 0 schema type": "string",
+		"requestBody required":                                      true,
+		schema + "type":                                             "object",
+		schema + "additionalProperties":                             false,
+		schema + "required":                                         []any{"schema", "installationId", "timeZone"},
+		schema + "properties schema enum":                           []any{upload.Schema},
+		schema + "properties installationId minLength":              1.0,
+		schema + "properties installationId maxLength":              float64(upload.MaxTextBytes),
+		schema + "properties timeZone maxLength":                    float64(upload.MaxTextBytes),
+		schema + "properties samples maxItems":                      float64(upload.MaxSamples),
+		schema + "properties deleted maxItems":                      float64(upload.MaxSamples),
+		schema + "properties cursor additionalProperties maxLength": float64(upload.MaxTextBytes),
+		schema + "properties cursor additionalProperties type":      "string",
+		schema + "properties stage enum":                            []any{"daily", "historical"},
+		schema + "properties final type":                            "boolean",
+		"responses 202 content application/json schema $ref":        "#/components/schemas/Receipt",
+	} {
+		if diff := cmp.Diff(want, at(t, document, path)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+}
+
+// The example of the documentation is an upload, and all of it is taken.
+func TestTheExampleIsTaken(t *testing.T) {
+	body, err := json.Marshal(envelopeExample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := upload.Decode(body, health.InstantOf(time.Date(2026, 11, 20, 7, 0, 0, 0, time.UTC)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Received != 2 || e.Accepted != 2 || len(e.Rejected) != 0 || e.Cursor["HKQuantityTypeIdentifierHeartRate"] != "opaque" {
+		t.Errorf("%+v", e)
+	}
+	for _, part := range []string{`"value":61`, `"HKWasUserEntered":false`, `"final":false`} {
+		if !strings.Contains(string(body), part) {
+			t.Errorf("no %s in %s", part, body)
+		}
+	}
+}
+
+// A route's row in the table of the API.
+func TestWhatTheRoutesAre(t *testing.T) {
+	var got []string
+	for _, r := range newRoom(t).Routes() {
+		got = append(got, fmt.Sprintln(r.Method, r.Path, r.Access, r.Body, r.Status, r.Stream, r.ErasedToo))
+	}
+	want := []string{
+		"PUT /v1/uploads/{uploadId} 0 2 202 false false\n",
+		"GET /v1/uploads 0 0 0 false false\n",
+		"GET /v1/uploads/{uploadId} 0 0 0 false false\n",
+		"GET /v1/sync 0 0 0 false false\n",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("method, path, access, body, status, stream, answered after an erasure (-want +got):\n%s", diff)
+	}
+}
