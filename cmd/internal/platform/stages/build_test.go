@@ -384,6 +384,7 @@ func TestARequestThatDoesNotEndIsCutOff(t *testing.T) {
 	if status, _ := w.get(t, "/healthz"); status != http.StatusOK { // it has come, since a later one has been answered
 		t.Errorf("health: %d", status)
 	}
+	time.Sleep(200 * time.Millisecond) // and its head is read
 	began := time.Now()
 	if err := stop(); err != nil {
 		t.Error(err)
