@@ -55,6 +55,19 @@ func TestSignalsStopWithOpenStreams(t *testing.T) {
 	}
 }
 
+// Two stages follow the plan; that there is none yet is said once.
+func TestAMissingPlanIsSaidOnce(t *testing.T) {
+	p := startPlatform(t, t.TempDir(), "--model", "traffic:file:"+filepath.Join(t.TempDir(), "nowhere"))
+	for limit := time.Now().Add(20 * time.Second); !strings.Contains(p.log.String(), "no traffic plan yet") && time.Now().Before(limit); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // the other stage has its say
+	p.stop(t, syscall.SIGTERM)
+	if log := p.log.String(); strings.Count(log, "nowhere") != 1 || strings.Contains(log, "rejected") {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
 // One clear sentence each, and exit status 1.
 func TestUpSaysWhyItCannot(t *testing.T) {
 	used := t.TempDir()
