@@ -55,6 +55,19 @@ func TestSignalsStopWithOpenStreams(t *testing.T) {
 	}
 }
 
+// Two stages follow the plan; that there is none yet is said once.
+func TestAMissingPlanIsSaidOnce(t *testing.T) {
+	p := startPlatform(t, t.TempDir(), "--model", "traffic:file:"+filepath.Join(t.TempDir(), "nowhere"))
+	for limit := time.Now().Add(20 * time.Second); !strings.Contains(p.log.String(), "no traffic plan yet") && time.Now().Before(limit); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // the other stage has its say
+	p.stop(t, syscall.SIGTERM)
+	if log := p.log.String(); strings.Count(log, "nowhere") != 1 || strings.Contains(log, "rejected") {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
 // One clear sentence each, and exit status 1.
 func TestUpSaysWhyItCannot(t *testing.T) {
 	used := t.TempDir()
@@ -111,7 +124,7 @@ func TestCommandLines(t *testing.T) {
 		code int
 		want string // in stdout for 0, else in stderr
 	}{
-		"no command":                  {nil, 2, "say which command"},
+		"no command":                  {nil, 2, "no command given"},
 		"an unknown command":          {[]string{"dance"}, 2, `no command "dance"`},
 		"help":                        {[]string{"help"}, 0, "analyze FILE"},
 		"a command's help":            {[]string{"up", "--help"}, 0, "--listen ADDRESS"},
