@@ -92,6 +92,10 @@ func TestBatchesAreBounded(t *testing.T) {
 	for i := range long {
 		long[i].Metadata = fmt.Sprintf(`{"long":%q}`, strings.Repeat("x", 1<<20))
 	}
+	tooLong := heartRates(2)
+	for i := range tooLong {
+		tooLong[i].Metadata = fmt.Sprintf(`{"long":%q}`, strings.Repeat("x", 5<<20))
+	}
 	tests := map[string]struct {
 		samples []health.Sample
 		want    []int
@@ -101,6 +105,7 @@ func TestBatchesAreBounded(t *testing.T) {
 		"one more begins another":       {heartRates(2001), []int{2000, 1}},
 		"long records make small ones":  {long, []int{3, 3, 3, 1}},
 		"a single long record is alone": {long[:1], []int{1}},
+		"longer than a batch":           {tooLong, []int{1, 1}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -177,7 +178,7 @@ func checkAddress(what, address string) error {
 	if err != nil {
 		return configErrorf("%s: %q is not an address and port such as 127.0.0.1:8080", what, address)
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
+	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil {
 		return configErrorf("%s: %s has no port that can be: ports are 0 to 65535", what, address)
 	}
 	if host == "localhost" {

@@ -122,7 +122,7 @@ func TestEachCapabilityIsOpenedAlone(t *testing.T) {
 	}
 }
 
-// A driver that there is not is told before one that there is is opened.
+// What the binary lacks is told before anything is opened.
 func TestOpenChecksFirst(t *testing.T) {
 	d, b := &diary{}, config("s").Backends
 	b.Queue = "floppy"

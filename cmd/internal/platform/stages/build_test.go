@@ -356,3 +356,40 @@ func TestAListenerThatBreaksEndsTheIngress(t *testing.T) {
 		t.Errorf("error %v, want the listener's", err)
 	}
 }
+
+func TestWhatCannotFailIsClosed(t *testing.T) {
+	closed := 0
+	if err := stages.Closing(func() { closed++ }).Close(); err != nil || closed != 1 {
+		t.Errorf("closed %d times, %v", closed, err)
+	}
+}
+
+// A stop does not wait for ever for a body that does not end, and says so.
+func TestARequestThatDoesNotEndIsCutOff(t *testing.T) {
+	w := newWorld(t)
+	stop := w.run(t, "ingress")
+	token, err := issuer.Token(issuer.Request{Dir: w.dir, User: "anna", TTL: time.Hour, Now: today})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", w.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "PUT /v1/uploads/e3b0c442-98fc-8c14-9afb-f4c8996fb924 HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer "+token+
+		"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := w.get(t, "/healthz"); status != http.StatusOK { // it has come, since a later one has been answered
+		t.Errorf("health: %d", status)
+	}
+	time.Sleep(200 * time.Millisecond) // and its head is read
+	began := time.Now()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 20*time.Second || !strings.Contains(w.log.String(), `msg="requests were cut off" stage=ingress`) {
+		t.Errorf("after %v the log is %q", took, w.log)
+	}
+}
