@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -162,13 +163,13 @@ func TestUpWithoutTheIngressIsReadyWithoutAnAddress(t *testing.T) {
 
 // stopper stops once something is written.
 type stopper struct {
-	*bytes.Buffer
+	into io.Writer
 	stop func()
 }
 
 func (s stopper) Write(p []byte) (int, error) {
 	defer s.stop()
-	return s.Buffer.Write(p)
+	return s.into.Write(p)
 }
 
 // What is there beside a broken model is opened and closed again, and the model named.
