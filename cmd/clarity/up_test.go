@@ -55,6 +55,19 @@ func TestSignalsStopWithOpenStreams(t *testing.T) {
 	}
 }
 
+// Two stages follow the plan; that there is none yet is said once.
+func TestAMissingPlanIsSaidOnce(t *testing.T) {
+	p := startPlatform(t, t.TempDir(), "--model", "traffic:file:"+filepath.Join(t.TempDir(), "nowhere"))
+	for limit := time.Now().Add(20 * time.Second); !strings.Contains(p.log.String(), "no traffic plan yet") && time.Now().Before(limit); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // the other stage has its say
+	p.stop(t, syscall.SIGTERM)
+	if log := p.log.String(); strings.Count(log, "nowhere") != 1 || strings.Contains(log, "rejected") {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
 // One clear sentence each, and exit status 1.
 func TestUpSaysWhyItCannot(t *testing.T) {
 	used := t.TempDir()
@@ -111,7 +124,7 @@ func TestCommandLines(t *testing.T) {
 		code int
 		want string // in stdout for 0, else in stderr
 	}{
-		"no command":                  {nil, 2, "say which command"},
+		"no command":                  {nil, 2, "no command given"},
 		"an unknown command":          {[]string{"dance"}, 2, `no command "dance"`},
 		"help":                        {[]string{"help"}, 0, "analyze FILE"},
 		"a command's help":            {[]string{"up", "--help"}, 0, "--listen ADDRESS"},
@@ -135,6 +148,7 @@ func TestCommandLines(t *testing.T) {
 		"a directory to be made":      {[]string{"subject", "--data", "/nowhere", "--user", "a"}, 1, "`clarity up --data /nowhere` makes one"},
 		"an audit log that is not":    {[]string{"audit", "verify", "--data", "/nowhere"}, 1, "no data directory"},
 		"dead letters of nothing":     {[]string{"dead", "--data", "/nowhere"}, 1, "no data directory"},
+		"dead letters, in full":       {[]string{"dead", "list", "--data", t.TempDir()}, 0, "no dead letters"},
 		"a dead letter that is none":  {[]string{"dead", "--data", t.TempDir(), "replay", "7"}, 1, "no such dead letter"},
 		"a dead letter by name":       {[]string{"dead", "--data", t.TempDir(), "drop", "anna"}, 2, "not the sequence number"},
 		"what a dead letter cannot":   {[]string{"dead", "--data", t.TempDir(), "read", "7"}, 2, "clarity dead drop"},
