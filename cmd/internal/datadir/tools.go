@@ -109,7 +109,7 @@ func MustHold(p Place, of capability.Set, at string) error {
 	case err != nil:
 		return Sentence(p.Dir, err)
 	case !there:
-		return fmt.Errorf("there is nothing of the %s at %s", of, at)
+		return fmt.Errorf("there is nothing of the %s at %s: say the --data, --%s or --config that `clarity up` was told", of, at, of)
 	}
 	return nil
 }
