@@ -67,7 +67,7 @@ func up(ctx context.Context, c *call) error {
 	p, err := datadir.Open(ctx, s.Data, s.Config, drivers(), stages.All(), platform.Env{Now: time.Now, Log: log, Version: describeBuild()})
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil { // a clean stop, as after ready
 		log.Info("stopped")
-		return nil
+		return nil //nolint:nilerr // being told to stop is no error
 	}
 	if err != nil {
 		return asUsage(err)

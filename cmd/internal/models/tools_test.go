@@ -241,9 +241,9 @@ func TestWhyAPlanIsRejectedIsLogged(t *testing.T) {
 		want string // of the log; "" for none
 	}{
 		"a good one":       {plan(traffic.Plan{Model: "pat", Entries: entries}), ""},
-		"another model's":  {plan(traffic.Plan{Model: "other", Entries: entries}), `level=WARN msg="plan rejected, listing the last" model=pat err="the plan is another model's"`},
+		"another model's":  {plan(traffic.Plan{Model: "other", Entries: entries}), `level=WARN msg="no traffic plan yet, listing no model" model=pat err="the plan is another model's"`},
 		"an empty one":     {plan(traffic.Plan{Model: "pat"}), `err="the plan is empty"`},
-		"no plan":          {func() ([]byte, error) { return []byte("{"), nil }, "plan rejected"},
+		"no plan":          {func() ([]byte, error) { return []byte("{"), nil }, "no traffic plan yet"},
 		"a source is down": {func() ([]byte, error) { return nil, errors.New("no such file") }, `err="no such file"`},
 	}
 	for name, tt := range tests {
