@@ -127,13 +127,13 @@ type AnalysisName string
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.subject), has(self.manifest), has(self.all)].filter(x, x).size() == 1",message="exactly one of subject, manifest and all is required"
 type Subjects struct {
-	// subject is one person's opaque token; never a uid or an address.
+	// subject is one person's pseudonym; never a uid or an address.
 	// +optional
 	// +kubebuilder:validation:MinLength=16
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]+$`
 	Subject string `json:"subject,omitempty"`
-	// manifest is a file of opaque tokens, one a line.
+	// manifest is a file of pseudonyms, one a line.
 	// +optional
 	Manifest *Artifact `json:"manifest,omitempty"`
 	// all is everyone.

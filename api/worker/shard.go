@@ -22,7 +22,7 @@ type ShardArgs struct {
 	// Replace computes what is current again, and does not skip it.
 	Replace bool
 	// Whose data it is about is said in exactly one of Subject, a person's opaque
-	// token, Manifest, a file of them, and All.
+	// pseudonym, Manifest, a file of them, and All.
 	Subject  string
 	Manifest Artifact
 	All      bool
@@ -84,8 +84,8 @@ func ParseShardArgs(args []string, help io.Writer) (a ShardArgs, err error) {
 	fs.StringVar(&a.End, "end", "", "the last one")
 	fs.StringVar(&analyses, "analyses", "", "the `FAMILIES` asked for, comma-separated")
 	fs.StringVar(&existing, "on-existing", "", "Skip or Replace what is current")
-	fs.StringVar(&a.Subject, "subject", "", "one person's `TOKEN`")
-	fs.StringVar(&a.Manifest.URI, "manifest", "", "where a file of tokens is")
+	fs.StringVar(&a.Subject, "subject", "", "one person's `PSEUDONYM`")
+	fs.StringVar(&a.Manifest.URI, "manifest", "", "where a file of pseudonyms is")
 	fs.StringVar(&a.Manifest.Digest, "manifest-digest", "", "what it is: sha256:…")
 	fs.BoolVar(&a.All, "all", false, "everyone")
 	fs.StringVar(&version, "model", "", "the model to ask, `NAME@VERSION`")

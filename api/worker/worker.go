@@ -10,7 +10,7 @@ package worker
 
 // The commands.
 const (
-	// Verify holds a bundle and its golden set to what was declared.
+	// Verify checks a bundle and its golden set against what was declared.
 	Verify = "verify"
 	// Fetch writes a bundle into a server's model repository.
 	Fetch = "fetch"

@@ -45,7 +45,7 @@ func printHelp(w io.Writer) {
 		say(tw, "  %s\t%s\n", strings.TrimSpace(c.name+" "+c.args), c.summary)
 	}
 	_ = tw.Flush()
-	say(w, "\n`clarity COMMAND --help` tells a command's flags. Exit status: 0 done, 1 could not, 2 usage error.\n")
+	say(w, "\n`clarity COMMAND --help` lists a command's flags. Exit status: 0 success, 1 failure, 2 usage error.\n")
 }
 
 // flags is a flag set whose help is about text.

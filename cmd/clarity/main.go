@@ -29,7 +29,7 @@ func commands() []command {
 		{"demo", "", "Start a platform, upload four weeks, show the week's results", demo},
 		{"up", "", "Run the platform in one process", up},
 		{"token", "--user NAME", "Print a token of the local issuer", token},
-		{"subject", "--user NAME", "Print the opaque token that names a person in analysis jobs", subject},
+		{"subject", "--user NAME", "Print the pseudonym that names a person in analysis jobs", subject},
 		{"upload", "FILE…", "Upload exports as a phone would, with a verdict for each record", uploadFiles},
 		{"analyze", "FILE", "Analyse a recording or an export offline, without a server", analyze},
 		{"audit", "verify", "Check the audit log, entry by entry", auditVerify},
@@ -43,7 +43,7 @@ func commands() []command {
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
 		printHelp(stderr)
-		return usagef("say which command")
+		return usagef("no command given")
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return usagef("there is no command %q; `clarity help` lists them", args[0])
 }
 
-// exitCode prints the error, if any: 0 is done, 1 is could not, 2 is a usage error.
+// exitCode prints the error, if any: 0 is success, 1 is failure, 2 is a usage error.
 func exitCode(err error, stderr io.Writer) int {
 	var usage *usageError
 	switch {

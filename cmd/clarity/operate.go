@@ -40,7 +40,7 @@ func token(_ context.Context, c *call) error {
 	return err
 }
 
-const subjectHelp = `Prints the token by which an AnalysisJob and its shards name a person: a keyed
+const subjectHelp = `Prints the pseudonym by which an AnalysisJob and its shards name a person: a keyed
 hash of the name that says nothing to whoever has not the data directory's key.
 It opens nothing. The platform may run meanwhile.`
 
@@ -54,11 +54,11 @@ func subject(ctx context.Context, c *call) error {
 	if *user == "" {
 		return usagef("subject needs --user NAME")
 	}
-	token, err := datadir.Pseudonym(ctx, *dir, *user)
+	pseudonym, err := datadir.Pseudonym(ctx, *dir, *user)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(c.stdout, token)
+	_, err = fmt.Fprintln(c.stdout, pseudonym)
 	return err
 }
 

@@ -111,7 +111,7 @@ func TestCommandLines(t *testing.T) {
 		code int
 		want string // in stdout for 0, else in stderr
 	}{
-		"no command":                  {nil, 2, "say which command"},
+		"no command":                  {nil, 2, "no command given"},
 		"an unknown command":          {[]string{"dance"}, 2, `no command "dance"`},
 		"help":                        {[]string{"help"}, 0, "analyze FILE"},
 		"a command's help":            {[]string{"up", "--help"}, 0, "--listen ADDRESS"},

@@ -246,11 +246,11 @@ func TestAbortAsks(t *testing.T) {
 	w.create(MakeVersion("pat-s", "2").Stage(v1alpha1.StageCanary, v1alpha1.ReasonWaitingForSamples, "").Weight(5).Obj())
 	w.create(MakeJob("backfill", 2).State(v1alpha1.StateRunning, "").Obj())
 	const shows = "modelversion/pat-s-1 (version 1) serves 100 %, as it did before."
-	w.refused(fault.Usage, []string{shows, "nobody can be asked here: add --yes"}, "abort", "mv/pat-s-2")
+	w.refused(fault.Usage, []string{shows, "cannot ask for confirmation without a terminal: add --yes"}, "abort", "mv/pat-s-2")
 	w.terminal = true
 	for _, no := range []string{"n\n", "\n", "", "yesterday\n"} {
 		w.in = no
-		w.refused(fault.Changed, []string{shows, "Go on? [y/N]", "answered with no"}, "abort", "mv/pat-s-2")
+		w.refused(fault.Changed, []string{shows, "Continue? [y/N]", "answered with no"}, "abort", "mv/pat-s-2")
 	}
 	if w.version("pat-s-2").Spec.Rollout.Abort {
 		t.Fatal("aborted without a yes")

@@ -87,7 +87,7 @@ func (f *jobFlags) add(c *cobra.Command) {
 	s := c.Flags()
 	s.StringVarP(&f.file, "file", "f", "", "the AnalysisJob as YAML or JSON; - is the standard input")
 	s.BoolVar(&f.all, "all", false, "analyse everyone")
-	s.StringVar(&f.subject, "subject", "", "analyse one subject, by opaque `token`")
+	s.StringVar(&f.subject, "subject", "", "analyse one subject, by `pseudonym`")
 	s.StringVar(&f.manifest, "manifest", "", "analyse the subjects of a file, as `URI@sha256:…`")
 	s.Int32Var(&f.lastDays, "last-days", 0, "analyse the last n days that are over in UTC")
 	s.StringVar(&f.start, "start", "", "the first `day`, as 2026-11-01")

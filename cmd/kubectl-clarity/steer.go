@@ -105,9 +105,9 @@ func (w *write) say(p *process, o client.Object, wrote bool) error {
 func (p *process) ask(ctx context.Context, announce string) error {
 	_, _ = fmt.Fprintln(p.ErrOut, announce)
 	if !p.terminal() {
-		return fault.New(fault.Usage, "", "nobody can be asked here: add --yes to do it, or --dry-run=server to try it")
+		return fault.New(fault.Usage, "", "cannot ask for confirmation without a terminal: add --yes to go ahead, or --dry-run=server to try it")
 	}
-	_, _ = fmt.Fprint(p.ErrOut, "Go on? [y/N] ")
+	_, _ = fmt.Fprint(p.ErrOut, "Continue? [y/N] ")
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(p.In).ReadString('\n') // no line is no yes

@@ -68,7 +68,7 @@ func help(w io.Writer, err error) error {
 		_, _ = fmt.Fprintf(tw, "  %s\t%s\n", c.name, c.summary)
 	}
 	_ = tw.Flush()
-	_, _ = fmt.Fprintf(w, "\nExit status: 0 done, %d try again, %d never, %d configured wrongly.\n", worker.ExitRetry, worker.ExitInvalidInput, worker.ExitConfiguration)
+	_, _ = fmt.Fprintf(w, "\nExit status: 0 success, %d temporary failure (retry), %d invalid input (do not retry), %d wrong configuration.\n", worker.ExitRetry, worker.ExitInvalidInput, worker.ExitConfiguration)
 	return err
 }
 
@@ -130,11 +130,11 @@ func parsed[T any](c *call, parse func(args []string, help io.Writer) (T, error)
 func (c *call) scratch() (dir string, done func(), err error) {
 	dir, err = os.MkdirTemp("", "worker-")
 	if err != nil {
-		return "", nil, fmt.Errorf("make a scratch folder: %w", err)
+		return "", nil, fmt.Errorf("make a scratch directory: %w", err)
 	}
 	return dir, func() {
 		if err := os.RemoveAll(dir); err != nil {
-			c.log.Warn("scratch folder stays", "err", err)
+			c.log.Warn("scratch directory not removed", "err", err)
 		}
 	}, nil
 }

@@ -32,7 +32,7 @@ func main() {
 // commands is the written-out list, in the order in which a version and a job meet them.
 func commands() []command {
 	return []command{
-		{worker.Verify, "Hold a bundle and its golden set to what was declared", verify},
+		{worker.Verify, "Check a bundle and its golden set against what was declared", verify},
 		{worker.Fetch, "Write a bundle into a server's model repository", fetch},
 		{worker.Validate, "Ask a version's server for its golden vectors", validate},
 		{worker.Shard, "Compute one shard of an analysis job", shardOf},
@@ -42,7 +42,7 @@ func commands() []command {
 // run does what the arguments say; main only adds the process around it.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return help(stderr, invalidf("say which command"))
+		return help(stderr, invalidf("no command given"))
 	}
 	switch args[0] {
 	case "help", "-h", "--help":

@@ -199,7 +199,7 @@ func (s *shardCall) readPod() error {
 		return err
 	}
 	s.task.Shard = pod.Index
-	s.attempt = shard.Attempt{Token: pod.Attempt, Holder: cmp.Or(pod.UID, uuid.NewString())}
+	s.attempt = shard.Attempt{Number: pod.Attempt, Holder: cmp.Or(pod.UID, uuid.NewString())}
 	return nil
 }
 

@@ -135,29 +135,29 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 	bySubject(t, dir, people, job)
 }
 
-// quiet says that a pod's output names nobody: neither uid nor token.
+// quiet says that a pod's output names nobody: neither uid nor pseudonym.
 func quiet(t *testing.T, dir, logs string, people []string) {
 	t.Helper()
 	for _, uid := range people {
-		token, err := datadir.Pseudonym(t.Context(), dir, uid)
+		pseudonym, err := datadir.Pseudonym(t.Context(), dir, uid)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(logs, uid) || strings.Contains(logs, token) {
+		if strings.Contains(logs, uid) || strings.Contains(logs, pseudonym) {
 			t.Errorf("the output names a person:\n%s", logs)
 		}
 	}
 }
 
-// bySubject asks for people by token: one by name, several by a file.
+// bySubject asks for people by pseudonym: one by name, several by a file.
 func bySubject(t *testing.T, dir string, people []string, job func(run, existing string, who ...string) testRun) {
 	t.Helper()
-	token, err := datadir.Pseudonym(t.Context(), dir, people[0])
+	pseudonym, err := datadir.Pseudonym(t.Context(), dir, people[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	nobody := strings.Repeat("n", 43)
-	one := job("by-name", "Skip", "--subject="+token)
+	one := job("by-name", "Skip", "--subject="+pseudonym)
 	one.args[1] = "--shards=1"
 	if code, report := one.start(0, 0).end(t); code != 0 || !cmp.Equal(report, termination.Report{Subjects: 1, Skipped: 1}) {
 		t.Errorf("one subject: exit %d, %+v", code, report)
@@ -166,10 +166,10 @@ func bySubject(t *testing.T, dir string, people []string, job func(run, existing
 	none.args[1] = "--shards=1"
 	want := termination.Report{Subjects: 1, Failed: 1, Reasons: map[string]int64{"UnknownSubject": 1}}
 	if code, report := none.start(0, 0).end(t); code != worker.ExitInvalidInput || !cmp.Equal(report, want) {
-		t.Errorf("nobody's token: exit %d, %+v", code, report)
+		t.Errorf("nobody's pseudonym: exit %d, %+v", code, report)
 	}
 	manifest := filepath.Join(t.TempDir(), "subjects")
-	list := []byte(token + "\n" + nobody + "\n" + token + "\n")
+	list := []byte(pseudonym + "\n" + nobody + "\n" + pseudonym + "\n")
 	if err := os.WriteFile(manifest, list, 0o600); err != nil {
 		t.Fatal(err)
 	}

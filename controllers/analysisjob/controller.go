@@ -120,7 +120,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 // vanished ends a pass whose object is being deleted or has gone: nothing is written.
 type vanished struct{ outcome.Done }
 
-// record writes the status where it changed, and tells of transitions once they are on record.
+// writeStatus writes the status where it changed, and tells of transitions once they are on record.
 func (r *Reconciler) writeStatus(ctx context.Context, p *jobPass, end outcome.Outcome) error {
 	p.describe(end)
 	if rest := p.writeDelay(r.config.StatusInterval.Duration); rest > 0 {

@@ -198,7 +198,7 @@ func (r *Reconciler) shardArgs(p *jobPass) []string {
 	return append([]string{worker.Shard}, args.Flags()...)
 }
 
-// shardEnv gives a shard what its fencing token is made of: each attempt's
+// shardEnv gives a shard what its attempt's number is made of: each attempt's
 // failures, counted and ignored, are together higher than those of the one before.
 func shardEnv() []corev1.EnvVar {
 	field := func(name, path string) corev1.EnvVar {

@@ -18,7 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/internal/kubelab/testenv"
 )
 
-// ending is what a test compares of how a job ended.
+// outcomeOf is what a test compares of how a job ended.
 type outcomeOf struct {
 	State                     v1alpha1.State
 	Reason, Message, Shards   string

@@ -26,8 +26,8 @@ func TestTheWorkerReadsWhatAShardIsTold(t *testing.T) {
 		"everyone": {func(*v1alpha1.AnalysisJobSpec) {}, false, worker.ShardArgs{All: true}},
 		"everyone, replaced": {func(s *v1alpha1.AnalysisJobSpec) { s.OnExisting = v1alpha1.OnExistingReplace }, false,
 			worker.ShardArgs{All: true, Replace: true}},
-		"one person": {func(s *v1alpha1.AnalysisJobSpec) { s.Subjects = v1alpha1.Subjects{Subject: "token"} }, false,
-			worker.ShardArgs{Subject: "token"}},
+		"one person": {func(s *v1alpha1.AnalysisJobSpec) { s.Subjects = v1alpha1.Subjects{Subject: "pseudonym"} }, false,
+			worker.ShardArgs{Subject: "pseudonym"}},
 		"a manifest": {func(s *v1alpha1.AnalysisJobSpec) {
 			s.Subjects = v1alpha1.Subjects{Manifest: &v1alpha1.Artifact{URI: "gs://cohorts/november", Digest: digest}}
 		}, false, worker.ShardArgs{Manifest: worker.Artifact{URI: "gs://cohorts/november", Digest: digest}}},

@@ -26,8 +26,8 @@ func MakeJob(name string) *jobWrapper {
 
 func (w *jobWrapper) Shards(n int32) *jobWrapper      { w.job.Spec.Shards = n; return w }
 func (w *jobWrapper) Parallelism(n int32) *jobWrapper { w.job.Spec.Parallelism = &n; return w }
-func (w *jobWrapper) Subject(token string) *jobWrapper {
-	w.job.Spec.Subjects = v1alpha1.Subjects{Subject: token}
+func (w *jobWrapper) Subject(pseudonym string) *jobWrapper {
+	w.job.Spec.Subjects = v1alpha1.Subjects{Subject: pseudonym}
 	return w
 }
 func (w *jobWrapper) Retry(perShard, percent int32) *jobWrapper {

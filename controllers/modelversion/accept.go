@@ -110,21 +110,21 @@ func mismatch(c v1alpha1.Contract, feed Feed) string {
 	case c.Preprocessing.Name != feed.Preprocessing.Name:
 		return fmt.Sprintf("workers do not know preprocessing %q", c.Preprocessing.Name)
 	case c.Preprocessing.Digest != feed.Preprocessing.Digest:
-		return fmt.Sprintf("preprocessing %q has another digest at the workers", c.Preprocessing.Name)
+		return fmt.Sprintf("preprocessing %q has a different digest on the workers", c.Preprocessing.Name)
 	case c.Window.EpochSeconds != feed.Window.EpochSeconds:
-		return fmt.Sprintf("workers cut epochs of %d s, not of %d s", feed.Window.EpochSeconds, c.Window.EpochSeconds)
+		return fmt.Sprintf("workers use epochs of %d s, not %d s", feed.Window.EpochSeconds, c.Window.EpochSeconds)
 	case feed.Window.Epochs != 0 && c.Window.Epochs != feed.Window.Epochs:
-		return fmt.Sprintf("workers cut windows of %d epochs, not of %d", feed.Window.Epochs, c.Window.Epochs)
+		return fmt.Sprintf("workers use windows of %d epochs, not %d", feed.Window.Epochs, c.Window.Epochs)
 	}
 	for _, input := range c.Inputs {
 		i := slices.IndexFunc(feed.Inputs, func(t v1alpha1.Tensor) bool { return t.Name == input.Name })
 		switch {
 		case i < 0:
-			return fmt.Sprintf("workers make no input %q", input.Name)
+			return fmt.Sprintf("workers provide no input %q", input.Name)
 		case feed.Inputs[i].DType != input.DType:
-			return fmt.Sprintf("workers make input %q of %s, not of %s", input.Name, feed.Inputs[i].DType, input.DType)
+			return fmt.Sprintf("workers provide input %q as %s, not %s", input.Name, feed.Inputs[i].DType, input.DType)
 		case !slices.EqualFunc(feed.Inputs[i].Dims, input.Dims, fits):
-			return fmt.Sprintf("workers make input %q of dims %v, not of %v", input.Name, feed.Inputs[i].Dims, input.Dims)
+			return fmt.Sprintf("workers provide input %q with dims %v, not %v", input.Name, feed.Inputs[i].Dims, input.Dims)
 		}
 	}
 	return ""

@@ -71,7 +71,7 @@ func (r *Reconciler) check(ctx context.Context, p *modelPass, m *versionPass, jo
 }
 
 // finish turns a Job's end into the condition, and into the version's end
-// where its input can never do.
+// where its input is rejected for good.
 func (m *versionPass) finish(now time.Time, c check, end *checkEnd) {
 	reason, message := c.undecided, fmt.Sprintf("the %s Job ended without a result: it is run again", c.component)
 	final := end.final
@@ -90,12 +90,12 @@ func (m *versionPass) finish(now time.Time, c check, end *checkEnd) {
 		case said.Reason != "":
 			reason, message = serving.ReasonOf(said.Reason, reason), cmp.Or(said.Message, string(said.Reason))
 		case end.succeeded: // it did what it had to, and the version did not pass
-			message = fmt.Sprintf("the %s Job ended well, and does not say that the version passed", c.component)
+			message = fmt.Sprintf("the %s Job succeeded but did not report that the version passed", c.component)
 		}
 		final = final || end.succeeded
 	}
 	if end.final && end.result == nil { // exit 65 without a word
-		message = fmt.Sprintf("the %s Job says that its input can never do, and not why", c.component)
+		message = fmt.Sprintf("the %s Job rejected its input and gave no reason", c.component)
 	}
 	message = condition.Bound(message, condition.MaxMessage)
 	m.setCondition(c.kind, metav1.ConditionFalse, reason, message)
@@ -127,7 +127,7 @@ func (m *versionPass) startBlocked(component string) string {
 type checkEnd struct {
 	succeeded bool
 	deadline  bool // it ran out of time
-	final     bool // the worker says that its input can never do
+	final     bool // the worker rejects its input for good
 	exitCode  *int32
 	pod       string
 	result    *termination.Result // nil where there is none to be read

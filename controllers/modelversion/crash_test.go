@@ -121,7 +121,7 @@ type crashes struct {
 	lose  bool
 }
 
-// ending state of a world: what must be the same after any crash.
+// endState is how a world ends: what must be the same after any crash.
 type endState struct {
 	Plan     string
 	Statuses map[string]v1alpha1.ModelVersionStatus

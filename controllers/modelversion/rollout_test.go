@@ -119,9 +119,9 @@ func TestABadSecondVersionNeverTakesOver(t *testing.T) {
 			MakeVersion("2"), "", bad(actor{verify: testenv.Exit{Code: 65, Message: `{"reason":"GoldenSetMismatch","message":"the golden set has digest sha256:1"}`}}),
 			"Rejected 0% GoldenSetMismatch: the golden set has digest sha256:1", "Verifying pod exit 65",
 		},
-		"the check says no more than that it can never do": {
+		"the check rejects its input and says no more": {
 			MakeVersion("2"), "", bad(actor{verify: testenv.Exit{Code: 65, Message: `password=hunter2`}}),
-			"Rejected 0% VerificationFailed: the verify Job says that its input can never do, and not why", "Verifying pod exit 65",
+			"Rejected 0% VerificationFailed: the verify Job rejected its input and gave no reason", "Verifying pod exit 65",
 		},
 		"workers cannot feed it": {
 			MakeVersion("2").Preprocessing("other/1"), "", nil,
@@ -240,7 +240,7 @@ func TestASilentServerIsGivenAnotherChance(t *testing.T) {
 	w.settle()
 	w.stage.play("2", actor{server: "silent"})
 	for range probe.MaxSilences - 1 {
-		look("Canary 1/1 Progressing: is watched at step 1 of 2, 5 % of the traffic", "2=5 1=95 ")
+		look("Canary 1/1 Progressing: being observed at step 1 of 2, 5 % of the traffic", "2=5 1=95 ")
 	}
 	look("RolledBack 0/1 Unavailable: no replica says that it is ready", "1=100 ")
 }

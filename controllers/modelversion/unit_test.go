@@ -43,13 +43,13 @@ func TestAContractMustBeFed(t *testing.T) {
 		"as workers feed it":     {func(*v1alpha1.Contract) {}, ""},
 		"any size":               {func(c *v1alpha1.Contract) { c.Inputs[0].Dims = []int64{-1} }, ""},
 		"other steps":            {func(c *v1alpha1.Contract) { c.Preprocessing.Name = "x" }, `workers do not know preprocessing "x"`},
-		"other parameters":       {func(c *v1alpha1.Contract) { c.Preprocessing.Digest = "sha256:1" }, `preprocessing "pre/1" has another digest at the workers`},
-		"other epochs":           {func(c *v1alpha1.Contract) { c.Window.EpochSeconds = 30 }, "workers cut epochs of 60 s, not of 30 s"},
-		"another window":         {func(c *v1alpha1.Contract) { c.Window.Epochs = 1440 }, "workers cut windows of 10080 epochs, not of 1440"},
-		"an input nobody makes":  {func(c *v1alpha1.Contract) { c.Inputs[0].Name = "light" }, `workers make no input "light"`},
-		"another type":           {func(c *v1alpha1.Contract) { c.Inputs[0].DType = "FP16" }, `workers make input "activity" of FP32, not of FP16`},
-		"another size":           {func(c *v1alpha1.Contract) { c.Inputs[0].Dims = []int64{1440} }, `workers make input "activity" of dims [10080], not of [1440]`},
-		"another number of dims": {func(c *v1alpha1.Contract) { c.Inputs[0].Dims = []int64{1, 10080} }, `workers make input "activity" of dims [10080], not of [1 10080]`},
+		"other parameters":       {func(c *v1alpha1.Contract) { c.Preprocessing.Digest = "sha256:1" }, `preprocessing "pre/1" has a different digest on the workers`},
+		"other epochs":           {func(c *v1alpha1.Contract) { c.Window.EpochSeconds = 30 }, "workers use epochs of 60 s, not 30 s"},
+		"another window":         {func(c *v1alpha1.Contract) { c.Window.Epochs = 1440 }, "workers use windows of 10080 epochs, not 1440"},
+		"an input nobody makes":  {func(c *v1alpha1.Contract) { c.Inputs[0].Name = "light" }, `workers provide no input "light"`},
+		"another type":           {func(c *v1alpha1.Contract) { c.Inputs[0].DType = "FP16" }, `workers provide input "activity" as FP32, not FP16`},
+		"another size":           {func(c *v1alpha1.Contract) { c.Inputs[0].Dims = []int64{1440} }, `workers provide input "activity" with dims [10080], not [1440]`},
+		"another number of dims": {func(c *v1alpha1.Contract) { c.Inputs[0].Dims = []int64{1, 10080} }, `workers provide input "activity" with dims [10080], not [1 10080]`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestTheWordsOfTheWorker(t *testing.T) {
 		want    string
 	}{
 		"all passed":               {0, `{"cases":5,"passed":5,"maxError":"1.2e-05"}`, false, "True Succeeded"},
-		"it says so and fewer are": {0, `{"cases":5,"passed":4}`, false, "False ValidationIncomplete the validate Job ended well, and does not say that the version passed, ends"},
+		"it says so and fewer are": {0, `{"cases":5,"passed":4}`, false, "False ValidationIncomplete the validate Job succeeded but did not report that the version passed, ends"},
 		"golden vectors differ":    {65, `{"cases":5,"passed":3,"maxError":"0.2","reason":"ValidationFailed","message":"2 of 5"}`, false, "False ValidationFailed 2 of 5, ends"},
 		"the server is not ready":  {1, `{"cases":0,"passed":0,"reason":"ServerNotReady","message":"not ready"}`, false, "False ValidationIncomplete not ready"},
 		"its own arguments":        {65, `{"cases":0,"passed":0,"reason":"InvalidArguments","message":"--tolerance"}`, false, "False ValidationIncomplete --tolerance, ends"},

@@ -175,6 +175,6 @@ func (s *Stage) forget(ctx context.Context, uid string, n uint64) {
 	}
 	if err := s.Store.Events.Delete(ctx, uid, key(n-Kept), store.Any); err != nil {
 		s.memory.drop(uid)
-		s.Log.Warn("an old event stays", "stage", "delivery", "reason", failures().Reason(err))
+		s.Log.Warn("old event not removed, will retry", "stage", "delivery", "reason", failures().Reason(err))
 	}
 }

@@ -76,7 +76,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		err = s.refresh(ctx, flow.ResultReady(analysis.Request(ready).Weeks(1)), refreshing{again: d.Attempt > 1, onlyStored: true})
 	}
 	if err == nil {
-		s.Log.Info("put into words", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
+		s.Log.Info("insights refreshed", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 		return queue.Ack()
 	}
 	if active := s.Store.CheckActive(ctx, ready.UID); errors.Is(active, analysis.ErrErased) { // meanwhile: the store fails on what is shredded

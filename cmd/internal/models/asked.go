@@ -54,10 +54,18 @@ func (a *Asked) Run(ctx context.Context) error {
 			err = a.take(text)
 		}
 		if err != nil {
-			a.log.Warn("plan rejected, listing the last", "model", a.model, "err", err)
+			a.log.Warn(a.complaint(), "model", a.model, "err", err)
 		}
 	})
 	return nil
+}
+
+// complaint says what is listed meanwhile, where what came is no plan to list.
+func (a *Asked) complaint() string {
+	if a.plan.Load() == nil {
+		return "no traffic plan yet, listing no model"
+	}
+	return "no new traffic plan, listing the last"
 }
 
 func (a *Asked) take(text []byte) error {

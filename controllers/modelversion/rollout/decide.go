@@ -162,7 +162,7 @@ func (d *Decision) advance(s *Input, v *VersionState) {
 		d.Waiting[v.UID] = *s.Gates.Waiting
 		return
 	case !s.Gates.Evaluated:
-		d.Waiting[v.UID] = pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: "is watched " + placeOf(s.State.Step, steps)}
+		d.Waiting[v.UID] = pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: "being observed " + placeOf(s.State.Step, steps)}
 		return
 	}
 	d.enterOrPromote(s, v, s.State.Step+1)
@@ -183,7 +183,7 @@ func (d *Decision) enter(v *VersionState, step int32, now time.Time) {
 	d.State.Candidate = &Slot{Version: v.Version, UID: v.UID}
 	d.State.Step, d.State.StepStarted = step, now
 	steps := v.Rollout.Steps
-	d.Waiting[v.UID] = pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: "is watched " + placeOf(step, steps)}
+	d.Waiting[v.UID] = pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: "being observed " + placeOf(step, steps)}
 }
 
 func (d *Decision) enterOrPromote(s *Input, v *VersionState, step int32) {

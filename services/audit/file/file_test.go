@@ -478,7 +478,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkCommit is the work of a group of 16 entries without its disk.
+// BenchmarkCommit16 is the work of a group of 16 entries without its disk.
 func BenchmarkCommit16(b *testing.B) {
 	l := open(b, b.TempDir())
 	defer l.Close()

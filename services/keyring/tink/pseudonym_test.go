@@ -14,7 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 )
 
-func token(t *testing.T, k *tink.Keyring, uid string) string {
+func pseudonym(t *testing.T, k *tink.Keyring, uid string) string {
 	t.Helper()
 	s, err := k.Pseudonym(t.Context(), uid)
 	if err != nil {
@@ -32,31 +32,31 @@ func openDir(t *testing.T, dir string) *tink.Keyring {
 	return k
 }
 
-func TestATokenIsOnePersonsForGood(t *testing.T) {
+func TestAPseudonymIsOnePersonsForGood(t *testing.T) {
 	dir := t.TempDir()
 	k := openDir(t, dir)
-	anna := token(t, k, "anna")
+	anna := pseudonym(t, k, "anna")
 	if !regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`).MatchString(anna) || strings.Contains(anna, "anna") {
-		t.Errorf("token %q", anna)
+		t.Errorf("pseudonym %q", anna)
 	}
-	if again := token(t, openDir(t, dir), "anna"); again != anna {
+	if again := pseudonym(t, openDir(t, dir), "anna"); again != anna {
 		t.Errorf("another process says %q, the first said %q", again, anna)
 	}
-	if ben := token(t, k, "ben"); ben == anna {
-		t.Error("two people have one token")
+	if ben := pseudonym(t, k, "ben"); ben == anna {
+		t.Error("two people have one pseudonym")
 	}
-	if elsewhere := token(t, openDir(t, t.TempDir()), "anna"); elsewhere == anna {
-		t.Error("another platform has the same token")
+	if elsewhere := pseudonym(t, openDir(t, t.TempDir()), "anna"); elsewhere == anna {
+		t.Error("another platform has the same pseudonym")
 	}
 	if err := k.Destroy(t.Context(), "anna"); err != nil {
 		t.Fatal(err)
 	}
-	if after := token(t, k, "anna"); after != anna {
+	if after := pseudonym(t, k, "anna"); after != anna {
 		t.Errorf("after the key was destroyed: %q, before: %q", after, anna)
 	}
 }
 
-func TestTheFirstOfManyProcessesMakesTheKeyOfTokens(t *testing.T) {
+func TestTheFirstOfManyProcessesMakesTheKeyOfPseudonyms(t *testing.T) {
 	dir := t.TempDir()
 	openDir(t, dir) // the KEK
 	var all sync.WaitGroup
@@ -79,9 +79,9 @@ func TestTheFirstOfManyProcessesMakesTheKeyOfTokens(t *testing.T) {
 	}
 }
 
-func TestAKeyOfTokensThatWasChangedIsFoundOut(t *testing.T) {
+func TestAKeyOfPseudonymsThatWasChangedIsFoundOut(t *testing.T) {
 	dir := t.TempDir()
-	token(t, openDir(t, dir), "anna")
+	pseudonym(t, openDir(t, dir), "anna")
 	path := filepath.Join(dir, "tokens.key")
 	raw, err := os.ReadFile(path)
 	if err != nil {

@@ -89,7 +89,7 @@ func (c Config) Tensors() []Shape {
 	return list
 }
 
-// heads are the tensors of the trained heads that an artifact may have besides.
+// headTensors are the tensors of the trained heads that an artifact may have besides.
 func headTensors() []Shape {
 	return []Shape{
 		{"head_sleep/kernel", []int{Width, 1}}, {"head_sleep/bias", []int{1}},

@@ -156,9 +156,22 @@ func (r *Router) read(t told) (traffic.Plan, error) {
 	}
 	if err != nil {
 		r.metrics.faults.WithLabelValues(model, why).Inc()
-		r.o.Log.Warn("plan rejected, keeping current", "model", model, "err", err)
+		r.o.Log.Warn(complaint(t.err != nil, r.current.Load() != nil), "model", model, "err", err)
 	}
 	return p, err
+}
+
+// complaint says what happens meanwhile, where what was told is no plan to follow.
+func complaint(unread, following bool) string {
+	switch {
+	case unread && following:
+		return "traffic plan unreadable, keeping current"
+	case unread:
+		return "no traffic plan yet, waiting for one"
+	case following:
+		return "plan rejected, keeping current"
+	}
+	return "plan rejected, waiting for another"
 }
 
 // applyPlan does what can be done towards the plan: it connects to the versions

@@ -302,6 +302,36 @@ func TestTheLastGoodPlanStays(t *testing.T) {
 	}
 }
 
+// What is wrong with a plan is said with what happens meanwhile; nothing is
+// rejected where nothing was there to read.
+func TestTheLogSaysWhatHappensWithoutAPlan(t *testing.T) {
+	tests := map[string]struct {
+		following bool
+		text      string
+		err       error
+		want      string
+	}{
+		"nothing there, and none before":  {false, "", errors.New("away"), "no traffic plan yet, waiting for one"},
+		"nothing there, and one in force": {true, "", errors.New("away"), "traffic plan unreadable, keeping current"},
+		"no plan, and none before":        {false, "{", nil, "plan rejected, waiting for another"},
+		"no plan, and one in force":       {true, "{", nil, "plan rejected, keeping current"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			if tt.following {
+				w.plan(aPlan(1, 0))
+				w.inForce(1)
+			}
+			w.tell([]byte(tt.text), tt.err)
+			w.eventually("it is logged", func() bool { return strings.Contains(w.log.String(), "level=WARN") })
+			if !strings.Contains(w.log.String(), tt.want) {
+				t.Errorf("want %q in\n%s", tt.want, w.log)
+			}
+		})
+	}
+}
+
 func TestARouterWithoutANameTakesTheFirstPlans(t *testing.T) {
 	w := newWorld(t, func(o *router.Options) { o.Model = "" })
 	w.plan(aPlan(1, 0))

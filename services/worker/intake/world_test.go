@@ -256,7 +256,7 @@ func (w *world) arrive(t testing.TB, a arrival) {
 	}
 }
 
-// verdict is a queue.Verdict in words.
+// handle has the stage handle the upload's message, and returns its verdict in words.
 func (w *world) handle(t testing.TB, id string, attempt int) string {
 	t.Helper()
 	body, err := json.Marshal(flow.UploadReceived{UID: person, UploadID: id})
@@ -266,6 +266,7 @@ func (w *world) handle(t testing.TB, id string, attempt int) string {
 	return words(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicUploads, Key: person, Body: body}, Attempt: attempt}))
 }
 
+// words is a queue.Verdict in words.
 func words(v queue.Verdict) (said string) {
 	v.Match(func() { said = "ack" }, func(_ time.Duration, reason string) { said = "retry: " + reason }, func(reason string) { said = "dead: " + reason })
 	return said

@@ -32,11 +32,11 @@ type state struct {
 	Schema string `json:"schema"`
 	// Number is the checkpoint's place in the row; 0 is none.
 	Number int64 `json:"number"`
-	// Token and Holder are of the attempt that wrote it, Task is the task's fingerprint.
-	Token  int64  `json:"token"`
-	Holder string `json:"holder"`
-	Task   string `json:"task"`
-	// Cursor is the last subject that is counted; subjects come in the order of their tokens.
+	// Attempt and Holder are of the attempt that wrote it, Task is the task's fingerprint.
+	Attempt int64  `json:"token"`
+	Holder  string `json:"holder"`
+	Task    string `json:"task"`
+	// Cursor is the last subject that is counted; subjects come in the order of their pseudonyms.
 	Cursor string `json:"cursor"`
 	// Begun are the subjects behind the cursor whose Results may have been
 	// touched, with the mark that they had before.
@@ -79,18 +79,18 @@ func decodeState(raw []byte) (state, error) {
 	switch {
 	case s.Schema != schema:
 		return bad("another schema")
-	case s.Number < 1 || s.Token < 0 || s.Holder == "" || len(s.Holder) > maxHolder:
+	case s.Number < 1 || s.Attempt < 0 || s.Holder == "" || len(s.Holder) > maxHolder:
 		return bad("no attempt's")
 	case s.Cursor != "" && !IsPseudonym(s.Cursor):
-		return bad("the cursor is no token")
+		return bad("the cursor is no pseudonym")
 	case len(s.Begun) > maxBegun:
 		return bad("too many subjects are begun")
 	case s.Succeeded < 0 || s.Succeeded > maxSubjects || s.Skipped < 0 || s.Skipped > maxSubjects || len(s.Failed) > len(Reasons()):
 		return bad("a count is out of range")
 	}
-	for token, mark := range s.Begun {
-		if !IsPseudonym(token) || token <= s.Cursor || !markForm.MatchString(mark) {
-			return bad("what is begun is no token behind the cursor with a mark")
+	for pseudonym, mark := range s.Begun {
+		if !IsPseudonym(pseudonym) || pseudonym <= s.Cursor || !markForm.MatchString(mark) {
+			return bad("what is begun is no pseudonym behind the cursor with a mark")
 		}
 	}
 	for reason, n := range s.Failed {

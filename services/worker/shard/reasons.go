@@ -18,7 +18,7 @@ const (
 	ReasonNoConsent = "NoConsent"
 	// ReasonErased: the person's data and key are destroyed.
 	ReasonErased = "Erased"
-	// ReasonUnknownSubject: no data is held of a person with that token.
+	// ReasonUnknownSubject: no data is held of a person with that pseudonym.
 	ReasonUnknownSubject = "UnknownSubject"
 	// ReasonUnreadableInput: stored data cannot be decoded, or its key is gone.
 	ReasonUnreadableInput = "UnreadableInput"

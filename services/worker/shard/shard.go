@@ -1,4 +1,4 @@
-// Package shard is one part of a cohort's analysis: the subjects whose token
+// Package shard is one part of a cohort's analysis: the subjects whose pseudonym
 // falls to it, each of their windows, one after the other.
 //
 // It is for batches and may be stopped at any time, be killed, or run twice at
@@ -11,9 +11,9 @@
 //     changed: shards/RUN/INDEX/NUMBER. The one with the highest number is the
 //     shard's state. Put is create-only, so two attempts cannot both write one
 //     number; that is all the fencing needs of the store.
-//   - An attempt has a token that is higher than those of the attempts before
-//     it. It begins by claiming the shard: a checkpoint with its token. Whoever
-//     then finds a number taken by another, or one after its own, has lost the
+//   - An attempt has a number that is higher than those of the attempts before
+//     it. It begins by claiming the shard: a checkpoint with its number. Whoever
+//     then finds a checkpoint taken by another, or one after its own, has lost the
 //     shard, ends, and has changed nothing of the state.
 //   - Before a subject's Results are touched, a checkpoint says that the subject
 //     is begun, with a mark of its Results' versions. Where the mark is another
@@ -23,7 +23,7 @@
 //   - A subject is counted when all its windows are done, in the checkpoint that
 //     moves the cursor behind it. So each is counted once, whatever died where.
 //
-// A subject is known by an opaque token (see keyring): no uid and no health
+// A subject is known by a pseudonym (see keyring): no uid and no health
 // value is in a checkpoint, a report, an error or the log.
 package shard
 
@@ -58,7 +58,7 @@ type Task struct {
 	Replace bool
 	// Model is the digest of the version that is asked, "" for none.
 	Model string
-	// Subjects are the tokens of whom it is about; nil is everyone.
+	// Subjects are the pseudonyms of whom it is about; nil is everyone.
 	Subjects []string
 }
 
@@ -91,7 +91,7 @@ func (t Task) Validate() error {
 	}
 	for i, s := range t.Subjects {
 		if !IsPseudonym(s) {
-			fault("subject %d is not a token", i)
+			fault("subject %d is not a pseudonym", i)
 			break
 		}
 	}
@@ -113,16 +113,16 @@ func (t Task) fingerprint() string {
 }
 
 // mine says whether a subject falls to the shard.
-func (t Task) mine(token string) bool {
-	sum := sha256.Sum256([]byte(token))
+func (t Task) mine(pseudonym string) bool {
+	sum := sha256.Sum256([]byte(pseudonym))
 	return binary.BigEndian.Uint64(sum[:8])%uint64(t.Shards) == uint64(t.Shard) //nolint:gosec // Validate has looked
 }
 
 // An Attempt is one run of a task.
 type Attempt struct {
-	// Token is higher than that of every attempt that began before: how often the shard was tried.
-	Token int64
-	// Holder tells apart two attempts with one token: the pod's UID. The later one wins.
+	// Number is higher than that of every attempt that began before: how often the shard was tried.
+	Number int64
+	// Holder tells apart two attempts with one number: the pod's UID. The later one wins.
 	Holder string
 }
 
@@ -134,7 +134,7 @@ type Data struct {
 		Ends(ctx context.Context, uid string, first, last health.Day) ([]health.Day, error)
 	}
 	Blobs blob.Store
-	// Keys name people by tokens; see keyring.Pseudonymizer.
+	// Keys name people by pseudonyms; see keyring.Pseudonymizer.
 	Keys interface {
 		Pseudonym(ctx context.Context, uid string) (string, error)
 	}
@@ -175,7 +175,7 @@ type Runner struct {
 	task        Task
 	attempt     Attempt
 	checkpoints checkpoints
-	people      []person // of this shard, by token
+	people      []person // of this shard, by pseudonym
 	listed      bool
 	saved       state // as it is in the newest checkpoint of ours
 	state       state // and what was done since
@@ -187,8 +187,8 @@ func New(n Needs, t Task, a Attempt) (*Runner, error) {
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}
-	if a.Token < 0 || a.Holder == "" || len(a.Holder) > maxHolder {
-		return nil, fmt.Errorf("attempt %d of a holder of %d bytes", a.Token, len(a.Holder))
+	if a.Number < 0 || a.Holder == "" || len(a.Holder) > maxHolder {
+		return nil, fmt.Errorf("attempt %d of a holder of %d bytes", a.Number, len(a.Holder))
 	}
 	return &Runner{Needs: n, task: t, attempt: a, checkpoints: checkpoints{task: t}}, nil
 }
@@ -227,7 +227,7 @@ func (r *Runner) lease(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 		r.listed = true
-		r.Log.Info("shard has its subjects", "stage", "shard", "subjects", len(r.people), "attempt", r.attempt.Token)
+		r.Log.Info("shard subjects listed", "stage", "shard", "subjects", len(r.people), "attempt", r.attempt.Number)
 	}
 	finished, err := r.work(ctx, data)
 	if errors.Is(err, ErrSuperseded) {
@@ -240,7 +240,7 @@ func (r *Runner) lease(ctx context.Context) (done bool, err error) {
 	if failed := r.save(saving, data); failed != nil {
 		return false, errors.Join(err, failed)
 	}
-	r.Log.Debug("shard has had a lease", "stage", "shard", "subjects", r.saved.report().Subjects, "of", len(r.people), "duration", r.Now().Sub(r.begun))
+	r.Log.Debug("shard lease ended", "stage", "shard", "subjects", r.saved.report().Subjects, "of", len(r.people), "duration", r.Now().Sub(r.begun))
 	return r.state.Done, err
 }
 
@@ -262,18 +262,18 @@ func (r *Runner) hold(ctx context.Context, data Data) error {
 			return ErrTask
 		}
 		r.saved = latest
-		if latest.Token > r.attempt.Token {
+		if latest.Attempt > r.attempt.Number {
 			return ErrSuperseded
 		}
 		if latest.Done {
 			return nil
 		}
 		r.state = latest.clone()
-		r.state.Token, r.state.Holder, r.state.Task = r.attempt.Token, r.attempt.Holder, r.task.fingerprint()
+		r.state.Attempt, r.state.Holder, r.state.Task = r.attempt.Number, r.attempt.Holder, r.task.fingerprint()
 		err = r.save(ctx, data)
 		if !errors.Is(err, ErrSuperseded) {
 			if err == nil {
-				r.Log.Info("shard is claimed", "stage", "shard", "attempt", r.attempt.Token, "done", r.saved.report().Subjects, "begun", len(r.saved.Begun))
+				r.Log.Info("shard claimed", "stage", "shard", "attempt", r.attempt.Number, "done", r.saved.report().Subjects, "begun", len(r.saved.Begun))
 			}
 			return err
 		}

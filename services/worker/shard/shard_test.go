@@ -94,22 +94,22 @@ func TestTwoAttemptsAtOnceComeToOneCount(t *testing.T) {
 	for seed := range uint64(seeds) {
 		w, r := newWorld(5), rand.New(rand.NewPCG(seed, 7))
 		type ended struct {
-			token  int64
+			number int64
 			report termination.Report
 			err    error
 		}
 		ready, done := make(chan chan struct{}), make(chan ended, 2)
-		start := func(token int64) {
+		start := func(number int64) {
 			p := &process{world: w, step: func() error {
 				turn := make(chan struct{})
 				ready <- turn
 				<-turn
 				return nil
 			}}
-			runner := runnerOf(t, p, aTask(false), token)
+			runner := runnerOf(t, p, aTask(false), number)
 			go func() {
 				report, err := runner.Run(context.Background())
-				done <- ended{token, report, err}
+				done <- ended{number, report, err}
 			}()
 		}
 		start(0)
@@ -126,7 +126,7 @@ func TestTwoAttemptsAtOnceComeToOneCount(t *testing.T) {
 				case turn := <-ready:
 					waiting = append(waiting, turn)
 				case e := <-done:
-					ends[e.token] = e
+					ends[e.number] = e
 					running--
 				}
 			}
@@ -226,15 +226,15 @@ func TestShardsDivideTheSubjects(t *testing.T) {
 func TestSubjectsByName(t *testing.T) {
 	w := newWorld(1)
 	p := &process{world: w, step: alive}
-	token := func(uid string) string { s, _ := p.Pseudonym(t.Context(), uid); return s }
+	pseudonym := func(uid string) string { s, _ := p.Pseudonym(t.Context(), uid); return s }
 	tests := map[string]struct {
 		subjects []string
 		want     termination.Report
 	}{
-		"one":                          {[]string{token("new-0")}, termination.Report{Subjects: 1, Succeeded: 1}},
-		"one twice":                    {[]string{token("new-0"), token("new-0")}, termination.Report{Subjects: 1, Succeeded: 1}},
-		"nobody's token":               {[]string{strings.Repeat("x", 43)}, termination.Report{Subjects: 1, Failed: 1, Reasons: map[string]int64{ReasonUnknownSubject: 1}}},
-		"a known one and nobody":       {[]string{token("known-0"), strings.Repeat("x", 43)}, termination.Report{Subjects: 2, Skipped: 1, Failed: 1, Reasons: map[string]int64{ReasonUnknownSubject: 1}}},
+		"one":                          {[]string{pseudonym("new-0")}, termination.Report{Subjects: 1, Succeeded: 1}},
+		"one twice":                    {[]string{pseudonym("new-0"), pseudonym("new-0")}, termination.Report{Subjects: 1, Succeeded: 1}},
+		"nobody's pseudonym":           {[]string{strings.Repeat("x", 43)}, termination.Report{Subjects: 1, Failed: 1, Reasons: map[string]int64{ReasonUnknownSubject: 1}}},
+		"a known one and nobody":       {[]string{pseudonym("known-0"), strings.Repeat("x", 43)}, termination.Report{Subjects: 2, Skipped: 1, Failed: 1, Reasons: map[string]int64{ReasonUnknownSubject: 1}}},
 		"a manifest that lists no one": {[]string{}, termination.Report{}},
 	}
 	for name, tt := range tests {
@@ -284,9 +284,9 @@ func TestAnAttemptThatMayNotGoOnSaysWhy(t *testing.T) {
 	}
 }
 
-// A pod that is replaced without being counted as failed has the token of the
+// A pod that is replaced without being counted as failed has the number of the
 // one before it: the later one wins.
-func TestOfTwoAttemptsWithOneTokenTheLaterWins(t *testing.T) {
+func TestOfTwoAttemptsWithOneNumberTheLaterWins(t *testing.T) {
 	w := newWorld(5)
 	first := &process{world: w, step: alive}
 	var second termination.Report
@@ -334,7 +334,7 @@ func TestTaskValidate(t *testing.T) {
 		"an end before a start": {func(t *Task) { t.End = t.Start - 1 }, "days"},
 		"eleven years":          {func(t *Task) { t.End = t.Start + 11*366 }, "days"},
 		"a digest that is none": {func(t *Task) { t.Model = "latest" }, "model's digest"},
-		"a uid for a token":     {func(t *Task) { t.Subjects = []string{"anna@example"} }, "subject 0 is not a token"},
+		"a uid for a pseudonym": {func(t *Task) { t.Subjects = []string{"anna@example"} }, "subject 0 is not a pseudonym"},
 		"two faults":            {func(t *Task) { t.Run, t.Model = "", "x" }, "model's digest"},
 	}
 	for name, tt := range tests {
@@ -347,7 +347,7 @@ func TestTaskValidate(t *testing.T) {
 			}
 		})
 	}
-	if _, err := New(Needs{}, aTask(false), Attempt{Token: -1, Holder: "x"}); err == nil {
+	if _, err := New(Needs{}, aTask(false), Attempt{Number: -1, Holder: "x"}); err == nil {
 		t.Error("an attempt below the first is taken")
 	}
 }
@@ -373,7 +373,7 @@ func TestReadManifest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := ReadManifest(strings.NewReader(tt.text), aTask(false))
 			if diff := cmp.Diff(tt.want, got); diff != "" || (err != nil) != tt.err || err != nil && !errors.Is(err, ErrManifest) {
-				t.Errorf("%v; tokens (-want +got):\n%s", err, diff)
+				t.Errorf("%v; pseudonyms (-want +got):\n%s", err, diff)
 			}
 			if err != nil && strings.Contains(err.Error(), "anna") {
 				t.Errorf("the error repeats the line: %v", err)
@@ -407,7 +407,7 @@ func FuzzReadManifest(f *testing.F) {
 }
 
 func aState() state {
-	return state{Number: 3, Token: 1, Holder: "pod", Task: strings.Repeat("0", 64), Cursor: strings.Repeat("b", 16), Succeeded: 2,
+	return state{Number: 3, Attempt: 1, Holder: "pod", Task: strings.Repeat("0", 64), Cursor: strings.Repeat("b", 16), Succeeded: 2,
 		Begun: map[string]string{strings.Repeat("c", 16): "0123456789abcdef"}, Failed: map[string]int64{ReasonNoData: 1}}
 }
 
@@ -422,18 +422,18 @@ func TestACheckpointIsReadAsItWasWritten(t *testing.T) {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	for name, change := range map[string][2]string{
-		"another schema":            {schema, "clarity.shard/2"},
-		"an unknown field":          {`"number"`, `"numbr"`},
-		"no number":                 {`"number":3`, `"number":0`},
-		"a negative token":          {`"token":1`, `"token":-1`},
-		"no holder":                 {`"holder":"pod"`, `"holder":""`},
-		"a cursor that is no token": {`"cursor":"`, `"cursor":"@`},
-		"begun before the cursor":   {`"cccccccccccccccc"`, `"aaaaaaaaaaaaaaaa"`},
-		"a mark that is none":       {"0123456789abcdef", "0123456789abcdeg"},
-		"a negative count":          {`"succeeded":2`, `"succeeded":-2`},
-		"a count of a quadrillion":  {`"succeeded":2`, `"succeeded":1000000000000000`},
-		"an unknown reason":         {"NoData", "Weather"},
-		"a reason for nobody":       {`"NoData":1`, `"NoData":0`},
+		"another schema":                {schema, "clarity.shard/2"},
+		"an unknown field":              {`"number"`, `"numbr"`},
+		"no number":                     {`"number":3`, `"number":0`},
+		"a negative attempt":            {`"token":1`, `"token":-1`},
+		"no holder":                     {`"holder":"pod"`, `"holder":""`},
+		"a cursor that is no pseudonym": {`"cursor":"`, `"cursor":"@`},
+		"begun before the cursor":       {`"cccccccccccccccc"`, `"aaaaaaaaaaaaaaaa"`},
+		"a mark that is none":           {"0123456789abcdef", "0123456789abcdeg"},
+		"a negative count":              {`"succeeded":2`, `"succeeded":-2`},
+		"a count of a quadrillion":      {`"succeeded":2`, `"succeeded":1000000000000000`},
+		"an unknown reason":             {"NoData", "Weather"},
+		"a reason for nobody":           {`"NoData":1`, `"NoData":0`},
 	} {
 		changed := strings.Replace(string(raw), change[0], change[1], 1)
 		if changed == string(raw) {

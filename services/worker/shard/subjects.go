@@ -14,37 +14,37 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 )
 
-// tokenForm is what the AnalysisJob's schema takes.
-var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{16,128}$`)
+// pseudonymForm is what the AnalysisJob's schema takes.
+var pseudonymForm = regexp.MustCompile(`^[A-Za-z0-9_-]{16,128}$`)
 
-// IsPseudonym says whether s can be a subject's token.
-func IsPseudonym(s string) bool { return tokenForm.MatchString(s) }
+// IsPseudonym says whether s can be a subject's pseudonym.
+func IsPseudonym(s string) bool { return pseudonymForm.MatchString(s) }
 
 // MaxManifest is the most bytes a manifest has: more than four million subjects.
 const MaxManifest = 192 << 20
 
-// ErrManifest says that a manifest is not a list of tokens.
+// ErrManifest says that a manifest is not a list of pseudonyms.
 var ErrManifest = errors.New("not a manifest of subjects")
 
-// ReadManifest reads a file of tokens, one a line, and returns those that fall
+// ReadManifest reads a file of pseudonyms, one a line, and returns those that fall
 // to the task's shard, sorted, each once. Empty lines are passed over; anything
-// else that is not a token is an error, which names the line and not what it says.
+// else that is not a pseudonym is an error, which names the line and not what it says.
 func ReadManifest(r io.Reader, t Task) ([]string, error) {
 	mine := []string{}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 4096), 4096)
 	for n := 1; lines.Scan(); n++ {
-		token := strings.TrimSuffix(lines.Text(), "\r")
+		pseudonym := strings.TrimSuffix(lines.Text(), "\r")
 		switch {
-		case token == "":
-		case !IsPseudonym(token):
-			return nil, fmt.Errorf("%w: line %d is no token", ErrManifest, n)
-		case t.mine(token):
-			mine = append(mine, token)
+		case pseudonym == "":
+		case !IsPseudonym(pseudonym):
+			return nil, fmt.Errorf("%w: line %d is no pseudonym", ErrManifest, n)
+		case t.mine(pseudonym):
+			mine = append(mine, pseudonym)
 		}
 	}
 	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return nil, fmt.Errorf("%w: a line is longer than any token", ErrManifest)
+		return nil, fmt.Errorf("%w: a line is longer than any pseudonym", ErrManifest)
 	} else if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
@@ -52,10 +52,10 @@ func ReadManifest(r io.Reader, t Task) ([]string, error) {
 	return slices.Compact(mine), nil
 }
 
-// A person is a subject; the uid is "" where nothing is held of one with that token.
-type person struct{ token, uid string }
+// A person is a subject; the uid is "" where nothing is held of one with that pseudonym.
+type person struct{ pseudonym, uid string }
 
-// list finds the shard's subjects, in the order of their tokens.
+// list finds the shard's subjects, in the order of their pseudonyms.
 func list(ctx context.Context, data Data, t Task) ([]person, error) {
 	var wanted map[string]bool
 	if t.Subjects != nil {
@@ -71,23 +71,23 @@ func list(ctx context.Context, data Data, t Task) ([]person, error) {
 	}
 	var people []person
 	err := everyone(ctx, data.Blobs, func(uid string) error {
-		token, err := data.Keys.Pseudonym(ctx, uid)
+		pseudonym, err := data.Keys.Pseudonym(ctx, uid)
 		if err != nil {
 			return fmt.Errorf("name a subject: %w", err)
 		}
-		if t.Subjects == nil && t.mine(token) || wanted[token] {
-			people = append(people, person{token, uid})
-			delete(wanted, token)
+		if t.Subjects == nil && t.mine(pseudonym) || wanted[pseudonym] {
+			people = append(people, person{pseudonym, uid})
+			delete(wanted, pseudonym)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	for token := range wanted {
-		people = append(people, person{token, ""})
+	for pseudonym := range wanted {
+		people = append(people, person{pseudonym, ""})
 	}
-	slices.SortFunc(people, func(a, b person) int { return cmp.Compare(a.token, b.token) })
+	slices.SortFunc(people, func(a, b person) int { return cmp.Compare(a.pseudonym, b.pseudonym) })
 	return people, nil
 }
 

@@ -28,7 +28,7 @@ const tries = 5
 func (r *Runner) work(ctx context.Context, data Data) (finished bool, err error) {
 	for {
 		first, found := slices.BinarySearchFunc(r.people, r.state.Cursor, func(p person, cursor string) int {
-			return cmp.Compare(p.token, cursor)
+			return cmp.Compare(p.pseudonym, cursor)
 		})
 		if found {
 			first++
@@ -76,7 +76,7 @@ func (r *Runner) begin(ctx context.Context, data Data, todo []person) ([]classif
 			if r.state.Begun == nil {
 				r.state.Begun = map[string]string{}
 			}
-			r.state.Begun[p.token], news = v.mark, true
+			r.state.Begun[p.pseudonym], news = v.mark, true
 		}
 	}
 	if news {
@@ -103,7 +103,7 @@ func (r *Runner) classify(ctx context.Context, data Data, p person) (classificat
 	if len(ends) == 0 {
 		return classification{reason: ReasonNoData}, nil
 	}
-	if mark, begun := r.state.Begun[p.token]; begun {
+	if mark, begun := r.state.Begun[p.pseudonym]; begun {
 		return classification{windows: ends, mark: mark, again: true}, nil
 	}
 	versions, current := make([]int64, len(ends)), true
@@ -143,8 +143,8 @@ func (r *Runner) subject(ctx context.Context, data Data, p person, v classificat
 	if err != nil {
 		return err
 	}
-	r.state.Cursor = p.token
-	maps.DeleteFunc(r.state.Begun, func(token, _ string) bool { return token <= p.token })
+	r.state.Cursor = p.pseudonym
+	maps.DeleteFunc(r.state.Begun, func(pseudonym, _ string) bool { return pseudonym <= p.pseudonym })
 	switch {
 	case reason != "":
 		if r.state.Failed == nil {

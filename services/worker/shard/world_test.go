@@ -185,15 +185,15 @@ func aTask(replace bool) Task {
 }
 
 // attempt runs a task once in the world.
-func attempt(ctx context.Context, t *testing.T, w *world, task Task, token int64, step func() error) (termination.Report, error) {
+func attempt(ctx context.Context, t *testing.T, w *world, task Task, number int64, step func() error) (termination.Report, error) {
 	t.Helper()
 	p := &process{world: w, step: step}
-	return runnerOf(t, p, task, token).Run(ctx)
+	return runnerOf(t, p, task, number).Run(ctx)
 }
 
-func runnerOf(t *testing.T, p *process, task Task, token int64) *Runner {
+func runnerOf(t *testing.T, p *process, task Task, number int64) *Runner {
 	t.Helper()
-	r, err := New(Needs{Lock: p, Lease: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, task, Attempt{token, fmt.Sprint("pod-", token)})
+	r, err := New(Needs{Lock: p, Lease: time.Hour, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, task, Attempt{number, fmt.Sprint("pod-", number)})
 	if err != nil {
 		t.Fatal(err)
 	}

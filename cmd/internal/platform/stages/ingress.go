@@ -2,6 +2,8 @@ package stages
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
@@ -54,10 +56,15 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	}}, {Name: "models", Run: asked.Run}}, nil
 }
 
-// askedModels are what GET /v1/models lists.
+// askedModels are what GET /v1/models lists. Where the worker runs in this
+// process, it says what is wrong with a plan, and the ingress does not say it again.
 func askedModels(p platform.Parts) (*models.Asked, error) {
 	if p.Plan.Source != nil {
-		return models.AskedBy(p.Plan.Model, p.Plan.Source, p.Log), nil
+		log := p.Log
+		if slices.Contains(p.Config.Stages, Worker) {
+			log = slog.New(slog.DiscardHandler)
+		}
+		return models.AskedBy(p.Plan.Model, p.Plan.Source, log), nil
 	}
 	return models.AskedOf(p.Config.Backends.Model)
 }

@@ -92,11 +92,11 @@ func (m Model) after(v *v1alpha1.ModelVersion, outage bool) (string, error) {
 	if err != nil || coming == nil {
 		return serves, err
 	}
-	what := "is the candidate then and starts its way anew"
+	what := "then becomes the candidate and starts over"
 	if older(v, coming) {
-		what = "is on its way and goes on"
+		what = "is already rolling out and continues"
 	}
-	return fmt.Sprintf("%s\n%s (%s) %s; `kubectl clarity abort mv/%s -n %s` ends it, too.",
+	return fmt.Sprintf("%s\n%s (%s) %s; `kubectl clarity abort mv/%s -n %s` aborts that one, too.",
 		serves, ref(coming), describe(coming), what, coming.Name, coming.Namespace), nil
 }
 

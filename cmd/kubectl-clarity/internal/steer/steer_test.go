@@ -86,7 +86,7 @@ func TestRollbackChooses(t *testing.T) {
 		},
 		"the active one where the candidate has no requests yet, which is told": {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Standby", hasServed(2, 2)), made("2", 2, "Active", weight(100)), made("3", 3, "Validating")},
-			abort:    "2", says: []string{"pat-s-1 (version 1) serves next; it is warm (2/2)", "pat-s-3 (version 3, Validating) is on its way and goes on"},
+			abort:    "2", says: []string{"pat-s-1 (version 1) serves next; it is warm (2/2)", "pat-s-3 (version 3, Validating) is already rolling out and continues"},
 		},
 		"the active one, with a last known good that is cold": {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Standby", hasServed(2, 0)), made("2", 2, "Active", weight(100))},
@@ -94,11 +94,11 @@ func TestRollbackChooses(t *testing.T) {
 		},
 		"one that waited behind it is the candidate then": {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Standby", hasServed(2, 2)), made("2", 2, "Standby"), made("3", 3, "Active", weight(100))},
-			abort:    "3", says: []string{"pat-s-1 (version 1) serves next", "pat-s-2 (version 2, Standby) is the candidate then"},
+			abort:    "3", says: []string{"pat-s-1 (version 1) serves next", "pat-s-2 (version 2, Standby) then becomes the candidate"},
 		},
 		"one that waited behind the candidate is the candidate then": {
 			versions: []v1alpha1.ModelVersion{made("0", 0, "Standby"), made("1", 1, "Active", weight(95)), made("2", 2, "Pending"), made("3", 3, "Canary", weight(5))},
-			abort:    "3", says: []string{"pat-s-1 (version 1) serves 100 %", "pat-s-2 (version 2, Pending) is the candidate then"},
+			abort:    "3", says: []string{"pat-s-1 (version 1) serves 100 %", "pat-s-2 (version 2, Pending) then becomes the candidate"},
 		},
 		"the last one to have served is next": {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Standby", hasServed(2, 2)), made("2", 2, "Standby", hasServed(5, 2)), made("3", 3, "Active", weight(100))},
@@ -119,7 +119,7 @@ func TestRollbackChooses(t *testing.T) {
 		},
 		"nobody has served, but a candidate comes": {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Active", weight(100)), made("2", 2, "Starting")},
-			abort:    "1", says: []string{"pat-s-2 takes over once it can", "pat-s-2 (version 2, Starting) is on its way"},
+			abort:    "1", says: []string{"pat-s-2 takes over once it can", "pat-s-2 (version 2, Starting) is already rolling out"},
 		},
 		"an older one that never served does not take over": {
 			versions: []v1alpha1.ModelVersion{made("1", 1, "Standby"), made("2", 2, "Active", weight(100))},

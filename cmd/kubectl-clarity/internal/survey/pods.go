@@ -24,7 +24,7 @@ type Stand struct {
 // StandOf reads how a pod stands.
 //
 // Messages of containers are left out: they quote command lines, and a shard's
-// holds a subject's token. What the scheduler says is about nodes alone.
+// holds a subject's pseudonym. What the scheduler says is about nodes alone.
 func StandOf(pod *corev1.Pod) Stand {
 	s := Stand{Pod: pod, State: string(pod.Status.Phase), Reason: pod.Status.Reason, Since: pod.CreationTimestamp.Time}
 	if s.State == "" {

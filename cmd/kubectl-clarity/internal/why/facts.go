@@ -75,7 +75,7 @@ func (e explainer) pods() []string {
 }
 
 // quotable are the events whose messages are about nodes and quotas. Others
-// may quote a command line, which for a shard holds a subject's token.
+// may quote a command line, which for a shard holds a subject's pseudonym.
 var quotable = []string{"FailedScheduling", "TriggeredScaleUp", "NotTriggerScaleUp", "FailedCreate", "Scheduled"}
 
 func (e explainer) events() []string {

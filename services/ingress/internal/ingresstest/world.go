@@ -127,7 +127,7 @@ func (r Reply) JSON(t testing.TB, into any) {
 // Header is what a request says beside its token.
 type Header map[string]string
 
-// do sends a request as the person (a token of tokens; "" for none).
+// Do sends a request as the person (a token of tokens; "" for none).
 func (w *World) Do(method, path, token string, body []byte, headers ...Header) Reply {
 	w.T.Helper()
 	r, err := w.Try(method, path, token, bytes.NewReader(body), headers...)

@@ -11,9 +11,9 @@ import (
 //
 // Subjects says whose data; exactly one member.
 type SubjectsApplyConfiguration struct {
-	// subject is one person's opaque token; never a uid or an address.
+	// subject is one person's pseudonym; never a uid or an address.
 	Subject *string `json:"subject,omitempty"`
-	// manifest is a file of opaque tokens, one a line.
+	// manifest is a file of pseudonyms, one a line.
 	Manifest *ArtifactApplyConfiguration `json:"manifest,omitempty"`
 	// all is everyone.
 	All *apiv1alpha1.AllSubjects `json:"all,omitempty"`
