@@ -80,6 +80,8 @@ var rules = map[string][]string{
 	"services/model/traffic/configmap": {"api/traffic", "=services/model/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {"internal/dirlock"},
+	// SQLite's result codes, in the word for failure.
+	"services/internal/litedb": {"internal/dirlock", "services/fault"},
 	// The lock of a data directory, which drivers and the commands share.
 	"internal/dirlock": {},
 	// Stages.

@@ -66,6 +66,7 @@ data              clarity-data
 			"driver  audit     file:flag/audit", "model             traffic:file:plan"}},
 		"free ports, and no model": {nil, []string{"--listen", "[::1]:0", "--pprof", "[::1]:0", "--model="}, []string{
 			"listen  api       [::1]:0", "listen  profile   [::1]:0", "model             none"}},
+		"a model that no stage that runs needs": {nil, []string{"--stages", "delivery", "--model", "nothere"}, []string{"model             nothere"}},
 		"a driver without a place": {nil, []string{"--store", "sqlite", "--blobs", "files:else"}, []string{
 			"driver  store     sqlite:clarity-data", "driver  blobs     files:else"}},
 	}
@@ -98,11 +99,17 @@ func TestUpTellsEveryFaultAtOnce(t *testing.T) {
 			"--config", write(t, "half.yaml", "worker: {debounce: 5}\nstages: [ingress, teapot]\n")}, []string{
 			"line 1: `5` is not a duration such as 3s", `CLARITY_DEBOUNCE: "soon" is not a duration such as 3s`, "127.0.0.1:99999 has no port that can be",
 			`listen profile: "x" is not an address`, `no stage "teapot"`, "text or json", "debug, info, warn or error"}},
-		"of a driver without a name":  {nil, []string{"--store", ":dir", "--model", "traffic:"}, []string{`store: ":dir" names no driver; this binary has sqlite`, `model: traffic: "" names no driver; this binary has file, fixed`}},
-		"of a flag":                   {nil, []string{"--debounce", "soon"}, []string{"--debounce", `"soon"`, "clarity up --help"}},
-		"of a flag that there is not": {nil, []string{"--nosuch"}, []string{"not defined: --nosuch", "clarity up --help"}},
-		"of a shared address":         {nil, []string{"--listen", "127.0.0.1:1", "--pprof", "127.0.0.1:1"}, []string{"cannot share the address 127.0.0.1:1"}},
-		"of the environment":          {map[string]string{"CLARITY_DEBOUNCE": "soon", "CLARITY_UNLIMITED": "maybe"}, nil, []string{"CLARITY_DEBOUNCE", "CLARITY_UNLIMITED"}},
+		"beside a stage that there is not": {nil, []string{"--stages", "nothing", "--store", "foo", "--listen", "1.2.3.4:5", "--log", "xml"}, []string{
+			`no stage "nothing"`, `no driver "foo" in this binary; it has sqlite`, "1.2.3.4:5 is not a loopback address", "text or json"}},
+		"of a bundle that there is not": {nil, []string{"--model", "nothere", "--store", "foo"}, []string{"model: there is no bundle at nothere", `no driver "foo"`}},
+		"of a pinned one":               {nil, []string{"--model", "nothere@sha256:00"}, []string{"model: there is no bundle at nothere:"}},
+		"of a directory for a bundle":   {nil, []string{"--model", "/"}, []string{"model: / is a directory"}},
+		"of a port with a name":         {nil, []string{"--listen", "127.0.0.1:http"}, []string{"127.0.0.1:http has no port that can be"}},
+		"of a driver without a name":    {nil, []string{"--store", ":dir", "--model", "traffic:"}, []string{`store: ":dir" names no driver; this binary has sqlite`, `model: traffic: "" names no driver; this binary has file, fixed`}},
+		"of a flag":                     {nil, []string{"--debounce", "soon"}, []string{"--debounce", `"soon"`, "clarity up --help"}},
+		"of a flag that there is not":   {nil, []string{"--nosuch"}, []string{"not defined: --nosuch", "clarity up --help"}},
+		"of a shared address":           {nil, []string{"--listen", "127.0.0.1:1", "--pprof", "127.0.0.1:1"}, []string{"cannot share the address 127.0.0.1:1"}},
+		"of the environment":            {map[string]string{"CLARITY_DEBOUNCE": "soon", "CLARITY_UNLIMITED": "maybe"}, nil, []string{"CLARITY_DEBOUNCE", "CLARITY_UNLIMITED"}},
 		"of the file": {nil, []string{"--config", write(t, "c.yaml", "listn: {api: x}\nworker: {quiet: 1s}\n")}, []string{
 			"field listn not found", "field quiet not found"}},
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
@@ -14,7 +15,9 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 	"github.com/clarity-loop/clarity/cmd/internal/settings"
 )
@@ -46,7 +49,11 @@ func up(ctx context.Context, c *call) error {
 	reading := settings.Read(fs, s, *file, c.getenv, "config", "check")
 	log, logging := s.Log.Logger(c.stderr)
 	s.Backends = embedded.In(s.Data, s.Backends)
-	if err := errors.Join(reading, logging, datadir.Validate(s.Data, s.Config, drivers(), stages.All())); err != nil {
+	faults := []error{reading, logging, datadir.Validate(s.Data, s.Config, drivers(), stages.All())}
+	if *check {
+		faults = append(faults, s.findModel())
+	}
+	if err := errors.Join(faults...); err != nil {
 		return usagef("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if *check {
@@ -80,6 +87,17 @@ func defaults() *upSettings {
 		Listen:   platform.Listen{API: "127.0.0.1:8080"},
 		Log:      platform.Log{Format: "text", Level: "info"},
 	}}
+}
+
+// findModel says whether the bundle that a stage would open is there.
+func (s *upSettings) findModel() error {
+	if !s.Needs(stages.All()).Has(capability.Model) || strings.HasPrefix(s.Backends.Model, "traffic:") {
+		return nil
+	}
+	if err := models.Find(s.Backends.Model); err != nil {
+		return fmt.Errorf("model: %w", err)
+	}
+	return nil
 }
 
 // bind makes the flags that fill in s.

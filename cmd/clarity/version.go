@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
+
+	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
 )
 
 func printVersion(_ context.Context, c *call) error {
@@ -16,26 +16,4 @@ func printVersion(_ context.Context, c *call) error {
 }
 
 // describeBuild is "clarity VERSION (commit REVISION, go1.x)".
-func describeBuild() string {
-	v, commit, release := version, "unknown", "unknown go"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		release = info.GoVersion
-		if v == "" {
-			v = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			switch s.Key {
-			case "vcs.revision":
-				commit = s.Value[:min(12, len(s.Value))]
-			case "vcs.modified":
-				if s.Value == "true" {
-					commit += "+changes"
-				}
-			}
-		}
-	}
-	if v == "" {
-		v = "(devel)"
-	}
-	return fmt.Sprintf("clarity %s (commit %s, %s)", v, commit, release)
-}
+func describeBuild() string { return buildinfo.Of(version).Line("clarity") }

@@ -69,11 +69,6 @@ func (w *versionWrapper) Served(promoted, demoted time.Time) *versionWrapper {
 	}
 	return w.Condition(v1alpha1.ConditionValidated, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, promoted)
 }
-func (w *versionWrapper) Strategy(s v1alpha1.Strategy) *versionWrapper {
-	w.v.Spec.Rollout.Strategy = s
-	return w
-}
-func (w *versionWrapper) Paused() *versionWrapper { w.v.Spec.Rollout.Paused = true; return w }
 func (w *versionWrapper) Obj() *v1alpha1.ModelVersion {
 	return w.v.DeepCopy()
 }
@@ -104,7 +99,6 @@ func (w *jobWrapper) Condition(kind string, status metav1.ConditionStatus, reaso
 	return w
 }
 func (w *jobWrapper) Child(name string) *jobWrapper { w.j.Status.Job = name; return w }
-func (w *jobWrapper) Queue(name string) *jobWrapper { w.j.Spec.QueueName = name; return w }
 func (w *jobWrapper) Obj() *v1alpha1.AnalysisJob    { return w.j.DeepCopy() }
 
 // planOf is the ConfigMap of a plan, with a record of those that served before, as the operator writes it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -237,6 +238,9 @@ func TestTheCommandLineIsHeldToItsHelp(t *testing.T) {
 		"an emulator":                {map[string]string{"STORAGE_EMULATOR_HOST": "localhost:1"}, []string{"verify"}, 78},
 		"an emulator of anything":    {map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "localhost:1"}, []string{"shard"}, 78},
 		"an emulator in development": {map[string]string{"STORAGE_EMULATOR_HOST": "localhost:1", "CLARITY_DEV": "true"}, []string{"verify"}, 65},
+		"a loud log":                 {map[string]string{"CLARITY_LOG_LEVEL": "loud"}, []string{"fetch"}, 78},
+		"maybe, of a shard":          {map[string]string{"CLARITY_DEV": "maybe"}, []string{"shard"}, 78},
+		"maybe, of a validation":     {map[string]string{"CLARITY_DEV": "maybe"}, []string{"validate"}, 78},
 		"a development of maybe":     {map[string]string{"CLARITY_DEV": "maybe"}, []string{"verify"}, 78},
 	}
 	for name, tt := range tests {
@@ -247,13 +251,25 @@ func TestTheCommandLineIsHeldToItsHelp(t *testing.T) {
 			}
 			if len(tt.args) > 0 && (tt.args[0] == "help" || tt.args[len(tt.args)-1] == "--help") {
 				var out bytes.Buffer
-				if err := run(t.Context(), tt.args, func(string) string { return "" }, &out, &out); exitCode(err) != 0 || !strings.Contains(out.String(), "Usage") {
+				if err := run(t.Context(), tt.args, func(string) string { return "" }, &out, io.Discard); err != nil || !strings.Contains(out.String(), "Usage") {
 					t.Errorf("%v, %s", err, out.String())
+				}
+				if tt.args[0] == "help" && !strings.Contains(out.String(), "\n  version ") {
+					t.Errorf("no version in %s", out.String())
 				}
 				return
 			}
-			if code, message := p.worker(tt.args...); code != tt.code {
+			code, message := p.worker(tt.args...)
+			if code != tt.code {
 				t.Errorf("exit %d, want %d; %s", code, tt.code, message)
+			}
+			if command := len(tt.args) > 0 && tt.args[0] != "serve"; command != json.Valid([]byte(message)) {
+				t.Errorf("the line is %q", message)
+			}
+			for name := range tt.env { // what is wrong is said, where the message has a sentence
+				if tt.code == 78 && !strings.Contains(message, name) && !strings.Contains(message, reasonConfiguration) {
+					t.Errorf("the line does not tell of %s: %s", name, message)
+				}
 			}
 		})
 	}

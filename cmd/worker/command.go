@@ -67,40 +67,42 @@ func help(w io.Writer, err error) error {
 	for _, c := range commands() {
 		_, _ = fmt.Fprintf(tw, "  %s\t%s\n", c.name, c.summary)
 	}
+	_, _ = fmt.Fprintln(tw, "  version\tPrint what this binary was built from")
 	_ = tw.Flush()
 	_, _ = fmt.Fprintf(w, "\nExit status: 0 success, %d temporary failure (retry), %d invalid input (do not retry), %d wrong configuration.\n", worker.ExitRetry, worker.ExitInvalidInput, worker.ExitConfiguration)
 	return err
 }
 
-// do runs the command and leaves its message where the cluster looks for it.
+// do runs the command and leaves its message where the cluster looks for it. A
+// command that only showed its help is done and has none.
 func (c command) do(ctx context.Context, l *call) error {
-	if err := l.configure(); err != nil {
-		return &exitError{code: worker.ExitConfiguration, err: err}
-	}
 	message, err := c.run(ctx, l)
-	if message == nil {
-		return err
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
 	}
 	return errors.Join(err, l.leave(message))
 }
 
-// configure reads what the environment says of the worker as such.
+// configure reads what the environment says of the worker as such. The call has
+// a log from then on, whatever else is wrong.
 func (c *call) configure() error {
+	var faults []error
+	var level slog.Level
+	if s := c.getenv("CLARITY_LOG_LEVEL"); s != "" && level.UnmarshalText([]byte(s)) != nil {
+		faults = append(faults, fmt.Errorf("CLARITY_LOG_LEVEL is debug, info, warn or error, not %.20q", s))
+	}
+	c.log = slog.New(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: level})).With("command", c.name)
 	if s := c.getenv("CLARITY_DEV"); s != "" {
 		on, err := strconv.ParseBool(s)
 		if err != nil {
-			return fmt.Errorf("CLARITY_DEV is true or false, not %.20q", s)
+			faults = append(faults, fmt.Errorf("CLARITY_DEV is true or false, not %.20q", s))
 		}
 		c.development = on
 	}
-	var level slog.Level
-	if s := c.getenv("CLARITY_LOG_LEVEL"); s != "" {
-		if err := level.UnmarshalText([]byte(s)); err != nil {
-			return fmt.Errorf("CLARITY_LOG_LEVEL is debug, info, warn or error, not %.20q", s)
-		}
+	if err := errors.Join(append(faults, emulators.Refuse(c.getenv, c.development))...); err != nil {
+		return &exitError{code: worker.ExitConfiguration, err: err}
 	}
-	c.log = slog.New(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: level})).With("command", c.name)
-	return emulators.Refuse(c.getenv, c.development)
+	return nil
 }
 
 // duration is an environment variable's, or the default.
@@ -116,14 +118,21 @@ func (c *call) duration(name string, def, most time.Duration) (time.Duration, er
 	return d, nil
 }
 
-// parsed reads the command's arguments. What is wrong with them can never be
-// right, except that help was asked for.
+// parsed reads the environment and the command's arguments. What is wrong with
+// the arguments can never be right, except that help was asked for; what is wrong
+// with the environment comes first, as it concerns every command.
 func parsed[T any](c *call, parse func(args []string, help io.Writer) (T, error)) (T, error) {
+	configuration := c.configure()
 	a, err := parse(c.args, c.stdout)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		err = &exitError{code: worker.ExitInvalidInput, err: err}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return a, err
+	case configuration != nil:
+		return a, configuration
+	case err != nil:
+		return a, &exitError{code: worker.ExitInvalidInput, err: err}
 	}
-	return a, err
+	return a, nil
 }
 
 // scratch is a folder for what is fetched, and what removes it.

@@ -53,7 +53,8 @@ type Known struct {
 
 // Wrap makes a fault of what a driver met; nil stays nil, and a fault stays what
 // it is. The class is that of the first known error it is, or what the operating
-// system says, else Unavailable.
+// system says, or what an error in the chain says by its method
+// FaultClass() (Class, string), the string being the code; else Unavailable.
 func Wrap(room, op string, err error, known ...Known) error {
 	var already *Error
 	if err == nil || errors.As(err, &already) {
@@ -67,27 +68,14 @@ func Wrap(room, op string, err error, known ...Known) error {
 		}
 	}
 	var number syscall.Errno
-	var code interface{ Code() int } // of SQLite
+	var classed interface{ FaultClass() (Class, string) }
 	switch {
 	case errors.As(err, &number):
 		e.Code = number.Error()
-	case errors.As(err, &code):
-		e.Class, e.Code = ofSQLite(code.Code())
+	case errors.As(err, &classed):
+		e.Class, e.Code = classed.FaultClass()
 	}
 	return e
-}
-
-// ofSQLite reads a result code of SQLite; its low byte is the primary one.
-func ofSQLite(code int) (Class, string) {
-	const corrupt, full, notADatabase = 11, 13, 26
-	switch text := fmt.Sprintf("code %d", code); code & 0xff {
-	case full:
-		return Limit, text
-	case corrupt, notADatabase:
-		return Broken, text
-	default:
-		return Unavailable, text
-	}
 }
 
 func general() []Known {

@@ -17,12 +17,9 @@ import (
 
 var errTaken = errors.New("taken")
 
-type coded struct {
-	error
-	code int
-}
+type classed struct{ error }
 
-func (c coded) Code() int { return c.code }
+func (classed) FaultClass() (fault.Class, string) { return fault.Broken, "code 267" }
 
 func TestWrapSaysWhatTheCauseMeans(t *testing.T) {
 	known := fault.Known{Is: errTaken, Class: fault.Conflict, Code: "taken"}
@@ -34,9 +31,7 @@ func TestWrapSaysWhatTheCauseMeans(t *testing.T) {
 		"no space":          {&os.PathError{Op: "write", Path: faulttest.Mark, Err: syscall.ENOSPC}, "store write: limit (no space)"},
 		"a broken disk":     {&os.PathError{Op: "read", Path: faulttest.Mark, Err: syscall.EIO}, "store write: broken (input/output)"},
 		"another number":    {&os.PathError{Op: "open", Path: faulttest.Mark, Err: syscall.EACCES}, "store write: unavailable (permission denied)"},
-		"a busy database":   {coded{errors.New(faulttest.Mark), 5}, "store write: unavailable (code 5)"},
-		"a full database":   {coded{errors.New(faulttest.Mark), 13}, "store write: limit (code 13)"},
-		"a damaged one":     {coded{errors.New(faulttest.Mark), 11 | 1<<8}, "store write: broken (code 267)"},
+		"one that says it":  {fmt.Errorf("commit: %w", classed{errors.New(faulttest.Mark)}), "store write: broken (code 267)"},
 		"a context":         {context.Canceled, "store write: unavailable (canceled)"},
 		"a deadline":        {context.DeadlineExceeded, "store write: unavailable (deadline)"},
 		"whatever else":     {errors.New(faulttest.Mark), "store write: unavailable"},

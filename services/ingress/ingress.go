@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"slices"
 	"time"
 
@@ -24,7 +23,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/valyala/fasthttp"
 
 	"github.com/clarity-loop/clarity/api/traffic"
@@ -74,8 +72,6 @@ type Needs struct {
 	Now      func() time.Time
 	Limits   Limits
 	Version  string // of the build, for the OpenAPI document
-	// AdminElsewhere keeps /metrics off this listener: serve Admin on another.
-	AdminElsewhere bool
 }
 
 // validate tells every missing need at once.
@@ -253,17 +249,4 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return fmt.Errorf("shut the ingress down: %w", err)
 	}
 	return nil
-}
-
-// Admin serves /metrics, /healthz and /readyz for a listener of their own.
-func (s *Server) Admin() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if s.ready(r.Context()) != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	})
-	return mux
 }

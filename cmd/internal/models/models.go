@@ -8,7 +8,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/clarity-loop/clarity/services/model"
@@ -33,6 +36,23 @@ func Load(ref string) (*bundle.Bundle, error) {
 		digest = "sha256:" + digest
 	}
 	return bundle.Open(path, digest)
+}
+
+// Find says whether what Single would open is there. It opens nothing.
+func Find(ref string) error {
+	if ref == "" || ref == "none" || ref == Preview {
+		return nil
+	}
+	path, _, _ := strings.Cut(ref, "@sha256:")
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no bundle at %s: a model is none, %s or a bundle's file", path, Preview)
+	case err != nil:
+		return fmt.Errorf("look for the bundle: %w", err)
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory, not a bundle's file", path)
+	}
+	return nil
 }
 
 // Open opens a bundle's model on this machine's processor.

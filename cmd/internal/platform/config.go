@@ -1,13 +1,13 @@
 package platform
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -110,7 +110,11 @@ func configErrorf(format string, args ...any) error {
 // and of what it asks of a binary with these drivers and stages.
 func (c Config) Validate(d Drivers, table []Stage) error {
 	needs := c.Needs(table)
-	faults := []error{c.checkStages(table), c.Listen.check(needs.Has(capability.Listener))}
+	unknown := c.checkStages(table)
+	if unknown != nil { // nobody knows what that stage needs: what is said is checked all the same
+		needs |= c.told()
+	}
+	faults := []error{unknown, c.Listen.check(needs.Has(capability.Listener))}
 	if c.Worker.Debounce < 0 {
 		faults = append(faults, configErrorf("the worker's debounce cannot be negative, as %v is", c.Worker.Debounce))
 	}
@@ -118,6 +122,23 @@ func (c Config) Validate(d Drivers, table []Stage) error {
 		faults = append(faults, configErrorf("the writer's timeout cannot be negative, as %v is", c.Insights.WriterTimeout))
 	}
 	return oneConfigError(append(faults, d.Check(c.Backends, needs)))
+}
+
+// told is what the configuration says something of.
+func (c Config) told() (set capability.Set) {
+	for _, row := range []struct {
+		of   capability.Set
+		said string
+	}{
+		{capability.Store, c.Backends.Store}, {capability.Blobs, c.Backends.Blobs}, {capability.Queue, c.Backends.Queue},
+		{capability.Keys, c.Backends.Keys}, {capability.Identity, c.Backends.Identity}, {capability.Audit, c.Backends.Audit},
+		{capability.Writer, c.Backends.Writer}, {capability.Model, c.Backends.Model}, {capability.Listener, c.Listen.API},
+	} {
+		if row.said != "" {
+			set |= row.of
+		}
+	}
+	return set
 }
 
 // check tells the faults of the addresses that are listened on.
@@ -178,7 +199,7 @@ func checkAddress(what, address string) error {
 	if err != nil {
 		return configErrorf("%s: %q is not an address and port such as 127.0.0.1:8080", what, address)
 	}
-	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return configErrorf("%s: %s has no port that can be: ports are 0 to 65535", what, address)
 	}
 	if host == "localhost" {

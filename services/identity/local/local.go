@@ -109,7 +109,8 @@ func (i *Issuer) Verify(_ context.Context, token string) (identity.Subject, erro
 }
 
 // Revoke makes every token of the person invalid whose authentication is not
-// after the moment given.
+// after the moment given. It is for who operates the issuer, when a person's
+// device is lost; a running platform sees it at its next request.
 func (i *Issuer) Revoke(uid string, until time.Time) error {
 	return i.change("revoke", func(s *state) error {
 		if s.Revoked == nil {
@@ -121,7 +122,8 @@ func (i *Issuer) Revoke(uid string, until time.Time) error {
 }
 
 // Rotate makes a new signing key. Tokens of the keys before stay valid until
-// those are retired.
+// those are retired. It is for who operates the issuer, and the first of two steps
+// by which a key that leaked is replaced without signing everybody out.
 func (i *Issuer) Rotate() error {
 	return i.change("rotate", func(s *state) error {
 		fresh, err := newKey()
@@ -130,7 +132,8 @@ func (i *Issuer) Rotate() error {
 	})
 }
 
-// RetireOld makes the tokens of every key but the newest invalid.
+// RetireOld makes the tokens of every key but the newest invalid. It is the second
+// step of replacing a key, once the tokens of the old one have run out.
 func (i *Issuer) RetireOld() error {
 	return i.change("retire old keys", func(s *state) error {
 		for n := range s.Keys[1:] {

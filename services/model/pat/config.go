@@ -33,7 +33,8 @@ func Sizes() []Config {
 	return []Config{{"S", 18, 6, 1}, {"M", 18, 12, 2}, {"L", 9, 12, 4}}
 }
 
-// SizeOf is the named size.
+// SizeOf is the named size, for who names one in words: a golden file of the
+// reference implementation, and what trains or measures one size.
 func SizeOf(size string) (Config, error) {
 	all := Sizes()
 	if i := slices.IndexFunc(all, func(c Config) bool { return c.Size == size }); i >= 0 {

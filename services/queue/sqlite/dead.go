@@ -23,7 +23,7 @@ func (q *Queue) Dead(ctx context.Context, topic, name string, after int64, limit
 	}
 	letters, err := q.dead(ctx, topic, name, after, limit)
 	if err != nil {
-		return nil, queue.Fault("list dead letters", err)
+		return nil, faulted("list dead letters", err)
 	}
 	return letters, nil
 }
@@ -59,7 +59,7 @@ func (q *Queue) Depth(ctx context.Context, topic, name string) (queue.Depth, err
 		err = q.stmt.deadDepth.QueryRowContext(ctx, topic, name).Scan(&dead)
 	}
 	if err != nil {
-		return queue.Depth{}, queue.Fault("count", err)
+		return queue.Depth{}, faulted("count", err)
 	}
 	return queue.Depth{Waiting: all - leased, Leased: leased, Dead: dead}, nil
 }
@@ -79,7 +79,7 @@ func (q *Queue) Forget(ctx context.Context, key string) error {
 		return err
 	}})
 	if err != nil {
-		return queue.Fault("forget", err)
+		return faulted("forget", err)
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func (q *Queue) Replay(ctx context.Context, sequence int64) error {
 		return err
 	}
 	if err := q.do(ctx, op); err != nil {
-		return fmt.Errorf("replay dead letter %d: %w", sequence, queue.Fault("replay", err))
+		return fmt.Errorf("replay dead letter %d: %w", sequence, faulted("replay", err))
 	}
 	return nil
 }
@@ -122,7 +122,7 @@ func (q *Queue) Drop(ctx context.Context, sequence int64) error {
 		return nil
 	}
 	if err := q.do(ctx, op); err != nil {
-		return fmt.Errorf("drop dead letter %d: %w", sequence, queue.Fault("drop", err))
+		return fmt.Errorf("drop dead letter %d: %w", sequence, faulted("drop", err))
 	}
 	return nil
 }

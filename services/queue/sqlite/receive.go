@@ -41,7 +41,7 @@ func (q *Queue) Receive(ctx context.Context, sub queue.Subscription, handle queu
 	drain.Stop()
 	stopExtending()
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("receive from %s as %s: %w", sub.Topic, sub.Name, queue.Fault("receive", err))
+		return fmt.Errorf("receive from %s as %s: %w", sub.Topic, sub.Name, faulted("receive", err))
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func (q *Queue) Close() error {
 		close(q.closed)
 		q.group.Close()
 		if err = q.db.Close(); err != nil {
-			err = queue.Fault("close", err)
+			err = faulted("close", err)
 		}
 	})
 	return err
@@ -135,7 +135,7 @@ func (q *Queue) Publish(ctx context.Context, msgs ...queue.Message) error {
 		return nil
 	}}
 	if err := q.do(ctx, op); err != nil {
-		return queue.Fault("publish", err)
+		return faulted("publish", err)
 	}
 	for topic := range topics {
 		for _, name := range q.consumers[topic] {
@@ -242,3 +242,6 @@ func (q *Queue) wake(to subscription) {
 		}
 	}
 }
+
+// faulted is queue.Fault, with the class that SQLite's result code says.
+func faulted(op string, err error) error { return queue.Fault(op, litedb.Classified(err)) }

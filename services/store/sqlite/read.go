@@ -29,7 +29,7 @@ func (s *Store) Get(ctx context.Context, k store.Key) (store.Document, error) {
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		return store.Document{}, store.Fault("get", err)
+		return store.Document{}, faulted("get", err)
 	}
 	d.Updated = time.Unix(0, updated).UTC()
 	return d, nil
@@ -54,7 +54,7 @@ func (s *Store) List(ctx context.Context, q store.Query) ([]store.Document, erro
 	}
 	docs, err := list(ctx, stmt, q, low, high)
 	if err != nil {
-		return nil, store.Fault("list", err)
+		return nil, faulted("list", err)
 	}
 	return docs, nil
 }

@@ -118,7 +118,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 func (s *Store) Close() error {
 	s.group.Close()
 	if err := s.db.Close(); err != nil {
-		return store.Fault("close", err)
+		return faulted("close", err)
 	}
 	return nil
 }
@@ -129,11 +129,11 @@ func (s *Store) Write(ctx context.Context, w store.Write) (int64, error) {
 		return 0, fmt.Errorf("write document: %w", err)
 	}
 	if w.IfVersion < store.Any {
-		return 0, store.Fault("write", fmt.Errorf("%w: version %d", store.ErrConflict, w.IfVersion))
+		return 0, faulted("write", fmt.Errorf("%w: version %d", store.ErrConflict, w.IfVersion))
 	}
 	op := &operation{write: w}
 	if err := s.group.Do(ctx, op); err != nil {
-		return 0, store.Fault("write", err)
+		return 0, faulted("write", err)
 	}
 	return op.version, nil
 }
@@ -145,7 +145,7 @@ func (s *Store) EraseUser(ctx context.Context, uid string) error {
 		return fmt.Errorf("erase user: %w", err)
 	}
 	if err := s.group.Do(ctx, &operation{erase: uid}); err != nil {
-		return store.Fault("erase", err)
+		return faulted("erase", err)
 	}
 	return nil
 }
@@ -260,3 +260,6 @@ func (s *Store) refused(op *operation) error {
 	}
 	return store.ErrConflict
 }
+
+// faulted is store.Fault, with the class that SQLite's result code says.
+func faulted(op string, err error) error { return store.Fault(op, litedb.Classified(err)) }

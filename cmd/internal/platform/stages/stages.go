@@ -42,9 +42,9 @@ func Names() []string {
 	return out
 }
 
-// consume is a runner that handles a topic as one of its consumers.
+// consume is a runner that handles a topic as one of its consumers, and is named by both.
 func consume(q queue.Queue, topic, name string, concurrency int, handle queue.Handler) platform.Runner {
-	return platform.Runner{Name: topic, Run: func(ctx context.Context) error {
+	return platform.Runner{Name: topic + " for " + name, Run: func(ctx context.Context) error {
 		return q.Receive(ctx, queue.Subscription{Topic: topic, Name: name, Concurrency: concurrency, Drain: drain}, handle)
 	}}
 }
