@@ -2,11 +2,12 @@
 # quick.sh — what a change must pass before it is shown to anybody: its files are
 # formatted, what it touches is linted, what depends on it vetted and tested. The
 # change is what main does not have, committed or not; BASE names another commit.
-# No control plane is built or started, slow tests are left to `make test`.
+# No control plane is built or started, slow tests are left to `make test`. The
+# shape of the whole is looked at whatever changed: who imports whom, pages, sizes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CLARITY_CONTROLPLANE=
-house=./internal/house # reads the pages and the shape of everything
+whole=(./services ./internal/house)
 step() { printf '==> %s\n' "$1"; shift; "$@" || { echo "quick: stopped there, after $SECONDS s" >&2; exit 1; }; }
 
 unformatted() { ! { git ls-files --cached --others --exclude-standard '*.go' | xargs ls 2>/dev/null | xargs gofmt -l | grep .; }; }
@@ -19,5 +20,5 @@ if [ ${#touched[@]} -gt 0 ]; then
   step "golangci-lint, ${#touched[@]} packages" "$lint" run "${touched[@]/#$(go list -m)/.}"
 fi
 run() { go test -short -vet=off -timeout 5m "$@" | { grep -v 'no test files' || true; }; }
-step "go test, ${#affected[@]} packages" run "${affected[@]}" "$house"
+step "go test, ${#affected[@]} packages" run "${affected[@]}" "${whole[@]}"
 echo "quick: passed in $SECONDS s"

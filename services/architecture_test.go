@@ -55,16 +55,16 @@ var rules = map[string][]string{
 	"services/blob":      {"services/fault", "internal/dirlock", "services/internal"},
 	"services/keyring":   {"services/fault", "services/internal"},
 	"services/identity":  {"services/internal"},
-	"services/queue":     {"services/fault", "services/analysis", "services/internal"},
+	"services/queue":     {"services/fault", "services/internal"},
 	"services/store":     {"services/fault", "services/analysis", "services/record", "services/internal"},
-	"services/audit":     {"services/fault", "services/analysis", "services/internal"},
+	"services/audit":     {"services/fault", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},
 	// Below the model's contract: what its drivers share.
 	"services/model/internal":   {},
 	"services/model/preprocess": {"services/actigraphy", "=services/model"},
-	"services/model/bundle":     {"services/actigraphy", "=services/model", "services/model/internal", "services/model/preprocess"},
-	"services/model/pat": {"services/actigraphy", "=services/model", "services/model/internal", "services/model/preprocess",
+	"services/model/bundle":     {"services/actigraphy", "=services/model", "services/model/preprocess"},
+	"services/model/pat": {"=services/model", "services/model/internal", "services/model/preprocess",
 		"services/model/bundle"},
 	"services/model/triton":  {"=services/model", "services/model/bundle", "services/model/preprocess"},
 	"services/model/preview": {},
@@ -74,10 +74,10 @@ var rules = map[string][]string{
 	// What is done to a version before it serves anybody.
 	"services/model/candidate": {"api/worker", "=services/model", "services/model/bundle", "=services/model/artifact"},
 	// The router: which of a model's versions a request goes to, as the plan says.
-	"services/model/traffic":           {"api/traffic", "services/actigraphy", "=services/model"},
-	"services/model/traffic/file":      {"api/traffic", "=services/model/traffic"},
-	"services/model/traffic/fixed":     {"api/traffic", "=services/model/traffic"},
-	"services/model/traffic/configmap": {"api/traffic", "=services/model/traffic"},
+	"services/model/traffic":           {"api/traffic", "=services/model"},
+	"services/model/traffic/file":      {"api/traffic"},
+	"services/model/traffic/fixed":     {"api/traffic"},
+	"services/model/traffic/configmap": {"api/traffic"},
 	// Mechanisms that drivers share: they know nothing of ours.
 	"services/internal": {"internal/dirlock"},
 	// SQLite's result codes, in the word for failure.
@@ -85,7 +85,7 @@ var rules = map[string][]string{
 	// The lock of a data directory, which drivers and the commands share.
 	"internal/dirlock": {},
 	// Stages.
-	"services/ingress": {"api/traffic", "services/fault", "services/vault", "services/flow", "services/record", "services/health", "services/analysis", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"api/traffic", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative", "services/grounded"},
 	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
 	"services/ingress/internal/problem":    {},
@@ -107,8 +107,8 @@ var rules = map[string][]string{
 	"services/ingress/internal/ingresstest": {"services"},
 	"services/worker": {"services/fault", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/fault", "services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
-	"services/feed":     {"services/fault", "services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue", "=services/audit"},
+	"services/insights": {"services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
+	"services/feed":     {"services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the
@@ -138,6 +138,31 @@ func isSuite(pkg string) bool { return strings.HasSuffix(pkg, "test") }
 func TestImportsFollowTheRules(t *testing.T) {
 	for _, v := range violations(t, os.DirFS("..")) {
 		t.Error(v)
+	}
+}
+
+func TestNothingIsAllowedThatNobodyUses(t *testing.T) {
+	for _, row := range idle(t, os.DirFS(".."), rules) {
+		t.Errorf("%s: no shipped code imports so; take it out of rules", row)
+	}
+}
+
+// A permission that a test alone uses, or that a contract's driver would need
+// and only the contract is imported, is found.
+func TestAPermissionThatNobodyUsesIsFound(t *testing.T) {
+	source := func(imports string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte("package planted\n\nimport _ \"" + module + imports + "\"\n")}
+	}
+	table := map[string][]string{"services/feed": {"services/fault", "=services/store", "services/audit"}, "services/feed/inner": {"services/fault"}}
+	got := idle(t, fstest.MapFS{
+		"services/feed/a.go":         source("services/fault"),
+		"services/feed/b.go":         source("services/store/sqlite"),
+		"services/feed/c_test.go":    source("services/audit"),
+		"services/feed/inner/own.go": source("services/feed/inner/deep"),
+	}, table)
+	want := []string{"services/feed → =services/store", "services/feed → services/audit", "services/feed/inner → services/fault"}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("idle permissions (-want +got):\n%s", diff)
 	}
 }
 
@@ -348,13 +373,17 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 // lab is the control plane that tests and `make cluster` start.
 const lab = "internal/kubelab"
 
-// violations parses the imports of every Go file below root and returns what
-// breaks the rules, sorted. Tests may import any room of ours but hack, whose
-// folders are programs. No child process runs, so the test
-// cache sees every file that was read.
-func violations(t *testing.T, root fs.FS) []string {
+// An edge is what one file imports of ours or of others.
+type edge struct {
+	file, imported string
+	ours           bool
+}
+
+// edges parses the imports of every Go file below root. No child process runs,
+// so the test cache sees every file that was read.
+func edges(t *testing.T, root fs.FS) []edge {
 	t.Helper()
-	var found []string
+	var found []edge
 	for _, top := range []string{"api", "charts", "cmd", "controllers", "internal", "services"} {
 		err := fs.WalkDir(root, top, func(file string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") {
@@ -370,31 +399,73 @@ func violations(t *testing.T, root fs.FS) []string {
 			}
 			for _, spec := range parsed.Imports {
 				imported, ours := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module)
-				if ours && within(imported, "hack") {
-					found = append(found, file+": nothing imports "+imported)
-					continue
-				}
-				if strings.HasSuffix(file, "_test.go") {
-					continue
-				}
-				if !ours {
-					if foreign(path.Dir(file), imported) {
-						found = append(found, file+": "+path.Dir(file)+" must not import "+imported)
-					}
-					continue
-				}
-				if isDriver(imported) && within(file, "cmd") && !mayNameDrivers(file, imported) {
-					found = append(found, file+": drivers are named in cmd/*/drivers.go and cmd/internal/embedded: "+imported)
-					continue
-				}
-				if why := forbidden(path.Dir(file), imported); why != "" {
-					found = append(found, file+": "+why)
-				}
+				found = append(found, edge{file, imported, ours})
 			}
 			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+// violations returns what below root breaks the rules, sorted. Tests may import
+// any room of ours but hack, whose folders are programs.
+func violations(t *testing.T, root fs.FS) []string {
+	t.Helper()
+	var found []string
+	for _, e := range edges(t, root) {
+		if why := e.fault(); why != "" {
+			found = append(found, e.file+": "+why)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// fault says why the file must not import what it does, or "".
+func (e edge) fault() string {
+	switch pkg := path.Dir(e.file); {
+	case e.ours && within(e.imported, "hack"):
+		return "nothing imports " + e.imported
+	case e.inTest():
+		return ""
+	case !e.ours && foreign(pkg, e.imported):
+		return pkg + " must not import " + e.imported
+	case !e.ours:
+		return ""
+	case isDriver(e.imported) && within(e.file, "cmd") && !mayNameDrivers(e.file, e.imported):
+		return "drivers are named in cmd/*/drivers.go and cmd/internal/embedded: " + e.imported
+	default:
+		return forbidden(pkg, e.imported)
+	}
+}
+
+func (e edge) inTest() bool { return strings.HasSuffix(e.file, "_test.go") }
+
+// idle returns the permissions of table that no file below root but a test uses,
+// sorted: what nobody needs is not allowed.
+func idle(t *testing.T, root fs.FS, table map[string][]string) []string {
+	t.Helper()
+	used := map[string]bool{}
+	for _, e := range edges(t, root) {
+		room, allowed := ruleOf(table, path.Dir(e.file))
+		if !e.ours || e.inTest() || within(e.imported, room) {
+			continue
+		}
+		for _, a := range allowed {
+			if permits(a, e.imported) {
+				used[room+" → "+a] = true
+			}
+		}
+	}
+	var found []string
+	for room, allowed := range table {
+		for _, a := range allowed {
+			if !used[room+" → "+a] {
+				found = append(found, room+" → "+a)
+			}
 		}
 	}
 	slices.Sort(found)
@@ -424,7 +495,7 @@ var narrow = map[string][]string{
 // foreign says whether the package must not import what is not ours.
 func foreign(pkg, imported string) bool {
 	acts := func(p string) bool { return within(imported, p) }
-	room, _ := ruleOf(pkg)
+	room, _ := ruleOf(rules, pkg)
 	if known, is := narrow[room]; is && strings.Contains(strings.Split(imported, "/")[0], ".") {
 		return !slices.ContainsFunc(known, acts)
 	}
@@ -463,17 +534,20 @@ func forbidden(importer, imported string) string {
 	if within(imported, lab) && !within(importer, lab) {
 		return "only tests and hack import " + imported
 	}
-	room, allowed := ruleOf(importer)
+	room, allowed := ruleOf(rules, importer)
 	if within(imported, room) {
 		return forbiddenInside(room, importer, imported)
 	}
-	for _, a := range allowed {
-		contract, only := strings.CutPrefix(a, "=")
-		if only && imported == contract || !only && within(imported, a) {
-			return ""
-		}
+	if slices.ContainsFunc(allowed, func(a string) bool { return permits(a, imported) }) {
+		return ""
 	}
 	return room + " must not import " + imported
+}
+
+// permits says whether the permission covers the package.
+func permits(permission, imported string) bool {
+	contract, only := strings.CutPrefix(permission, "=")
+	return only && imported == contract || !only && within(imported, permission)
 }
 
 // capabilities are the rooms with drivers.
@@ -491,9 +565,9 @@ func forbiddenInside(room, importer, imported string) string {
 	return "driver " + importer + " must not import " + imported
 }
 
-func ruleOf(pkg string) (room string, allowed []string) {
-	rooms := make([]string, 0, len(rules))
-	for r := range rules {
+func ruleOf(table map[string][]string, pkg string) (room string, allowed []string) {
+	rooms := make([]string, 0, len(table))
+	for r := range table {
 		if within(pkg, r) {
 			rooms = append(rooms, r)
 		}
@@ -502,7 +576,7 @@ func ruleOf(pkg string) (room string, allowed []string) {
 		return pkg, nil
 	}
 	room = slices.MaxFunc(rooms, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
-	return room, rules[room]
+	return room, table[room]
 }
 
 func within(pkg, room string) bool {

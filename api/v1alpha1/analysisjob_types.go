@@ -276,7 +276,7 @@ const (
 	ReasonJobDeleted          = "JobDeleted"         // someone else deleted the Job; there is never a second one
 	ReasonJobFailed           = "JobFailed"          // the Job failed for a reason of its own
 	ReasonShardCannotStart    = "ShardCannotStart"
-	ReasonWorkerMisconfigured = "WorkerMisconfigured" // a worker says that it is configured wrongly
+	ReasonWorkerMisconfigured = "WorkerMisconfigured" // a worker says that it is configured wrongly: a ModelVersion's, too
 	ReasonFinished            = "Finished"
 )
 

@@ -28,7 +28,7 @@ const (
 	// ExitInvalidInput is input that can never be computed (EX_DATAERR): no retry.
 	ExitInvalidInput = 65
 	// ExitConfiguration is a worker that is configured wrongly (EX_CONFIG): no pod
-	// of the Job can do better.
+	// of the Job can do better, so the Job fails at once.
 	ExitConfiguration = 78
 )
 

@@ -48,6 +48,9 @@ const (
 // does the same uploads on a platform that nobody kills. Both must come to the
 // same, byte for byte: what was acked is in the results, once, and nothing else.
 func TestCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills a platform again and again under load")
+	}
 	seed := *crashSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

@@ -161,6 +161,9 @@ func TestUploadOfTheReferenceFiles(t *testing.T) {
 // The four weeks of the history, played by the phone's code into a real
 // platform: the last week's result is the truth.
 func TestTheHistorysTruthComesOut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("four weeks of uploads take their time")
+	}
 	dir := t.TempDir()
 	p := startPlatform(t, dir, "--unlimited")
 	token := strings.TrimSpace(must(t, "token", "--data", dir, "--user", "truth"))
@@ -325,6 +328,9 @@ func TestTheLogSaysNothingPersonal(t *testing.T) {
 }
 
 func TestDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the demo takes ten seconds")
+	}
 	began := time.Now()
 	out := must(t, "demo")
 	for _, want := range []string{"Platform   http://127.0.0.1:", "Backfill   three weeks", "2025-11-09", "1 rejected (end_before_start)", "2 deleted", "40 sent twice",
@@ -339,6 +345,9 @@ func TestDemo(t *testing.T) {
 }
 
 func TestTheDemoStopsAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a demo first")
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &safeBuffer{}
 	ended := make(chan error, 1)

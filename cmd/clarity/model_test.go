@@ -30,6 +30,9 @@ func mustTool(t *testing.T, args ...string) string {
 }
 
 func TestModelImportInspectVerifyExport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("verifies a whole model")
+	}
 	b, err := bundle.Read(preview.Bundle(), preview.Digest)
 	if err != nil {
 		t.Fatal(err)

@@ -199,6 +199,9 @@ var made struct {
 // what the platform came to before those were deleted.
 func crowd(t *testing.T) (dir string, people []string, online map[string]string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a crowd's uploads take their time")
+	}
 	made.once.Do(func() { makeCrowd(t) })
 	if len(made.online) < crowdSize {
 		t.Fatalf("%d documents of %d people", len(made.online), crowdSize)

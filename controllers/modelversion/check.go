@@ -94,6 +94,10 @@ func (m *versionPass) finish(now time.Time, c check, end *checkEnd) {
 		}
 		final = final || end.succeeded
 	}
+	if end.misconfigured() { // the version may be good: the check is made again as after every end without a result
+		reason = v1alpha1.ReasonWorkerMisconfigured
+		message = fmt.Sprintf("the %s Job's worker exited with %d: it is configured wrongly; the Job is run again", c.component, worker.ExitConfiguration)
+	}
 	if end.final && end.result == nil { // exit 65 without a word
 		message = fmt.Sprintf("the %s Job rejected its input and gave no reason", c.component)
 	}
@@ -131,6 +135,11 @@ type checkEnd struct {
 	exitCode  *int32
 	pod       string
 	result    *termination.Result // nil where there is none to be read
+}
+
+// misconfigured says whether the worker says of itself that it is configured wrongly.
+func (e *checkEnd) misconfigured() bool {
+	return e.exitCode != nil && *e.exitCode == worker.ExitConfiguration
 }
 
 // endOf reads how the Job ended; nil while it has not. The pods are asked of

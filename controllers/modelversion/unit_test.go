@@ -83,13 +83,15 @@ func TestTheWordsOfTheWorker(t *testing.T) {
 		"its own arguments":        {65, `{"cases":0,"passed":0,"reason":"InvalidArguments","message":"--tolerance"}`, false, "False ValidationIncomplete --tolerance, ends"},
 		"another digest":           {65, `{"cases":0,"passed":0,"reason":"DigestMismatch","message":"another"}`, false, "False DigestMismatch another, ends"},
 		"no word and no end":       {1, "", false, "False ValidationIncomplete the validate Job ended without a result: it is run again"},
+		"configured wrongly":       {78, "", false, "False WorkerMisconfigured the validate Job's worker exited with 78: it is configured wrongly; the Job is run again"},
+		"configured wrongly, told": {78, `{"cases":0,"passed":0,"reason":"InvalidConfiguration","message":"an emulator"}`, false, "False WorkerMisconfigured the validate Job's worker exited with 78: it is configured wrongly; the Job is run again"},
 		"out of time":              {1, "", true, "False ValidationTimeout the validate Job ran out of time, ends"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			mv := MakeVersion("1").Obj()
 			m := &versionPass{before: mv, mv: mv.DeepCopy()}
-			end := &checkEnd{succeeded: tt.exit == 0, deadline: tt.late, final: tt.exit == worker.ExitInvalidInput}
+			end := &checkEnd{succeeded: tt.exit == 0, deadline: tt.late, final: tt.exit == worker.ExitInvalidInput, exitCode: &tt.exit}
 			if said, err := termination.ParseResult(tt.message); err == nil {
 				end.result = &said
 			}

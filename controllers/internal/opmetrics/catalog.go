@@ -135,7 +135,7 @@ func versionReasons() []string {
 		v1alpha1.ReasonImagePull, v1alpha1.ReasonStartDeadline, v1alpha1.ReasonValidationFailed,
 		v1alpha1.ReasonValidationTimeout, v1alpha1.ReasonGateFailed, v1alpha1.ReasonGateSourceUnavailable,
 		v1alpha1.ReasonWaitingForSamples, v1alpha1.ReasonWaitingForDuration, v1alpha1.ReasonPaused, v1alpha1.ReasonHeld,
-		v1alpha1.ReasonAborted, v1alpha1.ReasonSuperseded, v1alpha1.ReasonRetired, v1alpha1.ReasonNamespaceNotServed,
+		v1alpha1.ReasonAborted, v1alpha1.ReasonSuperseded, v1alpha1.ReasonRetired, v1alpha1.ReasonNamespaceNotServed, v1alpha1.ReasonWorkerMisconfigured,
 	}
 }
 

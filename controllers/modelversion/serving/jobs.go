@@ -52,10 +52,11 @@ func (b *Builder) newJob(mv *v1alpha1.ModelVersion, component string, timeout ti
 					Action:          batchv1.PodFailurePolicyActionIgnore,
 					OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}},
 				},
-				{
+				{ // no retry mends what the worker is asked for, nor how it is configured
 					Action: batchv1.PodFailurePolicyActionFailJob,
 					OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-						ContainerName: new(component), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{worker.ExitInvalidInput},
+						ContainerName: new(component), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn,
+						Values: []int32{worker.ExitInvalidInput, worker.ExitConfiguration},
 					},
 				},
 			}},

@@ -3,12 +3,16 @@ package serving
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/api/worker/termination"
+	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
 
@@ -60,6 +64,33 @@ func TestEveryReasonAWorkerMaySayEndsAVersion(t *testing.T) {
 	for _, said := range termination.Reasons() {
 		if !rollout.IsFinal(string(said)) {
 			t.Errorf("%s does not", said)
+		}
+	}
+}
+
+// What a worker's exit code means for the Job of a check: 1 is tried again, 65 and 78 are not.
+func TestNoCheckIsRetriedThatNoRetryMends(t *testing.T) {
+	mv := &v1alpha1.ModelVersion{ObjectMeta: metav1.ObjectMeta{Name: "pat-s-1", Namespace: "n", UID: "u"}}
+	b := &Builder{}
+	verify, err := b.VerifyJob(mv, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for component, job := range map[string]*batchv1.Job{label.Verify: verify, label.Validate: b.ValidateJob(mv)} {
+		got := map[int32]batchv1.PodFailurePolicyAction{}
+		for _, rule := range job.Spec.PodFailurePolicy.Rules {
+			if on := rule.OnExitCodes; on != nil && on.Operator == batchv1.PodFailurePolicyOnExitCodesOpIn && *on.ContainerName == component {
+				for _, code := range on.Values {
+					got[code] = rule.Action
+				}
+			}
+		}
+		want := map[int32]batchv1.PodFailurePolicyAction{
+			worker.ExitInvalidInput:  batchv1.PodFailurePolicyActionFailJob,
+			worker.ExitConfiguration: batchv1.PodFailurePolicyActionFailJob,
+		}
+		if diff := cmp.Diff(want, got); diff != "" || *job.Spec.BackoffLimit < 1 {
+			t.Errorf("%s: %d retries; actions by exit code (-want +got):\n%s", component, *job.Spec.BackoffLimit, diff)
 		}
 	}
 }
