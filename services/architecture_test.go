@@ -54,10 +54,10 @@ var rules = map[string][]string{
 	// Capabilities: contract, suite, drivers.
 	"services/blob":      {"services/fault", "internal/dirlock", "services/internal"},
 	"services/keyring":   {"services/fault", "services/internal"},
-	"services/identity":  {"services/internal"},
+	"services/identity":  {"internal/dirlock", "services/internal"},
 	"services/queue":     {"services/fault", "services/internal"},
 	"services/store":     {"services/fault", "services/analysis", "services/record", "services/internal"},
-	"services/audit":     {"services/fault", "services/internal"},
+	"services/audit":     {"services/fault", "internal/dirlock", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},
 	// Below the model's contract: what its drivers share.

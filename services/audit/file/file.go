@@ -4,6 +4,7 @@
 //	checkpoints   signed tree heads, one after each group of entries (signed notes)
 //	keys.json     the MAC key and the Ed25519 signing key, mode 0600
 //	verifier      the public key that checks the checkpoints, for everyone
+//	LOCK          held by the one process that may append; reading needs it not
 //
 // Every line's MAC covers the line and the MAC before it, so an edited, dropped
 // or moved line is found where it is. The checkpoints sign the RFC 6962 tree of
@@ -30,6 +31,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/internal/batch"
 )
@@ -40,6 +42,7 @@ const groupLimit = 256
 // A Log is an audit.Log over a directory. One process may have it open.
 type Log struct {
 	dir    string
+	unlock func() error // nil until the directory is ours
 	now    func() time.Time
 	keys   keys
 	signer note.Signer
@@ -63,7 +66,8 @@ type pending struct {
 // Open opens the log in dir, making the directory and keys at first. It reads
 // the whole log and holds its tree against the newest checkpoint; a
 // *audit.BadEntry is returned where they differ. What a crash left half-written
-// was never acknowledged and is dropped.
+// was never acknowledged and is dropped. The error is a *dirlock.InUseError where
+// another process has the log open: two that continue one log break it for good.
 func Open(dir string, now func() time.Time) (*Log, error) {
 	l := &Log{dir: dir, now: now}
 	if err := l.open(); err != nil {
@@ -74,7 +78,7 @@ func Open(dir string, now func() time.Time) (*Log, error) {
 }
 
 func (l *Log) open() (err error) {
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+	if l.unlock, err = dirlock.Lock(l.dir); err != nil {
 		return err
 	}
 	if l.keys, l.signer, err = openKeys(l.dir); err != nil {
@@ -134,6 +138,9 @@ func (l *Log) closeFiles() error {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
+	}
+	if l.unlock != nil {
+		errs = append(errs, l.unlock())
 	}
 	return errors.Join(errs...)
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sys/unix"
 
+	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/audit/audittest"
 )
@@ -56,6 +58,53 @@ func TestContract(t *testing.T) {
 		dir := t.TempDir()
 		return func() audittest.Log { return open(t, dir) }
 	})
+}
+
+// Two that continue one log break it for good: the second is refused, by
+// whichever path it comes, and changes nothing. Reading needs no lock.
+func TestASecondOwnerIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	l, err := Open("audit", noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"audit", "./audit/../audit", filepath.Join(dir, "audit")} {
+		var inUse *dirlock.InUseError
+		if _, err := Open(path, noon); !errors.As(err, &inUse) || !strings.Contains(err.Error(), "in use by another process") {
+			t.Errorf("%s: %v, want an InUseError", path, err)
+		}
+	}
+	if _, err := l.Append(t.Context(), audit.Event{Action: "consent.granted"}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := Verify(t.Context(), filepath.Join(dir, "audit")); n != 1 || err != nil {
+		t.Errorf("while it is open: %d entries, %v", n, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(filepath.Join(dir, "audit"), noon)
+	if err != nil {
+		t.Fatalf("after the first has closed it: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// An Open that fails leaves no lock: what is wrong is told each time.
+func TestAFailedOpenLeavesNoLock(t *testing.T) {
+	dir := t.TempDir()
+	filled(t, dir, 3, "o")
+	if err := os.Remove(filepath.Join(dir, "keys.json")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := Open(dir, noon); err == nil || !strings.Contains(err.Error(), "keys.json is missing") {
+			t.Errorf("error %v", err)
+		}
+	}
 }
 
 func TestRootIsTheTreeHashOfTlog(t *testing.T) {

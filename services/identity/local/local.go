@@ -6,13 +6,16 @@ package local
 import (
 	"context"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/identity"
 )
 
@@ -42,7 +45,8 @@ type Issuer struct {
 }
 
 // Open opens the issuer in dir, making the directory and a key at first. Other
-// processes may open it at the same time; changes are seen within a second.
+// processes may open it at the same time; changes are seen within a second, and
+// one process at a time makes them.
 func Open(dir string, now func() time.Time) (*Issuer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open local issuer: %w", err)
@@ -143,9 +147,17 @@ func (i *Issuer) RetireOld() error {
 	})
 }
 
-func (i *Issuer) change(what string, edit func(*state) error) error {
+// change reads, edits and replaces the file under a lock, so that no process
+// undoes what another changes meanwhile. It does not wait: the error is a
+// *dirlock.InUseError then, and nothing is changed.
+func (i *Issuer) change(what string, edit func(*state) error) (err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	unlock, err := dirlock.LockFile(filepath.Join(i.dir, "issuer.lock"))
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if err := i.load(); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

@@ -3,12 +3,15 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/identity/identitytest"
 )
@@ -24,6 +27,32 @@ func open(t *testing.T, dir string, now func() time.Time) *Issuer {
 		t.Fatal(err)
 	}
 	return i
+}
+
+// Of two processes that revoke at once neither undoes what the other did.
+func TestNoRevocationIsLostToAnotherProcess(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir, at(&noon)) // the key
+	var all sync.WaitGroup
+	for _, process := range []string{"a", "b", "c", "d"} {
+		i := open(t, dir, at(&noon))
+		all.Go(func() {
+			for n := range 20 {
+				var inUse *dirlock.InUseError
+				err := i.Revoke(fmt.Sprint(process, n), noon)
+				for errors.As(err, &inUse) {
+					err = i.Revoke(fmt.Sprint(process, n), noon)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := len(open(t, dir, at(&noon)).state.Revoked); n != 80 {
+		t.Errorf("%d of 80 revocations are left", n)
+	}
 }
 
 func TestContract(t *testing.T) {
