@@ -109,7 +109,8 @@ var small = map[string]string{
 	"a point":                        `{"metric":"Step Count","start":788050814,"unit":"count","qty":9}` + "\n" + `{"qty":1}`,
 	"an Observation":                 `{"resourceType":"Observation","effectiveDateTime":"2026-02-15T14:59:21Z","code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]},"valueQuantity":{"value":60,"code":"/min"}}`,
 	"Observations in an array":       `[{"resourceType":"Observation","effectiveDateTime":"2026-02-15T14:59:21Z","code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]},"valueQuantity":{"value":60,"code":"/min"}},7,{"resourceType":"Patient"},{}]`,
-	"resources on lines":             `{"resourceType":"Patient"}` + "\n" + `{"resourceType":7}` + "\n" + `{"resourceType":"Bundle","entry":[7,{"a":1}]}` + "\n" + `{"resourceType":"Observation","code":7}`,
+	"resources on lines": `{"resourceType":"Patient"}` + "\n" + `{"resourceType":7}` + "\n" + `{"resourceType":"Bundle","entry":[7,{"a":1}]}` + "\n" + `{"resourceType":"Observation","code":7}` + "\n" +
+		`{"resourceType":"Observation","effectiveInstant":"2026-02-15T14:59:21Z"}` + "\n" + `{"resourceType":"Patient"}`,
 }
 
 func checkStops(t *testing.T, name string, file []byte) {
