@@ -11,21 +11,21 @@ import (
 func TestWhatTheRoutesAre(t *testing.T) {
 	var got []string
 	for _, r := range New(Needs{}).Routes() {
-		got = append(got, fmt.Sprint(r.Method, " ", r.Path, " ", r.Access, r.Body, r.Status, r.Stream, r.ErasedToo))
+		got = append(got, fmt.Sprintf("%s %s: access %d, body %d, status %d, stream %v, erased too %v", r.Method, r.Path, r.Access, r.Body, r.Status, r.Stream, r.ErasedToo))
 	}
 	want := []string{
-		"GET /v1/profile 0 0 0 false false",
-		"PUT /v1/profile 0 1 0 false false",
-		"GET /v1/consents 0 0 0 false false",
-		"PUT /v1/consents/{purpose} 0 1 0 false false",
-		"POST /v1/exports 0 0 201 false false",
-		"GET /v1/exports 0 0 0 false false",
-		"GET /v1/exports/{exportId} 0 0 0 false false",
-		"GET /v1/exports/{exportId}/download 0 0 0 true false",
-		"DELETE /v1/account 0 0 0 false true",
-		"GET /v1/account/receipt 0 0 0 false true",
+		"GET /v1/profile: access 0, body 0, status 0, stream false, erased too false",
+		"PUT /v1/profile: access 0, body 1, status 0, stream false, erased too false",
+		"GET /v1/consents: access 0, body 0, status 0, stream false, erased too false",
+		"PUT /v1/consents/{purpose}: access 0, body 1, status 0, stream false, erased too false",
+		"POST /v1/exports: access 0, body 0, status 201, stream false, erased too false",
+		"GET /v1/exports: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/exports/{exportId}: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/exports/{exportId}/download: access 0, body 0, status 0, stream true, erased too false",
+		"DELETE /v1/account: access 0, body 0, status 0, stream false, erased too true",
+		"GET /v1/account/receipt: access 0, body 0, status 0, stream false, erased too true",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("method, path, access, body, status, stream, answered after an erasure (-want +got):\n%s", diff)
+		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 }

@@ -15,20 +15,20 @@ import (
 func TestWhatTheRoutesAre(t *testing.T) {
 	var got []string
 	for _, r := range New(Needs{}).Routes() {
-		got = append(got, fmt.Sprint(r.Method, " ", r.Path, " ", r.Access, r.Body, r.Status, r.Stream, r.ErasedToo))
+		got = append(got, fmt.Sprintf("%s %s: access %d, body %d, status %d, stream %v, erased too %v", r.Method, r.Path, r.Access, r.Body, r.Status, r.Stream, r.ErasedToo))
 	}
 	want := []string{
-		"GET /v1/days 0 0 0 false false",
-		"GET /v1/days/{date} 0 0 0 false false",
-		"GET /v1/weeks 0 0 0 false false",
-		"GET /v1/weeks/{date} 0 0 0 false false",
-		"GET /v1/trends 0 0 0 false false",
-		"GET /v1/insights 0 0 0 false false",
-		"GET /v1/insights/{date} 0 0 0 false false",
-		"POST /v1/insights 0 1 0 false false",
+		"GET /v1/days: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/days/{date}: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/weeks: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/weeks/{date}: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/trends: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/insights: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/insights/{date}: access 0, body 0, status 0, stream false, erased too false",
+		"POST /v1/insights: access 0, body 1, status 0, stream false, erased too false",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("method, path, access, body, status, stream, answered after an erasure (-want +got):\n%s", diff)
+		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 }
 

@@ -156,7 +156,7 @@ func TestWhatIsLookedAtBeforeTheBody(t *testing.T) {
 		"an empty one":       {"upload-1", "", "application/json", []string{""}, "", problem.UnsupportedEncoding},
 		"two":                {"upload-1", "", "application/json", []string{"gzip", "gzip"}, "", problem.UnsupportedEncoding},
 		"a short id":         {"upload1", "", "application/json", nil, "", problem.InvalidRequest},
-		"a query":            {"upload-1", "?a=", "application/json", nil, "", problem.InvalidRequest},
+		"a query":            {"upload-1", "?a", "application/json", nil, "", problem.InvalidRequest},
 		"another media type": {"upload-1", "", "text/plain", nil, "", problem.UnsupportedMediaType},
 	}
 	for name, tt := range tests {

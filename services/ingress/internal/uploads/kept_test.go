@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -209,5 +210,30 @@ func TestWhatIsTakenUpAgain(t *testing.T) {
 	}
 	if depth, err := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); err != nil || depth.Waiting != 2 {
 		t.Errorf("%+v %v, want two", depth, err)
+	}
+}
+
+// A withdrawal while the body is still coming: it is refused, not a failure.
+func TestAWithdrawalWhileTheBodyComes(t *testing.T) {
+	w := ingresstest.New(t)
+	w.Consent(ingresstest.Anna, true)
+	body := ingresstest.Batch(1)
+	read, send := io.Pipe()
+	go func() {
+		_, _ = send.Write(body[:10])
+		time.Sleep(100 * time.Millisecond) // by now it was let in
+		_, _ = w.Try("PUT", "/v1/consents/processing", ingresstest.Anna, strings.NewReader(`{"granted":false,"version":"1"}`), ingresstest.AsJSON())
+		_, _ = send.Write(body[10:])
+		_ = send.Close()
+	}()
+	r, err := w.Try("PUT", "/v1/uploads/upload-0001", ingresstest.Anna, read, ingresstest.AsJSON())
+	if err != nil || r.Status != 403 || r.Code() != "consent_required" {
+		t.Errorf("%d %s %v", r.Status, r.Body, err)
+	}
+	if got := counts(w, `clarity_uploads_total{outcome="refused"}`); len(got) != 1 || !strings.HasSuffix(got[0], " 1") {
+		t.Errorf("counted as %v", counts(w, "clarity_uploads_total"))
+	}
+	if found, err := w.Blobs.List(t.Context(), blob.PersonPrefix(blob.KindUploads, "anna"), "", 10); err != nil || len(found) > 0 {
+		t.Errorf("%d blobs are left, %v", len(found), err)
 	}
 }

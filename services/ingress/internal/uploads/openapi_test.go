@@ -96,15 +96,15 @@ func TestTheExampleIsTaken(t *testing.T) {
 func TestWhatTheRoutesAre(t *testing.T) {
 	var got []string
 	for _, r := range newRoom(t).Routes() {
-		got = append(got, fmt.Sprintln(r.Method, r.Path, r.Access, r.Body, r.Status, r.Stream, r.ErasedToo))
+		got = append(got, fmt.Sprintf("%s %s: access %d, body %d, status %d, stream %v, erased too %v", r.Method, r.Path, r.Access, r.Body, r.Status, r.Stream, r.ErasedToo))
 	}
 	want := []string{
-		"PUT /v1/uploads/{uploadId} 0 2 202 false false\n",
-		"GET /v1/uploads 0 0 0 false false\n",
-		"GET /v1/uploads/{uploadId} 0 0 0 false false\n",
-		"GET /v1/sync 0 0 0 false false\n",
+		"PUT /v1/uploads/{uploadId}: access 0, body 2, status 202, stream false, erased too false",
+		"GET /v1/uploads: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/uploads/{uploadId}: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/sync: access 0, body 0, status 0, stream false, erased too false",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("method, path, access, body, status, stream, answered after an erasure (-want +got):\n%s", diff)
+		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 }

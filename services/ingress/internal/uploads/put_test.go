@@ -34,6 +34,9 @@ func TestAnUploadIsAckedOnceItIsDurable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if want := "/upload-0001/" + stored.Value.BodySHA256[:16]; !strings.HasSuffix(stored.Value.Blob, want) {
+		t.Errorf("the blob lies at %s, want …%s", stored.Value.Blob, want)
+	}
 	sealed, err := w.Blobs.Get(t.Context(), stored.Value.Blob)
 	if err != nil {
 		t.Fatal(err)

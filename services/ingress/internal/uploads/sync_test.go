@@ -1,6 +1,7 @@
 package uploads_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,13 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
 	"github.com/clarity-loop/clarity/services/record"
 )
+
+func TestSyncOfNothing(t *testing.T) {
+	w := ingresstest.New(t)
+	if r := w.Do("GET", "/v1/sync", ingresstest.Anna, nil); r.Status != 200 || strings.TrimSpace(string(r.Body)) != `{"types":[]}` {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+}
 
 func TestSyncTellsCoverageAndGaps(t *testing.T) {
 	w := ingresstest.New(t)
@@ -43,5 +51,26 @@ func TestSyncTellsCoverageAndGaps(t *testing.T) {
 	}
 	if c := got.Types[2]; c.Cursor != "at-HKC" || c.Coverage.Days != 0 || c.LastSeen != nil {
 		t.Errorf("HKC: a cursor without samples: %+v", c)
+	}
+}
+
+func TestTypesComeInTheOrderOfTheirNames(t *testing.T) {
+	w := ingresstest.New(t)
+	var want []string
+	for n := range 20 {
+		name := "HK" + string(rune('A'+n))
+		want = append(want, name)
+		if _, err := w.Store.Cursors.Put(t.Context(), "anna", name, 0, record.Cursor{Anchor: "a"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all uploads.Sync
+	w.Do("GET", "/v1/sync", ingresstest.Anna, nil).JSON(t, &all)
+	var got []string
+	for _, of := range all.Types {
+		got = append(got, of.Type)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
 	}
 }
