@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,6 +49,7 @@ func demo(ctx context.Context, c *call) error {
 	if err := c.parseNone(fs); err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGPIPE) // `clarity demo | head` goes on unread to its end, and removes what it made
 	dir, err := os.MkdirTemp("", "clarity-demo-")
 	if err != nil {
 		return fmt.Errorf("make a temporary directory: %w", err)

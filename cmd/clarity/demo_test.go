@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +16,33 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 )
+
+// Whoever reads no further leaves nothing behind.
+func TestADemoThatNobodyReadsCleansUp(t *testing.T) {
+	temporary := t.TempDir()
+	reads, writes, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), binary(t), "demo", "--model", "none")
+	cmd.Env, cmd.Stdout = append(os.Environ(), "TMPDIR="+temporary), writes
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := writes.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := reads.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	left, err := os.ReadDir(temporary)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
 
 // A result and an insight of what was held before come first: the demo waits for
 // those of what it sent. Where these came already, it waits for no event.

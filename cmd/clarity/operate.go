@@ -90,6 +90,7 @@ func auditVerify(ctx context.Context, c *call) error {
 const deadHelp = `Lists the messages that a stage gave up on, oldest first, with the reason. They
 keep their body; nobody handles them again by themselves. The platform must not
 be running on the directory.
+  clarity dead list              the same, said in full
   clarity dead replay SEQUENCE   makes a message of the letter again
   clarity dead drop SEQUENCE     removes it for good`
 
@@ -100,8 +101,8 @@ func dead(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if len(rest) > 0 {
-		return deadOne(ctx, *dir, rest)
+	if len(rest) > 0 && !slices.Equal(rest, []string{"list"}) {
+		return deadOne(ctx, c, *dir, rest)
 	}
 	letters, err := datadir.DeadLetters(ctx, *dir, drivers(), time.Now)
 	if err != nil {
@@ -120,19 +121,24 @@ func dead(ctx context.Context, c *call) error {
 }
 
 // deadOne replays or drops one letter.
-func deadOne(ctx context.Context, dir string, words []string) error {
+func deadOne(ctx context.Context, c *call, dir string, words []string) error {
 	acts := map[string]func(context.Context, string, platform.Drivers, func() time.Time, int64) error{
 		"replay": datadir.ReplayDead, "drop": datadir.DropDead,
 	}
 	act, ok := acts[words[0]]
 	if !ok || len(words) != 2 {
-		return usagef("say `clarity dead`, `clarity dead replay SEQUENCE` or `clarity dead drop SEQUENCE`")
+		return usagef("say `clarity dead list`, `clarity dead replay SEQUENCE` or `clarity dead drop SEQUENCE`")
 	}
 	sequence, err := strconv.ParseInt(words[1], 10, 64)
 	if err != nil {
 		return usagef("%q is not the sequence number of a dead letter", words[1])
 	}
-	return act(ctx, dir, drivers(), time.Now, sequence)
+	if err := act(ctx, dir, drivers(), time.Now, sequence); err != nil {
+		return err
+	}
+	done := map[string]string{"replay": "is a message again", "drop": "is removed"}
+	say(c.stdout, "dead letter %d %s\n", sequence, done[words[0]])
+	return nil
 }
 
 // asUsage makes the wiring's complaints about its configuration an error of the

@@ -132,6 +132,7 @@ func TestCommandLines(t *testing.T) {
 		"upload to nowhere":           {[]string{"upload", "--data", t.TempDir(), "x"}, 1, "no platform runs"},
 		"an audit log that is not":    {[]string{"audit", "verify", "--data", "/nowhere"}, 1, "no data directory"},
 		"dead letters of nothing":     {[]string{"dead", "--data", "/nowhere"}, 1, "no data directory"},
+		"dead letters, in full":       {[]string{"dead", "list", "--data", t.TempDir()}, 0, "no dead letters"},
 		"a dead letter that is none":  {[]string{"dead", "--data", t.TempDir(), "replay", "7"}, 1, "no such dead letter"},
 		"a dead letter by name":       {[]string{"dead", "--data", t.TempDir(), "drop", "anna"}, 2, "not the sequence number"},
 		"what a dead letter cannot":   {[]string{"dead", "--data", t.TempDir(), "read", "7"}, 2, "clarity dead drop"},

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -19,23 +17,16 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 )
 
-// ask is what the admin's handler answers.
-func ask(s *ingress.Server, path string) *httptest.ResponseRecorder {
-	r := httptest.NewRecorder()
-	s.Admin().ServeHTTP(r, httptest.NewRequest(http.MethodGet, path, nil))
-	return r
-}
-
-func TestReadinessOnBothListeners(t *testing.T) {
+func TestReadiness(t *testing.T) {
 	var fault error
 	w := ingresstest.New(t, func(n *ingress.Needs) { n.Ready = func(context.Context) error { return fault } })
 	check := func(state string, want int) {
 		t.Helper()
-		if got := ask(w.Server, "/readyz").Code; got != want {
-			t.Errorf("%s: the admin's /readyz says %d, want %d", state, got, want)
+		if got := w.Do("GET", "/readyz", "", nil).Status; got != want {
+			t.Errorf("%s: /readyz says %d, want %d", state, got, want)
 		}
-		if got := ask(w.Server, "/healthz").Code; got != 200 {
-			t.Errorf("%s: the admin's /healthz says %d", state, got)
+		if got := w.Do("GET", "/healthz", "", nil).Status; got != 200 {
+			t.Errorf("%s: /healthz says %d", state, got)
 		}
 	}
 	check("able", 200)
@@ -49,33 +40,20 @@ func TestReadinessOnBothListeners(t *testing.T) {
 	if r := w.Do("GET", "/readyz", "", nil); r.Status != 503 || r.Code() != "unavailable" || r.Header.Get("Retry-After") == "" || strings.Contains(string(r.Body), "disk") {
 		t.Errorf("unable: %d %s", r.Status, r.Body)
 	}
-	fault = nil
-	if err := w.Server.Shutdown(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	check("shutting down", 503)
 }
 
 func TestAServerWithoutAnyDoubtIsReady(t *testing.T) {
 	w := ingresstest.New(t)
-	if got := ask(w.Server, "/readyz").Code; got != 200 {
+	if got := w.Do("GET", "/readyz", "", nil).Status; got != 200 {
 		t.Errorf("%d", got)
 	}
 }
 
-func TestWhereTheMetricsAre(t *testing.T) {
-	for elsewhere, want := range map[bool]int{false: 200, true: 404} {
-		w := ingresstest.New(t, func(n *ingress.Needs) { n.AdminElsewhere = elsewhere })
-		r := w.Do("GET", "/metrics", "", nil, ingresstest.Header{"Accept": "application/openmetrics-text", "Accept-Encoding": "gzip"})
-		if r.Status != want {
-			t.Errorf("elsewhere %v: %d", elsewhere, r.Status)
-		}
-		if !elsewhere && (!strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") || !strings.Contains(string(r.Body), "clarity_uploads_total")) {
-			t.Errorf("%v %s", r.Header, r.Body)
-		}
-		if admin := ask(w.Server, "/metrics"); admin.Code != 200 || !strings.Contains(admin.Body.String(), "clarity_uploads_total") {
-			t.Errorf("the admin's: %d", admin.Code)
-		}
+func TestTheMetrics(t *testing.T) {
+	w := ingresstest.New(t)
+	r := w.Do("GET", "/metrics", "", nil, ingresstest.Header{"Accept": "application/openmetrics-text", "Accept-Encoding": "gzip"})
+	if r.Status != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") || !strings.Contains(string(r.Body), "clarity_uploads_total") {
+		t.Errorf("%d %v %s", r.Status, r.Header, r.Body)
 	}
 }
 

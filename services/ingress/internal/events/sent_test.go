@@ -167,7 +167,7 @@ func TestHowAnEventIsDescribed(t *testing.T) {
 // A person's streams are bounded, and one that has ended gives its place back.
 func TestAPlaceIsGivenBack(t *testing.T) {
 	w := ingresstest.New(t, func(d *ingress.Needs) {
-		d.Limits.StreamsPerUser, d.Limits.StreamLifetime = 1, 300*time.Millisecond
+		d.Limits.StreamsPerUser, d.Limits.StreamLifetime = 1, 2*time.Second
 	})
 	first, end := w.Stream(ingresstest.Anna, "")
 	defer end()

@@ -1,0 +1,74 @@
+package services_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	gocmp "github.com/google/go-cmp/cmp"
+)
+
+// destroyers are the folders whose shipped code names Destroy: the contract, its
+// suite and driver, and the one room that erases a person.
+func destroyers() []string {
+	return []string{"services/ingress/internal/account", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink"}
+}
+
+// destroying are the folders in whose shipped files the name Destroy is written
+// at all: called, taken as a value, or asked for in an interface.
+func destroying(t *testing.T, root fs.FS) []string {
+	t.Helper()
+	var found []string
+	for _, top := range []string{"cmd", "controllers", "internal", "services"} {
+		err := fs.WalkDir(root, top, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+				return skipMissing(file, top, err)
+			}
+			source, err := fs.ReadFile(root, file)
+			if err != nil {
+				return err
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				if name, ok := n.(*ast.Ident); ok && name.Name == "Destroy" {
+					found = append(found, path.Dir(file))
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func TestOnlyWhoErasesAPersonDestroysKeys(t *testing.T) {
+	if diff := gocmp.Diff(destroyers(), destroying(t, os.DirFS(".."))); diff != "" {
+		t.Errorf("folders that name Destroy (-want +got):\n%s", diff)
+	}
+}
+
+func TestAPlantedDestroyIsFoundAnywhere(t *testing.T) {
+	for _, folder := range []string{"cmd/clarity", "cmd/internal/platform/stages", "services/worker/intake", "services/ingress"} {
+		got := destroying(t, fstest.MapFS{
+			folder + "/planted.go":      {Data: []byte("package planted\n\nfunc f(k keys) { _ = k.Destroy(nil, \"x\") }\n")},
+			"cmd/other/planted_test.go": {Data: []byte("package planted\n\nvar _ = keys.Destroy\n")},
+		})
+		if diff := gocmp.Diff([]string{folder}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
