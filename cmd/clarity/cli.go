@@ -109,14 +109,5 @@ func (c *call) parseNone(fs *flag.FlagSet) error {
 // dataDefault is the data directory of who names none.
 const dataDefault = "clarity-data"
 
-// dataFlag is the data directory, $CLARITY_DATA if the flag is not given.
-func (c *call) dataFlag(fs *flag.FlagSet) *string {
-	def := c.getenv("CLARITY_DATA")
-	if def == "" {
-		def = dataDefault
-	}
-	return fs.String("data", def, "data directory `DIR`; $CLARITY_DATA sets the default")
-}
-
 // say writes for a person; a closed terminal is not worth an error.
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

@@ -121,7 +121,7 @@ func (d *demonstration) run(ctx context.Context) error {
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	entries, err := datadir.VerifyAudit(context.WithoutCancel(ctx), d.dir)
+	entries, err := datadir.VerifyAudit(context.WithoutCancel(ctx), datadir.Place{Dir: d.dir})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
 )
 
@@ -22,7 +23,7 @@ works. The platform may run meanwhile, or not have run yet.`
 
 func token(_ context.Context, c *call) error {
 	fs := c.flags(tokenHelp)
-	dir := c.dataFlag(fs)
+	where := c.keptFlags(fs, capability.Identity)
 	user := fs.String("user", "", "`NAME` of the person: 1 to 128 of A–Z, a–z, 0–9 and ._:@-")
 	role := fs.String("role", "", "`ROLE` of a token that is no person's: service or admin")
 	ttl := fs.Duration("ttl", time.Hour, "how long the token is valid")
@@ -32,7 +33,10 @@ func token(_ context.Context, c *call) error {
 	if *user == "" {
 		return usagef("token needs --user NAME")
 	}
-	signed, err := issuer.Token(issuer.Request{Dir: *dir, User: *user, Role: *role, TTL: *ttl, Now: time.Now})
+	if err := where.read(); err != nil {
+		return err
+	}
+	signed, err := issuer.Token(issuer.Request{Dir: where.Data, At: where.at(), User: *user, Role: *role, TTL: *ttl, Now: time.Now})
 	if err != nil {
 		return asUsage(err)
 	}
@@ -46,7 +50,7 @@ It opens nothing. The platform may run meanwhile.`
 
 func subject(ctx context.Context, c *call) error {
 	fs := c.flags(subjectHelp)
-	dir := c.dataFlag(fs)
+	where := c.keptFlags(fs, capability.Keys)
 	user := fs.String("user", "", "`NAME` of the person")
 	if err := c.parseNone(fs); err != nil {
 		return err
@@ -54,7 +58,11 @@ func subject(ctx context.Context, c *call) error {
 	if *user == "" {
 		return usagef("subject needs --user NAME")
 	}
-	pseudonym, err := datadir.Pseudonym(ctx, *dir, *user)
+	place, err := where.readKept()
+	if err != nil {
+		return err
+	}
+	pseudonym, err := datadir.Pseudonym(ctx, place, *user)
 	if err != nil {
 		return err
 	}
@@ -67,7 +75,7 @@ the hash chain and the signed checkpoints. Names the first bad entry, if any.`
 
 func auditVerify(ctx context.Context, c *call) error {
 	fs := c.flags(auditHelp)
-	dir := c.dataFlag(fs)
+	where := c.keptFlags(fs, capability.Audit)
 	rest, err := c.parse(fs)
 	if err != nil {
 		return err
@@ -75,7 +83,11 @@ func auditVerify(ctx context.Context, c *call) error {
 	if !slices.Equal(rest, []string{"verify"}) {
 		return usagef("say `clarity audit verify`")
 	}
-	entries, err := datadir.VerifyAudit(ctx, *dir)
+	place, err := where.readKept()
+	if err != nil {
+		return err
+	}
+	entries, err := datadir.VerifyAudit(ctx, place)
 	var bad *audit.BadEntry
 	if errors.As(err, &bad) {
 		return fmt.Errorf("the audit log is not as it was written: entry %d: %s", bad.Index, bad.Detail)
@@ -96,15 +108,19 @@ be running on the directory.
 
 func dead(ctx context.Context, c *call) error {
 	fs := c.flags(deadHelp)
-	dir := c.dataFlag(fs)
+	where := c.keptFlags(fs, capability.Queue)
 	rest, err := c.parse(fs)
 	if err != nil {
 		return err
 	}
 	if len(rest) > 0 && !slices.Equal(rest, []string{"list"}) {
-		return deadOne(ctx, c, *dir, rest)
+		return deadOne(ctx, c, where, rest)
 	}
-	letters, err := datadir.DeadLetters(ctx, *dir, drivers(), time.Now)
+	place, err := where.readKept()
+	if err != nil {
+		return err
+	}
+	letters, err := datadir.DeadLetters(ctx, place, drivers(), time.Now)
 	if err != nil {
 		return err
 	}
@@ -121,8 +137,8 @@ func dead(ctx context.Context, c *call) error {
 }
 
 // deadOne replays or drops one letter.
-func deadOne(ctx context.Context, c *call, dir string, words []string) error {
-	acts := map[string]func(context.Context, string, platform.Drivers, func() time.Time, int64) error{
+func deadOne(ctx context.Context, c *call, where *kept, words []string) error {
+	acts := map[string]func(context.Context, datadir.Place, platform.Drivers, func() time.Time, int64) error{
 		"replay": datadir.ReplayDead, "drop": datadir.DropDead,
 	}
 	act, ok := acts[words[0]]
@@ -133,7 +149,11 @@ func deadOne(ctx context.Context, c *call, dir string, words []string) error {
 	if err != nil {
 		return usagef("%q is not the sequence number of a dead letter", words[1])
 	}
-	if err := act(ctx, dir, drivers(), time.Now, sequence); err != nil {
+	place, err := where.readKept()
+	if err != nil {
+		return err
+	}
+	if err := act(ctx, place, drivers(), time.Now, sequence); err != nil {
 		return err
 	}
 	done := map[string]string{"replay": "is a message again", "drop": "is removed"}

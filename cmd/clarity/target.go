@@ -10,20 +10,22 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/record"
 )
 
 // target is the flags that say which platform, and as whom.
 type target struct {
-	server, token, dir, user *string
-	timeout                  *time.Duration
+	server, token, user *string
+	kept                *kept
+	timeout             *time.Duration
 }
 
 func (c *call) targetFlags(fs *flag.FlagSet) target {
 	return target{
 		server:  fs.String("server", "", "`URL` of the platform; without it, the one running on --data"),
 		token:   fs.String("token", "", "bearer `TOKEN`, else $CLARITY_TOKEN, else one of --data's issuer for --user"),
-		dir:     c.dataFlag(fs),
+		kept:    c.keptFlags(fs, capability.Identity),
 		user:    fs.String("user", "me", "`NAME` of the person, where the token is made here"),
 		timeout: fs.Duration("patience", 2*time.Minute, "how long one request is tried again"),
 	}
@@ -31,9 +33,12 @@ func (c *call) targetFlags(fs *flag.FlagSet) target {
 
 // connect is a client of the target; local says that the token was made here.
 func (t target) connect(ctx context.Context, c *call) (client *phone.Client, local bool, err error) {
+	if err := t.kept.read(); err != nil {
+		return nil, false, err
+	}
 	server, token := *t.server, *t.token
 	if server == "" {
-		if server, err = datadir.Endpoint(ctx, *t.dir); err != nil {
+		if server, err = datadir.Endpoint(ctx, t.kept.Data); err != nil {
 			return nil, false, err
 		}
 	}
@@ -42,7 +47,7 @@ func (t target) connect(ctx context.Context, c *call) (client *phone.Client, loc
 	}
 	if token == "" {
 		local = true
-		token, err = issuer.Token(issuer.Request{Dir: *t.dir, User: *t.user, TTL: 24 * time.Hour, Now: time.Now})
+		token, err = issuer.Token(issuer.Request{Dir: t.kept.Data, At: t.kept.at(), User: *t.user, TTL: 24 * time.Hour, Now: time.Now})
 		if err != nil {
 			return nil, false, asUsage(err)
 		}

@@ -139,7 +139,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 func quiet(t *testing.T, dir, logs string, people []string) {
 	t.Helper()
 	for _, uid := range people {
-		pseudonym, err := datadir.Pseudonym(t.Context(), dir, uid)
+		pseudonym, err := datadir.Pseudonym(t.Context(), datadir.Place{Dir: dir}, uid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func quiet(t *testing.T, dir, logs string, people []string) {
 // bySubject asks for people by pseudonym: one by name, several by a file.
 func bySubject(t *testing.T, dir string, people []string, job func(run, existing string, who ...string) testRun) {
 	t.Helper()
-	pseudonym, err := datadir.Pseudonym(t.Context(), dir, people[0])
+	pseudonym, err := datadir.Pseudonym(t.Context(), datadir.Place{Dir: dir}, people[0])
 	if err != nil {
 		t.Fatal(err)
 	}

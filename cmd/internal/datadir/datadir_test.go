@@ -61,7 +61,7 @@ func TestOneProcessHasTheDirectoryAtATime(t *testing.T) {
 	if _, _, err := lease(dir, 0).Acquire(t.Context()); !errors.Is(err, datadir.ErrInUse) || !strings.Contains(err.Error(), want) {
 		t.Errorf("a lease beside a platform: %v", err)
 	}
-	if _, err := datadir.DeadLetters(t.Context(), dir, drivers(), time.Now); !errors.Is(err, datadir.ErrInUse) {
+	if _, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, drivers(), time.Now); !errors.Is(err, datadir.ErrInUse) {
 		t.Errorf("a tool beside a platform: %v", err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -197,11 +197,17 @@ func TestToolsMakeNoDirectory(t *testing.T) {
 	for name, tool := range map[string]func(dir string) error{
 		"a lease": func(dir string) error { _, _, err := lease(dir, time.Minute).Acquire(t.Context()); return err },
 		"dead letters": func(dir string) error {
-			_, err := datadir.DeadLetters(t.Context(), dir, drivers(), time.Now)
+			_, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, drivers(), time.Now)
 			return err
 		},
-		"a pseudonym":   func(dir string) error { _, err := datadir.Pseudonym(t.Context(), dir, "anna"); return err },
-		"the audit log": func(dir string) error { _, err := datadir.VerifyAudit(t.Context(), dir); return err },
+		"a pseudonym": func(dir string) error {
+			_, err := datadir.Pseudonym(t.Context(), datadir.Place{Dir: dir}, "anna")
+			return err
+		},
+		"the audit log": func(dir string) error {
+			_, err := datadir.VerifyAudit(t.Context(), datadir.Place{Dir: dir})
+			return err
+		},
 	} {
 		if err := tool(absent); err == nil || err.Error() != "there is no data directory "+absent {
 			t.Errorf("%s of nothing: %v", name, err)
@@ -217,15 +223,15 @@ func TestToolsMakeNoDirectory(t *testing.T) {
 
 func TestAPseudonymIsThePersonsAndStays(t *testing.T) {
 	dir := t.TempDir()
-	anna, err := datadir.Pseudonym(t.Context(), dir, "anna")
+	anna, err := datadir.Pseudonym(t.Context(), datadir.Place{Dir: dir}, "anna")
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := datadir.Pseudonym(t.Context(), dir, "anna")
+	again, err := datadir.Pseudonym(t.Context(), datadir.Place{Dir: dir}, "anna")
 	if err != nil || again != anna || strings.Contains(anna, "anna") {
 		t.Errorf("%q, then %q, %v", anna, again, err)
 	}
-	if bert, err := datadir.Pseudonym(t.Context(), dir, "bert"); err != nil || bert == anna {
+	if bert, err := datadir.Pseudonym(t.Context(), datadir.Place{Dir: dir}, "bert"); err != nil || bert == anna {
 		t.Errorf("two people are %q, %v", bert, err)
 	}
 }

@@ -353,7 +353,7 @@ func TestDeadLettersOfEveryConsumer(t *testing.T) {
 	for name, dead := range tests {
 		t.Run(name, func(t *testing.T) {
 			q := &letters{dead: dead}
-			got, err := datadir.DeadLetters(t.Context(), t.TempDir(), q.drivers(), time.Now)
+			got, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: t.TempDir()}, q.drivers(), time.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -379,9 +379,9 @@ func TestADeadLetterIsReplayedOrDropped(t *testing.T) {
 	gone := errors.New("no such letter")
 	for _, fails := range []error{nil, gone} {
 		q, dir := &letters{err: fails}, t.TempDir()
-		_, listed := datadir.DeadLetters(t.Context(), dir, q.drivers(), time.Now)
-		replayed := datadir.ReplayDead(t.Context(), dir, q.drivers(), time.Now, 7)
-		dropped := datadir.DropDead(t.Context(), dir, q.drivers(), time.Now, 8)
+		_, listed := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now)
+		replayed := datadir.ReplayDead(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now, 7)
+		dropped := datadir.DropDead(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now, 8)
 		for what, err := range map[string]error{"list": listed, "replay": replayed, "drop": dropped} {
 			if !errors.Is(err, fails) {
 				t.Errorf("%s: %v, want %v", what, err, fails)
@@ -407,7 +407,7 @@ func TestToolsBesideARunningPlatform(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, err := datadir.VerifyAudit(t.Context(), dir); err != nil || n != 2 {
+	if n, err := datadir.VerifyAudit(t.Context(), datadir.Place{Dir: dir}); err != nil || n != 2 {
 		t.Errorf("%d entries, %v", n, err)
 	}
 	if err := closers[0].Close(); err != nil {
@@ -416,7 +416,7 @@ func TestToolsBesideARunningPlatform(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "keys"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if name, err := datadir.Pseudonym(t.Context(), dir, "anna"); name != "" || err == nil || !strings.Contains(err.Error(), "data directory "+dir) {
+	if name, err := datadir.Pseudonym(t.Context(), datadir.Place{Dir: dir}, "anna"); name != "" || err == nil || !strings.Contains(err.Error(), "data directory "+dir) {
 		t.Errorf("keys that are a file: %q, %v", name, err)
 	}
 }

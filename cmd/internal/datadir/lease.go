@@ -20,6 +20,8 @@ import (
 type Lease struct {
 	Dir     string
 	Drivers platform.Drivers
+	// Backends are the drivers that are not the directory's own.
+	Backends platform.Backends
 	// Needs is what Acquire opens.
 	Needs capability.Set
 	// Timeout is how long Acquire waits for the directory.
@@ -58,7 +60,7 @@ func (l *Lease) Acquire(ctx context.Context) (o platform.Opened, release func() 
 	}
 	e := l.Env
 	e.Closing = func(_ string, c io.Closer) { closers = append(closers, c.Close) }
-	if o, err = l.Drivers.Open(ctx, embedded.In(l.Dir, platform.Backends{}), l.Needs, e); err != nil {
+	if o, err = l.Drivers.Open(ctx, embedded.In(l.Dir, l.Backends), l.Needs, e); err != nil {
 		return o, nil, errors.Join(Sentence(l.Dir, err), release())
 	}
 	return o, release, nil

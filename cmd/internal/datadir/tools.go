@@ -3,7 +3,8 @@ package datadir
 import (
 	"context"
 	"errors"
-	"path/filepath"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
@@ -13,10 +14,17 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
-// DeadLetters lists the dead letters of every topic and consumer of a directory
+// A Place is where a platform keeps things: in a data directory, but for the
+// backends that it was told to have elsewhere.
+type Place struct {
+	Dir      string
+	Backends platform.Backends
+}
+
+// DeadLetters lists the dead letters of every topic and consumer of a place
 // on which nothing is running.
-func DeadLetters(ctx context.Context, dir string, d platform.Drivers, now func() time.Time) (letters []queue.DeadLetter, err error) {
-	err = withQueue(ctx, dir, d, now, func(q queue.Queue) error {
+func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() time.Time) (letters []queue.DeadLetter, err error) {
+	err = withQueue(ctx, p, d, now, func(q queue.Queue) error {
 		for _, topic := range flow.Topics() {
 			for _, name := range flow.Consumers()[topic] {
 				some, err := deadOf(ctx, q, topic, name)
@@ -46,17 +54,17 @@ func deadOf(ctx context.Context, q queue.Queue, topic, name string) (letters []q
 
 // ReplayDead makes a message of a dead letter again, on a directory on which
 // nothing is running.
-func ReplayDead(ctx context.Context, dir string, d platform.Drivers, now func() time.Time, sequence int64) error {
-	return withQueue(ctx, dir, d, now, func(q queue.Queue) error { return q.Replay(ctx, sequence) })
+func ReplayDead(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, sequence int64) error {
+	return withQueue(ctx, p, d, now, func(q queue.Queue) error { return q.Replay(ctx, sequence) })
 }
 
 // DropDead removes a dead letter for good, on a directory on which nothing is running.
-func DropDead(ctx context.Context, dir string, d platform.Drivers, now func() time.Time, sequence int64) error {
-	return withQueue(ctx, dir, d, now, func(q queue.Queue) error { return q.Drop(ctx, sequence) })
+func DropDead(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, sequence int64) error {
+	return withQueue(ctx, p, d, now, func(q queue.Queue) error { return q.Drop(ctx, sequence) })
 }
 
-func withQueue(ctx context.Context, dir string, d platform.Drivers, now func() time.Time, use func(queue.Queue) error) error {
-	l := Lease{Dir: dir, Drivers: d, Needs: capability.Queue, Env: platform.Env{Now: now}}
+func withQueue(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, use func(queue.Queue) error) error {
+	l := Lease{Dir: p.Dir, Drivers: d, Backends: p.Backends, Needs: capability.Queue, Env: platform.Env{Now: now}}
 	o, release, err := l.Acquire(ctx)
 	if err != nil {
 		return err
@@ -64,24 +72,54 @@ func withQueue(ctx context.Context, dir string, d platform.Drivers, now func() t
 	return errors.Join(use(o.Queue), release())
 }
 
-// Pseudonym is what names a person of the directory to those who may not know
-// the person, whether or not a platform is running on it.
-func Pseudonym(ctx context.Context, dir, user string) (string, error) {
-	if err := mustExist(dir); err != nil {
+// Pseudonym is what names a person of the place to those who may not know the
+// person, whether or not a platform is running there.
+func Pseudonym(ctx context.Context, p Place, user string) (string, error) {
+	at, err := p.of(func(b platform.Backends) string { return b.Keys })
+	if err != nil {
 		return "", err
 	}
-	keys, err := embedded.Keys(ctx, filepath.Join(dir, "keys"), platform.Env{})
+	keys, err := embedded.Keys(ctx, at, platform.Env{})
 	if err != nil {
-		return "", Sentence(dir, err)
+		return "", Sentence(p.Dir, err)
 	}
 	return keys.Pseudonym(ctx, user)
 }
 
-// VerifyAudit checks the audit log of a directory, whether or not a platform is
-// running on it, and returns how many entries it has.
-func VerifyAudit(ctx context.Context, dir string) (int64, error) {
-	if err := mustExist(dir); err != nil {
+// VerifyAudit checks the audit log of a place, whether or not a platform is
+// running there, and returns how many entries it has.
+func VerifyAudit(ctx context.Context, p Place) (int64, error) {
+	at, err := p.of(func(b platform.Backends) string { return b.Audit })
+	if err != nil {
 		return 0, err
 	}
-	return embedded.VerifyAudit(ctx, filepath.Join(dir, "audit"))
+	return embedded.VerifyAudit(ctx, at)
+}
+
+// MustHold says where nothing was kept before: not by the backend that is at the
+// place of a capability, or not in the data directory at all. It makes nothing.
+func MustHold(p Place, of capability.Set, at string) error {
+	if within(at, p.Dir) {
+		if err := mustExist(p.Dir); err != nil {
+			return err
+		}
+	}
+	there, err := embedded.Holds(of, at)
+	switch {
+	case err != nil:
+		return Sentence(p.Dir, err)
+	case !there:
+		return fmt.Errorf("there is nothing of the %s at %s", of, at)
+	}
+	return nil
+}
+
+// of is where a backend keeps its things; where that is in the data directory,
+// the directory must be there.
+func (p Place) of(spec func(platform.Backends) string) (string, error) {
+	_, at, _ := strings.Cut(spec(embedded.In(p.Dir, p.Backends)), ":")
+	if !within(at, p.Dir) {
+		return at, nil
+	}
+	return at, mustExist(p.Dir)
 }

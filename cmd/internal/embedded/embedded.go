@@ -8,9 +8,13 @@ package embedded
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
 	auditfile "github.com/clarity-loop/clarity/services/audit/file"
 	"github.com/clarity-loop/clarity/services/blob"
@@ -46,6 +50,18 @@ func In(dir string, b platform.Backends) platform.Backends {
 		b.Writer = "template"
 	}
 	return b
+}
+
+// Holds says whether the directory's own driver of the capability, which is one of
+// Queue, Keys and Audit, has kept something at the place before. It opens and
+// makes nothing.
+func Holds(of capability.Set, at string) (bool, error) {
+	file := map[capability.Set]string{capability.Queue: "queue.db", capability.Keys: "kek.json", capability.Audit: "keys.json"}[of]
+	_, err := os.Stat(filepath.Join(at, file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Store opens the documents in the directory at.

@@ -2,6 +2,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -21,9 +22,11 @@ func Open(_ context.Context, at string, e platform.Env) (identity.Verifier, erro
 // A Request says whose token is made.
 type Request struct {
 	Dir, User string
-	Role      string // "", "service" or "admin"
-	TTL       time.Duration
-	Now       func() time.Time
+	// At is where the issuer is; "" is its place in Dir.
+	At   string
+	Role string // "", "service" or "admin"
+	TTL  time.Duration
+	Now  func() time.Time
 }
 
 // Token makes a token of the data directory's issuer, whether or not a platform
@@ -40,7 +43,7 @@ func Token(r Request) (string, error) {
 	if r.TTL <= 0 || r.TTL > local.MaxTTL {
 		return "", &platform.ConfigError{Text: fmt.Sprintf("a token is valid for at most %s, not %s", local.MaxTTL, r.TTL)}
 	}
-	i, err := local.Open(filepath.Join(r.Dir, "identity"), r.Now)
+	i, err := local.Open(cmp.Or(r.At, filepath.Join(r.Dir, "identity")), r.Now)
 	if err != nil {
 		return "", datadir.Sentence(r.Dir, err)
 	}
