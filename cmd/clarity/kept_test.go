@@ -90,7 +90,7 @@ func TestWhoOnlyReadsMakesNothing(t *testing.T) {
 		dir := t.TempDir()
 		t.Chdir(dir)
 		for want, told := range map[string][]string{
-			"there is no data directory clarity-data":      nil,
+			"there is no data directory clarity-data": nil,
 			"there is nothing of the " + backend + " at " + map[string]string{"queue": ".", "keys": "keys", "audit": "audit"}[backend]: {"--data", "."},
 			"there is nothing of the " + backend + " at x": {"--" + backend, map[string]string{"queue": "sqlite:x", "keys": "tink:x", "audit": "file:x"}[backend]},
 		} {
