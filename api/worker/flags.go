@@ -18,7 +18,7 @@ func flags(command string) *flag.FlagSet {
 // artifactFlags are --PREFIX-uri and --PREFIX-digest.
 func artifactFlags(fs *flag.FlagSet, prefix string, a *Artifact) {
 	fs.StringVar(&a.URI, prefix+"-uri", "", "where it is: a `URI` of file://, gs:// or oci://")
-	fs.StringVar(&a.Digest, prefix+"-digest", "", "what it is: sha256:…")
+	fs.StringVar(&a.Digest, prefix+"-digest", "", "its `DIGEST`, sha256:…")
 }
 
 func (a Artifact) flags(prefix string) []string {

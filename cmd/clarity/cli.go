@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/clarity-loop/clarity/cmd/internal/settings"
 )
 
 // A command is one word behind `clarity`.
@@ -87,7 +89,7 @@ func (c *call) parse(fs *flag.FlagSet) ([]string, error) {
 				c.help()
 				return nil, errHelpShown
 			}
-			return nil, usagef("%s: %s; `clarity %s --help` tells the flags", c.name, strings.ReplaceAll(err.Error(), " -", " --"), c.name)
+			return nil, usagef("%s: %s; `clarity %s --help` tells the flags", c.name, flagFault(fs, err), c.name)
 		}
 		args = fs.Args()
 		if len(args) == 0 {
@@ -95,6 +97,18 @@ func (c *call) parse(fs *flag.FlagSet) ([]string, error) {
 		}
 		rest, args = append(rest, args[0]), args[1:]
 	}
+}
+
+// flagFault is what the library says of a flag, with two dashes, and with what
+// the flag asks for in the place of "parse error".
+func flagFault(fs *flag.FlagSet, err error) string {
+	text := strings.ReplaceAll(err.Error(), " -", " --")
+	said, unread := strings.CutSuffix(text, ": parse error")
+	_, name, _ := strings.Cut(said[strings.LastIndex(said, " "):], " --")
+	if f := fs.Lookup(name); unread && f != nil {
+		return said + ", which is " + settings.Asked(f)
+	}
+	return text
 }
 
 // parseNone is parse for commands without other arguments.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,11 +63,11 @@ data              clarity-data
 		"the environment over a file": {env, []string{"--config", file}, []string{
 			"listen  api       127.0.0.1:3", "listen  profile   127.0.0.1:2", "model             none", "data              from-the-environment"}},
 		"flags over both": {env, []string{"--config", file, "--model", "traffic:file:plan", "--data=flag", "--stages", "worker, delivery"}, []string{
-			"stage   ingress   off", "stage   worker    needs store blobs queue keys audit model", "listen  api       127.0.0.1:3",
+			"stage   ingress   off", "stage   worker    needs store blobs queue keys audit model", "listen  api       off",
 			"driver  audit     file:flag/audit", "model             traffic:file:plan"}},
 		"free ports, and no model": {nil, []string{"--listen", "[::1]:0", "--pprof", "[::1]:0", "--model="}, []string{
 			"listen  api       [::1]:0", "listen  profile   [::1]:0", "model             none"}},
-		"a model that no stage that runs needs": {nil, []string{"--stages", "delivery", "--model", "nothere"}, []string{"model             nothere"}},
+		"a model that no stage that runs needs": {nil, []string{"--stages", "delivery", "--model", "nothere"}, []string{"stage   delivery  needs store queue keys"}},
 		"a driver without a place": {nil, []string{"--store", "sqlite", "--blobs", "files:else"}, []string{
 			"driver  store     sqlite:clarity-data", "driver  blobs     files:else"}},
 	}
@@ -105,11 +106,16 @@ func TestUpTellsEveryFaultAtOnce(t *testing.T) {
 		"of a pinned one":               {nil, []string{"--model", "nothere@sha256:00"}, []string{"model: there is no bundle at nothere:"}},
 		"of a directory for a bundle":   {nil, []string{"--model", "/"}, []string{"model: / is a directory"}},
 		"of a port with a name":         {nil, []string{"--listen", "127.0.0.1:http"}, []string{"127.0.0.1:http has no port that can be"}},
-		"of a driver without a name":    {nil, []string{"--store", ":dir", "--model", "traffic:"}, []string{`store: ":dir" names no driver; this binary has sqlite`, `model: traffic: "" names no driver; this binary has file, fixed`}},
-		"of a flag":                     {nil, []string{"--debounce", "soon"}, []string{"--debounce", `"soon"`, "clarity up --help"}},
-		"of a flag that there is not":   {nil, []string{"--nosuch"}, []string{"not defined: --nosuch", "clarity up --help"}},
-		"of a shared address":           {nil, []string{"--listen", "127.0.0.1:1", "--pprof", "127.0.0.1:1"}, []string{"cannot share the address 127.0.0.1:1"}},
-		"of the environment":            {map[string]string{"CLARITY_DEBOUNCE": "soon", "CLARITY_UNLIMITED": "maybe"}, nil, []string{"CLARITY_DEBOUNCE", "CLARITY_UNLIMITED"}},
+		"of a plan without a place":     {nil, []string{"--model", "traffic:file:", "--writer", "template:foo"}, []string{"traffic:file names no traffic plan", `template takes nothing behind it, as "foo" is`}},
+		"of a plan that is not there":   {nil, []string{"--model", "traffic:fixed:nope"}, []string{"model: there is no traffic plan at nope"}},
+		"of a plan that is a folder":    {nil, []string{"--model", "traffic:fixed:/"}, []string{"/ is a directory, not a traffic plan's file"}},
+		"of the file that the environment names": {map[string]string{"CLARITY_CONFIG": write(t, "e.yaml", "listn: 1\n")}, nil, []string{
+			"e.yaml: line 1: field listn not found, which is one of data, stages, backends, listen, ingress, worker, insights, log"}},
+		"of a driver without a name":  {nil, []string{"--store", ":dir", "--model", "traffic:"}, []string{`store: ":dir" names no driver; this binary has sqlite`, `model: traffic: "" names no driver; this binary has file, fixed`}},
+		"of a flag":                   {nil, []string{"--debounce", "soon"}, []string{`"soon" for flag --debounce, which is a duration such as 3s`, "clarity up --help"}},
+		"of a flag that there is not": {nil, []string{"--nosuch"}, []string{"not defined: --nosuch", "clarity up --help"}},
+		"of a shared address":         {nil, []string{"--listen", "127.0.0.1:1", "--pprof", "127.0.0.1:1"}, []string{"cannot share the address 127.0.0.1:1"}},
+		"of the environment":          {map[string]string{"CLARITY_DEBOUNCE": "soon", "CLARITY_UNLIMITED": "maybe"}, nil, []string{"CLARITY_DEBOUNCE", "CLARITY_UNLIMITED"}},
 		"of the file": {nil, []string{"--config", write(t, "c.yaml", "listn: {api: x}\nworker: {quiet: 1s}\n")}, []string{
 			"field listn not found", "field quiet not found"}},
 	}
@@ -126,6 +132,51 @@ func TestUpTellsEveryFaultAtOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A stage that runs nowhere opens nothing, and what is not opened is not listed.
+func TestCheckListsOnlyWhatIsNeeded(t *testing.T) {
+	stdout, stderr, code := check(t, nil, "--stages", "delivery", "--model", "traffic:fixed:nope")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	for _, line := range []string{"driver  identity", "driver  writer", "driver  blobs", "driver  audit", "model ", "listen  api       127"} {
+		if strings.Contains(stdout, line) {
+			t.Errorf("%q is in:\n%s", line, stdout)
+		}
+	}
+}
+
+// A signal that comes before ready ends as one after it.
+func TestUpThatIsStoppedBeforeItIsReady(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	var out, errs bytes.Buffer
+	err := run(ctx, []string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0"}, func(string) string { return "" }, &out, &errs)
+	if code := exitCode(err, &errs); code != 0 || !strings.Contains(errs.String(), "msg=stopped") || strings.Contains(errs.String(), "clarity:") {
+		t.Errorf("exit %d, %s", code, errs.String())
+	}
+}
+
+// Without the ingress there is no address to tell.
+func TestUpWithoutTheIngressIsReadyWithoutAnAddress(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	var out, errs bytes.Buffer
+	err := run(ctx, []string{"up", "--data", t.TempDir(), "--stages", "delivery"}, func(string) string { return "" }, stopper{&out, stop}, &errs)
+	if code := exitCode(err, &errs); code != 0 || out.String() != "ready\n" {
+		t.Errorf("exit %d, %q, %s", code, out.String(), errs.String())
+	}
+}
+
+// stopper stops once something is written.
+type stopper struct {
+	into io.Writer
+	stop func()
+}
+
+func (s stopper) Write(p []byte) (int, error) {
+	defer s.stop()
+	return s.into.Write(p)
 }
 
 // What is there beside a broken model is opened and closed again, and the model named.

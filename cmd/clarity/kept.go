@@ -71,8 +71,6 @@ func (k *kept) readKept() (datadir.Place, error) {
 		return datadir.Place{}, err
 	}
 	place := datadir.Place{Dir: k.Data, Backends: k.Backends}
-	if err := datadir.MustHold(place, k.of, k.at()); err != nil {
-		return place, fmt.Errorf("%w: say the --data, --%s or --config that `clarity up` was told, or its environment", err, k.name)
-	}
-	return place, nil
+	remedy := fmt.Sprintf("say the --data, --%s or --config that `clarity up` was told, or its environment", k.name)
+	return place, datadir.MustHold(place, k.of, k.at(), remedy)
 }

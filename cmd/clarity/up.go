@@ -15,6 +15,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/plans"
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
@@ -23,12 +24,13 @@ import (
 )
 
 const upHelp = `Runs the platform in one process, its data in one directory, until SIGINT or
-SIGTERM. The first line on standard output is "ready http://127.0.0.1:PORT";
-the log goes to standard error. Nothing listens wider than this machine.
+SIGTERM. The first line on standard output is "ready http://127.0.0.1:PORT", or
+"ready" where the ingress does not run; the log goes to standard error. Nothing
+listens wider than this machine.
 
-Every flag can be said in the environment, too ($CLARITY_LISTEN, $CLARITY_LOG_LEVEL),
-and in the YAML file of --config; flags win over the environment, and that over
-the file. --check tells what is wrong, or what would run, and opens nothing.`
+Every flag but --check can be said in the environment, too ($CLARITY_LISTEN,
+$CLARITY_LOG_LEVEL), and what runs in the YAML file of --config; flags win over
+the environment, and that over the file. --check tells what is wrong, or what would run, and opens nothing.`
 
 // The collector's bounds: a small platform stays small. The limit is soft; a
 // large upload may pass it for a moment.
@@ -41,7 +43,7 @@ func up(ctx context.Context, c *call) error {
 	fs := c.flags(upHelp)
 	s := defaults()
 	s.bind(fs)
-	file := fs.String("config", "", "YAML `FILE` of what the flags say, and of what only it can say")
+	file := fs.String("config", c.getenv(settings.Variable("config")), "YAML `FILE` of what the flags say, and of what only it can say")
 	check := fs.Bool("check", false, "print what would run, and open nothing")
 	if err := c.parseNone(fs); err != nil {
 		return err
@@ -64,10 +66,14 @@ func up(ctx context.Context, c *call) error {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	p, err := datadir.Open(ctx, s.Data, s.Config, drivers(), stages.All(), platform.Env{Now: time.Now, Log: log, Version: describeBuild()})
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil { // a clean stop, as after ready
+		log.Info("stopped")
+		return nil
+	}
 	if err != nil {
 		return asUsage(err)
 	}
-	if _, err := io.WriteString(c.stdout, "ready "+p.URL()+"\n"); err != nil {
+	if _, err := io.WriteString(c.stdout, strings.TrimSpace("ready "+p.URL())+"\n"); err != nil {
 		log.Warn("standard output is closed", "err", err)
 	}
 	return p.Run(ctx)
@@ -91,8 +97,11 @@ func defaults() *upSettings {
 
 // findModel says whether the bundle that a stage would open is there.
 func (s *upSettings) findModel() error {
-	if !s.Needs(stages.All()).Has(capability.Model) || strings.HasPrefix(s.Backends.Model, "traffic:") {
+	if !s.Needs(stages.All()).Has(capability.Model) {
 		return nil
+	}
+	if strings.HasPrefix(s.Backends.Model, "traffic:") {
+		return plans.Find(s.Backends.Model)
 	}
 	if err := models.Find(s.Backends.Model); err != nil {
 		return fmt.Errorf("model: %w", err)
@@ -120,18 +129,21 @@ func (s *upSettings) bind(fs *flag.FlagSet) {
 type backend struct {
 	spec          *string
 	name, example string
+	of            capability.Set
 }
 
 func (s *upSettings) backends() []backend {
 	b := &s.Backends
 	return []backend{
-		{&b.Store, "store", "sqlite:DIR"}, {&b.Blobs, "blobs", "files:DIR"}, {&b.Queue, "queue", "sqlite:DIR"}, {&b.Keys, "keys", "tink:DIR"},
-		{&b.Identity, "identity", "local:DIR"}, {&b.Audit, "audit", "file:DIR"}, {&b.Writer, "writer", "template"},
+		{&b.Store, "store", "sqlite:DIR", capability.Store}, {&b.Blobs, "blobs", "files:DIR", capability.Blobs},
+		{&b.Queue, "queue", "sqlite:DIR", capability.Queue}, {&b.Keys, "keys", "tink:DIR", capability.Keys},
+		{&b.Identity, "identity", "local:DIR", capability.Identity}, {&b.Audit, "audit", "file:DIR", capability.Audit},
+		{&b.Writer, "writer", "template", capability.Writer},
 	}
 }
 
 // print lists what would run: each stage with what it needs, where it listens,
-// and the driver of each capability.
+// and the driver of each capability that is needed.
 func (s *upSettings) print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, stage := range stages.All() {
@@ -143,12 +155,20 @@ func (s *upSettings) print(w io.Writer) error {
 		}
 		say(tw, "stage\t%s\t%s\n", stage.Name, needs)
 	}
-	say(tw, "listen\tapi\t%s\n", s.Listen.API)
+	all, api := s.Needs(stages.All()), s.Listen.API
+	if !all.Has(capability.Listener) {
+		api = ""
+	}
+	say(tw, "listen\tapi\t%s\n", orOff(api))
 	say(tw, "listen\tprofile\t%s\n", orOff(s.Listen.Profile))
 	for _, b := range s.backends() {
-		say(tw, "driver\t%s\t%s\n", b.name, *b.spec)
+		if all.Has(b.of) {
+			say(tw, "driver\t%s\t%s\n", b.name, *b.spec)
+		}
 	}
-	say(tw, "model\t\t%s\n", cmp.Or(s.Backends.Model, "none"))
+	if all.Has(capability.Model) {
+		say(tw, "model\t\t%s\n", cmp.Or(s.Backends.Model, "none"))
+	}
 	say(tw, "data\t\t%s\n", s.Data)
 	return tw.Flush()
 }

@@ -55,6 +55,19 @@ func TestSignalsStopWithOpenStreams(t *testing.T) {
 	}
 }
 
+// Two stages follow the plan; that there is none yet is said once.
+func TestAMissingPlanIsSaidOnce(t *testing.T) {
+	p := startPlatform(t, t.TempDir(), "--model", "traffic:file:"+filepath.Join(t.TempDir(), "nowhere"))
+	for limit := time.Now().Add(20 * time.Second); !strings.Contains(p.log.String(), "no traffic plan yet") && time.Now().Before(limit); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // the other stage has its say
+	p.stop(t, syscall.SIGTERM)
+	if log := p.log.String(); strings.Count(log, "nowhere") != 1 || strings.Contains(log, "rejected") {
+		t.Errorf("the log says\n%s", log)
+	}
+}
+
 // One clear sentence each, and exit status 1.
 func TestUpSaysWhyItCannot(t *testing.T) {
 	used := t.TempDir()
@@ -130,6 +143,9 @@ func TestCommandLines(t *testing.T) {
 		"a zone that is not":          {[]string{"analyze", "x", "--zone", "Mars/Base"}, 2, "IANA"},
 		"upload of nothing":           {[]string{"upload"}, 2, "at least one FILE"},
 		"upload to nowhere":           {[]string{"upload", "--data", t.TempDir(), "x"}, 1, "no platform runs"},
+		"a token without a place":     {[]string{"token", "--data=", "--user", "a"}, 2, "name the data directory"},
+		"an audit log of no place":    {[]string{"audit", "verify", "--data="}, 2, "name the data directory"},
+		"a directory to be made":      {[]string{"subject", "--data", "/nowhere", "--user", "a"}, 1, "`clarity up --data /nowhere` makes one"},
 		"an audit log that is not":    {[]string{"audit", "verify", "--data", "/nowhere"}, 1, "no data directory"},
 		"dead letters of nothing":     {[]string{"dead", "--data", "/nowhere"}, 1, "no data directory"},
 		"dead letters, in full":       {[]string{"dead", "list", "--data", t.TempDir()}, 1, "there is nothing of the queue at "},

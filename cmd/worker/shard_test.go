@@ -253,7 +253,7 @@ func TestAKilledShardCountsEachSubjectOnce(t *testing.T) {
 	for attempt := 0; ; attempt++ {
 		p := job.start(0, attempt)
 		if attempt < 12 {
-			p.says(t, "shard is claimed")
+			p.says(t, "shard claimed")
 			select {
 			case <-p.exited:
 			case <-time.After(time.Duration(r.IntN(250)) * time.Millisecond):
@@ -284,7 +284,7 @@ func TestOfTwoAttemptsAtOnceTheLaterHasTheShard(t *testing.T) {
 	dir, people, online := crowd(t)
 	job := crowdJob(t, dir, "twice")
 	first := job.start(0, 0)
-	first.says(t, "shard is claimed")
+	first.says(t, "shard claimed")
 	second := job.start(0, 1)
 	code, report := second.end(t)
 	if diff := cmp.Diff(termination.Report{Subjects: crowdSize, Succeeded: crowdSize}, report); code != 0 || diff != "" {
@@ -308,7 +308,7 @@ func TestAStoppedShardSaysHowFarItCame(t *testing.T) {
 	job := crowdJob(t, dir, "stopped")
 	job.env = append(job.env, "CLARITY_LOG_LEVEL=debug")
 	first := job.start(0, 0)
-	first.says(t, `has had a lease","command":"shard","stage":"shard","subjects":[1-9]`)
+	first.says(t, `shard lease ended","command":"shard","stage":"shard","subjects":[1-9]`)
 	began := time.Now()
 	first.signal(t, syscall.SIGTERM)
 	code, report := first.end(t)

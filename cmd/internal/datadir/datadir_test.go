@@ -209,7 +209,7 @@ func TestToolsMakeNoDirectory(t *testing.T) {
 			return err
 		},
 	} {
-		if err := tool(absent); err == nil || err.Error() != "there is no data directory "+absent {
+		if err := tool(absent); err == nil || err.Error() != "there is no data directory "+absent+": `clarity up --data "+absent+"` makes one, or choose another --data" {
 			t.Errorf("%s of nothing: %v", name, err)
 		}
 		if err := tool(file); err == nil || !strings.Contains(err.Error(), "is not a directory: choose another --data") {

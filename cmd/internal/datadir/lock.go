@@ -46,11 +46,11 @@ func mustExist(dir string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no data directory %s", dir)
+		return fmt.Errorf("there is no data directory %s: `clarity up --data %s` makes one, or choose another --data", dir, dir)
 	case err == nil && !info.IsDir():
 		return Sentence(dir, fs.ErrExist)
 	}
-	return err
+	return Sentence(dir, err)
 }
 
 // Sentence says what is wrong with a data directory, and what to do.

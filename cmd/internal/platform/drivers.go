@@ -93,10 +93,24 @@ func (d Drivers) Check(b Backends, needs capability.Set) error {
 		check("writer", d.Writer, b.Writer, needs.Has(capability.Writer)),
 		check("writer", d.Writer, templateWriter, needs.Has(capability.Writer)),
 	}
+	if at, placed := strings.CutPrefix(b.Writer, templateWriter+":"); placed && needs.Has(capability.Writer) {
+		faults = append(faults, configErrorf("writer: %s takes nothing behind it, as %q is", templateWriter, at))
+	}
 	if plan, ok := strings.CutPrefix(b.Model, trafficPrefix); ok {
-		faults = append(faults, check("model: traffic", d.Plans, plan, needs.Has(capability.Model)))
+		faults = append(faults, d.checkPlan(plan, needs.Has(capability.Model)))
 	}
 	return oneConfigError(faults)
+}
+
+// checkPlan is check for a traffic plan, which always has a place.
+func (d Drivers) checkPlan(spec string, needed bool) error {
+	if err := check("model: traffic", d.Plans, spec, needed); err != nil {
+		return err
+	}
+	if name, at, _ := strings.Cut(spec, ":"); at == "" && needed {
+		return configErrorf("model: %s%s names no traffic plan: write where it is, %s%s:PATH", trafficPrefix, name, trafficPrefix, name)
+	}
+	return nil
 }
 
 func check[T any](what string, built map[string]Opener[T], spec string, needed bool) error {

@@ -43,7 +43,7 @@ func Read(fs *flag.FlagSet, into any, file string, getenv func(string) string, a
 		name := Variable(f.Name)
 		if value := getenv(name); value != "" && !slices.Contains(alone, f.Name) {
 			if err := f.Value.Set(value); err != nil {
-				faults = append(faults, fmt.Errorf("%s: %q is not %s: %w", name, value, asked(f), err))
+				faults = append(faults, fmt.Errorf("%s: %q is not %s%s", name, value, Asked(f), why(err)))
 			}
 		}
 	})
@@ -57,8 +57,17 @@ func decode(file string, into any) error {
 	}
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
-	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) { // an empty file says nothing
-		return fmt.Errorf("read the configuration %s: %w", file, inWords(err))
+	err = d.Decode(into)
+	if errors.Is(err, io.EOF) { // an empty file says nothing
+		return nil
+	}
+	if wrong := new(yaml.TypeError); err == nil || errors.As(err, &wrong) {
+		if more := d.Decode(new(yaml.Node)); !errors.Is(more, io.EOF) {
+			err = errors.Join(err, errors.New("it has a second document behind a line ---: write one"))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read the configuration %s: %w", file, inWords(err, into))
 	}
 	return nil
 }

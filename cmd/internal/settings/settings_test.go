@@ -151,14 +151,17 @@ func TestFaultsAreToldInWords(t *testing.T) {
 		"a word for a list":      {"words: a\n", nil, "read the configuration FILE: line 1: `a` is not a list"},
 		"a word for a table":     {"log: loud\n", nil, "read the configuration FILE: line 1: `loud` is not a table of keys"},
 		"a word for a file":      {"hello\n", nil, "read the configuration FILE: line 1: `hello` is not a table of keys"},
-		"keys that are none":     {"nme: x\nlog: {lvl: x}\n", nil, "read the configuration FILE: line 1: field nme not found; line 2: field lvl not found"},
+		"keys that are none":     {"nme: x\nlog: {lvl: x}\n", nil, "read the configuration FILE: line 1: field nme not found, which is one of wait, on, name, port, most, share, words, log; line 2: field lvl not found, which is one of level"},
+		"a second document":      {"name: x\n---\nname: y\n", nil, "read the configuration FILE: it has a second document behind a line ---: write one"},
+		"two, and both faulty":   {"nme: x\n---\nname: y\n", nil, "read the configuration FILE: line 1: field nme not found, which is one of wait, on, name, port, most, share, words, log; it has a second document behind a line ---: write one"},
+		"out of all bounds":      {"", map[string]string{"CLARITY_PORT": "99999999999999999999"}, `CLARITY_PORT: "99999999999999999999" is not a whole number: value out of range`},
 		"a key that comes twice": {"name: x\nname: y\n", nil, `read the configuration FILE: line 2: mapping key "name" already defined at line 1`},
 		"no YAML":                {"a: b: c\n", nil, "read the configuration FILE: yaml: mapping values are not allowed in this context"},
 		"variables": {"", map[string]string{"CLARITY_WAIT": "soon", "CLARITY_ON": "perhaps", "CLARITY_PORT": "x", "CLARITY_MOST": "-1", "CLARITY_SHARE": "half", "CLARITY_ODD": "2"},
-			"CLARITY_MOST: \"-1\" is not a whole number: parse error\nCLARITY_ODD: \"2\" is not what it asks for: even\nCLARITY_ON: \"perhaps\" is not true or false: parse error\n" +
-				"CLARITY_PORT: \"x\" is not a whole number: parse error\nCLARITY_SHARE: \"half\" is not a number: parse error\nCLARITY_WAIT: \"soon\" is not a duration such as 3s: parse error"},
+			"CLARITY_MOST: \"-1\" is not a whole number\nCLARITY_ODD: \"2\" is not what it asks for: even\nCLARITY_ON: \"perhaps\" is not true or false\n" +
+				"CLARITY_PORT: \"x\" is not a whole number\nCLARITY_SHARE: \"half\" is not a number\nCLARITY_WAIT: \"soon\" is not a duration such as 3s"},
 		"a file and a variable": {"wait: soon\n", map[string]string{"CLARITY_ON": "perhaps"},
-			"read the configuration FILE: line 1: `soon` is not a duration such as 3s\nCLARITY_ON: \"perhaps\" is not true or false: parse error"},
+			"read the configuration FILE: line 1: `soon` is not a duration such as 3s\nCLARITY_ON: \"perhaps\" is not true or false"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,11 @@ package plans
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
@@ -12,6 +17,24 @@ import (
 
 // pollInterval is the time between two looks at a plan in a file.
 const pollInterval = time.Second
+
+// Find says whether the plan of a model's reference is there, where Fixed would
+// open it. It opens nothing.
+func Find(ref string) error {
+	at, ok := strings.CutPrefix(ref, "traffic:fixed:")
+	if !ok || at == "" {
+		return nil
+	}
+	switch info, err := os.Stat(at); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("model: there is no traffic plan at %s", at)
+	case err != nil:
+		return fmt.Errorf("model: look for the traffic plan: %w", err)
+	case info.IsDir():
+		return fmt.Errorf("model: %s is a directory, not a traffic plan's file", at)
+	}
+	return nil
+}
 
 // File follows the plan in the directory at, such as a mounted ConfigMap.
 func File(_ context.Context, at string, _ platform.Env) (platform.Plan, error) {

@@ -88,7 +88,7 @@ func JobRows() []Row {
 		{v1alpha1.ReasonJobNameTaken, PlatformEngineer, "a Job of its name exists and is not its own", "delete that Job: `kubectl get jobs -n {ns}`"},
 		{v1alpha1.ReasonJobDeleted, PlatformEngineer, "someone deleted its Job", "create a new AnalysisJob: results that exist are skipped"},
 		{v1alpha1.ReasonJobFailed, PlatformEngineer, "its Job failed for a reason of its own", "look at it with `kubectl describe job {job} -n {ns}`"},
-		{v1alpha1.ReasonWorkerMisconfigured, PlatformEngineer, "a worker says that it is configured wrongly, and so is every other of the Job", "read `kubectl clarity logs {object} -n {ns}` and fix the worker's ConfigMap; a version is checked again by itself, a job is created anew: results that exist are skipped"},
+		{v1alpha1.ReasonWorkerMisconfigured, PlatformEngineer, "a worker says that it is configured wrongly, and so is every other of the Job", "read `kubectl clarity logs {object} -n {ns}` and fix the worker's ConfigMap; a version is checked again automatically, a job is created anew: results that exist are skipped"},
 		{v1alpha1.ReasonNamespaceNotServed, PlatformEngineer, "the operator serves another namespace", "create it in the namespace that the message names"},
 		{v1alpha1.ReasonCompleted, Nobody, "its shards are done", ""},
 		{v1alpha1.ReasonFinished, Nobody, "it has ended", ""},
