@@ -67,7 +67,7 @@ data              clarity-data
 			"driver  audit     file:flag/audit", "model             traffic:file:plan"}},
 		"free ports, and no model": {nil, []string{"--listen", "[::1]:0", "--pprof", "[::1]:0", "--model="}, []string{
 			"listen  api       [::1]:0", "listen  profile   [::1]:0", "model             none"}},
-		"a model that no stage that runs needs": {nil, []string{"--stages", "delivery", "--model", "nothere"}, []string{"stage   delivery  needs store queue keys"}},
+		"a model that no stage that runs needs": {nil, []string{"--stages", "delivery", "--model", "nothere"}, []string{"driver  queue     sqlite:clarity-data"}},
 		"a driver without a place": {nil, []string{"--store", "sqlite", "--blobs", "files:else"}, []string{
 			"driver  store     sqlite:clarity-data", "driver  blobs     files:else"}},
 	}

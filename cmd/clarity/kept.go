@@ -2,7 +2,6 @@ package main
 
 import (
 	"flag"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -31,7 +30,8 @@ func (c *call) keptFlags(fs *flag.FlagSet, of capability.Set) *kept {
 	fs.StringVar(&k.Data, "data", k.Data, "data directory `DIR`; $CLARITY_DATA sets the default")
 	b := k.backend()
 	fs.StringVar(b.spec, b.name, "", "`DRIVER` of the "+b.name+", such as "+b.example+", where `clarity up` was told of one")
-	k.file = fs.String("config", "", "YAML `FILE` that `clarity up` was given")
+	c.data = &k.Data
+	k.file = fs.String("config", c.getenv(settings.Variable("config")), "YAML `FILE` that `clarity up` was given")
 	return k
 }
 
@@ -71,6 +71,5 @@ func (k *kept) readKept() (datadir.Place, error) {
 		return datadir.Place{}, err
 	}
 	place := datadir.Place{Dir: k.Data, Backends: k.Backends}
-	remedy := fmt.Sprintf("say the --data, --%s or --config that `clarity up` was told, or its environment", k.name)
-	return place, datadir.MustHold(place, k.of, k.at(), remedy)
+	return place, datadir.MustHold(place, k.of, k.at())
 }

@@ -114,7 +114,7 @@ func dead(ctx context.Context, c *call) error {
 		return err
 	}
 	if len(rest) > 0 && !slices.Equal(rest, []string{"list"}) {
-		return deadOne(ctx, c, where, rest)
+		return deadOne(ctx, where, rest)
 	}
 	place, err := where.readKept()
 	if err != nil {
@@ -137,7 +137,7 @@ func dead(ctx context.Context, c *call) error {
 }
 
 // deadOne replays or drops one letter.
-func deadOne(ctx context.Context, c *call, where *kept, words []string) error {
+func deadOne(ctx context.Context, where *kept, words []string) error {
 	acts := map[string]func(context.Context, datadir.Place, platform.Drivers, func() time.Time, int64) error{
 		"replay": datadir.ReplayDead, "drop": datadir.DropDead,
 	}
@@ -157,7 +157,7 @@ func deadOne(ctx context.Context, c *call, where *kept, words []string) error {
 		return err
 	}
 	done := map[string]string{"replay": "is a message again", "drop": "is removed"}
-	say(c.stdout, "dead letter %d %s\n", sequence, done[words[0]])
+	say(where.call.stdout, "dead letter %d %s\n", sequence, done[words[0]])
 	return nil
 }
 

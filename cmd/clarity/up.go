@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
@@ -95,18 +94,16 @@ func defaults() *upSettings {
 	}}
 }
 
-// findModel says whether the bundle that a stage would open is there.
+// findModel says whether the bundle or the plan that a stage would open is there.
 func (s *upSettings) findModel() error {
-	if !s.Needs(stages.All()).Has(capability.Model) {
+	switch ref := s.Backends.Model; {
+	case !s.Needs(stages.All()).Has(capability.Model):
 		return nil
+	case strings.HasPrefix(ref, "traffic:"):
+		return plans.Find(ref)
+	default:
+		return models.Find(ref)
 	}
-	if strings.HasPrefix(s.Backends.Model, "traffic:") {
-		return plans.Find(s.Backends.Model)
-	}
-	if err := models.Find(s.Backends.Model); err != nil {
-		return fmt.Errorf("model: %w", err)
-	}
-	return nil
 }
 
 // bind makes the flags that fill in s.

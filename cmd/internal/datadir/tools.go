@@ -97,9 +97,8 @@ func VerifyAudit(ctx context.Context, p Place) (int64, error) {
 }
 
 // MustHold says where nothing was kept before: not by the backend that is at the
-// place of a capability, for which remedy says what to do, or not in the data
-// directory at all. It makes nothing.
-func MustHold(p Place, of capability.Set, at, remedy string) error {
+// place of a capability, or not in the data directory at all. It makes nothing.
+func MustHold(p Place, of capability.Set, at string) error {
 	if within(at, p.Dir) {
 		if err := mustExist(p.Dir); err != nil {
 			return err
@@ -110,7 +109,7 @@ func MustHold(p Place, of capability.Set, at, remedy string) error {
 	case err != nil:
 		return Sentence(p.Dir, err)
 	case !there:
-		return fmt.Errorf("there is nothing of the %s at %s: %s", of, at, remedy)
+		return fmt.Errorf("there is nothing of the %s at %s: say the --data, --%s or --config that `clarity up` was told", of, at, of)
 	}
 	return nil
 }

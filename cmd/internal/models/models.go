@@ -46,11 +46,11 @@ func Find(ref string) error {
 	path, _, _ := strings.Cut(ref, "@sha256:")
 	switch info, err := os.Stat(path); {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no bundle at %s: a model is none, %s or a bundle's file", path, Preview)
+		return fmt.Errorf("model: there is no bundle at %s: a model is none, %s or a bundle's file", path, Preview)
 	case err != nil:
-		return fmt.Errorf("look for the bundle: %w", err)
+		return fmt.Errorf("model: look for the bundle: %w", err)
 	case info.IsDir():
-		return fmt.Errorf("%s is a directory, not a bundle's file", path)
+		return fmt.Errorf("model: %s is a directory, not a bundle's file", path)
 	}
 	return nil
 }

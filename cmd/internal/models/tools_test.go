@@ -69,18 +69,18 @@ func TestAReferenceNamesABundle(t *testing.T) {
 			if (err == nil) != tt.good || tt.good && b.Digest != preview.Digest {
 				t.Errorf("error %v, want one: %t", err, !tt.good)
 			}
-			for what, open := range map[string]func() error{
-				"to run it": func() error {
+			for who, open := range map[string]func() error{
+				"one": func() error {
 					m, err := models.Single(t.Context(), tt.ref)
 					if err == nil {
 						m.Close()
 					}
 					return err
 				},
-				"to list it": func() error { _, err := models.AskedOf(tt.ref); return err },
+				"listed": func() error { _, err := models.AskedOf(tt.ref); return err },
 			} {
 				if err := open(); (err == nil) != tt.good || err != nil && !strings.HasPrefix(err.Error(), "open model "+tt.ref+": ") {
-					t.Errorf("%s: %v", what, err)
+					t.Errorf("%s: %v", who, err)
 				}
 			}
 		})
@@ -241,9 +241,9 @@ func TestWhyAPlanIsRejectedIsLogged(t *testing.T) {
 		want string // of the log; "" for none
 	}{
 		"a good one":       {plan(traffic.Plan{Model: "pat", Entries: entries}), ""},
-		"another model's":  {plan(traffic.Plan{Model: "other", Entries: entries}), `level=WARN msg="no traffic plan yet, listing no model" model=pat err="the plan is another model's"`},
+		"another model's":  {plan(traffic.Plan{Model: "other", Entries: entries}), `level=WARN msg="plan rejected, listing the last" model=pat err="the plan is another model's"`},
 		"an empty one":     {plan(traffic.Plan{Model: "pat"}), `err="the plan is empty"`},
-		"no plan":          {func() ([]byte, error) { return []byte("{"), nil }, `err="read traffic plan: unexpected EOF"`},
+		"no plan":          {func() ([]byte, error) { return []byte("{"), nil }, "plan rejected"},
 		"a source is down": {func() ([]byte, error) { return nil, errors.New("no such file") }, `err="no such file"`},
 	}
 	for name, tt := range tests {

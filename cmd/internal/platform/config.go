@@ -111,8 +111,10 @@ func configErrorf(format string, args ...any) error {
 func (c Config) Validate(d Drivers, table []Stage) error {
 	needs := c.Needs(table)
 	unknown := c.checkStages(table)
-	if unknown != nil { // nobody knows what that stage needs: what is said is checked all the same
-		needs |= c.told()
+	if unknown != nil { // nobody knows what was meant: what is said is checked all the same
+		for _, s := range table {
+			needs |= s.Needs & c.told()
+		}
 	}
 	faults := []error{unknown, c.Listen.check(needs.Has(capability.Listener))}
 	if c.Worker.Debounce < 0 {
