@@ -44,7 +44,7 @@ func TestOpenRefusesWhatCannotBe(t *testing.T) {
 		"a driver of nobody":     {func(c *platform.Config) { c.Backends.Blobs = "floppy:a" }, `blobs: no driver "floppy" in this binary; it has files`},
 		"a plan of the cluster":  {func(c *platform.Config) { c.Backends.Model = "traffic:configmap:a/b" }, `no driver "configmap" in this binary; it has file, fixed`},
 		"a plan of nobody":       {func(c *platform.Config) { c.Backends.Model = "traffic:pigeon:a" }, `no driver "pigeon" in this binary`},
-		"a plan of nothing":      {func(c *platform.Config) { c.Backends.Model = "traffic:" }, `no driver "" in this binary`},
+		"a plan of nothing":      {func(c *platform.Config) { c.Backends.Model = "traffic:" }, `"" names no driver; this binary has file, fixed`},
 		"a plan in no directory": {func(c *platform.Config) { c.Backends.Model = "traffic:file:" }, "names no traffic plan"},
 		"a plan in no file":      {func(c *platform.Config) { c.Backends.Model = "traffic:fixed" }, "names no traffic plan"},
 	}
