@@ -25,7 +25,8 @@ type call struct {
 	args           []string
 	getenv         func(string) string
 	stdout, stderr io.Writer
-	help           func() // the command's; flags sets it
+	help           func()  // the command's; flags sets it
+	data           *string // the data directory's flag, if the command has it
 }
 
 // errHelpShown ends a command that was only asked for its help.
@@ -93,6 +94,9 @@ func (c *call) parse(fs *flag.FlagSet) ([]string, error) {
 		}
 		args = fs.Args()
 		if len(args) == 0 {
+			if c.data != nil && *c.data == "" {
+				return nil, usagef("name the data directory")
+			}
 			return append(rest, tail...), nil
 		}
 		rest, args = append(rest, args[0]), args[1:]
