@@ -30,6 +30,7 @@ func (c *call) keptFlags(fs *flag.FlagSet, of capability.Set) *kept {
 	fs.StringVar(&k.Data, "data", k.Data, "data directory `DIR`; $CLARITY_DATA sets the default")
 	b := k.backend()
 	fs.StringVar(b.spec, b.name, "", "`DRIVER` of the "+b.name+", such as "+b.example+", where `clarity up` was told of one")
+	c.data = &k.Data
 	k.file = fs.String("config", c.getenv(settings.Variable("config")), "YAML `FILE` that `clarity up` was given")
 	return k
 }
