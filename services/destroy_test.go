@@ -72,3 +72,30 @@ func TestAPlantedDestroyIsFoundAnywhere(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryWayToNameDestroyIsFound(t *testing.T) {
+	tests := map[string]string{
+		"called":            "func f(k keyring.Keyring) { _ = k.Destroy(nil, \"x\") }",
+		"taken as a value":  "func f(k keyring.Keyring) any { return k.Destroy }",
+		"in an interface":   "type keys interface{ Destroy(string) error }",
+		"of the type":       "var f = keyring.Keyring.Destroy",
+		"a word in a text":  "var text = \"Destroy\"",
+		"a word in comment": "// Destroy\nvar x int",
+	}
+	const room = "services/ingress/internal/results"
+	for name, source := range tests {
+		t.Run(name, func(t *testing.T) {
+			var want []string
+			if !strings.HasPrefix(name, "a word") {
+				want = []string{room}
+			}
+			got := destroying(t, fstest.MapFS{
+				room + "/planted.go":      {Data: []byte("package results\n\n" + source + "\n")},
+				room + "/planted_test.go": {Data: []byte("package results\n\nvar _ = keyring.Keyring.Destroy\n")},
+			})
+			if diff := gocmp.Diff(want, got); diff != "" {
+				t.Errorf("rooms (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
