@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func TestInsightsOnDemand(t *testing.T) {
 	}
 	w.Do("PUT", "/v1/consents/narrative", ingresstest.Anna, []byte(`{"granted":true,"version":"1"}`), ingresstest.AsJSON())
 	for i, want := range []string{`"writer":"scripted"}`, `"fellBack":"ungrounded"}`, `"fellBack":"writer_failed"}`, `"fellBack":"writer_failed"}`, `"fellBack":"timeout"}`} {
-		writer.mode = i
+		writer.mode.Store(int32(i))
 		r := ask()
 		if r.Status != 200 || !strings.HasSuffix(strings.TrimSpace(string(r.Body)), want) || strings.Contains(string(r.Body), "planted") {
 			t.Errorf("%d %s, want …%s", r.Status, r.Body, want)
@@ -38,21 +39,21 @@ func TestInsightsOnDemand(t *testing.T) {
 		t.Errorf("over the budget: %d %s", over.Status, over.Body)
 	}
 	w.Clock.Advance(24 * time.Hour)
-	writer.mode = 0
+	writer.mode.Store(0)
 	if r := ask(); r.Status != 200 {
 		t.Errorf("the next day: %d", r.Status)
 	}
 }
 
 type scripted struct {
-	mode int
+	mode atomic.Int32 // a writer that was given up on may still be about to read it
 	end  chan struct{}
 }
 
 func (*scripted) Name() string { return "scripted" }
 
 func (s *scripted) Write(_ context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
-	switch s.mode {
+	switch s.mode.Load() {
 	case 0:
 		return []analysis.Claim{{Text: "You slept " + facts[0].Text + ".", Facts: []string{facts[0].ID}}}, nil
 	case 1:
