@@ -79,9 +79,12 @@ func (r *Room) streamEvents(ctx context.Context, in *eventsInput) (*reply.BodyOu
 		return nil, err
 	}
 	opened, cancel := context.WithTimeout(ctx, r.lifetime(subject))
-	changed, err := r.Events.Watch(opened, subject.UID)
-	if err == nil && in.LastEventID == "" {
+	if in.LastEventID == "" {
 		in.LastEventID, err = r.newestEvent(ctx, subject.UID)
+	}
+	var behind <-chan struct{}
+	if err == nil {
+		behind, err = r.Events.Tail(opened, subject.UID, in.LastEventID)
 	}
 	if err != nil {
 		cancel()
@@ -89,7 +92,7 @@ func (r *Room) streamEvents(ctx context.Context, in *eventsInput) (*reply.BodyOu
 		return nil, fmt.Errorf("open an event stream: %w", err)
 	}
 	return r.Streams.Reply("text/event-stream", func() { cancel(); release() }, func(w *reply.StreamWriter) {
-		r.follow(opened, w, subject.UID, in.LastEventID, changed)
+		r.follow(opened, w, subject.UID, in.LastEventID, behind)
 	}), nil
 }
 
@@ -110,7 +113,7 @@ func (r *Room) newestEvent(ctx context.Context, uid string) (string, error) {
 }
 
 // follow sends what lies behind the event `after`, and what comes, until ctx ends.
-func (r *Room) follow(ctx context.Context, w *reply.StreamWriter, uid, after string, changed <-chan struct{}) {
+func (r *Room) follow(ctx context.Context, w *reply.StreamWriter, uid, after string, behind <-chan struct{}) {
 	beat := time.NewTicker(r.Heartbeat)
 	defer beat.Stop()
 	if w.Send("retry: 1000\n\n") != nil {
@@ -134,7 +137,7 @@ func (r *Room) follow(ctx context.Context, w *reply.StreamWriter, uid, after str
 		select {
 		case <-ctx.Done():
 			return
-		case <-changed:
+		case <-behind:
 		case <-beat.C:
 			if account, err := r.Accounts.Get(ctx, uid); err != nil || account.Erased || w.Send(": \n\n") != nil {
 				return
