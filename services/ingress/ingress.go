@@ -171,7 +171,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		return nil, err
 	}
 	up, err := uploads.New(uploads.Needs{
-		Uploads: st.Uploads, Days: st.Days, Cursors: st.Cursors, Objects: vault.New(s.Blobs, s.Keys), Queue: s.Queue, Audit: s.Audit,
+		Store: st, Agenda: st.Agenda, Uploads: st.Uploads, Days: st.Days, Objects: vault.New(s.Blobs, s.Keys), Queue: s.Queue, Audit: s.Audit,
 		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, Problem: failures.Problem,
 	})
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		Events: st.Events, Accounts: accounts, Streams: s.streams, Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
 	})
 	acc := account.New(account.Needs{
-		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts,
+		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts, Standing: st,
 		Keys: s.Erasure, Documents: st, Queue: s.Queue, Blobs: s.Blobs, Audit: s.Audit, Cache: accounts,
 		Resume: up.Resume, Exported: slices.Concat(up.Exported(), res.Exported()),
 		Streams: s.streams, StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,

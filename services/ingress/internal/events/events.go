@@ -10,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/clarity-loop/clarity/services/identity"
-	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/record"
@@ -27,7 +26,7 @@ const eventsDetail = "Server-sent events: `id` is a sequence number of 16 hexade
 type Needs struct {
 	Events   store.Collection[record.Event]
 	Accounts interface {
-		Get(ctx context.Context, uid string) (access.Account, error)
+		Get(ctx context.Context, uid string) (record.Account, error)
 	}
 	Streams   *reply.Streams
 	Now       func() time.Time
@@ -139,7 +138,7 @@ func (r *Room) follow(ctx context.Context, w *reply.StreamWriter, uid, after str
 			return
 		case <-behind:
 		case <-beat.C:
-			if account, err := r.Accounts.Get(ctx, uid); err != nil || account.Erased || w.Send(": \n\n") != nil {
+			if account, err := r.Accounts.Get(ctx, uid); err != nil || account.Active() != nil || w.Send(": \n\n") != nil {
 				return
 			}
 		}

@@ -46,7 +46,7 @@ type dayRange struct {
 
 func (r *Room) getSync(ctx context.Context, in *syncInput) (*syncOutput, error) {
 	uid := reply.UID(ctx)
-	cursors, err := r.Cursors.List(ctx, uid, store.Query{Limit: 1000})
+	cursors, err := r.Store.Synced(ctx, uid)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +55,8 @@ func (r *Room) getSync(ctx context.Context, in *syncInput) (*syncOutput, error) 
 		return nil, err
 	}
 	types := coverTypes(days)
-	for _, c := range cursors {
-		types.entry(c.Key).commit(c.Value)
+	for name, c := range cursors.Value.Types {
+		types.entry(name).commit(c)
 	}
 	out := &syncOutput{}
 	out.Body.Types = make([]syncType, 0, len(types))

@@ -31,10 +31,9 @@ func TestSyncTellsCoverageAndGaps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"HKA", "HKC"} {
-		if _, err := w.Store.Cursors.Put(t.Context(), "anna", name, 0, record.Cursor{Anchor: "at-" + name}); err != nil {
-			t.Fatal(err)
-		}
+	cursors := record.Cursors{Types: map[string]record.Cursor{"HKA": {Anchor: "at-HKA"}, "HKC": {Anchor: "at-HKC"}}}
+	if _, err := w.Store.Cursors.Put(t.Context(), "anna", record.CursorsKey, 0, cursors); err != nil {
+		t.Fatal(err)
 	}
 	var got uploads.Sync
 	w.Do("GET", "/v1/sync", ingresstest.Anna, nil).JSON(t, &got)
@@ -57,12 +56,14 @@ func TestSyncTellsCoverageAndGaps(t *testing.T) {
 func TestTypesComeInTheOrderOfTheirNames(t *testing.T) {
 	w := ingresstest.New(t)
 	var want []string
+	cursors := record.Cursors{Types: map[string]record.Cursor{}}
 	for n := range 20 {
 		name := "HK" + string(rune('A'+n))
 		want = append(want, name)
-		if _, err := w.Store.Cursors.Put(t.Context(), "anna", name, 0, record.Cursor{Anchor: "a"}); err != nil {
-			t.Fatal(err)
-		}
+		cursors.Types[name] = record.Cursor{Anchor: "a"}
+	}
+	if _, err := w.Store.Cursors.Put(t.Context(), "anna", record.CursorsKey, 0, cursors); err != nil {
+		t.Fatal(err)
 	}
 	var all uploads.Sync
 	w.Do("GET", "/v1/sync", ingresstest.Anna, nil).JSON(t, &all)

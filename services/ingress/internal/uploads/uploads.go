@@ -5,6 +5,8 @@ package uploads
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,9 +41,13 @@ const (
 
 // Needs is what the uploads need.
 type Needs struct {
+	Store interface {
+		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
+		Synced(ctx context.Context, uid string) (store.Record[record.Cursors], error)
+	}
+	Agenda  store.Collection[record.Errand]
 	Uploads store.Collection[record.Upload]
 	Days    store.Collection[record.Day]
-	Cursors store.Collection[record.Cursor]
 	// Objects are a person's own, sealed; a vault.Vault has them.
 	Objects interface {
 		Put(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
@@ -56,7 +62,7 @@ type Needs struct {
 	// Accounts says whether a person's samples may be stored.
 	Accounts interface {
 		MayStore(ctx context.Context, uid string) error
-		StoringConsented(ctx context.Context, uid string, write func() error) error
+		StoringConsented(ctx context.Context, uid string, write func(demand store.Change) error) error
 	}
 	Registry  prometheus.Registerer
 	Now       func() time.Time
@@ -107,8 +113,22 @@ func (r *Room) Routes() []route.Route {
 func (r *Room) Exported() []reply.Records {
 	return []reply.Records{
 		reply.Exported(r.Uploads, "upload", viewUpload),
-		reply.Exported(r.Cursors, "cursor", func(c store.Record[record.Cursor]) record.Cursor { return c.Value }),
+		r.exportedCursors,
 	}
+}
+
+// exportedCursors are the cursors, a line a type.
+func (r *Room) exportedCursors(ctx context.Context, uid string, line reply.Line) error {
+	cursors, err := r.Store.Synced(ctx, uid)
+	if err != nil {
+		return err
+	}
+	for _, kind := range slices.Sorted(maps.Keys(cursors.Value.Types)) {
+		if err := line("cursor", kind, cursors.Value.Types[kind]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Resume publishes the uploads again that were held for want of consent.
