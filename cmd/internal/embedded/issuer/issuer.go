@@ -43,9 +43,10 @@ func Token(r Request) (string, error) {
 	if r.TTL <= 0 || r.TTL > local.MaxTTL {
 		return "", &platform.ConfigError{Text: fmt.Sprintf("a token is valid for at most %s, not %s", local.MaxTTL, r.TTL)}
 	}
-	i, err := local.Open(cmp.Or(r.At, filepath.Join(r.Dir, "identity")), r.Now)
+	at := cmp.Or(r.At, filepath.Join(r.Dir, "identity"))
+	i, err := local.Open(at, r.Now)
 	if err != nil {
-		return "", datadir.Sentence(r.Dir, err)
+		return "", datadir.Sentence(r.Dir, &platform.OpenError{Of: "identity", Driver: "local", At: at, Cause: err})
 	}
 	token, err := i.Issue(subject, r.TTL)
 	if err != nil {
