@@ -67,7 +67,7 @@ func modelTool(ctx context.Context, c *call) error {
 	case !ok:
 		return usagef("model has no verb %q; `clarity model --help` tells them", args[0])
 	case len(rest) < v.least || len(rest) > v.most:
-		return usagef("model %s takes %s, got %d arguments; `clarity model --help` tells more", args[0], v.takes, len(rest))
+		return usagef("model %s takes %s, got %d of them; `clarity model --help` tells more", args[0], v.takes, len(rest))
 	case len(rest) == 0:
 		return v.run(ctx, []string{models.Preview})
 	default:

@@ -96,13 +96,13 @@ func TestModelRefuses(t *testing.T) {
 		}
 	}
 	for want, args := range map[string][]string{
-		"needs a verb":                                           {},
-		"has no verb":                                            {"train"},
-		"import takes WEIGHTS, got 0 arguments":                  {"import"},
-		"push-dir takes BUNDLE DIR, got 1 arguments":             {"push-dir", bundled},
-		"needs --name, --card, --out":                            {"import", junk},
-		"needs --card":                                           {"import", junk, "--name", "n", "--out", "o"},
-		"needs --label: an output of these weights is a preview": {"import", weights, "--name", "n", "--card", junk, "--out", filepath.Join(dir, "o")},
+		"needs a verb":                             {},
+		"has no verb":                              {"train"},
+		"import takes WEIGHTS, got 0 of them":      {"import"},
+		"push-dir takes BUNDLE DIR, got 1 of them": {"push-dir", bundled},
+		"needs --name, --card, --out":              {"import", junk},
+		"needs --card":                             {"import", junk, "--name", "n", "--out", "o"},
+		"needs --label: an output of these weights is a preview":               {"import", weights, "--name", "n", "--card", junk, "--out", filepath.Join(dir, "o")},
 		"m.onnx: it is an ONNX model: weights are imported from Keras HDF5":    {"import", onnx, "--name", "n", "--card", junk, "--out", filepath.Join(dir, "o")},
 		"b.tar: it is a tar file: weights are imported from":                   {"import", bundled, "--name", "n", "--card", junk, "--out", filepath.Join(dir, "o")},
 		"m.onnx is an ONNX model, not a bundle":                                {"inspect", onnx},

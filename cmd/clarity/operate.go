@@ -58,6 +58,9 @@ func subject(ctx context.Context, c *call) error {
 	if *user == "" {
 		return usagef("subject needs --user NAME")
 	}
+	if err := issuer.CheckUser(*user); err != nil {
+		return asUsage(err)
+	}
 	place, err := where.readKept()
 	if err != nil {
 		return err

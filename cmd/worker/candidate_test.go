@@ -285,6 +285,16 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+func TestAVersionWithArguments(t *testing.T) {
+	for _, args := range [][]string{{"version", "x"}, {"--version", "x"}, {"-version", "x", "y"}} {
+		var stdout bytes.Buffer
+		err := run(t.Context(), args, func(string) string { return "" }, &stdout, io.Discard)
+		if exitCode(err) != 2 || err.Error() != `version takes no argument, got "x"` || stdout.Len() > 0 {
+			t.Errorf("%v: exit %d, %v, %q", args, exitCode(err), err, stdout.String())
+		}
+	}
+}
+
 // The operator refuses a message with a word that it does not know.
 func TestEveryReasonOfAFailureIsTheAPIs(t *testing.T) {
 	known := []string{v1alpha1.ReasonDigestMismatch, v1alpha1.ReasonArtifactNotFound, v1alpha1.ReasonContractMismatch,

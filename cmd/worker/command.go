@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
 	"github.com/clarity-loop/clarity/cmd/internal/emulators"
 )
 
@@ -69,7 +70,7 @@ func help(w io.Writer, err error) error {
 	}
 	_, _ = fmt.Fprintln(tw, "  version\tPrint what this binary was built from")
 	_ = tw.Flush()
-	_, _ = fmt.Fprintf(w, "\nExit status: 0 success, %d temporary failure (retry), %d invalid input (do not retry), %d wrong configuration.\n", worker.ExitRetry, worker.ExitInvalidInput, worker.ExitConfiguration)
+	_, _ = fmt.Fprintf(w, "\nExit status: 0 success, %d temporary failure (retry), %d invalid input (do not retry), %d wrong configuration; %d where version is given an argument.\n", worker.ExitRetry, worker.ExitInvalidInput, worker.ExitConfiguration, buildinfo.ExitUsage)
 	return err
 }
 

@@ -29,6 +29,14 @@ type Request struct {
 	Now  func() time.Time
 }
 
+// CheckUser says whether a person can have the name.
+func CheckUser(name string) error {
+	if identity.ValidUID(name) {
+		return nil
+	}
+	return &platform.ConfigError{Text: fmt.Sprintf("%q cannot be a user's name, which is 1 to %d characters of A–Z, a–z, 0–9 and ._:@-", name, identity.MaxUID)}
+}
+
 // Token makes a token of the data directory's issuer, whether or not a platform
 // is running on it.
 func Token(r Request) (string, error) {
@@ -39,6 +47,9 @@ func Token(r Request) (string, error) {
 		subject.Roles = []identity.Role{role}
 	default:
 		return "", &platform.ConfigError{Text: fmt.Sprintf("there is no role %q; the roles are %s and %s", r.Role, identity.Service, identity.Admin)}
+	}
+	if err := CheckUser(r.User); err != nil {
+		return "", err
 	}
 	if r.TTL <= 0 || r.TTL > local.MaxTTL {
 		return "", &platform.ConfigError{Text: fmt.Sprintf("a token is valid for at most %s, not %s", local.MaxTTL, r.TTL)}
