@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -117,6 +119,14 @@ func (c *call) duration(name string, def, most time.Duration) (time.Duration, er
 		return 0, &exitError{code: worker.ExitConfiguration, err: fmt.Errorf("%s is a duration of at most %v, not %.20q", name, most, s)}
 	}
 	return d, nil
+}
+
+// isEndpoint holds what a flag says to the form of a server's address.
+func isEndpoint(flag, s string) error {
+	if host, port, err := net.SplitHostPort(strings.TrimPrefix(s, "dns:///")); err != nil || host == "" || port == "" {
+		return invalidf("%s is HOST:PORT, not %.80q", flag, s)
+	}
+	return nil
 }
 
 // parsed reads the environment and the command's arguments. What is wrong with
