@@ -143,7 +143,7 @@ func (s *upSettings) backends() []backend {
 	b := &s.Backends
 	return []backend{
 		{&b.Store, "store", "sqlite:DIR", capability.Store}, {&b.Blobs, "blobs", "files:DIR", capability.Blobs},
-		{&b.Queue, "queue", "sqlite:DIR", capability.Queue}, {&b.Keys, "keys", "tink:DIR", capability.Keys},
+		{&b.Queue, "queue", "sqlite:DIR", capability.Queue}, {&b.Keys, "keys", "tink:DIR", capability.Keys | capability.Erasure},
 		{&b.Identity, "identity", "local:DIR", capability.Identity}, {&b.Audit, "audit", "file:DIR", capability.Audit},
 		{&b.Writer, "writer", "template", capability.Writer},
 	}
@@ -169,7 +169,7 @@ func (s *upSettings) print(w io.Writer) error {
 	say(tw, "listen\tapi\t%s\n", orOff(api))
 	say(tw, "listen\tprofile\t%s\n", orOff(s.Listen.Profile))
 	for _, b := range s.backends() {
-		if all.Has(b.of) {
+		if all.HasAny(b.of) {
 			say(tw, "driver\t%s\t%s\n", b.name, *b.spec)
 		}
 	}

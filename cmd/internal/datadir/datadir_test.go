@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func drivers() platform.Drivers {
 	return platform.Drivers{
 		Queue: map[string]platform.Opener[queue.Queue]{"sqlite": embedded.Queue},
-		Keys:  map[string]platform.Opener[platform.Keys]{"tink": embedded.Keys},
+		Keys:  map[string]platform.Opener[platform.Keyring]{"tink": embedded.Keys},
 	}
 }
 

@@ -95,7 +95,7 @@ func Queue(ctx context.Context, at string, e platform.Env) (queue.Queue, error) 
 }
 
 // Keys opens the keyring in the directory at, which any number of processes may.
-func Keys(_ context.Context, at string, _ platform.Env) (platform.Keys, error) {
+func Keys(_ context.Context, at string, _ platform.Env) (platform.Keyring, error) {
 	return tink.Open(at)
 }
 
