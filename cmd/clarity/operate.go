@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"text/tabwriter"
@@ -14,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/queue"
 )
 
 //nolint:gosec // a help text, not a token
@@ -103,8 +106,9 @@ func auditVerify(ctx context.Context, c *call) error {
 }
 
 const deadHelp = `Lists the messages that a stage gave up on, oldest first, with the reason. They
-keep their body; nobody handles them again by themselves. The platform must not
-be running on the directory.
+keep their body; nobody handles them again by themselves. Behind them are counted
+the messages of topics that nobody consumes any more: they stay as they are. The
+platform must not be running on the directory.
   clarity dead list              the same, said in full
   clarity dead replay SEQUENCE   makes a message of the letter again
   clarity dead drop SEQUENCE     removes it for good`
@@ -123,18 +127,30 @@ func dead(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	letters, err := datadir.DeadLetters(ctx, place, drivers(), time.Now)
+	letters, unclaimed, err := datadir.DeadLetters(ctx, place, drivers(), time.Now)
 	if err != nil {
 		return err
 	}
+	if err := printLetters(c.stdout, letters); err != nil {
+		return err
+	}
+	for _, b := range unclaimed {
+		if n := b.Waiting + b.Leased; n > 0 {
+			say(c.stdout, "%d messages of the topic %s (consumer %s) that nobody consumes\n", n, b.Topic, cmp.Or(b.Consumer, "-"))
+		}
+	}
+	return nil
+}
+
+func printLetters(w io.Writer, letters []queue.DeadLetter) error {
 	if len(letters) == 0 {
-		say(c.stdout, "no dead letters\n")
+		say(w, "no dead letters\n")
 		return nil
 	}
-	tw := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	say(tw, "sequence\ttopic\tconsumer\tdied\tattempts\treason\n")
 	for _, l := range letters {
-		say(tw, "%d\t%s\t%s\t%s\t%d\t%s\n", l.Sequence, l.Topic, l.Consumer, l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
+		say(tw, "%d\t%s\t%s\t%s\t%d\t%s\n", l.Sequence, l.Topic, cmp.Or(l.Consumer, "-"), l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
 	}
 	return tw.Flush()
 }

@@ -360,6 +360,7 @@ func TestALeaseStandsBack(t *testing.T) {
 type letters struct {
 	queue.Queue
 	dead map[string]int
+	old  []queue.Backlog // that nobody consumes
 	err  error
 	done []string
 }
@@ -374,6 +375,8 @@ func (q *letters) Dead(_ context.Context, topic, name string, after int64, limit
 	}
 	return out, nil
 }
+
+func (q *letters) Unclaimed(context.Context) ([]queue.Backlog, error) { return q.old, q.err }
 
 func (q *letters) Replay(_ context.Context, s int64) error {
 	q.done = append(q.done, fmt.Sprint("replay ", s))
@@ -402,7 +405,7 @@ func TestDeadLettersOfEveryConsumer(t *testing.T) {
 	for name, dead := range tests {
 		t.Run(name, func(t *testing.T) {
 			q := &letters{dead: dead}
-			got, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: t.TempDir()}, q.drivers(), time.Now)
+			got, _, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: t.TempDir()}, q.drivers(), time.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -424,11 +427,29 @@ func TestDeadLettersOfEveryConsumer(t *testing.T) {
 	}
 }
 
+// What nobody consumes comes behind what somebody does; of what has no letters
+// none are asked for.
+func TestDeadLettersThatNobodyConsumes(t *testing.T) {
+	old := []queue.Backlog{{Topic: "older", Consumer: "x", Depth: queue.Depth{Waiting: 3}}, {Topic: "old", Consumer: "y", Depth: queue.Depth{Dead: 2}}}
+	q := &letters{dead: map[string]int{flow.TopicEvents: 1, "old": 2, "older": 9}, old: old}
+	got, unclaimed, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: t.TempDir()}, q.drivers(), time.Now)
+	if diff := cmp.Diff(old, unclaimed); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	var consumers []string
+	for _, l := range got {
+		consumers = append(consumers, l.Consumer)
+	}
+	if diff := cmp.Diff([]string{flow.Feed, "y", "y"}, consumers); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestADeadLetterIsReplayedOrDropped(t *testing.T) {
 	gone := errors.New("no such letter")
 	for _, fails := range []error{nil, gone} {
 		q, dir := &letters{err: fails}, t.TempDir()
-		_, listed := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now)
+		_, _, listed := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now)
 		replayed := datadir.ReplayDead(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now, 7)
 		dropped := datadir.DropDead(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now, 8)
 		for what, err := range map[string]error{"list": listed, "replay": replayed, "drop": dropped} {

@@ -23,21 +23,34 @@ type Place struct {
 }
 
 // DeadLetters lists the dead letters of every topic and consumer of a place
-// on which nothing is running.
-func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() time.Time) (letters []queue.DeadLetter, err error) {
-	err = withQueue(ctx, p, d, now, func(q queue.Queue) error {
+// on which nothing is running, those at the end that nobody consumes any more,
+// and counts what else nobody consumes.
+func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() time.Time) (letters []queue.DeadLetter, unclaimed []queue.Backlog, err error) {
+	err = withQueue(ctx, p, d, now, func(q queue.Queue) (err error) {
+		if unclaimed, err = q.Unclaimed(ctx); err != nil {
+			return err
+		}
+		all := make([]queue.Backlog, 0, len(unclaimed))
 		for _, topic := range flow.Topics() {
 			for _, name := range flow.Consumers()[topic] {
-				some, err := deadOf(ctx, q, topic, name)
-				if err != nil {
-					return err
-				}
-				letters = append(letters, some...)
+				all = append(all, queue.Backlog{Topic: topic, Consumer: name})
 			}
+		}
+		for _, b := range unclaimed {
+			if b.Dead > 0 { // without one it cannot be asked for
+				all = append(all, b)
+			}
+		}
+		for _, b := range all {
+			some, err := deadOf(ctx, q, b.Topic, b.Consumer)
+			if err != nil {
+				return err
+			}
+			letters = append(letters, some...)
 		}
 		return nil
 	})
-	return letters, err
+	return letters, unclaimed, err
 }
 
 func deadOf(ctx context.Context, q queue.Queue, topic, name string) (letters []queue.DeadLetter, err error) {
