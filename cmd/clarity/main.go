@@ -47,8 +47,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
-		printHelp(stdout)
-		return nil
+		if len(args) == 1 {
+			printHelp(stdout)
+			return nil
+		}
+		args = []string{args[1], "--help"}
 	case "--version", "-version":
 		args[0] = "version"
 	}

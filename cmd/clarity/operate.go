@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
@@ -31,6 +32,9 @@ func subject(ctx context.Context, c *call) error {
 	}
 	if *user == "" {
 		return usagef("subject needs --user NAME")
+	}
+	if err := issuer.CheckUser(*user); err != nil {
+		return asUsage(err)
 	}
 	place, err := where.readKept()
 	if err != nil {

@@ -59,7 +59,7 @@ func TestWhatATokenCannot(t *testing.T) {
 		"another word":        {[]string{"renew", "--data", dir}, 2, "clarity token revoke --user NAME"},
 		"two words":           {[]string{"rotate", "retire", "--data", dir}, 2, "clarity token rotate"},
 		"revoke of nobody":    {[]string{"revoke", "--data", dir}, 2, "clarity token revoke --user NAME"},
-		"revoke of no name":   {[]string{"revoke", "--data", dir, "--user", "no spaces"}, 2, "a user is 1 to 128 of"},
+		"revoke of no name":   {[]string{"revoke", "--data", dir, "--user", "no spaces"}, 2, "cannot be a user's name"},
 		"rotate of a person":  {[]string{"rotate", "--data", dir, "--user", "anna"}, 2, "clarity token rotate"},
 		"where no issuer is":  {[]string{"rotate", "--data", empty}, 1, "there is nothing of the identity at "},
 		"where no place is":   {[]string{"retire", "--data", filepath.Join(empty, "x")}, 1, "there is no data directory"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -94,9 +95,13 @@ func Pseudonym(ctx context.Context, p Place, user string) (string, error) {
 	}
 	keys, err := embedded.Keys(ctx, at, platform.Env{})
 	if err != nil {
-		return "", Sentence(p.Dir, err)
+		return "", Sentence(p.Dir, &platform.OpenError{Of: "keys", Driver: "tink", At: at, Cause: err})
 	}
-	return keys.Pseudonym(ctx, user)
+	pseudonym, err := keys.Pseudonym(ctx, user)
+	if err != nil {
+		return "", Sentence(p.Dir, &platform.OpenError{Of: "keys", Driver: "tink", At: at, Cause: err})
+	}
+	return pseudonym, nil
 }
 
 // VerifyAudit checks the audit log of a place, whether or not a platform is
@@ -106,7 +111,11 @@ func VerifyAudit(ctx context.Context, p Place) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return embedded.VerifyAudit(ctx, at)
+	entries, err := embedded.VerifyAudit(ctx, at)
+	if errors.Is(err, fs.ErrPermission) {
+		err = Sentence(p.Dir, &platform.OpenError{Of: "audit", Driver: "file", At: at, Cause: err})
+	}
+	return entries, err
 }
 
 // MustHold says where nothing was kept before: not by the backend that is at the
@@ -120,7 +129,7 @@ func MustHold(p Place, of capability.Set, at string) error {
 	there, err := embedded.Holds(of, at)
 	switch {
 	case err != nil:
-		return Sentence(p.Dir, err)
+		return Sentence(p.Dir, &platform.OpenError{Of: of.String(), At: at, Cause: err})
 	case !there:
 		return fmt.Errorf("there is nothing of the %s at %s: say the --data, --%s or --config that `clarity up` was told", of, at, of)
 	}

@@ -27,9 +27,10 @@ type Place struct {
 }
 
 func (p Place) open() (*local.Issuer, error) {
-	i, err := local.Open(cmp.Or(p.At, filepath.Join(p.Dir, "identity")), p.Now)
+	at := cmp.Or(p.At, filepath.Join(p.Dir, "identity"))
+	i, err := local.Open(at, p.Now)
 	if err != nil {
-		return nil, datadir.Sentence(p.Dir, err)
+		return nil, datadir.Sentence(p.Dir, &platform.OpenError{Of: "identity", Driver: "local", At: at, Cause: err})
 	}
 	return i, nil
 }
@@ -44,6 +45,14 @@ type Request struct {
 	Now  func() time.Time
 }
 
+// CheckUser says whether a person can have the name.
+func CheckUser(name string) error {
+	if identity.ValidUID(name) {
+		return nil
+	}
+	return &platform.ConfigError{Text: fmt.Sprintf("%q cannot be a user's name, which is 1 to %d characters of A–Z, a–z, 0–9 and ._:@-", name, identity.MaxUID)}
+}
+
 // Token makes a token of the data directory's issuer, whether or not a platform
 // is running on it.
 func Token(r Request) (string, error) {
@@ -54,6 +63,9 @@ func Token(r Request) (string, error) {
 		subject.Roles = []identity.Role{role}
 	default:
 		return "", &platform.ConfigError{Text: fmt.Sprintf("there is no role %q; the roles are %s and %s", r.Role, identity.Service, identity.Admin)}
+	}
+	if err := CheckUser(r.User); err != nil {
+		return "", err
 	}
 	if r.TTL <= 0 || r.TTL > local.MaxTTL {
 		return "", &platform.ConfigError{Text: fmt.Sprintf("a token is valid for at most %s, not %s", local.MaxTTL, r.TTL)}
@@ -72,8 +84,8 @@ func Token(r Request) (string, error) {
 // Revoke ends every token of the person that there is by now, whether or not a
 // platform is running on the directory.
 func Revoke(p Place, user string) error {
-	if !identity.ValidUID(user) {
-		return &platform.ConfigError{Text: fmt.Sprintf("a user is 1 to %d of A–Z, a–z, 0–9 and ._:@-", identity.MaxUID)}
+	if err := CheckUser(user); err != nil {
+		return err
 	}
 	return p.change(func(i *local.Issuer) error { return i.Revoke(user, p.Now()) })
 }

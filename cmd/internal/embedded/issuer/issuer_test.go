@@ -64,7 +64,9 @@ func TestATokenThatIsNone(t *testing.T) {
 		"for no time":           {issuer.Request{Dir: dir, User: "anna"}, "a token is valid for at most 24h0m0s, not 0s", true},
 		"for less than no time": {issuer.Request{Dir: dir, User: "anna", TTL: -time.Second}, "at most 24h0m0s, not -1s", true},
 		"for too long":          {issuer.Request{Dir: dir, User: "anna", TTL: local.MaxTTL + 1}, "at most 24h0m0s", true},
-		"for nobody":            {issuer.Request{Dir: dir, TTL: time.Hour}, "make a token", false},
+		"for nobody":            {issuer.Request{Dir: dir, TTL: time.Hour}, `"" cannot be a user's name, which is 1 to 128 characters`, true},
+		"for a sentence":        {issuer.Request{Dir: dir, User: "ä b", TTL: time.Hour}, `"ä b" cannot be a user's name`, true},
+		"for a name too long":   {issuer.Request{Dir: dir, User: strings.Repeat("a", 129), TTL: time.Hour}, "1 to 128 characters", true},
 		"of a file":             {issuer.Request{Dir: file, User: "anna", TTL: time.Hour}, file + " is not a directory: choose another --data", false},
 	}
 	for name, tt := range tests {
