@@ -19,34 +19,6 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
-//nolint:gosec // a help text, not a token
-const tokenHelp = `Prints a token of the data directory's own issuer: only the token, so that
-  T=$(clarity token --user anna); curl -H "Authorization: Bearer $T" …
-works. The platform may run meanwhile, or not have run yet.`
-
-func token(_ context.Context, c *call) error {
-	fs := c.flags(tokenHelp)
-	where := c.keptFlags(fs, capability.Identity)
-	user := fs.String("user", "", "`NAME` of the person: 1 to 128 of A–Z, a–z, 0–9 and ._:@-")
-	role := fs.String("role", "", "`ROLE` of a token that is no person's: service or admin")
-	ttl := fs.Duration("ttl", time.Hour, "how long the token is valid")
-	if err := c.parseNone(fs); err != nil {
-		return err
-	}
-	if *user == "" {
-		return usagef("token needs --user NAME")
-	}
-	if err := where.read(); err != nil {
-		return err
-	}
-	signed, err := issuer.Token(issuer.Request{Dir: where.Data, At: where.at(), User: *user, Role: *role, TTL: *ttl, Now: time.Now})
-	if err != nil {
-		return asUsage(err)
-	}
-	_, err = fmt.Fprintln(c.stdout, signed)
-	return err
-}
-
 const subjectHelp = `Prints the pseudonym by which an AnalysisJob and its shards name a person: a keyed
 hash of the name that says nothing to whoever has not the data directory's key.
 It opens nothing. The platform may run meanwhile.`

@@ -19,6 +19,22 @@ func Open(_ context.Context, at string, e platform.Env) (identity.Verifier, erro
 	return local.Open(at, e.Now)
 }
 
+// A Place is where an issuer is.
+type Place struct {
+	Dir string // the data directory
+	At  string // where the issuer is; "" is its place in Dir
+	Now func() time.Time
+}
+
+func (p Place) open() (*local.Issuer, error) {
+	at := cmp.Or(p.At, filepath.Join(p.Dir, "identity"))
+	i, err := local.Open(at, p.Now)
+	if err != nil {
+		return nil, datadir.Sentence(p.Dir, &platform.OpenError{Of: "identity", Driver: "local", At: at, Cause: err})
+	}
+	return i, nil
+}
+
 // A Request says whose token is made.
 type Request struct {
 	Dir, User string
@@ -54,14 +70,37 @@ func Token(r Request) (string, error) {
 	if r.TTL <= 0 || r.TTL > local.MaxTTL {
 		return "", &platform.ConfigError{Text: fmt.Sprintf("a token is valid for at most %s, not %s", local.MaxTTL, r.TTL)}
 	}
-	at := cmp.Or(r.At, filepath.Join(r.Dir, "identity"))
-	i, err := local.Open(at, r.Now)
+	i, err := Place{r.Dir, r.At, r.Now}.open()
 	if err != nil {
-		return "", datadir.Sentence(r.Dir, &platform.OpenError{Of: "identity", Driver: "local", At: at, Cause: err})
+		return "", err
 	}
 	token, err := i.Issue(subject, r.TTL)
 	if err != nil {
 		return "", fmt.Errorf("make a token: %w", err)
 	}
 	return token, nil
+}
+
+// Revoke ends every token of the person that there is by now, whether or not a
+// platform is running on the directory.
+func Revoke(p Place, user string) error {
+	if err := CheckUser(user); err != nil {
+		return err
+	}
+	return p.change(func(i *local.Issuer) error { return i.Revoke(user, p.Now()) })
+}
+
+// Rotate makes a new signing key. Tokens of the keys before stay valid until Retire:
+// between the two everybody can get a new one.
+func Rotate(p Place) error { return p.change((*local.Issuer).Rotate) }
+
+// Retire ends the tokens of every signing key but the newest.
+func Retire(p Place) error { return p.change((*local.Issuer).RetireOld) }
+
+func (p Place) change(act func(*local.Issuer) error) error {
+	i, err := p.open()
+	if err != nil {
+		return err
+	}
+	return act(i)
 }
