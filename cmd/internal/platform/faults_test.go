@@ -162,7 +162,9 @@ func TestAStageGetsItsStoreAndItsSettings(t *testing.T) {
 // counted is a queue that has messages; one of its consumers cannot be counted.
 type counted struct {
 	queue.Queue
-	broken string
+	broken    string
+	unclaimed []queue.Backlog
+	lost      error // of asking what is unclaimed
 }
 
 func (q counted) Depth(_ context.Context, topic, _ string) (queue.Depth, error) {
@@ -171,6 +173,8 @@ func (q counted) Depth(_ context.Context, topic, _ string) (queue.Depth, error) 
 	}
 	return queue.Depth{Waiting: 3, Leased: 2, Dead: 1}, nil
 }
+
+func (q counted) Unclaimed(context.Context) ([]queue.Backlog, error) { return q.unclaimed, q.lost }
 
 // registry is what the stages of a platform with this queue measure by.
 func registry(t *testing.T, q queue.Queue, needs capability.Set) *prometheus.Registry {
