@@ -16,8 +16,13 @@ type Rate = limit.Rate
 // Limits bounds what one caller, and all together, can make the ingress do.
 type Limits struct {
 	BodyBytes      int           // of one request as received
+	BodyRate       int           // bytes a second that a body brings at least, in every BodyWindow
+	BodyWindow     time.Duration // the longest that a body may stand still
 	Connections    int           // open at a time
-	ReadTimeout    time.Duration // for a whole request, from its first byte
+	PerAddress     int           // of them from one address (IPv6: one /64)
+	FirstByte      time.Duration // from a connection's opening to its first byte
+	Unacked        time.Duration // how long what was sent may go unacknowledged until the client counts as gone
+	ReadTimeout    time.Duration // for a request's headers, from their first byte
 	WriteTimeout   time.Duration // for a reply, or one event of a stream
 	IdleTimeout    time.Duration // between two requests
 	HandlerTimeout time.Duration // for the work between request and reply
@@ -36,7 +41,12 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		BodyBytes:      upload.MaxBodyBytes,
+		BodyRate:       4 << 10,
+		BodyWindow:     15 * time.Second,
 		Connections:    4096,
+		PerAddress:     512,
+		FirstByte:      5 * time.Second,
+		Unacked:        30 * time.Second,
 		ReadTimeout:    30 * time.Second,
 		WriteTimeout:   30 * time.Second,
 		IdleTimeout:    75 * time.Second,
@@ -59,7 +69,12 @@ func (l Limits) validate() error {
 		}
 	}
 	positive("BodyBytes", int64(l.BodyBytes))
+	positive("BodyRate", int64(l.BodyRate))
+	positive("BodyWindow", int64(l.BodyWindow))
 	positive("Connections", int64(l.Connections))
+	positive("PerAddress", int64(l.PerAddress))
+	positive("FirstByte", int64(l.FirstByte))
+	positive("Unacked", int64(l.Unacked))
 	positive("ReadTimeout", int64(l.ReadTimeout))
 	positive("WriteTimeout", int64(l.WriteTimeout))
 	positive("IdleTimeout", int64(l.IdleTimeout))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
+	"github.com/clarity-loop/clarity/services/ingress/internal/memory"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
@@ -31,7 +32,6 @@ const (
 
 // What is not worth a setting.
 const (
-	freeBody        = 64 << 10 // bodies up to here are read without asking the budget
 	pooledBody      = 1 << 20  // larger buffers are not kept
 	believedSize    = 8 << 20  // what a gzip trailer is believed to say
 	inflatingAtOnce = 16 << 20 // what bodies may inflate to, together; a larger one has it for itself
@@ -60,7 +60,8 @@ type Needs struct {
 	}
 	Registry  prometheus.Registerer
 	Now       func() time.Time
-	BodyBytes int // of one upload as received
+	BodyBytes int           // of one upload as received
+	Timeout   time.Duration // for each step of the work but the reading of the body
 	// Problem is what an error becomes.
 	Problem func(context.Context, error) *problem.Problem
 }
@@ -69,9 +70,9 @@ type Needs struct {
 type Room struct {
 	Needs
 	metrics                *metrics
-	bodies                 *semaphore.Weighted // bytes of large bodies being read
+	memory                 *memory.Memory      // of large bodies being read
 	inflating              *semaphore.Weighted // bytes that bodies may inflate to, together
-	bodyPool, inflatedPool *edge.Pool
+	bodyPool, inflatedPool *memory.Pool
 }
 
 // New is the room; its counts are registered.
@@ -82,9 +83,9 @@ func New(n Needs) (*Room, error) {
 	}
 	return &Room{
 		Needs: n, metrics: m,
-		bodies:    semaphore.NewWeighted(2 * int64(n.BodyBytes)),
+		memory:    memory.New(2 * int64(n.BodyBytes)),
 		inflating: semaphore.NewWeighted(inflatingAtOnce),
-		bodyPool:  edge.NewPool(pooledBody), inflatedPool: edge.NewPool(2 * pooledBody),
+		bodyPool:  memory.NewPool(pooledBody), inflatedPool: memory.NewPool(2 * pooledBody),
 	}, nil
 }
 
