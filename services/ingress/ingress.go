@@ -173,7 +173,7 @@ func (s *Server) build() error {
 func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) ([]route.Route, error) {
 	st, l := s.Store, s.Limits
 	var err error
-	if s.streams, err = reply.NewStreams(l.StreamsPerUser, l.WriteTimeout, s.Registry); err != nil {
+	if s.streams, err = reply.NewStreams(l.WriteTimeout, s.Registry); err != nil {
 		return nil, err
 	}
 	up, err := uploads.New(uploads.Needs{
@@ -189,13 +189,13 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		InsightsPerDay: l.InsightsPerDay, Now: s.Now,
 	})
 	ev := events.New(events.Needs{
-		Events: st.Events, Accounts: accounts, Streams: s.streams, Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
+		Events: st.Events, Accounts: accounts, Streams: s.streams, Places: reply.NewPlaces(l.StreamsPerUser), Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
 	})
 	acc := account.New(account.Needs{
 		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts,
 		Keys: s.Keys, Documents: st, Queue: s.Queue, Blobs: s.Blobs, Audit: s.Audit, Cache: accounts,
 		Resume: up.Resume, Exported: slices.Concat(up.Exported(), res.Exported()),
-		Streams: s.streams, StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
+		Streams: s.streams, Places: reply.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})
 	return slices.Concat(up.Routes(), res.Routes(), ev.Routes(), acc.Routes(), s.systemRoutes()), nil
 }

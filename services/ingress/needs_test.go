@@ -20,7 +20,7 @@ func TestEverythingThatIsMissingIsTold(t *testing.T) {
 	for _, need := range []string{"a Store", "Blobs", "a Queue", "Keys", "a Verifier", "an Audit log", "a Writer", "a Template", "Samples", "a Registry", "a Logger", "a clock (Now)"} {
 		want = append(want, "ingress needs "+need)
 	}
-	for _, limit := range []string{"BodyBytes", "BodyRate", "BodyWindow", "Connections", "PerAddress", "FirstByte", "Unacked", "ReadTimeout", "WriteTimeout", "IdleTimeout", "HandlerTimeout", "StreamsPerUser", "StreamLifetime", "Heartbeat", "InsightsPerDay", "PersonTTL"} {
+	for _, limit := range []string{"BodyBytes", "BodyRate", "BodyWindow", "Connections", "PerAddress", "FirstByte", "Unacked", "ReadTimeout", "WriteTimeout", "IdleTimeout", "HandlerTimeout", "StreamsPerUser", "DownloadsPerUser", "StreamLifetime", "Heartbeat", "InsightsPerDay", "PersonTTL"} {
 		want = append(want, "ingress limit "+limit+" must be positive, is 0")
 	}
 	want = append(want, "ingress limit Heartbeat (0s) must be shorter than WriteTimeout (0s)")
@@ -66,7 +66,7 @@ func TestTheDefaultLimits(t *testing.T) {
 		Connections: 4096, PerAddress: 512, FirstByte: 5 * time.Second, Unacked: 30 * time.Second,
 		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 75 * time.Second, HandlerTimeout: 15 * time.Second,
 		UserRate: Rate{PerSecond: 20, Burst: 200}, AddressRate: Rate{PerSecond: 200, Burst: 1000},
-		StreamsPerUser: 8, StreamLifetime: 15 * time.Minute, Heartbeat: 15 * time.Second, InsightsPerDay: 20, PersonTTL: 3 * time.Second,
+		StreamsPerUser: 8, DownloadsPerUser: 2, StreamLifetime: 15 * time.Minute, Heartbeat: 15 * time.Second, InsightsPerDay: 20, PersonTTL: 3 * time.Second,
 	}
 	if diff := cmp.Diff(want, DefaultLimits()); diff != "" {
 		t.Errorf("limits (-want +got):\n%s", diff)

@@ -2,9 +2,12 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -17,9 +20,12 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-const eventsDetail = "Server-sent events: `id` is a sequence number of 16 hexadecimal digits, `event` one of `upload.merged`, `result.stored`,\n" +
-	"`insight.ready`, `export.ready`, `data` a JSON object {\"ref\", \"version\", \"at\"}: what to fetch, never what it holds.\n\n" +
+const eventsDetail = "Server-sent events: `id` is a sequence number of 16 hexadecimal digits, `event` one of `upload.merged`, `upload.failed`,\n" +
+	"`upload.held`, `result.stored`, `result.withdrawn`, `insight.ready`, `insight.withdrawn`, `export.ready`, `reset`, `data` a JSON object {\"ref\", \"version\", \"at\"}: what to fetch, never what it holds.\n\n" +
 	"With Last-Event-ID the stream goes on behind that event (0000000000000000: from the first); without, it begins now.\n" +
+	"`reset` says that events are missing between the last one seen and this stream, because they are not kept any more or because\n" +
+	"they never came from here: read again what you show. Its `id` is where the stream goes on, its `ref` and `version` are empty.\n\n" +
+	"Of a person eight streams are open at a time; a ninth ends the oldest. Treat an event that you do not know as none.\n" +
 	"Quiet streams carry a comment as a sign of life. The platform ends a stream after some minutes, when the token expires and\n" +
 	"when it shuts down: connect again with the last id seen."
 
@@ -30,6 +36,7 @@ type Needs struct {
 		Get(ctx context.Context, uid string) (access.Account, error)
 	}
 	Streams   *reply.Streams
+	Places    *reply.Places // of event streams
 	Now       func() time.Time
 	Lifetime  time.Duration // a stream is ended after this; a client takes it up again
 	Heartbeat time.Duration // between two signs of life on a quiet stream
@@ -54,9 +61,9 @@ type eventsInput struct {
 
 // An eventView is the data of one event.
 type eventView struct {
-	Ref     string    `json:"ref" doc:"the upload id, the window's last day, or the export id"`
-	Version string    `json:"version" doc:"tells one state of ref from the next"`
-	At      time.Time `json:"at"`
+	Ref     string     `json:"ref" doc:"the upload id, the window's last day, or the export id"`
+	Version string     `json:"version" doc:"tells one state of ref from the next"`
+	At      reply.Time `json:"at"`
 }
 
 // eventSchema describes one event of a stream: its fields are lines of text.
@@ -66,32 +73,36 @@ func eventSchema() *huma.Schema {
 		Type: huma.TypeObject, Description: "one event of the stream", Required: []string{"id", "event", "data"},
 		Properties: map[string]*huma.Schema{
 			"id":    line("sequence number, 16 hexadecimal digits"),
-			"event": line("upload.merged, result.stored, insight.ready or export.ready"),
+			"event": line("upload.merged, upload.failed, upload.held, result.stored, result.withdrawn, insight.ready, insight.withdrawn, export.ready or reset; others may come"),
 			"data":  line(`JSON: {"ref", "version", "at"}`),
 		},
 	}
 }
 
+// errReplaced is why a stream ends whose place a newer one of the person took.
+var errReplaced = errors.New("a newer stream took the place")
+
 func (r *Room) streamEvents(ctx context.Context, in *eventsInput) (*reply.BodyOutput, error) {
 	subject := reply.Subject(ctx)
-	release, err := r.Streams.Take(subject.UID)
-	if err != nil {
-		return nil, err
-	}
-	opened, cancel := context.WithTimeout(ctx, r.lifetime(subject))
+	opened, leave := context.WithCancelCause(ctx)
+	opened, cancel := context.WithTimeout(opened, r.lifetime(subject))
+	release := r.Places.Replace(subject.UID, func() { leave(errReplaced) })
+	end := func() { cancel(); leave(nil); release() }
 	changed, err := r.Events.Watch(opened, subject.UID)
 	if err == nil && in.LastEventID == "" {
 		in.LastEventID, err = r.newestEvent(ctx, subject.UID)
 	}
 	if err != nil {
-		cancel()
-		release()
+		end()
 		return nil, fmt.Errorf("open an event stream: %w", err)
 	}
-	return r.Streams.Reply("text/event-stream", func() { cancel(); release() }, func(w *reply.StreamWriter) {
-		r.follow(opened, w, subject.UID, in.LastEventID, changed)
+	return r.Streams.Reply("text/event-stream", end, func(w *reply.StreamWriter) {
+		r.follow(opened, w, subject.UID, cmp.Or(in.LastEventID, firstEvent), changed)
 	}), nil
 }
+
+// firstEvent is what lies before every event.
+const firstEvent = "0000000000000000"
 
 // lifetime is how long a stream of the subject may stay open.
 func (r *Room) lifetime(subject identity.Subject) time.Duration {
@@ -121,9 +132,11 @@ func (r *Room) follow(ctx context.Context, w *reply.StreamWriter, uid, after str
 		if err != nil {
 			return // the client connects again and learns why
 		}
+		if after, err = r.reset(ctx, w, uid, after, events); err != nil {
+			return
+		}
 		for _, e := range events {
-			data, err := json.Marshal(eventView{e.Value.Ref, e.Value.Version, e.Value.At.UTC()})
-			if err != nil || w.Send("id: "+e.Key+"\nevent: "+string(e.Value.Kind)+"\ndata: "+string(data)+"\n\n") != nil {
+			if send(w, e.Key, string(e.Value.Kind), eventView{e.Value.Ref, e.Value.Version, reply.Time(e.Value.At)}) != nil {
 				return
 			}
 			after = e.Key
@@ -133,6 +146,9 @@ func (r *Room) follow(ctx context.Context, w *reply.StreamWriter, uid, after str
 		}
 		select {
 		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errReplaced) {
+				_ = w.Send("retry: 60000\n\n") // whoever still listens does not take it back at once
+			}
 			return
 		case <-changed:
 		case <-beat.C:
@@ -141,4 +157,43 @@ func (r *Room) follow(ctx context.Context, w *reply.StreamWriter, uid, after str
 			}
 		}
 	}
+}
+
+// reset tells the client where events are missing between the last it saw and
+// those that follow, and returns where the stream goes on: the numbers of a
+// person are consecutive.
+func (r *Room) reset(ctx context.Context, w *reply.StreamWriter, uid, after string, events []store.Record[record.Event]) (string, error) {
+	from := after
+	if len(events) > 0 {
+		from = before(events[0].Key)
+	} else {
+		newest, err := r.newestEvent(ctx, uid)
+		if err != nil {
+			return after, err
+		}
+		if newest = cmp.Or(newest, firstEvent); newest < after { // else it came meanwhile
+			from = newest
+		}
+	}
+	if from == after {
+		return after, nil
+	}
+	return from, send(w, from, "reset", eventView{At: reply.Time(r.Now())})
+}
+
+// before is the number that lies before the key's.
+func before(key string) string {
+	n, err := strconv.ParseUint(key, 16, 64)
+	if err != nil || n == 0 {
+		return firstEvent // the store's keys are numbers, from 1 on
+	}
+	return fmt.Sprintf("%016x", n-1)
+}
+
+func send(w *reply.StreamWriter, id, kind string, v eventView) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return w.Send("id: " + id + "\nevent: " + kind + "\ndata: " + string(data) + "\n\n")
 }
