@@ -118,10 +118,11 @@ var rules = map[string][]string{
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the
-	// standard library alone, the worker's commands and the traffic plan.
+	// standard library alone, the worker's commands, the traffic plan and the labels.
 	"api":         {},
 	"api/worker":  {},
 	"api/traffic": {},
+	"api/label":   {},
 	// The operator: intents in Kubernetes, never data.
 	"controllers": {"api"},
 	// A rollout is decided without a client; the client of its gates decides nothing.
@@ -341,6 +342,14 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"api/worker/termination/planted.go", "k8s.io/api/core/v1",
 			[]string{"api/worker/termination/planted.go: api/worker/termination must not import k8s.io/api/core/v1"},
 		},
+		"the labels import Kubernetes": {
+			"api/label/planted.go", "k8s.io/apimachinery/pkg/types",
+			[]string{"api/label/planted.go: api/label must not import k8s.io/apimachinery/pkg/types"},
+		},
+		"the labels import the kinds": {
+			"api/label/planted.go", "api/v1alpha1",
+			[]string{"api/label/planted.go: api/label must not import api/v1alpha1"},
+		},
 		"the plan imports a library": {
 			"api/traffic/planted.go", "github.com/prometheus/client_golang/prometheus",
 			[]string{"api/traffic/planted.go: api/traffic must not import github.com/prometheus/client_golang/prometheus"},
@@ -534,6 +543,7 @@ var narrow = map[string][]string{
 	"api":         {"k8s.io/apimachinery", "k8s.io/client-go/applyconfigurations", "sigs.k8s.io/structured-merge-diff"},
 	"api/worker":  {},
 	"api/traffic": {},
+	"api/label":   {},
 }
 
 // foreign says whether the package must not import what is not ours.

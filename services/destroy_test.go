@@ -15,15 +15,24 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// destroyers are the folders whose shipped code names Destroy: the contract, its
-// suite and driver, and the one room that erases a person.
-func destroyers() []string {
-	return []string{"services/ingress/internal/account", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink"}
+// destroyers are the folders whose shipped code names Destroy, or a thing that
+// has it.
+func destroyers() map[string][]string {
+	return map[string][]string{
+		// The contract, its suite and driver, and the one room that erases a person.
+		"Destroy": {"services/ingress/internal/account", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink"},
+		// Who hands it on: the platform to the ingress, and that to the account room.
+		"Eraser":  {"cmd/internal/platform", "services/ingress", "services/keyring"},
+		"Erasure": {"cmd/clarity", "cmd/internal/platform", "cmd/internal/platform/capability", "cmd/internal/platform/stages", "services/ingress", "services/ingress/internal/ingresstest"},
+		// The whole of it: who opens a driver, and the suites.
+		"Keyring": {"cmd/clarity", "cmd/internal/embedded", "cmd/internal/platform", "cmd/worker",
+			"services/ingress/internal/ingresstest", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink"},
+	}
 }
 
-// destroying are the folders in whose shipped files the name Destroy is written
-// at all: called, taken as a value, or asked for in an interface.
-func destroying(t *testing.T, root fs.FS) []string {
+// naming are the folders in whose shipped files the name is written at all:
+// called, taken as a value, or asked for in an interface.
+func naming(t *testing.T, root fs.FS, word string) []string {
 	t.Helper()
 	var found []string
 	for _, top := range []string{"cmd", "controllers", "internal", "services"} {
@@ -40,7 +49,7 @@ func destroying(t *testing.T, root fs.FS) []string {
 				return err
 			}
 			ast.Inspect(parsed, func(n ast.Node) bool {
-				if name, ok := n.(*ast.Ident); ok && name.Name == "Destroy" {
+				if name, ok := n.(*ast.Ident); ok && name.Name == word {
 					found = append(found, path.Dir(file))
 				}
 				return true
@@ -56,19 +65,23 @@ func destroying(t *testing.T, root fs.FS) []string {
 }
 
 func TestOnlyWhoErasesAPersonDestroysKeys(t *testing.T) {
-	if diff := gocmp.Diff(destroyers(), destroying(t, os.DirFS(".."))); diff != "" {
-		t.Errorf("folders that name Destroy (-want +got):\n%s", diff)
+	for word, want := range destroyers() {
+		if diff := gocmp.Diff(want, naming(t, os.DirFS(".."), word)); diff != "" {
+			t.Errorf("folders that name %s (-want +got):\n%s", word, diff)
+		}
 	}
 }
 
 func TestAPlantedDestroyIsFoundAnywhere(t *testing.T) {
 	for _, folder := range []string{"cmd/clarity", "cmd/internal/platform/stages", "services/worker/intake", "services/ingress"} {
-		got := destroying(t, fstest.MapFS{
-			folder + "/planted.go":      {Data: []byte("package planted\n\nfunc f(k keys) { _ = k.Destroy(nil, \"x\") }\n")},
-			"cmd/other/planted_test.go": {Data: []byte("package planted\n\nvar _ = keys.Destroy\n")},
-		})
-		if diff := gocmp.Diff([]string{folder}, got); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
+		for word := range destroyers() {
+			got := naming(t, fstest.MapFS{
+				folder + "/planted.go":      {Data: []byte("package planted\n\nfunc f(k keys) { _ = k." + word + "(nil, \"x\") }\n")},
+				"cmd/other/planted_test.go": {Data: []byte("package planted\n\nvar _ = keys." + word + "\n")},
+			}, word)
+			if diff := gocmp.Diff([]string{folder}, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", word, diff)
+			}
 		}
 	}
 }
@@ -89,10 +102,10 @@ func TestEveryWayToNameDestroyIsFound(t *testing.T) {
 			if !strings.HasPrefix(name, "a word") {
 				want = []string{room}
 			}
-			got := destroying(t, fstest.MapFS{
+			got := naming(t, fstest.MapFS{
 				room + "/planted.go":      {Data: []byte("package results\n\n" + source + "\n")},
 				room + "/planted_test.go": {Data: []byte("package results\n\nvar _ = keyring.Keyring.Destroy\n")},
-			})
+			}, "Destroy")
 			if diff := gocmp.Diff(want, got); diff != "" {
 				t.Errorf("rooms (-want +got):\n%s", diff)
 			}

@@ -27,7 +27,7 @@ const (
 	// PlanKey is the key of the plan, as JSON.
 	PlanKey = "plan.json"
 	// StateKey is the key of the state of the model's rollout, as JSON. It is the
-	// operator's own, but for what Former reads.
+	// operator's own, but for its LastGood.
 	StateKey = "rollout.json"
 )
 

@@ -230,12 +230,12 @@ func TestPlansThatSayTheSameAreEqual(t *testing.T) {
 }
 
 func TestFormerAreReadOutOfTheRolloutsState(t *testing.T) {
-	got, err := traffic.Former([]byte(`{"stable":{"version":"3","uid":"c"},"former":[{"version":"2","uid":"b"},{"version":"1","uid":"a"}],"newer":1}`))
-	if diff := cmp.Diff([]string{"b", "a"}, got); err != nil || diff != "" {
+	got, err := traffic.ParseLastGood([]byte(`{"stable":{"version":"3","uid":"c"},"former":[{"version":"2","uid":"b"},{"version":"1","uid":"a"}],"newer":1}`))
+	if diff := cmp.Diff(traffic.LastGood{Former: []traffic.Slot{{Version: "2", UID: "b"}, {Version: "1", UID: "a"}}}, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	for _, broken := range []string{"", "[]", `{"former":[7]}`} {
-		if got, err := traffic.Former([]byte(broken)); err == nil {
+		if got, err := traffic.ParseLastGood([]byte(broken)); err == nil {
 			t.Errorf("%q was read as %v", broken, got)
 		}
 	}

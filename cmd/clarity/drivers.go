@@ -22,7 +22,7 @@ func drivers() platform.Drivers {
 		Store:    map[string]platform.Opener[store.Driver]{"sqlite": embedded.Store},
 		Blobs:    map[string]platform.Opener[blob.Store]{"files": embedded.Blobs},
 		Queue:    map[string]platform.Opener[queue.Queue]{"sqlite": embedded.Queue},
-		Keys:     map[string]platform.Opener[platform.Keys]{"tink": embedded.Keys},
+		Keys:     map[string]platform.Opener[platform.Keyring]{"tink": embedded.Keys},
 		Identity: map[string]platform.Opener[identity.Verifier]{"local": issuer.Open},
 		Audit:    map[string]platform.Opener[audit.Log]{"file": embedded.Audit},
 		Writer: map[string]platform.Opener[narrative.Writer]{

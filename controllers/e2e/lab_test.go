@@ -22,9 +22,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarity-loop/clarity/api/label"
 	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/internal/kubelab/node"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/bundle"
@@ -210,7 +210,7 @@ func (l *lab) check(ctx context.Context, pod *corev1.Pod) node.End {
 	if end.ExitCode == 0 {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.builds[pod.Labels["clarityloop.dev/version"]].checked[pod.Labels[node.ComponentLabel]] = true
+		l.builds[pod.Labels["clarityloop.dev/version"]].checked[pod.Labels[label.Component]] = true
 	}
 	return end
 }

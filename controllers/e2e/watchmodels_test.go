@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 
+	"github.com/clarity-loop/clarity/api/label"
 	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // seePlan is invariants 1 and 3: the weights of a model that serves sum to 100,

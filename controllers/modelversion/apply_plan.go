@@ -78,7 +78,7 @@ func (p *modelPass) gains(plan traffic.Plan) []*versionPass {
 	var list []*versionPass
 	for _, m := range p.versions {
 		version, before := m.mv.Spec.Version, p.record.plan
-		if m.excluded || p.record.state.Stable.Is(m.mv.UID) {
+		if m.excluded || p.record.state.IsStable(m.mv.UID) {
 			continue
 		}
 		if plan.Weight(version) > before.Weight(version) || percentOf(plan, version) > percentOf(before, version) {

@@ -12,11 +12,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/clarity-loop/clarity/api/label"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/controllers/internal/condition"
-	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 	"github.com/clarity-loop/clarity/controllers/modelversion/serving"
 	"github.com/clarity-loop/clarity/controllers/modelversion/serving/probe"

@@ -19,7 +19,7 @@ import (
 // status: a restart neither forgets a failure nor counts it twice.
 func (r *Reconciler) evaluateGates(ctx context.Context, p *modelPass) (outcome.Outcome, error) {
 	c := p.candidate
-	if c == nil || !p.record.state.Candidate.Is(c.mv.UID) || !c.available() || c.mv.Spec.Rollout.Strategy != v1alpha1.StrategyCanary {
+	if c == nil || !p.record.state.IsCandidate(c.mv.UID) || !c.available() || c.mv.Spec.Rollout.Strategy != v1alpha1.StrategyCanary {
 		return outcome.Continue{}, nil
 	}
 	rec := p.record.state

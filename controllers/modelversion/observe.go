@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/clarity-loop/clarity/controllers/internal/label"
+	"github.com/clarity-loop/clarity/api/label"
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 	"github.com/clarity-loop/clarity/controllers/modelversion/serving"

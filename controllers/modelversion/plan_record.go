@@ -11,9 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/clarity-loop/clarity/api/label"
 	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/internal/label"
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
 	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
 )
@@ -70,7 +70,7 @@ func (p *modelPass) recover(l *planRecord) {
 	for _, m := range p.versions {
 		status := m.mv.Status
 		l.plan.Revision = max(l.plan.Revision, status.Traffic.Revision)
-		place := rollout.Slot{Version: m.mv.Spec.Version, UID: m.mv.UID}
+		place := traffic.Slot{Version: m.mv.Spec.Version, UID: string(m.mv.UID)}
 		if status.Rollout != nil && status.Rollout.Promoted != nil {
 			place.Promoted = status.Rollout.Promoted.Time
 		}
@@ -84,7 +84,7 @@ func (p *modelPass) recover(l *planRecord) {
 			l.state.Former = append(l.state.Former, place)
 		}
 	}
-	slices.SortStableFunc(l.state.Former, func(a, b rollout.Slot) int { return b.Demoted.Compare(a.Demoted) })
+	slices.SortStableFunc(l.state.Former, func(a, b traffic.Slot) int { return b.Demoted.Compare(a.Demoted) })
 	if l.plan.Revision == 0 {
 		return
 	}

@@ -1,6 +1,10 @@
 package modelversion
 
-import "github.com/clarity-loop/clarity/controllers/modelversion/rollout"
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarity-loop/clarity/controllers/modelversion/rollout"
+)
 
 // A role is the version's place among the others, as the record has it now.
 type role int
@@ -19,11 +23,11 @@ const (
 func (p *modelPass) roleOf(m *versionPass) role {
 	rec, uid := p.record.state, m.mv.UID
 	switch {
-	case rec.Stable.Is(uid):
+	case rec.IsStable(uid):
 		return roleStable
 	case m.ended != nil || m.over():
 		return roleEnded
-	case rec.Candidate.Is(uid):
+	case rec.IsCandidate(uid):
 		return roleRising
 	case m.mv.Spec.Retire:
 		return roleRetired
@@ -42,5 +46,5 @@ func (p *modelPass) stable() *versionPass {
 	if p.record.state.Stable == nil {
 		return nil
 	}
-	return p.version(p.record.state.Stable.UID)
+	return p.version(types.UID(p.record.state.Stable.UID))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/clarity-loop/clarity/controllers/internal/outcome"
@@ -55,11 +56,11 @@ func (r *Reconciler) guarded(p *modelPass, m *versionPass) bool {
 // keptWarm says whether the version is the last known good, and still kept ready.
 func (p *modelPass) keptWarm(m *versionPass) bool {
 	rec := p.record.state
-	if len(rec.Former) == 0 || rec.Former[0].UID != m.mv.UID || rec.Stable == nil {
+	if len(rec.Former) == 0 || types.UID(rec.Former[0].UID) != m.mv.UID || rec.Stable == nil {
 		return false
 	}
 	keep := time.Hour
-	if stable := p.version(rec.Stable.UID); stable != nil && stable.mv.Spec.Rollout.KeepWarm != nil {
+	if stable := p.version(types.UID(rec.Stable.UID)); stable != nil && stable.mv.Spec.Rollout.KeepWarm != nil {
 		keep = stable.mv.Spec.Rollout.KeepWarm.Duration
 	}
 	left := rec.Former[0].Demoted.Add(keep).Sub(p.now)

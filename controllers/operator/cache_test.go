@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/clarity-loop/clarity/controllers/internal/label"
+	"github.com/clarity-loop/clarity/api/label"
 )
 
 // Two controllers read pods; each sees its own, stripped as it strips them, and nobody else's is held.

@@ -54,7 +54,8 @@ type Needs struct {
 	Store    *store.Store
 	Blobs    blob.Store
 	Queue    queue.Queue
-	Keys     keyring.Keyring
+	Keys     keyring.Sealer
+	Erasure  keyring.Eraser    // for the account room alone
 	Verifier identity.Verifier // asked on every request: let it remember what it verified
 	Audit    audit.Log
 
@@ -92,6 +93,7 @@ func (n *Needs) validate() error {
 	need("Blobs", n.Blobs != nil)
 	need("a Queue", n.Queue != nil)
 	need("Keys", n.Keys != nil)
+	need("an Erasure", n.Erasure != nil)
 	need("a Verifier", n.Verifier != nil)
 	need("an Audit log", n.Audit != nil)
 	need("a Writer", n.Writer != nil)
@@ -193,7 +195,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	})
 	acc := account.New(account.Needs{
 		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts,
-		Keys: s.Keys, Documents: st, Queue: s.Queue, Blobs: s.Blobs, Audit: s.Audit, Cache: accounts,
+		Keys: s.Erasure, Documents: st, Queue: s.Queue, Blobs: s.Blobs, Audit: s.Audit, Cache: accounts,
 		Resume: up.Resume, Exported: slices.Concat(up.Exported(), res.Exported()),
 		Streams: s.streams, Places: reply.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})

@@ -28,11 +28,22 @@ var (
 	ErrTampered  = errors.New("keyring: ciphertext does not belong to this name and person")
 )
 
-// A Keyring seals and opens by person and name.
-type Keyring interface {
+// A Sealer seals and opens by person and name.
+type Sealer interface {
 	Seal(ctx context.Context, uid, name string, plaintext []byte) ([]byte, error)
 	Open(ctx context.Context, uid, name string, ciphertext []byte) ([]byte, error)
+}
+
+// An Eraser ends what a person's key opens. Who does not erase people is given
+// a Sealer, never a Keyring.
+type Eraser interface {
 	Destroy(ctx context.Context, uid string) error
+}
+
+// A Keyring is all that a driver can do with people's keys.
+type Keyring interface {
+	Sealer
+	Eraser
 }
 
 // A Pseudonymizer names people where no uid may stand: in an object of a cluster, a

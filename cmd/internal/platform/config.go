@@ -133,7 +133,7 @@ func (c Config) told() (set capability.Set) {
 		said string
 	}{
 		{capability.Store, c.Backends.Store}, {capability.Blobs, c.Backends.Blobs}, {capability.Queue, c.Backends.Queue},
-		{capability.Keys, c.Backends.Keys}, {capability.Identity, c.Backends.Identity}, {capability.Audit, c.Backends.Audit},
+		{ofKeyring, c.Backends.Keys}, {capability.Identity, c.Backends.Identity}, {capability.Audit, c.Backends.Audit},
 		{capability.Writer, c.Backends.Writer}, {capability.Model, c.Backends.Model}, {capability.Listener, c.Listen.API},
 	} {
 		if row.said != "" {

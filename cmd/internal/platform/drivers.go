@@ -35,9 +35,16 @@ type Env struct {
 // configuration; whether it may be empty is the driver's to say.
 type Opener[T any] func(ctx context.Context, at string, e Env) (T, error)
 
+// A Keyring is what a driver of the keys can do. No stage is given one: Keys and
+// an Eraser are two things that it may need.
+type Keyring interface {
+	keyring.Keyring
+	keyring.Pseudonymizer
+}
+
 // Keys seal, and name people by pseudonyms.
 type Keys interface {
-	keyring.Keyring
+	keyring.Sealer
 	keyring.Pseudonymizer
 }
 
@@ -53,7 +60,7 @@ type Drivers struct {
 	Store    map[string]Opener[store.Driver]
 	Blobs    map[string]Opener[blob.Store]
 	Queue    map[string]Opener[queue.Queue]
-	Keys     map[string]Opener[Keys]
+	Keys     map[string]Opener[Keyring]
 	Identity map[string]Opener[identity.Verifier]
 	Audit    map[string]Opener[audit.Log]
 	// Writer has to hold the template, which speaks where another writer's text
@@ -69,11 +76,14 @@ const templateWriter = "template"
 const trafficPrefix = "traffic:"
 
 // Opened is an open driver of each capability that was needed; the others are nil.
+// What is behind Keys cannot be made to erase, nor what is behind Erasure to open:
+// neither is the driver itself.
 type Opened struct {
 	Store            *store.Store
 	Blobs            blob.Store
 	Queue            queue.Queue
 	Keys             Keys
+	Erasure          keyring.Eraser
 	Identity         identity.Verifier
 	Audit            audit.Log
 	Writer, Template narrative.Writer
@@ -87,7 +97,7 @@ func (d Drivers) Check(b Backends, needs capability.Set) error {
 		check("store", d.Store, b.Store, needs.Has(capability.Store)),
 		check("blobs", d.Blobs, b.Blobs, needs.Has(capability.Blobs)),
 		check("queue", d.Queue, b.Queue, needs.Has(capability.Queue)),
-		check("keys", d.Keys, b.Keys, needs.Has(capability.Keys)),
+		check("keys", d.Keys, b.Keys, needs.HasAny(ofKeyring)),
 		check("identity", d.Identity, b.Identity, needs.Has(capability.Identity)),
 		check("audit", d.Audit, b.Audit, needs.Has(capability.Audit)),
 		check("writer", d.Writer, b.Writer, needs.Has(capability.Writer)),
@@ -132,9 +142,10 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 		return o, err
 	}
 	var documents store.Driver
+	var keys Keyring
 	plan, _ := strings.CutPrefix(b.Model, trafficPrefix)
 	for _, step := range []func() error{
-		opening(ctx, "keys", d.Keys, b.Keys, needs.Has(capability.Keys), e, &o.Keys),
+		opening(ctx, "keys", d.Keys, b.Keys, needs.HasAny(ofKeyring), e, &keys),
 		opening(ctx, "store", d.Store, b.Store, needs.Has(capability.Store), e, &documents),
 		opening(ctx, "blobs", d.Blobs, b.Blobs, needs.Has(capability.Blobs), e, &o.Blobs),
 		opening(ctx, "audit", d.Audit, b.Audit, needs.Has(capability.Audit), e, &o.Audit),
@@ -148,10 +159,66 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 			return o, err
 		}
 	}
+	if needs.Has(capability.Keys) {
+		o.Keys = sealing{keys, keys}
+	}
+	if needs.Has(capability.Erasure) {
+		o.Erasure = erasing{keys}
+	}
 	if documents != nil {
 		o.Store = store.New(documents, o.Keys)
 	}
 	return o, nil
+}
+
+// An OpenError is a driver that could not be opened: of which capability, which,
+// where, and why.
+type OpenError struct {
+	Of, Driver, At string
+	Cause          error
+}
+
+// Error says which driver of what, and why.
+func (e *OpenError) Error() string { return fmt.Sprintf("open the %s %s: %v", e.Of, e.Driver, e.Cause) }
+
+// Unwrap is why.
+func (e *OpenError) Unwrap() error { return e.Cause }
+
+// ofKeyring is what the one driver of the keys stands behind.
+const ofKeyring = capability.Keys | capability.Erasure
+
+// sealing and erasing are a keyring's two faces. They hold it where nobody who is
+// given the one can ask it for the other.
+type (
+	sealing struct {
+		keyring.Sealer
+		keyring.Pseudonymizer
+	}
+	erasing struct{ keyring.Eraser }
+)
+
+// only is what of o these needs name.
+func (o Opened) only(needs capability.Set) Opened {
+	return Opened{
+		Store:    given(needs.Has(capability.Store), o.Store),
+		Blobs:    given(needs.Has(capability.Blobs), o.Blobs),
+		Queue:    given(needs.Has(capability.Queue), o.Queue),
+		Keys:     given(needs.Has(capability.Keys), o.Keys),
+		Erasure:  given(needs.Has(capability.Erasure), o.Erasure),
+		Identity: given(needs.Has(capability.Identity), o.Identity),
+		Audit:    given(needs.Has(capability.Audit), o.Audit),
+		Writer:   given(needs.Has(capability.Writer), o.Writer),
+		Template: given(needs.Has(capability.Writer), o.Template),
+		Plan:     given(needs.Has(capability.Model), o.Plan),
+	}
+}
+
+// given is v, or nothing of its kind.
+func given[T any](is bool, v T) (none T) {
+	if is {
+		return v
+	}
+	return none
 }
 
 func opening[T any](ctx context.Context, what string, built map[string]Opener[T], spec string, needed bool, e Env, into *T) func() error {
@@ -161,7 +228,7 @@ func opening[T any](ctx context.Context, what string, built map[string]Opener[T]
 		}
 		name, at, _ := strings.Cut(spec, ":")
 		if *into, err = built[name](ctx, at, e); err != nil {
-			return fmt.Errorf("open the %s %s: %w", what, name, err)
+			return &OpenError{Of: what, Driver: name, At: at, Cause: err}
 		}
 		return nil
 	}

@@ -60,6 +60,7 @@ func TestAFaultOfAConfig(t *testing.T) {
 		"other blobs":                {capability.Blobs, func(c *platform.Config) { c.Backends.Blobs = "floppy" }, `blobs: no driver "floppy" in this binary; it has ` + nobody},
 		"another queue":              {capability.Queue, func(c *platform.Config) { c.Backends.Queue = "Fake:a" }, `queue: no driver "Fake" in this binary; it has ` + nobody},
 		"other keys":                 {capability.Keys, func(c *platform.Config) { c.Backends.Keys = "" }, `keys: "" names no driver; this binary has ` + nobody},
+		"other keys, to erase":       {capability.Erasure, func(c *platform.Config) { c.Backends.Keys = "floppy" }, `keys: no driver "floppy" in this binary; it has ` + nobody},
 		"another identity":           {capability.Identity, func(c *platform.Config) { c.Backends.Identity = ":a" }, `identity: ":a" names no driver; this binary has ` + nobody},
 		"another audit log":          {capability.Audit, func(c *platform.Config) { c.Backends.Audit = "fake.a" }, `audit: no driver "fake.a" in this binary; it has ` + nobody},
 		"another writer":             {capability.Writer, func(c *platform.Config) { c.Backends.Writer = "oracle" }, `writer: no driver "oracle" in this binary; it has fake, template`},
@@ -100,6 +101,7 @@ func TestEachCapabilityIsOpenedAlone(t *testing.T) {
 		capability.Blobs:    {"open blobs at b:c"},
 		capability.Queue:    {"open queue at "},
 		capability.Keys:     {"open keys at "},
+		capability.Erasure:  {"open keys at "},
 		capability.Identity: {"open identity at i"},
 		capability.Audit:    {"open audit at l"},
 		capability.Writer:   {"open writer at w", "open template at "},
@@ -160,7 +162,9 @@ func TestAStageGetsItsStoreAndItsSettings(t *testing.T) {
 // counted is a queue that has messages; one of its consumers cannot be counted.
 type counted struct {
 	queue.Queue
-	broken string
+	broken    string
+	unclaimed []queue.Backlog
+	lost      error // of asking what is unclaimed
 }
 
 func (q counted) Depth(_ context.Context, topic, _ string) (queue.Depth, error) {
@@ -169,6 +173,8 @@ func (q counted) Depth(_ context.Context, topic, _ string) (queue.Depth, error) 
 	}
 	return queue.Depth{Waiting: 3, Leased: 2, Dead: 1}, nil
 }
+
+func (q counted) Unclaimed(context.Context) ([]queue.Backlog, error) { return q.unclaimed, q.lost }
 
 // registry is what the stages of a platform with this queue measure by.
 func registry(t *testing.T, q queue.Queue, needs capability.Set) *prometheus.Registry {

@@ -21,7 +21,8 @@ import (
 // A Stage is one of the things that a process can do.
 type Stage struct {
 	Name string
-	// Needs is what Parts holds for Build; the rest of Opened is nil. A stage
+	// Needs is what Parts holds for Build: the rest of Opened, and the Listener
+	// where it is not needed, are nil, whatever other stages are given. A stage
 	// with the store needs the keys, too.
 	Needs capability.Set
 	// Build makes what runs. It starts nothing.
@@ -82,12 +83,17 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 	if err != nil {
 		return p, err
 	}
-	parts := Parts{Opened: opened, Env: p.env, Config: c, Listener: api, Registry: registry}
+	if opened.Queue != nil {
+		if err := tellUnclaimed(ctx, opened.Queue, e.Log); err != nil {
+			return p, err
+		}
+	}
 	for _, s := range table {
 		if !slices.Contains(c.Stages, s.Name) {
 			continue
 		}
-		runners, err := s.Build(ctx, parts)
+		runners, err := s.Build(ctx, Parts{Opened: opened.only(s.Needs), Env: p.env, Config: c,
+			Listener: given(s.Needs.Has(capability.Listener), api), Registry: registry})
 		if err != nil {
 			return p, fmt.Errorf("build the stage %s: %w", s.Name, err)
 		}

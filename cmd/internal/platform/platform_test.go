@@ -61,7 +61,7 @@ func drivers(d *diary, err error) platform.Drivers {
 		Store:    list(opener[store.Driver](d, "store", nil)),
 		Blobs:    list(opener[blob.Store](d, "blobs", nil)),
 		Queue:    list(opener[queue.Queue](d, "queue", nil)),
-		Keys:     list(opener[platform.Keys](d, "keys", nil)),
+		Keys:     list(opener[platform.Keyring](d, "keys", nil)),
 		Identity: list(opener[identity.Verifier](d, "identity", nil)),
 		Audit:    list(opener[audit.Log](d, "audit", err)),
 		Writer: map[string]platform.Opener[narrative.Writer]{
@@ -96,7 +96,7 @@ func stage(d *diary, name string, needs capability.Set, fails error) platform.St
 }
 
 func TestWhatNoStageNeedsIsNotOpened(t *testing.T) {
-	const all = capability.Store | capability.Blobs | capability.Queue | capability.Keys | capability.Identity | capability.Audit | capability.Writer | capability.Model
+	const all = capability.Store | capability.Blobs | capability.Queue | capability.Keys | capability.Erasure | capability.Identity | capability.Audit | capability.Writer | capability.Model
 	tests := map[string]struct {
 		needs capability.Set
 		want  []string

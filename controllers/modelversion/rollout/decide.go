@@ -130,8 +130,8 @@ func (d *Decision) vacate(s *Input, stable *VersionState) {
 
 // install makes the version the stable one.
 func (d *Decision) install(v *VersionState, now time.Time) {
-	d.State.Former = slices.DeleteFunc(d.State.Former, func(f Slot) bool { return f.UID == v.UID })
-	d.State.Stable = &Slot{Version: v.Version, UID: v.UID, Promoted: now}
+	d.State.Former = slices.DeleteFunc(d.State.Former, func(f traffic.Slot) bool { return of(&f, v.UID) })
+	d.State.Stable = &traffic.Slot{Version: v.Version, UID: string(v.UID), Promoted: now}
 }
 
 // advance moves the candidate along its way, one step at most.
@@ -139,7 +139,7 @@ func (d *Decision) advance(s *Input, v *VersionState) {
 	if d.ended(v.UID) {
 		return
 	}
-	block, started := s.blocks(v), s.State.Candidate.Is(v.UID)
+	block, started := s.blocks(v), s.State.IsCandidate(v.UID)
 	if block != nil {
 		d.Waiting[v.UID] = *block
 		return
@@ -180,7 +180,7 @@ func placeOf(step int32, steps []v1alpha1.Step) string {
 }
 
 func (d *Decision) enter(v *VersionState, step int32, now time.Time) {
-	d.State.Candidate = &Slot{Version: v.Version, UID: v.UID}
+	d.State.Candidate = &traffic.Slot{Version: v.Version, UID: string(v.UID)}
 	d.State.Step, d.State.StepStarted = step, now
 	steps := v.Rollout.Steps
 	d.Waiting[v.UID] = pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: "being observed " + placeOf(step, steps)}
@@ -202,7 +202,7 @@ func (d *Decision) promote(s *Input, v *VersionState) {
 	if before != nil {
 		place := *before
 		place.Demoted = s.Now
-		d.State.Former = append([]Slot{place}, d.State.Former...)
+		d.State.Former = append([]traffic.Slot{place}, d.State.Former...)
 	}
 	d.State.Candidate, d.State.Step, d.State.StepStarted = nil, 0, time.Time{}
 }

@@ -53,7 +53,7 @@ func (g *tale) version(v string, change func(*VersionState)) *tale {
 	return g
 }
 
-func slotOf(v string) *Slot { return &Slot{Version: v, UID: types.UID("uid-" + v)} }
+func slotOf(v string) *traffic.Slot { return &traffic.Slot{Version: v, UID: "uid-" + v} }
 
 func (g *tale) stable(v string) *tale { g.State.Stable = slotOf(v); return g.inPlan() }
 func (g *tale) former(v string) *tale {
@@ -278,7 +278,7 @@ func checkDecision(t *testing.T, g *tale, d Decision) {
 		switch {
 		case v == nil:
 			t.Errorf("%q has weight and is not there", e.Version)
-		case g.State.Stable.Is(v.UID): // what a candidate loses goes back, there is nowhere better
+		case g.State.IsStable(v.UID): // what a candidate loses goes back, there is nowhere better
 		case e.Weight > g.Plan.Weight(e.Version) && (!v.Validated || !v.Available || v.Deleting || v.Ended || v.Rollout.Abort):
 			t.Errorf("%q is given weight: %+v", e.Version, v)
 		}

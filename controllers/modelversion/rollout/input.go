@@ -58,11 +58,11 @@ func (s *Input) Version(uid types.UID) *VersionState {
 }
 
 // at is the state of the version in the slot; nil where there is none.
-func (s *Input) at(place *Slot) *VersionState {
+func (s *Input) at(place *traffic.Slot) *VersionState {
 	if place == nil {
 		return nil
 	}
-	return s.Version(place.UID)
+	return s.Version(types.UID(place.UID))
 }
 
 // Candidate is the newest version that may still earn its place; nil where the
@@ -70,7 +70,7 @@ func (s *Input) at(place *Slot) *VersionState {
 func (s *Input) Candidate() *VersionState {
 	for i := range s.Versions {
 		v := &s.Versions[i]
-		if s.State.Stable.Is(v.UID) {
+		if s.State.IsStable(v.UID) {
 			return nil
 		}
 		if v.Eligible && !v.out() && s.State.FormerSlot(v.UID) == nil {
@@ -96,7 +96,7 @@ func (s *Input) leaves(stable, candidate *VersionState) bool {
 func (s *Input) lastGood(stable *VersionState) []*VersionState {
 	var list []*VersionState
 	for _, place := range s.State.Former {
-		if v := s.Version(place.UID); v != nil && v != stable && !v.out() && v.Validated {
+		if v := s.Version(types.UID(place.UID)); v != nil && v != stable && !v.out() && v.Validated {
 			list = append(list, v)
 		}
 	}
@@ -143,7 +143,7 @@ func (s *Input) blocks(v *VersionState) *pass.Reason {
 		return &pass.Reason{Reason: v1alpha1.ReasonProgressing, Message: "not validated yet"}
 	case !former && v.Rollout.Strategy == v1alpha1.StrategyHold:
 		return &pass.Reason{Reason: v1alpha1.ReasonHeld, Message: "validated and warm; no traffic while spec.rollout.strategy is Hold"}
-	case !former && v.Rollout.Paused && !s.State.Candidate.Is(v.UID):
+	case !former && v.Rollout.Paused && !s.State.IsCandidate(v.UID):
 		return &pass.Reason{Reason: v1alpha1.ReasonPaused, Message: "paused by spec.rollout.paused before any traffic"}
 	case !v.Available:
 		return &pass.Reason{Reason: v1alpha1.ReasonUnavailable, Message: "no replica is ready yet"}

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/controllers/internal/pass"
 )
@@ -22,7 +23,7 @@ func (w world) key() string {
 	for _, v := range w.Versions {
 		fmt.Fprintf(&b, "%s v%v a%v e%v d%v r%v x%v;", v.Version, v.Validated, v.Available, v.Ended, v.Deleting, v.Retire, v.Rollout.Abort)
 	}
-	name := func(s *Slot) string {
+	name := func(s *traffic.Slot) string {
 		if s == nil {
 			return "-"
 		}
@@ -149,7 +150,7 @@ func (w world) neverLeavesPeopleAlone(t *testing.T) {
 		return
 	}
 	for _, f := range w.State.Former {
-		if v := w.Version(f.UID); v != nil && v.Validated && v.Available && !v.out() {
+		if v := w.Version(types.UID(f.UID)); v != nil && v.Validated && v.Available && !v.out() {
 			t.Errorf("version %s could serve, and nobody does", v.Version)
 		}
 	}

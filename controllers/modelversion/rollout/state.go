@@ -45,27 +45,18 @@ func Encode(plan traffic.Plan, r State) (map[string]string, error) {
 // one object, at every step: whatever reads the one reads the other.
 type State struct {
 	// Stable carries the traffic, all of it or what the candidate does not.
-	Stable *Slot `json:"stable,omitempty"`
+	Stable *traffic.Slot `json:"stable,omitempty"`
 	// Candidate is in the shadow (step 0) or carries the weight of its step.
-	Candidate   *Slot     `json:"candidate,omitempty"`
-	Step        int32     `json:"step,omitempty"`
-	StepStarted time.Time `json:"stepStarted,omitzero"`
-	// Former were stable before, the last one first: the last known good.
-	Former []Slot `json:"former,omitempty"`
+	Candidate   *traffic.Slot `json:"candidate,omitempty"`
+	Step        int32         `json:"step,omitempty"`
+	StepStarted time.Time     `json:"stepStarted,omitzero"`
+	traffic.LastGood
 	// Changed is when who serves, or is compared, last changed.
 	Changed time.Time `json:"changed,omitzero"`
 	// Evaluation is what the gates said when they last moved someone, forward or back.
 	Evaluation *Evaluation `json:"judged,omitempty"`
 	// Ended are versions that were taken out of the plan for good, until their status says so.
 	Ended []Outcome `json:"ended,omitempty"`
-}
-
-// A Slot is one version's place in the state.
-type Slot struct {
-	Version  string    `json:"version"`
-	UID      types.UID `json:"uid"`
-	Promoted time.Time `json:"promoted,omitzero"`
-	Demoted  time.Time `json:"demoted,omitzero"`
 }
 
 // An Outcome is why a version is rejected or rolled back.
@@ -93,16 +84,22 @@ const (
 	maxEnded  = 50
 )
 
-// Is says whether the slot is there and the version's.
-func (s *Slot) Is(uid types.UID) bool { return s != nil && s.UID == uid }
+// IsStable says whether the version is the stable one.
+func (r State) IsStable(uid types.UID) bool { return of(r.Stable, uid) }
+
+// IsCandidate says whether the version is the candidate.
+func (r State) IsCandidate(uid types.UID) bool { return of(r.Candidate, uid) }
 
 // Holds says whether the version carries traffic or is compared.
-func (r State) Holds(uid types.UID) bool { return r.Stable.Is(uid) || r.Candidate.Is(uid) }
+func (r State) Holds(uid types.UID) bool { return r.IsStable(uid) || r.IsCandidate(uid) }
+
+// of says whether the slot is there and the version's.
+func of(s *traffic.Slot, uid types.UID) bool { return s != nil && s.UID == string(uid) }
 
 // FormerSlot is the version's place among those that were stable; nil if it was not.
-func (r State) FormerSlot(uid types.UID) *Slot {
+func (r State) FormerSlot(uid types.UID) *traffic.Slot {
 	for i := range r.Former {
-		if r.Former[i].UID == uid {
+		if of(&r.Former[i], uid) {
 			return &r.Former[i]
 		}
 	}
@@ -123,7 +120,7 @@ func (r State) clone() State {
 
 // prune drops what the state says of versions that are no more.
 func (r *State) prune(exists func(types.UID) bool) {
-	r.Former = slices.DeleteFunc(r.Former, func(s Slot) bool { return !exists(s.UID) })
+	r.Former = slices.DeleteFunc(r.Former, func(s traffic.Slot) bool { return !exists(types.UID(s.UID)) })
 	r.Ended = slices.DeleteFunc(r.Ended, func(e Outcome) bool { return !exists(e.UID) })
 	r.Former = r.Former[:min(len(r.Former), maxFormer)]
 	r.Ended = r.Ended[max(len(r.Ended)-maxEnded, 0):]

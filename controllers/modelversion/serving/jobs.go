@@ -11,10 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarity-loop/clarity/api/label"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/api/worker/termination"
-	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // jobRetries is how often a check is tried again within one Job, with backoff.

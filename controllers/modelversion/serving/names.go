@@ -4,25 +4,22 @@
 package serving
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"strings"
 
+	"github.com/clarity-loop/clarity/api/label"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
-	"github.com/clarity-loop/clarity/controllers/internal/label"
 )
 
 // Name names everything that belongs to the version: the object's name as
 // far as there is room, and a hash of its UID. An object created again under an
 // old name gets servers of its own.
 func Name(mv *v1alpha1.ModelVersion) string {
-	hash := sha256.Sum256([]byte(mv.UID))
 	name := strings.ReplaceAll(mv.Name, ".", "-")
 	name = strings.Trim(name[:min(len(name), 40)], "-")
 	if name == "" || name[0] >= '0' && name[0] <= '9' { // a Service's name starts with a letter
 		name = "v" + name[:min(len(name), 39)]
 	}
-	return name + "-" + hex.EncodeToString(hash[:5])
+	return name + label.InstanceSuffix(string(mv.UID))
 }
 
 // JobName names the version's Job for the component.

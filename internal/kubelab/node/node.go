@@ -18,14 +18,12 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/clarity-loop/clarity/api/label"
 )
 
-// The labels the operator writes on pods.
-const (
-	ComponentLabel = "clarityloop.dev/component"
-	managed        = "app.kubernetes.io/managed-by=clarity"
-	server         = "server"
-)
+// managed selects what the operator makes.
+const managed = label.ManagedBy + "=" + label.Manager
 
 // End is how the program of a Job's pod ended.
 type End struct {
@@ -79,7 +77,7 @@ func (n *Nodes) Run(ctx context.Context) error {
 // deleted: after its preStop hook, as a kubelet does. Then the object goes.
 func (n *Nodes) see(ctx context.Context, o any) {
 	pod, ok := o.(*corev1.Pod)
-	if !ok || pod.Labels[ComponentLabel] == "" || pod.Spec.NodeName == "" {
+	if !ok || pod.Labels[label.Component] == "" || pod.Spec.NodeName == "" {
 		return
 	}
 	runs := pod.Status.Phase == corev1.PodRunning && pod.Status.PodIP != ""
@@ -103,7 +101,7 @@ func (n *Nodes) see(ctx context.Context, o any) {
 
 // play runs the pod's program to its end, and removes the pod if it is deleted.
 func (n *Nodes) play(ctx, life context.Context, pod *corev1.Pod) {
-	if pod.Labels[ComponentLabel] == server {
+	if pod.Labels[label.Component] == label.Server {
 		n.runServer(ctx, life, pod)
 	} else {
 		n.write(ctx, pod, ended(pod, n.Job(life, pod), time.Now()))

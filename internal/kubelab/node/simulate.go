@@ -9,15 +9,17 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarity-loop/clarity/api/label"
 )
 
 // SimulatedJob ends every Job's pod well, after took: what is verified is
 // verified, what is validated passes, and a shard has computed its subjects.
 func SimulatedJob(took time.Duration) func(context.Context, *corev1.Pod) End {
 	messages := map[string]string{
-		"verify":   `{"verified":true}`,
-		"validate": `{"cases":32,"passed":32,"maxError":"1.2e-06"}`,
-		"shard":    `{"subjects":500,"succeeded":497,"skipped":2,"failed":1,"reasons":{"TooFewDays":1}}`,
+		label.Verify:   `{"verified":true}`,
+		label.Validate: `{"cases":32,"passed":32,"maxError":"1.2e-06"}`,
+		label.Shard:    `{"subjects":500,"succeeded":497,"skipped":2,"failed":1,"reasons":{"TooFewDays":1}}`,
 	}
 	return func(ctx context.Context, pod *corev1.Pod) End {
 		select {
@@ -25,7 +27,7 @@ func SimulatedJob(took time.Duration) func(context.Context, *corev1.Pod) End {
 			return End{ExitCode: 143}
 		case <-time.After(took):
 		}
-		return End{Message: messages[pod.Labels[ComponentLabel]]}
+		return End{Message: messages[pod.Labels[label.Component]]}
 	}
 }
 

@@ -12,7 +12,8 @@ const (
 	Store Set = 1 << iota // documents; they are sealed, so that Keys go with it
 	Blobs
 	Queue
-	Keys
+	Keys    // seal, open and name; they destroy nothing
+	Erasure // ends what a person's key opens
 	Identity
 	Audit
 	Writer
@@ -22,11 +23,14 @@ const (
 
 // names are in the order of the bits.
 func names() []string {
-	return []string{"store", "blobs", "queue", "keys", "identity", "audit", "writer", "model", "listener"}
+	return []string{"store", "blobs", "queue", "keys", "erasure", "identity", "audit", "writer", "model", "listener"}
 }
 
 // Has says whether all of want are in the set.
 func (s Set) Has(want Set) bool { return s&want == want }
+
+// HasAny says whether one of want is in the set.
+func (s Set) HasAny(want Set) bool { return s&want != 0 }
 
 // String lists the set's capabilities, separated by spaces.
 func (s Set) String() string {

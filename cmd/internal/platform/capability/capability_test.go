@@ -7,7 +7,7 @@ import (
 )
 
 func TestASetIsNamed(t *testing.T) {
-	const all = capability.Store | capability.Blobs | capability.Queue | capability.Keys | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener
+	const all = capability.Store | capability.Blobs | capability.Queue | capability.Keys | capability.Erasure | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener
 	tests := map[string]struct {
 		set  capability.Set
 		want string
@@ -16,7 +16,7 @@ func TestASetIsNamed(t *testing.T) {
 		"the first":    {capability.Store, "store"},
 		"the last":     {capability.Listener, "listener"},
 		"some":         {capability.Listener | capability.Blobs | capability.Model, "blobs model listener"},
-		"all":          {all, "store blobs queue keys identity audit writer model listener"},
+		"all":          {all, "store blobs queue keys erasure identity audit writer model listener"},
 		"more than is": {all + 1, ""},
 	}
 	for name, tt := range tests {
@@ -33,18 +33,22 @@ func TestHas(t *testing.T) {
 	tests := map[string]struct {
 		want capability.Set
 		has  bool
+		any  bool
 	}{
-		"nothing":            {0, true},
-		"one of them":        {capability.Keys, true},
-		"both":               {some, true},
-		"another":            {capability.Queue, false},
-		"one and another":    {capability.Keys | capability.Queue, false},
-		"both and one other": {some | capability.Queue, false},
+		"nothing":            {0, true, false},
+		"one of them":        {capability.Keys, true, true},
+		"both":               {some, true, true},
+		"another":            {capability.Queue, false, false},
+		"one and another":    {capability.Keys | capability.Queue, false, true},
+		"both and one other": {some | capability.Queue, false, true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			if got := some.Has(tt.want); got != tt.has {
 				t.Errorf("%v has %v: %t", some, tt.want, got)
+			}
+			if got := some.HasAny(tt.want); got != tt.any {
+				t.Errorf("%v has any of %v: %t", some, tt.want, got)
 			}
 		})
 	}

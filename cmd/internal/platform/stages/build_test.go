@@ -81,8 +81,9 @@ func newWorld(t *testing.T) *world {
 	}
 	documents, err := embedded.Store(t.Context(), w.dir, w.Env)
 	must(err)
-	w.Keys, err = embedded.Keys(t.Context(), filepath.Join(w.dir, "keys"), w.Env)
+	keys, err := embedded.Keys(t.Context(), filepath.Join(w.dir, "keys"), w.Env)
 	must(err)
+	w.Keys, w.Erasure = keys, keys
 	w.Store = store.New(documents, w.Keys)
 	w.Blobs, err = embedded.Blobs(t.Context(), filepath.Join(w.dir, "blobs"), w.Env)
 	must(err)

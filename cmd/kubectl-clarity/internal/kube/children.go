@@ -16,16 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/clarity-loop/clarity/api/label"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
-)
-
-// The labels the operator puts on everything it makes for a version.
-const (
-	modelLabel   = "clarityloop.dev/model"
-	versionLabel = "clarityloop.dev/version"
-	// ComponentLabel says what a child is for: server, verify, validate, shard.
-	ComponentLabel = "clarityloop.dev/component"
-	managedLabel   = "app.kubernetes.io/managed-by"
 )
 
 // page is how many objects are asked for at a time.
@@ -34,7 +26,7 @@ const page = 500
 // Children returns what was made for a version of a model, pods included. What
 // cannot be read is left out and told in the errors.
 func (c *Cluster) Children(ctx context.Context, model, version string) ([]client.Object, []error) {
-	by := client.MatchingLabels{managedLabel: "clarity", modelLabel: model, versionLabel: version}
+	by := client.MatchingLabels{label.ManagedBy: label.Manager, label.Model: model, label.Version: version}
 	monitoring := &unstructured.UnstructuredList{}
 	monitoring.SetGroupVersionKind(podMonitoring.GroupVersion().WithKind(podMonitoring.Kind + "List"))
 	lists := []struct {

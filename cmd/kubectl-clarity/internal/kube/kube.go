@@ -178,10 +178,10 @@ func Former(m *corev1.ConfigMap) []types.UID {
 	if m == nil {
 		return nil
 	}
-	uids, _ := traffic.Former([]byte(m.Data[traffic.StateKey])) // nobody then
-	former := make([]types.UID, len(uids))
-	for i, uid := range uids {
-		former[i] = types.UID(uid)
+	last, _ := traffic.ParseLastGood([]byte(m.Data[traffic.StateKey])) // nobody then
+	former := make([]types.UID, len(last.Former))
+	for i, f := range last.Former {
+		former[i] = types.UID(f.UID)
 	}
 	return former
 }

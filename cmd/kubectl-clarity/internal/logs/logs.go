@@ -17,9 +17,9 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/clarity-loop/clarity/api/label"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
-	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
 )
 
 // A Source is one container's log.
@@ -29,16 +29,12 @@ type Source struct {
 	Container string
 }
 
-// The components of a version that have a log.
-const (
-	server   = "server"
-	fetch    = "fetch"
-	verify   = "verify"
-	validate = "validate"
-)
+// fetch chooses the container that fetches a server's bundle; the other words are
+// components.
+const fetch = "fetch"
 
 // Components are the words that choose a version's logs.
-func Components() []string { return []string{verify, fetch, server, validate} }
+func Components() []string { return []string{label.Verify, fetch, label.Server, label.Validate} }
 
 // OfVersion chooses among a version's pods by component, or by its stage where none is named.
 func OfVersion(v *v1alpha1.ModelVersion, pods []corev1.Pod, component string) ([]Source, error) {
@@ -48,13 +44,13 @@ func OfVersion(v *v1alpha1.ModelVersion, pods []corev1.Pod, component string) ([
 	case !slices.Contains(Components(), component):
 		return nil, fault.New(fault.Usage, "", "--component %s is none: %s", component, strings.Join(Components(), ", "))
 	}
-	label := component
+	of := component
 	if component == fetch {
-		label = server
+		of = label.Server
 	}
 	var sources []Source
 	for i := range pods {
-		if pods[i].Labels[kube.ComponentLabel] == label && len(pods[i].Spec.Containers) > 0 {
+		if pods[i].Labels[label.Component] == of && len(pods[i].Spec.Containers) > 0 {
 			sources = append(sources, Source{pods[i].Name, pods[i].Name, containerOf(&pods[i], component)})
 		}
 	}
@@ -68,11 +64,11 @@ func OfVersion(v *v1alpha1.ModelVersion, pods []corev1.Pod, component string) ([
 func componentOf(stage v1alpha1.Stage) string {
 	switch stage {
 	case v1alpha1.StagePending, v1alpha1.StageVerifying:
-		return verify
+		return label.Verify
 	case v1alpha1.StageValidating:
-		return validate
+		return label.Validate
 	default:
-		return server
+		return label.Server
 	}
 }
 
@@ -81,7 +77,7 @@ func containerOf(pod *corev1.Pod, component string) string {
 	if component == fetch && len(pod.Spec.InitContainers) > 0 {
 		return pod.Spec.InitContainers[0].Name
 	}
-	if component == server {
+	if component == label.Server {
 		for _, c := range pod.Status.InitContainerStatuses {
 			if c.State.Terminated == nil || c.State.Terminated.ExitCode != 0 {
 				return c.Name

@@ -5,8 +5,6 @@ package survey
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -20,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/clarity-loop/clarity/api/label"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
@@ -107,21 +106,15 @@ func (s *Survey) readVersion(ctx context.Context, c *kube.Cluster) error {
 	return s.note(ctx, append(failed, ignoreAbsent(err))...)
 }
 
-// instanceLabel names, on a version's children, the object they are of: its
-// name and a hash of its UID. Servers have no owner but this: the garbage
-// collector must not take them before the traffic has moved.
-const instanceLabel = "app.kubernetes.io/instance"
-
 // ownedBy keeps what belongs to the object by its label or by its chain of
 // owners: an older object of the same version had children that are still going.
 func (s *Survey) ownedBy(children []client.Object) []client.Object {
 	uid := s.Object().GetUID()
-	hash := sha256.Sum256([]byte(uid))
-	suffix := "-" + hex.EncodeToString(hash[:5])
+	suffix := label.InstanceSuffix(string(uid))
 	ours := map[types.UID]bool{uid: true}
 	for range 3 { // object, Deployment, ReplicaSet
 		for _, o := range children {
-			if strings.HasSuffix(o.GetLabels()[instanceLabel], suffix) {
+			if strings.HasSuffix(o.GetLabels()[label.Instance], suffix) {
 				ours[o.GetUID()] = true
 			}
 			for _, owner := range o.GetOwnerReferences() {

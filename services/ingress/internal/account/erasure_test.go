@@ -60,7 +60,7 @@ func TestErasure(t *testing.T) {
 
 // failingKeys fails its first Destroy: a crash in the middle of an erasure.
 type failingKeys struct {
-	keyring.Keyring
+	keyring.Eraser
 	failed atomic.Bool
 }
 
@@ -68,11 +68,11 @@ func (k *failingKeys) Destroy(ctx context.Context, uid string) error {
 	if k.failed.CompareAndSwap(false, true) {
 		return errors.New("power cut")
 	}
-	return k.Keyring.Destroy(ctx, uid)
+	return k.Eraser.Destroy(ctx, uid)
 }
 
 func TestAnErasureThatWasCutIsFinished(t *testing.T) {
-	w := ingresstest.New(t, func(d *ingress.Needs) { d.Keys = &failingKeys{Keyring: d.Keys} })
+	w := ingresstest.New(t, func(d *ingress.Needs) { d.Erasure = &failingKeys{Eraser: d.Erasure} })
 	w.Consent(ingresstest.Anna, true)
 	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 500 {
 		t.Fatalf("%d %s", r.Status, r.Body)

@@ -65,7 +65,7 @@ func New(t testing.TB, change ...Option) *World {
 	b := newBackend(t)
 	w := &World{T: t, Log: &Log{}, Clock: b.clock, Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Audit: &Audit{}, Dir: b.dir, faults: b.faults}
 	d := ingress.Needs{
-		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.Audit,
+		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Erasure: b.keys, Verifier: tokens{}, Audit: w.Audit,
 		Writer: template.New(), Template: template.New(),
 		Samples:  func(context.Context, string, string) ([]health.Sample, error) { return nil, nil },
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -110,7 +110,7 @@ func TestAnUploadAsItIsShown(t *testing.T) {
 // cutting destroys a person's key once their upload's blob is written.
 type cutting struct {
 	blob.Store
-	keys   keyring.Keyring
+	keys   keyring.Eraser
 	once   sync.Once
 	remove error
 }
@@ -132,7 +132,7 @@ func (c *cutting) Delete(ctx context.Context, name string) error {
 func TestAKeyThatIsDestroyedMeanwhile(t *testing.T) {
 	for name, remove := range map[string]error{"its blob is removed": nil, "its blob cannot be removed": errors.New("disk full")} {
 		t.Run(name, func(t *testing.T) {
-			w := ingresstest.New(t, func(n *ingress.Needs) { n.Blobs = &cutting{Store: n.Blobs, keys: n.Keys, remove: remove} })
+			w := ingresstest.New(t, func(n *ingress.Needs) { n.Blobs = &cutting{Store: n.Blobs, keys: n.Erasure, remove: remove} })
 			w.Consent(ingresstest.Anna, true)
 			if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 410 || r.Code() != "account_erased" {
 				t.Errorf("%d %s", r.Status, r.Body)

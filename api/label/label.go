@@ -1,6 +1,11 @@
 // Package label is what the operator writes on everything it makes, so that its cache,
-// its metrics and people find it.
+// its metrics, the plugin and people find it.
 package label
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
 
 // The labels.
 const (
@@ -10,7 +15,8 @@ const (
 	Model = "clarityloop.dev/model"
 	// Version names the version.
 	Version = "clarityloop.dev/version"
-	// Instance is one ModelVersion's name for its children, not another's of the same version.
+	// Instance is one ModelVersion's name for its children, not another's of the same
+	// version: it ends in InstanceSuffix.
 	Instance = "app.kubernetes.io/instance"
 	// ManagedBy has the value Manager.
 	ManagedBy = "app.kubernetes.io/managed-by"
@@ -34,3 +40,12 @@ const (
 	// Shard is on every Job and pod of an AnalysisJob.
 	Shard = "shard"
 )
+
+// InstanceSuffix is what the Instance of everything that is made for an object ends in, by
+// the object's UID: one that is created again under an old name has children of its own.
+// Servers have no owner but this: the garbage collector must not take them before the
+// traffic has moved.
+func InstanceSuffix(uid string) string {
+	hash := sha256.Sum256([]byte(uid))
+	return "-" + hex.EncodeToString(hash[:5])
+}
