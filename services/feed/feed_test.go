@@ -251,8 +251,8 @@ func TestAnErasedPersonIsToldNothing(t *testing.T) {
 // broken is a driver that fails each write.
 type broken struct{ store.Driver }
 
-func (broken) Write(context.Context, store.Write) (int64, error) {
-	return 0, errors.New("disk of anna-canary is full")
+func (broken) Batch(context.Context, []store.Write) ([]int64, error) {
+	return nil, errors.New("disk of anna-canary is full")
 }
 
 func TestABrokenStoreIsWaitedForAndNobodyIsNamed(t *testing.T) {
@@ -284,7 +284,7 @@ func TestRunDeliversWhatIsPublished(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	changed, err := w.Store.Events.Watch(ctx, "anna")
+	changed, err := w.Store.Events.Tail(ctx, "anna", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,10 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 	}
 	result, err := s.Store.Results.Get(ctx, ready.UID, key)
 	if errors.Is(err, store.ErrNotFound) { // the data was withdrawn: so is what was said of it
-		return s.Store.Insights.Delete(ctx, ready.UID, key, store.Any)
+		if !exists {
+			return nil
+		}
+		return s.Store.Insights.Delete(ctx, ready.UID, key, stored.Version)
 	}
 	if err != nil {
 		return err

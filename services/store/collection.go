@@ -33,6 +33,7 @@ type Store struct {
 	Profiles   Collection[record.Profile]
 	Consents   Collection[record.Consent]
 	Exports    Collection[record.Export]
+	Agenda     Collection[record.Errand]
 	Accounts   Collection[record.Account]
 }
 
@@ -51,12 +52,22 @@ func New(d Driver, s Sealer) *Store {
 		Profiles:   Collection[record.Profile]{d, s, collectionProfiles},
 		Consents:   Collection[record.Consent]{d, s, collectionConsents},
 		Exports:    Collection[record.Export]{d, s, collectionExports},
+		Agenda:     Collection[record.Errand]{d, s, collectionAgenda},
 		Accounts:   Collection[record.Account]{d, plain{}, collectionAccounts},
 	}
 }
 
 // EraseUser removes every document of the uid but its Account.
 func (s *Store) EraseUser(ctx context.Context, uid string) error { return s.driver.EraseUser(ctx, uid) }
+
+// Due returns the documents of the agenda's shard that are due, the oldest first,
+// as far as the driver knows; Agenda.Open reads one. See Driver.
+func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error) {
+	return s.driver.Due(ctx, shard, before, limit)
+}
+
+// Ready is nil where the driver can commit.
+func (s *Store) Ready(ctx context.Context) error { return s.driver.Ready(ctx) }
 
 // A Collection holds one kind of record by uid and key.
 type Collection[T any] struct {
@@ -70,6 +81,7 @@ type Record[T any] struct {
 	Key     string
 	Version int64
 	Updated time.Time
+	Due     time.Time // of the agenda's alone
 	Value   T
 }
 
@@ -79,34 +91,28 @@ func (c Collection[T]) Get(ctx context.Context, uid, key string) (Record[T], err
 	if err != nil {
 		return Record[T]{}, fmt.Errorf("get %s: %w", c.name, err)
 	}
-	return c.decode(ctx, d)
+	return c.Open(ctx, d)
 }
 
 // Put writes the record if it has the version given (0: must not exist; Any:
 // whatever is there), else ErrConflict. It returns the new version.
 func (c Collection[T]) Put(ctx context.Context, uid, key string, ifVersion int64, value T) (int64, error) {
-	plain, err := json.Marshal(value)
+	versions, err := apply(ctx, c.driver, uid, c.ToPut(key, ifVersion, value))
 	if err != nil {
-		return 0, fmt.Errorf("put %s: %w", c.name, err)
+		return 0, err
 	}
-	sealed, err := c.sealer.Seal(ctx, uid, c.aad(uid, key), plain)
-	if err != nil {
-		return 0, fmt.Errorf("put %s: %w", c.name, err)
-	}
-	version, err := c.driver.Write(ctx, Write{Key{c.name, uid, key}, ifVersion, sealed})
-	if err != nil {
-		return 0, fmt.Errorf("put %s: %w", c.name, err)
-	}
-	return version, nil
+	return versions[0], nil
 }
 
 // Delete removes the record if it has the version given; one that is not there is nil.
 func (c Collection[T]) Delete(ctx context.Context, uid, key string, ifVersion int64) error {
-	_, err := c.driver.Write(ctx, Write{Key{c.name, uid, key}, ifVersion, nil})
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("delete %s: %w", c.name, err)
+	_, err := apply(ctx, c.driver, uid, c.ToDelete(key, ifVersion))
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrUnknown) {
+		if _, now := c.driver.Get(ctx, Key{c.name, uid, key}); errors.Is(now, ErrNotFound) {
+			return nil
+		}
 	}
-	return nil
+	return err
 }
 
 // List returns the records of the query, whose Collection and UID it sets.
@@ -118,20 +124,22 @@ func (c Collection[T]) List(ctx context.Context, uid string, q Query) ([]Record[
 	}
 	records := make([]Record[T], len(docs))
 	for i, d := range docs {
-		if records[i], err = c.decode(ctx, d); err != nil {
+		if records[i], err = c.Open(ctx, d); err != nil {
 			return nil, err
 		}
 	}
 	return records, nil
 }
 
-// Watch sends a token when a record of the uid may have changed.
-func (c Collection[T]) Watch(ctx context.Context, uid string) (<-chan struct{}, error) {
-	return c.driver.Watch(ctx, c.name, uid)
+// Tail sends a token when a record of the uid with a key behind all others may
+// have been written; see Driver.
+func (c Collection[T]) Tail(ctx context.Context, uid, after string) (<-chan struct{}, error) {
+	return c.driver.Tail(ctx, c.name, uid, after)
 }
 
-func (c Collection[T]) decode(ctx context.Context, d Document) (Record[T], error) {
-	r := Record[T]{Key: d.Key.Key, Version: d.Version, Updated: d.Updated}
+// Open is the record of a document that the driver returned.
+func (c Collection[T]) Open(ctx context.Context, d Document) (Record[T], error) {
+	r := Record[T]{Key: d.Key.Key, Version: d.Version, Updated: d.Updated, Due: d.Due}
 	plain, err := c.sealer.Open(ctx, d.Key.UID, c.aad(d.Key.UID, d.Key.Key), d.Data)
 	if err != nil {
 		return r, fmt.Errorf("open %s: %w", c.name, err)

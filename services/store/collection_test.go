@@ -72,11 +72,11 @@ func TestARecordComesBackAsItWasPut(t *testing.T) {
 	want := record.Upload{Blob: "uploads/ab/anna/1", Encoding: "gzip", Bytes: 30_057, State: record.UploadReceived,
 		ReceivedAt: time.Date(2026, 11, 20, 6, 58, 1, 0, time.UTC), Receipt: []byte(`{"accepted":500}`)}
 	version, err := s.Uploads.Put(background, "anna", "1", 0, want)
-	if err != nil || version != 1 {
+	if err != nil || version == 0 {
 		t.Fatalf("put: version %d, %v", version, err)
 	}
 	got, err := s.Uploads.Get(background, "anna", "1")
-	if err != nil || got.Key != "1" || got.Version != 1 || got.Updated.IsZero() {
+	if err != nil || got.Key != "1" || got.Version != version || got.Updated.IsZero() {
 		t.Fatalf("get: %+v, %v", got, err)
 	}
 	if diff := cmp.Diff(want, got.Value); diff != "" {
@@ -94,16 +94,25 @@ func TestARecordComesBackAsItWasPut(t *testing.T) {
 func TestPutComparesVersions(t *testing.T) {
 	s, _, _, _ := open(t)
 	c := record.Cursor{Anchor: "a"}
-	for i, step := range []struct {
-		ifVersion, want int64
-		err             error
-	}{
-		{3, 0, store.ErrConflict}, {0, 1, nil}, {0, 0, store.ErrConflict}, {1, 2, nil}, {1, 0, store.ErrConflict}, {store.Any, 3, nil},
-	} {
-		version, err := s.Cursors.Put(background, "anna", "HKQuantityTypeIdentifierHeartRate", step.ifVersion, c)
-		if version != step.want || !errors.Is(err, step.err) {
-			t.Errorf("step %d: version %d, %v; want %d, %v", i, version, err, step.want, step.err)
+	const kind = "HKQuantityTypeIdentifierHeartRate"
+	if _, err := s.Cursors.Put(background, "anna", kind, 3, c); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("put over what is not there: %v", err)
+	}
+	first, err := s.Cursors.Put(background, "anna", kind, 0, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.Cursors.Put(background, "anna", kind, first, c)
+	if err != nil || second == first {
+		t.Fatalf("version %d became %d, %v", first, second, err)
+	}
+	for _, version := range []int64{0, first} {
+		if _, err := s.Cursors.Put(background, "anna", kind, version, c); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("put over version %d: %v", version, err)
 		}
+	}
+	if _, err := s.Cursors.Put(background, "anna", kind, store.Any, c); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -114,13 +123,14 @@ func TestDelete(t *testing.T) {
 			t.Errorf("delete of nothing if version %d: %v", version, err)
 		}
 	}
-	if _, err := s.Exports.Put(background, "anna", "1", 0, record.Export{State: "pending"}); err != nil {
+	version, err := s.Exports.Put(background, "anna", "1", 0, record.Export{State: "pending"})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Exports.Delete(background, "anna", "1", 2); !errors.Is(err, store.ErrConflict) {
+	if err := s.Exports.Delete(background, "anna", "1", version+1); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("delete of another version: %v", err)
 	}
-	if err := s.Exports.Delete(background, "anna", "1", 1); err != nil {
+	if err := s.Exports.Delete(background, "anna", "1", version); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.Exports.Get(background, "anna", "1"); !errors.Is(err, store.ErrNotFound) {
@@ -173,7 +183,7 @@ func TestADocumentOpensOnlyInItsPlace(t *testing.T) {
 		{Collection: "profiles", UID: "ben", Key: "profile"},
 		{Collection: "profiles", UID: "anna", Key: "other"},
 	} {
-		if _, err := driver.Write(background, store.Write{Key: to, IfVersion: store.Any, Data: from.Data}); err != nil {
+		if _, err := driver.Batch(background, []store.Write{store.Write{Key: to, IfVersion: store.Any, Data: from.Data}}); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := s.Profiles.Get(background, to.UID, to.Key); !errors.Is(err, errSeal) {
@@ -183,7 +193,7 @@ func TestADocumentOpensOnlyInItsPlace(t *testing.T) {
 			t.Errorf("anna's profile is listed as %v: %v", to, err)
 		}
 	}
-	if _, err := driver.Write(background, store.Write{Key: store.Key{Collection: "exports", UID: "anna", Key: "profile"}, Data: from.Data}); err != nil {
+	if _, err := driver.Batch(background, []store.Write{store.Write{Key: store.Key{Collection: "exports", UID: "anna", Key: "profile"}, Data: from.Data}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Exports.Get(background, "anna", "profile"); !errors.Is(err, errSeal) {
@@ -214,11 +224,11 @@ func TestErasure(t *testing.T) {
 	}
 }
 
-func TestWatchTellsOfARecord(t *testing.T) {
+func TestTailTellsOfARecord(t *testing.T) {
 	s, _, _, _ := open(t)
 	ctx, cancel := context.WithCancel(background)
 	defer cancel()
-	tokens, err := s.Results.Watch(ctx, "anna")
+	tokens, err := s.Results.Tail(ctx, "anna", "")
 	if err != nil {
 		t.Fatal(err)
 	}

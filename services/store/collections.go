@@ -13,5 +13,6 @@ const (
 	collectionProfiles   = "profiles"   // one, "profile"
 	collectionConsents   = "consents"   // by purpose
 	collectionExports    = "exports"    // by export id
+	collectionAgenda     = "agenda"     // what is unfinished, by what it is
 	collectionAccounts   = "accounts"   // one, "account"; outlives erasure, holds no health data
 )

@@ -1,21 +1,28 @@
 package store
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 )
 
-// MaxLimit is the most documents one Query returns.
-const MaxLimit = 1000
-
 const maxNameBytes = 256
+
+// Shards is how many shards the agenda has.
+const Shards = 64
+
+// ShardOf is the shard of a person's agenda. It never changes.
+func ShardOf(uid string) int {
+	sum := sha256.Sum256([]byte(uid))
+	return int(sum[0]) % Shards
+}
 
 // Personal names the collections that EraseUser empties: all but Accounts.
 func Personal() []string {
 	return []string{
 		collectionUploads, collectionDays, collectionTombstones, collectionResults,
 		collectionInsights, collectionCursors, collectionEvents, collectionProfiles,
-		collectionConsents, collectionExports, collectionEmbeddings,
+		collectionConsents, collectionExports, collectionEmbeddings, collectionAgenda,
 	}
 }
 
@@ -27,6 +34,47 @@ func (k Key) Check() error {
 	}
 	if !legal(k.Key) {
 		return fmt.Errorf("%w: key of %d bytes", ErrKey, len(k.Key))
+	}
+	return nil
+}
+
+// CheckBatch returns what makes the writes no Batch: ErrKey, ErrTooLarge, or
+// ErrConflict for a version that no document can have. Drivers call it before
+// they touch anything.
+func CheckBatch(writes []Write) error {
+	if len(writes) < 1 || len(writes) > MaxBatch {
+		return fmt.Errorf("%w: %d writes are not within 1 to %d", ErrKey, len(writes), MaxBatch)
+	}
+	for i := range writes {
+		if err := writes[i].check(); err != nil {
+			return err
+		}
+		for j := range i {
+			switch {
+			case writes[j].Key.UID != writes[i].Key.UID:
+				return fmt.Errorf("%w: two people", ErrKey)
+			case writes[j].Key == writes[i].Key:
+				return fmt.Errorf("%w: two writes of one document", ErrKey)
+			}
+		}
+	}
+	return nil
+}
+
+func (w *Write) check() error {
+	if err := w.Key.Check(); err != nil {
+		return err
+	}
+	kept := w.Data != nil && !w.Check
+	switch {
+	case w.IfVersion < Any, w.Check && w.IfVersion == 0:
+		return fmt.Errorf("%w: version %d", ErrConflict, w.IfVersion)
+	case w.Check && (w.IfVersion == Any || w.Data != nil):
+		return fmt.Errorf("%w: a check demands a version and changes nothing", ErrKey)
+	case len(w.Data) > MaxDocument:
+		return fmt.Errorf("%w: %d bytes in %s", ErrTooLarge, len(w.Data), w.Key.Collection)
+	case !w.Due.IsZero() != (kept && w.Key.Collection == collectionAgenda):
+		return fmt.Errorf("%w: the agenda's documents have a time they are due, and no others", ErrKey)
 	}
 	return nil
 }

@@ -1,21 +1,65 @@
 // Package store is the contract for the small documents that refer to blobs:
-// uploads, days, results, insights, consents. Never samples.
+// uploads, days, results, insights, consents. Never samples. It promises what
+// its weakest driver keeps, a database of many machines in one region.
 //
-// A Driver keeps opaque documents by (collection, uid, key). Collections are
-// the written-out list below; uid and key are 1 to 256 bytes of
-// [A-Za-z0-9._:@=-]. Every document has a version, 1 when created and one more
-// each time it changes. A Write applies only if the document has the version in
-// IfVersion (0: does not exist); else its outcome is ErrConflict. Any lets it
-// apply whatever the version. When Write returns nil the document MUST be
-// durable. Concurrent Writes MAY be made durable together; each stands alone.
+// A Driver keeps opaque documents by (collection, uid, key), each at most
+// MaxDocument bytes. Collections are the written-out list below; uid and key are
+// 1 to 256 bytes of [A-Za-z0-9._:@=-].
+//
+// # Versions
+//
+// Every document has a version. It is opaque: 0 is "not there", every other
+// says nothing by its size. It changes with every change of the document, and
+// MUST NOT ever come back for the same key: not after a delete, not after an
+// erasure, not after a restart.
+//
+// # Writes
+//
+// Batch applies 1 to MaxBatch Writes of one person, each to a document of its
+// own: all of them or none. A Write applies only if the document has the
+// version in IfVersion (0: is not there); Any lets it apply whatever is there.
+// A Write with Check changes nothing and demands the version of a document that
+// is there. Where one of them does not apply, the outcome is ErrConflict: some
+// document really had another version at that time. Data larger than
+// MaxDocument is ErrTooLarge. When Batch returns nil the changes MUST be durable
+// and seen by every Get and List that begins from then on, in any process; the
+// versions are those of the documents afterwards, 0 for what was deleted.
+//
+// ErrUnknown says that it is not known whether the batch was applied, or still
+// will be. The caller reads before it writes again: where it finds its own bytes
+// the batch was applied. Every other error means that nothing was applied. One
+// document SHOULD NOT be changed more than once a second for long: a driver may
+// be that slow.
+//
+// # Reads
 //
 // Get returns ErrNotFound for a document that is not there. List is in byte
-// order of keys (or the reverse), within one collection and uid. Watch sends a
-// token whenever a document of the uid in the collection may have changed,
-// after the change is visible to Get; tokens MAY be merged and MAY be spurious,
-// never missing; the channel is closed once its context is done. A delete of a
-// document that is not there is ErrNotFound, or nil where IfVersion is 0.
+// order of keys (or the reverse), within one collection and uid. Each document
+// read costs, List's as Get's, and Get's where there is none.
+//
+// Tail sends a token when a document of the uid in the collection, with a key
+// behind `after` and behind every key that was there, may have been written:
+// after it is visible to List. Tokens MAY be merged, MAY be spurious, MAY come
+// seconds late, and are never missing for what is written once Tail has
+// returned; what was written before MAY have one. The channel is closed once
+// its context is done. A change or a delete of what is there need not be told.
+//
+// # The agenda
+//
+// The documents of the collection agenda are what is unfinished: each has the
+// time it is Due, to the microsecond, written in a Batch with what it is about
+// and removed in the Batch that finishes it. Due lists them over all people of
+// one shard, due at `before` or earlier, the oldest first. It MAY be stale by
+// seconds: one that was just written may be missing, one that was just removed
+// or put off may still be there. So whoever acts on an entry does it under the
+// entry's version. It costs what it lists, and nothing where nothing is due.
+//
 // EraseUser removes every document of the uid in every collection but Accounts.
+// It is no transaction: after an error some are gone, and it is repeated. What
+// another process writes meanwhile may stay.
+//
+// Ready is nil where the driver's last commit went through, or where a new one
+// does: cheap enough to be asked every second.
 //
 // Callers retry, drivers do not. All methods may be called concurrently.
 package store
@@ -32,7 +76,16 @@ import (
 var (
 	ErrNotFound = errors.New("store: document not found")
 	ErrConflict = errors.New("store: document has another version")
-	ErrKey      = errors.New("store: illegal collection, uid or key")
+	ErrKey      = errors.New("store: illegal key, or illegal batch")
+	ErrTooLarge = errors.New("store: document is too large")
+	ErrUnknown  = errors.New("store: not known whether it was written")
+)
+
+// The bounds.
+const (
+	MaxDocument = 900 << 10 // bytes of one document, sealed
+	MaxBatch    = 20        // writes of one Batch
+	MaxLimit    = 1000      // documents of one Query, and of one Due
 )
 
 // Any is the IfVersion of a write that replaces whatever is there.
@@ -41,12 +94,13 @@ const Any int64 = -1
 // A Driver keeps documents.
 type Driver interface {
 	Get(ctx context.Context, k Key) (Document, error)
-	// Write creates or replaces a document and returns its new version. Delete
-	// is a Write with nil Data.
-	Write(ctx context.Context, w Write) (version int64, err error)
+	// Batch applies all the writes, or none, and returns the new versions.
+	Batch(ctx context.Context, writes []Write) (versions []int64, err error)
 	List(ctx context.Context, q Query) ([]Document, error)
-	Watch(ctx context.Context, collection, uid string) (<-chan struct{}, error)
+	Tail(ctx context.Context, collection, uid, after string) (<-chan struct{}, error)
+	Due(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error)
 	EraseUser(ctx context.Context, uid string) error
+	Ready(ctx context.Context) error
 }
 
 // A Key names a document.
@@ -57,6 +111,7 @@ type Document struct {
 	Key     Key
 	Version int64
 	Updated time.Time
+	Due     time.Time // of the agenda's alone
 	Data    []byte
 }
 
@@ -64,7 +119,9 @@ type Document struct {
 type Write struct {
 	Key       Key
 	IfVersion int64
-	Data      []byte // nil deletes
+	Data      []byte    // nil deletes
+	Due       time.Time // of the agenda's alone
+	Check     bool      // changes nothing: the document is there, in that version
 }
 
 // A Query lists documents of one collection and uid.
@@ -73,7 +130,7 @@ type Query struct {
 	From, To        string // keys from From (inclusive) up to To (exclusive); "" is open
 	After           string // a cursor: keys strictly behind this one, in the query's direction
 	Descending      bool
-	Limit           int // 1 to 1000
+	Limit           int // 1 to MaxLimit
 }
 
 // Fault is what a driver returns for an error it met; see package fault. ErrNotFound
@@ -84,5 +141,8 @@ func Fault(op string, err error) error {
 	}
 	return fault.Wrap("store", op, err,
 		fault.Known{Is: ErrConflict, Class: fault.Conflict, Code: "version"},
+		fault.Known{Is: ErrKey, Class: fault.Broken, Code: "key"},
+		fault.Known{Is: ErrTooLarge, Class: fault.Limit, Code: "size"},
+		fault.Known{Is: ErrUnknown, Class: fault.Unavailable, Code: "unknown"},
 	)
 }

@@ -187,14 +187,14 @@ func (db *DB) tx(f func() error, relaxed bool) error {
 
 // note remembers an error that ends all writing.
 func (db *DB) note(err error) error {
-	if diskFailed(err) {
+	if DiskFailed(err) {
 		db.broken = fmt.Errorf("the database takes no writes after a disk error: %w", err)
 	}
 	return err
 }
 
-// diskFailed tells an error after which the state of the file is unknown.
-func diskFailed(err error) bool {
+// DiskFailed tells an error after which the state of the file is unknown.
+func DiskFailed(err error) bool {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return false

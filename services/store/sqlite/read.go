@@ -23,15 +23,15 @@ func (s *Store) Get(ctx context.Context, k store.Key) (store.Document, error) {
 		return store.Document{}, fmt.Errorf("get document: %w", err)
 	}
 	d := store.Document{Key: k}
-	var updated int64
-	err := s.get.QueryRowContext(ctx, k.Collection, k.UID, k.Key).Scan(&d.Version, &updated, &d.Data)
+	var t times
+	err := s.get.QueryRowContext(ctx, k.Collection, k.UID, k.Key).Scan(&d.Version, &t.updated, &t.due, &d.Data)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = store.ErrNotFound
 	}
 	if err != nil {
 		return store.Document{}, faulted("get", err)
 	}
-	d.Updated = time.Unix(0, updated).UTC()
+	t.enter(&d)
 	return d, nil
 }
 
@@ -52,28 +52,59 @@ func (s *Store) List(ctx context.Context, q store.Query) ([]store.Document, erro
 	} else if q.After != "" {
 		low = max(low, q.After+belowEveryByte)
 	}
-	docs, err := list(ctx, stmt, q, low, high)
+	docs, err := documents(ctx, stmt, func(d *store.Document, t *times) []any {
+		d.Key = store.Key{Collection: q.Collection, UID: q.UID}
+		return []any{&d.Key.Key, &d.Version, &t.updated, &t.due, &d.Data}
+	}, q.Collection, q.UID, low, high, q.Limit)
 	if err != nil {
 		return nil, faulted("list", err)
 	}
 	return docs, nil
 }
 
-func list(ctx context.Context, stmt *sql.Stmt, q store.Query, low, high string) ([]store.Document, error) {
-	rows, err := stmt.QueryContext(ctx, q.Collection, q.UID, low, high, q.Limit)
+// Due returns what is due of the agenda's shard, the oldest first.
+func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+	if shard < 0 || shard >= store.Shards || limit < 1 || limit > store.MaxLimit {
+		return nil, faulted("due", fmt.Errorf("no shard %d, or no limit %d", shard, limit))
+	}
+	docs, err := documents(ctx, s.due, func(d *store.Document, t *times) []any {
+		return []any{&d.Key.Collection, &d.Key.UID, &d.Key.Key, &d.Version, &t.updated, &t.due, &d.Data}
+	}, shard, before.UnixMicro(), limit)
+	if err != nil {
+		return nil, faulted("due", err)
+	}
+	return docs, nil
+}
+
+// documents are the rows of a query, each scanned into the fields named.
+func documents(ctx context.Context, stmt *sql.Stmt, fields func(*store.Document, *times) []any, args ...any) ([]store.Document, error) {
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var docs []store.Document
 	for rows.Next() {
-		d := store.Document{Key: store.Key{Collection: q.Collection, UID: q.UID}}
-		var updated int64
-		if err := rows.Scan(&d.Key.Key, &d.Version, &updated, &d.Data); err != nil {
+		var d store.Document
+		var t times
+		if err := rows.Scan(fields(&d, &t)...); err != nil {
 			return nil, err
 		}
-		d.Updated = time.Unix(0, updated).UTC()
+		t.enter(&d)
 		docs = append(docs, d)
 	}
 	return docs, rows.Err()
+}
+
+// times are a row's, as it has them.
+type times struct {
+	updated int64
+	due     sql.NullInt64
+}
+
+func (t times) enter(d *store.Document) {
+	d.Updated = time.Unix(0, t.updated).UTC()
+	if t.due.Valid {
+		d.Due = time.UnixMicro(t.due.Int64).UTC()
+	}
 }

@@ -2,9 +2,12 @@
 // embedded driver.
 //
 // The database belongs to one process at a time: Open refuses a second, and
-// Watch, which tells of changes without asking the disk, relies on it.
-// Concurrent writes share one transaction and one sync of the disk; each has
+// Tail, which tells of documents without asking the disk, relies on it.
+// Concurrent batches share one transaction and one sync of the disk; each has
 // its own outcome, and sees those that came before it in the group.
+//
+// Versions are numbers of one sequence of the database: a number is given once,
+// to one document.
 package sqlite
 
 import (
@@ -13,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/fault"
@@ -36,29 +40,38 @@ CREATE TABLE documents (
 	updated INTEGER NOT NULL, -- nanoseconds since 1970
 	data BLOB NOT NULL,
 	UNIQUE (collection, uid, key)
-) STRICT`}
+) STRICT`, `
+ALTER TABLE documents ADD COLUMN shard INTEGER; -- of the agenda's alone, as is
+ALTER TABLE documents ADD COLUMN due INTEGER;   -- microseconds since 1970
+CREATE INDEX agenda ON documents (shard, due) WHERE due IS NOT NULL;
+-- Up to reserved the versions may have been given. Before there was a sequence
+-- each document counted its own changes: none had so many.
+CREATE TABLE versions (reserved INTEGER NOT NULL) STRICT;
+INSERT INTO versions VALUES (4294967296)`}
 
 // A Store is a store.Driver over a database file.
 type Store struct {
-	db    *litedb.DB
-	group *batch.Committer[*operation]
-	now   func() time.Time
-	watch watchers
+	db       *litedb.DB
+	group    *batch.Committer[*operation]
+	now      func() time.Time
+	tails    tails
+	versions versions
+	unready  atomic.Bool // the last commit did not go through
 
 	// Statements of the connection that writes; only commit uses them.
-	create, replace, upsert, remove, removeAny, versionOf, erase *sql.Stmt
+	put, remove, versionOf, erase *sql.Stmt
 	// Statements of the connections that read.
-	get, ascending, descending *sql.Stmt
+	get, ascending, descending, due *sql.Stmt
 }
 
 var _ store.Driver = (*Store)(nil)
 
-// An operation is one caller's change, with what it came to.
+// An operation is one caller's change, with what it came to. One without writes
+// and without anybody to erase only commits.
 type operation struct {
-	write   store.Write
-	erase   string // a uid: everything of it goes
-	version int64
-	changed bool
+	writes   []store.Write
+	erase    string // a uid: everything of it goes
+	versions []int64
 }
 
 // Open opens the store in the directory, which it creates where it is not
@@ -85,33 +98,32 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&s.create, `INSERT INTO documents (collection, uid, key, version, updated, data) VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO NOTHING`},
-		{&s.replace, `UPDATE documents SET version = version + 1, updated = ?, data = ?` + at + ` AND version = ?`},
-		{&s.upsert, `INSERT INTO documents (collection, uid, key, version, updated, data) VALUES (?, ?, ?, 1, ?, ?)
-			ON CONFLICT DO UPDATE SET version = version + 1, updated = excluded.updated, data = excluded.data`},
-		{&s.remove, `DELETE FROM documents` + at + ` AND version = ?`},
-		{&s.removeAny, `DELETE FROM documents` + at},
+		{&s.put, `INSERT INTO documents (collection, uid, key, version, updated, shard, due, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET version = excluded.version, updated = excluded.updated, due = excluded.due, data = excluded.data`},
+		{&s.remove, `DELETE FROM documents` + at},
 		{&s.versionOf, `SELECT version FROM documents` + at},
 		{&s.erase, `DELETE FROM documents WHERE collection = ? AND uid = ?`},
+		{&s.versions.reserve, `UPDATE versions SET reserved = ?`},
 	} {
 		if *p.stmt, err = s.db.Prepare(ctx, p.text); err != nil {
 			return err
 		}
 	}
-	const list = `SELECT key, version, updated, data FROM documents WHERE collection = ? AND uid = ? AND key >= ? AND key < ? ORDER BY key`
+	const list = `SELECT key, version, updated, due, data FROM documents WHERE collection = ? AND uid = ? AND key >= ? AND key < ? ORDER BY key`
 	for _, p := range []struct {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&s.get, `SELECT version, updated, data FROM documents` + at},
+		{&s.get, `SELECT version, updated, due, data FROM documents` + at},
 		{&s.ascending, list + ` LIMIT ?`},
 		{&s.descending, list + ` DESC LIMIT ?`},
+		{&s.due, `SELECT collection, uid, key, version, updated, due, data FROM documents WHERE shard = ? AND due <= ? ORDER BY due LIMIT ?`},
 	} {
 		if *p.stmt, err = s.db.Reader().PrepareContext(ctx, p.text); err != nil {
 			return fmt.Errorf("prepare %q: %w", p.text, err)
 		}
 	}
-	return nil
+	return s.versions.open(ctx, s.db.Reader())
 }
 
 // Close commits what waits, checkpoints and closes the database.
@@ -123,19 +135,27 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Write applies one conditional change; see store.Driver.
-func (s *Store) Write(ctx context.Context, w store.Write) (int64, error) {
-	if err := w.Key.Check(); err != nil {
-		return 0, fmt.Errorf("write document: %w", err)
+// Batch applies the conditional changes of one person, all or none; see store.Driver.
+func (s *Store) Batch(ctx context.Context, writes []store.Write) ([]int64, error) {
+	if err := store.CheckBatch(writes); err != nil {
+		return nil, faulted("write", err)
 	}
-	if w.IfVersion < store.Any {
-		return 0, faulted("write", fmt.Errorf("%w: version %d", store.ErrConflict, w.IfVersion))
-	}
-	op := &operation{write: w}
+	op := &operation{writes: writes, versions: make([]int64, len(writes))}
 	if err := s.group.Do(ctx, op); err != nil {
-		return 0, faulted("write", err)
+		return nil, faulted("write", err)
 	}
-	return op.version, nil
+	return op.versions, nil
+}
+
+// Ready is nil where the last commit went through, or else an empty one does.
+func (s *Store) Ready(ctx context.Context) error {
+	if !s.unready.Load() {
+		return nil
+	}
+	if err := s.group.Do(ctx, &operation{}); err != nil {
+		return faulted("ready", err)
+	}
+	return nil
 }
 
 // EraseUser removes every document of the uid but its account. When it returns
@@ -153,18 +173,20 @@ func (s *Store) EraseUser(ctx context.Context, uid string) error {
 // commit makes a group of operations durable together.
 func (s *Store) commit(ops []*operation) []error {
 	errs := make([]error, len(ops))
-	updated := s.now().UnixNano()
 	var erased bool
 	failed := s.db.Tx(func() error {
 		for i, op := range ops {
 			var err error
-			if op.erase != "" {
+			switch {
+			case op.erase != "":
 				erased, err = true, s.eraseUser(op)
-			} else {
-				err = s.apply(op, updated)
+			case len(op.writes) > 0:
+				err = s.apply(op)
+			default:
+				err = s.versions.renew()
 			}
 			switch {
-			case errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrNotFound):
+			case errors.Is(err, store.ErrConflict):
 				errs[i] = err
 			case err != nil:
 				return err
@@ -172,20 +194,15 @@ func (s *Store) commit(ops []*operation) []error {
 		}
 		return nil
 	})
+	s.unready.Store(failed != nil)
 	if failed != nil {
+		s.versions.lost()
 		for i := range errs {
-			errs[i] = failed
+			errs[i] = outcome(failed)
 		}
 		return errs
 	}
-	for _, op := range ops {
-		switch {
-		case op.erase != "":
-			s.watch.notifyAll(op.erase)
-		case op.changed:
-			s.watch.notify(op.write.Key.Collection, op.write.Key.UID)
-		}
-	}
+	s.tell(ops, errs)
 	if erased {
 		if err := s.db.Scrub(context.Background()); err != nil {
 			for i, op := range ops {
@@ -198,6 +215,26 @@ func (s *Store) commit(ops []*operation) []error {
 	return errs
 }
 
+// outcome is the error of a transaction that failed. What a disk holds after an
+// error of its own nobody knows: the next process may find that it was written.
+func outcome(failed error) error {
+	if litedb.DiskFailed(failed) {
+		return fmt.Errorf("%w: %w", store.ErrUnknown, failed)
+	}
+	return failed
+}
+
+// tell tells the tails of what was written.
+func (s *Store) tell(ops []*operation, errs []error) {
+	for i, op := range ops {
+		for _, w := range op.writes {
+			if errs[i] == nil && w.Data != nil {
+				s.tails.notify(place{w.Key.Collection, w.Key.UID}, w.Key.Key)
+			}
+		}
+	}
+}
+
 func (s *Store) eraseUser(op *operation) error {
 	for _, collection := range store.Personal() {
 		if _, err := s.erase.Exec(collection, op.erase); err != nil {
@@ -207,58 +244,60 @@ func (s *Store) eraseUser(op *operation) error {
 	return nil
 }
 
-// apply runs one write inside the group's transaction.
-func (s *Store) apply(op *operation, updated int64) error {
-	w, k := &op.write, &op.write.Key
-	var r sql.Result
-	var err error
-	switch {
-	case w.Data == nil && w.IfVersion == store.Any:
-		r, err = s.removeAny.Exec(k.Collection, k.UID, k.Key)
-	case w.Data == nil:
-		r, err = s.remove.Exec(k.Collection, k.UID, k.Key, w.IfVersion)
-	case w.IfVersion == 0:
-		op.version = 1
-		r, err = s.create.Exec(k.Collection, k.UID, k.Key, updated, w.Data)
-	case w.IfVersion == store.Any:
-		if r, err = s.upsert.Exec(k.Collection, k.UID, k.Key, updated, w.Data); err == nil {
-			err = s.versionOf.QueryRow(k.Collection, k.UID, k.Key).Scan(&op.version)
+// apply runs one batch inside the group's transaction: first it looks whether
+// every write applies, then none is refused.
+func (s *Store) apply(op *operation) error {
+	for i := range op.writes {
+		if err := s.applies(&op.writes[i]); err != nil {
+			return err
 		}
-	default:
-		op.version = w.IfVersion + 1
-		r, err = s.replace.Exec(updated, w.Data, k.Collection, k.UID, k.Key, w.IfVersion)
 	}
-	if err != nil {
-		return err
+	updated := s.now().UnixNano()
+	for i := range op.writes {
+		w := &op.writes[i]
+		var err error
+		switch {
+		case w.Check:
+			op.versions[i] = w.IfVersion
+		case w.Data == nil:
+			_, err = s.remove.Exec(w.Key.Collection, w.Key.UID, w.Key.Key)
+		default:
+			op.versions[i], err = s.keep(w, updated)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	n, err := r.RowsAffected()
-	if err != nil {
-		return err
-	}
-	if op.changed = n > 0; op.changed {
-		return nil
-	}
-	return s.refused(op)
+	return nil
 }
 
-// refused says why a write changed nothing.
-func (s *Store) refused(op *operation) error {
-	w, k := &op.write, &op.write.Key
-	op.version = 0
-	if w.Data != nil {
-		return store.ErrConflict
+// applies is store.ErrConflict where the document has another version than the write demands.
+func (s *Store) applies(w *store.Write) error {
+	if w.IfVersion == store.Any {
+		return nil
 	}
 	var version int64
-	err := s.versionOf.QueryRow(k.Collection, k.UID, k.Key).Scan(&version)
+	err := s.versionOf.QueryRow(w.Key.Collection, w.Key.UID, w.Key.Key).Scan(&version)
 	switch {
-	case errors.Is(err, sql.ErrNoRows) && w.IfVersion == 0:
-		return nil
-	case errors.Is(err, sql.ErrNoRows):
-		return store.ErrNotFound
-	case err != nil:
+	case err != nil && !errors.Is(err, sql.ErrNoRows):
 		return err
+	case version != w.IfVersion:
+		return store.ErrConflict
 	}
-	return store.ErrConflict
+	return nil
+}
+
+// keep writes the document under the next version.
+func (s *Store) keep(w *store.Write, updated int64) (version int64, err error) {
+	if version, err = s.versions.next(); err != nil {
+		return 0, err
+	}
+	var shard, due any
+	if !w.Due.IsZero() {
+		shard, due = store.ShardOf(w.Key.UID), w.Due.UnixMicro()
+	}
+	_, err = s.put.Exec(w.Key.Collection, w.Key.UID, w.Key.Key, version, updated, shard, due, w.Data)
+	return version, err
 }
 
 // faulted is store.Fault, with the class that SQLite's result code says.

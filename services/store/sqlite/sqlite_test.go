@@ -31,6 +31,14 @@ func open(t testing.TB, dir string) *sqlite.Store {
 	return s
 }
 
+func write(s *sqlite.Store, w store.Write) (int64, error) {
+	versions, err := s.Batch(context.Background(), []store.Write{w})
+	if err != nil {
+		return 0, err
+	}
+	return versions[0], nil
+}
+
 func TestConformance(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	storetest.Run(t, func(t *testing.T) storetest.Opener {
@@ -60,7 +68,7 @@ func TestASecondProcessIsRefused(t *testing.T) {
 	if _, err := sqlite.Open(context.Background(), dir, time.Now); !errors.As(err, &inUse) {
 		t.Errorf("second Open: %v, want an InUseError", err)
 	}
-	if _, err := s.Write(context.Background(), store.Write{Key: store.Key{Collection: "days", UID: "u", Key: "k"}, Data: []byte("x")}); err != nil {
+	if _, err := write(s, store.Write{Key: store.Key{Collection: "days", UID: "u", Key: "k"}, Data: []byte("x")}); err != nil {
 		t.Errorf("the first is disturbed: %v", err)
 	}
 }
@@ -87,12 +95,12 @@ func TestAnErasedPersonsBytesAreInNoFile(t *testing.T) {
 			k := store.Key{Collection: "days", UID: uid, Key: fmt.Sprintf("%s-%d", mark, i)}
 			for range 2 {
 				data := []byte(strings.Repeat(mark+".", 1+i*(i%3)))
-				if _, err := s.Write(ctx, store.Write{Key: k, IfVersion: store.Any, Data: data}); err != nil {
+				if _, err := write(s, store.Write{Key: k, IfVersion: store.Any, Data: data}); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if i%5 == 0 {
-				if _, err := s.Write(ctx, store.Write{Key: k, IfVersion: store.Any}); err != nil {
+				if _, err := write(s, store.Write{Key: k, IfVersion: store.Any}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -159,7 +167,7 @@ func BenchmarkWrite(b *testing.B) {
 			defer wg.Done()
 			for i := w; i < b.N; i += 16 {
 				k := store.Key{Collection: "uploads", UID: fmt.Sprintf("user-%d", i%50), Key: fmt.Sprintf("0192f0c1-7c1e-7d6a-9b1a-%012d", i)}
-				if _, err := s.Write(context.Background(), store.Write{Key: k, Data: data}); err != nil {
+				if _, err := write(s, store.Write{Key: k, Data: data}); err != nil {
 					b.Error(err)
 				}
 			}
@@ -185,5 +193,76 @@ func TestADatabaseOfALaterReleaseIsLeftAlone(t *testing.T) {
 	var f *fault.Error
 	if _, err := sqlite.Open(t.Context(), dir, time.Now); !errors.As(err, &f) || f.Class != fault.Newer || f.Room != "store" {
 		t.Errorf("%v; want a fault of the class newer", err)
+	}
+}
+
+// A directory of the release before, whose documents counted their own changes.
+func TestADatabaseWithCountedVersionsIsKept(t *testing.T) {
+	dir := t.TempDir()
+	before, err := sql.Open("sqlite", filepath.Join(dir, sqlite.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before.ExecContext(t.Context(), `CREATE TABLE documents (
+	id INTEGER PRIMARY KEY, collection TEXT NOT NULL, uid TEXT NOT NULL, key TEXT NOT NULL,
+	version INTEGER NOT NULL, updated INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (collection, uid, key)) STRICT;
+INSERT INTO documents (collection, uid, key, version, updated, data) VALUES ('days', 'u', 'k', 7, 1000000000, x'6b657074');
+PRAGMA user_version = 1`); err != nil {
+		t.Fatal(err)
+	}
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	defer s.Close()
+	k := store.Key{Collection: "days", UID: "u", Key: "k"}
+	d, err := s.Get(t.Context(), k)
+	if err != nil || d.Version != 7 || string(d.Data) != "kept" || !d.Updated.Equal(time.Unix(1, 0)) {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	if _, err := write(s, store.Write{Key: k, IfVersion: 7}); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody knows how far a deleted document had counted.
+	if version, err := write(s, store.Write{Key: k, Data: []byte("new")}); err != nil || version <= 1<<32 {
+		t.Errorf("version %d, %v; want one that no document had", version, err)
+	}
+}
+
+func TestADriverThatCannotCommitIsNotReadyUntilItCan(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	defer s.Close()
+	k := store.Key{Collection: "days", UID: "u", Key: "k"}
+	if _, err := write(s, store.Write{Key: k, Data: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Hasty(); err != nil {
+		t.Fatal(err)
+	}
+	other, err := sql.Open("sqlite", filepath.Join(dir, sqlite.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	if _, err := other.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := write(s, store.Write{Key: k, IfVersion: store.Any, Data: []byte("y")}); err == nil {
+		t.Fatal("the commit went through: this test proves nothing")
+	}
+	var f *fault.Error
+	if err := s.Ready(t.Context()); !errors.As(err, &f) || f.Op != "ready" {
+		t.Errorf("ready: %v, want a fault", err)
+	}
+	if _, err := other.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("ready, as nothing stands in the way any more: %v", err)
+	}
+	if _, err := write(s, store.Write{Key: k, IfVersion: store.Any, Data: []byte("y")}); err != nil {
+		t.Errorf("write: %v", err)
 	}
 }

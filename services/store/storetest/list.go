@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -113,107 +111,9 @@ func testPages(t *testing.T, open Opener) {
 	}
 }
 
-// patience is how long a token may take.
-const patience = 10 * time.Second
-
-func token(t *testing.T, tokens <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case _, open := <-tokens:
-		if !open {
-			t.Fatalf("the watch ended before %s", what)
-		}
-	case <-time.After(patience):
-		t.Fatalf("no token %s", what)
-	}
-}
-
-func testWatch(t *testing.T, open Opener) {
-	d := open()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var watches []<-chan struct{}
-	for range 2 {
-		w, err := d.Watch(ctx, collection, "u")
-		if err != nil {
-			t.Fatal(err)
-		}
-		watches = append(watches, w)
-	}
-	each := func(what string) {
-		t.Helper()
-		for _, w := range watches {
-			token(t, w, what)
-		}
-	}
-	put(t, d, at("u", "k"), 0, "x")
-	each("after a create")
-	put(t, d, at("u", "k"), 1, "y")
-	each("after a replacement")
-	if _, err := d.Write(ctx, store.Write{Key: at("u", "k"), IfVersion: store.Any}); err != nil {
-		t.Fatal(err)
-	}
-	each("after a delete")
-	put(t, d, at("u", "k"), 0, "z")
-	each("after a second create")
-	if err := d.EraseUser(ctx, "u"); err != nil {
-		t.Fatal(err)
-	}
-	each("after an erasure")
-}
-
-// testWatchVisible has a reader that rests on tokens alone: were one missing, or
-// sent before the change can be read, it would wait for ever.
-func testWatchVisible(t *testing.T, open Opener) {
-	d := open()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	tokens, err := d.Watch(ctx, collection, "u")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const writers, each = 4, 25
-	var wg sync.WaitGroup
-	for w := range writers {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for i := range each {
-				k := at("u", fmt.Sprintf("%d-%d", w, i))
-				if _, err := d.Write(context.Background(), store.Write{Key: k, Data: []byte("x")}); err != nil {
-					t.Error(err)
-				}
-			}
-		}()
-	}
-	defer wg.Wait()
-	for seen := 0; seen < writers*each; {
-		token(t, tokens, fmt.Sprintf("though %d of %d documents are seen", seen, writers*each))
-		seen = len(list(t, d, store.Query{Collection: collection, UID: "u", Limit: 1000}))
-	}
-}
-
-func testWatchEnds(t *testing.T, open Opener) {
-	d := open()
-	ctx, cancel := context.WithCancel(context.Background())
-	tokens, err := d.Watch(ctx, collection, "u")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cancel()
-	deadline := time.After(patience)
-	for {
-		select {
-		case _, open := <-tokens:
-			if open {
-				continue
-			}
-			put(t, d, at("u", "k"), 0, "x") // nobody listens; nothing breaks
-			return
-		case <-deadline:
-			t.Fatal("the channel stays open")
-		}
-	}
+// personal are the collections that an erasure empties and that say nothing of a time.
+func personal() []string {
+	return slices.DeleteFunc(store.Personal(), func(c string) bool { return c == agenda })
 }
 
 func testErase(t *testing.T, open Opener) {
@@ -221,11 +121,12 @@ func testErase(t *testing.T, open Opener) {
 	ctx := context.Background()
 	account := func(uid string) store.Key { return store.Key{Collection: "accounts", UID: uid, Key: "account"} }
 	for _, uid := range []string{"u", "u2", "U", "t"} {
-		for _, c := range store.Personal() {
+		for _, c := range personal() {
 			put(t, d, store.Key{Collection: c, UID: uid, Key: "a"}, 0, "secret of "+uid)
 			put(t, d, store.Key{Collection: c, UID: uid, Key: "b"}, 0, "secret of "+uid)
 		}
 		put(t, d, account(uid), 0, "account of "+uid)
+		plan(t, d, uid, "entry", 0, epoch)
 	}
 	for range 2 { // an erasure can be repeated
 		if err := d.EraseUser(ctx, "u"); err != nil {
@@ -236,7 +137,7 @@ func testErase(t *testing.T, open Opener) {
 		t.Helper()
 		for _, uid := range []string{"u", "u2", "U", "t"} {
 			get(t, d, account(uid))
-			for _, c := range store.Personal() {
+			for _, c := range personal() {
 				k := store.Key{Collection: c, UID: uid, Key: "a"}
 				if _, err := d.Get(ctx, k); errors.Is(err, store.ErrNotFound) != (uid == "u") {
 					t.Errorf("get %v: %v", k, err)
@@ -250,7 +151,10 @@ func testErase(t *testing.T, open Opener) {
 	check(d)
 	check(open())
 	d = open()
-	if v := put(t, d, at("u", "a"), 0, "new"); v != 1 {
-		t.Errorf("a document created after the erasure has version %d", v)
+	for _, uid := range []string{"u", "u2", "U", "t"} {
+		if n := len(dueOf(t, d, uid, epoch)); (n == 0) != (uid == "u") {
+			t.Errorf("%d of %s are due after the erasure", n, uid)
+		}
 	}
+	put(t, d, at("u", "a"), 0, "new")
 }

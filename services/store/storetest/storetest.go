@@ -36,9 +36,18 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"concurrent creates have one winner", testCreateRace},
 		{"a list is the keys of one collection and uid, in order, within its bounds", testList},
 		{"pages in both directions meet every document once", testPages},
-		{"a watch misses no change", testWatch},
-		{"a watch sees the change it was told of", testWatchVisible},
-		{"a watch ends with its context", testWatchEnds},
+		{"no version comes back for a key", testNeverAgain},
+		{"a batch is applied as a whole or not at all", testBatch},
+		{"a check demands a version and changes nothing", testCheck},
+		{"what is no batch is refused", testNoBatch},
+		{"a document has a largest size", testLargest},
+		{"a batch is durable as a whole", testBatchDurable},
+		{"a tail misses no greater key", testTail},
+		{"a tail sees what it was told of", testTailVisible},
+		{"a tail ends with its context", testTailEnds},
+		{"the agenda lists what is due of a shard, the oldest first", testDue},
+		{"an agenda's document moves with its time, and goes", testAgendaChanges},
+		{"a driver that commits is ready", testReady},
 		{"an erasure takes everything of one person but the account", testErase},
 		{"a context that has ended stops a call", testContext},
 		{"errors are faults of the room and name no person", testFaults},
@@ -51,9 +60,21 @@ const collection = "days"
 
 func at(uid, key string) store.Key { return store.Key{Collection: collection, UID: uid, Key: key} }
 
+// write is a batch of one.
+func write(ctx context.Context, d store.Driver, w store.Write) (int64, error) {
+	versions, err := d.Batch(ctx, []store.Write{w})
+	if err == nil && len(versions) != 1 {
+		return 0, fmt.Errorf("%d versions of one write", len(versions))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return versions[0], nil
+}
+
 func put(t *testing.T, d store.Driver, k store.Key, ifVersion int64, data string) int64 {
 	t.Helper()
-	v, err := d.Write(context.Background(), store.Write{Key: k, IfVersion: ifVersion, Data: []byte(data)})
+	v, err := write(context.Background(), d, store.Write{Key: k, IfVersion: ifVersion, Data: []byte(data)})
 	if err != nil {
 		t.Fatalf("write %v if version %d: %v", k, ifVersion, err)
 	}
@@ -88,11 +109,12 @@ func testRoundTrip(t *testing.T, open Opener) {
 	} {
 		k := at("u", name)
 		before := time.Now()
-		if v, err := d.Write(context.Background(), store.Write{Key: k, Data: data}); err != nil || v != 1 {
+		v, err := write(context.Background(), d, store.Write{Key: k, Data: data})
+		if err != nil || v == 0 {
 			t.Fatalf("create %s: version %d, %v", name, v, err)
 		}
 		doc := get(t, d, k)
-		if doc.Key != k || doc.Version != 1 || !bytes.Equal(doc.Data, data) {
+		if doc.Key != k || doc.Version != v || !doc.Due.IsZero() || !bytes.Equal(doc.Data, data) {
 			t.Errorf("%s came back as %v, version %d, %d bytes", name, doc.Key, doc.Version, len(doc.Data))
 		}
 		if doc.Updated.Before(before.Add(-time.Minute)) || doc.Updated.After(time.Now().Add(time.Minute)) {
@@ -101,69 +123,116 @@ func testRoundTrip(t *testing.T, open Opener) {
 	}
 }
 
+// newest and former are the versions that a step names.
+const (
+	newest = -10
+	former = -11
+)
+
 func testVersions(t *testing.T, open Opener) {
 	d, k := open(), at("u", "k")
-	steps := []struct {
-		ifVersion int64
-		want      int64 // 0: conflict
-	}{
-		{1, 0}, {7, 0}, // nothing is there
-		{0, 1}, {0, 0}, // created once
-		{2, 0}, {1, 2}, {1, 0}, {2, 3}, // replaced at its version only
-		{store.Any, 4}, {store.Any, 5}, {4, 0}, {5, 6},
-	}
+	var now, before int64
 	last := ""
-	for i, s := range steps {
+	for i, s := range []struct {
+		ifVersion int64
+		applies   bool
+	}{
+		{1, false}, {7, false}, // nothing is there
+		{0, true}, {0, false}, // created once
+		{newest, true}, {former, false}, {newest, true}, // replaced at its version only
+		{store.Any, true}, {store.Any, true}, {former, false}, {newest, true},
+	} {
+		ifVersion := s.ifVersion
+		switch ifVersion {
+		case newest:
+			ifVersion = now
+		case former:
+			ifVersion = before
+		}
 		data := fmt.Sprintf("step %d", i)
-		v, err := d.Write(context.Background(), store.Write{Key: k, IfVersion: s.ifVersion, Data: []byte(data)})
+		v, err := write(context.Background(), d, store.Write{Key: k, IfVersion: ifVersion, Data: []byte(data)})
 		switch {
-		case s.want == 0 && !errors.Is(err, store.ErrConflict):
-			t.Fatalf("step %d, if version %d: %d, %v; want ErrConflict", i, s.ifVersion, v, err)
-		case s.want != 0 && (err != nil || v != s.want):
-			t.Fatalf("step %d, if version %d: %d, %v; want %d", i, s.ifVersion, v, err, s.want)
-		case s.want != 0:
-			last = data
+		case !s.applies && !errors.Is(err, store.ErrConflict):
+			t.Fatalf("step %d, if version %d: %d, %v; want ErrConflict", i, ifVersion, v, err)
+		case s.applies && (err != nil || v <= 0 || v == now):
+			t.Fatalf("step %d, if version %d: %d, %v; want another version", i, ifVersion, v, err)
+		case s.applies:
+			last, before, now = data, now, v
 		}
 		if last == "" {
 			missing(t, d, k)
-		} else if got := get(t, d, k); string(got.Data) != last {
-			t.Fatalf("after step %d the document is %q, want %q", i, got.Data, last)
+		} else if got := get(t, d, k); string(got.Data) != last || got.Version != now {
+			t.Fatalf("after step %d the document is %q in version %d, want %q in %d", i, got.Data, got.Version, last, now)
 		}
 	}
-	if v := put(t, d, at("u", "any"), store.Any, "x"); v != 1 {
-		t.Errorf("Any on nothing made version %d, want 1", v)
+	if v := put(t, d, at("u", "any"), store.Any, "x"); v <= 0 {
+		t.Errorf("Any on nothing made version %d", v)
 	}
 }
 
 func testDelete(t *testing.T, open Opener) {
 	d, k := open(), at("u", "k")
 	ctx := context.Background()
-	for _, v := range []int64{store.Any, 3} {
-		if _, err := d.Write(ctx, store.Write{Key: k, IfVersion: v}); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("delete of nothing if version %d: %v, want ErrNotFound", v, err)
+	if _, err := write(ctx, d, store.Write{Key: k, IfVersion: 3}); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("delete of a version that is not there: %v, want ErrConflict", err)
+	}
+	for _, v := range []int64{store.Any, 0} {
+		if left, err := write(ctx, d, store.Write{Key: k, IfVersion: v}); err != nil || left != 0 {
+			t.Errorf("delete of nothing if version %d: version %d, %v; want 0, nil", v, left, err)
 		}
 	}
-	if _, err := d.Write(ctx, store.Write{Key: k, IfVersion: 0}); err != nil {
-		t.Errorf("delete of what must not be there, and is not: %v, want nil", err)
-	}
-	put(t, d, k, 0, "one")
-	put(t, d, k, 1, "two")
-	if _, err := d.Write(ctx, store.Write{Key: k, IfVersion: 1}); !errors.Is(err, store.ErrConflict) {
-		t.Errorf("delete of an old version: %v, want ErrConflict", err)
-	}
-	if _, err := d.Write(ctx, store.Write{Key: k, IfVersion: 0}); !errors.Is(err, store.ErrConflict) {
-		t.Errorf("delete of what must not be there: %v, want ErrConflict", err)
+	one := put(t, d, k, 0, "one")
+	two := put(t, d, k, one, "two")
+	for _, v := range []int64{0, one} {
+		if _, err := write(ctx, d, store.Write{Key: k, IfVersion: v}); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("delete if version %d: %v, want ErrConflict", v, err)
+		}
 	}
 	if got := get(t, d, k); string(got.Data) != "two" {
 		t.Errorf("a refused delete left %q", got.Data)
 	}
-	for i, v := range []int64{2, store.Any} {
-		if _, err := d.Write(ctx, store.Write{Key: k, IfVersion: v}); err != nil {
-			t.Fatalf("delete if version %d: %v", v, err)
+	for _, v := range []int64{two, store.Any} {
+		if left, err := write(ctx, d, store.Write{Key: k, IfVersion: v}); err != nil || left != 0 {
+			t.Fatalf("delete if version %d: version %d, %v", v, left, err)
 		}
 		missing(t, d, k)
-		if v := put(t, d, k, 0, "again"); v != 1 {
-			t.Errorf("created again (%d) with version %d, want 1", i, v)
+		put(t, d, k, 0, "again")
+	}
+}
+
+// testNeverAgain goes through every way in which a document can be new.
+func testNeverAgain(t *testing.T, open Opener) {
+	d, k := open(), at("u", "k")
+	ctx := context.Background()
+	seen := map[int64]string{}
+	for round := range 3 {
+		for how, begin := range map[string]func() error{
+			"a delete":   func() error { _, err := write(ctx, d, store.Write{Key: k, IfVersion: store.Any}); return err },
+			"an erasure": func() error { return d.EraseUser(ctx, "u") },
+			"a delete and a restart": func() error {
+				_, err := write(ctx, d, store.Write{Key: k, IfVersion: store.Any})
+				d = open()
+				return err
+			},
+			"an erasure and a restart": func() error { err := d.EraseUser(ctx, "u"); d = open(); return err },
+		} {
+			if err := begin(); err != nil {
+				t.Fatalf("%s: %v", how, err)
+			}
+			for i, v := 0, int64(0); i < 4; i++ {
+				v = put(t, d, k, v, "created, then changed")
+				if before, known := seen[v]; known {
+					t.Fatalf("round %d: version %d came back after %s; it was given after %s", round, v, how, before)
+				}
+				seen[v] = how
+			}
+		}
+	}
+	for v := range seen {
+		if v != get(t, d, k).Version {
+			if _, err := write(ctx, d, store.Write{Key: k, IfVersion: v, Data: []byte("late")}); !errors.Is(err, store.ErrConflict) {
+				t.Fatalf("a write with a version from before: %v, want ErrConflict", err)
+			}
 		}
 	}
 }
@@ -177,7 +246,7 @@ func testIllegal(t *testing.T, open Opener) {
 		{Collection: "nonsense", UID: "u", Key: "k"}, {UID: "u", Key: "k"},
 		at("u/v", "k"), at("u", "k/l"), at("ü", "k"), at("u", "k k"), at("u", "k\x00"), at("u%", "k"), at("u", "k\n"),
 	} {
-		if _, err := d.Write(ctx, store.Write{Key: k, Data: []byte("x")}); !errors.Is(err, store.ErrKey) {
+		if _, err := write(ctx, d, store.Write{Key: k, Data: []byte("x")}); !errors.Is(err, store.ErrKey) {
 			t.Errorf("write %q: %v, want ErrKey", k, err)
 		}
 		if _, err := d.Get(ctx, k); !errors.Is(err, store.ErrKey) {
@@ -187,8 +256,8 @@ func testIllegal(t *testing.T, open Opener) {
 	longest := at(strings.Repeat("u", 256), "AZaz09._:@=-")
 	put(t, d, longest, 0, "x")
 	get(t, d, longest)
-	if _, err := d.Watch(ctx, "nonsense", "u"); !errors.Is(err, store.ErrKey) {
-		t.Errorf("watch: %v, want ErrKey", err)
+	if _, err := d.Tail(ctx, "nonsense", "u", ""); !errors.Is(err, store.ErrKey) {
+		t.Errorf("tail: %v, want ErrKey", err)
 	}
 	if err := d.EraseUser(ctx, ""); !errors.Is(err, store.ErrKey) {
 		t.Errorf("erase: %v, want ErrKey", err)
@@ -210,10 +279,10 @@ func testIllegal(t *testing.T, open Opener) {
 
 func testDurable(t *testing.T, open Opener) {
 	d := open()
-	put(t, d, at("u", "kept"), 0, "one")
-	put(t, d, at("u", "kept"), 1, "two")
-	put(t, d, at("u", "gone"), 0, "x")
-	if _, err := d.Write(context.Background(), store.Write{Key: at("u", "gone"), IfVersion: 1}); err != nil {
+	first := put(t, d, at("u", "kept"), 0, "one")
+	put(t, d, at("u", "kept"), first, "two")
+	gone := put(t, d, at("u", "gone"), 0, "x")
+	if _, err := write(context.Background(), d, store.Write{Key: at("u", "gone"), IfVersion: gone}); err != nil {
 		t.Fatal(err)
 	}
 	before := get(t, d, at("u", "kept"))
@@ -222,9 +291,7 @@ func testDurable(t *testing.T, open Opener) {
 		t.Errorf("after opening again (-before +after):\n%s", diff)
 	}
 	missing(t, d, at("u", "gone"))
-	if v := put(t, d, at("u", "kept"), 2, "three"); v != 3 {
-		t.Errorf("the next version is %d, want 3", v)
-	}
+	put(t, d, at("u", "kept"), before.Version, "three")
 }
 
 func testConcurrent(t *testing.T, open Opener) {
@@ -243,11 +310,8 @@ func testConcurrent(t *testing.T, open Opener) {
 					return
 				}
 				next := append(bytes.Clone(doc.Data), 'x')
-				v, err := d.Write(context.Background(), store.Write{Key: k, IfVersion: doc.Version, Data: next})
+				_, err = write(context.Background(), d, store.Write{Key: k, IfVersion: doc.Version, Data: next})
 				switch {
-				case err == nil && v != doc.Version+1:
-					t.Errorf("version %d became %d", doc.Version, v)
-					return
 				case err == nil:
 					done++
 				case !errors.Is(err, store.ErrConflict):
@@ -258,8 +322,8 @@ func testConcurrent(t *testing.T, open Opener) {
 		}()
 	}
 	wg.Wait()
-	if got := get(t, d, k); len(got.Data) != writers*each || got.Version != writers*each+1 {
-		t.Errorf("%d increments, version %d; want %d and %d", len(got.Data), got.Version, writers*each, writers*each+1)
+	if got := get(t, d, k); len(got.Data) != writers*each {
+		t.Errorf("%d increments; want %d", len(got.Data), writers*each)
 	}
 }
 
@@ -275,7 +339,7 @@ func testCreateRace(t *testing.T, open Opener) {
 			go func() {
 				defer wg.Done()
 				data := fmt.Sprintf("racer %d", racer)
-				switch _, err := d.Write(context.Background(), store.Write{Key: k, Data: []byte(data)}); {
+				switch _, err := write(context.Background(), d, store.Write{Key: k, Data: []byte(data)}); {
 				case err == nil:
 					won <- data
 				case !errors.Is(err, store.ErrConflict):
@@ -295,7 +359,7 @@ func testContext(t *testing.T, open Opener) {
 	d := open()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := d.Write(ctx, store.Write{Key: at("u", "k"), Data: []byte("x")}); !errors.Is(err, context.Canceled) {
+	if _, err := write(ctx, d, store.Write{Key: at("u", "k"), Data: []byte("x")}); !errors.Is(err, context.Canceled) {
 		t.Errorf("write: %v, want context.Canceled", err)
 	}
 	missing(t, d, at("u", "k"))

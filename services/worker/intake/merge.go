@@ -273,7 +273,7 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 	if err != nil {
 		return full(err)
 	}
-	name, err := s.Objects.Replace(ctx, blob.KindDays, uid, fmt.Sprintf("%s/%s-%d", w.day, digest, w.record.Version+1), data)
+	name, err := s.Objects.Replace(ctx, blob.KindDays, uid, fmt.Sprintf("%s/%s-%s", w.day, digest, unused()), data)
 	if err != nil {
 		return err
 	}

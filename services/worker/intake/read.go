@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -73,6 +74,9 @@ func unreadable(err error) error {
 	}
 	return fmt.Errorf("read upload: %w", err)
 }
+
+// unused is the end of an object's name that nobody used before.
+func unused() string { return rand.Text()[:16] }
 
 func wrap(what string, err error) error {
 	if err != nil {

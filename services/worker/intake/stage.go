@@ -16,9 +16,8 @@
 //  6. Commit the phone's anchors, request the analyses, mark the upload merged,
 //     tell the devices.
 //
-// A chunk's object is named by its digest and the version of the record that
-// refers to it. Both together never come back, so that removing an object can
-// never take one that is in use.
+// A chunk's object is named by its digest and a random number, so that no two
+// attempts write the same object: removing one can never take one that is in use.
 package intake
 
 import (

@@ -54,7 +54,7 @@ func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) 
 		}
 		data := set.Encode()
 		sum := sha256.Sum256(data)
-		name, err := s.Objects.Replace(ctx, blob.KindTombstones, j.uid, fmt.Sprintf("%s-%d", hex.EncodeToString(sum[:]), g.version+1), data)
+		name, err := s.Objects.Replace(ctx, blob.KindTombstones, j.uid, hex.EncodeToString(sum[:])+"-"+unused(), data)
 		if err != nil {
 			return tombstones{}, err
 		}

@@ -32,11 +32,12 @@ var errCrashed = errors.New("crashed at /data/days/4f/" + person)
 // A world is everything around the stage, in memory. It can die: at the n-th
 // change, before or after it took effect, and from then on answers nothing.
 type world struct {
-	mu      sync.Mutex
-	docs    map[store.Key]store.Document
-	objects map[string][]byte
-	sent    []queue.Message
-	erased  bool
+	mu       sync.Mutex
+	docs     map[store.Key]store.Document
+	versions int64
+	objects  map[string][]byte
+	sent     []queue.Message
+	erased   bool
 
 	changes int
 	dieAt   int  // 0: never
@@ -124,20 +125,32 @@ func (d *driver) Get(_ context.Context, k store.Key) (doc store.Document, err er
 	return doc, err
 }
 
-func (d *driver) Write(_ context.Context, w store.Write) (version int64, err error) {
-	if err := w.Key.Check(); err != nil {
-		return 0, err
+func (d *driver) Batch(_ context.Context, writes []store.Write) (versions []int64, err error) {
+	if err := store.CheckBatch(writes); err != nil {
+		return nil, err
 	}
 	err = (*world)(d).change(func() error {
-		doc := d.docs[w.Key]
-		if w.IfVersion != store.Any && w.IfVersion != doc.Version {
-			return store.ErrConflict
+		for _, w := range writes {
+			if w.IfVersion != store.Any && w.IfVersion != d.docs[w.Key].Version {
+				return store.ErrConflict
+			}
 		}
-		version = doc.Version + 1
-		d.docs[w.Key] = store.Document{Key: w.Key, Version: version, Updated: d.now, Data: w.Data}
+		versions = make([]int64, len(writes))
+		for i, w := range writes {
+			switch {
+			case w.Check:
+				versions[i] = w.IfVersion
+			case w.Data == nil:
+				delete(d.docs, w.Key)
+			default:
+				d.versions++
+				versions[i] = d.versions
+				d.docs[w.Key] = store.Document{Key: w.Key, Version: d.versions, Updated: d.now, Due: w.Due, Data: w.Data}
+			}
+		}
 		return nil
 	})
-	return version, err
+	return versions, err
 }
 
 func (d *driver) List(_ context.Context, q store.Query) (docs []store.Document, err error) {
@@ -160,8 +173,12 @@ func (d *driver) List(_ context.Context, q store.Query) (docs []store.Document, 
 	return docs, err
 }
 
-func (d *driver) Watch(context.Context, string, string) (<-chan struct{}, error) { return nil, nil }
-func (d *driver) EraseUser(context.Context, string) error                        { return nil }
+func (d *driver) Tail(context.Context, string, string, string) (<-chan struct{}, error) {
+	return nil, nil
+}
+func (d *driver) Due(context.Context, int, time.Time, int) ([]store.Document, error) { return nil, nil }
+func (d *driver) EraseUser(context.Context, string) error                            { return nil }
+func (d *driver) Ready(context.Context) error                                        { return nil }
 
 type blobs world
 

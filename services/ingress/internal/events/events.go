@@ -83,22 +83,59 @@ func eventSchema() *huma.Schema {
 var errReplaced = errors.New("a newer stream took the place")
 
 func (r *Room) streamEvents(ctx context.Context, in *eventsInput) (*reply.BodyOutput, error) {
-	subject := reply.Subject(ctx)
+	uid := reply.UID(ctx)
 	opened, leave := context.WithCancelCause(ctx)
-	opened, cancel := context.WithTimeout(opened, r.lifetime(subject))
-	release := r.Places.Replace(subject.UID, func() { leave(errReplaced) })
+	opened, cancel := context.WithTimeout(opened, r.lifetime(reply.Subject(ctx)))
+	release := r.Places.Replace(uid, func() { leave(errReplaced) })
 	end := func() { cancel(); leave(nil); release() }
-	changed, err := r.Events.Watch(opened, subject.UID)
-	if err == nil && in.LastEventID == "" {
-		in.LastEventID, err = r.newestEvent(ctx, subject.UID)
+	s := stream{uid: uid}
+	err := r.begin(ctx, &s, in.LastEventID)
+	if err == nil {
+		s.behind, err = r.Events.Tail(opened, uid, s.after)
 	}
 	if err != nil {
 		end()
 		return nil, fmt.Errorf("open an event stream: %w", err)
 	}
 	return r.Streams.Reply("text/event-stream", end, func(w *reply.StreamWriter) {
-		r.follow(opened, w, subject.UID, cmp.Or(in.LastEventID, firstEvent), changed)
+		s.to = w
+		r.follow(opened, s)
 	}), nil
+}
+
+// A stream is one device's.
+type stream struct {
+	uid    string
+	to     *reply.StreamWriter
+	after  string // the event it goes on behind
+	missed bool   // events lie between the last that the device saw and that
+	behind <-chan struct{}
+}
+
+// begin finds where a stream begins for a device that saw the event last: the
+// numbers of a person are consecutive, so that what is missing shows.
+func (r *Room) begin(ctx context.Context, s *stream, last string) error {
+	if last != "" {
+		next, err := r.Events.List(ctx, s.uid, store.Query{After: last, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(next) > 0 {
+			s.after = before(next[0].Key)
+			s.missed = s.after != last
+			return nil
+		}
+	}
+	newest, err := r.newestEvent(ctx, s.uid)
+	if err != nil {
+		return err
+	}
+	s.after = cmp.Or(newest, firstEvent)
+	s.missed = last > s.after
+	if last != "" && last < s.after { // it came meanwhile
+		s.after = last
+	}
+	return nil
 }
 
 // firstEvent is what lies before every event.
@@ -120,65 +157,64 @@ func (r *Room) newestEvent(ctx context.Context, uid string) (string, error) {
 	return newest[0].Key, nil
 }
 
-// follow sends what lies behind the event `after`, and what comes, until ctx ends.
-func (r *Room) follow(ctx context.Context, w *reply.StreamWriter, uid, after string, changed <-chan struct{}) {
+// follow sends what lies behind where the stream goes on, and what comes, until
+// ctx ends.
+func (r *Room) follow(ctx context.Context, s stream) {
 	beat := time.NewTicker(r.Heartbeat)
 	defer beat.Stop()
-	if w.Send("retry: 1000\n\n") != nil {
+	if s.to.Send("retry: 1000\n\n") != nil || s.missed && r.reset(s) != nil {
 		return
 	}
 	for {
-		events, err := r.Events.List(ctx, uid, store.Query{After: after, Limit: 100})
+		n, err := r.catchUp(ctx, &s)
 		if err != nil {
 			return // the client connects again and learns why
 		}
-		if after, err = r.reset(ctx, w, uid, after, events); err != nil {
-			return
-		}
-		for _, e := range events {
-			if send(w, e.Key, string(e.Value.Kind), eventView{e.Value.Ref, e.Value.Version, reply.Time(e.Value.At)}) != nil {
-				return
-			}
-			after = e.Key
-		}
-		if len(events) == 100 {
+		if n == perPage {
 			continue
 		}
 		select {
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errReplaced) {
-				_ = w.Send("retry: 60000\n\n") // whoever still listens does not take it back at once
+				_ = s.to.Send("retry: 60000\n\n") // whoever still listens does not take it back at once
 			}
 			return
-		case <-changed:
+		case <-s.behind:
 		case <-beat.C:
-			if account, err := r.Accounts.Get(ctx, uid); err != nil || account.Erased || w.Send(": \n\n") != nil {
+			if account, err := r.Accounts.Get(ctx, s.uid); err != nil || account.Erased || s.to.Send(": \n\n") != nil {
 				return
 			}
 		}
 	}
 }
 
-// reset tells the client where events are missing between the last it saw and
-// those that follow, and returns where the stream goes on: the numbers of a
-// person are consecutive.
-func (r *Room) reset(ctx context.Context, w *reply.StreamWriter, uid, after string, events []store.Record[record.Event]) (string, error) {
-	from := after
-	if len(events) > 0 {
-		from = before(events[0].Key)
-	} else {
-		newest, err := r.newestEvent(ctx, uid)
-		if err != nil {
-			return after, err
-		}
-		if newest = cmp.Or(newest, firstEvent); newest < after { // else it came meanwhile
-			from = newest
+// perPage is how many events are read at a time.
+const perPage = 100
+
+// catchUp sends one page of events and says how many it holds.
+func (r *Room) catchUp(ctx context.Context, s *stream) (int, error) {
+	events, err := r.Events.List(ctx, s.uid, store.Query{After: s.after, Limit: perPage})
+	if err != nil {
+		return 0, err
+	}
+	if len(events) > 0 && before(events[0].Key) != s.after { // it was so slow that they are gone
+		s.after = before(events[0].Key)
+		if err := r.reset(*s); err != nil {
+			return 0, err
 		}
 	}
-	if from == after {
-		return after, nil
+	for _, e := range events {
+		if err := send(s.to, e.Key, string(e.Value.Kind), eventView{e.Value.Ref, e.Value.Version, reply.Time(e.Value.At)}); err != nil {
+			return 0, err
+		}
+		s.after = e.Key
 	}
-	return from, send(w, from, "reset", eventView{At: reply.Time(r.Now())})
+	return len(events), nil
+}
+
+// reset tells the device that events are missing, and where the stream goes on.
+func (r *Room) reset(s stream) error {
+	return send(s.to, s.after, "reset", eventView{At: reply.Time(r.Now())})
 }
 
 // before is the number that lies before the key's.

@@ -178,7 +178,7 @@ func TestShutdownEndsStreamsAtOnce(t *testing.T) {
 
 func TestAStreamThatCannotBeOpened(t *testing.T) {
 	w := ingresstest.New(t, func(n *ingress.Needs) { n.Limits.StreamsPerUser = 1 })
-	for _, what := range []string{"watch events", "list events", "watch deliveries", "list deliveries"} {
+	for _, what := range []string{"tail events", "list events", "tail deliveries", "list deliveries"} {
 		w.Break(what)
 	}
 	for range 2 { // and gives its place back

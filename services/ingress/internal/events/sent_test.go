@@ -135,7 +135,7 @@ func TestAQuietStreamEndsInTime(t *testing.T) {
 // Each of watching and listing that fails is an answer, and no place is lost.
 func TestEachStepOfOpeningAStream(t *testing.T) {
 	w := ingresstest.New(t, func(d *ingress.Needs) { d.Limits.StreamsPerUser = 1 })
-	for _, what := range []string{"watch deliveries", "list deliveries"} {
+	for _, what := range []string{"tail deliveries", "list deliveries"} {
 		w.Break(what)
 		for range 2 {
 			if r := w.Do("GET", "/v1/events", ingresstest.Anna, nil); r.Status != 500 || r.Code() != "internal_error" {

@@ -18,7 +18,7 @@ type faults struct {
 	broken map[string]bool
 }
 
-// Break has the store fail from now on at "get", "write", "list" or "watch" of
+// Break has the store fail from now on at "get", "write", "list" or "tail" of
 // a collection, as in "list days", or at "erase". Mend mends all.
 func (w *World) Break(what string) {
 	w.faults.mu.Lock()
@@ -54,11 +54,13 @@ func (f *faults) Get(ctx context.Context, k store.Key) (store.Document, error) {
 	return f.Driver.Get(ctx, k)
 }
 
-func (f *faults) Write(ctx context.Context, w store.Write) (int64, error) {
-	if err := f.at("write " + w.Key.Collection); err != nil {
-		return 0, err
+func (f *faults) Batch(ctx context.Context, writes []store.Write) ([]int64, error) {
+	for _, w := range writes {
+		if err := f.at("write " + w.Key.Collection); err != nil {
+			return nil, err
+		}
 	}
-	return f.Driver.Write(ctx, w)
+	return f.Driver.Batch(ctx, writes)
 }
 
 func (f *faults) List(ctx context.Context, q store.Query) ([]store.Document, error) {
@@ -68,11 +70,11 @@ func (f *faults) List(ctx context.Context, q store.Query) ([]store.Document, err
 	return f.Driver.List(ctx, q)
 }
 
-func (f *faults) Watch(ctx context.Context, collection, uid string) (<-chan struct{}, error) {
-	if err := f.at("watch " + collection); err != nil {
+func (f *faults) Tail(ctx context.Context, collection, uid, after string) (<-chan struct{}, error) {
+	if err := f.at("tail " + collection); err != nil {
 		return nil, err
 	}
-	return f.Driver.Watch(ctx, collection, uid)
+	return f.Driver.Tail(ctx, collection, uid, after)
 }
 
 func (f *faults) EraseUser(ctx context.Context, uid string) error {

@@ -48,13 +48,20 @@ func (c *consentOnly) Get(_ context.Context, k store.Key) (store.Document, error
 	return store.Document{}, store.ErrNotFound
 }
 
-func (c *consentOnly) Write(_ context.Context, w store.Write) (int64, error) {
-	if w.Key.Collection == "uploads" {
-		return 1, nil
+func (c *consentOnly) Batch(_ context.Context, writes []store.Write) ([]int64, error) {
+	versions := make([]int64, len(writes))
+	for i, w := range writes {
+		switch {
+		case w.Check:
+			versions[i] = w.IfVersion
+		case writes[0].Key.Collection == "uploads":
+			versions[i] = 1
+		default:
+			versions[i] = c.documents[w.Key].Version + 1
+			c.documents[w.Key] = store.Document{Key: w.Key, Version: versions[i], Data: w.Data}
+		}
 	}
-	version := c.documents[w.Key].Version + 1
-	c.documents[w.Key] = store.Document{Key: w.Key, Version: version, Data: w.Data}
-	return version, nil
+	return versions, nil
 }
 
 func (c *consentOnly) List(context.Context, store.Query) ([]store.Document, error) { return nil, nil }

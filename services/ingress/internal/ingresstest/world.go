@@ -47,11 +47,13 @@ type World struct {
 	Clock  *Clock
 
 	Store *store.Store
-	Blobs blob.Store
-	Queue queue.Queue
-	Keys  keyring.Keyring
-	Audit *Audit
-	Dir   string
+	// Documents is what the Store stands on.
+	Documents store.Driver
+	Blobs     blob.Store
+	Queue     queue.Queue
+	Keys      keyring.Keyring
+	Audit     *Audit
+	Dir       string
 
 	faults *faults
 }
@@ -63,7 +65,7 @@ type Option func(*ingress.Needs)
 func New(t testing.TB, change ...Option) *World {
 	t.Helper()
 	b := newBackend(t)
-	w := &World{T: t, Log: &Log{}, Clock: b.clock, Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Audit: &Audit{}, Dir: b.dir, faults: b.faults}
+	w := &World{T: t, Log: &Log{}, Clock: b.clock, Store: b.store, Documents: b.faults.Driver, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Audit: &Audit{}, Dir: b.dir, faults: b.faults}
 	d := ingress.Needs{
 		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Erasure: b.keys, Verifier: tokens{}, Audit: w.Audit,
 		Writer: template.New(), Template: template.New(),
