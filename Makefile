@@ -73,8 +73,9 @@ test-operator: ## Run the tests of the operator's rooms
 	@$(MAKE) --no-print-directory test PKGS="./api/... ./controllers/... ./charts/... ./cmd/manager/... ./cmd/kubectl-clarity/..."
 
 .PHONY: e2e
-e2e: controlplane ## Run the operator's own binary on a real control plane with simulated GPU nodes, end to end
+e2e: ## Run the operator's own binary on a real control plane with simulated GPU nodes, end to end
 	@command -v prometheus >/dev/null || { echo "make e2e needs prometheus in PATH: install Debian's package prometheus"; exit 1; }
+	@$(MAKE) --no-print-directory controlplane
 	CLARITY_CONTROLPLANE=1 $(WATCH) "running the operator end to end" $(GO) test ./controllers/e2e -e2e -e2e.logs .cache/e2e -parallel 8 -timeout 20m -count=1
 	CLARITY_CONTROLPLANE=1 $(GO) test ./hack/cluster -e2e -run '^TestReadme' -timeout 15m -count=1 -v
 

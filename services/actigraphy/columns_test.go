@@ -113,6 +113,19 @@ func TestTheOrderOfDayAndMonth(t *testing.T) {
 	}
 }
 
+// A line without cells tells nothing of the order, wherever the date stands.
+func TestAnEmptyLineBeforeTheDates(t *testing.T) {
+	for _, empty := range []string{"", ",,", " , , ", ";;"} {
+		rec, err := actigraphy.Read(strings.NewReader("date,time,counts\n"+empty+"\n03/05/2026,10:00,1\n03/05/2026,10:01,1\n03/06/2026,10:00,1\n"), "x.csv")
+		if err != nil {
+			t.Fatalf("%q: %v", empty, err)
+		}
+		if want := time.Date(2026, 3, 5, 10, 0, 0, 0, time.UTC); !rec.Start.Equal(want) {
+			t.Errorf("%q: starts at %v, want %v", empty, rec.Start, want)
+		}
+	}
+}
+
 func TestStampsInOneColumn(t *testing.T) {
 	noon := time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
 	tests := map[string]struct {
