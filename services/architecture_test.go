@@ -23,6 +23,7 @@ const (
 	ingressAccess  = "services/ingress/internal/access"
 	ingressEdge    = "services/ingress/internal/edge"
 	ingressLimit   = "services/ingress/internal/limit"
+	ingressLine    = "services/ingress/internal/line"
 	ingressProblem = "services/ingress/internal/problem"
 	ingressReply   = "services/ingress/internal/reply"
 	ingressRoute   = "services/ingress/internal/route"
@@ -93,13 +94,16 @@ var rules = map[string][]string{
 	"services/ingress/internal/problem":    {},
 	"services/ingress/internal/limit":      {},
 	"services/ingress/internal/strictjson": {},
-	"services/ingress/internal/edge":       {ingressProblem, ingressLimit},
+	"services/ingress/internal/line":       {ingressProblem},
+	"services/ingress/internal/represent":  {},
+	"services/ingress/internal/memory":     {},
+	"services/ingress/internal/edge":       {ingressProblem, ingressLimit, ingressLine, "services/ingress/internal/represent"},
 	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
 	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/fault", "services/health", "services/record",
 		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
 	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring", "=services/store"},
-	"services/ingress/internal/uploads": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
+	"services/ingress/internal/uploads": {ingressEdge, "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
 	"services/ingress/internal/results": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/health", "services/record", "=services/audit", "services/grounded", "=services/store"},

@@ -188,10 +188,10 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 		"an unknown path":                   {"GET", "/v2/uploads", 404, "not_found", ""},
 		"a path in another case":            {"GET", "/v1/Uploads", 404, "not_found", ""},
 		"a path with a slash too many":      {"GET", "/v1/uploads/", 404, "not_found", ""},
-		"a method the route does not know":  {"POST", "/v1/uploads", 405, "method_not_allowed", "GET"},
-		"a method that nobody knows":        {"FROB", "/v1/profile", 405, "method_not_allowed", "GET, PUT"},
+		"a method the route does not know":  {"POST", "/v1/uploads", 405, "method_not_allowed", "GET, HEAD, OPTIONS"},
+		"a method that nobody knows":        {"FROB", "/v1/profile", 405, "method_not_allowed", "GET, HEAD, PUT, OPTIONS"},
 		"an unknown method on unknown path": {"FROB", "/nowhere", 404, "not_found", ""},
-		"TRACE":                             {"TRACE", "/healthz", 405, "method_not_allowed", "GET"},
+		"TRACE":                             {"TRACE", "/healthz", 405, "method_not_allowed", "GET, HEAD, OPTIONS"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -246,39 +246,190 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestSlowSendersAreTimedOut(t *testing.T) {
-	w := ingresstest.New(t, func(d *ingress.Needs) { d.Limits.ReadTimeout = 300 * time.Millisecond })
+// Who brings less than the least rate is cut off; who is slow and brings that
+// arrives, however long it takes.
+func TestTheLeastRateOfABody(t *testing.T) {
+	w := ingresstest.New(t, func(d *ingress.Needs) {
+		d.Limits.ReadTimeout, d.Limits.HandlerTimeout = 300*time.Millisecond, 300*time.Millisecond
+		d.Limits.BodyWindow, d.Limits.BodyRate = 200*time.Millisecond, 4<<10
+	})
 	w.Consent(ingresstest.Anna, true)
-	start := time.Now()
-	res, err := w.Raw("PUT /v1/uploads/upload-0001 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + ingresstest.Anna + "\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{" + strings.Repeat(" ", 10_000))
-	if err != nil {
-		t.Fatal(err)
+	body := ingresstest.Batch(40)
+	tests := map[string]struct {
+		piece int
+		every time.Duration
+		want  int
+	}{
+		"stands still":       {1000, time.Minute, http.StatusRequestTimeout},
+		"trickles":           {1, 20 * time.Millisecond, http.StatusRequestTimeout},
+		"is slow and steady": {500, 20 * time.Millisecond, http.StatusAccepted},
 	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusRequestTimeout || time.Since(start) > 20*time.Second {
-		t.Errorf("got %d after %s", res.StatusCode, time.Since(start))
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			c, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			stop := make(chan struct{})
+			defer close(stop)
+			go func() {
+				fmt.Fprintf(c, "PUT /v1/uploads/upload-%04d HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", tt.piece, ingresstest.Anna, len(body))
+				for at := 0; at < len(body); at += tt.piece {
+					if _, err := c.Write(body[at:min(at+tt.piece, len(body))]); err != nil {
+						return
+					}
+					select {
+					case <-stop:
+						return
+					case <-time.After(tt.every):
+					}
+				}
+			}()
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			if took := time.Since(start); res.StatusCode != tt.want || took > 20*time.Second || tt.want == http.StatusAccepted && took < 300*time.Millisecond {
+				t.Errorf("got %d after %s", res.StatusCode, took)
+			}
+		})
 	}
 	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 202 {
 		t.Errorf("the next upload got %d", r.Status)
 	}
 }
 
-func TestTooManyConnectionsAreToldSo(t *testing.T) {
-	w := ingresstest.New(t, func(d *ingress.Needs) { d.Limits.Connections = 2 })
-	for range 2 {
+// Six chunked uploads of one person that bring next to nothing hold next to
+// nothing: another person's large upload is not kept waiting.
+func TestSlowUploadsHoldWhatTheyBrought(t *testing.T) {
+	w := ingresstest.New(t)
+	w.Consent(ingresstest.Anna, true)
+	w.Consent(ingresstest.Ben, true)
+	for i := range 6 {
 		c, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
+		fmt.Fprintf(c, "PUT /v1/uploads/upload-%04d HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", i, ingresstest.Anna)
 	}
 	time.Sleep(50 * time.Millisecond)
-	res, err := w.Raw("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	start := time.Now()
+	if r := w.Upload(ingresstest.Ben, "upload-0001", ingresstest.Batch(400)); r.Status != 202 || time.Since(start) > 5*time.Second {
+		t.Errorf("another person's upload: %d after %s", r.Status, time.Since(start))
+	}
+}
+
+// A client that waits to be asked for its body is asked once it is known, may and
+// does not announce too much; else it has its answer and sends nothing.
+func TestABodyThatWaitsToBeAskedFor(t *testing.T) {
+	w := ingresstest.New(t)
+	w.Consent(ingresstest.Anna, true)
+	body := ingresstest.Batch(2)
+	tests := map[string]struct {
+		token  string
+		length int
+		want   int
+	}{
+		"a person":         {ingresstest.Anna, len(body), http.StatusContinue},
+		"nobody":           {"nonsense", len(body), http.StatusUnauthorized},
+		"without consent":  {ingresstest.Ben, len(body), http.StatusForbidden},
+		"too large a body": {ingresstest.Anna, 33 << 20, http.StatusRequestEntityTooLarge},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(time.Minute))
+			r := bufio.NewReader(c)
+			fmt.Fprintf(c, "PUT /v1/uploads/upload-0001 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", tt.token, tt.length)
+			line, err := r.ReadString('\n')
+			if err != nil || !strings.HasPrefix(line, fmt.Sprintf("HTTP/1.1 %d ", tt.want)) {
+				t.Fatalf("%q %v", line, err)
+			}
+			if tt.want != http.StatusContinue {
+				return
+			}
+			if blank, err := r.ReadString('\n'); err != nil || blank != "\r\n" {
+				t.Fatalf("%q %v", blank, err)
+			}
+			_, _ = c.Write(body)
+			res, err := http.ReadResponse(r, nil)
+			if err != nil || res.StatusCode != http.StatusAccepted {
+				t.Fatalf("%v %v", res, err)
+			}
+		})
+	}
+}
+
+// A refusal does not wait for the rest of a body that comes slowly.
+func TestARefusalIsSentAtOnce(t *testing.T) {
+	w := ingresstest.New(t)
+	start := time.Now()
+	res, err := w.Raw("PUT /v1/uploads/upload-0001 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer nonsense\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Content-Type") != "application/problem+json" || res.Header.Get("Retry-After") == "" {
-		t.Errorf("got %d %v", res.StatusCode, res.Header)
+	if took := time.Since(start); res.StatusCode != http.StatusUnauthorized || took > time.Second {
+		t.Errorf("got %d after %s", res.StatusCode, took)
+	}
+}
+
+// Where all places are taken, who has said nothing for longest goes, one address'
+// first; who is being served stays, and who comes then is told so.
+func TestConnectionsThatSayNothingGo(t *testing.T) {
+	for name, change := range map[string]func(*ingress.Needs){
+		"of all":         func(d *ingress.Needs) { d.Limits.Connections = 3 },
+		"of one address": func(d *ingress.Needs) { d.Limits.PerAddress = 3 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := ingresstest.New(t, change)
+			for range 40 {
+				c, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+			}
+			if r := w.Do("GET", "/healthz", "", nil); r.Status != 200 {
+				t.Errorf("behind those that say nothing: %d", r.Status)
+			}
+			w.Client.CloseIdleConnections()
+			for range 3 { // are being served
+				_, end := w.Stream(ingresstest.Anna, "")
+				defer end()
+			}
+			res, err := w.Raw("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Content-Type") != "application/problem+json" || res.Header.Get("Retry-After") == "" {
+				t.Errorf("got %d %v", res.StatusCode, res.Header)
+			}
+		})
+	}
+}
+
+// The first byte has a bound of its own.
+func TestAConnectionThatNeverSpeaks(t *testing.T) {
+	w := ingresstest.New(t, func(d *ingress.Needs) { d.Limits.FirstByte = 100 * time.Millisecond })
+	c, err := net.Dial("tcp", strings.TrimPrefix(w.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	start := time.Now()
+	_ = c.SetDeadline(start.Add(20 * time.Second))
+	_, _ = io.Copy(io.Discard, c)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it was closed after %s", took)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -35,6 +36,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/account"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
 	"github.com/clarity-loop/clarity/services/ingress/internal/events"
+	"github.com/clarity-loop/clarity/services/ingress/internal/line"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/results"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
@@ -72,7 +74,11 @@ type Needs struct {
 	Logger   *slog.Logger
 	Now      func() time.Time
 	Limits   Limits
-	Version  string // of the build, for the OpenAPI document
+	// Proxies are the networks whose X-Forwarded-For is believed; Origins the web
+	// origins whose pages may call. Both are empty where nobody is.
+	Proxies []netip.Prefix
+	Origins []string
+	Version string // of the build, for the OpenAPI document
 }
 
 // validate tells every missing need at once.
@@ -137,7 +143,8 @@ func (s *Server) build() error {
 	}
 	outermost, err := edge.New(edge.Needs{
 		Log: s.Logger, Registry: s.Registry, Now: s.Now, AddressRate: s.Limits.AddressRate, BodyBytes: s.Limits.BodyBytes,
-		Routes: templates(s.table), Problem: failures.Problem,
+		Pace:    edge.Pace{Bytes: int(float64(s.Limits.BodyRate) * s.Limits.BodyWindow.Seconds()), Window: s.Limits.BodyWindow},
+		Proxies: s.Proxies, Origins: s.Origins, Routes: templates(s.table), Problem: failures.Problem,
 	})
 	if err != nil {
 		return err
@@ -159,6 +166,7 @@ func (s *Server) build() error {
 	}
 	s.inner = s.app.Server().Handler
 	s.app.Server().Handler = outermost.Around(s.inner)
+	s.app.Server().HeaderReceived = edge.Unhurried
 	return nil
 }
 
@@ -167,12 +175,12 @@ func (s *Server) build() error {
 func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) ([]route.Route, error) {
 	st, l := s.Store, s.Limits
 	var err error
-	if s.streams, err = reply.NewStreams(l.StreamsPerUser, l.WriteTimeout, s.Registry); err != nil {
+	if s.streams, err = reply.NewStreams(l.WriteTimeout, s.Registry); err != nil {
 		return nil, err
 	}
 	up, err := uploads.New(uploads.Needs{
 		Store: st, Agenda: st.Agenda, Uploads: st.Uploads, Days: st.Days, Objects: vault.New(s.Blobs, s.Keys), Queue: s.Queue, Audit: s.Audit,
-		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, Problem: failures.Problem,
+		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, Timeout: l.HandlerTimeout, Problem: failures.Problem,
 	})
 	if err != nil {
 		return nil, err
@@ -183,13 +191,13 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		InsightsPerDay: l.InsightsPerDay, Now: s.Now,
 	})
 	ev := events.New(events.Needs{
-		Events: st.Events, Accounts: accounts, Streams: s.streams, Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
+		Events: st.Events, Accounts: accounts, Streams: s.streams, Places: reply.NewPlaces(l.StreamsPerUser), Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
 	})
 	acc := account.New(account.Needs{
 		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts, Standing: st,
 		Keys: s.Erasure, Documents: st, Queue: s.Queue, Blobs: s.Blobs, Audit: s.Audit, Cache: accounts,
 		Resume: up.Resume, Exported: slices.Concat(up.Exported(), res.Exported()),
-		Streams: s.streams, StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
+		Streams: s.streams, Places: reply.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})
 	return slices.Concat(up.Routes(), res.Routes(), ev.Routes(), acc.Routes(), s.systemRoutes()), nil
 }
@@ -203,6 +211,10 @@ func templates(table []route.Route) []edge.Route {
 	return all
 }
 
+// closing is how many connections may still be at their end when others have
+// taken their places.
+const closing = 64 << 10
+
 func (s *Server) config(unrouted fiber.ErrorHandler) fiber.Config {
 	return fiber.Config{
 		Immutable:                    true,
@@ -212,7 +224,7 @@ func (s *Server) config(unrouted fiber.ErrorHandler) fiber.Config {
 		DisablePreParseMultipartForm: true,
 		StreamRequestBody:            true, // nobody's body is read before they are known
 		BodyLimit:                    s.Limits.BodyBytes,
-		Concurrency:                  2 * s.Limits.Connections, // bounded, with an answer, by the listener
+		Concurrency:                  s.Limits.Connections + closing, // bounded, with an answer, by the listener
 		ReadTimeout:                  s.Limits.ReadTimeout,
 		WriteTimeout:                 s.Limits.WriteTimeout,
 		IdleTimeout:                  s.Limits.IdleTimeout,
@@ -227,7 +239,10 @@ func (s *Server) OpenAPI() []byte { return s.openAPI }
 // are told so and closed.
 func (s *Server) Serve(l net.Listener) error {
 	// A Shutdown that comes before the server knows its listener closes it, too.
-	own := edge.Bounded(l, s.Limits.Connections)
+	own := line.Bounded(l, line.Bound{
+		Most: s.Limits.Connections, PerAddress: s.Limits.PerAddress, FirstByte: s.Limits.FirstByte, Unacked: s.Limits.Unacked, Proxies: s.Proxies,
+	})
+	s.app.Server().ConnState = own.State
 	defer context.AfterFunc(s.base, func() { _ = own.Close() })()
 	if err := s.app.Listener(own); err != nil && s.base.Err() == nil {
 		return fmt.Errorf("serve the API on %s: %w", l.Addr(), err)

@@ -20,7 +20,7 @@ func TestEverythingThatIsMissingIsTold(t *testing.T) {
 	for _, need := range []string{"a Store", "Blobs", "a Queue", "Keys", "an Erasure", "a Verifier", "an Audit log", "a Writer", "a Template", "Samples", "a Registry", "a Logger", "a clock (Now)"} {
 		want = append(want, "ingress needs "+need)
 	}
-	for _, limit := range []string{"BodyBytes", "Connections", "ReadTimeout", "WriteTimeout", "IdleTimeout", "HandlerTimeout", "StreamsPerUser", "StreamLifetime", "Heartbeat", "InsightsPerDay", "PersonTTL"} {
+	for _, limit := range []string{"BodyBytes", "BodyRate", "BodyWindow", "Connections", "PerAddress", "FirstByte", "Unacked", "ReadTimeout", "WriteTimeout", "IdleTimeout", "HandlerTimeout", "StreamsPerUser", "DownloadsPerUser", "StreamLifetime", "Heartbeat", "InsightsPerDay", "PersonTTL"} {
 		want = append(want, "ingress limit "+limit+" must be positive, is 0")
 	}
 	want = append(want, "ingress limit Heartbeat (0s) must be shorter than WriteTimeout (0s)")
@@ -62,10 +62,11 @@ func TestLimitsThatAreNone(t *testing.T) {
 // The limits that clients are told of, and those that operators count on.
 func TestTheDefaultLimits(t *testing.T) {
 	want := Limits{
-		BodyBytes: upload.MaxBodyBytes, Connections: 4096,
+		BodyBytes: upload.MaxBodyBytes, BodyRate: 4096, BodyWindow: 15 * time.Second,
+		Connections: 4096, PerAddress: 512, FirstByte: 5 * time.Second, Unacked: 30 * time.Second,
 		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 75 * time.Second, HandlerTimeout: 15 * time.Second,
 		UserRate: Rate{PerSecond: 20, Burst: 200}, AddressRate: Rate{PerSecond: 200, Burst: 1000},
-		StreamsPerUser: 8, StreamLifetime: 15 * time.Minute, Heartbeat: 15 * time.Second, InsightsPerDay: 20, PersonTTL: 3 * time.Second,
+		StreamsPerUser: 8, DownloadsPerUser: 2, StreamLifetime: 15 * time.Minute, Heartbeat: 15 * time.Second, InsightsPerDay: 20, PersonTTL: 3 * time.Second,
 	}
 	if diff := cmp.Diff(want, DefaultLimits()); diff != "" {
 		t.Errorf("limits (-want +got):\n%s", diff)
@@ -76,7 +77,7 @@ func TestTheDefaultLimits(t *testing.T) {
 func TestTheServersOwnLimits(t *testing.T) {
 	l := DefaultLimits()
 	c := (&Server{Needs: Needs{Limits: l}}).config(nil)
-	if c.BodyLimit != l.BodyBytes || c.Concurrency != 8192 || c.ReadTimeout != l.ReadTimeout || c.WriteTimeout != l.WriteTimeout || c.IdleTimeout != l.IdleTimeout {
+	if c.BodyLimit != l.BodyBytes || c.Concurrency != 4096+closing || c.ReadTimeout != l.ReadTimeout || c.WriteTimeout != l.WriteTimeout || c.IdleTimeout != l.IdleTimeout {
 		t.Errorf("%+v", c)
 	}
 	if !c.Immutable || !c.CaseSensitive || !c.StrictRouting || !c.DisableStartupMessage || !c.DisablePreParseMultipartForm || !c.StreamRequestBody {

@@ -52,7 +52,7 @@ func (s *Server) systemRoutes() []route.Route {
 		{Method: "GET", Path: "/v1/models", ID: "listModels", Tag: "platform", Summary: "The models that serve", Detail: listModelsDetail, Access: route.Anyone, Mount: route.Typed(s.listModels)},
 		{Method: "GET", Path: "/healthz", ID: "getHealth", Tag: "platform", Summary: "Does the process live", Access: route.Public, Mount: route.Typed(s.getHealth)},
 		{Method: "GET", Path: "/readyz", ID: "getReadiness", Tag: "platform", Summary: "Can the platform serve", Access: route.Public, Mount: route.Typed(s.getReadiness)},
-		{Method: "GET", Path: "/openapi.json", ID: "getOpenAPI", Tag: "platform", Summary: "This document", Access: route.Public,
+		{Method: "GET", Path: "/openapi.json", ID: "getOpenAPI", Tag: "platform", Summary: "This document", Access: route.Public, Conditional: true,
 			Mount: route.Raw(withoutQuery(s.sendOpenAPI), describe("The OpenAPI 3.1 document of this API", "application/json", &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}))},
 		{Method: "GET", Path: "/metrics", ID: "getMetrics", Tag: "platform", Summary: "Metrics, in Prometheus' text format", Access: route.Public,
 			Mount: route.Raw(withoutQuery(sendMetrics(s.Registry)), describe("Metrics", "text/plain", &huma.Schema{Type: huma.TypeString}))},

@@ -62,13 +62,11 @@ func (g *Guard) Handler(r *route.Route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		rc := c.Context()
 		edge.Match(rc, matched)
-		ctx := g.Base
-		if !r.Stream {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, g.Timeout)
-			defer cancel()
+		if r.Conditional {
+			edge.Conditional(rc)
 		}
-		ctx, p := g.authorize(ctx, rc, r)
+		base := reply.WithRequest(g.Base, edge.RequestID(rc))
+		ctx, p := g.authorized(base, rc, r)
 		if p == nil {
 			p = plainQuery(rc)
 		}
@@ -79,6 +77,11 @@ func (g *Guard) Handler(r *route.Route) fiber.Handler {
 			edge.Refuse(rc, p)
 			return nil
 		}
+		if !r.Stream && r.Body != route.UploadBody { // those take the time their peer needs
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, g.Timeout)
+			defer cancel()
+		}
 		c.SetUserContext(ctx)
 		if err := c.Next(); err != nil {
 			return err
@@ -88,6 +91,15 @@ func (g *Guard) Handler(r *route.Route) fiber.Handler {
 		}
 		return nil
 	}
+}
+
+// authorized decides on the caller in time; the context it returns has no end
+// but the base's, and knows the subject.
+func (g *Guard) authorized(base context.Context, rc *fasthttp.RequestCtx, r *route.Route) (context.Context, *problem.Problem) {
+	ctx, cancel := context.WithTimeout(base, g.Timeout)
+	defer cancel()
+	ctx, p := g.authorize(ctx, rc, r)
+	return reply.WithSubject(base, reply.Subject(ctx)), p
 }
 
 // plainQuery refuses a parameter that is empty or there twice: what it means
@@ -175,14 +187,12 @@ func unauthenticated(detail, challenge string) *problem.Problem {
 	return problem.New(problem.Unauthenticated, detail).With("WWW-Authenticate", `Bearer realm="clarity"`+challenge)
 }
 
-// auditRead audits a read before its reply is sent; where that fails the reply
-// is taken back.
+// auditRead audits a read before its reply is sent; where that fails the reply's
+// body is taken back.
 func (g *Guard) auditRead(ctx context.Context, rc *fasthttp.RequestCtx, r *route.Route) {
 	uid := reply.UID(ctx)
 	_, err := g.Audit.Append(ctx, audit.Event{Action: r.Audit, UID: uid, ActorUID: uid, Object: r.ID, Outcome: "ok"})
 	if err != nil {
-		rc.Response.Reset()
-		edge.Secure(rc)
 		edge.Refuse(rc, g.Problem(ctx, fmt.Errorf("audit a read: %w", err)))
 	}
 }
@@ -198,7 +208,7 @@ func readDocument(rc *fasthttp.RequestCtx) *problem.Problem {
 			return p
 		}
 	}
-	body, p := edge.ReadBody(rc, route.SmallBody, nil)
+	body, p := edge.ReadBody(rc, route.SmallBody, nil, nil)
 	if p != nil {
 		return p
 	}

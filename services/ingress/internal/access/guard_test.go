@@ -181,12 +181,12 @@ func TestTheRateOfAPerson(t *testing.T) {
 	d := newDoor(route.Route{Method: "GET", Path: "/a"}, limit.Rate{PerSecond: 1, Burst: 2})
 	for want := 1; want >= 0; want-- {
 		got := d.ask(t, "GET", "/a", "", "Authorization", "Bearer person-anna")
-		if got.status != 200 || got.header("Ratelimit") != fmt.Sprintf(`"user";r=%d;t=%d`, want, 2-want) || got.header("Ratelimit-Policy") != `"user";q=2;w=2` {
+		if got.status != 200 || got.header("Ratelimit") != fmt.Sprintf(`"user";r=%d;t=1`, want) || got.header("Ratelimit-Policy") != `"user";q=2;w=2` {
 			t.Errorf("%d %q %q", got.status, got.header("Ratelimit"), got.header("Ratelimit-Policy"))
 		}
 	}
 	over := d.ask(t, "GET", "/a", "", "Authorization", "Bearer person-anna")
-	if over.status != 429 || over.header("Retry-After") != "1" || over.header("Ratelimit") != `"user";r=0;t=2` || !strings.Contains(over.body, "from this user") {
+	if over.status != 429 || over.header("Retry-After") != "1" || over.header("Ratelimit") != `"user";r=0;t=1` || !strings.Contains(over.body, "from this user") {
 		t.Errorf("%d %q %s", over.status, over.header("Retry-After"), over.body)
 	}
 	if got := d.ask(t, "GET", "/a", "", "Authorization", "Bearer person-ben"); got.status != 200 {

@@ -64,6 +64,7 @@ type Needs struct {
 	// Exported is what other rooms add to an export, in its order.
 	Exported       []reply.Records
 	Streams        *reply.Streams
+	Places         *reply.Places // of downloads
 	StreamLifetime time.Duration
 	Failures       reply.Failures
 	Now            func() time.Time

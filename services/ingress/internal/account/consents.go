@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
@@ -19,24 +18,24 @@ type consentView struct {
 	Purpose string         `json:"purpose" enum:"processing,narrative"`
 	Granted bool           `json:"granted"`
 	Version string         `json:"version,omitempty" doc:"of the text that was shown"`
-	At      *time.Time     `json:"at,omitempty" doc:"when it was answered; absent where it never was"`
+	At      *reply.Time    `json:"at,omitempty" doc:"when it was answered; absent where it never was"`
 	History []consentEvent `json:"history" nullable:"false" doc:"earlier answers, oldest first"`
 }
 
 type consentEvent struct {
-	Granted bool      `json:"granted"`
-	Version string    `json:"version"`
-	At      time.Time `json:"at"`
+	Granted bool       `json:"granted"`
+	Version string     `json:"version"`
+	At      reply.Time `json:"at"`
 }
 
 func viewConsent(purpose string, c record.Consent) consentView {
 	v := consentView{Purpose: purpose, Granted: c.Granted, Version: c.Version, History: make([]consentEvent, 0, len(c.History))}
 	if !c.At.IsZero() {
-		at := c.At.UTC()
+		at := reply.Time(c.At)
 		v.At = &at
 	}
 	for _, h := range c.History {
-		v.History = append(v.History, consentEvent{h.Granted, h.Version, h.At.UTC()})
+		v.History = append(v.History, consentEvent{h.Granted, h.Version, reply.Time(h.At)})
 	}
 	return v
 }
@@ -66,7 +65,7 @@ type putConsentInput struct {
 
 type consentAnswer struct {
 	Granted bool   `json:"granted"`
-	Version string `json:"version" minLength:"1" maxLength:"64" doc:"of the text that was shown" example:"2026-11"`
+	Version string `json:"version" minLength:"1" maxLength:"64" pattern:"^[^\\x00-\\x1f\\x7f]+$" doc:"of the text that was shown" example:"2026-11"`
 }
 
 type consentOutput struct{ Body consentView }

@@ -36,7 +36,7 @@ func days(w *ingresstest.World, n int) string {
 func TestADownloadThatFailsHasNoEnd(t *testing.T) {
 	var fail atomic.Bool
 	w := ingresstest.New(t, func(n *ingress.Needs) {
-		n.Limits.StreamsPerUser = 1
+		n.Limits.DownloadsPerUser = 1
 		n.Samples = func(context.Context, string, string) ([]health.Sample, error) {
 			if fail.Load() {
 				return nil, errors.New("a chunk is gone")
@@ -62,15 +62,31 @@ func TestADownloadThatFailsHasNoEnd(t *testing.T) {
 	}
 }
 
-func TestADownloadTakesAStreamsPlace(t *testing.T) {
-	w := ingresstest.New(t, func(n *ingress.Needs) { n.Limits.StreamsPerUser = 1 })
-	path := days(w, 0)
+// Downloads have places of their own: neither waits for an event stream.
+func TestADownloadTakesAPlace(t *testing.T) {
+	reading, read := make(chan struct{}, 2), make(chan struct{})
+	w := ingresstest.New(t, func(n *ingress.Needs) {
+		n.Limits.StreamsPerUser, n.Limits.DownloadsPerUser = 1, 1
+		n.Samples = func(context.Context, string, string) ([]health.Sample, error) {
+			reading <- struct{}{}
+			<-read
+			return nil, nil
+		}
+	})
+	path := days(w, 1)
 	lines, end := w.Stream(ingresstest.Anna, "")
+	defer end()
 	<-lines
+	done := make(chan ingresstest.Reply)
+	go func() { done <- w.Do("GET", path, ingresstest.Anna, nil) }()
+	<-reading
 	if r := w.Do("GET", path, ingresstest.Anna, nil); r.Status != 429 || r.Code() != "too_many_requests" || r.Header.Get("Retry-After") == "" {
+		t.Errorf("beside a download: %d %s", r.Status, r.Body)
+	}
+	close(read)
+	if r := <-done; r.Status != 200 {
 		t.Errorf("beside a stream: %d %s", r.Status, r.Body)
 	}
-	end()
 }
 
 // Whoever goes away has nothing more read for them, and it is nobody's fault.

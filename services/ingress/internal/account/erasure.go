@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
@@ -21,8 +20,8 @@ after a crash finishes the work. From then on every other route answers 410.`
 
 // An erasureReceipt says that a person's data is gone.
 type erasureReceipt struct {
-	ReceiptID string    `json:"receiptId"`
-	ErasedAt  time.Time `json:"erasedAt" doc:"from this moment on nothing was stored or read"`
+	ReceiptID string     `json:"receiptId"`
+	ErasedAt  reply.Time `json:"erasedAt" doc:"from this moment on nothing was stored or read"`
 }
 
 type erasureOutput struct{ Body erasureReceipt }
@@ -51,7 +50,7 @@ func (r *Room) eraseAccount(ctx context.Context, _ *struct{}) (*erasureOutput, e
 	if err := r.deleteObjects(ctx, uid); err != nil {
 		return nil, err
 	}
-	receipt := erasureReceipt{ReceiptID: reply.NewID(), ErasedAt: account.Value.ErasedAt.UTC()}
+	receipt := erasureReceipt{ReceiptID: reply.NewID(), ErasedAt: reply.Time(account.Value.ErasedAt)}
 	if _, err := r.Audit.Append(ctx, audit.Event{Action: audit.AccountErased, UID: uid, ActorUID: uid, Object: receipt.ReceiptID, Outcome: "ok", Reason: "requested by the person"}); err != nil {
 		return nil, fmt.Errorf("audit an erasure: %w", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -23,14 +22,14 @@ incomplete and may be repeated.`
 
 // An exportView is a ticket to a download.
 type exportView struct {
-	ExportID  string    `json:"exportId"`
-	State     string    `json:"state" enum:"pending,ready,failed"`
-	CreatedAt time.Time `json:"createdAt"`
-	Download  string    `json:"download" format:"uri-reference" doc:"where everything can be downloaded"`
+	ExportID  string     `json:"exportId"`
+	State     string     `json:"state" enum:"pending,ready,failed"`
+	CreatedAt reply.Time `json:"createdAt"`
+	Download  string     `json:"download" format:"uri-reference" doc:"where everything can be downloaded"`
 }
 
 func viewExport(r store.Record[record.Export]) exportView {
-	return exportView{ExportID: r.Key, State: r.Value.State, CreatedAt: r.Value.CreatedAt.UTC(), Download: "/v1/exports/" + r.Key + "/download"}
+	return exportView{ExportID: r.Key, State: r.Value.State, CreatedAt: reply.Time(r.Value.CreatedAt), Download: "/v1/exports/" + r.Key + "/download"}
 }
 
 type createExportOutput struct {
@@ -70,7 +69,7 @@ func (r *Room) publishReady(ctx context.Context, uid, id string) error {
 }
 
 func (r *Room) listExports(ctx context.Context, in *reply.PageInput) (*reply.PageOutput[exportView], error) {
-	return reply.List(ctx, r.Exports, *in, store.Query{}, viewExport)
+	return reply.List(ctx, r.Exports, *in, store.Query{}, func(cursor string) bool { return len(cursor) == 32 }, viewExport)
 }
 
 type exportInput struct {
@@ -92,7 +91,7 @@ func (r *Room) downloadExport(ctx context.Context, in *exportInput) (*reply.Body
 	if _, err := r.Exports.Get(ctx, uid, in.ExportID); err != nil {
 		return nil, err
 	}
-	release, err := r.Streams.Take(uid)
+	release, err := r.Places.Take(uid)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,13 +27,13 @@ type profileBody struct {
 }
 
 type profileView struct {
-	BirthYear      int        `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
-	Sex            string     `json:"sex,omitempty" enum:"female,male,other"`
-	TimeZone       string     `json:"timeZone,omitempty"`
-	HeightM        float64    `json:"heightM,omitempty" doc:"metres"`
-	WeightKg       float64    `json:"weightKg,omitempty" doc:"kilograms"`
-	SourcePriority []string   `json:"sourcePriority,omitempty" nullable:"false"`
-	UpdatedAt      *time.Time `json:"updatedAt,omitempty" readOnly:"true"`
+	BirthYear      int         `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
+	Sex            string      `json:"sex,omitempty" enum:"female,male,other"`
+	TimeZone       string      `json:"timeZone,omitempty"`
+	HeightM        float64     `json:"heightM,omitempty" doc:"metres"`
+	WeightKg       float64     `json:"weightKg,omitempty" doc:"kilograms"`
+	SourcePriority []string    `json:"sourcePriority,omitempty" nullable:"false"`
+	UpdatedAt      *reply.Time `json:"updatedAt,omitempty" readOnly:"true"`
 }
 
 type profileOutput struct {
@@ -42,10 +43,7 @@ type profileOutput struct {
 
 func viewProfile(p record.Profile, version int64) *profileOutput {
 	v := profileView{BirthYear: p.BirthYear, Sex: p.Sex, TimeZone: p.TimeZone, HeightM: p.HeightM, WeightKg: p.WeightKg, SourcePriority: p.SourcePriority}
-	if !p.UpdatedAt.IsZero() {
-		updated := p.UpdatedAt.UTC()
-		v.UpdatedAt = &updated
-	}
+	v.UpdatedAt = reply.TimeOrNil(p.UpdatedAt)
 	return &profileOutput{ETag: etag(version), Body: v}
 }
 
@@ -60,16 +58,19 @@ func (r *Room) getProfile(ctx context.Context, _ *struct{}) (*profileOutput, err
 }
 
 type putProfileInput struct {
-	IfMatch string `header:"If-Match" doc:"the ETag that was read; \"0\" where none was written yet" example:"\"0\""`
+	IfMatch string `header:"If-Match" doc:"the ETag that was read; \"0\" where none was written yet; * for whichever there is" example:"\"0\""`
 	Body    profileBody
 }
 
 func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOutput, error) {
-	version, err := in.version()
+	version, err := r.matched(ctx, in.IfMatch)
 	if err != nil {
 		return nil, err
 	}
 	b := in.Body
+	if b.BirthYear > r.Now().Year() {
+		return nil, reply.Invalid("body.birthYear", "expected a year that has begun")
+	}
 	if b.TimeZone != "" && !validZone(b.TimeZone) {
 		return nil, reply.Invalid("body.timeZone", "expected an IANA time zone")
 	}
@@ -95,13 +96,20 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	return viewProfile(p, written), nil
 }
 
-// version is the one that If-Match names.
-func (in *putProfileInput) version() (int64, error) {
-	if in.IfMatch == "" {
+// matched is the version that If-Match names; * is the one that there is.
+func (r *Room) matched(ctx context.Context, ifMatch string) (int64, error) {
+	switch ifMatch {
+	case "":
 		return 0, problem.New(PreconditionRequired, "If-Match must hold the ETag of the profile that was read")
+	case "*":
+		found, err := r.Profiles.Get(ctx, reply.UID(ctx), record.ProfileKey)
+		if errors.Is(err, store.ErrNotFound) {
+			err = stale()
+		}
+		return found.Version, err
 	}
-	version, err := strconv.ParseInt(strings.Trim(in.IfMatch, `"`), 10, 64)
-	if err != nil || in.IfMatch != etag(version) || version < 0 {
+	version, err := strconv.ParseInt(strings.Trim(ifMatch, `"`), 10, 64)
+	if err != nil || ifMatch != etag(version) || version < 0 {
 		return 0, stale()
 	}
 	return version, nil
@@ -111,9 +119,9 @@ func stale() *problem.Problem {
 	return problem.New(PreconditionFailed, "the profile is another than If-Match says; read it again")
 }
 
-// validZone reports whether the name is one of the zone database; "Local" is
-// this machine's business.
+// validZone reports whether the name is one of the zone database, and of a place:
+// "Local" and its like are this machine's business.
 func validZone(name string) bool {
 	_, err := time.LoadLocation(name)
-	return err == nil && name != "Local"
+	return err == nil && !slices.Contains([]string{"Local", "localtime", "posixrules", "Factory"}, name)
 }

@@ -1,6 +1,7 @@
-// Package edge is the outermost step of every request: its framing, the limit
-// an address, panics, the log line and the counts. It reads bodies within
-// bounds and renders refusals. It knows no store and nobody's name.
+// Package edge is the outermost step of every request: its connection, framing
+// and path, the limit an address, panics, the log line and the counts, and the
+// form its reply goes out in. It reads bodies within bounds and renders refusals.
+// It knows no store and nobody's name.
 package edge
 
 import (
@@ -18,27 +19,28 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/clarity-loop/clarity/services/ingress/internal/limit"
+	"github.com/clarity-loop/clarity/services/ingress/internal/line"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
+	"github.com/clarity-loop/clarity/services/ingress/internal/represent"
 )
 
 // MethodNotAllowed is the code of a method that the path does not know.
 const MethodNotAllowed problem.Code = "405 method_not_allowed"
 
-// What is not worth a setting.
-const (
-	rememberedAddresses = 50_000
-	discardAtMost       = 64 << 20 // of a refused body, so that the refusal arrives
-	discardFor          = 2 * time.Second
-)
+// rememberedAddresses bounds the buckets.
+const rememberedAddresses = 50_000
 
 // Needs is what the edge needs.
 type Needs struct {
 	Log         *slog.Logger
 	Registry    prometheus.Registerer
 	Now         func() time.Time
-	AddressRate limit.Rate // requests from one address (IPv6: one /64)
-	BodyBytes   int        // of one request as received, for the refusal's text
-	Routes      []Route    // all there are: the counts know no other
+	AddressRate limit.Rate   // requests from one address (IPv6: one /64)
+	BodyBytes   int          // of one request as received, for the refusal's text
+	Pace        Pace         // the least of a body's sender
+	Proxies     line.Proxies // who says for whom a request comes
+	Origins     Origins      // whose pages may call
+	Routes      []Route      // all there are: the counts know no other
 	// Problem is what an error of a route becomes.
 	Problem func(context.Context, error) *problem.Problem
 }
@@ -46,8 +48,9 @@ type Needs struct {
 // An Edge is the outermost step.
 type Edge struct {
 	Needs
-	byAddress *limit.Limiter[netip.Addr]
-	metrics   *metrics
+	byAddress, probes *limit.Limiter[netip.Addr]
+	metrics           *metrics
+	packer            *represent.Packer
 }
 
 // New is an edge; its counts are registered.
@@ -56,7 +59,14 @@ func New(n Needs) (*Edge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Edge{Needs: n, byAddress: limit.New[netip.Addr](n.AddressRate, rememberedAddresses, n.Now), metrics: m}, nil
+	p, err := represent.NewPacker()
+	if err != nil {
+		return nil, err
+	}
+	buckets := func() *limit.Limiter[netip.Addr] {
+		return limit.New[netip.Addr](n.AddressRate, rememberedAddresses, n.Now)
+	}
+	return &Edge{Needs: n, byAddress: buckets(), probes: buckets(), metrics: m, packer: p}, nil
 }
 
 // A Route is what is logged and counted of a request: never the path as sent.
@@ -67,9 +77,14 @@ type exchangeKey struct{}
 
 // An exchange is what the edge remembers of one request: never who or what.
 type exchange struct {
-	route    Route // the zero one where none matched
-	start    time.Time
-	consumed bool // the body was read to its end
+	id          string
+	route       Route // the zero one where none matched
+	start       time.Time
+	pace        Pace
+	head        bool // HEAD: the reply's body stays here
+	waits       bool // the body comes once it is asked for
+	consumed    bool // the body was read to its end
+	conditional bool // the reply is tagged
 }
 
 func exchangeOf(rc *fasthttp.RequestCtx) *exchange {
@@ -86,34 +101,72 @@ func Started(rc *fasthttp.RequestCtx) time.Time { return exchangeOf(rc).start }
 // Around puts the edge around the handler of all routes.
 func (e *Edge) Around(inner fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(rc *fasthttp.RequestCtx) {
-		x := &exchange{start: time.Now()}
+		x := &exchange{id: requestID(rc), start: time.Now(), pace: e.Pace}
 		rc.SetUserValue(exchangeKey{}, x)
 		defer e.logRequest(rc, x)
-		defer e.recoverPanic(rc)
-		Secure(rc)
-		if !knownMethod(rc.Method()) {
-			rc.Request.Header.SetMethod("TRACE") // known, and no route's: 404, or 405 with Allow
+		defer e.represent(rc, x)
+		defer e.recoverPanic(rc, x)
+		rc.Response.Header.Set(requestIDHeader, x.id)
+		secure(rc)
+		e.Origins.mark(rc)
+		p := wellFormed(rc, x)
+		if p == nil {
+			p = onePath(rc)
 		}
-		if p := framing(rc); p != nil {
+		if p != nil {
 			Refuse(rc, p)
 			rc.SetConnectionClose()
 			return // what follows cannot be told from another request
 		}
-		d := e.byAddress.Take(addressOf(rc.RemoteAddr()))
-		if !d.OK && !exempt(rc.Path()) {
-			Refuse(rc, TooMany(rc, "address", d, e.AddressRate))
+		if p := e.limited(rc); p != nil {
+			Refuse(rc, p)
 		} else {
-			inner(rc)
+			x.handle(rc, inner)
 		}
 		discardBody(rc, x)
 	}
 }
 
-// exempt are the paths that a probe must always reach.
-func exempt(path []byte) bool { return string(path) == "/healthz" || string(path) == "/readyz" }
+// handle has the request handled, HEAD as GET.
+func (x *exchange) handle(rc *fasthttp.RequestCtx, inner fasthttp.RequestHandler) {
+	h := &rc.Request.Header
+	switch {
+	case h.IsOptions() && string(h.RequestURI()) == "*":
+		rc.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD, POST, PUT, DELETE, OPTIONS")
+		options(rc)
+		return
+	case h.IsHead():
+		x.head = true
+		h.SetMethod(fasthttp.MethodGet)
+	case !knownMethod(h.Method()):
+		h.SetMethod(fasthttp.MethodTrace) // known, and no route's: 404, or 405 with Allow
+	}
+	inner(rc)
+}
 
-// Secure sets the headers that every reply carries.
-func Secure(rc *fasthttp.RequestCtx) {
+// limited refuses a request beyond the rate of its address. Probes have a rate
+// of their own: whatever else an address asks, they are answered.
+func (e *Edge) limited(rc *fasthttp.RequestCtx) *problem.Problem {
+	buckets := e.byAddress
+	if probe(rc.Request.Header.RequestURI()) {
+		buckets = e.probes
+	}
+	d := buckets.Take(e.Proxies.Client(rc))
+	if !d.OK {
+		return TooMany(rc, "address", d, e.AddressRate)
+	}
+	ShowLimit(rc, "address", d, e.AddressRate)
+	return nil
+}
+
+// probe says whether the request is one of those that must always be answered.
+func probe(uri []byte) bool {
+	path, _, _ := bytes.Cut(uri, []byte("?"))
+	return string(path) == "/healthz" || string(path) == "/readyz"
+}
+
+// secure sets the headers that every reply carries.
+func secure(rc *fasthttp.RequestCtx) {
 	h := &rc.Response.Header
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -130,43 +183,36 @@ func knownMethod(m []byte) bool {
 	return false
 }
 
-// framing refuses what two parsers could read as different requests (RFC 9112
-// §6.3, §11.2): length and transfer coding together or twice, white space
-// around a name, folded lines.
-func framing(rc *fasthttp.RequestCtx) *problem.Problem {
-	lengths, codings, hosts := 0, 0, 0
-	for line := range bytes.SplitSeq(rc.Request.Header.RawHeaders(), []byte("\n")) {
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		name, _, found := bytes.Cut(line, []byte(":"))
-		if len(line) == 0 {
-			continue
-		}
-		if !found || len(name) == 0 || bytes.ContainsAny(name, " \t") {
-			return problem.New(problem.BadRequest, "a header line is malformed")
-		}
-		switch {
-		case len(name) == len("content-length") && bytes.EqualFold(name, []byte("content-length")):
-			lengths++
-		case len(name) == len("transfer-encoding") && bytes.EqualFold(name, []byte("transfer-encoding")):
-			codings++
-		case len(name) == len("host") && bytes.EqualFold(name, []byte("host")):
-			hosts++
-		}
+// Conditional has the reply carry a tag of its content; who names the tag in
+// If-None-Match is told that nothing changed.
+func Conditional(rc *fasthttp.RequestCtx) { exchangeOf(rc).conditional = true }
+
+// represent gives the finished reply the form that was asked for. What is sent
+// while it is made goes as it is.
+func (e *Edge) represent(rc *fasthttp.RequestCtx, x *exchange) {
+	r := &rc.Response
+	switch {
+	case r.IsBodyStream() && x.head:
+		r.ResetBody() // ends whoever fills it
+	case r.IsBodyStream():
+	case x.conditional && r.StatusCode() == fasthttp.StatusOK && represent.Unchanged(rc):
+	default:
+		e.packer.Pack(rc)
 	}
-	if lengths+codings > 1 || hosts > 1 || codings == 1 && rc.Request.Header.ContentLength() != -1 {
-		return problem.New(problem.BadRequest, "the length of the body is told more than once")
+	r.SkipBody = r.SkipBody || x.head
+	if c, ours := rc.Conn().(*line.Conn); ours {
+		c.Replying()
 	}
-	return nil
 }
 
 // recoverPanic turns a panic into a 500 and keeps the process.
-func (e *Edge) recoverPanic(rc *fasthttp.RequestCtx) {
+func (e *Edge) recoverPanic(rc *fasthttp.RequestCtx, x *exchange) {
 	r := recover()
 	if r == nil {
 		return
 	}
 	// The value is not logged: it may quote what was being handled.
-	e.Log.LogAttrs(context.Background(), slog.LevelError, "request panicked", slog.String("stack", string(debug.Stack())))
+	e.Log.LogAttrs(context.Background(), slog.LevelError, "request panicked", slog.String("request", x.id), slog.String("stack", string(debug.Stack())))
 	e.metrics.panics.Inc()
 	Refuse(rc, problem.New(problem.Internal, "the platform failed; the request may be repeated"))
 	rc.SetConnectionClose()
@@ -187,8 +233,13 @@ func (e *Edge) logRequest(rc *fasthttp.RequestCtx, x *exchange) {
 	if !e.Log.Enabled(context.Background(), level) {
 		return
 	}
+	method := string(rc.Method())
+	if x.head {
+		method = fasthttp.MethodHead
+	}
 	e.Log.LogAttrs(context.Background(), level, "request",
-		slog.String("method", string(rc.Method())),
+		slog.String("request", x.id),
+		slog.String("method", method),
 		slog.String("route", template),
 		slog.Int("status", status),
 		slog.Duration("duration", took))
@@ -211,13 +262,23 @@ func Refuse(rc *fasthttp.RequestCtx, p *problem.Problem) {
 // that the server could not read.
 func (e *Edge) Unrouted(c *fiber.Ctx, err error) error {
 	rc := c.Context()
-	Secure(rc)
+	secure(rc)
+	if exchangeOf(rc) == nil { // it was not read as far as Around
+		rc.Response.Header.Set(requestIDHeader, requestID(rc))
+	}
 	code := fiber.StatusInternalServerError
 	var fe *fiber.Error
 	if errors.As(err, &fe) {
 		code = fe.Code
 	}
+	known := string(rc.Response.Header.Peek(fasthttp.HeaderAllow))
 	Refuse(rc, e.unrouted(c.UserContext(), code, err))
+	if code == fiber.StatusMethodNotAllowed && known != "" {
+		rc.Response.Header.Set(fasthttp.HeaderAllow, allow(known))
+		if rc.Request.Header.IsOptions() {
+			options(rc)
+		}
+	}
 	return nil
 }
 

@@ -9,10 +9,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,16 +22,16 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 )
 
-// line is an edge before a handler, with its log and its counts.
-type line struct {
+// world is an edge before a handler, with its log and its counts.
+type world struct {
 	*Edge
 	log      bytes.Buffer
 	registry *prometheus.Registry
 }
 
-func newLine(t testing.TB, rate limit.Rate) *line {
+func newLine(t testing.TB, rate limit.Rate) *world {
 	t.Helper()
-	l := &line{registry: prometheus.NewRegistry()}
+	l := &world{registry: prometheus.NewRegistry()}
 	var err error
 	l.Edge, err = New(Needs{
 		Log: slog.New(slog.NewTextHandler(&l.log, nil)), Registry: l.registry, Now: func() time.Time { return time.Unix(1000, 0) },
@@ -47,7 +45,7 @@ func newLine(t testing.TB, rate limit.Rate) *line {
 }
 
 // counted is the value of the request counter with those labels.
-func (l *line) counted(t testing.TB, name string, labels ...string) float64 {
+func (l *world) counted(t testing.TB, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := l.registry.Gather()
 	if err != nil {
@@ -106,7 +104,7 @@ func TestARequestIsLoggedAndCountedByItsRoute(t *testing.T) {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
-	if text := l.log.String(); !strings.Contains(text, "level=INFO msg=request method=GET route=/a/{x} status=204 duration=") || strings.Contains(text, "secret") {
+	if text := l.log.String(); !strings.Contains(text, "method=GET route=/a/{x} status=204 duration=") || !strings.Contains(text, "request="+string(rc.Response.Header.Peek("X-Request-Id"))+" ") || strings.Contains(text, "secret") {
 		t.Errorf("logged %q", text)
 	}
 	if n := l.counted(t, "clarity_http_requests_total", "route", "/a/{x}", "method", "GET", "class", "2xx"); n != 1 {
@@ -180,7 +178,7 @@ func TestFraming(t *testing.T) {
 
 func TestMethodsThatNobodyKnows(t *testing.T) {
 	l := newLine(t, limit.Rate{})
-	for sent, want := range map[string]string{"GET": "GET", "HEAD": "HEAD", "POST": "POST", "PUT": "PUT", "DELETE": "DELETE", "CONNECT": "CONNECT", "OPTIONS": "OPTIONS", "TRACE": "TRACE", "PATCH": "PATCH", "FROB": "TRACE"} {
+	for sent, want := range map[string]string{"GET": "GET", "HEAD": "GET", "POST": "POST", "PUT": "PUT", "DELETE": "DELETE", "CONNECT": "CONNECT", "OPTIONS": "OPTIONS", "TRACE": "TRACE", "PATCH": "PATCH", "FROB": "TRACE"} {
 		l.Around(func(rc *fasthttp.RequestCtx) {
 			if got := string(rc.Method()); got != want {
 				t.Errorf("%s is handled as %s", sent, got)
@@ -204,24 +202,13 @@ func TestTheRateOfAnAddress(t *testing.T) {
 	if over.Response.StatusCode() != 429 || string(over.Response.Header.Peek("Retry-After")) != "2" || string(over.Response.Header.Peek("RateLimit")) != `"address";r=0;t=2` || string(over.Response.Header.Peek("RateLimit-Policy")) != `"address";q=1;w=2` {
 		t.Errorf("the second: %d %s", over.Response.StatusCode(), &over.Response.Header)
 	}
-	for path, want := range map[string]int{"/healthz": 204, "/readyz": 204, "/healthz/": 429} {
-		if rc := ask(path); rc.Response.StatusCode() != want {
-			t.Errorf("%s: %d, want %d", path, rc.Response.StatusCode(), want)
+	for _, tt := range []struct {
+		path string
+		want int
+	}{{"/healthz?a", 204}, {"/readyz", 429}, {"/healthz/", 429}, {"//healthz", 429}, {"/v1/..%2fhealthz", 429}} { // probes have as many, and not more
+		if rc := ask(tt.path); rc.Response.StatusCode() != tt.want {
+			t.Errorf("%s: %d, want %d", tt.path, rc.Response.StatusCode(), tt.want)
 		}
-	}
-}
-
-func TestWhatTheAddressLimitCountsBy(t *testing.T) {
-	for text, want := range map[string]string{
-		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "fe80::1%eth0": "fe80::",
-	} {
-		a := netip.MustParseAddr(text)
-		if got := addressOf(&net.TCPAddr{IP: a.WithZone("").AsSlice(), Zone: a.Zone()}); got.String() != want {
-			t.Errorf("%s counts as %s, want %s", text, got, want)
-		}
-	}
-	if got := addressOf(&net.UnixAddr{}); got.IsValid() {
-		t.Errorf("a socket counts as %s", got)
 	}
 }
 
@@ -294,7 +281,7 @@ func TestReadBody(t *testing.T) {
 			rc.SetUserValue(exchangeKey{}, x)
 			rc.Request.SetBodyStream(tt.body, tt.announced)
 			rc.Request.Header.SetContentLength(tt.announced)
-			got, p := ReadBody(rc, tt.most, nil)
+			got, p := ReadBody(rc, tt.most, nil, nil)
 			if code := codeOf(p); code != tt.code.Reason() {
 				t.Fatalf("%s, want %q", code, tt.code)
 			}
@@ -314,13 +301,13 @@ func TestReadBody(t *testing.T) {
 	rc.SetUserValue(exchangeKey{}, &exchange{})
 	rc.Request.SetBodyStream(&flow{data: []byte("new"), piece: 9, end: io.EOF}, 3)
 	buf := append(make([]byte, 0, 64), "old"...)
-	if got, p := ReadBody(rc, 10, buf); p != nil || string(got) != "new" || &got[:1][0] != &buf[:1][0] {
+	if got, p := ReadBody(rc, 10, buf, nil); p != nil || string(got) != "new" || &got[:1][0] != &buf[:1][0] {
 		t.Errorf("%q %v", got, p)
 	}
 	// A body that announces much gets no more than 32 KiB in advance.
 	big := &flow{data: []byte("x"), piece: 1, end: io.EOF}
 	rc.Request.SetBodyStream(big, 1<<20)
-	_, _ = ReadBody(rc, 1<<21, nil)
+	_, _ = ReadBody(rc, 1<<21, nil, nil)
 	if big.most != 32<<10 {
 		t.Errorf("the first buffer has %d bytes", big.most)
 	}
@@ -333,31 +320,28 @@ func codeOf(p *problem.Problem) string {
 	return p.Code
 }
 
-func TestAnUnwantedBodyIsDiscarded(t *testing.T) {
+func TestAnUnwantedBodyEndsTheConnection(t *testing.T) {
 	l := newLine(t, limit.Rate{})
 	for name, tt := range map[string]struct {
-		announced int
-		body      *flow
-		read      bool
-		close     bool
-		left      int
+		announced   string
+		read, close bool
 	}{
-		"nobody wanted it":       {5, &flow{data: []byte("hello"), piece: 2, end: io.EOF}, false, true, 0},
-		"somebody read it":       {5, &flow{data: []byte("hello"), piece: 2, end: io.EOF}, true, false, 0},
-		"there is none":          {0, &flow{data: []byte("x"), piece: 2, end: io.EOF}, false, false, 1},
-		"it has no end in sight": {-1, &flow{data: make([]byte, discardAtMost+8192), piece: 4096, end: io.EOF}, false, true, 8192},
+		"nobody wanted it": {"Content-Length: 5", false, true},
+		"nobody knows it":  {"Transfer-Encoding: chunked", false, true},
+		"somebody read it": {"Content-Length: 5", true, false},
+		"there is none":    {"Content-Length: 0", false, false},
+		"nothing is told":  {"X-A: b", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rc := &fasthttp.RequestCtx{} // without a connection
-			rc.Request.SetBodyStream(tt.body, tt.announced)
-			rc.Request.Header.SetContentLength(tt.announced)
+			rc := request(t, "PUT /a HTTP/1.1\r\nHost: x\r\n"+tt.announced+"\r\n\r\n")
+			rc.Request.SetBodyStream(&flow{data: []byte("hello"), piece: 2, end: io.EOF}, rc.Request.Header.ContentLength())
 			l.Around(func(rc *fasthttp.RequestCtx) {
 				if tt.read {
-					_, _ = ReadBody(rc, 100, nil)
+					_, _ = ReadBody(rc, 100, nil, nil)
 				}
 			})(rc)
-			if rc.Response.ConnectionClose() != tt.close || len(tt.body.data) != tt.left {
-				t.Errorf("close %v, %d bytes left", rc.Response.ConnectionClose(), len(tt.body.data))
+			if rc.Response.ConnectionClose() != tt.close {
+				t.Errorf("close %v", rc.Response.ConnectionClose())
 			}
 		})
 	}
@@ -396,97 +380,147 @@ func TestRefuseReplacesTheReply(t *testing.T) {
 	}
 }
 
-func TestBounded(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := Bounded(inner, 1)
-	accepted := make(chan net.Conn, 10)
-	var group sync.WaitGroup
-	group.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			accepted <- c
+// A version, a host, and no chunks in what knows none.
+func TestWhatARequestMustBe(t *testing.T) {
+	for text, want := range map[string]int{
+		"GET /a HTTP/1.1\r\nHost: x\r\n\r\n":                               204,
+		"GET /a HTTP/1.0\r\n\r\n":                                          204,
+		"GET /a HTTP/1.1\r\n\r\n":                                          400,
+		"GET /a HTTP/3.7\r\nHost: x\r\n\r\n":                               505,
+		"PUT /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n":            400,
+		"PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n": 204,
+	} {
+		rc := request(t, text)
+		newLine(t, limit.Rate{}).Around(func(rc *fasthttp.RequestCtx) { rc.SetStatusCode(204) })(rc)
+		if rc.Response.StatusCode() != want {
+			t.Errorf("%q: %d, want %d", text, rc.Response.StatusCode(), want)
 		}
-	})
-	dial := func() net.Conn {
-		t.Helper()
-		c, err := net.Dial("tcp", inner.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = c.SetDeadline(time.Now().Add(time.Minute))
-		return c
 	}
-	first := dial()
-	defer first.Close()
-	served := <-accepted
-	second := dial()
-	defer second.Close()
-	told, err := io.ReadAll(second)
-	if err != nil || !strings.HasPrefix(string(told), "HTTP/1.1 503 ") || !strings.Contains(string(told), "Retry-After: 1\r\n") || !strings.HasSuffix(string(told), string(problem.New(problem.Unavailable, "too many connections are open").JSON())) {
-		t.Errorf("%q %v", told, err)
-	}
-	_ = served.Close()
-	_ = served.Close() // gives one slot back, not two
-	third := dial()
-	defer third.Close()
-	served = <-accepted
-	fourth := dial()
-	defer fourth.Close()
-	if told, _ := io.ReadAll(fourth); !strings.Contains(string(told), "503") {
-		t.Errorf("a slot too many: %q", told)
-	}
-	_ = served.Close()
-	if err := errors.Join(l.Close(), l.Close()); err != nil {
-		t.Errorf("closed twice: %v", err)
-	}
-	group.Wait()
 }
 
-func TestPoolsKeepLargeBuffersForAWhile(t *testing.T) {
-	p := NewPool(100)
-	if b := p.Get(100); b == nil || len(*b) != 0 {
-		t.Errorf("%v", b)
+// What the server was told of a body's length is taken back before anybody reads it.
+func TestWhatIsUnhurried(t *testing.T) {
+	rc := request(t, "PUT /a HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 5\r\n\r\n")
+	Unhurried(&rc.Request.Header)
+	if rc.Request.Header.ContentLength() != -1 || rc.Request.MayContinue() {
+		t.Errorf("%d, may continue %v", rc.Request.Header.ContentLength(), rc.Request.MayContinue())
 	}
-	large := p.Get(101)
-	if cap(*large) != 101 || len(*large) != 0 {
-		t.Errorf("a buffer for 101 bytes has room for %d", cap(*large))
+	newLine(t, limit.Rate{}).Around(func(rc *fasthttp.RequestCtx) {
+		if got := rc.Request.Header.ContentLength(); got != 5 || !exchangeOf(rc).waits {
+			t.Errorf("length %d, waits %v", got, exchangeOf(rc).waits)
+		}
+	})(rc)
+}
+
+func TestOnePath(t *testing.T) {
+	for sent, want := range map[string]string{
+		"/a/b": "/a/b", "/a/b?c=%41": "/a/b?c=%41", "/a/2026%2D11%2d20?x": "/a/2026-11-20?x", "/%61": "/a", "/a%2fb": "/a%2Fb", "/a%2Fb?": "/a%2Fb?",
+		"/..%2f..%2fhealthz": "/..%2F..%2Fhealthz", "//healthz": "//healthz", "/a/.b": "/a/.b", "http://x/a%2Db?c": "/a-b?c", "http://x": "/", "*": "*",
+		"/a/../b": "", "/a/%2e%2E/b": "", "/.": "", "/a/..": "", "/%": "", "/%4": "", "/%zz": "", "/a#b": "", "/a\\b": "", "a": "",
+	} {
+		rc := &fasthttp.RequestCtx{}
+		rc.Request.Header.SetRequestURI(sent)
+		p := onePath(rc)
+		if got := string(rc.Request.Header.RequestURI()); want != "" && (p != nil || got != want) || want == "" && p == nil {
+			t.Errorf("%s: %q %+v, want %q", sent, got, p, want)
+		}
 	}
-	*large = append(*large, "used"...)
-	p.Put(large)
-	if again := p.Get(101); again != large || len(*again) != 0 {
-		t.Error("a large buffer is not used again")
+}
+
+func TestRequestsAreNamed(t *testing.T) {
+	l := newLine(t, limit.Rate{})
+	for given, taken := range map[string]bool{
+		"0b7d1f0a-3f6e-4c0e-9a55-6d1f5c3b7a10": true, "0B7D1F0A3F6E4C0E": true, "4bf92f3577b34da6a3ce929d0e0e4736": true,
+		"": false, "0b7d1f0a-3f6e": false, "anna@example.org-0000": false, strings.Repeat("a", 65): false,
+	} {
+		rc := request(t, "GET /a HTTP/1.1\r\nHost: x\r\nX-Request-Id: "+given+"\r\n\r\n")
+		l.log.Reset()
+		l.Around(func(rc *fasthttp.RequestCtx) {
+			if (RequestID(rc) == given) != taken {
+				t.Errorf("%q is called %q", given, RequestID(rc))
+			}
+			panic("x")
+		})(rc)
+		id := string(rc.Response.Header.Peek("X-Request-Id"))
+		if (id == given) != taken || len(id) < 16 || strings.Count(l.log.String(), "request="+id+" ") != 2 {
+			t.Errorf("%q: replied as %q, logged %s", given, id, l.log.String())
+		}
 	}
-	p.Put(large)
-	if more := p.Get(102); more == large || cap(*more) != 102 {
-		t.Error("a buffer that is too small is handed out")
+	rc := request(t, "GET /a HTTP/1.1\r\nHost: x\r\nX-Request-Id: 0b7d1f0a-3f6e-4c0e-9a55-6d1f5c3b7a10\r\nX-Request-Id: 0b7d1f0a-3f6e-4c0e-9a55-6d1f5c3b7a10\r\n\r\n")
+	if len(requestID(rc)) != 32 {
+		t.Error("two ids are one")
 	}
-	for range 5 { // two are kept, the rest is garbage
-		b := make([]byte, 0, 200)
-		p.Put(&b)
+}
+
+func TestHeadIsGetWithoutItsBody(t *testing.T) {
+	l := newLine(t, limit.Rate{})
+	rc := request(t, "HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n")
+	l.Around(func(rc *fasthttp.RequestCtx) {
+		if !rc.IsGet() {
+			t.Errorf("handled as %s", rc.Method())
+		}
+		rc.SetBodyString("hello")
+	})(rc)
+	if !rc.Response.SkipBody || len(rc.Response.Body()) != 5 || !strings.Contains(l.log.String(), "method=HEAD") {
+		t.Errorf("skip %v, %d bytes; logged %s", rc.Response.SkipBody, len(rc.Response.Body()), l.log.String())
 	}
-	if len(p.large) != 2 {
-		t.Errorf("%d large buffers are kept", len(p.large))
+	ended := make(chan error, 1)
+	rc = request(t, "HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n")
+	l.Around(func(rc *fasthttp.RequestCtx) {
+		rc.SetBodyStreamWriter(func(w *bufio.Writer) {
+			for {
+				_, _ = w.WriteString("for ever")
+				if err := w.Flush(); err != nil {
+					ended <- err
+					return
+				}
+			}
+		})
+	})(rc)
+	if err := <-ended; err == nil {
+		t.Error("the stream goes on")
 	}
-	p.drop()
-	p.drop()
-	p.drop()
-	if len(p.large) != 0 {
-		t.Errorf("%d large buffers are left", len(p.large))
+}
+
+func TestOptionsAndOrigins(t *testing.T) {
+	l := newLine(t, limit.Rate{})
+	l.Origins = Origins{"https://app.example"}
+	ask := func(origins Origins, uri, headers string) *fasthttp.ResponseHeader {
+		l.Origins = origins
+		rc := request(t, "OPTIONS "+uri+" HTTP/1.1\r\nHost: x\r\n"+headers+"\r\n")
+		l.Around(func(rc *fasthttp.RequestCtx) {
+			rc.Response.Header.Set("Allow", "GET, PUT")
+			app := fiber.New(fiber.Config{ErrorHandler: l.Unrouted})
+			c := app.AcquireCtx(rc)
+			defer app.ReleaseCtx(c)
+			_ = l.Unrouted(c, fiber.ErrMethodNotAllowed)
+		})(rc)
+		if rc.Response.StatusCode() != 204 || len(rc.Response.Body()) > 0 {
+			t.Errorf("%s: %d %s", uri, rc.Response.StatusCode(), rc.Response.Body())
+		}
+		return &rc.Response.Header
 	}
-	small := append(make([]byte, 0, 100), "used"...)
-	p.Put(&small)
-	if len(p.large) != 0 {
-		t.Error("a small buffer is kept as a large one")
+	ours := Origins{"https://app.example"}
+	const preflight = "Origin: https://app.example\r\nAccess-Control-Request-Method: PUT\r\n"
+	h := ask(ours, "/a", preflight)
+	for name, want := range map[string]string{
+		"Allow": "GET, HEAD, PUT, OPTIONS", "Access-Control-Allow-Origin": "https://app.example", "Access-Control-Allow-Methods": "GET, HEAD, PUT, OPTIONS", "Vary": "Origin",
+		"Access-Control-Allow-Headers": corsSends, "Access-Control-Max-Age": "600", "Access-Control-Allow-Credentials": "",
+	} {
+		if got := string(h.Peek(name)); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
 	}
-	for range 100 {
-		if b := p.Get(1); len(*b) != 0 {
-			t.Fatalf("a buffer comes with %q", *b)
+	for name, h := range map[string]*fasthttp.ResponseHeader{
+		"nobody is listed":    ask(nil, "/a", preflight),
+		"another's page":      ask(ours, "/a", strings.ReplaceAll(preflight, "app.example", "app.example.evil")),
+		"another's scheme":    ask(ours, "/a", strings.ReplaceAll(preflight, "https", "http")),
+		"no page":             ask(ours, "/a", ""),
+		"a page of nowhere":   ask(ours, "/a", "Origin: null\r\nAccess-Control-Request-Method: PUT\r\n"),
+		"all there is, asked": ask(ours, "*", ""),
+	} {
+		if got := h.Peek("Access-Control-Allow-Origin"); len(got) > 0 || len(h.Peek("Access-Control-Allow-Methods")) > 0 || len(h.Peek("Allow")) == 0 {
+			t.Errorf("%s: %q", name, h)
 		}
 	}
 }

@@ -1,8 +1,6 @@
 package edge
 
 import (
-	"net"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -11,22 +9,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/limit"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 )
-
-// addressOf is what the address limit counts by: an IPv4 address, or the /64 of
-// an IPv6 address.
-func addressOf(a net.Addr) netip.Addr {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	ip := tcp.AddrPort().Addr().Unmap()
-	if ip.Is6() {
-		if block, err := ip.WithZone("").Prefix(64); err == nil {
-			return block.Addr()
-		}
-	}
-	return ip
-}
 
 // ShowLimit tells the client where it stands (draft-ietf-httpapi-ratelimit-headers).
 func ShowLimit(rc *fasthttp.RequestCtx, name string, d limit.Decision, r limit.Rate) {

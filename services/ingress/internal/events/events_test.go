@@ -2,6 +2,8 @@ package events_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,10 +59,54 @@ func TestEventsAreFollowedAndResumed(t *testing.T) {
 	if got[0] != "0000000000000005" || got[299] != "0000000000000130" {
 		t.Errorf("300 events came as %s to %s", got[0], got[299])
 	}
-	bens, end := w.Stream(ingresstest.Ben, "0000000000000000")
-	defer end()
-	if got := ids(t, bens, 1); got[0] != "0000000000000009" {
-		t.Errorf("ingresstest.Ben was given %v", got)
+}
+
+// Where events are missing between the last that a device saw and those that are
+// there, it is told so and goes on: the oldest are not kept for ever, and a copy of
+// a former state knows less than the device.
+func TestWhatIsMissingIsTold(t *testing.T) {
+	tests := map[string]struct {
+		there []int
+		last  string
+		reset string // its id; "" for none
+		then  []string
+	}{
+		"nothing":                     {[]int{1, 2}, "0000000000000001", "", []string{"0000000000000002"}},
+		"from the first":              {[]int{1, 2}, "0000000000000000", "", []string{"0000000000000001", "0000000000000002"}},
+		"nothing was ever":            {nil, "0000000000000000", "", nil},
+		"the oldest are not kept":     {[]int{9, 10}, "0000000000000007", "0000000000000008", []string{"0000000000000009", "000000000000000a"}},
+		"from the first, not kept":    {[]int{9}, "0000000000000000", "0000000000000008", []string{"0000000000000009"}},
+		"the newest was never here":   {[]int{1, 2}, "00000000000001f4", "0000000000000002", nil},
+		"none was ever here":          {nil, "00000000000001f4", "0000000000000000", nil},
+		"the last that was seen went": {[]int{9}, "0000000000000008", "", []string{"0000000000000009"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := ingresstest.New(t)
+			for _, n := range tt.there {
+				w.Deliver("anna", n)
+			}
+			lines, end := w.Stream(ingresstest.Anna, tt.last)
+			defer end()
+			next(t, lines, 2)
+			if tt.reset != "" {
+				got := next(t, lines, 4)
+				if got[0] != "id: "+tt.reset || got[1] != "event: reset" || !strings.HasPrefix(got[2], `data: {"ref":"","version":"","at":"`) {
+					t.Errorf("%q", got)
+				}
+			}
+			if got := ids(t, lines, len(tt.then)); !slices.Equal(got, tt.then) {
+				t.Errorf("then %v, want %v", got, tt.then)
+			}
+			number := 1 // the next one comes, whatever the device saw elsewhere
+			if len(tt.there) > 0 {
+				number = tt.there[len(tt.there)-1] + 1
+			}
+			w.Deliver("anna", number)
+			if got := ids(t, lines, 1); got[0] != fmt.Sprintf("%016x", number) {
+				t.Errorf("a new one is %v", got)
+			}
+		})
 	}
 }
 
@@ -75,33 +121,41 @@ func TestAStreamOutlivesTheWriteTimeoutAndShowsSignsOfLife(t *testing.T) {
 	ids(t, lines, 1)
 }
 
-func TestStreamsAreBoundedAndEnd(t *testing.T) {
+// A person's newest stream takes the place of their oldest, at once; nobody else's.
+func TestTheNewestStreamTakesThePlaceOfTheOldest(t *testing.T) {
 	w := ingresstest.New(t, func(d *ingress.Needs) {
-		d.Limits.StreamsPerUser, d.Limits.StreamLifetime, d.Limits.Heartbeat = 2, 400*time.Millisecond, 20*time.Millisecond
+		d.Limits.StreamsPerUser, d.Limits.WriteTimeout, d.Limits.Heartbeat = 2, 3*time.Minute, 2*time.Minute
 	})
+	bens, endBens := w.Stream(ingresstest.Ben, "")
+	defer endBens()
 	first, _ := w.Stream(ingresstest.Anna, "")
-	_, closeSecond := w.Stream(ingresstest.Anna, "")
-	if r := w.Do("GET", "/v1/events", ingresstest.Anna, nil); r.Status != 429 || !strings.Contains(string(r.Body), "streams") {
-		t.Errorf("the third stream: %d %s", r.Status, r.Body)
+	next(t, first, 2)
+	second, endSecond := w.Stream(ingresstest.Anna, "")
+	defer endSecond()
+	third, endThird := w.Stream(ingresstest.Anna, "")
+	defer endThird()
+	if said := until(t, first); said != "retry: 60000\n\n(end)" {
+		t.Errorf("the oldest said %q", said)
 	}
-	closeSecond()
-	_, closeBens := w.Stream(ingresstest.Ben, "")
-	closeBens()
+	w.Deliver("anna", 1)
+	w.Deliver("ben", 1)
+	for name, lines := range map[string]<-chan string{"the second": second, "the third": third, "another person's": bens} {
+		if got := ids(t, lines, 1); got[0] != "0000000000000001" {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestAStreamEndsInTime(t *testing.T) {
+	w := ingresstest.New(t, func(d *ingress.Needs) {
+		d.Limits.StreamLifetime, d.Limits.Heartbeat = 400*time.Millisecond, 20*time.Millisecond
+	})
+	lines, _ := w.Stream(ingresstest.Anna, "")
 	start := time.Now()
-	for range first {
+	for range lines {
 	}
 	if lasted := time.Since(start); lasted > 20*time.Second {
 		t.Errorf("the stream lasted %s beyond its lifetime", lasted)
-	}
-	deadline := time.Now().Add(time.Minute)
-	for {
-		r := w.Do("GET", "/v1/events", ingresstest.Anna, nil)
-		if r.Status == 200 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("ended streams still hold their places: %d %s", r.Status, r.Body)
-		}
 	}
 }
 

@@ -33,7 +33,7 @@ type Decision struct {
 	OK        bool
 	Limit     int           // the burst
 	Remaining int           // whole tokens left
-	Reset     time.Duration // until the bucket is full again
+	Reset     time.Duration // until the bucket is full again; until there is a token, where there is none
 	Retry     time.Duration // until there is a token; 0 where OK
 }
 
@@ -68,7 +68,12 @@ func (l *Limiter[K]) Take(key K) Decision {
 		d.Retry = l.after(1 - b.tokens)
 	}
 	d.Remaining = int(b.tokens)
-	d.Reset = l.after(float64(l.rate.Burst) - b.tokens)
+	d.Reset = d.Retry
+	if d.Remaining > 0 {
+		d.Reset = l.after(float64(l.rate.Burst) - b.tokens)
+	} else if d.OK {
+		d.Reset = l.after(1 - b.tokens)
+	}
 	l.buckets[key] = b
 	return d
 }

@@ -18,10 +18,10 @@ func TestTake(t *testing.T) {
 	}{
 		{"the first takes of a full bucket", 0, "a", Decision{OK: true, Limit: 3, Remaining: 2, Reset: 500 * time.Millisecond}},
 		{"the second", 0, "a", Decision{OK: true, Limit: 3, Remaining: 1, Reset: time.Second}},
-		{"the third empties it", 0, "a", Decision{OK: true, Limit: 3, Remaining: 0, Reset: 1500 * time.Millisecond}},
-		{"an empty bucket says when to come again", 0, "a", Decision{Limit: 3, Reset: 1500 * time.Millisecond, Retry: 500 * time.Millisecond}},
+		{"the third empties it", 0, "a", Decision{OK: true, Limit: 3, Remaining: 0, Reset: 500 * time.Millisecond}},
+		{"an empty bucket says when to come again", 0, "a", Decision{Limit: 3, Reset: 500 * time.Millisecond, Retry: 500 * time.Millisecond}},
 		{"another key has its own bucket", 0, "b", Decision{OK: true, Limit: 3, Remaining: 2, Reset: 500 * time.Millisecond}},
-		{"a token comes back with time", 500 * time.Millisecond, "a", Decision{OK: true, Limit: 3, Remaining: 0, Reset: 1500 * time.Millisecond}},
+		{"a token comes back with time", 500 * time.Millisecond, "a", Decision{OK: true, Limit: 3, Remaining: 0, Reset: 500 * time.Millisecond}},
 		{"a bucket never holds more than its burst", time.Hour, "a", Decision{OK: true, Limit: 3, Remaining: 2, Reset: 500 * time.Millisecond}},
 	}
 	for _, s := range steps {

@@ -36,6 +36,14 @@ func Subject(ctx context.Context) identity.Subject {
 // UID is the person who asks. Only handlers behind the guard call it.
 func UID(ctx context.Context) string { return Subject(ctx).UID }
 
+// requestKey finds the request's id in its context.
+type requestKey struct{}
+
+// WithRequest is the context of the request of that id.
+func WithRequest(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey{}, id)
+}
+
 // Failures makes replies of errors: the one place where that is done.
 type Failures struct{ Log *slog.Logger }
 
@@ -76,7 +84,11 @@ func (f Failures) Tell(ctx context.Context, what string, err error) {
 			text = strings.ReplaceAll(text, name, "…")
 		}
 	}
-	f.Log.ErrorContext(ctx, what, append([]any{slog.String("err", text)}, fault.Attrs(err)...)...)
+	attrs := []any{slog.String("err", text)}
+	if id, ok := ctx.Value(requestKey{}).(string); ok {
+		attrs = append(attrs, slog.String("request", id))
+	}
+	f.Log.ErrorContext(ctx, what, append(attrs, fault.Attrs(err)...)...)
 }
 
 // Unavailable asks the client to come again in a second.

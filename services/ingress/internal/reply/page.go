@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -39,8 +40,12 @@ type DateInput struct {
 	Date string `path:"date" format:"date" doc:"local date" example:"2026-11-20"`
 }
 
-// List reads one page of a collection of the person's who asks.
-func List[V, T any](ctx context.Context, c store.Collection[V], in PageInput, q store.Query, view func(store.Record[V]) T) (*PageOutput[T], error) {
+// List reads one page of a collection of the person's who asks. A cursor is a key
+// of the collection: isKey says what can be one.
+func List[V, T any](ctx context.Context, c store.Collection[V], in PageInput, q store.Query, isKey func(string) bool, view func(store.Record[V]) T) (*PageOutput[T], error) {
+	if in.Cursor != "" && !isKey(in.Cursor) {
+		return nil, NoCursor()
+	}
 	q.After, q.Limit = in.Cursor, in.Limit+1
 	records, err := c.List(ctx, UID(ctx), q)
 	if err != nil {
@@ -63,7 +68,8 @@ func ListRange[V, T any](ctx context.Context, c store.Collection[V], in RangeInp
 	if err != nil {
 		return nil, err
 	}
-	return List(ctx, c, PageInput{in.Limit, in.Cursor}, q, view)
+	isDate := func(cursor string) bool { _, err := health.ParseDay(cursor); return err == nil }
+	return List(ctx, c, PageInput{in.Limit, in.Cursor}, q, isDate, view)
 }
 
 // Query is the newest-first query over the dates.
@@ -74,10 +80,15 @@ func (in RangeInput) Query() (store.Query, error) {
 		if err != nil {
 			return q, Invalid("query.to", "expected a date, yyyy-mm-dd")
 		}
-		q.To = (last + 1).String()
+		if q.To = (last + 1).String(); len(q.To) > len(in.To) {
+			q.To = "" // behind 9999-12-31 no date sorts
+		}
 	}
 	return q, nil
 }
+
+// NoCursor refuses a cursor that no page gave.
+func NoCursor() *problem.Problem { return Invalid("query.cursor", "expected next of the page before") }
 
 // OrEmpty is the list, empty where it was nil: no reply holds a null list.
 func OrEmpty[T any](l []T) []T {

@@ -129,15 +129,20 @@ func TestSmallThings(t *testing.T) {
 	}
 }
 
-func TestPlacesOfStreams(t *testing.T) {
+func TestStreamsAreCountedOnce(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	s, err := reply.NewStreams(2, 0, registry)
-	if err != nil {
+	if s, err := reply.NewStreams(0, registry); err != nil {
 		t.Fatal(err)
+	} else {
+		s.Wait()
 	}
-	if _, err := reply.NewStreams(2, 0, registry); err == nil {
+	if _, err := reply.NewStreams(0, registry); err == nil {
 		t.Error("registered twice")
 	}
+}
+
+func TestPlacesOfStreams(t *testing.T) {
+	s := reply.NewPlaces(2)
 	first, err := s.Take("anna")
 	if err != nil {
 		t.Fatal(err)
@@ -155,6 +160,7 @@ func TestPlacesOfStreams(t *testing.T) {
 		t.Errorf("another person's: %v", err)
 	}
 	first()
+	first() // gives one back, not two
 	third, err := s.Take("anna")
 	if err != nil {
 		t.Errorf("after one ended: %v", err)
@@ -169,7 +175,21 @@ func TestPlacesOfStreams(t *testing.T) {
 	if _, err := s.Take("anna"); err == nil {
 		t.Error("a place too many")
 	}
-	s.Wait()
+}
+
+func TestTheNewestTakesTheOldestsPlace(t *testing.T) {
+	s, left := reply.NewPlaces(2), []string{}
+	enter := func(name string) func() { return s.Replace("anna", func() { left = append(left, name) }) }
+	releaseFirst := enter("first")
+	releaseSecond := enter("second")
+	enter("third")
+	releaseFirst() // which has no place any more
+	enter("fourth")
+	releaseSecond()
+	if diff := cmp.Diff([]string{"first", "second"}, left); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+	s.Replace("ben", func() { t.Error("another person's left") })
 }
 
 // listDriver is a store of documents with the keys given.
@@ -214,7 +234,7 @@ func TestListIsAPage(t *testing.T) {
 		"0003": {Items: []string{"0004"}},
 		"0004": {Items: []string{}},
 	} {
-		got, err := reply.List(ctx, days, reply.PageInput{Limit: 2, Cursor: cursor}, store.Query{}, key)
+		got, err := reply.List(ctx, days, reply.PageInput{Limit: 2, Cursor: cursor}, store.Query{}, func(string) bool { return true }, key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,19 +242,26 @@ func TestListIsAPage(t *testing.T) {
 			t.Errorf("behind %q (-want +got):\n%s", cursor, diff)
 		}
 	}
-	got, err := reply.ListRange(ctx, days, reply.RangeInput{Limit: 2, Cursor: "0002", From: "0001", To: "2026-11-30"}, key)
-	if err != nil || len(got.Body.Items) != 2 {
+	got, err := reply.ListRange(ctx, days, reply.RangeInput{Limit: 2, Cursor: "2026-11-02", From: "0001", To: "2026-11-30"}, key)
+	if err != nil {
 		t.Fatalf("%+v %v", got, err)
 	}
 	q := d.asked[len(d.asked)-1]
-	if q.UID != "anna" || q.From != "0001" || q.To != "2026-12-01" || !q.Descending || q.After != "0002" || q.Limit != 3 {
+	if q.UID != "anna" || q.From != "0001" || q.To != "2026-12-01" || !q.Descending || q.After != "2026-11-02" || q.Limit != 3 {
 		t.Errorf("asked %+v", q)
 	}
-	if _, err := reply.ListRange(ctx, days, reply.RangeInput{To: "x"}, key); err == nil {
-		t.Error("a range that is none")
+	for _, bad := range []reply.RangeInput{{To: "x"}, {Cursor: "0002"}} {
+		if _, err := reply.ListRange(ctx, days, bad, key); err == nil {
+			t.Errorf("%+v is a range", bad)
+		}
+	}
+	for last, want := range map[string]string{"9999-12-30": "9999-12-31", "9999-12-31": "", "2026-12-31": "2027-01-01"} {
+		if q, err := (reply.RangeInput{To: last}).Query(); err != nil || q.To != want {
+			t.Errorf("up to %s: %q %v, want %q", last, q.To, err, want)
+		}
 	}
 	d.err = errors.New("down")
-	if _, err := reply.List(ctx, days, reply.PageInput{Limit: 2}, store.Query{}, key); !errors.Is(err, d.err) {
+	if _, err := reply.List(ctx, days, reply.PageInput{Limit: 2}, store.Query{}, func(string) bool { return true }, key); !errors.Is(err, d.err) {
 		t.Errorf("a store that is down: %v", err)
 	}
 }

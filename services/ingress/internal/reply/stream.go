@@ -10,8 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 )
 
 // NDJSON is the media type of replies of a line a record.
@@ -22,46 +20,25 @@ type BodyOutput struct {
 	Body func(huma.Context)
 }
 
-// Streams opens replies that outlive their handlers, so many a person.
+// Streams opens replies that outlive their handlers.
 type Streams struct {
-	most    int
 	timeout time.Duration
 	open    prometheus.Gauge
 	busy    sync.WaitGroup
-
-	mu     sync.Mutex
-	places map[string]int
 }
 
-// NewStreams gives a person that many streams at a time; timeout bounds each
-// send. How many are open is registered with r.
-func NewStreams(most int, timeout time.Duration, r prometheus.Registerer) (*Streams, error) {
-	open := prometheus.NewGauge(prometheus.GaugeOpts{Name: "clarity_streams_open", Help: "Event, insight and export streams open now."})
+// NewStreams are streams of which each send takes at most the timeout. How many
+// are open is registered with r.
+func NewStreams(timeout time.Duration, r prometheus.Registerer) (*Streams, error) {
+	open := prometheus.NewGauge(prometheus.GaugeOpts{Name: "clarity_streams_open", Help: "Event and export streams open now."})
 	if err := r.Register(open); err != nil {
 		return nil, fmt.Errorf("register the streams' metrics: %w", err)
 	}
-	return &Streams{most: most, timeout: timeout, open: open, places: map[string]int{}}, nil
+	return &Streams{timeout: timeout, open: open}, nil
 }
 
 // Wait returns once no stream is open.
 func (s *Streams) Wait() { s.busy.Wait() }
-
-// Take takes one of the person's places; release gives it back.
-func (s *Streams) Take(uid string) (release func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.places[uid] >= s.most {
-		return nil, problem.OverLimit(problem.TooManyRequests, "too many streams of this person are open", "streams", int64(s.most)).With("Retry-After", "5")
-	}
-	s.places[uid]++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.places[uid]--; s.places[uid] == 0 {
-			delete(s.places, uid)
-		}
-	}, nil
-}
 
 // Reply is a reply that write fills after the handler has returned; end runs
 // when it is done.

@@ -18,7 +18,7 @@ import (
 
 func TestAStreamIsFilledAfterTheHandlerAndCounted(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	s, err := reply.NewStreams(1, time.Minute, registry)
+	s, err := reply.NewStreams(time.Minute, registry)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
@@ -19,19 +18,19 @@ type dayView struct {
 	Samples  int                 `json:"samples" minimum:"0"`
 	Types    map[string]typeView `json:"types" doc:"by HealthKit type"`
 	Digest   string              `json:"digest" doc:"SHA-256 of the day's samples in canonical form: equal content, equal digest"`
-	Updated  time.Time           `json:"updated"`
+	Updated  reply.Time          `json:"updated"`
 }
 
 type typeView struct {
-	Count int       `json:"count" minimum:"0"`
-	First time.Time `json:"first" doc:"earliest start"`
-	Last  time.Time `json:"last" doc:"latest end"`
+	Count int        `json:"count" minimum:"0"`
+	First reply.Time `json:"first" doc:"earliest start"`
+	Last  reply.Time `json:"last" doc:"latest end"`
 }
 
 func viewDay(r store.Record[record.Day]) dayView {
-	v := dayView{Date: r.Key, TimeZone: r.Value.Zone, Samples: r.Value.Samples, Digest: r.Value.Digest, Updated: r.Updated.UTC(), Types: map[string]typeView{}}
+	v := dayView{Date: r.Key, TimeZone: r.Value.Zone, Samples: r.Value.Samples, Digest: r.Value.Digest, Updated: reply.Time(r.Updated), Types: map[string]typeView{}}
 	for name, t := range r.Value.Types {
-		v.Types[name] = typeView{Count: t.Count, First: t.First.Time(), Last: t.Last.Time()}
+		v.Types[name] = typeView{Count: t.Count, First: reply.Time(t.First.Time()), Last: reply.Time(t.Last.Time())}
 	}
 	return v
 }
@@ -73,8 +72,8 @@ func (r *Room) exportDays(ctx context.Context, uid string, line reply.Line) erro
 type sampleView struct {
 	UUID          string          `json:"uuid"`
 	Type          string          `json:"type"`
-	Start         time.Time       `json:"start"`
-	End           time.Time       `json:"end"`
+	Start         reply.Time      `json:"start"`
+	End           reply.Time      `json:"end"`
 	TimeZone      string          `json:"timeZone"`
 	Value         float64         `json:"value"`
 	Unit          string          `json:"unit,omitempty"`
@@ -95,7 +94,7 @@ type sourceView struct {
 
 func viewSample(s *health.Sample) sampleView {
 	return sampleView{
-		UUID: s.UUID.String(), Type: s.Type, Start: s.Start.Time(), End: s.End.Time(), TimeZone: s.Zone,
+		UUID: s.UUID.String(), Type: s.Type, Start: reply.Time(s.Start.Time()), End: reply.Time(s.End.Time()), TimeZone: s.Zone,
 		Value: s.Value, Unit: s.Unit, OriginalValue: s.OriginalValue, OriginalUnit: s.OriginalUnit,
 		Source: sourceView(s.Source), UserEntered: s.UserEntered, Metadata: rawJSON(s.Metadata), Raw: rawJSON(s.Raw),
 	}

@@ -22,7 +22,7 @@ import (
 // A writtenInsight is an Insight and when it was written.
 type writtenInsight struct {
 	Date      string           `json:"date" format:"date" doc:"the window's last day"`
-	WrittenAt time.Time        `json:"writtenAt"`
+	WrittenAt reply.Time       `json:"writtenAt"`
 	Insight   analysis.Insight `json:"insight"`
 }
 
@@ -32,7 +32,7 @@ func viewInsight(r store.Record[record.Insight]) writtenInsight {
 	for i := range in.Sentences {
 		in.Sentences[i].Facts = reply.OrEmpty(in.Sentences[i].Facts)
 	}
-	return writtenInsight{Date: r.Key, WrittenAt: r.Value.WrittenAt.UTC(), Insight: in}
+	return writtenInsight{Date: r.Key, WrittenAt: reply.Time(r.Value.WrittenAt), Insight: in}
 }
 
 func (r *Room) listInsights(ctx context.Context, in *reply.RangeInput) (*reply.PageOutput[writtenInsight], error) {

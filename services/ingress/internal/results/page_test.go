@@ -38,7 +38,7 @@ func TestPages(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("days, newest first (-want +got):\n%s", diff)
 	}
-	for _, bad := range []string{"limit=0", "limit=201", "limit=x", "cursor=!", "from=2026-13-01", "to=", "from=2026-01-01&from=2026-01-02", "nope=1"} {
+	for _, bad := range []string{"limit=0", "limit=201", "limit=x", "cursor=!", "cursor=made-up", "cursor=2026-13-01", "from=2026-13-01", "to=", "from=2026-01-01&from=2026-01-02", "nope=1"} {
 		if r := w.Do("GET", "/v1/days?"+bad, ingresstest.Anna, nil); r.Status != 422 {
 			t.Errorf("%s: %d %s", bad, r.Status, r.Body)
 		}

@@ -49,14 +49,14 @@ func New(n Needs) *Room { return &Room{Needs: n, budget: newBudget(n.InsightsPer
 func (r *Room) Routes() []route.Route {
 	missing := []problem.Code{problem.NotFound}
 	return []route.Route{
-		{Method: "GET", Path: "/v1/days", ID: "listDays", Tag: "results", Summary: "List local days, newest first", Audit: audit.DataRead, Mount: route.Typed(r.listDays)},
-		{Method: "GET", Path: "/v1/days/{date}", ID: "getDay", Tag: "results", Summary: "What is held of one local day", Audit: audit.DataRead, Problems: missing, Mount: route.Typed(r.getDay)},
-		{Method: "GET", Path: "/v1/weeks", ID: "listWeeks", Tag: "results", Summary: "List results, newest window first", Audit: audit.DataRead, Mount: route.Typed(r.listWeeks)},
-		{Method: "GET", Path: "/v1/weeks/{date}", ID: "getWeek", Tag: "results", Summary: "The result of the seven days that end with a date", Audit: audit.DataRead, Problems: missing, Mount: route.Typed(r.getWeek)},
-		{Method: "GET", Path: "/v1/trends", ID: "getTrends", Tag: "results", Summary: "Each metric over time, beside the person's own baseline", Detail: trendsDetail, Audit: audit.DataRead, Mount: route.Typed(r.getTrends)},
+		{Method: "GET", Path: "/v1/days", ID: "listDays", Tag: "results", Summary: "List local days, newest first", Audit: audit.DataRead, Conditional: true, Mount: route.Typed(r.listDays)},
+		{Method: "GET", Path: "/v1/days/{date}", ID: "getDay", Tag: "results", Summary: "What is held of one local day", Audit: audit.DataRead, Problems: missing, Conditional: true, Mount: route.Typed(r.getDay)},
+		{Method: "GET", Path: "/v1/weeks", ID: "listWeeks", Tag: "results", Summary: "List results, newest window first", Audit: audit.DataRead, Conditional: true, Mount: route.Typed(r.listWeeks)},
+		{Method: "GET", Path: "/v1/weeks/{date}", ID: "getWeek", Tag: "results", Summary: "The result of the seven days that end with a date", Audit: audit.DataRead, Problems: missing, Conditional: true, Mount: route.Typed(r.getWeek)},
+		{Method: "GET", Path: "/v1/trends", ID: "getTrends", Tag: "results", Summary: "Each metric over time, beside the person's own baseline", Detail: trendsDetail, Audit: audit.DataRead, Conditional: true, Mount: route.Typed(r.getTrends)},
 
-		{Method: "GET", Path: "/v1/insights", ID: "listInsights", Tag: "insights", Summary: "List insights, newest first", Audit: audit.DataRead, Mount: route.Typed(r.listInsights)},
-		{Method: "GET", Path: "/v1/insights/{date}", ID: "getInsight", Tag: "insights", Summary: "The insight of the window that ends with a date", Audit: audit.DataRead, Problems: missing, Mount: route.Typed(r.getInsight)},
+		{Method: "GET", Path: "/v1/insights", ID: "listInsights", Tag: "insights", Summary: "List insights, newest first", Audit: audit.DataRead, Conditional: true, Mount: route.Typed(r.listInsights)},
+		{Method: "GET", Path: "/v1/insights/{date}", ID: "getInsight", Tag: "insights", Summary: "The insight of the window that ends with a date", Audit: audit.DataRead, Problems: missing, Conditional: true, Mount: route.Typed(r.getInsight)},
 		{Method: "POST", Path: "/v1/insights", ID: "writeInsight", Tag: "insights", Summary: "Put a window's facts into words, now", Detail: writeInsightDetail,
 			Body: route.JSONBody, Audit: audit.DataRead, Problems: []problem.Code{problem.NotFound, problem.ConsentRequired, BudgetSpent}, Mount: route.Typed(r.writeInsight),
 			Text: &route.Text{Kind: reply.NDJSON, Summary: "Sentences", Detail: "a line a sentence, then the line that says done"}},

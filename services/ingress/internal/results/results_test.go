@@ -65,9 +65,9 @@ func TestWhatIsSent(t *testing.T) {
 	must(w.Store.Insights.Put(ctx, "anna", "2026-11-20", 0, record.Insight{WrittenAt: at, Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: "a"}}}}))
 	for path, want := range map[string][]string{
 		"/v1/days/2026-11-20": {`"date":"2026-11-20"`, `"timeZone":"Europe/Berlin"`, `"samples":3`, `"digest":"d"`,
-			`"types":{"HKA":{"count":3,"first":"2026-11-21T03:00:00Z","last":"2026-11-21T04:00:00Z"}}`},
-		"/v1/weeks/2026-11-20":    {`"computedAt":"2026-11-21T03:00:00Z"`, `"wear":{}`, `"sleep":{}`, `"circadian":{}`, `"activity":{}`, `"cardio":{}`, `"nights":[]`, `"days":[]`, `"insufficient":[]`, `"chunks":[]`},
-		"/v1/insights/2026-11-20": {`"writtenAt":"2026-11-21T03:00:00Z"`, `"sentences":[{"text":"a","facts":[]}]`, `"facts":[]`, `"disclaimers":[]`},
+			`"types":{"HKA":{"count":3,"first":"2026-11-21T03:00:00.000Z","last":"2026-11-21T04:00:00.000Z"}}`},
+		"/v1/weeks/2026-11-20":    {`"computedAt":"2026-11-21T03:00:00.000Z"`, `"wear":{}`, `"sleep":{}`, `"circadian":{}`, `"activity":{}`, `"cardio":{}`, `"nights":[]`, `"days":[]`, `"insufficient":[]`, `"chunks":[]`},
+		"/v1/insights/2026-11-20": {`"writtenAt":"2026-11-21T03:00:00.000Z"`, `"sentences":[{"text":"a","facts":[]}]`, `"facts":[]`, `"disclaimers":[]`},
 	} {
 		got := string(w.Do("GET", path, ingresstest.Anna, nil).Body)
 		for _, text := range want {

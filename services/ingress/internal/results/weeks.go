@@ -2,7 +2,6 @@ package results
 
 import (
 	"context"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
@@ -13,12 +12,12 @@ import (
 // A weekView is a Result and when it was computed.
 type weekView struct {
 	Date       string          `json:"date" format:"date" doc:"the window's last day"`
-	ComputedAt time.Time       `json:"computedAt"`
+	ComputedAt reply.Time      `json:"computedAt"`
 	Result     analysis.Result `json:"result"`
 }
 
 func viewWeek(r store.Record[record.Result]) weekView {
-	return weekView{Date: r.Key, ComputedAt: r.Value.ComputedAt.UTC(), Result: whole(r.Value.Result)}
+	return weekView{Date: r.Key, ComputedAt: reply.Time(r.Value.ComputedAt), Result: whole(r.Value.Result)}
 }
 
 // whole is the result without a null where a list or an object belongs.

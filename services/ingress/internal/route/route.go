@@ -23,6 +23,7 @@ type Route struct {
 	Access       Access
 	Body         Body
 	Stream       bool // the reply outlives the handler: no deadline for the whole
+	Conditional  bool // the reply is tagged, and not sent again to who has it
 	ErasedToo    bool // answered for an erased account, too
 	Status       int  // of success; 200 if 0
 	Audit        audit.Action

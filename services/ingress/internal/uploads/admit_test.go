@@ -41,56 +41,6 @@ func codeOf(p *problem.Problem) string {
 	return p.Code
 }
 
-// A large body holds as much of the budget as it says it has; one that says
-// nothing holds that of the largest.
-func TestWhatABodyReserves(t *testing.T) {
-	const all = 2 * bodyBytes
-	for name, tt := range map[string]struct{ length, holds int }{
-		"nothing":          {0, 0},
-		"the largest free": {freeBody, 0},
-		"one byte more":    {freeBody + 1, freeBody + 1},
-		"the largest":      {bodyBytes, bodyBytes},
-		"unknown":          {-1, bodyBytes},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r, rc := newRoom(t), &fasthttp.RequestCtx{}
-			rc.Request.Header.SetContentLength(tt.length)
-			release, p := r.reserve(t.Context(), rc)
-			if p != nil {
-				t.Fatal(p)
-			}
-			if free := int64(all - tt.holds); r.bodies.TryAcquire(free+1) || !r.bodies.TryAcquire(free) {
-				t.Errorf("the rest is not %d", free)
-			} else {
-				r.bodies.Release(free)
-			}
-			release()
-			if !r.bodies.TryAcquire(all) {
-				t.Error("what was held is not given back")
-			}
-		})
-	}
-}
-
-func TestABodyThatIsNotLetIn(t *testing.T) {
-	r, rc := newRoom(t), &fasthttp.RequestCtx{}
-	rc.Request.Header.SetContentLength(bodyBytes + 1)
-	if _, p := r.reserve(t.Context(), rc); codeOf(p) != problem.TooLarge.Reason() || p.Limit == nil || p.Limit.Max != bodyBytes {
-		t.Errorf("one byte too many: %+v", p)
-	}
-	if !r.bodies.TryAcquire(2 * bodyBytes) {
-		t.Fatal("what was refused holds room")
-	}
-	rc.Request.Header.SetContentLength(bodyBytes)
-	if _, p := r.reserve(soon(t), rc); codeOf(p) != problem.Unavailable.Reason() {
-		t.Errorf("no room for a large one: %+v", p)
-	}
-	rc.Request.Header.SetContentLength(freeBody)
-	if _, p := r.reserve(soon(t), rc); p != nil {
-		t.Errorf("a small one needs none: %+v", p)
-	}
-}
-
 // What a compressed body may inflate to is held while it is read, and no more.
 func TestWhatAnInflatingBodyHolds(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -152,6 +102,7 @@ func TestWhatIsLookedAtBeforeTheBody(t *testing.T) {
 		"gzip":               {"upload-1", "", "application/json", []string{"gzip"}, "gzip", ""},
 		"zstd, loudly":       {"upload-1", "", "application/json", []string{"ZSTD"}, "zstd", ""},
 		"identity":           {"upload-1", "", "application/json", []string{"identity"}, "identity", ""},
+		"gzip, as of old":    {"upload-1", "", "application/json", []string{"x-gzip"}, "gzip", ""},
 		"an unknown one":     {"upload-1", "", "application/json", []string{"br"}, "", problem.UnsupportedEncoding},
 		"an empty one":       {"upload-1", "", "application/json", []string{""}, "", problem.UnsupportedEncoding},
 		"two":                {"upload-1", "", "application/json", []string{"gzip", "gzip"}, "", problem.UnsupportedEncoding},

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -40,7 +41,7 @@ func TestWhatDaysCover(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got["HKA"].Coverage); diff != "" {
 				t.Errorf("coverage (-want +got):\n%s", diff)
 			}
-			if seen := got["HKA"].LastSeen; seen == nil || !seen.Equal(health.Instant(5).Time()) {
+			if seen := got["HKA"].LastSeen; seen == nil || !time.Time(*seen).Equal(health.Instant(5).Time()) {
 				t.Errorf("last seen %v", seen)
 			}
 		})
@@ -49,11 +50,11 @@ func TestWhatDaysCover(t *testing.T) {
 
 // The latest of what was seen counts, wherever it was seen.
 func TestWhenATypeWasSeen(t *testing.T) {
-	at := func(ms int64) *time.Time { v := health.Instant(ms).Time(); return &v }
+	at := func(ms int64) *reply.Time { return reply.TimeOrNil(health.Instant(ms).Time()) }
 	received := time.Date(2026, 11, 20, 7, 0, 0, 0, time.FixedZone("", 3600))
 	tests := map[string]struct {
 		day, cursor int64
-		want        *time.Time
+		want        *reply.Time
 	}{
 		"a day alone":         {5, 0, at(5)},
 		"a cursor alone":      {-1, 1, at(1)},
@@ -69,10 +70,10 @@ func TestWhenATypeWasSeen(t *testing.T) {
 			}
 			types.entry("HKA").commit(record.Cursor{Anchor: "a", LastSeen: health.Instant(tt.cursor), Received: received})
 			got := types["HKA"]
-			if diff := cmp.Diff(tt.want, got.LastSeen); diff != "" {
+			if diff := cmp.Diff((*time.Time)(tt.want), (*time.Time)(got.LastSeen)); diff != "" {
 				t.Errorf("last seen (-want +got):\n%s", diff)
 			}
-			if got.Cursor != "a" || got.Committed == nil || !got.Committed.Equal(received) || got.Committed.Location() != time.UTC {
+			if got.Cursor != "a" || got.Committed == nil || !time.Time(*got.Committed).Equal(received) {
 				t.Errorf("%+v", got)
 			}
 		})

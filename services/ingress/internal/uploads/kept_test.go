@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
@@ -75,7 +76,7 @@ func TestAnUploadAsItIsShown(t *testing.T) {
 		return v
 	}
 	got := show()
-	if len(got.BodySHA256) != 64 || time.Since(got.ReceivedAt) > time.Hour {
+	if len(got.BodySHA256) != 64 || time.Since(time.Time(got.ReceivedAt)) > time.Hour {
 		t.Errorf("%+v", got)
 	}
 	want := uploads.View{
@@ -95,7 +96,7 @@ func TestAnUploadAsItIsShown(t *testing.T) {
 	if _, err := w.Store.Uploads.Put(t.Context(), "anna", "upload-0001", stored.Version, u); err != nil {
 		t.Fatal(err)
 	}
-	want.State, want.MergedAt, want.Added, want.Duplicates, want.Deleted, want.Days = "merged", &merged, 4, 5, 6, []health.Day{20000}
+	want.State, want.MergedAt, want.Added, want.Duplicates, want.Deleted, want.Days = "merged", reply.TimeOrNil(merged), 4, 5, 6, []health.Day{20000}
 	if diff := cmp.Diff(want, show()); diff != "" {
 		t.Errorf("after (-want +got):\n%s", diff)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
+	"github.com/clarity-loop/clarity/services/ingress/internal/memory"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -66,26 +67,27 @@ func (r *Room) putUpload(c *fiber.Ctx) error {
 	return nil
 }
 
-// receiveUpload checks, reads, decodes and persists one upload.
-func (r *Room) receiveUpload(ctx context.Context, rc *fasthttp.RequestCtx, id string) (outcome string, given []byte, p *problem.Problem) {
+// receiveUpload checks, reads, decodes and persists one upload. Only the reading
+// takes as long as the phone needs.
+func (r *Room) receiveUpload(base context.Context, rc *fasthttp.RequestCtx, id string) (outcome string, given []byte, p *problem.Problem) {
 	encoding, p := checkUpload(rc, id)
 	if p != nil {
 		return "refused", nil, p
 	}
-	uid := reply.UID(ctx)
-	if err := r.Accounts.MayStore(ctx, uid); err != nil {
-		return "refused", nil, r.Problem(ctx, err)
+	uid := reply.UID(base)
+	if p := r.mayStore(base, uid); p != nil {
+		return "refused", nil, p
 	}
 	buf := r.bodyPool.Get(0)
 	defer func() { r.bodyPool.Put(buf) }()
-	release, p := r.reserve(ctx, rc)
-	if p != nil {
+	mine := r.memory.Open(uid)
+	defer mine.Close()
+	more := func(bytes int) *problem.Problem { return r.more(base, mine, int64(bytes)) }
+	if *buf, p = edge.ReadBody(rc, r.BodyBytes, *buf, more); p != nil {
 		return "refused", nil, p
 	}
-	defer release()
-	if *buf, p = edge.ReadBody(rc, r.BodyBytes, *buf); p != nil {
-		return "refused", nil, p
-	}
+	ctx, cancel := context.WithTimeout(base, r.Timeout)
+	defer cancel()
 	received := r.Now().UTC()
 	envelope, p := r.decodeEnvelope(ctx, *buf, encoding, received)
 	if p != nil {
@@ -101,6 +103,26 @@ func (r *Room) receiveUpload(ctx context.Context, rc *fasthttp.RequestCtx, id st
 		return outcome, nil, r.Problem(ctx, err)
 	}
 	return outcome, given, nil
+}
+
+// mayStore refuses a person whose samples must not be stored.
+func (r *Room) mayStore(base context.Context, uid string) *problem.Problem {
+	ctx, cancel := context.WithTimeout(base, r.Timeout)
+	defer cancel()
+	if err := r.Accounts.MayStore(ctx, uid); err != nil {
+		return r.Problem(ctx, err)
+	}
+	return nil
+}
+
+// more waits for memory for a body that is to hold so many bytes.
+func (r *Room) more(base context.Context, mine *memory.Share, bytes int64) *problem.Problem {
+	ctx, cancel := context.WithTimeout(base, r.Timeout)
+	defer cancel()
+	if mine.Grow(ctx, bytes) {
+		return nil
+	}
+	return problem.New(problem.Unavailable, "too many large uploads are being received").With("Retry-After", "5")
 }
 
 // checkUpload looks at all of the request but its body.
@@ -123,6 +145,9 @@ func checkUpload(rc *fasthttp.RequestCtx, id string) (encoding string, p *proble
 			return known, nil
 		}
 	}
+	if len(encodings) == 1 && bytes.EqualFold(encodings[0], []byte("x-gzip")) { // RFC 9110 §8.4.1.3
+		return "gzip", nil
+	}
 	return "", problem.New(problem.UnsupportedEncoding, "the Content-Encoding must be one of gzip, zstd, identity")
 }
 
@@ -138,25 +163,6 @@ func validUploadID(id string) bool {
 		}
 	}
 	return true
-}
-
-// reserve takes room for a large body; small ones are free. The room of a body
-// of unknown length is that of the largest.
-func (r *Room) reserve(ctx context.Context, rc *fasthttp.RequestCtx) (release func(), p *problem.Problem) {
-	n := int64(rc.Request.Header.ContentLength())
-	if n > int64(r.BodyBytes) {
-		return nil, edge.BodyTooLarge(r.BodyBytes)
-	}
-	if n < 0 {
-		n = int64(r.BodyBytes)
-	}
-	if n <= freeBody {
-		return func() {}, nil
-	}
-	if err := r.bodies.Acquire(ctx, n); err != nil {
-		return nil, reply.Unavailable("too many large uploads are being received")
-	}
-	return func() { r.bodies.Release(n) }, nil
 }
 
 func receiptFor(id string, e *upload.Envelope) ([]byte, error) {

@@ -1,9 +1,13 @@
 package uploads
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"time"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
@@ -16,8 +20,8 @@ type uploadView struct {
 	UploadID   string       `json:"uploadId"`
 	State      string       `json:"state" enum:"received,merged,failed,held" doc:"received: durable, waits; merged: in the days; failed: see reason; held: consent was withdrawn before it was merged"`
 	Reason     string       `json:"reason,omitempty" doc:"stable code of the failure"`
-	ReceivedAt time.Time    `json:"receivedAt"`
-	MergedAt   *time.Time   `json:"mergedAt,omitempty"`
+	ReceivedAt reply.Time   `json:"receivedAt"`
+	MergedAt   *reply.Time  `json:"mergedAt,omitempty"`
 	Bytes      int          `json:"bytes" minimum:"0" doc:"as received"`
 	Encoding   string       `json:"encoding" enum:"identity,gzip,zstd"`
 	BodySHA256 string       `json:"bodySha256" doc:"of the body as received, hexadecimal"`
@@ -33,13 +37,10 @@ type uploadView struct {
 func viewUpload(r store.Record[record.Upload]) uploadView {
 	u := r.Value
 	v := uploadView{
-		UploadID: r.Key, State: string(u.State), Reason: u.Reason, ReceivedAt: u.ReceivedAt.UTC(), Bytes: u.Bytes, Encoding: u.Encoding,
+		UploadID: r.Key, State: string(u.State), Reason: u.Reason, ReceivedAt: reply.Time(u.ReceivedAt), Bytes: u.Bytes, Encoding: u.Encoding,
 		BodySHA256: u.BodySHA256, Added: u.Added, Duplicates: u.Duplicates, Deleted: u.Deleted, Days: reply.OrEmpty(u.Days),
 	}
-	if !u.MergedAt.IsZero() {
-		merged := u.MergedAt.UTC()
-		v.MergedAt = &merged
-	}
+	v.MergedAt = reply.TimeOrNil(u.MergedAt)
 	var given receipt
 	if json.Unmarshal(u.Receipt, &given) == nil { // written by receiptFor
 		v.Received, v.Accepted, v.Rejected = given.Received, given.Accepted, len(given.Rejected)
@@ -47,8 +48,70 @@ func viewUpload(r store.Record[record.Upload]) uploadView {
 	return v
 }
 
-func (r *Room) listUploads(ctx context.Context, in *reply.PageInput) (*reply.PageOutput[uploadView], error) {
-	return reply.List(ctx, r.Uploads, *in, store.Query{}, viewUpload)
+type listUploadsInput struct {
+	reply.PageInput
+	State string `query:"state" enum:"received,merged,failed,held" doc:"those in this state alone; all if absent"`
+}
+
+// listUploads shows the newest first. The records lie by the phones' own ids, so
+// all of the person's are looked at; what is held of them is one page.
+func (r *Room) listUploads(ctx context.Context, in *listUploadsInput) (*reply.PageOutput[uploadView], error) {
+	from := newestPlace()
+	if in.Cursor != "" {
+		var ok bool
+		if from, ok = placeOf(in.Cursor); !ok {
+			return nil, reply.NoCursor()
+		}
+	}
+	var page []store.Record[record.Upload]
+	err := reply.EachRecord(ctx, r.Uploads, reply.UID(ctx), func(u store.Record[record.Upload]) error {
+		if in.State != "" && string(u.Value.State) != in.State || !stands(u).behind(from) {
+			return nil
+		}
+		i, _ := slices.BinarySearchFunc(page, stands(u), func(other store.Record[record.Upload], p place) int { return stands(other).compare(p) })
+		if page = slices.Insert(page, i, u); len(page) > in.Limit+1 {
+			page = page[:in.Limit+1]
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &reply.PageOutput[uploadView]{Body: reply.Page[uploadView]{Items: []uploadView{}}}
+	if len(page) > in.Limit {
+		page = page[:in.Limit]
+		out.Body.Next = stands(page[in.Limit-1]).cursor()
+	}
+	for _, u := range page {
+		out.Body.Items = append(out.Body.Items, viewUpload(u))
+	}
+	return out, nil
+}
+
+// A place is where an upload stands among a person's, the newest first.
+type place struct {
+	received int64 // milliseconds
+	id       string
+}
+
+func newestPlace() place { return place{received: math.MaxInt64} }
+
+func stands(u store.Record[record.Upload]) place { return place{u.Value.ReceivedAt.UnixMilli(), u.Key} }
+
+// compare is negative where p is the newer one.
+func (p place) compare(other place) int {
+	return cmp.Or(cmp.Compare(other.received, p.received), cmp.Compare(p.id, other.id))
+}
+
+func (p place) behind(other place) bool { return p.compare(other) > 0 }
+
+func (p place) cursor() string { return strconv.FormatInt(p.received, 10) + "." + p.id }
+
+// placeOf is the place that the cursor names.
+func placeOf(cursor string) (place, bool) {
+	received, id, found := strings.Cut(cursor, ".")
+	ms, err := strconv.ParseInt(received, 10, 64)
+	return place{ms, id}, found && err == nil && ms > 0 && validUploadID(id)
 }
 
 type uploadInput struct {

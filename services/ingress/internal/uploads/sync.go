@@ -24,11 +24,11 @@ type syncOutput struct{ Body syncView }
 
 // A syncType is how far one type is synchronised.
 type syncType struct {
-	Type      string     `json:"type" example:"HKQuantityTypeIdentifierHeartRate"`
-	Cursor    string     `json:"cursor,omitempty" doc:"the phone's anchor that is committed: everything up to it is merged"`
-	Committed *time.Time `json:"committed,omitempty" doc:"when the upload that committed the cursor was received"`
-	LastSeen  *time.Time `json:"lastSeen,omitempty" doc:"latest end of a merged sample"`
-	Coverage  coverage   `json:"coverage"`
+	Type      string      `json:"type" example:"HKQuantityTypeIdentifierHeartRate"`
+	Cursor    string      `json:"cursor,omitempty" doc:"the phone's anchor that is committed: everything up to it is merged"`
+	Committed *reply.Time `json:"committed,omitempty" doc:"when the upload that committed the cursor was received"`
+	LastSeen  *reply.Time `json:"lastSeen,omitempty" doc:"latest end of a merged sample"`
+	Coverage  coverage    `json:"coverage"`
 }
 
 type coverage struct {
@@ -82,18 +82,15 @@ func (s syncTypes) entry(name string) *syncType {
 
 func (t *syncType) commit(c record.Cursor) {
 	t.Cursor = c.Anchor
-	if !c.Received.IsZero() {
-		committed := c.Received.UTC()
-		t.Committed = &committed
-	}
+	t.Committed = reply.TimeOrNil(c.Received)
 	if c.LastSeen > 0 {
 		t.see(c.LastSeen)
 	}
 }
 
 func (t *syncType) see(at health.Instant) {
-	if seen := at.Time(); t.LastSeen == nil || seen.After(*t.LastSeen) {
-		t.LastSeen = &seen
+	if t.LastSeen == nil || at.Time().After(time.Time(*t.LastSeen)) {
+		t.LastSeen = reply.TimeOrNil(at.Time())
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
+	"github.com/clarity-loop/clarity/services/ingress/internal/memory"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
@@ -33,7 +34,6 @@ const (
 
 // What is not worth a setting.
 const (
-	freeBody        = 64 << 10 // bodies up to here are read without asking the budget
 	pooledBody      = 1 << 20  // larger buffers are not kept
 	believedSize    = 8 << 20  // what a gzip trailer is believed to say
 	inflatingAtOnce = 16 << 20 // what bodies may inflate to, together; a larger one has it for itself
@@ -66,7 +66,8 @@ type Needs struct {
 	}
 	Registry  prometheus.Registerer
 	Now       func() time.Time
-	BodyBytes int // of one upload as received
+	BodyBytes int           // of one upload as received
+	Timeout   time.Duration // for each step of the work but the reading of the body
 	// Problem is what an error becomes.
 	Problem func(context.Context, error) *problem.Problem
 }
@@ -75,9 +76,9 @@ type Needs struct {
 type Room struct {
 	Needs
 	metrics                *metrics
-	bodies                 *semaphore.Weighted // bytes of large bodies being read
+	memory                 *memory.Memory      // of large bodies being read
 	inflating              *semaphore.Weighted // bytes that bodies may inflate to, together
-	bodyPool, inflatedPool *edge.Pool
+	bodyPool, inflatedPool *memory.Pool
 }
 
 // New is the room; its counts are registered.
@@ -88,9 +89,9 @@ func New(n Needs) (*Room, error) {
 	}
 	return &Room{
 		Needs: n, metrics: m,
-		bodies:    semaphore.NewWeighted(2 * int64(n.BodyBytes)),
+		memory:    memory.New(2 * int64(n.BodyBytes)),
 		inflating: semaphore.NewWeighted(inflatingAtOnce),
-		bodyPool:  edge.NewPool(pooledBody), inflatedPool: edge.NewPool(2 * pooledBody),
+		bodyPool:  memory.NewPool(pooledBody), inflatedPool: memory.NewPool(2 * pooledBody),
 	}, nil
 }
 
@@ -100,7 +101,7 @@ func (r *Room) Routes() []route.Route {
 		{Method: "PUT", Path: "/v1/uploads/{uploadId}", ID: "putUpload", Tag: "uploads", Summary: "Upload a batch of samples", Detail: putUploadDetail,
 			Body: route.UploadBody, Status: 202, Mount: route.Raw(r.putUpload, describeUpload),
 			Problems: []problem.Code{MalformedEncoding, problem.ConsentRequired, UploadConflict, InvalidEnvelope, UnsupportedSchema, TooDeep}},
-		{Method: "GET", Path: "/v1/uploads", ID: "listUploads", Tag: "uploads", Summary: "List uploads", Mount: route.Typed(r.listUploads)},
+		{Method: "GET", Path: "/v1/uploads", ID: "listUploads", Tag: "uploads", Summary: "List uploads, newest first", Mount: route.Typed(r.listUploads)},
 		{Method: "GET", Path: "/v1/uploads/{uploadId}", ID: "getUpload", Tag: "uploads", Summary: "How far an upload has come",
 			Problems: []problem.Code{problem.NotFound}, Mount: route.Typed(r.getUpload)},
 		{Method: "GET", Path: "/v1/sync", ID: "getSync", Tag: "uploads", Summary: "What is synchronised, a type at a time",
