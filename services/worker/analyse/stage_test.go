@@ -36,6 +36,7 @@ type bench struct {
 	t         *testing.T
 	stage     *analyse.Stage
 	store     *store.Store
+	driver    store.Driver
 	blobs     *blobfiles.Store
 	keys      *tink.Keyring
 	published []queue.Message
@@ -65,7 +66,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = driver.Close() })
-	b := &bench{t: t}
+	b := &bench{t: t, driver: driver}
 	if b.blobs, err = blobfiles.Open(t.TempDir(), time.Now); err != nil {
 		t.Fatal(err)
 	}
