@@ -139,6 +139,7 @@ func TestARepetitionIsNotRecorded(t *testing.T) {
 		"another kind":                      {second: flow.Event{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "a"}, want: 2},
 		"another ref":                       {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-21", Version: "a"}, want: 2},
 		"another ref, behind a restart":     {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-21", Version: "a"}, forgets: true, want: 2},
+		"another of the same story":         {second: flow.Event{Kind: flow.InsightWithdrawn, Ref: "2026-11-20", Version: "a"}, want: 2},
 		"letters moved from ref to version": {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-20a", Version: "a"}, want: 2},
 	}
 	for name, tt := range tests {
@@ -155,6 +156,24 @@ func TestARepetitionIsNotRecorded(t *testing.T) {
 				t.Errorf("recorded %v, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// What was withdrawn and stored again is news each time, whatever came between.
+func TestWhatComesBackIsTold(t *testing.T) {
+	w := newWorld(t)
+	for _, kind := range []flow.EventKind{flow.ResultStored, flow.ResultWithdrawn, flow.ResultStored, flow.ResultStored, flow.ResultWithdrawn} {
+		tell(t, w.Stage, "anna", kind, "2026-11-20", "a")
+		tell(t, w.Stage, "anna", flow.ResultStored, "2026-11-21", "b")
+		tell(t, w.Stage, "anna", flow.InsightReady, "2026-11-20", "a")
+	}
+	want := []string{"result.stored 2026-11-20 a", "result.stored 2026-11-21 b", "insight.ready 2026-11-20 a", "result.withdrawn 2026-11-20 a", "result.stored 2026-11-20 a", "result.withdrawn 2026-11-20 a"}
+	got := w.recorded("anna")
+	for i := range got {
+		_, got[i], _ = strings.Cut(got[i], " ")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
 	}
 }
 

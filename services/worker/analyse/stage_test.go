@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -252,8 +253,12 @@ func TestChangedInputReplacesTheResult(t *testing.T) {
 		if v := b.handle(end, 1); v != "ack" || b.result(end) != nil {
 			t.Errorf("verdict %q, result %v", v, b.result(end))
 		}
-		if topics := b.topics(); topics[len(topics)-1] != flow.TopicResults {
-			t.Errorf("the stages behind were not told: %v", topics)
+		if topics := b.topics(); !slices.Equal(topics[len(topics)-2:], []string{flow.TopicResults, flow.TopicEvents}) {
+			t.Errorf("the stages behind and the devices were not told: %v", topics)
+		}
+		var told flow.Event
+		if err := json.Unmarshal(b.published[len(b.published)-1].Body, &told); err != nil || told != (flow.Event{UID: uid, Kind: flow.ResultWithdrawn, Ref: end.String(), Version: "withdrawn"}) {
+			t.Errorf("told %+v %v", told, err)
 		}
 	})
 }
@@ -316,7 +321,7 @@ func TestAWithdrawalLostByACrashIsPublishedByTheRedelivery(t *testing.T) {
 	if v := b.handle(aWeek(t).End, 1); v != "ack" || len(b.published) != 0 {
 		t.Errorf("nothing there: verdict %q, published %v", v, b.topics())
 	}
-	if v := b.handle(aWeek(t).End, 2); v != "ack" || len(b.published) != 1 {
+	if v := b.handle(aWeek(t).End, 2); v != "ack" || len(b.published) != 2 {
 		t.Errorf("redelivered: verdict %q, published %v", v, b.topics())
 	}
 }

@@ -129,6 +129,11 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 		}
 		return s.publish(ctx, j) // the process may have died before it did
 	case record.UploadFailed:
+		if again {
+			if err := s.publish(ctx, j); err != nil {
+				return err
+			}
+		}
 		return &failure{stored.Value.Reason}
 	}
 	consented, err := s.Store.Consented(ctx, m.UID, record.PurposeProcessing)
@@ -136,12 +141,15 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 	case err != nil:
 		return err
 	case !consented:
-		return s.hold(ctx, j)
+		return s.hold(ctx, j, again)
 	}
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
 		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, failed.reason }); err != nil {
+			return err
+		}
+		if err := s.publish(ctx, j); err != nil {
 			return err
 		}
 	}
@@ -172,11 +180,15 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 }
 
 // hold keeps the upload until the person agrees again.
-func (s *Stage) hold(ctx context.Context, j *uploadWork) error {
-	if j.record.Value.State == record.UploadHeld {
+func (s *Stage) hold(ctx context.Context, j *uploadWork, again bool) error {
+	if j.record.Value.State != record.UploadHeld {
+		if err := s.mark(ctx, j, func(u *record.Upload) { u.State = record.UploadHeld }); err != nil {
+			return err
+		}
+	} else if !again {
 		return nil
 	}
-	return s.mark(ctx, j, func(u *record.Upload) { u.State = record.UploadHeld })
+	return s.publish(ctx, j)
 }
 
 // mark changes the upload's record as this work knows it.

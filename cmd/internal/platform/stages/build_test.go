@@ -378,7 +378,7 @@ func TestARequestThatDoesNotEndIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "PUT /v1/uploads/e3b0c442-98fc-8c14-9afb-f4c8996fb924 HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer "+token+
+	if _, err := io.WriteString(conn, "PUT /v1/consents/processing HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer "+token+
 		"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
 		t.Fatal(err)
 	}
