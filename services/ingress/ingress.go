@@ -78,7 +78,9 @@ type Needs struct {
 	// origins whose pages may call. Both are empty where nobody is.
 	Proxies []netip.Prefix
 	Origins []string
-	Version string // of the build, for the OpenAPI document
+	// MetricsApart says that somebody else serves the Registry: the API does not.
+	MetricsApart bool
+	Version      string // of the build, for the OpenAPI document
 }
 
 // validate tells every missing need at once.
