@@ -253,7 +253,7 @@ func TestUnreadableDeliveriesDie(t *testing.T) {
 func TestAnErasedPersonIsToldNothing(t *testing.T) {
 	w := newWorld(t)
 	tell(t, w.Stage, "anna", flow.UploadMerged, "u1", "1")
-	if _, err := w.Store.Accounts.Put(t.Context(), "anna", "account", 0, record.Account{ErasedAt: noon()}); err != nil {
+	if _, err := w.Store.MarkErased(t.Context(), "anna", noon()); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(w.keys.Destroy(t.Context(), "anna"), w.Store.EraseUser(t.Context(), "anna")); err != nil {

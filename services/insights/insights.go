@@ -68,12 +68,16 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		return queue.Dead("the message cannot be read")
 	}
 	started := s.Now()
-	err := s.Store.Permitted(ctx, ready.UID)
+	standing, err := s.Store.Standing(ctx, ready.UID)
 	if err == nil {
-		err = s.refresh(ctx, ready, refreshing{again: d.Attempt > 1})
+		err = standing.Value.Permitted()
 	}
+	how := refreshing{again: d.Attempt > 1, agreed: standing.Value.Agreed(record.PurposeNarrative)}
 	if err == nil {
-		err = s.refresh(ctx, flow.ResultReady(analysis.Request(ready).Weeks(1)), refreshing{again: d.Attempt > 1, onlyStored: true})
+		err = s.refresh(ctx, ready, how)
+	}
+	if how.onlyStored = true; err == nil {
+		err = s.refresh(ctx, flow.ResultReady(analysis.Request(ready).Weeks(1)), how)
 	}
 	if err == nil {
 		s.Log.Info("insights refreshed", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
@@ -103,6 +107,7 @@ func failures() stage.Failures {
 type refreshing struct {
 	again      bool // an attempt before may have died after it stored the text
 	onlyStored bool // not where there is none yet
+	agreed     bool // to have facts put into words by a language model
 }
 
 // refresh brings the stored Insight of one window up to date.
@@ -134,7 +139,7 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 		}
 		return nil
 	}
-	insight, err := s.write(ctx, ready.UID, result.Value.Result, facts)
+	insight, err := s.write(ctx, how.agreed, result.Value.Result, facts)
 	if err != nil {
 		return err
 	}

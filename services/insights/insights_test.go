@@ -223,14 +223,15 @@ func TestNothingIsWrittenWithoutLeave(t *testing.T) {
 	tests := map[string]func(*world) error{
 		"consent withdrawn": func(w *world) error { w.consent(record.PurposeProcessing, false); return nil },
 		"consent never given": func(w *world) error {
-			return w.Store.Consents.Delete(w.t.Context(), "anna", record.PurposeProcessing, store.Any)
+			return errors.Join(w.Store.Consents.Delete(w.t.Context(), "anna", record.PurposeProcessing, store.Any),
+				w.Store.Accounts.Delete(w.t.Context(), "anna", record.AccountKey, store.Any))
 		},
 		"account erased": func(w *world) error {
-			_, err := w.Store.Accounts.Put(w.t.Context(), "anna", "account", 0, record.Account{ErasedAt: noon()})
+			_, err := w.Store.MarkErased(w.t.Context(), "anna", noon())
 			return err
 		},
 		"account erased, key destroyed": func(w *world) error {
-			_, err := w.Store.Accounts.Put(w.t.Context(), "anna", "account", 0, record.Account{ErasedAt: noon()})
+			_, err := w.Store.MarkErased(w.t.Context(), "anna", noon())
 			return errors.Join(err, w.keys.Destroy(w.t.Context(), "anna"))
 		},
 	}
@@ -256,7 +257,7 @@ func TestNothingIsWrittenWithoutLeave(t *testing.T) {
 func TestAnErasureMeanwhileEndsTheWork(t *testing.T) {
 	var w *world
 	erasing := fake{"template", func(ctx context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
-		_, err := w.Store.Accounts.Put(ctx, "anna", "account", 0, record.Account{ErasedAt: noon()})
+		_, err := w.Store.MarkErased(ctx, "anna", noon())
 		if err := errors.Join(err, w.keys.Destroy(ctx, "anna"), w.Store.EraseUser(ctx, "anna")); err != nil {
 			t.Error(err)
 		}

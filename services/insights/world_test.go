@@ -105,7 +105,7 @@ func (w *world) Receive(ctx context.Context, sub queue.Subscription, h queue.Han
 
 func (w *world) consent(purpose string, granted bool) {
 	w.t.Helper()
-	if _, err := w.Store.Consents.Put(w.t.Context(), "anna", purpose, store.Any, record.Consent{Granted: granted, At: noon()}); err != nil {
+	if _, err := w.Store.Answer(w.t.Context(), "anna", purpose, func(record.Consent) record.Consent { return record.Consent{Granted: granted, At: noon()} }); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/record"
 )
 
 // same says whether the Insight is what the Result and its facts would give.
@@ -24,8 +23,8 @@ func same(in analysis.Insight, r analysis.Result, facts []analysis.Fact) bool {
 }
 
 // write is the Insight of a Result: the Writer's words, or the template's.
-func (s *Stage) write(ctx context.Context, uid string, r analysis.Result, facts []analysis.Fact) (analysis.Insight, error) {
-	words, err := s.words(ctx, uid, facts)
+func (s *Stage) write(ctx context.Context, agreed bool, r analysis.Result, facts []analysis.Fact) (analysis.Insight, error) {
+	words, err := s.words(ctx, agreed, facts)
 	if err != nil {
 		return analysis.Insight{}, err
 	}
@@ -35,15 +34,9 @@ func (s *Stage) write(ctx context.Context, uid string, r analysis.Result, facts 
 	}, nil
 }
 
-func (s *Stage) words(ctx context.Context, uid string, facts []analysis.Fact) (grounded.Text, error) {
-	if s.Words.NeedsConsent() {
-		granted, err := s.Store.Consented(ctx, uid, record.PurposeNarrative)
-		if err != nil {
-			return grounded.Text{}, err
-		}
-		if !granted {
-			return s.Words.Template(ctx, facts, grounded.NoConsent)
-		}
+func (s *Stage) words(ctx context.Context, agreed bool, facts []analysis.Fact) (grounded.Text, error) {
+	if s.Words.NeedsConsent() && !agreed {
+		return s.Words.Template(ctx, facts, grounded.NoConsent)
 	}
 	return s.Words.Write(ctx, facts)
 }

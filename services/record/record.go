@@ -17,6 +17,9 @@ const (
 	ProfileKey = "profile"
 	// TombstonesKey is the key of a person's one Tombstones record.
 	TombstonesKey = "all"
+	// CursorsKey is the key of a person's one Cursors record. The releases before
+	// kept a record a type, by its name; no name is written so.
+	CursorsKey = "=all"
 )
 
 // UploadState is how far an upload has come.
@@ -109,6 +112,11 @@ type Embedding struct {
 	Values []float32 `json:"values"`
 }
 
+// Cursors are how far each type is synchronised, by the type's name.
+type Cursors struct {
+	Types map[string]Cursor `json:"types"`
+}
+
 // A Cursor is how far one type is synchronised.
 type Cursor struct {
 	Anchor   string         `json:"anchor"` // the phone's own, opaque
@@ -164,10 +172,4 @@ type Export struct {
 	Bytes     int       `json:"bytes,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 	ReadyAt   time.Time `json:"readyAt,omitzero"`
-}
-
-// An Account outlives its person's data: it says that they were erased.
-type Account struct {
-	ErasedAt time.Time `json:"erasedAt,omitzero"`
-	Receipt  string    `json:"receipt,omitempty"`
 }

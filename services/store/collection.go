@@ -28,7 +28,7 @@ type Store struct {
 	Results    Collection[record.Result]
 	Insights   Collection[record.Insight]
 	Embeddings Collection[record.Embedding]
-	Cursors    Collection[record.Cursor]
+	Cursors    Collection[record.Cursors]
 	Events     Collection[record.Event]
 	Profiles   Collection[record.Profile]
 	Consents   Collection[record.Consent]
@@ -47,7 +47,7 @@ func New(d Driver, s Sealer) *Store {
 		Results:    Collection[record.Result]{d, s, collectionResults},
 		Insights:   Collection[record.Insight]{d, s, collectionInsights},
 		Embeddings: Collection[record.Embedding]{d, s, collectionEmbeddings},
-		Cursors:    Collection[record.Cursor]{d, s, collectionCursors},
+		Cursors:    Collection[record.Cursors]{d, s, collectionCursors},
 		Events:     Collection[record.Event]{d, s, collectionEvents},
 		Profiles:   Collection[record.Profile]{d, s, collectionProfiles},
 		Consents:   Collection[record.Consent]{d, s, collectionConsents},

@@ -93,25 +93,25 @@ func TestARecordComesBackAsItWasPut(t *testing.T) {
 
 func TestPutComparesVersions(t *testing.T) {
 	s, _, _, _ := open(t)
-	c := record.Cursor{Anchor: "a"}
-	const kind = "HKQuantityTypeIdentifierHeartRate"
-	if _, err := s.Cursors.Put(background, "anna", kind, 3, c); !errors.Is(err, store.ErrConflict) {
+	c := record.Export{State: "ready"}
+	const kind = "1"
+	if _, err := s.Exports.Put(background, "anna", kind, 3, c); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("put over what is not there: %v", err)
 	}
-	first, err := s.Cursors.Put(background, "anna", kind, 0, c)
+	first, err := s.Exports.Put(background, "anna", kind, 0, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := s.Cursors.Put(background, "anna", kind, first, c)
+	second, err := s.Exports.Put(background, "anna", kind, first, c)
 	if err != nil || second == first {
 		t.Fatalf("version %d became %d, %v", first, second, err)
 	}
 	for _, version := range []int64{0, first} {
-		if _, err := s.Cursors.Put(background, "anna", kind, version, c); !errors.Is(err, store.ErrConflict) {
+		if _, err := s.Exports.Put(background, "anna", kind, version, c); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("put over version %d: %v", version, err)
 		}
 	}
-	if _, err := s.Cursors.Put(background, "anna", kind, store.Any, c); err != nil {
+	if _, err := s.Exports.Put(background, "anna", kind, store.Any, c); err != nil {
 		t.Error(err)
 	}
 }

@@ -8,11 +8,11 @@ const (
 	collectionResults    = "results"    // by the window's last day
 	collectionInsights   = "insights"   // by the window's last day
 	collectionEmbeddings = "embeddings" // by the window's last day; never leaves the platform
-	collectionCursors    = "cursors"    // by HealthKit type
+	collectionCursors    = "cursors"    // one, "=all"; of the releases before by HealthKit type
 	collectionEvents     = "deliveries" // by sequence number, 16 hexadecimal digits; the stored name is older than the word
 	collectionProfiles   = "profiles"   // one, "profile"
 	collectionConsents   = "consents"   // by purpose
 	collectionExports    = "exports"    // by export id
 	collectionAgenda     = "agenda"     // what is unfinished, by what it is
-	collectionAccounts   = "accounts"   // one, "account"; outlives erasure, holds no health data
+	collectionAccounts   = "accounts"   // one, "account": how the person stands; outlives erasure, holds no health data
 )

@@ -82,7 +82,7 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) consent(granted bool) {
 	b.t.Helper()
-	if _, err := b.store.Consents.Put(context.Background(), uid, record.PurposeProcessing, store.Any, record.Consent{Granted: granted}); err != nil {
+	if _, err := b.store.Answer(context.Background(), uid, record.PurposeProcessing, func(record.Consent) record.Consent { return record.Consent{Granted: granted} }); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -280,10 +280,11 @@ func TestWhatCannotBeAnalysed(t *testing.T) {
 		"consent was withdrawn":   {func(b *bench, _ health.Day) { b.consent(false) }, "ack"},
 		"consent was never given": {func(b *bench, _ health.Day) {
 			_ = b.store.Consents.Delete(ctx, uid, record.PurposeProcessing, store.Any)
+			_ = b.store.Accounts.Delete(ctx, uid, record.AccountKey, store.Any)
 		}, "ack"},
 		"the key is destroyed": {func(b *bench, _ health.Day) { _ = b.keys.Destroy(ctx, uid) }, "ack"},
 		"the account is erased": {func(b *bench, _ health.Day) {
-			_, _ = b.store.Accounts.Put(ctx, uid, "account", 0, record.Account{ErasedAt: time.Now()})
+			_, _ = b.store.MarkErased(ctx, uid, time.Now())
 		}, "ack"},
 		"a chunk was replaced":     {func(b *bench, end health.Day) { _ = b.blobs.Delete(ctx, name(b, end)) }, "retry: a chunk was replaced meanwhile"},
 		"the queue does not take":  {func(b *bench, _ health.Day) { b.fail = fmt.Errorf("disk full for %s", uid) }, "retry: a backend is unavailable"},

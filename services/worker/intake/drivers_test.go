@@ -64,7 +64,7 @@ func newLaptop(t testing.TB) *laptop {
 	})
 	l.store = store.New(documents, l.keys)
 	l.stage = intake.New(intake.Needs{Store: l.store, Objects: vault.New(l.blobs, l.keys), Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
-	if _, err := l.store.Consents.Put(t.Context(), person, record.PurposeProcessing, 0, record.Consent{Granted: true}); err != nil {
+	if _, err := l.store.Answer(t.Context(), person, record.PurposeProcessing, func(record.Consent) record.Consent { return record.Consent{Granted: true} }); err != nil {
 		t.Fatal(err)
 	}
 	return l

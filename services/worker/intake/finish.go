@@ -3,16 +3,13 @@ package intake
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -22,58 +19,86 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-// commitAnchors records, type by type, how far the phone is synchronised. An
-// anchor of an upload that was received before the one recorded stays out.
-func (s *Stage) commitAnchors(ctx context.Context, j *uploadWork) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
-	for kind, anchor := range j.envelope.Cursor {
-		group.Go(func() error { return s.commitAnchor(ctx, j, kind, anchor) })
+// finish marks the upload merged, takes it off the agenda and commits the phone's
+// anchors: at once, and as often as other uploads commit theirs first.
+func (s *Stage) finish(ctx context.Context, j *uploadWork, touched []health.Day) error {
+	merged := func(u *record.Upload) { u.State, u.MergedAt, u.Days = record.UploadMerged, s.Now().UTC(), touched }
+	if len(j.envelope.Cursor) == 0 {
+		return s.mark(ctx, j, merged, s.done(j))
 	}
-	return group.Wait()
-}
-
-func (s *Stage) commitAnchor(ctx context.Context, j *uploadWork, kind, anchor string) error {
-	key := cursorKey(kind)
 	for range tries {
-		record, err := s.Store.Cursors.Get(ctx, j.uid, key)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("read cursor: %w", err)
+		cursors, err := s.Store.Synced(ctx, j.uid)
+		if err != nil {
+			return fmt.Errorf("read cursors: %w", err)
 		}
-		before, received := record.Value, j.record.Value.ReceivedAt.UTC()
-		after := before
-		after.LastSeen = max(before.LastSeen, j.lastSeen[kind])
-		if record.Version == 0 || cmp.Or(received.Compare(before.Received), strings.Compare(j.id, before.UploadID)) > 0 {
-			after.Anchor, after.UploadID, after.Received = anchor, j.id, received
+		with := []store.Change{s.done(j)}
+		if after, moved := j.advance(cursors.Value); moved {
+			with = append(with, s.Store.Cursors.ToPut(record.CursorsKey, cursors.Version, after))
 		}
-		if record.Version > 0 && after == before {
-			return nil
-		}
-		_, err = s.Store.Cursors.Put(ctx, j.uid, key, record.Version, after)
-		if err == nil || !errors.Is(err, store.ErrConflict) {
-			return wrap("write cursor", err)
+		if err = s.mark(ctx, j, merged, with...); err == nil || !errors.Is(err, store.ErrConflict) {
+			return err
 		}
 	}
-	return fmt.Errorf("write cursor: %w", store.ErrConflict)
+	return fmt.Errorf("write cursors: %w", store.ErrConflict)
 }
 
-// cursorKey is the type as a store's key: bytes that a key cannot hold, and =,
-// are written as = and two hexadecimal digits; where that is too long, as a digest.
-func cursorKey(kind string) string {
-	var key strings.Builder
-	for i := range len(kind) {
-		switch c := kind[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == ':', c == '-', c == '@':
-			key.WriteByte(c)
-		default:
-			fmt.Fprintf(&key, "=%02X", c)
+// advance is how far the types are synchronised with the upload, and whether
+// that is further than before. An anchor of an upload that was received before
+// the one recorded stays out.
+func (j *uploadWork) advance(before record.Cursors) (after record.Cursors, moved bool) {
+	after.Types = maps.Clone(before.Types)
+	if after.Types == nil {
+		after.Types = map[string]record.Cursor{}
+	}
+	for kind, anchor := range j.envelope.Cursor {
+		former, known := before.Types[kind]
+		next, received := former, j.record.Value.ReceivedAt.UTC()
+		next.LastSeen = max(former.LastSeen, j.lastSeen[kind])
+		if !known || cmp.Or(received.Compare(former.Received), strings.Compare(j.id, former.UploadID)) > 0 {
+			next.Anchor, next.UploadID, next.Received = anchor, j.id, received
+		}
+		if !known || next != former {
+			after.Types[kind], moved = next, true
 		}
 	}
-	if key.Len() > 200 {
-		sum := sha256.Sum256([]byte(kind))
-		return "==" + hex.EncodeToString(sum[:])
+	bound(after.Types)
+	return after, moved
+}
+
+// The bounds of a person's cursors, which are one document. A phone has about a
+// hundred types, with anchors of some hundred bytes.
+const (
+	maxCursors     = 512
+	maxCursorBytes = store.MaxDocument / 2
+)
+
+// bound forgets the cursors that were committed first, where there are too many:
+// their types are synchronised from the beginning, and merged as what they are.
+func bound(types map[string]record.Cursor) {
+	oldest := slices.SortedFunc(maps.Keys(types), func(a, b string) int {
+		return cmp.Or(types[a].Received.Compare(types[b].Received), strings.Compare(a, b))
+	})
+	bytes := 0
+	for _, kind := range oldest {
+		bytes += cursorBytes(kind, types[kind])
 	}
-	return key.String()
+	for _, kind := range oldest {
+		if len(types) <= maxCursors && bytes <= maxCursorBytes {
+			return
+		}
+		bytes -= cursorBytes(kind, types[kind])
+		delete(types, kind)
+	}
+}
+
+// cursorBytes is about what a cursor takes in its document: text that is no text
+// in JSON is up to six times as long there.
+func cursorBytes(kind string, c record.Cursor) int {
+	text, err := json.Marshal([]string{kind, c.Anchor, c.UploadID})
+	if err != nil {
+		return maxCursorBytes
+	}
+	return len(text) + 128
 }
 
 // publishBatch is how many requests are published at once.

@@ -231,7 +231,7 @@ func (w *dayWork) merge(tombstones timeline.Tombstones) (err error) {
 
 // full turns the bounds of the timeline into a failure.
 func full(err error) error {
-	if errors.Is(err, timeline.ErrFull) {
+	if errors.Is(err, timeline.ErrFull) || errors.Is(err, store.ErrTooLarge) {
 		return &failure{"a day or the set of deletions would be too large"}
 	}
 	return err
@@ -279,7 +279,7 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 	}
 	version, err := s.Store.Days.Put(ctx, uid, w.day.String(), w.record.Version, describe(w.merged, name, digest))
 	if err != nil {
-		return fmt.Errorf("write day: %w", err)
+		return full(fmt.Errorf("write day: %w", err))
 	}
 	if former := w.record.Value.Chunk; former != "" {
 		if err := s.Objects.Delete(ctx, former); err != nil {

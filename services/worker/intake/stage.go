@@ -111,7 +111,11 @@ var errNoRecord = errors.New("upload has no record")
 
 // intake brings one upload to its end, whatever was done for it before.
 func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) error {
-	if err := s.Store.CheckActive(ctx, m.UID); err != nil {
+	standing, err := s.Store.Standing(ctx, m.UID)
+	if err == nil {
+		err = standing.Value.Active()
+	}
+	if err != nil {
 		return err
 	}
 	stored, err := s.Store.Uploads.Get(ctx, m.UID, m.UploadID)
@@ -136,17 +140,13 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 		}
 		return &failure{stored.Value.Reason}
 	}
-	consented, err := s.Store.Consented(ctx, m.UID, record.PurposeProcessing)
-	switch {
-	case err != nil:
-		return err
-	case !consented:
-		return s.hold(ctx, j, again)
+	if standing.Value.Permitted() != nil {
+		return s.hold(ctx, j, standing, again)
 	}
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
-		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, failed.reason }); err != nil {
+		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, failed.reason }, s.done(j)); err != nil {
 			return err
 		}
 		if err := s.publish(ctx, j); err != nil {
@@ -164,25 +164,21 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err != nil {
 		return err
 	}
-	if err := s.commitAnchors(ctx, j); err != nil {
-		return err
-	}
 	if err := s.requestAnalyses(ctx, j, touched); err != nil {
 		return err
 	}
-	err = s.mark(ctx, j, func(u *record.Upload) {
-		u.State, u.MergedAt, u.Days = record.UploadMerged, s.Now().UTC(), touched
-	})
-	if err != nil {
+	if err := s.finish(ctx, j, touched); err != nil {
 		return err
 	}
 	return s.publish(ctx, j)
 }
 
-// hold keeps the upload until the person agrees again.
-func (s *Stage) hold(ctx context.Context, j *uploadWork, again bool) error {
+// hold keeps the upload until the person agrees again. It is held only as long
+// as they stand as was read: who agrees meanwhile has the message handled anew.
+func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account], again bool) error {
 	if j.record.Value.State != record.UploadHeld {
-		if err := s.mark(ctx, j, func(u *record.Upload) { u.State = record.UploadHeld }); err != nil {
+		held := func(u *record.Upload) { u.State = record.UploadHeld }
+		if err := s.mark(ctx, j, held, s.done(j), s.Store.Under(standing)); err != nil {
 			return err
 		}
 	} else if !again {
@@ -191,14 +187,20 @@ func (s *Stage) hold(ctx context.Context, j *uploadWork, again bool) error {
 	return s.publish(ctx, j)
 }
 
-// mark changes the upload's record as this work knows it.
-func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*record.Upload)) error {
+// done takes the upload off the agenda.
+func (s *Stage) done(j *uploadWork) store.Change {
+	return s.Store.Agenda.ToDelete(record.Errand{Kind: record.ErrandUpload, Ref: j.id}.Key(), store.Any)
+}
+
+// mark changes the upload's record as this work knows it, and what belongs to
+// that, at once.
+func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*record.Upload), with ...store.Change) error {
 	value := j.record.Value
 	change(&value)
-	version, err := s.Store.Uploads.Put(ctx, j.uid, j.id, j.record.Version, value)
+	versions, err := s.Store.Batch(ctx, j.uid, append([]store.Change{s.Store.Uploads.ToPut(j.id, j.record.Version, value)}, with...)...)
 	if err != nil {
 		return fmt.Errorf("write upload's record: %w", err)
 	}
-	j.record.Version, j.record.Value = version, value
+	j.record.Version, j.record.Value = versions[0], value
 	return nil
 }

@@ -40,7 +40,7 @@ func TestWhatBecomesOfAnUpload(t *testing.T) {
 		"it is merged":               {func(*world) {}, "ack", record.UploadMerged, ""},
 		"without consent it is held": {func(w *world) { w.consent(t, false) }, "ack", record.UploadHeld, ""},
 		"of an erased account it is nothing": {func(w *world) {
-			if _, err := w.store.Accounts.Put(t.Context(), person, "account", 0, record.Account{ErasedAt: received}); err != nil {
+			if _, err := w.store.MarkErased(t.Context(), person, received); err != nil {
 				t.Fatal(err)
 			}
 		}, "ack", record.UploadReceived, ""},
@@ -253,15 +253,12 @@ func TestAnchorsGoForwardOnly(t *testing.T) {
 			t.Fatal(v)
 		}
 	}
-	got, err := w.store.Cursors.Get(t.Context(), person, heartRate)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := w.state(t).Cursors
 	want := record.Cursor{Anchor: "anchor9", UploadID: "u9", Received: received.Add(9 * time.Minute), LastSeen: health.InstantOf(received)}
-	if diff := cmp.Diff(want, got.Value); diff != "" {
+	if diff := cmp.Diff(want, got[heartRate]); diff != "" {
 		t.Errorf("cursor (-want +got):\n%s", diff)
 	}
-	if n := len(w.state(t).Cursors); n != 3 {
+	if n := len(got); n != 3 || got[odd].Anchor != "x" {
 		t.Errorf("%d cursors, want one a type", n)
 	}
 }

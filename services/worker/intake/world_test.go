@@ -254,7 +254,7 @@ type arrival struct {
 
 func (w *world) consent(t testing.TB, granted bool) {
 	t.Helper()
-	if _, err := w.store.Consents.Put(t.Context(), person, record.PurposeProcessing, store.Any, record.Consent{Granted: granted}); err != nil {
+	if _, err := w.store.Answer(t.Context(), person, record.PurposeProcessing, func(record.Consent) record.Consent { return record.Consent{Granted: granted} }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -267,8 +267,9 @@ func (w *world) arrive(t testing.TB, a arrival) {
 		t.Fatal(err)
 	}
 	w.objects[name] = sealed
+	errand := record.Errand{Kind: record.ErrandUpload, Ref: a.id, Since: a.received}
 	record := record.Upload{Blob: name, Encoding: "identity", Bytes: len(a.body), ReceivedAt: a.received, State: record.UploadReceived}
-	if _, err := w.store.Uploads.Put(t.Context(), person, a.id, 0, record); err != nil {
+	if _, err := w.store.Batch(t.Context(), person, w.store.Uploads.ToPut(a.id, 0, record), w.store.Agenda.ToPut(errand.Key(), 0, errand).At(a.received)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -321,13 +322,11 @@ func (w *world) state(t testing.TB) state {
 	if g, err := w.store.Tombstones.Get(ctx, person, record.TombstonesKey); err == nil {
 		s.Tombstones = fmt.Sprintf("%d %x", g.Value.Count, w.plain(t, g.Value.Blob))
 	}
-	cursors, err := w.store.Cursors.List(ctx, person, store.Query{Limit: 1000})
+	cursors, err := w.store.Synced(ctx, person)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range cursors {
-		s.Cursors[c.Key] = c.Value
-	}
+	maps.Copy(s.Cursors, cursors.Value.Types)
 	return s
 }
 

@@ -3,199 +3,141 @@ package access
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"sync"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
 )
 
 // rememberedAccounts bounds the cache.
 const rememberedAccounts = 50_000
 
-// Records say what is written of a person's account; a *store.Store is one.
+// standingTries is how often a write is tried under what the person decides meanwhile.
+const standingTries = 4
+
+// Records say how people stand; a *store.Store has them.
 type Records interface {
-	CheckActive(ctx context.Context, uid string) error
-	Consented(ctx context.Context, uid, purpose string) (bool, error)
+	Standing(ctx context.Context, uid string) (store.Record[record.Account], error)
+	Under(standing store.Record[record.Account]) store.Change
 }
 
 // An AccountCache remembers for a moment what decides whether a person's
-// request may go on: is the account there, which purposes did they agree to.
+// request may go on: how they stand.
 //
-// Whoever stores for a person holds their lock for reading; whoever withdraws
-// a consent or erases the account holds it for writing. So in this process a
-// withdrawal is after every upload that was let in before it, and before every
-// other; another process learns of it within the time to live. The locks never
-// leave the cache: what is stored or changed is handed to it.
+// What is read may be a time to live old. What is stored is not: it is written
+// in one batch with the demand that the person still stands as was remembered.
+// So a withdrawal, or an erasure, is after every upload that was let in before
+// it and before every other, in any number of processes.
 type AccountCache struct {
 	records Records
 	now     func() time.Time
 	ttl     time.Duration
-	seed    maphash.Seed
-
-	locks [256]sync.RWMutex // by hash of the uid
 
 	mu    sync.Mutex
 	known map[string]remembered
 }
 
-// An Account is what was last read of a person's.
-type Account struct {
-	Erased     bool
-	Processing bool // agreed to
-	Narrative  bool // agreed to
-}
-
 type remembered struct {
-	Account
-	read time.Time
+	standing store.Record[record.Account]
+	read     time.Time
 }
 
 // NewAccountCache is a cache over the records.
 func NewAccountCache(r Records, now func() time.Time, ttl time.Duration) *AccountCache {
-	return &AccountCache{records: r, now: now, ttl: ttl, seed: maphash.MakeSeed(), known: map[string]remembered{}}
+	return &AccountCache{records: r, now: now, ttl: ttl, known: map[string]remembered{}}
 }
 
 // Get is the account as of now, or as of at most a time to live ago.
-func (c *AccountCache) Get(ctx context.Context, uid string) (Account, error) {
-	if known, ok := c.remembered(uid); ok {
-		return known, nil
-	}
-	l := c.lock(uid)
-	l.RLock()
-	defer l.RUnlock()
-	return c.locked(ctx, uid)
+func (c *AccountCache) Get(ctx context.Context, uid string) (record.Account, error) {
+	standing, err := c.get(ctx, uid)
+	return standing.Value, err
 }
 
 // MayStore is analysis.ErrErased where the account is gone and
 // analysis.ErrNoConsent where the consent to processing is missing.
 func (c *AccountCache) MayStore(ctx context.Context, uid string) error {
 	a, err := c.Get(ctx, uid)
-	return a.mayStore(err)
-}
-
-func (a Account) mayStore(err error) error {
-	switch {
-	case err != nil:
-		return err
-	case a.Erased:
-		return analysis.ErrErased
-	case !a.Processing:
-		return analysis.ErrNoConsent
-	}
-	return nil
-}
-
-// Storing runs write unless the account is erased: while it runs, nobody
-// withdraws and nobody erases.
-func (c *AccountCache) Storing(ctx context.Context, uid string, write func() error) error {
-	l := c.lock(uid)
-	l.RLock()
-	defer l.RUnlock()
-	a, err := c.locked(ctx, uid)
 	if err != nil {
 		return err
 	}
-	if a.Erased {
-		return analysis.ErrErased
-	}
-	return write()
+	return a.Permitted()
+}
+
+// Storing runs write unless the account is erased. What write stores is in one
+// batch with the demand it is given; it is run again where the person stands
+// otherwise meanwhile.
+func (c *AccountCache) Storing(ctx context.Context, uid string, write func(demand store.Change) error) error {
+	return c.storing(ctx, uid, record.Account.Active, write)
 }
 
 // StoringConsented is Storing for what needs consent to processing.
-func (c *AccountCache) StoringConsented(ctx context.Context, uid string, write func() error) error {
-	l := c.lock(uid)
-	l.RLock()
-	defer l.RUnlock()
-	a, err := c.locked(ctx, uid)
-	if err := a.mayStore(err); err != nil {
-		return err
-	}
-	return write()
+func (c *AccountCache) StoringConsented(ctx context.Context, uid string, write func(demand store.Change) error) error {
+	return c.storing(ctx, uid, record.Account.Permitted, write)
 }
 
-// Changing runs change, which alters a consent, unless the account is erased:
-// what was let in before is stored, what comes after sees the change.
-func (c *AccountCache) Changing(ctx context.Context, uid string, change func() error) error {
-	return c.Erasing(uid, func() error {
-		a, err := c.locked(ctx, uid)
+func (c *AccountCache) storing(ctx context.Context, uid string, may func(record.Account) error, write func(store.Change) error) error {
+	standing, err := c.get(ctx, uid)
+	for range standingTries {
+		if err == nil {
+			err = may(standing.Value)
+		}
 		if err != nil {
 			return err
 		}
-		if a.Erased {
-			return analysis.ErrErased
+		refused := write(c.records.Under(standing))
+		if !errors.Is(refused, store.ErrConflict) {
+			return refused
 		}
-		return change()
-	})
-}
-
-// Erasing runs erase, which marks the account's end: when it returns, nothing
-// of the person's is being stored by this process, or will be.
-func (c *AccountCache) Erasing(uid string, erase func() error) error {
-	l := c.lock(uid)
-	l.Lock()
-	defer l.Unlock()
-	defer c.forget(uid)
-	return erase()
-}
-
-// lock is what orders storing and withdrawing for the uid.
-func (c *AccountCache) lock(uid string) *sync.RWMutex {
-	return &c.locks[maphash.String(c.seed, uid)%uint64(len(c.locks))]
-}
-
-// locked is Get for a caller that holds the lock.
-func (c *AccountCache) locked(ctx context.Context, uid string) (Account, error) {
-	if known, ok := c.remembered(uid); ok {
-		return known, nil
+		before := standing.Version
+		c.Forget(uid)
+		if standing, err = c.get(ctx, uid); err == nil && standing.Version == before {
+			return refused // over something else than how they stand
+		}
 	}
-	read, err := c.load(ctx, uid)
-	if err != nil {
-		return Account{}, err
-	}
+	return store.ErrConflict
+}
+
+// Forget makes the next call read again.
+func (c *AccountCache) Forget(uid string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.known) >= rememberedAccounts {
+	delete(c.known, uid)
+}
+
+func (c *AccountCache) get(ctx context.Context, uid string) (store.Record[record.Account], error) {
+	now := c.now()
+	if standing, ok := c.remembered(uid, now); ok {
+		return standing, nil
+	}
+	standing, err := c.records.Standing(ctx, uid)
+	if errors.Is(err, keyring.ErrDestroyed) {
+		err = analysis.ErrErased
+	}
+	if err != nil {
+		return store.Record[record.Account]{}, err
+	}
+	c.remember(uid, remembered{standing, now})
+	return standing, nil
+}
+
+func (c *AccountCache) remembered(uid string, now time.Time) (store.Record[record.Account], bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, ok := c.known[uid]
+	return known.standing, ok && now.Sub(known.read) < c.ttl
+}
+
+func (c *AccountCache) remember(uid string, read remembered) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, there := c.known[uid]; !there && len(c.known) >= rememberedAccounts {
 		for other := range c.known {
 			delete(c.known, other)
 			break
 		}
 	}
 	c.known[uid] = read
-	return read.Account, nil
-}
-
-func (c *AccountCache) remembered(uid string) (Account, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	known, ok := c.known[uid]
-	return known.Account, ok && c.now().Sub(known.read) < c.ttl
-}
-
-// forget makes the next Get read again. The caller holds the lock for writing.
-func (c *AccountCache) forget(uid string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.known, uid)
-}
-
-func (c *AccountCache) load(ctx context.Context, uid string) (remembered, error) {
-	a := remembered{read: c.now()}
-	err := c.records.CheckActive(ctx, uid)
-	if errors.Is(err, analysis.ErrErased) {
-		a.Erased = true
-		return a, nil
-	}
-	if err == nil {
-		a.Processing, err = c.records.Consented(ctx, uid, record.PurposeProcessing)
-	}
-	if err == nil {
-		a.Narrative, err = c.records.Consented(ctx, uid, record.PurposeNarrative)
-	}
-	if errors.Is(err, keyring.ErrDestroyed) {
-		err = analysis.ErrErased
-	}
-	return a, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,65 +14,62 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
 )
 
 // written is what is written of everybody's account; it counts how often it is read.
 type written struct {
-	active, consent       error
-	processing, narrative bool
-	reads                 atomic.Int64
+	account record.Account
+	version int64
+	err     error
+	reads   atomic.Int64
 }
 
-func (w *written) CheckActive(context.Context, string) error {
+func (w *written) Standing(context.Context, string) (store.Record[record.Account], error) {
 	w.reads.Add(1)
-	return w.active
+	return store.Record[record.Account]{Version: w.version, Value: w.account}, w.err
 }
 
-func (w *written) Consented(_ context.Context, _, purpose string) (bool, error) {
-	if purpose == record.PurposeProcessing {
-		return w.processing, w.consent
-	}
-	return w.narrative, w.consent
-}
+func (w *written) Under(store.Record[record.Account]) store.Change { return store.Change{} }
+
+func agreed(purposes ...string) record.Account { return record.Account{Purposes: purposes} }
 
 func TestWhoMayStore(t *testing.T) {
 	down := errors.New("down")
+	gone := record.Account{ErasedAt: time.Unix(1, 0), Purposes: []string{record.PurposeProcessing}}
 	tests := map[string]struct {
 		written *written
-		account Account
 		get     error // what Get returns
 		store   error // what storing returns
 		consent error // what storing with consent returns
 	}{
-		"agreed to all":               {&written{processing: true, narrative: true}, Account{Processing: true, Narrative: true}, nil, nil, nil},
-		"agreed to analysis":          {&written{processing: true}, Account{Processing: true}, nil, nil, nil},
-		"agreed to words":             {&written{narrative: true}, Account{Narrative: true}, nil, nil, analysis.ErrNoConsent},
-		"agreed to nothing":           {&written{}, Account{}, nil, nil, analysis.ErrNoConsent},
-		"erased":                      {&written{active: fmt.Errorf("x: %w", analysis.ErrErased), processing: true}, Account{Erased: true}, nil, analysis.ErrErased, analysis.ErrErased},
-		"a store that is down":        {&written{active: down}, Account{}, down, down, down},
-		"consents that are down":      {&written{consent: down}, Account{}, down, down, down},
-		"a key that is destroyed":     {&written{consent: fmt.Errorf("open: %w", keyring.ErrDestroyed)}, Account{}, analysis.ErrErased, analysis.ErrErased, analysis.ErrErased},
-		"an account that is shredded": {&written{active: keyring.ErrDestroyed}, Account{}, analysis.ErrErased, analysis.ErrErased, analysis.ErrErased},
+		"agreed to all":           {&written{account: agreed(record.PurposeProcessing, record.PurposeNarrative)}, nil, nil, nil},
+		"agreed to analysis":      {&written{account: agreed(record.PurposeProcessing)}, nil, nil, nil},
+		"agreed to words":         {&written{account: agreed(record.PurposeNarrative)}, nil, nil, analysis.ErrNoConsent},
+		"agreed to nothing":       {&written{}, nil, nil, analysis.ErrNoConsent},
+		"erased":                  {&written{account: gone}, nil, analysis.ErrErased, analysis.ErrErased},
+		"a store that is down":    {&written{err: down}, down, down, down},
+		"a key that is destroyed": {&written{err: fmt.Errorf("open: %w", keyring.ErrDestroyed)}, analysis.ErrErased, analysis.ErrErased, analysis.ErrErased},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := NewAccountCache(tt.written, time.Now, time.Minute)
 			got, err := c.Get(t.Context(), "anna")
-			if !errors.Is(err, tt.get) {
+			if !errors.Is(err, tt.get) || (err == nil) != (tt.get == nil) {
 				t.Errorf("get: %v, want %v", err, tt.get)
 			}
-			if diff := cmp.Diff(tt.account, got); diff != "" {
+			if diff := cmp.Diff(tt.written.account, got); diff != "" {
 				t.Errorf("account (-want +got):\n%s", diff)
 			}
 			if err := c.MayStore(t.Context(), "anna"); !errors.Is(err, tt.consent) || (err == nil) != (tt.consent == nil) {
 				t.Errorf("may store: %v, want %v", err, tt.consent)
 			}
 			for what, call := range map[string]struct {
-				do   func(context.Context, string, func() error) error
+				do   func(context.Context, string, func(store.Change) error) error
 				want error
-			}{"storing": {c.Storing, tt.store}, "storing with consent": {c.StoringConsented, tt.consent}, "changing": {c.Changing, tt.store}} {
+			}{"storing": {c.Storing, tt.store}, "storing with consent": {c.StoringConsented, tt.consent}} {
 				ran := 0
-				err := call.do(t.Context(), "anna", func() error { ran++; return nil })
+				err := call.do(t.Context(), "anna", func(store.Change) error { ran++; return nil })
 				if !errors.Is(err, call.want) || (err == nil) != (call.want == nil) {
 					t.Errorf("%s: %v, want %v", what, err, call.want)
 				}
@@ -79,24 +77,54 @@ func TestWhoMayStore(t *testing.T) {
 					t.Errorf("%s: the write ran %d times, want %d", what, ran, want)
 				}
 			}
-			broken := errors.New("disk full")
-			if err := c.Erasing("anna", func() error { return broken }); !errors.Is(err, broken) {
-				t.Errorf("erasing: %v", err)
-			}
 		})
 	}
 	failed := errors.New("disk full")
-	c := NewAccountCache(&written{processing: true}, time.Now, time.Minute)
-	for what, do := range map[string]func(context.Context, string, func() error) error{"storing": c.Storing, "storing with consent": c.StoringConsented, "changing": c.Changing} {
-		if err := do(t.Context(), "anna", func() error { return failed }); !errors.Is(err, failed) {
+	c := NewAccountCache(&written{account: agreed(record.PurposeProcessing)}, time.Now, time.Minute)
+	for what, do := range map[string]func(context.Context, string, func(store.Change) error) error{"storing": c.Storing, "storing with consent": c.StoringConsented} {
+		if err := do(t.Context(), "anna", func(store.Change) error { return failed }); !errors.Is(err, failed) {
 			t.Errorf("%s: %v, want the write's error", what, err)
 		}
 	}
 }
 
+// A write that is refused is run again only where the person stands otherwise, and may still.
+func TestAStandingThatIsRememberedAndOld(t *testing.T) {
+	tests := map[string]struct {
+		change  func(w *written) // before the write is refused the first time
+		refused int              // how often
+		runs    int
+		want    error
+	}{
+		"nothing changed":       {func(*written) {}, 1, 1, store.ErrConflict},
+		"agreed to more":        {func(w *written) { w.version++ }, 1, 2, nil},
+		"withdrawn":             {func(w *written) { w.version++; w.account = agreed() }, 1, 1, analysis.ErrNoConsent},
+		"erased":                {func(w *written) { w.version++; w.account = agreed().Erased(time.Unix(1, 0)) }, 1, 1, analysis.ErrErased},
+		"cannot be read again":  {func(w *written) { w.err = io.ErrUnexpectedEOF }, 1, 1, io.ErrUnexpectedEOF},
+		"changing all the time": {func(w *written) { w.version++ }, 1000, standingTries, store.ErrConflict},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := &written{account: agreed(record.PurposeProcessing), version: 1}
+			c := NewAccountCache(w, time.Now, time.Hour)
+			runs := 0
+			err := c.StoringConsented(t.Context(), "anna", func(store.Change) error {
+				if runs++; runs > tt.refused {
+					return nil
+				}
+				tt.change(w)
+				return fmt.Errorf("write: %w", store.ErrConflict)
+			})
+			if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) || runs != tt.runs {
+				t.Errorf("%v after %d runs, want %v after %d", err, runs, tt.want, tt.runs)
+			}
+		})
+	}
+}
+
 func TestTheCacheForgets(t *testing.T) {
 	now := time.Unix(1000, 0)
-	w := &written{processing: true}
+	w := &written{account: agreed(record.PurposeProcessing)}
 	c := NewAccountCache(w, func() time.Time { return now }, 3*time.Second)
 	reads := func(want int64) {
 		t.Helper()
@@ -114,21 +142,17 @@ func TestTheCacheForgets(t *testing.T) {
 	now = now.Add(1) // a time to live old
 	get()
 	reads(2)
-	_ = c.Storing(t.Context(), "anna", func() error { return nil })
-	_ = c.StoringConsented(t.Context(), "anna", func() error { return nil })
+	_ = c.Storing(t.Context(), "anna", func(store.Change) error { return nil })
+	_ = c.StoringConsented(t.Context(), "anna", func(store.Change) error { return nil })
 	reads(2)
-	_ = c.Changing(t.Context(), "anna", func() error { return nil })
-	reads(2)
+	c.Forget("anna")
 	get()
 	reads(3)
-	_ = c.Erasing("anna", func() error { return nil })
-	get()
-	reads(4)
-	w.active = errors.New("down")
+	w.err = errors.New("down")
 	now = now.Add(time.Hour)
 	get()
 	get()
-	reads(6) // what could not be read is not remembered
+	reads(5) // what could not be read is not remembered
 }
 
 func TestTheCacheIsBounded(t *testing.T) {
@@ -140,46 +164,5 @@ func TestTheCacheIsBounded(t *testing.T) {
 	}
 	if len(c.known) != rememberedAccounts {
 		t.Errorf("%d accounts are remembered, want %d", len(c.known), rememberedAccounts)
-	}
-	used := map[any]bool{}
-	for i := range 10_000 {
-		used[c.lock(fmt.Sprint("person-", i))] = true
-	}
-	if len(used) < len(c.locks)/2 {
-		t.Errorf("10,000 people share %d locks of %d", len(used), len(c.locks))
-	}
-}
-
-// While somebody stores for a person, nobody changes; and the other way round.
-func TestStoringAndChangingExcludeEachOther(t *testing.T) {
-	c := NewAccountCache(&written{processing: true}, time.Now, time.Minute)
-	inside, changed := make(chan struct{}), make(chan error, 1)
-	var stored atomic.Bool
-	err := c.StoringConsented(t.Context(), "anna", func() error {
-		go func() {
-			close(inside)
-			changed <- c.Changing(t.Context(), "anna", func() error {
-				if !stored.Load() {
-					return errors.New("changed while something was being stored")
-				}
-				return nil
-			})
-		}()
-		<-inside
-		if err := c.Storing(t.Context(), "ben", func() error { return nil }); err != nil {
-			return err
-		}
-		time.Sleep(20 * time.Millisecond)
-		stored.Store(true)
-		return nil
-	})
-	if err := errors.Join(err, <-changed); err != nil {
-		t.Error(err)
-	}
-	for range 3 { // every lock was given back
-		if err := errors.Join(c.Changing(t.Context(), "anna", func() error { return nil }), c.Storing(t.Context(), "anna", func() error { return nil }),
-			c.StoringConsented(t.Context(), "anna", func() error { return nil }), c.Erasing("anna", func() error { return nil })); err != nil {
-			t.Error(err)
-		}
 	}
 }

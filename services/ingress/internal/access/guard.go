@@ -14,7 +14,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
@@ -145,8 +144,8 @@ func (g *Guard) authorize(ctx context.Context, rc *fasthttp.RequestCtx, r *route
 		return ctx, nil
 	}
 	known, err := g.Accounts.Get(ctx, subject.UID)
-	if err == nil && known.Erased {
-		err = analysis.ErrErased
+	if err == nil {
+		err = known.Active()
 	}
 	if err != nil {
 		return ctx, g.Problem(ctx, err)

@@ -23,6 +23,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // door is a guard before one route.
@@ -131,7 +132,7 @@ func TestWhoIsLetThrough(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDoor(tt.route, limit.Rate{})
 			if tt.erased {
-				d.written.active = analysis.ErrErased
+				d.written.account = record.Account{}.Erased(time.Unix(1, 0))
 			}
 			var headers []string
 			if tt.token != "" {

@@ -28,6 +28,12 @@ type Needs struct {
 	Consents store.Collection[record.Consent]
 	Exports  store.Collection[record.Export]
 	Accounts store.Collection[record.Account]
+	// Standing is changed by what a person decides; a store.Store does.
+	Standing interface {
+		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
+		Answer(ctx context.Context, uid, purpose string, answer func(before record.Consent) record.Consent) (record.Consent, error)
+		MarkErased(ctx context.Context, uid string, at time.Time) (store.Record[record.Account], error)
+	}
 
 	// What an erasure ends: the key first, then documents, messages and objects.
 	Keys interface {
@@ -48,11 +54,10 @@ type Needs struct {
 	Audit interface {
 		Append(ctx context.Context, e audit.Event) (index int64, err error)
 	}
-	// Cache orders what is stored with withdrawal and erasure.
+	// Cache remembers for a moment how people stand, and has what is stored rest on it.
 	Cache interface {
-		Storing(ctx context.Context, uid string, write func() error) error
-		Changing(ctx context.Context, uid string, change func() error) error
-		Erasing(uid string, erase func() error) error
+		Storing(ctx context.Context, uid string, write func(demand store.Change) error) error
+		Forget(uid string)
 	}
 	// Resume takes up again what was held for want of consent.
 	Resume func(ctx context.Context, uid string) error

@@ -75,11 +75,8 @@ const historyKept = 200
 
 func (r *Room) putConsent(ctx context.Context, in *putConsentInput) (*consentOutput, error) {
 	uid := reply.UID(ctx)
-	var c record.Consent
-	err := r.Cache.Changing(ctx, uid, func() (err error) {
-		c, err = r.writeConsent(ctx, uid, in)
-		return err
-	})
+	defer r.Cache.Forget(uid)
+	c, err := r.Standing.Answer(ctx, uid, in.Purpose, func(before record.Consent) record.Consent { return r.answered(before, in.Body) })
 	if err != nil {
 		return nil, err
 	}
@@ -98,18 +95,12 @@ func (r *Room) putConsent(ctx context.Context, in *putConsentInput) (*consentOut
 	return &consentOutput{viewConsent(in.Purpose, c)}, nil
 }
 
-// writeConsent writes the answer; the one before becomes history.
-func (r *Room) writeConsent(ctx context.Context, uid string, in *putConsentInput) (record.Consent, error) {
-	found, err := r.Consents.Get(ctx, uid, in.Purpose)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return record.Consent{}, err
-	}
-	c := found.Value
+// answered is the consent after an answer; the one before becomes history.
+func (r *Room) answered(c record.Consent, answer consentAnswer) record.Consent {
 	if !c.At.IsZero() {
 		c.History = append(c.History, record.ConsentChange{Granted: c.Granted, Version: c.Version, At: c.At})
 		c.History = c.History[max(0, len(c.History)-historyKept):]
 	}
-	c.Granted, c.Version, c.At = in.Body.Granted, in.Body.Version, r.Now().UTC()
-	_, err = r.Consents.Put(ctx, uid, in.Purpose, found.Version, c)
-	return c, err
+	c.Granted, c.Version, c.At = answer.Granted, answer.Version, r.Now().UTC()
+	return c
 }

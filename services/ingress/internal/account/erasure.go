@@ -30,7 +30,8 @@ type erasureOutput struct{ Body erasureReceipt }
 // least; each may be repeated.
 func (r *Room) eraseAccount(ctx context.Context, _ *struct{}) (*erasureOutput, error) {
 	uid := reply.UID(ctx)
-	account, err := r.markErased(ctx, uid)
+	defer r.Cache.Forget(uid)
+	account, err := r.Standing.MarkErased(ctx, uid, r.Now().UTC())
 	if err != nil {
 		return nil, err
 	}
@@ -54,24 +55,6 @@ func (r *Room) eraseAccount(ctx context.Context, _ *struct{}) (*erasureOutput, e
 		return nil, fmt.Errorf("audit an erasure: %w", err)
 	}
 	return r.closeAccount(ctx, uid, account, receipt)
-}
-
-// markErased writes the account's end: when it returns, nothing of the person's
-// is being stored by this process or will be.
-func (r *Room) markErased(ctx context.Context, uid string) (account store.Record[record.Account], err error) {
-	err = r.Cache.Erasing(uid, func() error {
-		account, err = r.Accounts.Get(ctx, uid, record.AccountKey)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		if !account.Value.ErasedAt.IsZero() {
-			return nil
-		}
-		account.Value.ErasedAt = r.Now().UTC()
-		account.Version, err = r.Accounts.Put(ctx, uid, record.AccountKey, account.Version, account.Value)
-		return err
-	})
-	return account, err
 }
 
 // closeAccount keeps the receipt; of two at once the first one's stands.

@@ -40,8 +40,8 @@ type createExportOutput struct {
 func (r *Room) createExport(ctx context.Context, _ *struct{}) (*createExportOutput, error) {
 	uid, id := reply.UID(ctx), reply.NewID()
 	e := record.Export{State: "ready", CreatedAt: r.Now().UTC(), ReadyAt: r.Now().UTC()}
-	err := r.Cache.Storing(ctx, uid, func() error {
-		_, err := r.Exports.Put(ctx, uid, id, 0, e)
+	err := r.Cache.Storing(ctx, uid, func(demand store.Change) error {
+		_, err := r.Standing.Batch(ctx, uid, r.Exports.ToPut(id, 0, e), demand)
 		return err
 	})
 	if err != nil {

@@ -77,8 +77,11 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: r.Now().UTC()}
 	uid := reply.UID(ctx)
 	var written int64
-	err = r.Cache.Storing(ctx, uid, func() (err error) {
-		written, err = r.Profiles.Put(ctx, uid, record.ProfileKey, version, p)
+	err = r.Cache.Storing(ctx, uid, func(demand store.Change) error {
+		versions, err := r.Standing.Batch(ctx, uid, r.Profiles.ToPut(record.ProfileKey, version, p), demand)
+		if err == nil {
+			written = versions[0]
+		}
 		return err
 	})
 	if errors.Is(err, store.ErrConflict) {

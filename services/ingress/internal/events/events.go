@@ -13,7 +13,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/clarity-loop/clarity/services/identity"
-	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/record"
@@ -33,7 +32,7 @@ const eventsDetail = "Server-sent events: `id` is a sequence number of 16 hexade
 type Needs struct {
 	Events   store.Collection[record.Event]
 	Accounts interface {
-		Get(ctx context.Context, uid string) (access.Account, error)
+		Get(ctx context.Context, uid string) (record.Account, error)
 	}
 	Streams   *reply.Streams
 	Places    *reply.Places // of event streams
@@ -162,6 +161,11 @@ func (r *Room) newestEvent(ctx context.Context, uid string) (string, error) {
 func (r *Room) follow(ctx context.Context, s stream) {
 	beat := time.NewTicker(r.Heartbeat)
 	defer beat.Stop()
+	defer func() {
+		if errors.Is(context.Cause(ctx), errReplaced) {
+			_ = s.to.Send("retry: 60000\n\n") // whoever still listens does not take the place back at once
+		}
+	}()
 	if s.to.Send("retry: 1000\n\n") != nil || s.missed && r.reset(s) != nil {
 		return
 	}
@@ -175,13 +179,10 @@ func (r *Room) follow(ctx context.Context, s stream) {
 		}
 		select {
 		case <-ctx.Done():
-			if errors.Is(context.Cause(ctx), errReplaced) {
-				_ = s.to.Send("retry: 60000\n\n") // whoever still listens does not take it back at once
-			}
 			return
 		case <-s.behind:
 		case <-beat.C:
-			if account, err := r.Accounts.Get(ctx, s.uid); err != nil || account.Erased || s.to.Send(": \n\n") != nil {
+			if account, err := r.Accounts.Get(ctx, s.uid); err != nil || account.Active() != nil || s.to.Send(": \n\n") != nil {
 				return
 			}
 		}

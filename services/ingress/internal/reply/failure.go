@@ -62,6 +62,8 @@ func (f Failures) Problem(ctx context.Context, err error) *problem.Problem {
 		return ConsentRequired(record.PurposeProcessing)
 	case errors.Is(err, store.ErrConflict):
 		return problem.New(problem.VersionConflict, "somebody else changed it meanwhile; read it again")
+	case errors.Is(err, store.ErrTooLarge):
+		return problem.OverLimit(problem.TooLarge, "what is to be kept of the request is too large", "document_bytes", store.MaxDocument)
 	case errors.Is(err, identity.ErrUnavailable):
 		return Unavailable("tokens cannot be verified now")
 	}

@@ -72,9 +72,9 @@ func (r *Room) writeInsight(ctx context.Context, in *writeInsightInput) (*reply.
 	switch {
 	case err != nil:
 		return nil, err
-	case !account.Processing:
+	case !account.Agreed(record.PurposeProcessing):
 		return nil, analysis.ErrNoConsent
-	case r.Words.NeedsConsent() && !account.Narrative:
+	case r.Words.NeedsConsent() && !account.Agreed(record.PurposeNarrative):
 		return nil, reply.ConsentRequired(record.PurposeNarrative)
 	}
 	stored, err := r.Insights.Get(ctx, uid, in.Body.Date)

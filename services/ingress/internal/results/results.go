@@ -9,7 +9,6 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/health"
-	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
@@ -29,7 +28,7 @@ type Needs struct {
 	Samples func(ctx context.Context, uid, chunk string) ([]health.Sample, error)
 	// Accounts says what a person agreed to.
 	Accounts interface {
-		Get(ctx context.Context, uid string) (access.Account, error)
+		Get(ctx context.Context, uid string) (record.Account, error)
 	}
 	// Words puts facts into words that keep to them, on demand.
 	Words          *grounded.Writer

@@ -98,11 +98,7 @@ func (r *Room) receiveUpload(base context.Context, rc *fasthttp.RequestCtx, id s
 	if a.receipt, err = receiptFor(id, envelope); err != nil {
 		return "failed", nil, r.Problem(ctx, err)
 	}
-	outcome = "refused" // unless it is let in to be persisted
-	err = r.Accounts.StoringConsented(ctx, uid, func() (err error) {
-		given, outcome, err = r.persist(ctx, a)
-		return err
-	})
+	given, outcome, err = r.persist(ctx, a)
 	if err != nil {
 		return outcome, nil, r.Problem(ctx, err)
 	}
@@ -195,12 +191,13 @@ func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, out
 		Blob: name, BodySHA256: digest, Encoding: a.encoding, Bytes: len(a.body),
 		ReceivedAt: a.received, Receipt: a.receipt, State: record.UploadReceived,
 	}
-	_, err = r.Uploads.Put(ctx, a.uid, a.id, 0, stored)
-	switch {
+	switch err := r.record(ctx, a, stored); {
 	case errors.Is(err, store.ErrConflict):
 		return r.repeat(ctx, a, name, digest)
+	case errors.Is(err, analysis.ErrNoConsent), errors.Is(err, analysis.ErrErased):
+		return nil, "refused", r.takeBack(ctx, a, name, err)
 	case errors.Is(err, keyring.ErrDestroyed):
-		return nil, "failed", errors.Join(analysis.ErrErased, r.Objects.Delete(ctx, name))
+		return nil, "failed", r.takeBack(ctx, a, name, analysis.ErrErased)
 	case err != nil:
 		return nil, "failed", fmt.Errorf("record upload: %w", err)
 	}
@@ -211,6 +208,29 @@ func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, out
 	r.metrics.rejected.Add(float64(a.rejected))
 	r.metrics.bytes.Add(float64(len(a.body)))
 	return a.receipt, "accepted", nil
+}
+
+// unfinished is how long a received upload may take before somebody looks.
+const unfinished = 5 * time.Minute
+
+// record writes the upload's record and puts it on the agenda, under the consent
+// that stands: in one batch, so that nothing is taken in behind a withdrawal.
+func (r *Room) record(ctx context.Context, a acceptedUpload, stored record.Upload) error {
+	errand := record.Errand{Kind: record.ErrandUpload, Ref: a.id, Since: a.received}
+	return r.Accounts.StoringConsented(ctx, a.uid, func(demand store.Change) error {
+		_, err := r.Store.Batch(ctx, a.uid,
+			r.Uploads.ToPut(a.id, 0, stored), r.Agenda.ToPut(errand.Key(), store.Any, errand).At(a.received.Add(unfinished)), demand)
+		return err
+	})
+}
+
+// takeBack removes the body of an upload that was not let in, unless an upload
+// of before has it.
+func (r *Room) takeBack(ctx context.Context, a acceptedUpload, name string, why error) error {
+	if _, err := r.Uploads.Get(ctx, a.uid, a.id); errors.Is(why, analysis.ErrErased) || errors.Is(err, store.ErrNotFound) {
+		return errors.Join(why, r.Objects.Delete(ctx, name))
+	}
+	return why
 }
 
 // repeat answers an id that is taken: the same body gets the same reply, another
@@ -228,7 +248,7 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, name, digest string
 		}
 		return nil, "conflict", problem.New(UploadConflict, "the upload id was used for another body")
 	}
-	if first.Value.State == record.UploadReceived {
+	if first.Value.State == record.UploadReceived || first.Value.State == record.UploadHeld {
 		// The message may have been lost with the ack; a second one finds the work done.
 		if err := r.publish(ctx, a.uid, a.id); err != nil {
 			return nil, "failed", err

@@ -1,4 +1,4 @@
-// Package uploads takes in batches of samples and tells how far they have come.
+// Package uploads takes in batches of samples and tells how far each has come.
 // An upload is acked once its body, its record and its message are durable.
 package uploads
 
@@ -39,9 +39,11 @@ const (
 
 // Needs is what the uploads need.
 type Needs struct {
+	Store interface {
+		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
+	}
+	Agenda  store.Collection[record.Errand]
 	Uploads store.Collection[record.Upload]
-	Days    store.Collection[record.Day]
-	Cursors store.Collection[record.Cursor]
 	// Objects are a person's own, sealed; a vault.Vault has them.
 	Objects interface {
 		Put(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
@@ -56,7 +58,7 @@ type Needs struct {
 	// Accounts says whether a person's samples may be stored.
 	Accounts interface {
 		MayStore(ctx context.Context, uid string) error
-		StoringConsented(ctx context.Context, uid string, write func() error) error
+		StoringConsented(ctx context.Context, uid string, write func(demand store.Change) error) error
 	}
 	Registry  prometheus.Registerer
 	Now       func() time.Time
@@ -98,18 +100,12 @@ func (r *Room) Routes() []route.Route {
 		{Method: "GET", Path: "/v1/uploads", ID: "listUploads", Tag: "uploads", Summary: "List uploads, newest first", Mount: route.Typed(r.listUploads)},
 		{Method: "GET", Path: "/v1/uploads/{uploadId}", ID: "getUpload", Tag: "uploads", Summary: "How far an upload has come",
 			Problems: []problem.Code{problem.NotFound}, Mount: route.Typed(r.getUpload)},
-		{Method: "GET", Path: "/v1/sync", ID: "getSync", Tag: "uploads", Summary: "What is synchronised, a type at a time",
-			Detail: "For each HealthKit type: the cursor last committed, when it was last seen, and which of the recent days hold samples of it. A gap is a run of days without any between two that have some.",
-			Mount:  route.Typed(r.getSync)},
 	}
 }
 
-// Exported are the uploads and the cursors of an export.
+// Exported are the uploads of an export.
 func (r *Room) Exported() []reply.Records {
-	return []reply.Records{
-		reply.Exported(r.Uploads, "upload", viewUpload),
-		reply.Exported(r.Cursors, "cursor", func(c store.Record[record.Cursor]) record.Cursor { return c.Value }),
-	}
+	return []reply.Records{reply.Exported(r.Uploads, "upload", viewUpload)}
 }
 
 // Resume publishes the uploads again that were held for want of consent.

@@ -1,0 +1,66 @@
+package record
+
+import (
+	"slices"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+)
+
+// An Account is how a person stands, in one record that every request and every
+// message reads: whether they are erased, and what they agreed to. It outlives
+// their data and holds none. What they were shown and answered when is in their
+// Consents.
+type Account struct {
+	ErasedAt time.Time `json:"erasedAt,omitzero"`
+	Receipt  string    `json:"receipt,omitempty"`
+	// Epoch rises each time the person stands otherwise than before.
+	Epoch int64 `json:"epoch,omitempty"`
+	// Purposes are what the person agreed to, in order. It is nil in a record of
+	// the releases before, which looked at the Consents.
+	Purposes []string `json:"purposes"`
+}
+
+// Active is nil where the account is not erased, else analysis.ErrErased.
+func (a Account) Active() error {
+	if !a.ErasedAt.IsZero() {
+		return analysis.ErrErased
+	}
+	return nil
+}
+
+// Agreed reports whether the person's consent to the purpose stands. Who was
+// never asked has not agreed.
+func (a Account) Agreed(purpose string) bool {
+	return a.ErasedAt.IsZero() && slices.Contains(a.Purposes, purpose)
+}
+
+// Permitted is nil where the person's data may be processed: the account is not
+// erased, else analysis.ErrErased, and the consent to processing stands, else
+// analysis.ErrNoConsent.
+func (a Account) Permitted() error {
+	if err := a.Active(); err != nil {
+		return err
+	}
+	if !a.Agreed(PurposeProcessing) {
+		return analysis.ErrNoConsent
+	}
+	return nil
+}
+
+// Answered is the account after an answer to the purpose.
+func (a Account) Answered(purpose string, granted bool) Account {
+	kept := slices.DeleteFunc(slices.Clone(a.Purposes), func(p string) bool { return p == purpose })
+	if granted {
+		kept = append(kept, purpose)
+		slices.Sort(kept)
+	}
+	a.Epoch, a.Purposes = a.Epoch+1, append([]string{}, kept...)
+	return a
+}
+
+// Erased is the account of a person who is erased from then on.
+func (a Account) Erased(at time.Time) Account {
+	a.ErasedAt, a.Epoch, a.Purposes = at, a.Epoch+1, []string{}
+	return a
+}

@@ -1,0 +1,124 @@
+package intake_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// onAgenda says whether somebody will look after the upload.
+func (w *world) onAgenda(t testing.TB, id string) bool {
+	t.Helper()
+	_, err := w.store.Agenda.Get(t.Context(), person, record.Errand{Kind: record.ErrandUpload, Ref: id}.Key())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+// Whatever dies where: an upload is on the agenda exactly as long as it is received.
+func TestAnUploadIsOnTheAgendaUntilItIsDone(t *testing.T) {
+	good := envelope{Samples: []sample{beat(1, received.Add(-time.Hour), 61, "")}, Cursor: map[string]string{heartRate: "a"}}
+	for name, prepare := range map[string]func(w *world){
+		"merged": func(*world) {},
+		"held":   func(w *world) { w.consent(t, false) },
+		"failed": func(w *world) { clear(w.objects) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for at := 1; ; at++ {
+				if at > 30 {
+					t.Fatal("it never ends")
+				}
+				w, id := one(t, good)
+				prepare(w)
+				w.dieAt, w.after = w.changes+at, at%2 == 0
+				w.handle(t, id, 1)
+				died := w.dead
+				w.restart()
+				if state := w.upload(t, id).State; w.onAgenda(t, id) != (state == record.UploadReceived) {
+					t.Fatalf("dead at change %d: state %q, on the agenda %v", at, state, w.onAgenda(t, id))
+				}
+				w.handle(t, id, 2)
+				if state := w.upload(t, id).State; string(state) != name || w.onAgenda(t, id) {
+					t.Fatalf("at the end: state %q, on the agenda %v", state, w.onAgenda(t, id))
+				}
+				if !died {
+					return
+				}
+			}
+		})
+	}
+}
+
+// Consent is given at any moment of a handling that began without. Whoever gives
+// it has what is held taken up; what is not held yet must not become so.
+func TestConsentGivenWhileAnUploadIsBeingHeld(t *testing.T) {
+	for step := 1; ; step++ {
+		w, id := one(t, envelope{Samples: []sample{beat(1, received.Add(-time.Hour), 61, "")}})
+		w.consent(t, false)
+		reached, resumed := false, false
+		w.steps, w.between = 0, func(n int) {
+			if n != step {
+				return
+			}
+			reached, w.between = true, nil
+			w.consent(t, true)
+			resumed = w.upload(t, id).State == record.UploadHeld
+		}
+		verdict := w.handle(t, id, 1)
+		if w.between = nil; !reached {
+			if step < 4 {
+				t.Fatalf("a handling has %d steps: nothing to see", step)
+			}
+			return
+		}
+		if resumed || strings.HasPrefix(verdict, "retry") {
+			w.handle(t, id, 2)
+		}
+		if state := w.upload(t, id).State; state != record.UploadMerged {
+			t.Fatalf("consent at step %d, verdict %q: the upload stays %q", step, verdict, state)
+		}
+	}
+}
+
+// A phone that makes up types has the oldest of its cursors forgotten: one
+// document has room for what a phone can have.
+func TestCursorsAreBounded(t *testing.T) {
+	w := newWorld()
+	w.consent(t, true)
+	merge := func(i int, cursor map[string]string) {
+		t.Helper()
+		id := fmt.Sprint("upload-", i)
+		w.arrive(t, arrival{id, envelope{Cursor: cursor}.encode(t), received.Add(time.Duration(i) * time.Minute)})
+		if v := w.handle(t, id, 1); v != "ack" {
+			t.Fatal(v)
+		}
+	}
+	merge(0, map[string]string{"HKOldest": "a"})
+	for i := 1; i <= 20; i++ {
+		cursor := map[string]string{"HKNewest": fmt.Sprint("anchor-", i)}
+		for k := range 60 {
+			cursor[fmt.Sprintf("HKMadeUp%d-%d", i, k)] = strings.Repeat("<", 900)
+		}
+		merge(i, cursor)
+	}
+	got := w.state(t).Cursors
+	if _, there := got["HKOldest"]; there || len(got) > 512 || len(got) < 20 {
+		t.Errorf("%d cursors are kept, the oldest %v", len(got), there)
+	}
+	if diff := cmp.Diff("anchor-20", got["HKNewest"].Anchor); diff != "" {
+		t.Errorf("the newest (-want +got):\n%s", diff)
+	}
+	for key, doc := range w.docs {
+		if len(doc.Data) > store.MaxDocument {
+			t.Errorf("%s is %d bytes", key.Collection, len(doc.Data))
+		}
+	}
+}
