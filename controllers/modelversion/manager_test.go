@@ -155,6 +155,7 @@ func (w *world) staysQuiet(d time.Duration) {
 
 // The rights are the written ones: a table of verb × resource against the API server.
 func TestTheGeneratedRightsAreNoWider(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ApplyRoles(roles...)
 	as, err := client.New(w.AsManager(), client.Options{Scheme: testenv.Scheme(t)})
