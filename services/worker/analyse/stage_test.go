@@ -36,6 +36,7 @@ type bench struct {
 	t         *testing.T
 	stage     *analyse.Stage
 	store     *store.Store
+	driver    store.Driver
 	blobs     blob.Store
 	keys      keyring.Keyring
 	published []queue.Message
@@ -59,8 +60,9 @@ func (b *bench) Append(_ context.Context, e audit.Event) (int64, error) {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	l := stagetest.Open(t, stagetest.Options{})
-	b := &bench{t: t, store: l.Store, blobs: l.Blobs, keys: l.Keys}
+	b := &bench{t: t}
+	l := stagetest.Open(t, stagetest.Options{Over: func(d store.Driver) store.Driver { b.driver = d; return d }})
+	b.store, b.blobs, b.keys = l.Store, l.Blobs, l.Keys
 	b.stage = analyse.New(analyse.Needs{Store: b.store, Chunks: timeline.NewReader(vault.New(b.blobs, b.keys)), Queue: b, Audit: b, Now: time.Now, Log: slog.New(slog.NewTextHandler(&b.log, nil))})
 	b.consent(true)
 	return b
