@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
-	storedb "github.com/clarity-loop/clarity/services/store/sqlite"
 	"github.com/clarity-loop/clarity/services/store/storetest"
 )
 
@@ -21,14 +21,12 @@ func TestOverAStoreAsBadAsItsContract(t *testing.T) {
 	trouble := 0
 	for seed := range uint64(12) {
 		w := newWorld(t)
-		documents, err := storedb.Open(t.Context(), t.TempDir(), time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Store = store.New(documents, w.keys)
+		var documents store.Driver
+		l := stagetest.Open(t, stagetest.Options{Over: func(d store.Driver) store.Driver { documents = d; return d }})
+		w.Store = l.Store
 		hostile := storetest.Hostile(documents, storetest.Options{Seed: seed, Worst: 0.25, Now: time.Now})
 		needs := w.Needs
-		needs.Store = store.New(hostile, w.keys)
+		needs.Store = store.New(hostile, l.Keys)
 		replicas := []*Stage{New(needs), New(needs)}
 		turn := 0
 		for n := range events {
@@ -50,9 +48,6 @@ func TestOverAStoreAsBadAsItsContract(t *testing.T) {
 		}
 		if !slices.IsSorted(got) {
 			t.Errorf("seed %d: not in order", seed)
-		}
-		if err := documents.Close(); err != nil {
-			t.Error(err)
 		}
 	}
 	if trouble < 10 {

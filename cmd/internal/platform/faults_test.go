@@ -52,6 +52,17 @@ func TestAFaultOfAConfig(t *testing.T) {
 		"profiles for all":           {0, func(c *platform.Config) { c.Listen.Profile = "0.0.0.0:1" }, "listen profile: 0.0.0.0:1 " + loopback},
 		"one address for both":       {capability.Listener, func(c *platform.Config) { c.Listen = platform.Listen{API: "[::1]:7", Profile: "[::1]:7"} }, "listen: the API and the profiles cannot share the address [::1]:7"},
 		"two free ports":             {capability.Listener, func(c *platform.Config) { c.Listen = platform.Listen{API: "[::1]:0", Profile: "[::1]:0"} }, ""},
+		"probes for all":             {0, func(c *platform.Config) { c.Listen.Admin = ":8081" }, ""},
+		"probes without a port":      {0, func(c *platform.Config) { c.Listen.Admin = "127.0.0.1" }, `listen admin: "127.0.0.1" is not an address and port such as 127.0.0.1:8080`},
+		"probes where the API is":    {capability.Listener, func(c *platform.Config) { c.Listen = platform.Listen{API: "[::1]:7", Admin: "[::1]:7"} }, "listen: the API and the probes cannot share the address [::1]:7"},
+		"probes where profiles are":  {0, func(c *platform.Config) { c.Listen = platform.Listen{Profile: "[::1]:7", Admin: "[::1]:7"} }, "listen: the probes and the profiles cannot share the address [::1]:7"},
+		"an origin":                  {0, func(c *platform.Config) { c.Ingress.Origins = []string{"https://app.example", "http://localhost:3000"} }, ""},
+		"an origin with a path":      {0, func(c *platform.Config) { c.Ingress.Origins = []string{"https://app.example/"} }, `ingress origins: "https://app.example/" is not an origin such as https://app.example: no path, no pattern`},
+		"every origin":               {0, func(c *platform.Config) { c.Ingress.Origins = []string{"*"} }, `ingress origins: "*" is not an origin such as https://app.example: no path, no pattern`},
+		"proxies":                    {0, func(c *platform.Config) { c.Ingress.TrustedProxies = []string{"10.0.0.0/8", "::1"} }, ""},
+		"a proxy that is none":       {0, func(c *platform.Config) { c.Ingress.TrustedProxies = []string{"proxy"} }, `ingress trustedProxies: "proxy" is not a network such as 10.0.0.0/8`},
+		"everybody is a proxy":       {0, func(c *platform.Config) { c.Ingress.TrustedProxies = []string{"0.0.0.0/0"} }, "ingress trustedProxies: 0.0.0.0/0 is everybody, who could then pass for anybody"},
+		"less than no connection":    {0, func(c *platform.Config) { c.Ingress.AddressConnections = -1 }, "ingress addressConnections cannot be negative, as -1 is"},
 		"one of them is not needed":  {0, func(c *platform.Config) { c.Listen = platform.Listen{API: "[::1]:7", Profile: "[::1]:7"} }, ""},
 		"a debounce below zero":      {0, func(c *platform.Config) { c.Worker.Debounce = -time.Second }, "the worker's debounce cannot be negative, as -1s is"},
 		"no debounce":                {0, func(c *platform.Config) { c.Worker.Debounce = 0 }, ""},
@@ -256,18 +267,19 @@ func TestAnAddressThatIsTakenIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	for what, listen := range map[string]platform.Listen{
-		"the API's":     {API: taken.Addr().String()},
-		"the profiles'": {API: "127.0.0.1:0", Profile: taken.Addr().String()},
+	for flag, listen := range map[string]platform.Listen{
+		"--listen":       {API: taken.Addr().String()},
+		"--pprof":        {API: "127.0.0.1:0", Profile: taken.Addr().String()},
+		"--admin-listen": {API: "127.0.0.1:0", Admin: taken.Addr().String()},
 	} {
 		d, c := &diary{}, config("s")
 		c.Listen = listen
 		_, err := platform.Open(t.Context(), c, drivers(d, nil), []platform.Stage{stage(d, "s", capability.Listener, nil)}, env())
-		if want := "the address " + taken.Addr().String() + " is taken by another process: choose another --listen, or port 0 for a free one"; err == nil || err.Error() != want {
-			t.Errorf("%s: %v", what, err)
+		if want := "the address " + taken.Addr().String() + " is taken by another process: choose another " + flag + ", or port 0 for a free one"; err == nil || err.Error() != want {
+			t.Errorf("%s: %v", flag, err)
 		}
 		if len(d.entries) > 0 {
-			t.Errorf("%s is taken, and there was %v", what, d.entries)
+			t.Errorf("%s is taken, and there was %v", flag, d.entries)
 		}
 	}
 }
@@ -285,7 +297,7 @@ func TestWhyNobodyCanListen(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := platform.ListenSentence("a:1", tt.err).Error(); got != tt.want {
+			if got := platform.ListenSentence("--listen", "a:1", tt.err).Error(); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
