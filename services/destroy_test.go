@@ -25,7 +25,7 @@ func destroyers() map[string][]string {
 		"Eraser": {"cmd/internal/platform", "services/keyring"},
 		// The whole of it: who opens a driver, and the suites.
 		"Keyring": {"cmd/clarity", "cmd/internal/embedded", "cmd/internal/platform", "cmd/worker",
-			"services/ingress/internal/ingresstest", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink"},
+			"services/ingress/internal/ingresstest", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink", "services/stage/stagetest"},
 	}
 }
 

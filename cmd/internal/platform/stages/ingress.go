@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -26,15 +27,24 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	if p.Config.Ingress.Unlimited {
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}
 	}
+	limits.PerAddress = cmp.Or(p.Config.Ingress.AddressConnections, limits.PerAddress)
+	proxies, err := p.Config.Ingress.Proxies()
+	if err != nil {
+		return nil, err
+	}
 	server, err := ingress.New(ingress.Needs{
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
 		Plan: asked.Plan, Samples: timeline.NewReader(vault.New(p.Blobs, p.Keys)).Samples, Ready: func(ctx context.Context) error {
+			if err := p.Store.Ready(ctx); err != nil {
+				return err
+			}
 			_, err := p.Queue.Depth(ctx, flow.TopicUploads, flow.Intake)
 			return err
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits, Version: p.Version,
+		Origins: p.Config.Ingress.Origins, Proxies: proxies, MetricsApart: p.Config.Listen.Admin != "",
 	})
 	if err != nil {
 		return nil, err
@@ -53,7 +63,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 			p.Log.Warn("requests were cut off", "stage", Ingress, "err", err)
 		}
 		return <-served
-	}}, {Name: "models", Run: asked.Run}}, nil
+	}, Ready: server.CheckReady}, {Name: "models", Run: asked.Run}}, nil
 }
 
 // askedModels are what GET /v1/models lists. Where the worker runs in this
