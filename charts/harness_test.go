@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
@@ -29,11 +30,16 @@ const (
 	chart     = "clarity"
 	full      = "clarity/ci/full-values.yaml"
 	namespace = "clarity"
+	version   = "1.2.3"
 )
+
+// shipped are the programs of the operator, and the plugin that comes with it.
+var shipped = []string{"manager", "worker", "kubectl-clarity"}
 
 // once is a value that is made at the first use, by any test of the package.
 var (
 	helmPath = sync.OnceValues(findHelm)
+	programs = sync.OnceValues(buildPrograms)
 	cluster  = sync.OnceValues(startCluster)
 	scratch  string
 )
@@ -74,6 +80,32 @@ func findHelm() (string, error) {
 	}
 	output, err := exec.Command("../hack/tools/tool", "helm").Output()
 	return strings.TrimSpace(string(output)), err
+}
+
+// buildPrograms builds what the images hold, with the version that its linker
+// flag says, as `make build` does: the packages are compiled already.
+func buildPrograms() (string, error) {
+	folder := filepath.Join(scratch, "bin")
+	args := []string{"build", "-trimpath", "-ldflags", "-s -w -X main.version=" + version, "-o", folder + string(filepath.Separator)}
+	for _, program := range shipped {
+		args = append(args, "../cmd/"+program)
+	}
+	build := exec.Command("go", args...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %v: %w: %s", shipped, err, output)
+	}
+	return folder, nil
+}
+
+// program is the path of one of the shipped ones.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	folder, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(folder, name)
 }
 
 // helm runs Helm and returns what it printed, or what went wrong.
@@ -168,7 +200,9 @@ func startCluster() (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := kubernetes.NewForConfig(config)
+	quick := rest.CopyConfig(config)
+	quick.ContentType = runtime.ContentTypeProtobuf // tens of thousands of questions are asked
+	client, err := kubernetes.NewForConfig(quick)
 	if err != nil {
 		return nil, err
 	}

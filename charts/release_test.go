@@ -144,11 +144,7 @@ func (l *lab) runsForReal(t *testing.T, name string, spec corev1.PodSpec) {
 	args := strings.Split(strings.NewReplacer("/etc/clarity", folder, "/samples", folder).Replace(strings.Join(spec.Containers[0].Args, "\x00")), "\x00")
 	switch name {
 	case "clarity-test-config":
-		manager := filepath.Join(folder, "manager")
-		if _, err := run(t.Context(), nil, "go", "build", "-o", manager, "../cmd/manager"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := run(t.Context(), nil, manager, args...); err != nil {
+		if _, err := run(t.Context(), nil, program(t, "manager"), args...); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	case "clarity-test-samples":

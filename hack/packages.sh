@@ -41,6 +41,7 @@ hack/emulators services/model/artifact/gcs
 hack/peers services/model/triton
 hack/tools charts
 services/model/internal/hdf5/testdata services/model/pat
+services/queue/sqlite/testdata cmd/clarity
 END
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // flags is the flag set of a command, which tells nobody by itself.
@@ -25,6 +26,26 @@ func (a Artifact) flags(prefix string) []string {
 	return []string{"--" + prefix + "-uri=" + a.URI, "--" + prefix + "-digest=" + a.Digest}
 }
 
+// inWords is what the library says of a flag, with two dashes, and with what the
+// flag asks for in the place of "parse error".
+func inWords(fs *flag.FlagSet, err error) string {
+	text := strings.ReplaceAll(err.Error(), " -", " --")
+	said, unread := strings.CutSuffix(text, ": parse error")
+	_, name, _ := strings.Cut(said[strings.LastIndex(said, " "):], " --")
+	f := fs.Lookup(name)
+	if !unread || f == nil {
+		return text
+	}
+	asked := "a whole number"
+	switch f.Value.(flag.Getter).Get().(type) { // every flag of the library is one
+	case time.Duration:
+		asked = "a duration such as 3s"
+	case bool:
+		asked = "true or false"
+	}
+	return said + ", which is " + asked
+}
+
 // parse reads the command's arguments and names every flag of required that says
 // nothing. The flags are printed to help where that is asked for; the error is
 // flag.ErrHelp then.
@@ -37,7 +58,7 @@ func parse(fs *flag.FlagSet, args []string, help io.Writer, required ...string) 
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", command, err)
+		return fmt.Errorf("%s: %s", command, inWords(fs, err))
 	}
 	if fs.NArg() > 0 {
 		return fmt.Errorf("%s takes no argument, got %.40q", command, fs.Arg(0))

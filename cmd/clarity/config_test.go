@@ -182,9 +182,11 @@ func (s stopper) Write(p []byte) (int, error) {
 // What is there beside a broken model is opened and closed again, and the model named.
 func TestUpWithAModelThatIsNone(t *testing.T) {
 	dir := t.TempDir()
+	hollow := write(t, "hollow.tar", strings.Repeat("\x00", 257)+"ustar"+strings.Repeat("\x00", 250))
 	for want, ref := range map[string]string{
-		"no weights":            filepath.Join(dir, "absent.tar"),
-		"read the traffic plan": "traffic:fixed:" + filepath.Join(dir, "absent.json"),
+		"clarity: model: there is no bundle at ": filepath.Join(dir, "absent.tar"),
+		"open model " + hollow:                   hollow,
+		"read the traffic plan":                  "traffic:fixed:" + filepath.Join(dir, "absent.json"),
 	} {
 		_, stderr, code := clarity(t, "up", "--data", dir, "--listen", "127.0.0.1:0", "--model", ref)
 		if code != 1 || !strings.Contains(stderr, want) {

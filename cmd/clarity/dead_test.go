@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,6 +64,52 @@ func TestDeadLettersAreListedReplayedAndDropped(t *testing.T) {
 	} {
 		stdout, stderr, code := clarity(t, append(step.words, "--data", dir)...)
 		if code != 0 || !strings.Contains(stdout, step.want) || strings.Count(stdout, "\n") != step.lines {
+			t.Errorf("%v: exit %d, %q %q", step.words, code, stdout, stderr)
+		}
+	}
+}
+
+// plantOld makes the directory's queue that of the first release, in which
+// messages wait whose topic nobody has known since.
+func plantOld(t *testing.T, dir string) {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join("..", "..", "services", "queue", "sqlite", "testdata", "schema1.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "queue.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), string(script)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatNobodyConsumesIsToldAndListed(t *testing.T) {
+	dir := t.TempDir()
+	plantOld(t, dir)
+	p := startPlatform(t, dir)
+	p.stop(t, syscall.SIGTERM)
+	const line = `level=WARN msg="messages that nobody consumes" messages=2 dead=1 topics=[unknown]`
+	if log := p.log.String(); strings.Count(log, line+"\n") != 1 || strings.Contains(log, "anna") || strings.Contains(log, "bert") {
+		t.Errorf("the log is\n%s\nwant one line %s, and nobody named", log, line)
+	}
+	for i, step := range []struct {
+		words []string
+		want  string
+		code  int
+	}{
+		{[]string{"dead"}, "2         unknown  -         1970-01-01T00:00:00Z  10        why\n2 messages of the topic unknown (consumer -) that nobody consumes\n", 0},
+		{[]string{"dead", "replay", "2"}, "", 1}, // for whom?
+		{[]string{"dead", "drop", "2"}, "dead letter 2 is removed\n", 0},
+		{[]string{"dead", "list"}, "\n2 messages of the topic unknown (consumer -) that nobody consumes\n", 0},
+	} {
+		stdout, stderr, code := clarity(t, append(step.words, "--data", dir)...)
+		if code != step.code || !strings.HasSuffix(stdout, step.want) || code != 0 && !strings.Contains(stderr, "no such subscription") || i > 0 && strings.Contains(stdout, "unknown  -") {
 			t.Errorf("%v: exit %d, %q %q", step.words, code, stdout, stderr)
 		}
 	}

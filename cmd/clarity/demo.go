@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -47,6 +48,12 @@ func demo(ctx context.Context, c *call) error {
 	model := fs.String("model", models.Preview, "`MODEL` that looks at each week: preview (trained on simulated data), none, or a bundle's file")
 	seed := fs.Uint64("seed", history.Default().Seed, "`SEED` of the person's noise")
 	if err := c.parseNone(fs); err != nil {
+		return err
+	}
+	if strings.HasPrefix(*model, trafficPlan) {
+		return usagef("demo takes one model, not a traffic plan: --model is none, %s or a bundle's file", models.Preview)
+	}
+	if err := models.Find(*model); err != nil {
 		return err
 	}
 	signal.Ignore(syscall.SIGPIPE) // `clarity demo | head` goes on unread to its end, and removes what it made
@@ -94,6 +101,10 @@ func (d *demonstration) run(ctx context.Context) error {
 	config.Listen.API, config.Backends.Model = "127.0.0.1:0", d.model
 	config.Ingress.Unlimited, config.Worker.Debounce = true, debounce
 	p, err := datadir.Open(ctx, d.dir, config, drivers(), stages.All(), platform.Env{Now: time.Now, Log: log, Version: describeBuild()})
+	var full *datadir.Fault
+	if errors.As(err, &full) {
+		full.Told = "TMPDIR" // where temporary directories are made
+	}
 	if err != nil {
 		return asUsage(err)
 	}

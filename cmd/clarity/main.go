@@ -28,7 +28,7 @@ func commands() []command {
 	return []command{
 		{"demo", "", "Start a platform, upload four weeks, show the week's results", demo},
 		{"up", "", "Run the platform in one process", up},
-		{"token", "--user NAME", "Print a token of the local issuer", token},
+		{"token", "--user NAME", "Print a token of the local issuer, or revoke tokens and replace its key", token},
 		{"subject", "--user NAME", "Print the pseudonym that names a person in analysis jobs", subject},
 		{"upload", "FILE…", "Upload exports as a phone would, with a verdict for each record", uploadFiles},
 		{"analyze", "FILE", "Analyse a recording or an export offline, without a server", analyze},
@@ -47,8 +47,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
-		printHelp(stdout)
-		return nil
+		if len(args) == 1 {
+			printHelp(stdout)
+			return nil
+		}
+		args = []string{args[1], "--help"}
 	case "--version", "-version":
 		args[0] = "version"
 	}

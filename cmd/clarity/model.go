@@ -56,17 +56,18 @@ func modelTool(ctx context.Context, c *call) error {
 	}
 	verbs := map[string]struct {
 		least, most int
+		takes       string
 		run         func(ctx context.Context, args []string) error
 	}{
-		"import": {1, 1, t.load}, "inspect": {0, 1, t.inspect}, "verify": {0, 1, t.verify},
-		"golden": {1, 2, t.golden}, "push-dir": {2, 2, t.pushDir}, "export-onnx": {2, 2, t.exportONNX},
+		"import": {1, 1, "WEIGHTS", t.load}, "inspect": {0, 1, "[BUNDLE]", t.inspect}, "verify": {0, 1, "[BUNDLE]", t.verify},
+		"golden": {1, 2, "[BUNDLE] FILE", t.golden}, "push-dir": {2, 2, "BUNDLE DIR", t.pushDir}, "export-onnx": {2, 2, "BUNDLE DIR", t.exportONNX},
 	}
 	v, ok := verbs[args[0]]
 	switch rest := args[1:]; {
 	case !ok:
 		return usagef("model has no verb %q; `clarity model --help` tells them", args[0])
 	case len(rest) < v.least || len(rest) > v.most:
-		return usagef("model %s: %d arguments; `clarity model --help` tells what it takes", args[0], len(rest))
+		return usagef("model %s takes %s, got %d of them; `clarity model --help` tells more", args[0], v.takes, len(rest))
 	case len(rest) == 0:
 		return v.run(ctx, []string{models.Preview})
 	default:
@@ -75,8 +76,8 @@ func modelTool(ctx context.Context, c *call) error {
 }
 
 func (t *modelTask) load(_ context.Context, args []string) error {
-	if t.name == "" || t.card == "" || t.out == "" {
-		return usagef("model import needs --name, --card and --out")
+	if missing := t.missing(); len(missing) > 0 {
+		return usagef("model import needs %s", strings.Join(missing, ", "))
 	}
 	weights, err := os.ReadFile(args[0])
 	if err != nil {
@@ -99,6 +100,9 @@ func (t *modelTask) load(_ context.Context, args []string) error {
 		d.Preprocessing.ID = t.preprocessing
 	}
 	raw, b, err := models.Import(weights, d)
+	if errors.Is(err, models.ErrNoLabel) {
+		return usagef("model import needs --label: %v", err)
+	}
 	if err != nil {
 		return fmt.Errorf("import %s: %w", args[0], err)
 	}
@@ -107,6 +111,17 @@ func (t *modelTask) load(_ context.Context, args []string) error {
 	}
 	say(t.stdout, "%s  %s  %s, %d bytes\n", b.Digest, b.Contract.Name, b.Contract.Architecture, len(raw))
 	return nil
+}
+
+// missing are the flags that import needs and that say nothing.
+func (t *modelTask) missing() []string {
+	var missing []string
+	for _, f := range [][2]string{{"--name", t.name}, {"--card", t.card}, {"--out", t.out}} {
+		if f[1] == "" {
+			missing = append(missing, f[0])
+		}
+	}
+	return missing
 }
 
 func (t *modelTask) inspect(_ context.Context, args []string) error {
@@ -162,6 +177,9 @@ func (t *modelTask) golden(_ context.Context, args []string) error {
 	raw, err := json.Marshal(b.Golden)
 	if err != nil {
 		return fmt.Errorf("encode the golden vectors: %w", err)
+	}
+	if len(args) == 1 && models.Find(path) == nil {
+		return usagef("model golden: %s is a bundle, which FILE would replace: say BUNDLE and FILE", path)
 	}
 	if err := os.WriteFile(path, raw, 0o644); err != nil { //nolint:gosec // a model is no secret
 		return fmt.Errorf("write the golden vectors: %w", err)

@@ -85,19 +85,40 @@ func TestModelRefuses(t *testing.T) {
 	if err := os.WriteFile(junk, []byte("\x89HDF\r\n\x1a\n and nothing else"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	onnx, bundled, weights := filepath.Join(dir, "m.onnx"), filepath.Join(dir, "b.tar"), filepath.Join(dir, "w.safetensors")
+	b, err := bundle.Read(preview.Bundle(), preview.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, data := range map[string][]byte{onnx: []byte("\x08\x08\x12\x07pytorch"), bundled: preview.Bundle(), weights: b.Weights} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for want, args := range map[string][]string{
-		"needs a verb":         {},
-		"has no verb":          {"train"},
-		"0 arguments":          {"import"},
-		"needs --name":         {"import", junk},
-		"malformed artifact":   {"import", junk, "--name", "n", "--card", junk, "--out", filepath.Join(dir, "o")},
-		"no weights":           {"verify", filepath.Join(dir, "absent")},
-		"not a whole tar file": {"inspect", junk},
-		"needs a bundle's":     {"push-dir", "preview", dir},
+		"needs a verb":                             {},
+		"has no verb":                              {"train"},
+		"import takes WEIGHTS, got 0 of them":      {"import"},
+		"push-dir takes BUNDLE DIR, got 1 of them": {"push-dir", bundled},
+		"needs --name, --card, --out":              {"import", junk},
+		"needs --card":                             {"import", junk, "--name", "n", "--out", "o"},
+		"needs --label: an output of these weights is a preview":               {"import", weights, "--name", "n", "--card", junk, "--out", filepath.Join(dir, "o")},
+		"m.onnx: it is an ONNX model: weights are imported from Keras HDF5":    {"import", onnx, "--name", "n", "--card", junk, "--out", filepath.Join(dir, "o")},
+		"b.tar: it is a tar file: weights are imported from":                   {"import", bundled, "--name", "n", "--card", junk, "--out", filepath.Join(dir, "o")},
+		"m.onnx is an ONNX model, not a bundle":                                {"inspect", onnx},
+		"is weights (safetensors), not a bundle: `clarity model import` makes": {"verify", weights},
+		"b.tar is a bundle, which FILE would replace":                          {"golden", bundled},
+		"malformed artifact":           {"import", junk, "--name", "n", "--card", junk, "--out", filepath.Join(dir, "o")},
+		"there is no bundle at":        {"verify", filepath.Join(dir, "absent")},
+		"is weights (Keras HDF5), not": {"inspect", junk},
+		"needs a bundle's":             {"push-dir", "preview", dir},
 	} {
 		if out, err := tool(t, args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("clarity model %v: %v, want %q; printed %q", args, err, want, out)
 		}
+	}
+	if raw, err := os.ReadFile(bundled); err != nil || !bytes.Equal(raw, preview.Bundle()) {
+		t.Errorf("the bundle is another: %d bytes, %v", len(raw), err)
 	}
 }
 

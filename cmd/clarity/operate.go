@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"text/tabwriter"
@@ -14,35 +16,8 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/queue"
 )
-
-//nolint:gosec // a help text, not a token
-const tokenHelp = `Prints a token of the data directory's own issuer: only the token, so that
-  T=$(clarity token --user anna); curl -H "Authorization: Bearer $T" …
-works. The platform may run meanwhile, or not have run yet.`
-
-func token(_ context.Context, c *call) error {
-	fs := c.flags(tokenHelp)
-	where := c.keptFlags(fs, capability.Identity)
-	user := fs.String("user", "", "`NAME` of the person: 1 to 128 of A–Z, a–z, 0–9 and ._:@-")
-	role := fs.String("role", "", "`ROLE` of a token that is no person's: service or admin")
-	ttl := fs.Duration("ttl", time.Hour, "how long the token is valid")
-	if err := c.parseNone(fs); err != nil {
-		return err
-	}
-	if *user == "" {
-		return usagef("token needs --user NAME")
-	}
-	if err := where.read(); err != nil {
-		return err
-	}
-	signed, err := issuer.Token(issuer.Request{Dir: where.Data, At: where.at(), User: *user, Role: *role, TTL: *ttl, Now: time.Now})
-	if err != nil {
-		return asUsage(err)
-	}
-	_, err = fmt.Fprintln(c.stdout, signed)
-	return err
-}
 
 const subjectHelp = `Prints the pseudonym by which an AnalysisJob and its shards name a person: a keyed
 hash of the name that says nothing to whoever has not the data directory's key.
@@ -57,6 +32,9 @@ func subject(ctx context.Context, c *call) error {
 	}
 	if *user == "" {
 		return usagef("subject needs --user NAME")
+	}
+	if err := issuer.CheckUser(*user); err != nil {
+		return asUsage(err)
 	}
 	place, err := where.readKept()
 	if err != nil {
@@ -100,8 +78,9 @@ func auditVerify(ctx context.Context, c *call) error {
 }
 
 const deadHelp = `Lists the messages that a stage gave up on, oldest first, with the reason. They
-keep their body; nobody handles them again by themselves. The platform must not
-be running on the directory.
+keep their body; nobody handles them again by themselves. Behind them are counted
+the messages of topics that nobody consumes any more: they stay as they are. The
+platform must not be running on the directory.
   clarity dead list              the same, said in full
   clarity dead replay SEQUENCE   makes a message of the letter again
   clarity dead drop SEQUENCE     removes it for good`
@@ -120,18 +99,30 @@ func dead(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	letters, err := datadir.DeadLetters(ctx, place, drivers(), time.Now)
+	letters, unclaimed, err := datadir.DeadLetters(ctx, place, drivers(), time.Now)
 	if err != nil {
 		return err
 	}
+	if err := printLetters(c.stdout, letters); err != nil {
+		return err
+	}
+	for _, b := range unclaimed {
+		if n := b.Waiting + b.Leased; n > 0 {
+			say(c.stdout, "%d messages of the topic %s (consumer %s) that nobody consumes\n", n, b.Topic, cmp.Or(b.Consumer, "-"))
+		}
+	}
+	return nil
+}
+
+func printLetters(w io.Writer, letters []queue.DeadLetter) error {
 	if len(letters) == 0 {
-		say(c.stdout, "no dead letters\n")
+		say(w, "no dead letters\n")
 		return nil
 	}
-	tw := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	say(tw, "sequence\ttopic\tconsumer\tdied\tattempts\treason\n")
 	for _, l := range letters {
-		say(tw, "%d\t%s\t%s\t%s\t%d\t%s\n", l.Sequence, l.Topic, l.Consumer, l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
+		say(tw, "%d\t%s\t%s\t%s\t%d\t%s\n", l.Sequence, l.Topic, cmp.Or(l.Consumer, "-"), l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
 	}
 	return tw.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
@@ -31,8 +32,25 @@ func (c *call) targetFlags(fs *flag.FlagSet) target {
 	}
 }
 
+// check says what can never be a target.
+func (t target) check() error {
+	if *t.timeout < 0 {
+		return usagef("--patience is a duration such as 3s, not %s", *t.timeout)
+	}
+	if *t.server == "" {
+		return nil
+	}
+	if u, err := url.Parse(*t.server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return usagef("--server is a URL such as http://127.0.0.1:8080, not %q", *t.server)
+	}
+	return nil
+}
+
 // connect is a client of the target; local says that the token was made here.
 func (t target) connect(ctx context.Context, c *call) (client *phone.Client, local bool, err error) {
+	if err := t.check(); err != nil {
+		return nil, false, err
+	}
 	if err := t.kept.read(); err != nil {
 		return nil, false, err
 	}

@@ -60,6 +60,9 @@ func up(ctx context.Context, c *call) error {
 	if *check {
 		return s.print(c.stdout)
 	}
+	if err := s.findBundle(); err != nil {
+		return err
+	}
 	if c.getenv("GOMEMLIMIT") == "" {
 		debug.SetGCPercent(gcPercent)
 		debug.SetMemoryLimit(memoryLimit)
@@ -96,15 +99,22 @@ func defaults() *upSettings {
 
 // findModel says whether the bundle or the plan that a stage would open is there.
 func (s *upSettings) findModel() error {
-	switch ref := s.Backends.Model; {
-	case !s.Needs(stages.All()).Has(capability.Model):
-		return nil
-	case strings.HasPrefix(ref, "traffic:"):
-		return plans.Find(ref)
-	default:
-		return models.Find(ref)
+	if s.Needs(stages.All()).Has(capability.Model) && strings.HasPrefix(s.Backends.Model, trafficPlan) {
+		return plans.Find(s.Backends.Model)
 	}
+	return s.findBundle()
 }
+
+// findBundle is findModel for a bundle alone: a plan may come later.
+func (s *upSettings) findBundle() error {
+	if !s.Needs(stages.All()).Has(capability.Model) || strings.HasPrefix(s.Backends.Model, trafficPlan) {
+		return nil
+	}
+	return models.Find(s.Backends.Model)
+}
+
+// trafficPlan begins a model's reference that names a plan.
+const trafficPlan = "traffic:"
 
 // bind makes the flags that fill in s.
 func (s *upSettings) bind(fs *flag.FlagSet) {

@@ -91,7 +91,7 @@ type fileReport struct {
 	Rejected map[string]int `json:"rejected"` // by code
 	Skipped  map[string]int `json:"skipped"`  // by reason
 	Deleted  int            `json:"deletions"`
-	Uploads  []string       `json:"uploads"` // ids, in order
+	Uploads  []string       `json:"uploads"` // ids of the acked, in order
 	Verdicts []verdict      `json:"verdicts,omitempty"`
 	Merged   *mergeReport   `json:"merged,omitempty"` // with --wait
 }
@@ -114,6 +114,13 @@ type verdict struct {
 	Detail  string `json:"detail,omitempty"`
 }
 
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
+
 func (u *uploader) print(r *fileReport) {
 	if u.asJSON {
 		data, err := json.Marshal(r)
@@ -128,7 +135,7 @@ func (u *uploader) print(r *fileReport) {
 	if r.Deleted > 0 {
 		say(u.stdout, ", %s deletions", group(r.Deleted))
 	}
-	say(u.stdout, "; %d uploads acked\n", len(r.Uploads))
+	say(u.stdout, "; %d %s acked\n", len(r.Uploads), plural(len(r.Uploads), "upload"))
 	if m := r.Merged; m != nil {
 		say(u.stdout, "  merged: %s added, %s there already, %s deleted, in %d days; %d weeks analysed\n", group(m.Added), group(m.Duplicates), group(m.Deleted), m.Days, len(m.Weeks))
 	}

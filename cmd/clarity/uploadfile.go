@@ -50,6 +50,7 @@ func (u *uploader) file(ctx context.Context, name string) (*fileReport, error) {
 	progress := u.progress(filepath.Base(name), f.size)
 	read := j.read(f, progress)
 	err = errors.Join(read, group.Wait())
+	j.report.Uploads = slices.DeleteFunc(j.report.Uploads, func(id string) bool { return id == "" })
 	progress.done()
 	if errors.Is(err, context.Canceled) {
 		err = context.Cause(running) // the first failure, rather than what it cut short
@@ -141,13 +142,17 @@ func (j *job) put(up phone.Upload) error {
 	records := j.batch
 	j.batch = nil
 	j.mu.Lock()
-	j.report.Uploads = append(j.report.Uploads, up.ID)
+	at := len(j.report.Uploads)
+	j.report.Uploads = append(j.report.Uploads, "") // not acked
 	j.mu.Unlock()
 	j.group.Go(func() error {
 		receipt, err := j.client.Put(j.ctx, up)
 		if err != nil {
 			return err
 		}
+		j.mu.Lock()
+		j.report.Uploads[at] = up.ID
+		j.mu.Unlock()
 		return j.take(receipt, records)
 	})
 	return j.ctx.Err()

@@ -18,7 +18,12 @@ func newVersion(p *process) *cobra.Command {
 		Use:   "version",
 		Short: "Print what this plugin is made of",
 		Long:  "Prints the version, the commit and the Go release that this plugin was built with. It asks no cluster.",
-		Args:  exactly(0, 0, "no argument"),
+		Args: func(_ *cobra.Command, args []string) error {
+			if err := buildinfo.Refuse(args); err != nil {
+				return fault.New(fault.Usage, "kubectl clarity version --help", "%v", err)
+			}
+			return nil
+		},
 		RunE: func(*cobra.Command, []string) error {
 			b := buildinfo.Of(version)
 			if done, err := out.print(p.Out, b); done || err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/clarity-loop/clarity/api/traffic"
 	"github.com/clarity-loop/clarity/api/v1alpha1"
+	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/fault"
 	"github.com/clarity-loop/clarity/cmd/kubectl-clarity/internal/kube"
 )
 
@@ -91,6 +93,23 @@ func TestVersion(t *testing.T) {
 	}
 	if out := offline(t, "version", "-o", "json"); !strings.Contains(out, `"go": "go1.`) {
 		t.Errorf("as json: %q", out)
+	}
+}
+
+func TestCommandLinesThatCannotBe(t *testing.T) {
+	for want, args := range map[string][]string{
+		"error: version takes no argument, got \"x\"\n":                      {"version", "x"},
+		"error: kubectl clarity completion takes a shell, got 0 arguments\n": {"completion"},
+		"error: kubectl clarity job create takes at most a name, got 2":      {"job", "create", "a", "b"},
+		"error: say which object: mv/NAME or ajob/NAME, not \"mv/x y\"\n":    {"tree", "mv/x", "y"},
+		"error: this command takes mv/NAME or ajob/NAME, not \"pod\"\n":      {"tree", "pod", "x"},
+		"error: there is no command \"dance\"\n":                             {"dance"},
+	} {
+		var errOut bytes.Buffer
+		code := run(t.Context(), args, &process{IOStreams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: io.Discard, ErrOut: &errOut}})
+		if code != fault.Usage || !strings.HasPrefix(errOut.String(), want) {
+			t.Errorf("%v: exit %d, %q, want %q", args, code, errOut.String(), want)
+		}
 	}
 }
 

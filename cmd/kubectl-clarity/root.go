@@ -108,10 +108,17 @@ func run(ctx context.Context, args []string, p *process) fault.Code {
 func exactly(least, most int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return fault.New(fault.Usage, c.CommandPath()+" --help", "%s takes %s, got %d arguments", c.CommandPath(), what, len(args))
+			return fault.New(fault.Usage, c.CommandPath()+" --help", "%s takes %s, got %s", c.CommandPath(), what, counted(len(args)))
 		}
 		return nil
 	}
+}
+
+func counted(arguments int) string {
+	if arguments == 1 {
+		return "1 argument"
+	}
+	return fmt.Sprintf("%d arguments", arguments)
 }
 
 // output is the flag -o of commands whose answer is ours, not an object.

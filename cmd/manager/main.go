@@ -35,7 +35,7 @@ func main() {
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
-		os.Exit(2)
+		os.Exit(buildinfo.ExitUsage)
 	default:
 		_, _ = fmt.Fprintf(os.Stderr, "manager: %v\n", err)
 		os.Exit(1)
@@ -60,12 +60,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case err != nil:
 		return errUsage
 	}
-	switch rest := flags.Args(); {
-	case *tell || len(rest) == 1 && rest[0] == "version":
+	rest := flags.Args()
+	if !*tell && len(rest) > 0 && rest[0] == "version" {
+		*tell, rest = true, rest[1:]
+	}
+	switch refused := buildinfo.Refuse(rest); {
+	case *tell && refused != nil:
+		_, _ = fmt.Fprintf(stderr, "manager: %v\n", refused)
+		return errUsage
+	case *tell:
 		_, err := fmt.Fprintln(stdout, buildinfo.Of(version).Line("manager"))
 		return err
 	case len(rest) > 0:
-		_, _ = fmt.Fprintf(stderr, "manager takes no argument but version, got %.40q\n", rest[0])
+		_, _ = fmt.Fprintf(stderr, "manager: there is no command %.40q; it has version\n", rest[0])
 		return errUsage
 	}
 	settings, err := operator.Read(*file)

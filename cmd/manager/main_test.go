@@ -66,6 +66,16 @@ modelVersions:
 	}
 }
 
+func TestAVersionWithArguments(t *testing.T) {
+	for got, args := range map[string][]string{"x": {"version", "x"}, "y": {"--version", "y"}, "--check": {"version", "--check"}, "version": {"--version", "version"}} {
+		var stdout, stderr bytes.Buffer
+		err := run(t.Context(), args, &stdout, &stderr)
+		if want := "manager: version takes no argument, got \"" + got + "\"\n"; !errors.Is(err, errUsage) || stdout.Len() > 0 || stderr.String() != want {
+			t.Errorf("%v: %v, %q, want %q", args, err, stderr.String(), want)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	for _, args := range [][]string{{"version"}, {"--version"}, {"-version"}} {
 		var stdout, stderr bytes.Buffer

@@ -25,6 +25,8 @@ func conclude(err error) (reason termination.Reason, message string, exit error)
 		return failure.Reason, sentence(err), &exitError{code: worker.ExitInvalidInput, err: err}
 	case errors.As(err, &failure):
 		return failure.Reason, sentence(err), &exitError{code: worker.ExitRetry, err: err}
+	case errors.Is(err, candidate.ErrRepository):
+		return termination.Unreadable, sentence(err), &exitError{code: worker.ExitConfiguration, err: err}
 	}
 	return termination.Unreadable, sentence(err), err
 }
@@ -99,7 +101,10 @@ func validate(ctx context.Context, c *call) (any, error) {
 		}
 		allowed, err := candidate.ParseTolerance(args.Tolerance)
 		if err != nil {
-			return invalidf("%w", err)
+			return invalidf("--tolerance: %w", err)
+		}
+		if err := isEndpoint("--endpoint", args.Endpoint); err != nil {
+			return err
 		}
 		ctx, cancel := context.WithTimeout(ctx, args.Timeout)
 		defer cancel()

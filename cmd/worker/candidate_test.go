@@ -166,6 +166,19 @@ func TestFetchWritesWhatTheServerReads(t *testing.T) {
 	if code, message := p.worker(line("fetch", r.artifact(), []string{"--model=sleep", "--repository=" + repository, "--max-batch=16"})...); code != 1 || !strings.Contains(message, "ArtifactNotFound") {
 		t.Errorf("with another batch it needs the bundle: exit %d, %s", code, message)
 	}
+	file := strings.TrimPrefix(r.golden, "file://")
+	for place, want := range map[string]string{
+		filepath.Join(repository, "none"): "not a model repository: there is no folder " + filepath.Join(repository, "none"),
+		file:                              "not a model repository: " + file + " is not a folder",
+		filepath.Join(file, "below"):      "not a model repository: look for",
+	} {
+		if code, message := newPod(t).worker(line("fetch", r.artifact(), []string{"--model=sleep", "--repository=" + place, "--max-batch=8"})...); code != 78 || !strings.Contains(message, want) {
+			t.Errorf("%s: exit %d, %s, want %q", place, code, message, want)
+		}
+	}
+	if code, message := newPod(t).worker(line("fetch", r.artifact(), []string{"--model=../x", "--repository=" + repository, "--max-batch=8"})...); code != 65 || !strings.Contains(message, "cannot be a model's name") {
+		t.Errorf("a model that leads elsewhere: exit %d, %s", code, message)
+	}
 	for name, args := range map[string][]string{
 		"a model that leads elsewhere": {"--model=../x", "--repository=" + repository, "--max-batch=8"},
 		"no batch":                     {"--model=sleep", "--repository=" + repository},
@@ -220,6 +233,35 @@ func TestValidateLeavesATally(t *testing.T) {
 				t.Errorf("exit %d, want %d; %s; message (-want +got):\n%s", code, tt.code, message, diff)
 			}
 		})
+	}
+}
+
+// What is wrong with an address is said before anything is fetched.
+func TestValidateWithoutAPort(t *testing.T) {
+	r := newRelease(t)
+	for _, at := range []string{"triton", ":8001", "triton:", "http://triton:8001"} {
+		code, message := newPod(t).worker(line("validate", r.artifact(), r.goldenSet(), []string{"--model=sleep", "--version=1", "--tolerance=1e-3", "--endpoint=" + at})...)
+		if code != 65 || !strings.Contains(message, "--endpoint is HOST:PORT, not ") {
+			t.Errorf("%s: exit %d, %s", at, code, message)
+		}
+	}
+}
+
+// A place for the last words that cannot be written is the configuration's fault,
+// whatever became of the command, unless that says worse.
+func TestLastWordsThatCannotBeLeft(t *testing.T) {
+	r, repository := newRelease(t), t.TempDir()
+	for want, args := range map[int][]string{
+		78: line("fetch", r.artifact(), []string{"--model=sleep", "--repository=" + repository, "--max-batch=8"}),
+		65: {"fetch"},
+	} {
+		var stdout bytes.Buffer
+		err := run(t.Context(), args, func(name string) string {
+			return map[string]string{"CLARITY_TERMINATION_LOG": repository}[name]
+		}, &stdout, io.Discard)
+		if exitCode(err) != want || !strings.Contains(err.Error(), "CLARITY_TERMINATION_LOG names no file that can be written") || !json.Valid(stdout.Bytes()) {
+			t.Errorf("exit %d, want %d: %v; %s", exitCode(err), want, err, stdout.String())
+		}
 	}
 }
 
@@ -281,6 +323,16 @@ func TestVersion(t *testing.T) {
 		err := run(t.Context(), []string{word}, func(string) string { return "" }, &stdout, &stderr)
 		if out := stdout.String(); exitCode(err) != 0 || !strings.HasPrefix(out, "worker ") || !strings.Contains(out, "go1.") || stderr.Len() > 0 {
 			t.Errorf("%s: %v, %q, %q", word, err, out, stderr.String())
+		}
+	}
+}
+
+func TestAVersionWithArguments(t *testing.T) {
+	for _, args := range [][]string{{"version", "x"}, {"--version", "x"}, {"-version", "x", "y"}} {
+		var stdout bytes.Buffer
+		err := run(t.Context(), args, func(string) string { return "" }, &stdout, io.Discard)
+		if exitCode(err) != 2 || err.Error() != `version takes no argument, got "x"` || stdout.Len() > 0 {
+			t.Errorf("%v: exit %d, %v, %q", args, exitCode(err), err, stdout.String())
 		}
 	}
 }

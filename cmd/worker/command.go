@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/clarity-loop/clarity/api/worker"
+	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
 	"github.com/clarity-loop/clarity/cmd/internal/emulators"
 )
 
@@ -69,7 +72,7 @@ func help(w io.Writer, err error) error {
 	}
 	_, _ = fmt.Fprintln(tw, "  version\tPrint what this binary was built from")
 	_ = tw.Flush()
-	_, _ = fmt.Fprintf(w, "\nExit status: 0 success, %d temporary failure (retry), %d invalid input (do not retry), %d wrong configuration.\n", worker.ExitRetry, worker.ExitInvalidInput, worker.ExitConfiguration)
+	_, _ = fmt.Fprintf(w, "\nExit status: 0 success, %d temporary failure (retry), %d invalid input (do not retry), %d wrong configuration; %d where version is given an argument.\n", worker.ExitRetry, worker.ExitInvalidInput, worker.ExitConfiguration, buildinfo.ExitUsage)
 	return err
 }
 
@@ -116,6 +119,14 @@ func (c *call) duration(name string, def, most time.Duration) (time.Duration, er
 		return 0, &exitError{code: worker.ExitConfiguration, err: fmt.Errorf("%s is a duration of at most %v, not %.20q", name, most, s)}
 	}
 	return d, nil
+}
+
+// isEndpoint holds what a flag says to the form of a server's address.
+func isEndpoint(flag, s string) error {
+	if host, port, err := net.SplitHostPort(strings.TrimPrefix(s, "dns:///")); err != nil || host == "" || port == "" {
+		return invalidf("%s is HOST:PORT, not %.80q", flag, s)
+	}
+	return nil
 }
 
 // parsed reads the environment and the command's arguments. What is wrong with

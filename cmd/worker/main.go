@@ -48,6 +48,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case "help", "-h", "--help":
 		return help(stdout, nil)
 	case "version", "-version", "--version":
+		if err := buildinfo.Refuse(args[1:]); err != nil {
+			return &exitError{code: buildinfo.ExitUsage, err: err}
+		}
 		_, err := fmt.Fprintln(stdout, buildinfo.Of(version).Line("worker"))
 		return err
 	}

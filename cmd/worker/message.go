@@ -10,11 +10,15 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/api/worker/termination"
 )
 
 // defaultMessagePath is where the kubelet reads a container's last words.
 const defaultMessagePath = "/dev/termination-log"
+
+// messageVariable is the environment's name of another place for them.
+const messageVariable = "CLARITY_TERMINATION_LOG"
 
 // maxSentence bounds the sentence of a message, so that the whole fits.
 const maxSentence = 1024
@@ -33,13 +37,16 @@ func (c *call) leave(message any) error {
 	if _, err := c.stdout.Write(append(raw, '\n')); err != nil {
 		c.log.Warn("standard output is closed", "err", err)
 	}
-	path, mode := c.getenv("CLARITY_TERMINATION_LOG"), os.O_WRONLY|os.O_TRUNC|os.O_CREATE
+	path, mode := c.getenv(messageVariable), os.O_WRONLY|os.O_TRUNC|os.O_CREATE
 	if path == "" {
 		path, mode = defaultMessagePath, os.O_WRONLY|os.O_TRUNC
 	}
 	f, err := os.OpenFile(path, mode, 0o600)
 	if errors.Is(err, fs.ErrNotExist) && path == defaultMessagePath {
 		return nil // not in a pod
+	}
+	if err != nil && path != defaultMessagePath {
+		return &exitError{code: worker.ExitConfiguration, err: fmt.Errorf("%s names no file that can be written: %w", messageVariable, err)}
 	}
 	if err != nil {
 		return fmt.Errorf("leave the termination message: %w", err)

@@ -63,6 +63,9 @@ const (
 	defaultWait  = 10 * time.Minute
 )
 
+// dataVariable is the environment's name of the data directory.
+const dataVariable = "CLARITY_DATA"
+
 // familyModel is the family for which a version of a model is asked.
 const familyModel = "model"
 
@@ -114,6 +117,10 @@ func shardReason(err error) (string, error) {
 	var failure *candidate.Failure
 	var known *exitError
 	var backend *shard.BackendError
+	var place *datadir.Fault
+	if errors.As(err, &place) {
+		place.Told = dataVariable
+	}
 	for _, row := range []struct {
 		is     bool
 		reason string
@@ -124,6 +131,7 @@ func shardReason(err error) (string, error) {
 		{errors.Is(err, shard.ErrTask), reasonForeign, worker.ExitInvalidInput},
 		{errors.Is(err, shard.ErrCheckpoint), reasonDamaged, worker.ExitInvalidInput},
 		{errors.Is(err, datadir.ErrInUse), reasonBusy, worker.ExitRetry},
+		{errors.As(err, &place) && place.Lasting(), reasonConfiguration, worker.ExitConfiguration},
 		{errors.As(err, &backend), reasonBackend, worker.ExitRetry},
 		{errors.Is(err, shard.ErrManifest), reasonBadManifest, worker.ExitInvalidInput},
 	} {
@@ -188,6 +196,9 @@ func (s *shardCall) readModel() error {
 		return errors.New("the family model needs --model NAME@VERSION, --model-artifact and --model-digest")
 	default:
 		s.task.Model = s.args.Model.Artifact.Digest
+		if at := s.args.Model.Endpoint; at != "" {
+			return isEndpoint("--model-endpoint", at)
+		}
 	}
 	return nil
 }
@@ -205,8 +216,8 @@ func (s *shardCall) readPod() error {
 
 // readConfiguration is what the platform says to every shard.
 func (s *shardCall) readConfiguration() (err error) {
-	if s.dir = s.getenv("CLARITY_DATA"); s.dir == "" {
-		return &exitError{code: worker.ExitConfiguration, err: errors.New("CLARITY_DATA does not name a data directory; the drivers of the cloud are not built yet")}
+	if s.dir = s.getenv(dataVariable); s.dir == "" {
+		return &exitError{code: worker.ExitConfiguration, err: errors.New(dataVariable + " does not name a data directory; the drivers of the cloud are not built yet")}
 	}
 	if s.lease, err = s.duration("CLARITY_SHARD_TURN", defaultLease, time.Hour); err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/history"
 	"github.com/clarity-loop/clarity/cmd/internal/models"
+	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 	"github.com/clarity-loop/clarity/services/model/preview"
 )
@@ -337,6 +339,10 @@ func TestAShardIsToldWhatIsWrongWithItsCommandLine(t *testing.T) {
 		}
 		return args
 	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct {
 		env    map[string]string
 		args   []string
@@ -357,6 +363,9 @@ func TestAShardIsToldWhatIsWrongWithItsCommandLine(t *testing.T) {
 		"failures that are no count":   {map[string]string{"CLARITY_SHARD_FAILURES": "-1"}, good, worker.ExitInvalidInput, reasonArguments},
 		"no data directory":            {map[string]string{"CLARITY_DATA": ""}, good, worker.ExitConfiguration, reasonConfiguration},
 		"a turn of no time":            {map[string]string{"CLARITY_SHARD_TURN": "0s"}, good, worker.ExitConfiguration, reasonConfiguration},
+		"a server without a port":      {nil, replace("--analyses=model", "--model-endpoint=triton"), worker.ExitInvalidInput, reasonArguments},
+		"a file for a data directory":  {map[string]string{"CLARITY_DATA": file}, replace("--analyses=sleep"), worker.ExitConfiguration, reasonConfiguration},
+		"a path through a file":        {map[string]string{"CLARITY_DATA": filepath.Join(file, "data")}, replace("--analyses=sleep"), worker.ExitConfiguration, reasonConfiguration},
 		"a data directory that is not": {nil, replace("--analyses=sleep"), worker.ExitRetry, reasonBackend},
 	}
 	for name, tt := range tests {
@@ -373,6 +382,27 @@ func TestAShardIsToldWhatIsWrongWithItsCommandLine(t *testing.T) {
 				t.Errorf("exit %d, want %d; %s, want %s", code, tt.code, message, tt.reason)
 			}
 		})
+	}
+}
+
+// The worker has no --data: its sentences name the variable, and what another
+// pod would meet, too, is told as the configuration's fault.
+func TestAShardNamesItsOwnVariable(t *testing.T) {
+	for want, tt := range map[string]struct {
+		err    error
+		code   int
+		reason string
+	}{
+		"the data directory d is in use by another process: stop that one, or choose another CLARITY_DATA": {&dirlock.InUseError{Dir: "d"}, worker.ExitRetry, reasonBusy},
+		"the disk of the data directory d is full: make room, or choose another CLARITY_DATA":              {syscall.ENOSPC, worker.ExitRetry, reasonBackend},
+		"the data directory d is on a read-only disk: choose another CLARITY_DATA":                         {syscall.EROFS, worker.ExitConfiguration, reasonConfiguration},
+		"the data directory d is not a directory: choose another CLARITY_DATA":                             {syscall.ENOTDIR, worker.ExitConfiguration, reasonConfiguration},
+		"this user may not use the data directory d: run as its owner, or choose another CLARITY_DATA":     {fs.ErrPermission, worker.ExitConfiguration, reasonConfiguration},
+	} {
+		reason, err := shardReason(datadir.Sentence("d", tt.err))
+		if err.Error() != want || exitCode(err) != tt.code || reason != tt.reason {
+			t.Errorf("exit %d, %s, %q; want %d, %s, %q", exitCode(err), reason, err, tt.code, tt.reason, want)
+		}
 	}
 }
 

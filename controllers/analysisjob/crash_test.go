@@ -72,6 +72,7 @@ func crashStories() map[string]crashStory {
 // Invariant 6, and more: the operator dies after its k-th write, for every k,
 // before the write's reply or after it. The end is that of an operator that never died.
 func TestCrashAfterEveryWriteComesToTheSameEnd(t *testing.T) {
+	t.Parallel()
 	for name, story := range crashStories() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

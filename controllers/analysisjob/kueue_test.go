@@ -59,6 +59,7 @@ func TestWithoutKueueThereIsNoKind(t *testing.T) {
 }
 
 func TestAQueuedJobWaitsForKueue(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchConditions()
 	w.withKueue()
@@ -98,6 +99,7 @@ func TestAQueuedJobWaitsForKueue(t *testing.T) {
 }
 
 func TestAQueuedJobThatIsSuspendedIsNotBornYet(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("unborn").Queue("night").Suspend().Obj())
 	if got := w.settle(job); got.Status.State != v1alpha1.StateSuspended || w.child(job) != nil {

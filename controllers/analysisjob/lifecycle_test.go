@@ -40,6 +40,7 @@ func outcomeIn(job *v1alpha1.AnalysisJob) outcomeOf {
 }
 
 func TestAJobRunsToItsEnd(t *testing.T) {
+	t.Parallel()
 	report := func(ok, skipped, failed int64, reasons map[string]int64) *termination.Report {
 		return &termination.Report{Subjects: ok + skipped + failed, Succeeded: ok, Skipped: skipped, Failed: failed, Reasons: reasons}
 	}
@@ -181,6 +182,7 @@ func (w *world) isQuiet(job *v1alpha1.AnalysisJob) {
 }
 
 func TestFourWritesTakeAJobFromCreationToRunning(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("writes").Shards(3).Obj())
 	w.until(job, allRun, "running", inState(v1alpha1.StateRunning))
@@ -191,6 +193,7 @@ func TestFourWritesTakeAJobFromCreationToRunning(t *testing.T) {
 }
 
 func TestCountsAreWrittenAtMostOnceInTenSeconds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("often").Shards(12).Parallelism(12).Obj())
 	var ended int // shards that may have ended
@@ -230,6 +233,7 @@ func TestCountsAreWrittenAtMostOnceInTenSeconds(t *testing.T) {
 }
 
 func TestCountsOutliveThePods(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("outlive").Shards(2).Obj())
 	play := func(shard, _ int) shardEnd {
@@ -251,6 +255,7 @@ func TestCountsOutliveThePods(t *testing.T) {
 
 // A report that nobody could read is said to be lost, never guessed.
 func TestReportsLostWithTheirPodsAreToldOf(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("lost").Shards(2).Obj())
 	w.settle(job)
@@ -270,6 +275,7 @@ func TestReportsLostWithTheirPodsAreToldOf(t *testing.T) {
 // A node that goes away between two writes of counts takes no report along:
 // what a pass or an event showed is remembered until it is on record.
 func TestReportsOfPodsThatGoBeforeTheNextWriteAreCounted(t *testing.T) {
+	t.Parallel()
 	tests := map[string]func(*world, *v1alpha1.AnalysisJob){
 		"a pass saw the pod": func(w *world, job *v1alpha1.AnalysisJob) {
 			_, err := w.pass(job)
@@ -348,6 +354,7 @@ func (w *world) removeFinishedPods(job *v1alpha1.AnalysisJob) {
 }
 
 func TestTheWholeJobIsWhatThePlatformDecided(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	version := MakeVersion("pat-s", "1").Stage(v1alpha1.StageActive).Endpoint("pat-s-1-0123456789." + w.namespace + ".svc:8001").Obj()
 	w.createVersion(version)

@@ -182,6 +182,7 @@ func (w *world) staysQuiet(jobs []*v1alpha1.AnalysisJob, d time.Duration) {
 
 // The rights are the written ones: a table of verb × resource against the API server.
 func TestTheGeneratedRightsAreNoWider(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.ApplyRoles("analysisjob_role.yaml", "analysisjob_role_binding.yaml")
 	as, err := client.New(w.AsManager(), client.Options{Scheme: testenv.Scheme(t)})
@@ -218,6 +219,7 @@ func TestTheGeneratedRightsAreNoWider(t *testing.T) {
 }
 
 func TestTheSchemaRefusesWhatCannotBeRun(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	tests := map[string]struct {
 		job  *v1alpha1.AnalysisJob

@@ -31,6 +31,7 @@ func (o *told) JobCreated(after time.Duration) { o.add("created", after) }
 func (o *told) FirstShard(after time.Duration) { o.add("first shard", after) }
 
 func TestObserversAreToldEachTransitionOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	o := &told{times: map[string]time.Duration{}}
 	w.operator.Observers = []Observer{o}

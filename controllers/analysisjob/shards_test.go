@@ -15,6 +15,7 @@ import (
 // 100,000 subjects in 200 shards, of which one in twenty fails; one is
 // preempted, one is retried. The status equals what the shards did.
 func TestTwoHundredShardsAddUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchConditions()
 	created := w.watchJobs()

@@ -20,6 +20,7 @@ import (
 
 // Invariant 7 for jobs: suspended and resumed, a job is as one that never was.
 func TestASuspendedAndResumedJobEndsLikeAFreshOne(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchConditions()
 	created := w.watchJobs()
@@ -54,6 +55,7 @@ func TestASuspendedAndResumedJobEndsLikeAFreshOne(t *testing.T) {
 }
 
 func TestAJobIsInterrupted(t *testing.T) {
+	t.Parallel()
 	half := func(shard, _ int) shardEnd {
 		if shard == 0 {
 			return shardEnd{report: &termination.Report{Subjects: 4, Succeeded: 4}}
@@ -132,6 +134,7 @@ func TestAJobIsInterrupted(t *testing.T) {
 
 // Nobody looked while a shard ended and the Job was suspended; then it is cancelled.
 func TestTheEndOfASuspendedJobCountsWhatNobodyCounted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("unseen").Shards(2).Obj())
 	w.settle(job)
@@ -154,6 +157,7 @@ func TestTheEndOfASuspendedJobCountsWhatNobodyCounted(t *testing.T) {
 }
 
 func TestTheDeadlineIsAskedForAndNotSleptFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("wake").StartWithin(30 * time.Minute).CompleteWithin(50 * time.Minute).Obj())
 	w.settle(job)
@@ -165,6 +169,7 @@ func TestTheDeadlineIsAskedForAndNotSleptFor(t *testing.T) {
 }
 
 func TestAFinishedJobIsRemovedAfterItsTimeToLive(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("ttl").TTL(3600).Obj())
 	got := w.until(job, allSucceed(1), "ended", inState(v1alpha1.StateSucceeded))
@@ -188,6 +193,7 @@ func TestAFinishedJobIsRemovedAfterItsTimeToLive(t *testing.T) {
 
 // Invariant 9.
 func TestNothingIsCreatedUnderAnObjectBeingDeleted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := MakeJob("going").Obj()
 	job.Finalizers = []string{"example.com/held"}
@@ -217,6 +223,7 @@ func TestNothingIsCreatedUnderAnObjectBeingDeleted(t *testing.T) {
 
 // Invariant 6: someone else's deletion does not bring a second Job, nor does a cache that has not heard of the first.
 func TestThereIsNeverASecondJob(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	created := w.watchJobs()
 	job := w.create(MakeJob("once").Obj())
@@ -251,6 +258,7 @@ func TestThereIsNeverASecondJob(t *testing.T) {
 }
 
 func TestAForeignJobOfTheNameStallsUntilItIsGone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("taken").Obj())
 	foreign := &batchv1.Job{
@@ -272,6 +280,7 @@ func withWindow(job *v1alpha1.AnalysisJob) *v1alpha1.AnalysisJob {
 }
 
 func TestTheModelIsResolvedOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("resolve").Model("pat-s", "").Obj())
 	wantCondition(t, w.settle(job), v1alpha1.ConditionModelResolved, metav1.ConditionFalse, v1alpha1.ReasonModelNotFound)
@@ -299,6 +308,7 @@ func TestTheModelIsResolvedOnce(t *testing.T) {
 }
 
 func TestAnotherNamespaceIsToldThatItIsNotServed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.config.Namespace = "elsewhere"
 	w.start(-1, false)
@@ -313,6 +323,7 @@ func TestAnotherNamespaceIsToldThatItIsNotServed(t *testing.T) {
 }
 
 func TestWhatKeepsShardsFromStartingIsTold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	job := w.create(MakeJob("stuck").Obj())
 	w.settle(job)

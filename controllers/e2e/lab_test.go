@@ -302,7 +302,8 @@ func (s *system) pods() []*corev1.Pod {
 
 const subjects = 300
 
-// clients ask for one subject after another, at a rate that does not wait for answers.
+// clients ask for one subject after another, at a rate that does not wait for
+// answers. A request that cannot be sent since too many wait is lost, too.
 func (l *lab) clients(ctx context.Context, rate int) {
 	if l.router.Ready(ctx) != nil {
 		return
@@ -311,15 +312,18 @@ func (l *lab) clients(ctx context.Context, rate int) {
 	for i := range weeks {
 		weeks[i] = []model.Window{modeltest.Week(i)}
 	}
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	for began, n := time.Now(), 0; ; n++ {
-		select {
-		case <-time.After(time.Until(began.Add(time.Duration(n) * time.Second / time.Duration(rate)))):
-			asking.Go(func() { l.ask(weeks[n%len(weeks)]) })
-		case <-ctx.Done():
-			return
-		}
+	var unsent atomic.Int64
+	load{
+		rate: rate, most: mostUnderWay,
+		send: func(n int) { l.ask(weeks[n%len(weeks)]) },
+		unsent: func(int) {
+			if unsent.Add(1) == 1 {
+				l.t.Errorf("a request to %s could not be sent: %d wait for their answers", l.model, mostUnderWay)
+			}
+		},
+	}.run(ctx)
+	if n := unsent.Load(); n > 0 {
+		l.t.Errorf("%d requests to %s could not be sent", n, l.model)
 	}
 }
 

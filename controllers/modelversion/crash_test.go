@@ -71,6 +71,7 @@ func (v *versionWrapper) at(w *world) *v1alpha1.ModelVersion {
 // The operator dies after its k-th write, for every k of a rollout. The end is
 // that of an operator that never died, and every moment on the way keeps the rules.
 func TestCrashAfterTheKthWriteComesToTheSameEnd(t *testing.T) {
+	t.Parallel()
 	writes, calm := tell(t, rises, crashes{after: -1})
 	if writes < 30 {
 		t.Fatalf("an operator that never dies writes %d times: the story is too short", writes)
@@ -90,6 +91,7 @@ func TestCrashAfterTheKthWriteComesToTheSameEnd(t *testing.T) {
 // The operator dies again and again: at every write, at every second, at every
 // third; or the reply to every write is lost, and it lives on.
 func TestCrashAgainAndAgainComesToTheSameEnd(t *testing.T) {
+	t.Parallel()
 	for name, story := range crashStories() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -204,6 +206,7 @@ func (l *lagging) List(ctx context.Context, o client.ObjectList, opts ...client.
 
 // A cache that is always one or three passes behind: the same story, the same rules, the same end.
 func TestAStaleCacheComesToTheSameEnd(t *testing.T) {
+	t.Parallel()
 	story := func(w *world) endState {
 		w.watchAll()
 		w.until("1 is active", w.in(w.create(MakeVersion("1").Obj()), v1alpha1.StageActive))
@@ -236,6 +239,7 @@ func TestAStaleCacheComesToTheSameEnd(t *testing.T) {
 // No event arrives at all: the operator comes back when it said it would, and
 // that is enough.
 func TestWithoutAnyEventTheOperatorComesBackByItself(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchAll()
 	w.create(MakeVersion("1").Obj())

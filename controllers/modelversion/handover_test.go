@@ -26,6 +26,7 @@ func (w *world) gone(mv *v1alpha1.ModelVersion) func() bool {
 // Invariant 4, by every way in which the active version is taken back, with the
 // last known good one warm or cold.
 func TestTheActiveVersionHandsOverToTheLastKnownGood(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		takeBack func(*world, *v1alpha1.ModelVersion)
 		cold     bool
@@ -88,6 +89,7 @@ func TestTheActiveVersionHandsOverToTheLastKnownGood(t *testing.T) {
 
 // While the last known good cannot start, the version that is deleted serves on, and says why.
 func TestAVersionIsDeletedOnlyOnceAnotherServes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchAll()
 	one := w.active(MakeVersion("1").Obj())
@@ -123,6 +125,7 @@ func TestAVersionIsDeletedOnlyOnceAnotherServes(t *testing.T) {
 // A third version comes in the middle of the second: the second loses its
 // weight at once, and gets another chance when the third is bad.
 func TestAThirdVersionInTheMiddleOfTheSecond(t *testing.T) {
+	t.Parallel()
 	for name, bad := range map[string]bool{"the third is good": false, "the third is bad": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -166,6 +169,7 @@ func TestAThirdVersionInTheMiddleOfTheSecond(t *testing.T) {
 }
 
 func TestTheSpecSteersTheRollout(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchAll()
 	w.active(MakeVersion("1").Obj())
@@ -218,6 +222,7 @@ func TestTheSpecSteersTheRollout(t *testing.T) {
 // Invariant 7: with its spec turned bad and good again, a version comes to the
 // state of one that never was bad.
 func TestGoodBadGoodIsAsAFreshGoodOne(t *testing.T) {
+	t.Parallel()
 	end := func(t *testing.T, bad func(*v1alpha1.ModelVersionSpec), at v1alpha1.Stage) (*v1alpha1.ModelVersion, string) {
 		w := newWorld(t)
 		w.watchAll()
@@ -250,10 +255,10 @@ func TestGoodBadGoodIsAsAFreshGoodOne(t *testing.T) {
 			s.Rollout.Steps[0].MinSamples = 1_000_000_000
 		}},
 	}
+	fresh, plan := end(t, nil, v1alpha1.StageActive)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			fresh, plan := end(t, nil, tt.at)
 			got, gotPlan := end(t, tt.bad, tt.at)
 			if diff := cmp.Diff(timeless(fresh), timeless(got)); diff != "" {
 				t.Errorf("status (-fresh +good again):\n%s", diff)

@@ -21,6 +21,7 @@ import (
 )
 
 func TestARolloutFromTheFirstVersionToTheSecond(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchAll()
 	one := w.create(MakeVersion("1").Obj())
@@ -98,6 +99,7 @@ func (w *world) eventsTell(want ...string) {
 // Every way in which a second version is bad ends where it should, with the
 // reason in one line, and the first one serves throughout.
 func TestABadSecondVersionNeverTakesOver(t *testing.T) {
+	t.Parallel()
 	fail := func(name string) func(*world) {
 		return func(w *world) {
 			w.stage.answer(name, gate.Answer{Verdict: v1alpha1.VerdictFail, Value: "0.9", Message: "it is 0.9, beyond max 0.25"})
@@ -214,6 +216,7 @@ func TestABadSecondVersionNeverTakesOver(t *testing.T) {
 // A server that does not answer for a moment ends nothing, but is given nothing
 // meanwhile; one that goes on so is out.
 func TestASilentServerIsGivenAnotherChance(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchAll()
 	w.active(MakeVersion("1").Obj())
@@ -247,6 +250,7 @@ func TestASilentServerIsGivenAnotherChance(t *testing.T) {
 
 // Prometheus is down: nobody goes on, a condition tells after a while, and it heals by itself.
 func TestWhileTheGatesSourceIsDownNothingIsPromoted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchAll()
 	w.active(MakeVersion("1").Obj())
@@ -281,6 +285,7 @@ func TestWhileTheGatesSourceIsDownNothingIsPromoted(t *testing.T) {
 }
 
 func TestAGateMayFailAsOftenAsItsLimitSays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchAll()
 	w.active(MakeVersion("1").Obj())

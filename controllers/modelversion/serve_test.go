@@ -31,6 +31,7 @@ func (w *world) get(mv *v1alpha1.ModelVersion, into client.Object) error {
 // The whole of what is made for a version, as the API server holds it. The pods
 // themselves were admitted under the restricted profile.
 func TestTheServersAreWhatThePlatformDecided(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	mv := w.create(MakeVersion("2026.11.1").Obj())
 	w.until("it is verified", func() bool {
@@ -116,6 +117,7 @@ func TestTheServersAreWhatThePlatformDecided(t *testing.T) {
 
 // Invariant 8: an operator that would write other pods restarts none.
 func TestAnUpgradedOperatorRestartsNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	one := w.active(MakeVersion("1").Obj())
 	w.settle()
@@ -142,6 +144,7 @@ func TestAnUpgradedOperatorRestartsNothing(t *testing.T) {
 
 // Hands that edit what is made for a version are corrected; what is deleted comes back.
 func TestWhatIsMadeForAVersionStaysAsItShould(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	one := w.active(MakeVersion("1").Obj())
 	w.settle()
@@ -188,6 +191,7 @@ func TestWhatIsMadeForAVersionStaysAsItShould(t *testing.T) {
 }
 
 func TestADeletedDeploymentIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	one := w.active(MakeVersion("1").Obj())
 	w.settle()
@@ -207,6 +211,7 @@ func TestADeletedDeploymentIsMadeAgain(t *testing.T) {
 
 // Someone deletes or breaks the plan: the active version stays so, and a rollout starts anew.
 func TestThePlanIsMadeAgainFromTheStatuses(t *testing.T) {
+	t.Parallel()
 	for name, breaks := range map[string]func(*world, *corev1.ConfigMap){
 		"deleted": func(w *world, plan *corev1.ConfigMap) { w.must(w.live.Delete(w.t.Context(), plan)) },
 		"emptied": func(w *world, plan *corev1.ConfigMap) { plan.Data = nil; w.must(w.live.Update(w.t.Context(), plan)) },
@@ -245,6 +250,7 @@ func TestThePlanIsMadeAgainFromTheStatuses(t *testing.T) {
 }
 
 func TestWhatCannotBeServedHereIsToldAndStopsNobody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.watchAll()
 	one := w.active(MakeVersion("1").Obj())
@@ -286,6 +292,7 @@ func TestWhatCannotBeServedHereIsToldAndStopsNobody(t *testing.T) {
 
 // A check that ends without a result is made again: what is down comes back.
 func TestACheckWithoutAVerdictIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		a    actor
 		want string

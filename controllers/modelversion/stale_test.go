@@ -36,6 +36,7 @@ func (f *frozen) List(ctx context.Context, o client.ObjectList, opts ...client.L
 // Invariant 9, at everything that would be made next, with a cache that knows
 // of the deletion and one that does not.
 func TestNothingIsMadeUnderAVersionBeingDeleted(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		at   v1alpha1.Stage // the moment it is first in the stage
 		next string         // what would be made

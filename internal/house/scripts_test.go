@@ -72,6 +72,24 @@ func TestWatchSaysWhatTakesLong(t *testing.T) {
 	}
 }
 
+// What a target needs from the machine is looked for before anything is built.
+func TestEndToEndLooksForPrometheusFirst(t *testing.T) {
+	bin := t.TempDir()
+	for _, program := range []string{"bash", "env", "git", "make"} {
+		found, err := exec.LookPath(program)
+		if err == nil {
+			err = os.Symlink(found, path.Join(bin, program))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, told, err := script(t, []string{"PATH=" + bin, "MAKEFLAGS="}, path.Join(bin, "make"), "--no-print-directory", "e2e", "GO=echo")
+	if err == nil || out != "make e2e needs prometheus in PATH: install Debian's package prometheus\n" || strings.Contains(told, "control plane") {
+		t.Errorf("%v, %q, %q", err, out, told)
+	}
+}
+
 // Every make target that a page, CI or a script names is there.
 func TestEveryTargetThatIsNamedIsThere(t *testing.T) {
 	for _, fault := range strangers(t, repository()) {

@@ -10,6 +10,19 @@ import (
 	"github.com/clarity-loop/clarity/services/actigraphy"
 )
 
+// readOr reads a csv file, or finds that it is refused with the words; "" for none.
+func readOr(t *testing.T, file, refusal string) (rec actigraphy.Recording, is bool) {
+	t.Helper()
+	rec, err := actigraphy.Read(strings.NewReader(file), "x.csv")
+	switch {
+	case refusal != "" && (err == nil || err.Error() != refusal):
+		t.Errorf("error %v, want %s", err, refusal)
+	case refusal == "" && err != nil:
+		t.Fatal(err)
+	}
+	return rec, refusal == ""
+}
+
 // What a table's names say of its columns, wherever the columns stand.
 func TestColumnsAreFoundByName(t *testing.T) {
 	const first, second = "2026-03-05 10:00:00", "2026-03-05 10:01:00"
@@ -113,6 +126,19 @@ func TestTheOrderOfDayAndMonth(t *testing.T) {
 	}
 }
 
+// A line without cells tells nothing of the order, wherever the date stands.
+func TestAnEmptyLineBeforeTheDates(t *testing.T) {
+	for _, empty := range []string{"", ",,", " , , ", ";;"} {
+		rec, err := actigraphy.Read(strings.NewReader("date,time,counts\n"+empty+"\n03/05/2026,10:00,1\n03/05/2026,10:01,1\n03/06/2026,10:00,1\n"), "x.csv")
+		if err != nil {
+			t.Fatalf("%q: %v", empty, err)
+		}
+		if want := time.Date(2026, 3, 5, 10, 0, 0, 0, time.UTC); !rec.Start.Equal(want) {
+			t.Errorf("%q: starts at %v, want %v", empty, rec.Start, want)
+		}
+	}
+}
+
 func TestStampsInOneColumn(t *testing.T) {
 	noon := time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
 	tests := map[string]struct {
@@ -207,15 +233,9 @@ func TestActiwareHeaders(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			rec, err := actigraphy.Read(strings.NewReader(tt.file), "x.csv")
-			if tt.err != "" {
-				if err == nil || err.Error() != tt.err {
-					t.Errorf("error %v, want %s", err, tt.err)
-				}
+			rec, is := readOr(t, tt.file, tt.err)
+			if !is {
 				return
-			}
-			if err != nil {
-				t.Fatal(err)
 			}
 			if diff := cmp.Diff([]float64{14, 15}, rec.Values); diff != "" || rec.Device != tt.device {
 				t.Errorf("device %q, values %s", rec.Device, diff)

@@ -153,7 +153,7 @@ func (t table) dateOrder(l lines) dayFirst {
 			return true
 		}
 		row := cells(line, t.sep)
-		if column >= len(row) {
+		if column >= len(row) || strings.Trim(line, ",; ") == "" { // as read passes it over
 			continue
 		}
 		date, _, _ := strings.Cut(strings.TrimSpace(row[column]), " ")

@@ -16,12 +16,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
-	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
-	storedb "github.com/clarity-loop/clarity/services/store/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,8 +31,8 @@ func noon() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
 type world struct {
 	*Stage
 	t     testing.TB
-	keys  *tink.Keyring
-	queue *queuedb.Queue
+	keys  keyring.Keyring
+	queue queue.Queue
 	log   *bytes.Buffer
 }
 
@@ -44,26 +43,9 @@ func newWorld(t testing.TB) *world {
 
 func newWorldOf(t testing.TB, consumers queue.Consumers) *world {
 	t.Helper()
-	dir := t.TempDir()
-	documents, err := storedb.Open(t.Context(), dir, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages, err := queuedb.Open(t.Context(), dir, consumers, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := tink.Open(dir + "/keys")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(documents.Close(), messages.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	w := &world{t: t, keys: keys, queue: messages, log: &bytes.Buffer{}}
-	w.Stage = New(Needs{Store: store.New(documents, keys), Queue: messages, Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil))})
+	l := stagetest.Open(t, stagetest.Options{Consumers: consumers})
+	w := &world{t: t, keys: l.Keys, queue: l.Queue, log: &bytes.Buffer{}}
+	w.Stage = New(Needs{Store: l.Store, Queue: l.Queue, Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil))})
 	return w
 }
 
@@ -77,14 +59,8 @@ func tell(t testing.TB, s *Stage, uid string, kind flow.EventKind, ref, version 
 	return handle(s, body)
 }
 
-func handle(s *Stage, body []byte) (verdict string) {
-	v := s.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicEvents, Body: body}, Attempt: 1})
-	v.Match(
-		func() { verdict = "ack" },
-		func(_ time.Duration, why string) { verdict = "retry: " + why },
-		func(why string) { verdict = "dead: " + why },
-	)
-	return verdict
+func handle(s *Stage, body []byte) string {
+	return stagetest.Word(s.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicEvents, Body: body}, Attempt: 1}))
 }
 
 // recorded is everything kept for the uid, in order, as "key kind ref version".

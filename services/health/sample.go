@@ -57,6 +57,15 @@ type Sample struct {
 	Raw string
 }
 
+// The bounds of one sample as it is uploaded, in bytes of JSON.
+const (
+	// MaxMetadata is the metadata's, up to its closing brace: all of it, the
+	// zone and HKWasUserEntered too.
+	MaxMetadata = 16 << 10
+	// MaxUnknown is the whole sample's, where its type is unknown.
+	MaxUnknown = 64 << 10
+)
+
 // A Source names the app and device behind a sample.
 type Source struct {
 	BundleID    string // "com.apple.health.…"

@@ -23,6 +23,7 @@ func facts() []analysis.Fact {
 		Sleep:     analysis.Family{"total_sleep_time_minutes": number(432.4), "midpoint_minutes": number(-19), "sleep_efficiency_percent": number(90.6)},
 		Circadian: analysis.Family{"interdaily_stability": number(0.613)},
 		Activity:  analysis.Family{"steps_per_day": number(9120.4)},
+		Cardio:    analysis.Family{"resting_heart_rate_bpm": number(57.2)},
 	}
 	before := analysis.Result{Sleep: analysis.Family{"total_sleep_time_minutes": number(454.4)}}
 	return narrative.Facts(week, &before)
@@ -35,6 +36,7 @@ const (
 	share  = "sleep.sleep_efficiency_percent"
 	steps  = "activity.steps_per_day"
 	stable = "circadian.interdaily_stability"
+	heart  = "cardio.resting_heart_rate_bpm"
 )
 
 func TestCheck(t *testing.T) {
@@ -81,6 +83,13 @@ func TestCheck(t *testing.T) {
 		"a fraction sign":                    {"You slept 7½ h.", []string{sleep}, narrative.RuleForm},
 		"a sentence without end":             {strings.Repeat("long ", 100), nil, narrative.RuleForm},
 		"a right number of another unit":     {"You walked 9,120 km a day.", []string{steps}, narrative.RuleNumber},
+		"beats a minute":                     {"Your resting heart rate was 57 beats a minute.", []string{heart}, ""},
+		"the heart's times a minute":         {"Your heart beat 57 times a minute.", []string{heart}, ""},
+		"steps as a heart rate":              {"Your resting heart rate was 9,120 beats a minute.", []string{steps}, narrative.RuleNumber},
+		"a regularity as breaths":            {"You breathed 0.61 times a minute.", []string{stable}, narrative.RuleNumber},
+		"a heart rate as breaths":            {"You breathed 57 breaths a minute.", []string{heart}, narrative.RuleNumber},
+		"a heart rate as steps":              {"You walked 57 steps a minute.", []string{heart}, narrative.RuleNumber},
+		"steps by the hour":                  {"You walked 9,120 steps an hour.", []string{steps}, narrative.RuleNumber},
 		"a share as a heart rate":            {"Your heart beat 91 times a minute.", []string{share}, narrative.RuleNumber},
 		"a duration without its unit":        {"You slept 432 a night.", []string{sleep}, narrative.RuleNumber},
 		"a count as a time of day":           {"You slept at 7:12.", []string{sleep}, narrative.RuleNumber},

@@ -22,19 +22,17 @@ type number struct {
 	compared bool   // it is how much something changed, by the words around it
 }
 
-// rate marks "a minute" behind what is counted, which is no amount.
-const rate = "a"
-
 // Numbers are looked for in this order; what one pattern takes, the next does not see.
 var (
 	clockPattern    = regexp.MustCompile(`\b(\d{1,2}):(\d{2})(?: ?([ap])\.?m\b)?`)
 	hourPattern     = regexp.MustCompile(`\b(\d{1,2}) ?([ap])\.?m\b`)
 	durationPattern = regexp.MustCompile(`\b(\d+) ?(?:h|hours?),?(?: and)? (\d+) ?(?:min|minutes?)\b`)
+	ratePattern     = regexp.MustCompile(`\b(beats|bpm|times|breaths|steps|kcal) an? (minute|hour)\b`)
 	indefinite      = regexp.MustCompile(`(?:\b([a-z]+) )?\ban? (half|quarter|third|hour|minute|dozen|couple)\b`)
 	digitsPattern   = regexp.MustCompile(`-?\d[\d,.]*(?:e[-+]?\d+)?`)
 	grouped         = regexp.MustCompile(`^(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?$`)
 	unitPattern     = regexp.MustCompile(`^[ -]?(%|[a-z]+)`)
-	comparedPattern = regexp.MustCompile(`^ ?(?:%|[a-z]+)? ?(?:(?:of|a|an|the) )?([a-z]+)?`)
+	comparedPattern = regexp.MustCompile(`^ ?(?:%|[a-z]+)? *(?:(?:of|a|an|the) )?([a-z]+)?`)
 	halfOfSomething = regexp.MustCompile(`\b(?:first|second|last|latter|other|early|late) half\b`)
 	noNumber        = regexp.MustCompile(`\b(?:one another|no one|the one|this one|that one|which one)\b`)
 )
@@ -50,9 +48,14 @@ func checkNumbers(text string, cited []analysis.Fact) error {
 
 // numbersOf finds every number of a text: clock times, durations, digits and words.
 func numbersOf(text string) (found []number) {
+	blank := func(s string) string { return strings.Repeat(" ", len(s)) }
 	for _, harmless := range []*regexp.Regexp{halfOfSomething, noNumber} {
-		text = harmless.ReplaceAllStringFunc(text, func(s string) string { return strings.Repeat(" ", len(s)) })
+		text = harmless.ReplaceAllStringFunc(text, blank)
 	}
+	text = ratePattern.ReplaceAllStringFunc(text, func(s string) string {
+		unit := rateUnit(s)
+		return unit + blank(s[len(unit):])
+	})
 	take := func(p *regexp.Regexp, read func(groups []string) number) {
 		for _, m := range p.FindAllStringSubmatchIndex(text, -1) {
 			groups := make([]string, len(m)/2)
@@ -76,18 +79,12 @@ func numbersOf(text string) (found []number) {
 		}
 		return number{value: 60*parse(g[1]) + parse(g[2]), unit: UnitMinutes}
 	})
-	take(indefinite, func(g []string) number {
-		if slices.Contains([]string{"beats", "bpm", "times", "breaths", "steps", "kcal"}, g[1]) && (g[2] == "minute" || g[2] == "hour") {
-			return number{unit: rate}
-		}
-		return number{value: math.NaN()}
-	})
-	found = slices.DeleteFunc(found, func(n number) bool { return n.unit == rate })
+	take(indefinite, func([]string) number { return number{value: math.NaN()} })
 	for _, m := range digitsPattern.FindAllStringIndex(text, -1) {
 		digits := strings.TrimRight(text[m[0]:m[1]], ",.")
 		found = append(found, withUnit(text, m[0], m[0]+len(digits), written(digits)))
 	}
-	text = digitsPattern.ReplaceAllStringFunc(text, func(s string) string { return strings.Repeat(" ", len(s)) })
+	text = digitsPattern.ReplaceAllStringFunc(text, blank)
 	for _, m := range wordPattern.FindAllStringIndex(text, -1) {
 		if value, is := numberWord(text[m[0]:m[1]]); is {
 			found = append(found, withUnit(text, m[0], m[1], number{value: value}))
@@ -95,6 +92,25 @@ func numbersOf(text string) (found []number) {
 	}
 	return found
 }
+
+// rateUnit is the unit that a number before the rate has, as one word: the minute
+// behind it is no amount. Of steps, energy and whatever is counted by the hour no
+// fact tells a rate.
+func rateUnit(rate string) string {
+	counted, per, _ := strings.Cut(rate, " ")
+	switch {
+	case !strings.HasSuffix(per, "minute"):
+		return "x"
+	case counted == "times": // of the heart, or of breath
+		return perMinute
+	case counted == "steps", counted == "kcal":
+		return "x"
+	}
+	return counted
+}
+
+// perMinute stands for "times a minute".
+const perMinute = "permin"
 
 // clock is a time of day; half is "a", "p" or "".
 func clock(hour, minute float64, half string) number {
@@ -150,6 +166,8 @@ func withUnit(text string, from, end int, n number) number {
 		n.unit = UnitMs
 	case "bpm", "beat", "beats":
 		n.unit, n.topic = UnitBPM, "heart_rate"
+	case perMinute:
+		n.unit = UnitBPM
 	case "breath", "breaths", "times":
 		n.unit, n.topic = UnitBPM, "respiratory"
 	case "step", "steps":

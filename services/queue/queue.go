@@ -5,11 +5,13 @@
 // and dead letters of its own. Two Receives of one subscription share its
 // messages; two subscriptions of one topic each get every message. A consumer
 // that is added gets what is published from then on; what waits for one that
-// is taken off the list stays until it is listed again, or is forgotten.
+// is taken off the list stays until it is listed again, or is forgotten. Until
+// then it is Unclaimed, and its dead letters can be listed and dropped.
 //
 // Publish MUST make all messages durable, for every consumer, before it returns
 // nil, or none that a reader sees. A topic without a consumer is refused with
-// ErrNoSubscription, as is any call that names a subscription not on the list.
+// ErrNoSubscription, as is any call that names a subscription not on the list,
+// but for Dead where there are letters of it, and the replay of such a letter.
 //
 // A message MAY be delivered more than once, and every handler is idempotent.
 // Messages of one subscription and Key MUST be handled one at a time, in the
@@ -69,6 +71,10 @@ type Queue interface {
 	// Dead lists a subscription's dead letters, oldest first, after the sequence
 	// number given.
 	Dead(ctx context.Context, topic, name string, after int64, limit int) ([]DeadLetter, error)
+	// Unclaimed counts what is kept of each subscription that is not on the list,
+	// in the order of topics and consumers: nobody handles it. The consumer is ""
+	// where it comes from before topics had consumers, and it is nobody's.
+	Unclaimed(ctx context.Context) ([]Backlog, error)
 	// Replay makes a message of the dead letter again: the last of its key, its
 	// attempts counted from none, for the one consumer that gave it up.
 	Replay(ctx context.Context, sequence int64) error
@@ -112,6 +118,12 @@ type Subscription struct {
 
 // Depth counts a subscription's messages.
 type Depth struct{ Waiting, Leased, Dead int }
+
+// A Backlog is what is kept of one subscription.
+type Backlog struct {
+	Topic, Consumer string
+	Depth
+}
 
 // A DeadLetter is a message nobody will handle again by itself.
 type DeadLetter struct {
@@ -162,9 +174,9 @@ func (v Verdict) Match(ack func(), retry func(after time.Duration, reason string
 }
 
 // Fault is what a driver returns for an error it met; see package fault.
-// ErrNoLetter is an answer and none.
+// ErrNoLetter and ErrNoSubscription are answers and none.
 func Fault(op string, err error) error {
-	if errors.Is(err, ErrNoLetter) {
+	if errors.Is(err, ErrNoLetter) || errors.Is(err, ErrNoSubscription) {
 		return err
 	}
 	return fault.Wrap("queue", op, err,

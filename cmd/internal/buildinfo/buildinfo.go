@@ -51,6 +51,17 @@ func of(linked string, info *debug.BuildInfo) Build {
 	return b
 }
 
+// ExitUsage is what a program ends with that refuses the arguments of version.
+const ExitUsage = 2
+
+// Refuse is the error for what stands behind the word version; nil for nothing.
+func Refuse(arguments []string) error {
+	if len(arguments) == 0 {
+		return nil
+	}
+	return fmt.Errorf("version takes no argument, got %.40q", arguments[0])
+}
+
 // Line is "PROGRAM VERSION (commit REVISION, go1.x)".
 func (b Build) Line(program string) string {
 	return fmt.Sprintf("%s %s (commit %s, %s)", program, b.Version, b.Commit, b.Go)

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
@@ -68,17 +67,6 @@ func Validate(dir string, c platform.Config, d platform.Drivers, table []platfor
 		text += "; " + err.Error()
 	}
 	return &platform.ConfigError{Text: text}
-}
-
-// describe is the sentence for what the disk or another process is to blame for.
-func describe(dir string, err error) error {
-	s := Sentence(dir, err)
-	for _, known := range []error{ErrInUse, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS} {
-		if errors.Is(s, known) || errors.Is(err, known) {
-			return s
-		}
-	}
-	return err
 }
 
 // Run is platform.Platform's, and gives the directory back.

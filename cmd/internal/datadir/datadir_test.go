@@ -61,7 +61,7 @@ func TestOneProcessHasTheDirectoryAtATime(t *testing.T) {
 	if _, _, err := lease(dir, 0).Acquire(t.Context()); !errors.Is(err, datadir.ErrInUse) || !strings.Contains(err.Error(), want) {
 		t.Errorf("a lease beside a platform: %v", err)
 	}
-	if _, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, drivers(), time.Now); !errors.Is(err, datadir.ErrInUse) {
+	if _, _, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, drivers(), time.Now); !errors.Is(err, datadir.ErrInUse) {
 		t.Errorf("a tool beside a platform: %v", err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -197,7 +197,7 @@ func TestToolsMakeNoDirectory(t *testing.T) {
 	for name, tool := range map[string]func(dir string) error{
 		"a lease": func(dir string) error { _, _, err := lease(dir, time.Minute).Acquire(t.Context()); return err },
 		"dead letters": func(dir string) error {
-			_, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, drivers(), time.Now)
+			_, _, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, drivers(), time.Now)
 			return err
 		},
 		"a pseudonym": func(dir string) error {

@@ -45,7 +45,7 @@ func TestSentence(t *testing.T) {
 		"a disk that is not written": {path(syscall.EROFS), "the data directory data is on a read-only disk: choose another --data"},
 		"a file on the way":          {path(syscall.ENOTDIR), "the data directory data is not a directory: choose another --data"},
 		"a file in its place":        {fs.ErrExist, "the data directory data is not a directory: choose another --data"},
-		"another's":                  {path(syscall.EACCES), "the data directory data may not be written by this user: choose another --data"},
+		"another's":                  {path(syscall.EACCES), "this user may not use the data directory data: run as its owner, or choose another --data"},
 		"something else":             {opaque, "open the data directory data: opaque"},
 	}
 	for name, tt := range tests {
@@ -65,6 +65,54 @@ func TestSentence(t *testing.T) {
 	}
 	if err := datadir.Sentence("data", opaque); !errors.Is(err, opaque) {
 		t.Errorf("the cause is lost: %v", err)
+	}
+}
+
+// A backend's place that is elsewhere is named with the flag that names it.
+func TestSentenceOfAPlaceElsewhere(t *testing.T) {
+	opening := func(of, at string, err error) error {
+		return &platform.OpenError{Of: of, Driver: "d", At: at, Cause: fmt.Errorf("open it: %w", err)}
+	}
+	tests := map[string]struct {
+		err     error
+		want    string
+		lasting bool
+	}{
+		"in use":             {opening("audit", "/a", &dirlock.InUseError{Dir: "/a"}), "the audit directory /a is in use by another process: stop that one, or choose another --audit", false},
+		"in use, in full":    {opening("store", "s", &dirlock.InUseError{Dir: "/there/s"}), "the store directory s is in use by another process: stop that one, or choose another --store", false},
+		"a full disk":        {opening("blobs", "/b", syscall.ENOSPC), "the disk of the blobs directory /b is full: make room, or choose another --blobs", false},
+		"a read-only disk":   {opening("queue", "/q", syscall.EROFS), "the queue directory /q is on a read-only disk: choose another --queue", true},
+		"a file":             {opening("keys", "/k", syscall.ENOTDIR), "the keys directory /k is not a directory: choose another --keys", true},
+		"no right":           {opening("identity", "/i", fs.ErrPermission), "this user may not use the identity directory /i: run as its owner, or choose another --identity", true},
+		"its own fault":      {opening("keys", "/k", errors.New("opaque")), "open the keys d: open it: opaque", false},
+		"in the directory":   {opening("audit", "data/audit", fs.ErrPermission), "this user may not use the data directory data: run as its owner, or choose another --data", true},
+		"in use, its own":    {opening("queue", "data", &dirlock.InUseError{Dir: "/there/data"}), "the data directory data is in use by another process: stop that one, or choose another --data", false},
+		"a plan has no flag": {opening("traffic plan", "", errors.New("opaque")), "open the data directory data: open the traffic plan d: open it: opaque", false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := datadir.Sentence("data", tt.err)
+			if err.Error() != tt.want || !errors.Is(err, errors.Unwrap(errors.Unwrap(tt.err))) {
+				t.Errorf("%q, want %q", err, tt.want)
+			}
+			if again := datadir.Sentence("elsewhere", fmt.Errorf("open: %w", err)); !strings.HasSuffix(again.Error(), tt.want) {
+				t.Errorf("said twice it is %q", again)
+			}
+			var f *datadir.Fault
+			if lasting := errors.As(err, &f) && f.Lasting(); lasting != tt.lasting {
+				t.Errorf("lasting: %t", lasting)
+			}
+		})
+	}
+}
+
+// Open tells of another place in the same sentence.
+func TestADriverElsewhereThatCannotBeOpened(t *testing.T) {
+	table := []platform.Stage{{Name: "s", Needs: capability.Queue}}
+	config := platform.Config{Stages: []string{"s"}, Backends: platform.Backends{Queue: "sqlite:/elsewhere"}}
+	_, err := datadir.Open(t.Context(), t.TempDir(), config, faulty(fs.ErrPermission, nil), table, env())
+	if want := "this user may not use the queue directory /elsewhere: run as its owner, or choose another --queue"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %q", err, want)
 	}
 }
 
@@ -312,6 +360,7 @@ func TestALeaseStandsBack(t *testing.T) {
 type letters struct {
 	queue.Queue
 	dead map[string]int
+	old  []queue.Backlog // that nobody consumes
 	err  error
 	done []string
 }
@@ -326,6 +375,8 @@ func (q *letters) Dead(_ context.Context, topic, name string, after int64, limit
 	}
 	return out, nil
 }
+
+func (q *letters) Unclaimed(context.Context) ([]queue.Backlog, error) { return q.old, q.err }
 
 func (q *letters) Replay(_ context.Context, s int64) error {
 	q.done = append(q.done, fmt.Sprint("replay ", s))
@@ -354,7 +405,7 @@ func TestDeadLettersOfEveryConsumer(t *testing.T) {
 	for name, dead := range tests {
 		t.Run(name, func(t *testing.T) {
 			q := &letters{dead: dead}
-			got, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: t.TempDir()}, q.drivers(), time.Now)
+			got, _, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: t.TempDir()}, q.drivers(), time.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -376,11 +427,29 @@ func TestDeadLettersOfEveryConsumer(t *testing.T) {
 	}
 }
 
+// What nobody consumes comes behind what somebody does; of what has no letters
+// none are asked for.
+func TestDeadLettersThatNobodyConsumes(t *testing.T) {
+	old := []queue.Backlog{{Topic: "older", Consumer: "x", Depth: queue.Depth{Waiting: 3}}, {Topic: "old", Consumer: "y", Depth: queue.Depth{Dead: 2}}}
+	q := &letters{dead: map[string]int{flow.TopicEvents: 1, "old": 2, "older": 9}, old: old}
+	got, unclaimed, err := datadir.DeadLetters(t.Context(), datadir.Place{Dir: t.TempDir()}, q.drivers(), time.Now)
+	if diff := cmp.Diff(old, unclaimed); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	var consumers []string
+	for _, l := range got {
+		consumers = append(consumers, l.Consumer)
+	}
+	if diff := cmp.Diff([]string{flow.Feed, "y", "y"}, consumers); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestADeadLetterIsReplayedOrDropped(t *testing.T) {
 	gone := errors.New("no such letter")
 	for _, fails := range []error{nil, gone} {
 		q, dir := &letters{err: fails}, t.TempDir()
-		_, listed := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now)
+		_, _, listed := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now)
 		replayed := datadir.ReplayDead(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now, 7)
 		dropped := datadir.DropDead(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now, 8)
 		for what, err := range map[string]error{"list": listed, "replay": replayed, "drop": dropped} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -22,21 +23,34 @@ type Place struct {
 }
 
 // DeadLetters lists the dead letters of every topic and consumer of a place
-// on which nothing is running.
-func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() time.Time) (letters []queue.DeadLetter, err error) {
-	err = withQueue(ctx, p, d, now, func(q queue.Queue) error {
+// on which nothing is running, those at the end that nobody consumes any more,
+// and counts what else nobody consumes.
+func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() time.Time) (letters []queue.DeadLetter, unclaimed []queue.Backlog, err error) {
+	err = withQueue(ctx, p, d, now, func(q queue.Queue) (err error) {
+		if unclaimed, err = q.Unclaimed(ctx); err != nil {
+			return err
+		}
+		all := make([]queue.Backlog, 0, len(unclaimed))
 		for _, topic := range flow.Topics() {
 			for _, name := range flow.Consumers()[topic] {
-				some, err := deadOf(ctx, q, topic, name)
-				if err != nil {
-					return err
-				}
-				letters = append(letters, some...)
+				all = append(all, queue.Backlog{Topic: topic, Consumer: name})
 			}
+		}
+		for _, b := range unclaimed {
+			if b.Dead > 0 { // without one it cannot be asked for
+				all = append(all, b)
+			}
+		}
+		for _, b := range all {
+			some, err := deadOf(ctx, q, b.Topic, b.Consumer)
+			if err != nil {
+				return err
+			}
+			letters = append(letters, some...)
 		}
 		return nil
 	})
-	return letters, err
+	return letters, unclaimed, err
 }
 
 func deadOf(ctx context.Context, q queue.Queue, topic, name string) (letters []queue.DeadLetter, err error) {
@@ -81,9 +95,13 @@ func Pseudonym(ctx context.Context, p Place, user string) (string, error) {
 	}
 	keys, err := embedded.Keys(ctx, at, platform.Env{})
 	if err != nil {
-		return "", Sentence(p.Dir, err)
+		return "", Sentence(p.Dir, &platform.OpenError{Of: "keys", Driver: "tink", At: at, Cause: err})
 	}
-	return keys.Pseudonym(ctx, user)
+	pseudonym, err := keys.Pseudonym(ctx, user)
+	if err != nil {
+		return "", Sentence(p.Dir, &platform.OpenError{Of: "keys", Driver: "tink", At: at, Cause: err})
+	}
+	return pseudonym, nil
 }
 
 // VerifyAudit checks the audit log of a place, whether or not a platform is
@@ -93,7 +111,11 @@ func VerifyAudit(ctx context.Context, p Place) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return embedded.VerifyAudit(ctx, at)
+	entries, err := embedded.VerifyAudit(ctx, at)
+	if errors.Is(err, fs.ErrPermission) {
+		err = Sentence(p.Dir, &platform.OpenError{Of: "audit", Driver: "file", At: at, Cause: err})
+	}
+	return entries, err
 }
 
 // MustHold says where nothing was kept before: not by the backend that is at the
@@ -107,7 +129,7 @@ func MustHold(p Place, of capability.Set, at string) error {
 	there, err := embedded.Holds(of, at)
 	switch {
 	case err != nil:
-		return Sentence(p.Dir, err)
+		return Sentence(p.Dir, &platform.OpenError{Of: of.String(), At: at, Cause: err})
 	case !there:
 		return fmt.Errorf("there is nothing of the %s at %s: say the --data, --%s or --config that `clarity up` was told", of, at, of)
 	}

@@ -53,10 +53,10 @@ func In(dir string, b platform.Backends) platform.Backends {
 }
 
 // Holds says whether the directory's own driver of the capability, which is one of
-// Queue, Keys and Audit, has kept something at the place before. It opens and
+// Queue, Keys, Identity and Audit, has kept something at the place before. It opens and
 // makes nothing.
 func Holds(of capability.Set, at string) (bool, error) {
-	file := map[capability.Set]string{capability.Queue: "queue.db", capability.Keys: "kek.json", capability.Audit: "keys.json"}[of]
+	file := map[capability.Set]string{capability.Queue: "queue.db", capability.Keys: "kek.json", capability.Identity: "issuer.json", capability.Audit: "keys.json"}[of]
 	_, err := os.Stat(filepath.Join(at, file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil

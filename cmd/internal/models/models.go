@@ -5,14 +5,13 @@
 package models
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
+	"syscall"
 
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/bundle"
@@ -28,31 +27,55 @@ const Preview = "preview"
 // Load reads the bundle that ref names: "preview", or a file's path,
 // with "@sha256:…" behind it where the digest must be that one.
 func Load(ref string) (*bundle.Bundle, error) {
-	if ref == Preview {
-		return bundle.Read(preview.Bundle(), preview.Digest)
-	}
 	path, digest, _ := strings.Cut(ref, "@sha256:")
 	if digest != "" {
 		digest = "sha256:" + digest
 	}
+	if path == Preview {
+		return bundle.Read(preview.Bundle(), cmp.Or(digest, preview.Digest))
+	}
+	if err := find(path); err != nil {
+		return nil, err
+	}
 	return bundle.Open(path, digest)
 }
 
-// Find says whether what Single would open is there. It opens nothing.
+// Find says whether what Single would open is there, and looks like a bundle. It
+// opens nothing.
 func Find(ref string) error {
-	if ref == "" || ref == "none" || ref == Preview {
+	path, _, _ := strings.Cut(ref, "@sha256:")
+	if path == "" || path == "none" || path == Preview {
 		return nil
 	}
-	path, _, _ := strings.Cut(ref, "@sha256:")
-	switch info, err := os.Stat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("model: there is no bundle at %s: a model is none, %s or a bundle's file", path, Preview)
-	case err != nil:
-		return fmt.Errorf("model: look for the bundle: %w", err)
-	case info.IsDir():
-		return fmt.Errorf("model: %s is a directory, not a bundle's file", path)
+	if err := find(path); err != nil {
+		return fmt.Errorf("model: %w", err)
 	}
 	return nil
+}
+
+// find says whether there is a file that looks like a bundle.
+func find(path string) error {
+	head, err := headOf(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("there is no bundle at %s: a model is none, %s or a bundle's file", path, Preview)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("this user may not read %s", path)
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Errorf("%s is a directory, not a bundle's file", path)
+	case err != nil:
+		return fmt.Errorf("look for the bundle: %w", err)
+	}
+	switch kind := kindOf(head); kind {
+	case kindTar:
+		return nil
+	case kindHDF5, kindSafetensors:
+		return fmt.Errorf("%s is weights (%s), not a bundle: `clarity model import` makes one of them", path, kind)
+	case "":
+		return fmt.Errorf("%s is not a bundle, which is a tar file that `clarity model import` writes", path)
+	default:
+		return fmt.Errorf("%s is %s, not a bundle, which is a tar file that `clarity model import` writes", path, kind)
+	}
 }
 
 // Open opens a bundle's model on this machine's processor.
@@ -67,15 +90,28 @@ func Open(ctx context.Context, b *bundle.Bundle) (m model.Model, done func(), er
 // A Description is what a bundle says of its weights.
 type Description = pat.Description
 
+// ErrNoLabel says that a Description lacks the label that these weights need.
+var ErrNoLabel = errors.New("an output of these weights is a preview, which must not be shown without a label")
+
 // Import makes a bundle of weights: Keras HDF5, or safetensors.
 func Import(weights []byte, d Description) (raw []byte, b *bundle.Bundle, err error) {
-	read := pat.FromSafetensors
-	if bytes.HasPrefix(weights, []byte("\x89HDF")) {
+	var read func([]byte) (pat.Weights, pat.Config, error)
+	switch kind := kindOf(weights[:min(len(weights), headSize)]); kind {
+	case kindHDF5:
 		read = pat.FromKeras
+	case kindSafetensors:
+		read = pat.FromSafetensors
+	case "":
+		return nil, nil, errors.New("it is neither Keras HDF5 nor safetensors, which are what weights are imported from")
+	default:
+		return nil, nil, fmt.Errorf("it is %s: weights are imported from Keras HDF5 or safetensors", kind)
 	}
 	w, c, err := read(weights)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, nil, err
+	case w.HasHeads() && d.Label == "":
+		return nil, nil, ErrNoLabel
 	}
 	if b, err = pat.NewBundle(w, c, d); err != nil {
 		return nil, nil, err

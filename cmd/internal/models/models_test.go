@@ -71,7 +71,7 @@ func TestModelsBehindAPlanInAFile(t *testing.T) {
 }
 
 func TestSingle(t *testing.T) {
-	if _, err := models.Single(t.Context(), "/there/is/no/such/bundle.tar"); err == nil || !strings.Contains(err.Error(), "no weights") {
+	if _, err := models.Single(t.Context(), "/there/is/no/such/bundle.tar"); err == nil || !strings.Contains(err.Error(), "there is no bundle at /there/is/no/such/bundle.tar: a model is none, preview or a bundle's file") {
 		t.Errorf("a bundle that is not there: %v", err)
 	}
 	for ref, some := range map[string]bool{"": false, "none": false, models.Preview: true} {

@@ -171,6 +171,19 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 	return o, nil
 }
 
+// An OpenError is a driver that could not be opened: of which capability, which,
+// where, and why.
+type OpenError struct {
+	Of, Driver, At string
+	Cause          error
+}
+
+// Error says which driver of what, and why.
+func (e *OpenError) Error() string { return fmt.Sprintf("open the %s %s: %v", e.Of, e.Driver, e.Cause) }
+
+// Unwrap is why.
+func (e *OpenError) Unwrap() error { return e.Cause }
+
 // ofKeyring is what the one driver of the keys stands behind.
 const ofKeyring = capability.Keys | capability.Erasure
 
@@ -215,7 +228,7 @@ func opening[T any](ctx context.Context, what string, built map[string]Opener[T]
 		}
 		name, at, _ := strings.Cut(spec, ":")
 		if *into, err = built[name](ctx, at, e); err != nil {
-			return fmt.Errorf("open the %s %s: %w", what, name, err)
+			return &OpenError{Of: what, Driver: name, At: at, Cause: err}
 		}
 		return nil
 	}

@@ -69,6 +69,16 @@ func TestAFaultOfAConfig(t *testing.T) {
 		"a model that is no plan":    {capability.Model, func(c *platform.Config) { c.Backends.Model = "pigeon:a" }, ""},
 		"a plan that nobody needs":   {0, func(c *platform.Config) { c.Backends.Model = "traffic:pigeon:a" }, ""},
 		"backends that nobody needs": {0, func(c *platform.Config) { c.Backends = platform.Backends{} }, ""},
+		"a place of the template":    {capability.Writer, func(c *platform.Config) { c.Backends.Writer = "template:here" }, `writer: template takes nothing behind it, as "here" is`},
+		"a template nobody needs":    {0, func(c *platform.Config) { c.Backends.Writer = "template:here" }, ""},
+		"a plan without a place":     {capability.Model, func(c *platform.Config) { c.Backends.Model = "traffic:fake" }, "model: traffic:fake names no traffic plan: write where it is, traffic:fake:PATH"},
+		"no place that nobody needs": {0, func(c *platform.Config) { c.Backends.Model = "traffic:fake" }, ""},
+		"an unknown stage, and what it may have meant": {capability.Store, func(c *platform.Config) {
+			c.Stages, c.Backends.Store, c.Backends.Blobs = []string{"u"}, "floppy", "floppy"
+		}, `there is no stage "u"; the stages are s, t; store: no driver "floppy" in this binary; it has ` + nobody},
+		"an unknown stage, and nothing more said": {capability.Store, func(c *platform.Config) {
+			c.Stages, c.Backends.Store = []string{"u"}, ""
+		}, `there is no stage "u"; the stages are s, t`},
 		"two, in the order of the file": {capability.Store | capability.Listener, func(c *platform.Config) {
 			c.Backends.Store, c.Listen.API = "x", "y"
 		}, `listen api: "y" is not an address and port such as 127.0.0.1:8080; store: no driver "x" in this binary; it has ` + nobody},
@@ -98,6 +108,7 @@ func TestAFaultOfAConfig(t *testing.T) {
 
 func TestEachCapabilityIsOpenedAlone(t *testing.T) {
 	tests := map[capability.Set][]string{
+		capability.Store:    {"open store at a"},
 		capability.Blobs:    {"open blobs at b:c"},
 		capability.Queue:    {"open queue at "},
 		capability.Keys:     {"open keys at "},
@@ -162,7 +173,9 @@ func TestAStageGetsItsStoreAndItsSettings(t *testing.T) {
 // counted is a queue that has messages; one of its consumers cannot be counted.
 type counted struct {
 	queue.Queue
-	broken string
+	broken    string
+	unclaimed []queue.Backlog
+	lost      error // of asking what is unclaimed
 }
 
 func (q counted) Depth(_ context.Context, topic, _ string) (queue.Depth, error) {
@@ -171,6 +184,8 @@ func (q counted) Depth(_ context.Context, topic, _ string) (queue.Depth, error) 
 	}
 	return queue.Depth{Waiting: 3, Leased: 2, Dead: 1}, nil
 }
+
+func (q counted) Unclaimed(context.Context) ([]queue.Backlog, error) { return q.unclaimed, q.lost }
 
 // registry is what the stages of a platform with this queue measure by.
 func registry(t *testing.T, q queue.Queue, needs capability.Set) *prometheus.Registry {

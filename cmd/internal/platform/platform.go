@@ -83,6 +83,11 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 	if err != nil {
 		return p, err
 	}
+	if opened.Queue != nil {
+		if err := tellUnclaimed(ctx, opened.Queue, e.Log); err != nil {
+			return p, err
+		}
+	}
 	for _, s := range table {
 		if !slices.Contains(c.Stages, s.Name) {
 			continue

@@ -24,6 +24,8 @@ func TestChildNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"pat-s-2026.11.1":        "pat-s-2026-11-1" + hash,
 		"2026.11":                "v2026-11" + hash,
+		"0":                      "v0" + hash,
+		"9":                      "v9" + hash,
 		strings.Repeat("9", 60):  "v" + strings.Repeat("9", 39) + hash,
 		strings.Repeat("a.", 60): strings.Repeat("a-", 19) + "a" + hash,
 	} {
@@ -57,6 +59,17 @@ func TestSharingSelectsNodes(t *testing.T) {
 				t.Error("the configuration was written to")
 			}
 		})
+	}
+}
+
+// A class that names no nodes gets those that share as it says, down to one server a GPU.
+func TestSharingSelectsNodesOfAClassThatNamesNone(t *testing.T) {
+	want := map[string]string{"cloud.google.com/gke-gpu-sharing-strategy": "mps", "cloud.google.com/gke-max-shared-clients-per-gpu": "1"}
+	if diff := cmp.Diff(want, nodesOf(Class{Sharing: Sharing{Mode: SharingMPS, Clients: 1}})); diff != "" {
+		t.Errorf("nodes (-want +got):\n%s", diff)
+	}
+	if got := nodesOf(Class{Sharing: Sharing{Mode: SharingWhole}}); got != nil {
+		t.Errorf("a whole GPU selects %v", got)
 	}
 }
 

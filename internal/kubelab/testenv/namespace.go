@@ -3,6 +3,7 @@ package testenv
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,47 +29,48 @@ var namespaces atomic.Int64
 // Namespace is a namespace of a test's own, where the restricted Pod Security
 // profile is enforced.
 type Namespace struct {
-	t *testing.T
+	t    *testing.T
+	made string // the revision at which it was
 	// Name is the namespace's.
 	Name string
 	// Rest may do everything.
 	Rest *rest.Config
-	// Live reads and writes the API server itself.
+	// Live reads and writes the API server itself; all namespaces of a cluster share it.
 	Live client.WithWatch
 }
 
 // Namespace makes a namespace with the prefix, on a cluster that it starts.
 func (c *Cluster) Namespace(t *testing.T, prefix string) *Namespace {
 	t.Helper()
-	n := &Namespace{t: t, Rest: c.Start(t), Name: fmt.Sprintf("%s-%d", prefix, namespaces.Add(1))}
-	live, err := client.NewWithWatch(n.Rest, client.Options{Scheme: Scheme(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n.Live = live
-	err = live.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+	n := &Namespace{t: t, Rest: c.Start(t), Live: c.live, Name: fmt.Sprintf("%s-%d", prefix, namespaces.Add(1))}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: n.Name, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-	}})
-	if err != nil {
+	}}
+	if err := n.Live.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
+	n.made = namespace.ResourceVersion
 	return n
 }
 
 // Scheme knows the kinds of Kubernetes and ours.
 func Scheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
+	scheme, err := kinds()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return scheme
 }
 
+func kinds() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
+}
+
 // ApplyRoles creates the roles and bindings in the files of config/rbac, with
-// the namespace clarity renamed to this one, until the test ends.
+// the namespace clarity renamed to this one, until the test ends. Those of the
+// whole cluster have names of this namespace's own.
 func (n *Namespace) ApplyRoles(files ...string) {
 	n.t.Helper()
 	root, err := kube.Root()
@@ -101,6 +103,13 @@ func (n *Namespace) applyRole(file, document string) {
 	}
 	if err := yaml.Unmarshal([]byte(document), object); err != nil {
 		n.t.Fatal(err)
+	}
+	switch object := object.(type) {
+	case *rbacv1.ClusterRole:
+		object.Name += "-" + n.Name
+	case *rbacv1.ClusterRoleBinding:
+		object.Name += "-" + n.Name
+		object.RoleRef.Name += "-" + n.Name
 	}
 	if err := n.Live.Create(n.t.Context(), object); err != nil {
 		n.t.Fatal(err)

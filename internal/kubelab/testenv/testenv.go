@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/clarity-loop/clarity/internal/kubelab/kube"
@@ -39,6 +40,7 @@ type Cluster struct {
 	once    sync.Once
 	err     error
 	config  *rest.Config
+	live    client.WithWatch
 	env     *envtest.Environment
 	manager *exec.Cmd
 	scratch string
@@ -81,10 +83,27 @@ func (c *Cluster) start() error {
 	if c.scratch, err = os.MkdirTemp("", "clarity-controlplane-"); err != nil {
 		return fmt.Errorf("make scratch directory: %w", err)
 	}
+	begin := c.startLight
 	if c.Whole {
-		return c.startWhole(root, assets)
+		begin = c.startWhole
 	}
-	return c.startLight(root, assets)
+	if err := begin(root, assets); err != nil {
+		return err
+	}
+	return c.connect()
+}
+
+// connect makes the client that may do everything: one, since each asks the
+// server for all that it serves before it finds a kind.
+func (c *Cluster) connect() error {
+	scheme, err := kinds()
+	if err == nil {
+		c.live, err = client.NewWithWatch(c.config, client.Options{Scheme: scheme})
+	}
+	if err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	return nil
 }
 
 // startWhole starts everything a cluster has but machines.

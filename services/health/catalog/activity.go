@@ -28,7 +28,7 @@ func activityTypes() []quantityRow {
 		{name: "CyclingCadence", display: "Cycling Cadence", units: rates, unit: "/min", how: Discrete, max: 400},
 		{name: "CyclingFunctionalThresholdPower", display: "Cycling Functional Threshold Power", units: powers, unit: "W", how: Discrete, max: 1500},
 		{name: "CyclingPower", display: "Cycling Power", units: powers, unit: "W", how: Discrete, max: 5000},
-		{name: "CyclingSpeed", display: "None", units: speeds, unit: "m/s", how: Discrete, max: 80},
+		{name: "CyclingSpeed", display: "Cycling Speed", units: speeds, unit: "m/s", how: Discrete, max: 80},
 		{name: "CrossCountrySkiingSpeed", display: "Cross Country Skiing Speed", units: speeds, unit: "m/s", how: Discrete, max: 50},
 		{name: "PaddleSportsSpeed", display: "Paddle Sports Speed", units: speeds, unit: "m/s", how: Discrete, max: 30},
 		{name: "RowingSpeed", display: "Rowing Speed", units: speeds, unit: "m/s", how: Discrete, max: 30},

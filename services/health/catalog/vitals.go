@@ -10,7 +10,7 @@ func vitalsTypes() []quantityRow {
 		{name: "WalkingHeartRateAverage", display: "Walking Heart Rate Average", units: rates, unit: "/min", how: Discrete, max: 350},
 		{name: "HeartRateVariabilitySDNN", display: "Heart Rate Variability SDNN", units: times, unit: "ms", loinc: "80404-7", how: Discrete, max: 2000},
 		{name: "HeartRateRecoveryOneMinute", display: "Heart Rate Recovery One Minute", units: rates, unit: "/min", how: Discrete, min: -200, max: 250},
-		{name: "AtrialFibrillationBurden", display: "None", units: percents, unit: "%", how: Discrete, max: 100, longest: 31 * 24 * time.Hour},
+		{name: "AtrialFibrillationBurden", display: "Atrial Fibrillation Burden", units: percents, unit: "%", how: Discrete, max: 100, longest: 31 * 24 * time.Hour},
 		{name: "PeripheralPerfusionIndex", display: "Peripheral Perfusion Index", units: percents, unit: "%", loinc: "61006-3", how: Discrete, max: 100},
 		{name: "VO2Max", display: "VO2 Max", units: oxygenUptakes, unit: "mL/kg/min", how: Discrete, max: 120},
 		{name: "OxygenSaturation", display: "Oxygen Saturation", units: percents, unit: "%", loinc: "59408-5", how: Discrete, max: 100},

@@ -46,12 +46,16 @@ var bounded = map[string]struct {
 	}, rawOf},
 }
 
-func metadataOf(s health.Sample) string { return s.Metadata }
+// metadataOf is the metadata as it is uploaded, up to its closing brace.
+func metadataOf(s health.Sample) string {
+	_, metadata, _ := strings.Cut(string(formats.AppendUploadSample(nil, &s)), `,"metadata":`)
+	return strings.TrimSuffix(metadata, "}}")
+}
 
 func rawOf(s health.Sample) string { return s.Raw }
 
-// What is kept of a record may be as large as its bound. A byte more is a
-// rejection of this record, and costs no other.
+// What is kept of a record may be as large as its bound, and is uploaded then. A
+// byte more is a rejection of this record, and costs no other.
 func TestARecordAtItsBound(t *testing.T) {
 	for name, tt := range bounded {
 		t.Run(name, func(t *testing.T) {
@@ -60,8 +64,9 @@ func TestARecordAtItsBound(t *testing.T) {
 
 			_, records = readAll(t, name, []byte(tt.file(strings.Repeat("x", fill))), formats.Options{})
 			if len(records) != 2 || records[0].Verdict != formats.Accepted || len(tt.kept(records[0].Sample)) != tt.most {
-				t.Errorf("at the bound: %d records, the first %s %s", len(records), records[0].Verdict, records[0].Code)
+				t.Fatalf("at the bound: %d records, the first %s %s", len(records), records[0].Verdict, records[0].Code)
 			}
+			checkCarried(t, &records[0].Sample)
 
 			longer := []byte(tt.file(strings.Repeat("x", fill+1)))
 			_, records = readAll(t, name, longer, formats.Options{})

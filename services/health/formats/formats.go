@@ -22,6 +22,7 @@ import (
 	"io"
 	"iter"
 
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/appleexport"
 	"github.com/clarity-loop/clarity/services/health/formats/fhir"
 	"github.com/clarity-loop/clarity/services/health/formats/healthautoexport"
@@ -183,4 +184,10 @@ func sniffData(s *jsonstream.Stream, key string, onlyWorkouts *bool) error {
 		*onlyWorkouts = true
 	}
 	return s.Skip()
+}
+
+// AppendUploadSample adds one element of the samples of a clarity.upload/1
+// envelope; see record.AppendUploadSample.
+func AppendUploadSample(dst []byte, s *health.Sample) []byte {
+	return record.AppendUploadSample(dst, s)
 }

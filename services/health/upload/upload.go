@@ -16,9 +16,9 @@ const (
 	MaxRatio     = 200      // inflated to received
 	MaxDepth     = 32       // nested arrays and objects
 	MaxTextBytes = 1024     // in one string the contract names (uuid, type, unit, source, zone)
-	maxMetaBytes = 16 << 10 // in one sample's metadata
-	maxRawBytes  = 64 << 10 // in one sample of an unknown type
-	maxAnchors   = 512      // in the cursor
+	maxMetaBytes = health.MaxMetadata
+	maxRawBytes  = health.MaxUnknown
+	maxAnchors   = 512 // in the cursor
 )
 
 // A Stage says whether the batch is news or history.

@@ -114,7 +114,8 @@ func (i *Issuer) Verify(_ context.Context, token string) (identity.Subject, erro
 
 // Revoke makes every token of the person invalid whose authentication is not
 // after the moment given. It is for who operates the issuer, when a person's
-// device is lost; a running platform sees it at its next request.
+// device is lost. Other processes see it within a second; who caches answers believes
+// those of before for identity.MaxCached.
 func (i *Issuer) Revoke(uid string, until time.Time) error {
 	return i.change("revoke", func(s *state) error {
 		if s.Revoked == nil {

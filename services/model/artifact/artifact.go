@@ -102,6 +102,15 @@ func Scheme(uri string) (scheme, rest string, err error) {
 	return scheme, rest, nil
 }
 
+// notADigest is ErrURI of a digest, in its own words.
+type notADigest string
+
+func (d notADigest) Error() string {
+	return fmt.Sprintf("artifact: %.80q is not a digest, sha256: and 64 hexadecimal digits in lower case", string(d))
+}
+
+func (notADigest) Is(target error) bool { return target == ErrURI }
+
 func (f *Fetcher) fetch(ctx context.Context, r Ref, limit int64, path string) error {
 	scheme, _, err := Scheme(r.URI)
 	if err != nil {
@@ -119,7 +128,7 @@ func (f *Fetcher) fetch(ctx context.Context, r Ref, limit int64, path string) er
 		return fmt.Errorf("%w: %.80q; known are %s", ErrURI, r.URI, strings.Join(known, ", "))
 	}
 	if !digestForm.MatchString(r.Digest) {
-		return fmt.Errorf("%w: %.80q is not a digest, sha256: and 64 hexadecimal digits", ErrURI, r.Digest)
+		return notADigest(r.Digest)
 	}
 	content, err := source.Open(ctx, r)
 	if err != nil {

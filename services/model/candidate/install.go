@@ -16,6 +16,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
+
+	"github.com/clarity-loop/clarity/api/worker/termination"
 )
 
 // A Stamp says what was installed: a server started again on the same folder
@@ -43,11 +46,42 @@ const making = ".installing-"
 
 var modelForm = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$`)
 
+// ErrRepository says that the model repository is no folder, or not one that
+// this user may write: another try meets the same.
+var ErrRepository = errors.New("not a model repository")
+
+// check holds the names to their form, and the repository to being there.
+func check(repository, model string) error {
+	if !modelForm.MatchString(model) {
+		return final(termination.Unreadable, fmt.Errorf("%.63q cannot be a model's name: 1 to 40 of a–z, 0–9 and -, a letter first", model))
+	}
+	info, err := os.Stat(repository)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: there is no folder %s", ErrRepository, repository)
+	case err != nil:
+		return unusable(fmt.Errorf("look for the model repository: %w", err))
+	case !info.IsDir():
+		return fmt.Errorf("%w: %s is not a folder", ErrRepository, repository)
+	}
+	return nil
+}
+
+// unusable makes an error ErrRepository, where another try meets the same.
+func unusable(err error) error {
+	for _, lasting := range []error{fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR} {
+		if errors.Is(err, lasting) {
+			return fmt.Errorf("%w: %w", ErrRepository, err)
+		}
+	}
+	return err
+}
+
 // Installed says whether the repository has the model as the stamp says, every
 // file as it was written.
 func Installed(repository, model string, s Stamp) (bool, error) {
-	if !modelForm.MatchString(model) {
-		return false, fmt.Errorf("%.63q is no model's name", model)
+	if err := check(repository, model); err != nil {
+		return false, err
 	}
 	root, err := os.OpenRoot(filepath.Join(repository, model))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -114,15 +148,15 @@ func hashOf(root *os.Root, name string) (string, error) {
 // The model's folder appears whole and replaces the one before; the files are
 // read-only. A server may read the repository once Install has returned.
 func Install(repository, model string, files map[string][]byte, s Stamp) (err error) {
-	if !modelForm.MatchString(model) {
-		return fmt.Errorf("%.63q is no model's name", model)
+	if err := check(repository, model); err != nil {
+		return err
 	}
 	if err := sweep(repository); err != nil {
-		return fmt.Errorf("clean the model repository: %w", err)
+		return unusable(fmt.Errorf("clean the model repository: %w", err))
 	}
 	folder, err := os.MkdirTemp(repository, making)
 	if err != nil {
-		return fmt.Errorf("write the model repository: %w", err)
+		return unusable(fmt.Errorf("write the model repository: %w", err))
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	in := installation{s, map[string]string{}}

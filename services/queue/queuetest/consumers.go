@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/clarity-loop/clarity/services/queue"
 )
@@ -17,7 +18,7 @@ func shared(key, body string) queue.Message {
 	return queue.Message{Topic: "shared", Key: key, Body: []byte(body)}
 }
 
-func testConsumers(t *testing.T, open Opener) {
+func testConsumers(t *testing.T, open opener) {
 	q := open()
 	publish(t, q, shared("k", "1"), shared("k", "2"))
 	want := []string{"1", "2", "3"}
@@ -41,7 +42,7 @@ func testConsumers(t *testing.T, open Opener) {
 	all["two"].none(t)
 }
 
-func testCompetingReceives(t *testing.T, open Opener) {
+func testCompetingReceives(t *testing.T, open opener) {
 	q := open()
 	r := record(acks)
 	for range 2 {
@@ -61,7 +62,7 @@ func testCompetingReceives(t *testing.T, open Opener) {
 	r.none(t)
 }
 
-func testConsumersApart(t *testing.T, open Opener) {
+func testConsumersApart(t *testing.T, open opener) {
 	q, ctx := open(), context.Background()
 	publish(t, q, shared("k", "x"), shared("k", "behind it"))
 	fails := record(func(d queue.Delivery) queue.Verdict {
@@ -97,7 +98,7 @@ func testConsumersApart(t *testing.T, open Opener) {
 	settledOf(t, q, "shared", "one", queue.Depth{})
 }
 
-func testNoSubscription(t *testing.T, open Opener) {
+func testNoSubscription(t *testing.T, open opener) {
 	q, ctx := open(), context.Background()
 	if err := q.Publish(ctx, message("k", "x"), queue.Message{Topic: "nobody's", Key: "k"}); !errors.Is(err, queue.ErrNoSubscription) {
 		t.Errorf("Publish: %v, want ErrNoSubscription", err)
@@ -113,5 +114,57 @@ func testNoSubscription(t *testing.T, open Opener) {
 		if _, err := q.Dead(ctx, s.Topic, s.Name, 0, 1); !errors.Is(err, queue.ErrNoSubscription) {
 			t.Errorf("Dead %+v: %v, want ErrNoSubscription", s, err)
 		}
+	}
+}
+
+func testUnclaimed(t *testing.T, open Opener) {
+	q, ctx := open(Consumers()), context.Background()
+	publish(t, q, shared("k", "x"), shared("l", "y"), queue.Message{Topic: "a", Key: "k", Body: []byte("z")})
+	stop := receive(t, q, queue.Subscription{Topic: "shared", Name: "one"}, func(_ context.Context, d queue.Delivery) queue.Verdict {
+		if d.Key == "k" {
+			return queue.Dead("poison")
+		}
+		return queue.Retry(time.Hour, "later")
+	})
+	settledOf(t, q, "shared", "one", queue.Depth{Waiting: 1, Dead: 1})
+	unclaimed(t, q, nil)
+	stop()
+	q = open(queue.Consumers{"shared": {"two"}})
+	unclaimed(t, q, []queue.Backlog{{Topic: "a", Consumer: name, Depth: queue.Depth{Waiting: 1}},
+		{Topic: "shared", Consumer: "one", Depth: queue.Depth{Waiting: 1, Dead: 1}}})
+	letters, err := q.Dead(ctx, "shared", "one", 0, 10)
+	if err != nil || len(letters) != 1 || letters[0].Key != "k" || letters[0].Consumer != "one" || letters[0].Reason != "poison" {
+		t.Fatalf("unclaimed letters: %+v, %v", letters, err)
+	}
+	if more, err := q.Dead(ctx, "shared", "one", letters[0].Sequence, 10); err != nil || len(more) > 0 {
+		t.Errorf("behind them: %+v, %v", more, err)
+	}
+	if _, err := q.Dead(ctx, "a", name, 0, 10); !errors.Is(err, queue.ErrNoSubscription) {
+		t.Errorf("letters of a consumer that has none: %v, want ErrNoSubscription", err)
+	}
+	if err := q.Replay(ctx, letters[0].Sequence); !errors.Is(err, queue.ErrNoSubscription) {
+		t.Errorf("Replay: %v, want ErrNoSubscription", err)
+	}
+	if err := q.Drop(ctx, letters[0].Sequence); err != nil {
+		t.Error(err)
+	}
+	if err := q.Forget(ctx, "l"); err != nil {
+		t.Error(err)
+	}
+	unclaimed(t, q, []queue.Backlog{{Topic: "a", Consumer: name, Depth: queue.Depth{Waiting: 1}}})
+	q = open(Consumers()) // the list is as it was, and so is what waited
+	unclaimed(t, q, nil)
+	r := record(acks)
+	receive(t, q, queue.Subscription{Topic: "a", Name: name}, r.handle)
+	if diff := cmp.Diff([]string{"z"}, r.next(t, 1)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func unclaimed(t *testing.T, q queue.Queue, want []queue.Backlog) {
+	t.Helper()
+	got, err := q.Unclaimed(context.Background())
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		t.Errorf("unclaimed %v (-want +got):\n%s", err, diff)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
-func testFaults(t *testing.T, open Opener) {
+func testFaults(t *testing.T, open opener) {
 	q, over := open(), ended()
 	faulttest.Of(t, q.Publish(over, message(faulttest.Mark, faulttest.Mark)), "queue", "publish")
 	faulttest.Of(t, q.Forget(over, faulttest.Mark), "queue", "forget")
@@ -16,6 +16,8 @@ func testFaults(t *testing.T, open Opener) {
 	faulttest.Of(t, err, "queue", "count")
 	_, err = q.Dead(over, topic, name, 0, 1)
 	faulttest.Of(t, err, "queue", "list dead letters")
+	_, err = q.Unclaimed(over)
+	faulttest.Of(t, err, "queue", "count unclaimed")
 	faulttest.Of(t, q.Drop(over, 1), "queue", "drop")
 	faulttest.Of(t, q.Replay(over, 1), "queue", "replay")
 	huge := message(faulttest.Mark, faulttest.Mark)

@@ -17,16 +17,19 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
-// An Opener opens the driver over one place. Called again it closes the former
-// driver and opens the same place anew.
-type Opener func() queue.Queue
+// An Opener opens the driver over one place for these consumers. Called again it
+// closes the former driver and opens the same place anew.
+type Opener func(queue.Consumers) queue.Queue
+
+// opener is an Opener for Consumers.
+type opener func() queue.Queue
 
 // Run tests a driver against the contract. fresh returns the opener of a place
 // that is empty; what it opened is closed when the test ends.
 func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 	for _, c := range []struct {
 		name string
-		test func(t *testing.T, open Opener)
+		test func(t *testing.T, open opener)
 	}{
 		{"a message comes as it was published, once, and is gone when acked", testRoundTrip},
 		{"a message published before the queue is opened again is delivered", testDurable},
@@ -56,8 +59,12 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"errors are faults of the room and name no person", testFaults},
 		{"many publishers and receivers lose nothing", testMany},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, fresh(t)) })
+		t.Run(c.name, func(t *testing.T) {
+			open := fresh(t)
+			c.test(t, func() queue.Queue { return open(Consumers()) })
+		})
 	}
+	t.Run("what is kept of a consumer that is taken off the list is unclaimed", func(t *testing.T) { testUnclaimed(t, fresh(t)) })
 }
 
 const (
@@ -65,7 +72,8 @@ const (
 	name  = "intake"
 )
 
-// Consumers are those that the driver under test is opened with.
+// Consumers are those that the driver under test is opened with, but where it is
+// said otherwise.
 func Consumers() queue.Consumers {
 	return queue.Consumers{topic: {name}, "a": {name}, "b": {name}, "other": {name}, "shared": {"one", "two"}}
 }
@@ -179,7 +187,7 @@ func settledOf(t *testing.T, q queue.Queue, topic, name string, want queue.Depth
 	t.Fatalf("depth of %s for %s: %+v, want %+v", topic, name, got, want)
 }
 
-func testRoundTrip(t *testing.T, open Opener) {
+func testRoundTrip(t *testing.T, open opener) {
 	q := open()
 	before := time.Now()
 	want := []queue.Message{
@@ -210,7 +218,7 @@ func testRoundTrip(t *testing.T, open Opener) {
 	again.none(t)
 }
 
-func testDurable(t *testing.T, open Opener) {
+func testDurable(t *testing.T, open opener) {
 	publish(t, open(), message("a", "1"), message("a", "2"), message("b", "3"))
 	r := record(acks)
 	q := open()
@@ -220,7 +228,7 @@ func testDurable(t *testing.T, open Opener) {
 	}
 }
 
-func testAllOrNone(t *testing.T, open Opener) {
+func testAllOrNone(t *testing.T, open opener) {
 	q := open()
 	huge := message("k", "")
 	huge.Body = make([]byte, 64<<10+1)
@@ -241,7 +249,7 @@ func testAllOrNone(t *testing.T, open Opener) {
 	settled(t, q, queue.Depth{})
 }
 
-func testTopics(t *testing.T, open Opener) {
+func testTopics(t *testing.T, open opener) {
 	q := open()
 	a, b := record(acks), record(acks)
 	receive(t, q, queue.Subscription{Topic: "a"}, a.handle)
@@ -257,7 +265,7 @@ func testTopics(t *testing.T, open Opener) {
 	b.none(t)
 }
 
-func testDepth(t *testing.T, open Opener) {
+func testDepth(t *testing.T, open opener) {
 	q := open()
 	settled(t, q, queue.Depth{})
 	publish(t, q, message("a", "1"), message("a", "2"), message("b", "dies"))
@@ -278,7 +286,7 @@ func testDepth(t *testing.T, open Opener) {
 	}
 }
 
-func testForget(t *testing.T, open Opener) {
+func testForget(t *testing.T, open opener) {
 	q := open()
 	ctx := context.Background()
 	for _, topic := range []string{topic, "other"} {
@@ -319,7 +327,7 @@ func testForget(t *testing.T, open Opener) {
 	}
 }
 
-func testForgetInHand(t *testing.T, open Opener) {
+func testForgetInHand(t *testing.T, open opener) {
 	q := open()
 	publish(t, q, message("u1", "in hand"), message("u1", "behind"))
 	in, let := make(chan struct{}), make(chan struct{})
@@ -337,7 +345,7 @@ func testForgetInHand(t *testing.T, open Opener) {
 	settled(t, q, queue.Depth{})
 }
 
-func testMany(t *testing.T, open Opener) {
+func testMany(t *testing.T, open opener) {
 	q := open()
 	const publishers, each, keys = 4, 50, 10
 	var mu sync.Mutex

@@ -15,7 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
-func testOrder(t *testing.T, open Opener) {
+func testOrder(t *testing.T, open opener) {
 	q := open()
 	const n = 40
 	var want []string
@@ -44,7 +44,7 @@ func testOrder(t *testing.T, open Opener) {
 	}
 }
 
-func testConcurrency(t *testing.T, open Opener) {
+func testConcurrency(t *testing.T, open opener) {
 	q := open()
 	const hands = 4
 	for i := range hands + 1 {
@@ -72,7 +72,7 @@ func testConcurrency(t *testing.T, open Opener) {
 	settled(t, q, queue.Depth{})
 }
 
-func testNotBefore(t *testing.T, open Opener) {
+func testNotBefore(t *testing.T, open opener) {
 	q := open()
 	due := time.Now().Add(300 * time.Millisecond)
 	later := message("k", "later")
@@ -94,7 +94,7 @@ func testNotBefore(t *testing.T, open Opener) {
 	}
 }
 
-func testDebounce(t *testing.T, open Opener) {
+func testDebounce(t *testing.T, open opener) {
 	q := open()
 	m := message("k", "1")
 	m.ID = "window"
@@ -122,7 +122,7 @@ func testDebounce(t *testing.T, open Opener) {
 	}
 }
 
-func testRetry(t *testing.T, open Opener) {
+func testRetry(t *testing.T, open opener) {
 	q := open()
 	publish(t, q, message("k", "fails once"), message("k", "behind it"), message("other", "at once"))
 	const delay = 300 * time.Millisecond
@@ -151,7 +151,7 @@ func testRetry(t *testing.T, open Opener) {
 	settled(t, q, queue.Depth{})
 }
 
-func testMaxAttempts(t *testing.T, open Opener) {
+func testMaxAttempts(t *testing.T, open opener) {
 	q := open()
 	publish(t, q, message("k", "never"), message("k", "behind it"))
 	r := record(func(d queue.Delivery) queue.Verdict {
@@ -180,7 +180,7 @@ func letters(t *testing.T, q queue.Queue, after int64, limit int) []queue.DeadLe
 	return ls
 }
 
-func testDead(t *testing.T, open Opener) {
+func testDead(t *testing.T, open opener) {
 	q := open()
 	publish(t, q, message("k", "poison"), message("k", "behind it"))
 	r := record(func(d queue.Delivery) queue.Verdict {
@@ -200,7 +200,7 @@ func testDead(t *testing.T, open Opener) {
 	}
 }
 
-func testPanic(t *testing.T, open Opener) {
+func testPanic(t *testing.T, open opener) {
 	q := open()
 	publish(t, q, message("k", "panics"), message("k", "exits"), message("k", "fine"))
 	const secret = "a health value"
@@ -230,7 +230,7 @@ func testPanic(t *testing.T, open Opener) {
 	stop()
 }
 
-func testDeadPages(t *testing.T, open Opener) {
+func testDeadPages(t *testing.T, open opener) {
 	q := open()
 	const n = 7
 	var want []string
@@ -261,7 +261,7 @@ func testDeadPages(t *testing.T, open Opener) {
 	}
 }
 
-func testReplayAndDrop(t *testing.T, open Opener) {
+func testReplayAndDrop(t *testing.T, open opener) {
 	q, ctx := open(), context.Background()
 	publish(t, q, message("k", "replayed"), message("k", "dropped"))
 	stop := receive(t, q, queue.Subscription{}, func(context.Context, queue.Delivery) queue.Verdict { return queue.Dead("poison") })
@@ -287,7 +287,7 @@ func testReplayAndDrop(t *testing.T, open Opener) {
 	settled(t, q, queue.Depth{})
 }
 
-func testAttemptsOutlive(t *testing.T, open Opener) {
+func testAttemptsOutlive(t *testing.T, open opener) {
 	q := open()
 	publish(t, q, message("a", "poison"), message("b", "fails"))
 	r := record(func(d queue.Delivery) queue.Verdict {
@@ -315,7 +315,7 @@ func testAttemptsOutlive(t *testing.T, open Opener) {
 	settled(t, q, queue.Depth{Dead: 2})
 }
 
-func testExtension(t *testing.T, open Opener) {
+func testExtension(t *testing.T, open opener) {
 	const lease = time.Second // a machine that is busy stops a process for tenths of one, and that loses no lease
 	q := open()
 	publish(t, q, message("k", "slow"))
@@ -333,7 +333,7 @@ func testExtension(t *testing.T, open Opener) {
 	r.none(t)
 }
 
-func testVerdictDurable(t *testing.T, open Opener) {
+func testVerdictDurable(t *testing.T, open opener) {
 	q := open()
 	publish(t, q, message("k", "1"), message("k", "2"))
 	second := make(chan struct{})
@@ -357,7 +357,7 @@ func testVerdictDurable(t *testing.T, open Opener) {
 	r.none(t)
 }
 
-func testDrain(t *testing.T, open Opener) {
+func testDrain(t *testing.T, open opener) {
 	q := open()
 	publish(t, q, message("a", "quick"), message("b", "slow"))
 	const drain = 300 * time.Millisecond

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/clarity-loop/clarity/services/queue"
 )
@@ -15,17 +16,54 @@ const MaxDead = 1000
 // Dead lists a subscription's dead letters, oldest first, after the sequence
 // number given.
 func (q *Queue) Dead(ctx context.Context, topic, name string, after int64, limit int) ([]queue.DeadLetter, error) {
-	if !q.consumers.Has(topic, name) {
-		return nil, fmt.Errorf("list dead letters of %s for %q: %w", topic, name, queue.ErrNoSubscription)
-	}
 	if limit < 1 || limit > MaxDead {
 		return nil, fmt.Errorf("list dead letters of %s: limit %d is not within 1 to %d", topic, limit, MaxDead)
 	}
 	letters, err := q.dead(ctx, topic, name, after, limit)
+	if err == nil && len(letters) == 0 && !q.consumers.Has(topic, name) {
+		err = q.mustHaveLetters(ctx, topic, name)
+	}
 	if err != nil {
 		return nil, faulted("list dead letters", err)
 	}
 	return letters, nil
+}
+
+// mustHaveLetters refuses a subscription that is not on the list and of which
+// there are no letters either: they may be before the page that was asked for.
+func (q *Queue) mustHaveLetters(ctx context.Context, topic, name string) error {
+	var n int
+	err := q.stmt.deadDepth.QueryRowContext(ctx, topic, name).Scan(&n)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("list dead letters of %s for %q: %w", topic, name, queue.ErrNoSubscription)
+	}
+	return err
+}
+
+// Unclaimed counts what is kept of each subscription that is not on the list.
+func (q *Queue) Unclaimed(ctx context.Context) ([]queue.Backlog, error) {
+	all, err := q.backlogs(ctx)
+	if err != nil {
+		return nil, faulted("count unclaimed", err)
+	}
+	return slices.DeleteFunc(all, func(b queue.Backlog) bool { return q.consumers.Has(b.Topic, b.Consumer) }), nil
+}
+
+func (q *Queue) backlogs(ctx context.Context) ([]queue.Backlog, error) {
+	rows, err := q.stmt.backlogs.QueryContext(ctx, q.now().UnixNano())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []queue.Backlog
+	for rows.Next() {
+		var b queue.Backlog
+		if err := rows.Scan(&b.Topic, &b.Consumer, &b.Waiting, &b.Leased, &b.Dead); err != nil {
+			return nil, err
+		}
+		all = append(all, b)
+	}
+	return all, rows.Err()
 }
 
 func (q *Queue) dead(ctx context.Context, topic, name string, after int64, limit int) ([]queue.DeadLetter, error) {
@@ -89,15 +127,22 @@ func (q *Queue) Forget(ctx context.Context, key string) error {
 func (q *Queue) Replay(ctx context.Context, sequence int64) error {
 	op := &operation{}
 	op.run = func() error {
-		err := q.stmt.revive.QueryRow(sequence, q.now().UnixNano()).Scan(&op.wakes.topic, &op.wakes.consumer)
-		if errors.Is(err, sql.ErrNoRows) {
+		var of subscription
+		err := q.stmt.letter.QueryRow(sequence).Scan(&of.topic, &of.consumer)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
 			op.refused = queue.ErrNoLetter
 			return nil
+		case err == nil && !q.consumers.Has(of.topic, of.consumer):
+			op.refused = queue.ErrNoSubscription // it would be neither handled nor listed
+			return nil
+		case err == nil:
+			_, err = q.stmt.revive.Exec(sequence, q.now().UnixNano())
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			_, err = q.stmt.drop.Exec(sequence)
 		}
-		_, err = q.stmt.drop.Exec(sequence)
+		op.wakes = of
 		return err
 	}
 	if err := q.do(ctx, op); err != nil {

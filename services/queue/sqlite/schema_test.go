@@ -42,6 +42,15 @@ func TestADirectoryFromBeforeOpens(t *testing.T) {
 	if err != nil || len(dead) != 1 || string(dead[0].Body) != "dead" || dead[0].Reason != "why" {
 		t.Errorf("dead letters %+v, %v", dead, err)
 	}
+	unclaimed, err := q.Unclaimed(t.Context())
+	wantUnclaimed := []queue.Backlog{{Topic: "unknown", Depth: queue.Depth{Waiting: 2, Dead: 1}}}
+	if diff := cmp.Diff(wantUnclaimed, unclaimed); err != nil || diff != "" {
+		t.Errorf("unclaimed %v (-want +got):\n%s", err, diff)
+	}
+	lost, err := q.Dead(t.Context(), "unknown", "", 0, 10)
+	if err != nil || len(lost) != 1 || string(lost[0].Body) != "lost" {
+		t.Errorf("dead letters of nobody %+v, %v", lost, err)
+	}
 	for sub, want := range map[queue.Subscription][]string{
 		{Topic: flow.TopicEvents, Name: flow.Feed}:    {"event 1", "event 2"},
 		{Topic: flow.TopicUploads, Name: flow.Intake}: {"upload"},

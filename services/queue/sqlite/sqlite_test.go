@@ -14,7 +14,12 @@ import (
 
 func open(t testing.TB, dir string, now func() time.Time) *sqlite.Queue {
 	t.Helper()
-	q, err := sqlite.Open(context.Background(), dir, queuetest.Consumers(), now)
+	return openFor(t, dir, queuetest.Consumers(), now)
+}
+
+func openFor(t testing.TB, dir string, consumers queue.Consumers, now func() time.Time) *sqlite.Queue {
+	t.Helper()
+	q, err := sqlite.Open(context.Background(), dir, consumers, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,9 +39,9 @@ func TestConformance(t *testing.T) {
 			}
 		}
 		t.Cleanup(shut)
-		return func() queue.Queue {
+		return func(c queue.Consumers) queue.Queue {
 			shut()
-			q = open(t, dir, time.Now)
+			q = openFor(t, dir, c, time.Now)
 			return q
 		}
 	})

@@ -13,9 +13,9 @@ import (
 type statements struct {
 	voidLeases, insert, insertOnce, claim, next, extend *sql.Stmt
 	remove, promote, retry, kill                        *sql.Stmt
-	forget, forgetDead, revive, drop                    *sql.Stmt
+	forget, forgetDead, letter, revive, drop            *sql.Stmt
 
-	dead, depth, deadDepth *sql.Stmt
+	dead, depth, deadDepth, backlogs *sql.Stmt
 }
 
 func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
@@ -45,9 +45,10 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 			SELECT topic, consumer, key, id, body, published, not_before, attempt, ?, ? FROM messages WHERE seq = ? AND token = ?`},
 		{&s.forget, `DELETE FROM messages` + under},
 		{&s.forgetDead, `DELETE FROM dead` + under},
+		{&s.letter, `SELECT topic, consumer FROM dead WHERE seq = ?`},
 		{&s.revive, columns + `SELECT topic, consumer, key, id, body, published, not_before, ?2,
 			NOT EXISTS (SELECT 1 FROM messages m WHERE m.topic = dead.topic AND m.consumer = dead.consumer AND m.key = dead.key), 0, 0, ''
-			FROM dead WHERE seq = ?1 RETURNING topic, consumer`},
+			FROM dead WHERE seq = ?1`},
 		{&s.drop, `DELETE FROM dead WHERE seq = ?`},
 	} {
 		if *p.stmt, err = db.Prepare(ctx, p.text); err != nil {
@@ -62,6 +63,11 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 			WHERE topic = ? AND consumer = ? AND seq > ? ORDER BY seq LIMIT ?`},
 		{&s.depth, `SELECT count(*), count(*) FILTER (WHERE token <> 0 AND ready > ?3) FROM messages WHERE topic = ?1 AND consumer = ?2`},
 		{&s.deadDepth, `SELECT count(*) FROM dead WHERE topic = ? AND consumer = ?`},
+		{&s.backlogs, `SELECT topic, consumer, sum(waits), sum(leased), sum(died) FROM (
+			SELECT topic, consumer, count(*) FILTER (WHERE token = 0 OR ready <= ?1) AS waits, count(*) FILTER (WHERE token <> 0 AND ready > ?1) AS leased, 0 AS died
+				FROM messages GROUP BY topic, consumer
+			UNION ALL SELECT topic, consumer, 0, 0, count(*) FROM dead GROUP BY topic, consumer)
+			GROUP BY topic, consumer ORDER BY topic, consumer`},
 	} {
 		if *p.stmt, err = db.Reader().PrepareContext(ctx, p.text); err != nil {
 			return fmt.Errorf("prepare %q: %w", p.text, err)

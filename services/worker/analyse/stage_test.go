@@ -16,14 +16,13 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
-	blobfiles "github.com/clarity-loop/clarity/services/blob/files"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
-	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
@@ -36,8 +35,8 @@ type bench struct {
 	t         *testing.T
 	stage     *analyse.Stage
 	store     *store.Store
-	blobs     *blobfiles.Store
-	keys      *tink.Keyring
+	blobs     blob.Store
+	keys      keyring.Keyring
 	published []queue.Message
 	audited   []audit.Event
 	fail      error // what Publish returns
@@ -59,21 +58,8 @@ func (b *bench) Append(_ context.Context, e audit.Event) (int64, error) {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	ctx := context.Background()
-	driver, err := storesqlite.Open(ctx, t.TempDir(), time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = driver.Close() })
-	b := &bench{t: t}
-	if b.blobs, err = blobfiles.Open(t.TempDir(), time.Now); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.blobs.Close() })
-	if b.keys, err = tink.Open(t.TempDir()); err != nil {
-		t.Fatal(err)
-	}
-	b.store = store.New(driver, b.keys)
+	l := stagetest.Open(t, stagetest.Options{})
+	b := &bench{t: t, store: l.Store, blobs: l.Blobs, keys: l.Keys}
 	b.stage = analyse.New(analyse.Needs{Store: b.store, Chunks: timeline.NewReader(vault.New(b.blobs, b.keys)), Queue: b, Audit: b, Now: time.Now, Log: slog.New(slog.NewTextHandler(&b.log, nil))})
 	b.consent(true)
 	return b
@@ -136,12 +122,7 @@ func (b *bench) handle(end health.Day, attempt int) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return verdict(b.stage.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicAnalyses, Key: uid, Body: body}, Attempt: attempt}))
-}
-
-func verdict(v queue.Verdict) (word string) {
-	v.Match(func() { word = "ack" }, func(_ time.Duration, why string) { word = "retry: " + why }, func(why string) { word = "dead: " + why })
-	return word
+	return stagetest.Word(b.stage.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicAnalyses, Key: uid, Body: body}, Attempt: attempt}))
 }
 
 func (b *bench) result(end health.Day) *analysis.Result {
@@ -303,7 +284,7 @@ func TestWhatCannotBeAnalysed(t *testing.T) {
 	}
 	t.Run("a message that is no request", func(t *testing.T) {
 		b := newBench(t)
-		got := verdict(b.stage.Handle(ctx, queue.Delivery{Message: queue.Message{Body: []byte("{")}, Attempt: 1}))
+		got := stagetest.Word(b.stage.Handle(ctx, queue.Delivery{Message: queue.Message{Body: []byte("{")}, Attempt: 1}))
 		if got != "dead: the input cannot be decoded" {
 			t.Errorf("verdict %q", got)
 		}

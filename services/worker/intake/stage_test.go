@@ -15,6 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 )
 
 // received is when the uploads of these tests came in: 10:00 in Berlin; the
@@ -95,7 +96,7 @@ func TestADestroyedKeyEndsTheWork(t *testing.T) {
 func TestMessagesThatAreNone(t *testing.T) {
 	w := newWorld()
 	for _, body := range []string{"", "{", `{}`, `{"uid":"a"}`, `{"uploadId":"b"}`, `[]`} {
-		if got := words(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Body: []byte(body)}})); !strings.HasPrefix(got, "dead") {
+		if got := stagetest.Word(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Body: []byte(body)}})); !strings.HasPrefix(got, "dead") {
 			t.Errorf("%q: %s", body, got)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
@@ -263,13 +264,7 @@ func (w *world) handle(t testing.TB, id string, attempt int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return words(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicUploads, Key: person, Body: body}, Attempt: attempt}))
-}
-
-// words is a queue.Verdict in words.
-func words(v queue.Verdict) (said string) {
-	v.Match(func() { said = "ack" }, func(_ time.Duration, reason string) { said = "retry: " + reason }, func(reason string) { said = "dead: " + reason })
-	return said
+	return stagetest.Word(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicUploads, Key: person, Body: body}, Attempt: attempt}))
 }
 
 func (w *world) upload(t testing.TB, id string) record.Upload {

@@ -19,6 +19,22 @@ func Open(_ context.Context, at string, e platform.Env) (identity.Verifier, erro
 	return local.Open(at, e.Now)
 }
 
+// A Place is where an issuer is.
+type Place struct {
+	Dir string // the data directory
+	At  string // where the issuer is; "" is its place in Dir
+	Now func() time.Time
+}
+
+func (p Place) open() (*local.Issuer, error) {
+	at := cmp.Or(p.At, filepath.Join(p.Dir, "identity"))
+	i, err := local.Open(at, p.Now)
+	if err != nil {
+		return nil, datadir.Sentence(p.Dir, &platform.OpenError{Of: "identity", Driver: "local", At: at, Cause: err})
+	}
+	return i, nil
+}
+
 // A Request says whose token is made.
 type Request struct {
 	Dir, User string
@@ -27,6 +43,14 @@ type Request struct {
 	Role string // "", "service" or "admin"
 	TTL  time.Duration
 	Now  func() time.Time
+}
+
+// CheckUser says whether a person can have the name.
+func CheckUser(name string) error {
+	if identity.ValidUID(name) {
+		return nil
+	}
+	return &platform.ConfigError{Text: fmt.Sprintf("%q cannot be a user's name, which is 1 to %d characters of A–Z, a–z, 0–9 and ._:@-", name, identity.MaxUID)}
 }
 
 // Token makes a token of the data directory's issuer, whether or not a platform
@@ -40,16 +64,43 @@ func Token(r Request) (string, error) {
 	default:
 		return "", &platform.ConfigError{Text: fmt.Sprintf("there is no role %q; the roles are %s and %s", r.Role, identity.Service, identity.Admin)}
 	}
+	if err := CheckUser(r.User); err != nil {
+		return "", err
+	}
 	if r.TTL <= 0 || r.TTL > local.MaxTTL {
 		return "", &platform.ConfigError{Text: fmt.Sprintf("a token is valid for at most %s, not %s", local.MaxTTL, r.TTL)}
 	}
-	i, err := local.Open(cmp.Or(r.At, filepath.Join(r.Dir, "identity")), r.Now)
+	i, err := Place{r.Dir, r.At, r.Now}.open()
 	if err != nil {
-		return "", datadir.Sentence(r.Dir, err)
+		return "", err
 	}
 	token, err := i.Issue(subject, r.TTL)
 	if err != nil {
 		return "", fmt.Errorf("make a token: %w", err)
 	}
 	return token, nil
+}
+
+// Revoke ends every token of the person that there is by now, whether or not a
+// platform is running on the directory.
+func Revoke(p Place, user string) error {
+	if err := CheckUser(user); err != nil {
+		return err
+	}
+	return p.change(func(i *local.Issuer) error { return i.Revoke(user, p.Now()) })
+}
+
+// Rotate makes a new signing key. Tokens of the keys before stay valid until Retire:
+// between the two everybody can get a new one.
+func Rotate(p Place) error { return p.change((*local.Issuer).Rotate) }
+
+// Retire ends the tokens of every signing key but the newest.
+func Retire(p Place) error { return p.change((*local.Issuer).RetireOld) }
+
+func (p Place) change(act func(*local.Issuer) error) error {
+	i, err := p.open()
+	if err != nil {
+		return err
+	}
+	return act(i)
 }

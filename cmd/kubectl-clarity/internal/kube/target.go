@@ -51,7 +51,7 @@ func ParseTarget(args []string, kinds ...Kind) (Target, error) {
 		want[i] = k.Short() + "/NAME"
 	}
 	usage := strings.Join(want, " or ")
-	if word == "" || name == "" {
+	if word == "" || name == "" || len(args) == 2 && strings.Contains(word, "/") {
 		return Target{}, fault.New(fault.Usage, "kubectl get "+kinds[0].Resource(), "say which object: %s, not %q", usage, strings.Join(args, " "))
 	}
 	for _, k := range kinds {

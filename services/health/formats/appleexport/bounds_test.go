@@ -303,7 +303,10 @@ func TestKeptAtItsBound(t *testing.T) {
 	}{
 		"the metadata as it is written": {func(n int) string {
 			return `<Record type="HKQuantityTypeIdentifierStepCount" unit="count" value="1" ` + times + `><MetadataEntry key="a" value="` + strings.Repeat("x", n) + `"/></Record>`
-		}, 16<<10 - len(`{"a":""}`), func(r record.Record) int { return len(r.Sample.Metadata) }, 16 << 10},
+		}, 16<<10 - len(`{"HKTimeZone":"Etc/GMT-1","a":""`), func(r record.Record) int { return len(r.Sample.Metadata) + len(`"HKTimeZone":"Etc/GMT-1",`) - len(`}`) }, 16 << 10},
+		"an element and its metadata together": {func(n int) string {
+			return `<Workout ` + times + ` a="` + strings.Repeat("x", n) + `"><MetadataEntry key="a" value="` + strings.Repeat("y", 10<<10) + `"/></Workout>`
+		}, 54995, func(r record.Record) int { return len(record.AppendUploadSample(nil, &r.Sample)) }, 64 << 10},
 		"the metadata as it is read": {func(n int) string {
 			const entry = `<MetadataEntry key="a" value="%s"/>`
 			return `<Record type="HKQuantityTypeIdentifierStepCount" unit="count" value="1" ` + times + `>` + strings.Repeat(fmt.Sprintf(entry, strings.Repeat("x", 1017)), 15) +

@@ -11,9 +11,6 @@ import (
 	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
-// maxMetadata bounds the metadata of one sample, as the upload contract does.
-const maxMetadata = 16 << 10
-
 // record reads a Record with its metadata.
 func (x *reader) record(at record.Place) error {
 	s, value, why := x.recordAttributes()
@@ -230,7 +227,7 @@ func (m *metadata) entry(x *reader) {
 	case "HKWasUserEntered":
 		m.userEntered = string(value) == "1"
 	default:
-		if m.size += len(key) + len(value) + 6; m.size <= maxMetadata {
+		if m.size += len(key) + len(value) + 6; m.size <= health.MaxMetadata { // what is longer cannot be taken
 			name := x.texts.Text(key)
 			m.members = append(m.members, jsontext.Member{Name: name, JSON: jsontext.MetadataValue(name, x.texts.Text(value))})
 		}
@@ -243,7 +240,7 @@ func (m *metadata) object(x *reader) (string, rejection) {
 		return "", rejection{}
 	}
 	x.scratch = jsontext.AppendObject(x.scratch[:0], m.members)
-	if m.size > maxMetadata || len(x.scratch) > maxMetadata {
+	if m.size > health.MaxMetadata {
 		return "", rejection{record.CodeTooLarge, "the metadata is longer than 16 KiB"}
 	}
 	return x.texts.Text(x.scratch), rejection{}

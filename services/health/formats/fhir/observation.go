@@ -73,9 +73,6 @@ func (x *reader) observation(at record.Place, raw []byte) error {
 	if len(ext.metadata) > 0 {
 		s.Metadata = string(jsontext.AppendObject(nil, ext.metadata))
 	}
-	if len(s.Metadata) > maxMetadata {
-		return x.emit(record.Reject(at, record.CodeTooLarge, "the metadata is longer than 16 KiB"))
-	}
 	kind := typeOf(o.Code)
 	if kind == nil && o.isPanel() {
 		return x.components(at, &o, s)
@@ -86,9 +83,6 @@ func (x *reader) observation(at record.Place, raw []byte) error {
 	}
 	return x.measure(at, kind, &o.measurement, s)
 }
-
-// maxMetadata bounds the metadata of one sample, as the upload contract does.
-const maxMetadata = 16 << 10
 
 // isPanel says whether the measurements are in components that the catalog has.
 func (o *observation) isPanel() bool {

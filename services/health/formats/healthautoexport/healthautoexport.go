@@ -176,7 +176,7 @@ func (x *reader) metric(s *jsonstream.Stream, path string) error {
 	}
 	if later >= 0 {
 		again := jsonstream.New(x.file, later, x.size)
-		if c, err := again.Peek(); err == nil && c == '[' {
+		if c, err := again.Peek(); err != nil || c == '[' { // a read that fails is the file's fault
 			return x.points(again, path+"/data", &m)
 		}
 	}

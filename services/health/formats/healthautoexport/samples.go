@@ -10,9 +10,6 @@ import (
 	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
-// maxMetadata bounds the metadata of one sample, as the upload contract does.
-const maxMetadata = 16 << 10
-
 // The members that give the time of a point.
 var (
 	startMembers = []string{"startDate", "start", "date"}
@@ -67,9 +64,7 @@ func (x *reader) quantity(at record.Place, kind *catalog.Type, name string, s he
 	}
 	read = append(append(read, startMembers...), endMembers...)
 	if members := p.metadata(read...); len(members) > 0 {
-		if s.Metadata = string(jsontext.AppendObject(nil, members)); len(s.Metadata) > maxMetadata {
-			return x.emit(record.Reject(at, record.CodeTooLarge, "the metadata is longer than 16 KiB"))
-		}
+		s.Metadata = string(jsontext.AppendObject(nil, members))
 	}
 	return x.emit(record.Accept(at, s))
 }

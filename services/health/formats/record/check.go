@@ -37,6 +37,9 @@ func Check(s *health.Sample) (code reject.Code, detail string) {
 			return reject.InvalidText, "a text is not UTF-8, has control characters or is longer than 1024 bytes"
 		}
 	}
+	if detail := beyondUpload(s); detail != "" {
+		return CodeTooLarge, detail
+	}
 	kind, known := catalog.Lookup(s.Type)
 	if !known {
 		return "", ""
@@ -51,6 +54,27 @@ func Check(s *health.Sample) (code reject.Code, detail string) {
 		return reject.OutOfRange, "no person or device can have this value"
 	}
 	return "", ""
+}
+
+// beyondUpload says why an upload would not take what is kept of the sample. It
+// is written as it would be uploaded, unless what is kept is little: the type, the
+// zone and the source are short.
+func beyondUpload(s *health.Sample) string {
+	const little = health.MaxMetadata / 2
+	object := s.Metadata
+	if len(s.Raw) > little {
+		if len(AppendUploadSample(nil, s)) > health.MaxUnknown {
+			return "the sample is longer than 64 KiB, its zone included"
+		}
+		object = rawMetadata(s.Raw)
+	}
+	if len(object) <= little {
+		return ""
+	}
+	if written := appendMetadata(nil, s, object); len(written) > len(`,"metadata":`)+health.MaxMetadata+len(`}`) {
+		return "the metadata is longer than 16 KiB, its zone included"
+	}
+	return ""
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

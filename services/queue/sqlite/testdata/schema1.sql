@@ -32,5 +32,8 @@ CREATE INDEX dead_topic ON dead (topic);
 INSERT INTO messages VALUES (1, 'deliveries', 'anna', '', x'6576656e742031', 1, 0, 1, 1, 0, 0, '');
 INSERT INTO messages VALUES (2, 'deliveries', 'anna', '', x'6576656e742032', 2, 0, 0, 2, 0, 0, '');
 INSERT INTO messages VALUES (3, 'uploads', 'anna', '', x'75706c6f6164', 3, 0, 1, 3, 7, 1, 'before');
+INSERT INTO messages VALUES (4, 'unknown', 'anna', '', x'6f6c64', 4, 0, 1, 4, 0, 0, '');
+INSERT INTO messages VALUES (5, 'unknown', 'bert', '', x'6f6c64', 5, 0, 1, 5, 9, 1, '');
 INSERT INTO dead VALUES (1, 'deliveries', 'bert', '', x'64656164', 1, 0, 10, 'why', 4);
+INSERT INTO dead VALUES (2, 'unknown', 'bert', '', x'6c6f7374', 2, 0, 10, 'why', 5);
 PRAGMA user_version = 1;

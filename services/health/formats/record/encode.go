@@ -1,4 +1,4 @@
-package formats
+package record
 
 import (
 	"encoding/json"
@@ -62,6 +62,15 @@ func appendRaw(dst []byte, s *health.Sample) []byte {
 		dst = append(dst, object[1:len(object)-1]...)
 	}
 	return append(appendMetadata(dst, s, metadata), '}')
+}
+
+// rawMetadata is the metadata in the members of a Raw, or "".
+func rawMetadata(raw string) string {
+	var members struct{ Metadata json.RawMessage }
+	if err := json.Unmarshal([]byte(raw), &members); err != nil {
+		return ""
+	}
+	return string(members.Metadata)
 }
 
 // appendMetadata adds the metadata member: the zone and HKWasUserEntered, that
