@@ -130,6 +130,8 @@ var rules = map[string][]string{
 // run over the real thing. A capability's own tests need no row: its contract's,
 // its suite's and its drivers'.
 var testDrivers = map[string][]string{
+	// What an erasure leaves of each driver's.
+	"services/erasure": {"services/blob/files", "services/keyring/tink", "services/queue/sqlite", "services/store/sqlite"},
 	// Every command of every binary, with a model that is there.
 	"cmd":                          {"services/model/preview"},
 	"cmd/clarity":                  {"services/model/preview"},
