@@ -40,7 +40,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 			_, err := p.Queue.Depth(ctx, flow.TopicUploads, flow.Intake)
 			return err
 		},
-		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits, Version: p.Version,
+		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,
 		Origins: p.Config.Ingress.Origins, Proxies: proxies, MetricsApart: p.Config.Listen.Admin != "",
 	})
 	if err != nil {
