@@ -53,23 +53,26 @@ type shift struct {
 }
 
 // handle has a replica handle the next upload. At some step of that, the other
-// replica handles the one behind it.
+// replica handles the one behind it, to its end.
 func (s *shift) handle(replica int) {
+	s.w.interrupt(s.r.IntN(40), func() {
+		if len(s.waiting) > 0 {
+			s.one(1 - replica)
+		}
+	})
+	s.one(replica)
+	s.w.interrupt(0, nil)
+}
+
+func (s *shift) one(replica int) {
 	s.t.Helper()
 	i := s.waiting[0]
 	s.waiting = s.waiting[1:]
 	if s.attempts[i]++; s.attempts[i] > 200 {
 		s.t.Fatalf("upload %d is never merged", i)
 	}
-	at := s.r.IntN(40)
-	s.w.interrupt(at, func() {
-		if len(s.waiting) > 0 {
-			s.handle(1 - replica)
-		}
-	})
 	s.w.stage = s.replicas[replica]
 	v := s.w.handle(s.t, s.all[i].id, s.attempts[i])
-	s.w.interrupt(0, nil)
 	if v != "ack" {
 		s.trouble++
 		s.waiting = append(s.waiting, i)

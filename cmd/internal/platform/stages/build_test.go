@@ -345,6 +345,24 @@ func TestTheIngressIsNotReadyWithoutAQueue(t *testing.T) {
 	}
 }
 
+// stuck is a store whose commits do not go through.
+type stuck struct{ store.Driver }
+
+func (stuck) Ready(context.Context) error { return errors.New("the disk is full") }
+
+// A platform whose store takes no commit is not ready, though it can be read.
+func TestTheIngressIsNotReadyWithoutAStoreThatCommits(t *testing.T) {
+	w := newWorld(t)
+	w.Store = store.New(stuck{}, w.Keys)
+	stop := w.run(t, "ingress")
+	if status, body := w.get(t, "/readyz"); status != http.StatusServiceUnavailable || strings.Contains(body, "disk") {
+		t.Errorf("ready: %d %s", status, body)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 type deaf struct{ queue.Queue }
 
 func (deaf) Depth(context.Context, string, string) (queue.Depth, error) {

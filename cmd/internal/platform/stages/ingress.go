@@ -37,6 +37,9 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
 		Plan: asked.Plan, Samples: timeline.NewReader(vault.New(p.Blobs, p.Keys)).Samples, Ready: func(ctx context.Context) error {
+			if err := p.Store.Ready(ctx); err != nil {
+				return err
+			}
 			_, err := p.Queue.Depth(ctx, flow.TopicUploads, flow.Intake)
 			return err
 		},
