@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/queue/queuetest"
 	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -79,12 +80,7 @@ func tell(t testing.TB, s *Stage, uid string, kind flow.EventKind, ref, version 
 
 func handle(s *Stage, body []byte) (verdict string) {
 	v := s.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicEvents, Body: body}, Attempt: 1})
-	v.Match(
-		func() { verdict = "ack" },
-		func(_ time.Duration, why string) { verdict = "retry: " + why },
-		func(why string) { verdict = "dead: " + why },
-	)
-	return verdict
+	return queuetest.Words(v)
 }
 
 // recorded is everything kept for the uid, in order, as "key kind ref version".

@@ -22,6 +22,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/queue/queuetest"
 	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -130,12 +131,7 @@ func (w *world) ready(end string, attempt int) string {
 
 func (w *world) handle(body []byte, attempt int) (verdict string) {
 	v := w.Handle(w.t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicResults, Body: body}, Attempt: attempt})
-	v.Match(
-		func() { verdict = "ack" },
-		func(_ time.Duration, why string) { verdict = "retry: " + why },
-		func(why string) { verdict = "dead: " + why },
-	)
-	return verdict
+	return queuetest.Words(v)
 }
 
 func (w *world) insight(end string) store.Record[record.Insight] {

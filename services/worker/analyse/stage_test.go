@@ -21,6 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/queue/queuetest"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
@@ -139,10 +140,7 @@ func (b *bench) handle(end health.Day, attempt int) string {
 	return verdict(b.stage.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicAnalyses, Key: uid, Body: body}, Attempt: attempt}))
 }
 
-func verdict(v queue.Verdict) (word string) {
-	v.Match(func() { word = "ack" }, func(_ time.Duration, why string) { word = "retry: " + why }, func(why string) { word = "dead: " + why })
-	return word
-}
+func verdict(v queue.Verdict) string { return queuetest.Words(v) }
 
 func (b *bench) result(end health.Day) *analysis.Result {
 	b.t.Helper()
@@ -281,7 +279,7 @@ func TestWhatCannotBeAnalysed(t *testing.T) {
 		"the account is erased": {func(b *bench, _ health.Day) {
 			_, _ = b.store.MarkErased(ctx, uid, time.Now())
 		}, "ack"},
-		"a chunk was replaced":     {func(b *bench, end health.Day) { _ = b.blobs.Delete(ctx, name(b, end)) }, "retry: a chunk was replaced meanwhile"},
+		"a chunk was replaced":     {func(b *bench, end health.Day) { _ = b.blobs.Delete(ctx, name(b, end)) }, "postpone: a chunk was replaced meanwhile"},
 		"the queue does not take":  {func(b *bench, _ health.Day) { b.fail = fmt.Errorf("disk full for %s", uid) }, "retry: a backend is unavailable"},
 		"a chunk of another place": {func(b *bench, end health.Day) { b.swap(ctx, name(b, end), name(b, end-1)) }, "dead: a chunk does not belong to its name"},
 		"a chunk that is no chunk": {func(b *bench, end health.Day) { b.write(ctx, name(b, end), []byte("no chunk")) }, "dead: the input cannot be decoded"},

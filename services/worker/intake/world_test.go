@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/queue/queuetest"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -285,10 +286,7 @@ func (w *world) handle(t testing.TB, id string, attempt int) string {
 }
 
 // words is a queue.Verdict in words.
-func words(v queue.Verdict) (said string) {
-	v.Match(func() { said = "ack" }, func(_ time.Duration, reason string) { said = "retry: " + reason }, func(reason string) { said = "dead: " + reason })
-	return said
-}
+func words(v queue.Verdict) string { return queuetest.Words(v) }
 
 func (w *world) upload(t testing.TB, id string) record.Upload {
 	t.Helper()
