@@ -14,6 +14,9 @@ RACE    := $(if $(shell command -v gcc || command -v clang),-race,)
 TOOL    := hack/tools/tool
 # Says what a step does that takes minutes, while it does it.
 WATCH   := hack/watch.sh
+# How many packages are tested at a time: one more than there are cores, since some wait for
+# servers, and each waits for a second at its end, in which the race detector looks on.
+ATONCE  := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 GOFILES  = git ls-files --cached --others --exclude-standard '*.go'
 
 # What can be said on the command line; `make help` prints the lines with two hashes.
@@ -62,7 +65,7 @@ test: ## Run every test with the race detector; prints the counts (PKGS=./servic
 	@[ -n "$(RACE)" ] || echo "no C compiler: running without the race detector"
 	@[ -z "$$CLARITY_CONTROLPLANE" ] || [ -z "$$($(WATCH) "finding out whether a control plane is needed" hack/packages.sh cluster $(PKGS))" ] || $(MAKE) --no-print-directory controlplane
 	@! $(GO) list $(PKGS) | grep -q /charts$$ || $(TOOL) helm >/dev/null
-	@CGO_ENABLED=$(if $(RACE),1,0) $(WATCH) "compiling and running tests" "$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -vet=off -timeout 40m $(PKGS)
+	@CGO_ENABLED=$(if $(RACE),1,0) $(WATCH) "compiling and running tests" "$$($(TOOL) gotestsum)" --format pkgname --format-hide-empty-pkg -- $(RACE) -vet=off -p $(ATONCE) -timeout 40m $(PKGS)
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
@@ -199,7 +200,9 @@ func startCluster() (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := kubernetes.NewForConfig(config)
+	quick := rest.CopyConfig(config)
+	quick.ContentType = runtime.ContentTypeProtobuf // tens of thousands of questions are asked
+	client, err := kubernetes.NewForConfig(quick)
 	if err != nil {
 		return nil, err
 	}

@@ -1,13 +1,7 @@
 package services_test
 
 import (
-	"cmp"
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"os"
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,132 +9,6 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
-
-const module = "github.com/clarity-loop/clarity/"
-
-// The rooms of the ingress that others of its rooms stand on.
-const (
-	ingressAccess  = "services/ingress/internal/access"
-	ingressEdge    = "services/ingress/internal/edge"
-	ingressLimit   = "services/ingress/internal/limit"
-	ingressLine    = "services/ingress/internal/line"
-	ingressProblem = "services/ingress/internal/problem"
-	ingressReply   = "services/ingress/internal/reply"
-	ingressRoute   = "services/ingress/internal/route"
-)
-
-// rules says which of our rooms a room may import. A room is a folder and
-// everything below it; the longest matching row decides. "x" is the whole room
-// x, "=x" its contract alone: the package x itself, never a driver below it.
-//
-// A room may always import what lies in its own folder, with two exceptions
-// that need no row: no driver imports another driver, and no stage another stage.
-var rules = map[string][]string{
-	// The folder of the rooms is no room: no code of it is shipped.
-	"services": {},
-	// Domain.
-	"services/health":     {},
-	"services/timeline":   {"services/health"},
-	"services/actigraphy": {},
-	"services/metric":     {"services/actigraphy", "services/health"},
-	"services/analysis":   {"services/actigraphy", "services/health"},
-	"services/flow":       {"services/health"},
-	// A writer's words, or the template's where they do not keep to the facts.
-	"services/grounded": {"services/analysis", "=services/narrative"},
-	// A person's sealed objects, as documents have a store: nobody seals a blob by hand.
-	"services/vault": {"=services/blob", "=services/keyring"},
-	// What becomes of a message whose handling failed: said once for every stage.
-	"services/stage": {"services/fault", "=services/queue"},
-	// Why a backend could not: the one word for failure that every driver returns.
-	"services/fault":  {},
-	"services/record": {"services/analysis", "services/flow", "services/health"},
-	// Capabilities: contract, suite, drivers.
-	"services/blob":      {"services/fault", "internal/dirlock", "services/internal"},
-	"services/keyring":   {"services/fault", "services/internal"},
-	"services/identity":  {"internal/dirlock", "services/internal"},
-	"services/queue":     {"services/fault", "services/internal"},
-	"services/store":     {"services/fault", "services/record", "services/internal"},
-	"services/audit":     {"services/fault", "internal/dirlock", "services/internal"},
-	"services/narrative": {"services/analysis"},
-	"services/model":     {"services/actigraphy"},
-	// Below the model's contract: what its drivers share.
-	"services/model/internal":   {},
-	"services/model/preprocess": {"services/actigraphy", "=services/model"},
-	"services/model/bundle":     {"services/actigraphy", "=services/model", "services/model/preprocess"},
-	"services/model/pat": {"=services/model", "services/model/internal", "services/model/preprocess",
-		"services/model/bundle"},
-	"services/model/triton":  {"=services/model", "services/model/bundle", "services/model/preprocess"},
-	"services/model/preview": {},
-	// Where a version's files come from; its drivers know the contract and what a bundle looks like.
-	"services/model/artifact":              {"=services/model", "services/model/bundle"},
-	"services/model/artifact/artifacttest": {"services/model"},
-	// What is done to a version before it serves anybody.
-	"services/model/candidate": {"api/worker", "=services/model", "services/model/bundle", "=services/model/artifact"},
-	// The router: which of a model's versions a request goes to, as the plan says.
-	"services/model/traffic":           {"api/traffic", "=services/model"},
-	"services/model/traffic/file":      {"api/traffic"},
-	"services/model/traffic/fixed":     {"api/traffic"},
-	"services/model/traffic/configmap": {"api/traffic"},
-	// Mechanisms that drivers share: they know nothing of ours.
-	"services/internal": {},
-	// SQLite's result codes, in the word for failure.
-	"services/internal/litedb": {"internal/dirlock", "services/fault"},
-	// The lock of a data directory, which drivers and the commands share.
-	"internal/dirlock": {},
-	// Stages.
-	"services/ingress": {"api/traffic", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
-		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative", "services/grounded"},
-	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
-	"services/ingress/internal/problem":    {},
-	"services/ingress/internal/limit":      {},
-	"services/ingress/internal/strictjson": {},
-	"services/ingress/internal/line":       {ingressProblem},
-	"services/ingress/internal/represent":  {},
-	"services/ingress/internal/memory":     {},
-	"services/ingress/internal/edge":       {ingressProblem, ingressLimit, ingressLine, "services/ingress/internal/represent"},
-	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
-	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/fault", "services/health", "services/record",
-		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
-	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
-		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring", "=services/store"},
-	"services/ingress/internal/uploads": {ingressEdge, "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
-		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
-	"services/ingress/internal/results": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
-		"services/analysis", "services/health", "services/record", "=services/audit", "services/grounded", "=services/store"},
-	"services/ingress/internal/events": {ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
-	"services/ingress/internal/account": {ingressProblem, ingressReply, ingressRoute,
-		"services/flow", "services/record", "=services/audit", "=services/blob", "=services/queue", "=services/store"},
-	"services/ingress/internal/ingresstest": {"services"},
-	"services/worker": {"services/fault", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
-		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
-	"services/feed":     {"services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue"},
-	// What has served its time goes: it knows which records refer to which objects.
-	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
-	// The words between operator, worker and plugin: the kinds, and, with the
-	// standard library alone, the worker's commands, the traffic plan and the labels.
-	"api":         {},
-	"api/worker":  {},
-	"api/traffic": {},
-	"api/label":   {},
-	// The operator: intents in Kubernetes, never data.
-	"controllers": {"api"},
-	// A rollout is decided without a client; the client of its gates decides nothing.
-	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition"},
-	"controllers/modelversion/gate":    {"api"},
-	"controllers/modelversion/serving": {"api", "controllers/internal"},
-	// A control plane for tests and for `make cluster`; shipped code never imports it.
-	"internal/kubelab": {"api"},
-	// The edge.
-	"cmd": {"api", "controllers", "internal/dirlock", "services"},
-	// What a program was built from: every program may say it.
-	"cmd/internal/buildinfo": {},
-	// The plugin works from a kubeconfig alone: it knows the words of the API and nothing else of ours.
-	"cmd/kubectl-clarity": {"api", "cmd/internal/buildinfo"},
-}
-
-// suites end in "test": conformance suites that a room's drivers share. Only tests import them.
-func isSuite(pkg string) bool { return strings.HasSuffix(pkg, "test") }
 
 func TestImportsFollowTheRules(t *testing.T) {
 	for _, v := range violations(t, os.DirFS("..")) {
@@ -151,6 +19,43 @@ func TestImportsFollowTheRules(t *testing.T) {
 func TestNothingIsAllowedThatNobodyUses(t *testing.T) {
 	for _, row := range idle(t, os.DirFS(".."), rules) {
 		t.Errorf("%s: no shipped code imports so; take it out of rules", row)
+	}
+}
+
+func TestEveryRoomHasARule(t *testing.T) {
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		if _, ok := rules["services/"+e.Name()]; !ok {
+			t.Errorf("services/%s has no row in rules: say what it may import", e.Name())
+		}
+	}
+}
+
+func TestNoTestIsGivenADriverThatItDoesNotOpen(t *testing.T) {
+	for _, row := range closed(t, os.DirFS(".."), testDrivers) {
+		t.Errorf("%s: no test opens it; take it out of testDrivers", row)
+	}
+}
+
+func TestADriverThatNoTestOpensIsFound(t *testing.T) {
+	source := func(imports string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte("package planted\n\nimport _ \"" + module + imports + "\"\n")}
+	}
+	table := map[string][]string{"services/feed": {"services/queue/sqlite", "services/store/sqlite"}, "services/queue": {"services/queue/sqlite"}}
+	got := closed(t, fstest.MapFS{
+		"services/feed/inner/a_test.go": source("services/queue/sqlite"),
+		"services/feed/b.go":            source("services/store/sqlite"),
+		"services/queue/c_test.go":      source("services/queue/sqlite"),
+	}, table)
+	want := []string{"services/feed → services/store/sqlite", "services/queue → services/queue/sqlite"}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("idle rows (-want +got):\n%s", diff)
 	}
 }
 
@@ -170,21 +75,6 @@ func TestAPermissionThatNobodyUsesIsFound(t *testing.T) {
 	want := []string{"services/feed → =services/store", "services/feed → services/audit", "services/feed/inner → services/fault"}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("idle permissions (-want +got):\n%s", diff)
-	}
-}
-
-func TestEveryRoomHasARule(t *testing.T) {
-	entries, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		if _, ok := rules["services/"+e.Name()]; !ok {
-			t.Errorf("services/%s has no row in rules: say what it may import", e.Name())
-		}
 	}
 }
 
@@ -401,7 +291,25 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"what the kinds of models share":       {"cmd/clarity/planted.go", "services/model/bundle", nil},
 		"a driver imports a shared mechanism":  {"services/queue/sqlite/planted.go", "services/internal/batch", nil},
 		"a metric family imports its contract": {"services/metric/sleep/planted.go", "services/metric", nil},
-		"a test imports any embedded driver":   {"services/ingress/planted_test.go", "services/store/sqlite", nil},
+		"a listed room's test opens a driver":  {"services/worker/analyse/planted_test.go", "services/model/pat", nil},
+		"a contract's test opens its driver":   {"services/store/planted_test.go", "services/store/sqlite", nil},
+		"a driver's test opens its neighbour":  {"services/store/sqlite/planted_test.go", "services/store/firestore", nil},
+		"a stage's test opens a driver": {
+			"services/ingress/planted_test.go", "services/store/sqlite",
+			[]string{"services/ingress/planted_test.go: the tests of services/ingress must not open services/store/sqlite"},
+		},
+		"a listed room's test opens another driver": {
+			"services/worker/analyse/planted_test.go", "services/narrative/template",
+			[]string{"services/worker/analyse/planted_test.go: the tests of services/worker/analyse must not open services/narrative/template"},
+		},
+		"a driver's test opens another capability's": {
+			"services/store/sqlite/planted_test.go", "services/keyring/tink",
+			[]string{"services/store/sqlite/planted_test.go: the tests of services/store/sqlite must not open services/keyring/tink"},
+		},
+		"a kind of models opens another in its test": {
+			"services/model/preview/planted_test.go", "services/model/triton",
+			[]string{"services/model/preview/planted_test.go: the tests of services/model/preview must not open services/model/triton"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -416,230 +324,4 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			}
 		})
 	}
-}
-
-// lab is the control plane that tests and `make cluster` start.
-const lab = "internal/kubelab"
-
-// An edge is what one file imports of ours or of others.
-type edge struct {
-	file, imported string
-	ours           bool
-}
-
-// edges parses the imports of every Go file below root. No child process runs,
-// so the test cache sees every file that was read.
-func edges(t *testing.T, root fs.FS) []edge {
-	t.Helper()
-	var found []edge
-	for _, top := range []string{"api", "charts", "cmd", "controllers", "internal", "services"} {
-		err := fs.WalkDir(root, top, func(file string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") {
-				return skipMissing(file, top, err)
-			}
-			source, err := fs.ReadFile(root, file)
-			if err != nil {
-				return err
-			}
-			parsed, err := parser.ParseFile(token.NewFileSet(), file, source, parser.ImportsOnly)
-			if err != nil {
-				return err
-			}
-			for _, spec := range parsed.Imports {
-				imported, ours := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module)
-				found = append(found, edge{file, imported, ours})
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return found
-}
-
-// violations returns what below root breaks the rules, sorted. Tests may import
-// any room of ours but hack, whose folders are programs.
-func violations(t *testing.T, root fs.FS) []string {
-	t.Helper()
-	var found []string
-	for _, e := range edges(t, root) {
-		if why := e.fault(); why != "" {
-			found = append(found, e.file+": "+why)
-		}
-	}
-	slices.Sort(found)
-	return found
-}
-
-// fault says why the file must not import what it does, or "".
-func (e edge) fault() string {
-	switch pkg := path.Dir(e.file); {
-	case e.ours && within(e.imported, "hack"):
-		return "nothing imports " + e.imported
-	case e.inTest():
-		return ""
-	case !e.ours && foreign(pkg, e.imported):
-		return pkg + " must not import " + e.imported
-	case !e.ours:
-		return ""
-	case isDriver(e.imported) && within(e.file, "cmd") && !mayNameDrivers(e.file, e.imported):
-		return "drivers are named in cmd/*/drivers.go and cmd/internal/embedded: " + e.imported
-	default:
-		return forbidden(pkg, e.imported)
-	}
-}
-
-func (e edge) inTest() bool { return strings.HasSuffix(e.file, "_test.go") }
-
-// idle returns the permissions of table that no file below root but a test uses,
-// sorted: what nobody needs is not allowed.
-func idle(t *testing.T, root fs.FS, table map[string][]string) []string {
-	t.Helper()
-	used := map[string]bool{}
-	for _, e := range edges(t, root) {
-		room, allowed := ruleOf(table, path.Dir(e.file))
-		if !e.ours || e.inTest() || within(e.imported, room) {
-			continue
-		}
-		for _, a := range allowed {
-			if permits(a, e.imported) {
-				used[room+" → "+a] = true
-			}
-		}
-	}
-	var found []string
-	for room, allowed := range table {
-		for _, a := range allowed {
-			if !used[room+" → "+a] {
-				found = append(found, room+" → "+a)
-			}
-		}
-	}
-	slices.Sort(found)
-	return found
-}
-
-func skipMissing(file, top string, err error) error {
-	if err != nil && file == top && os.IsNotExist(err) {
-		return fs.SkipDir
-	}
-	return err
-}
-
-// pure are the rooms that decide and act on nothing, with all that they, and what
-// lies below them, import beside what is ours.
-var pure = map[string][]string{
-	"controllers/modelversion/rollout": {"crypto/sha256", "encoding/hex", "encoding/json", "fmt", "reflect", "slices", "strings", "time",
-		"k8s.io/apimachinery/pkg/apis/meta/v1", "k8s.io/apimachinery/pkg/types"},
-}
-
-// clouds are the SDKs of those whose machines we may run on: a driver's affair.
-var clouds = []string{"cloud.google.com", "google.golang.org/api", "firebase.google.com", "github.com/aws", "github.com/Azure"}
-
-// narrow are the rooms that others read from outside, with what they may import
-// that is neither ours nor the standard library's: it goes with them.
-var narrow = map[string][]string{
-	"api":         {"k8s.io/apimachinery", "k8s.io/client-go/applyconfigurations", "sigs.k8s.io/structured-merge-diff"},
-	"api/worker":  {},
-	"api/traffic": {},
-	"api/label":   {},
-}
-
-// foreign says whether the package must not import what is not ours.
-func foreign(pkg, imported string) bool {
-	acts := func(p string) bool { return within(imported, p) }
-	room, _ := ruleOf(rules, pkg)
-	if known, is := narrow[room]; is && strings.Contains(strings.Split(imported, "/")[0], ".") {
-		return !slices.ContainsFunc(known, acts)
-	}
-	for room, known := range pure {
-		if within(pkg, room) {
-			return !slices.Contains(known, imported)
-		}
-	}
-	kubernetes := within(imported, "k8s.io") || within(imported, "sigs.k8s.io")
-	cloud := within(pkg, "services") && !isDriver(pkg) && slices.ContainsFunc(clouds, acts)
-	return kubernetes && !mayKnowKubernetes(pkg) || cloud
-}
-
-// mayKnowKubernetes says whether the package may talk to a cluster. Of the
-// services one driver may: the traffic plan lies in a ConfigMap.
-func mayKnowKubernetes(pkg string) bool {
-	return !within(pkg, "services") || pkg == "services/model/traffic/configmap"
-}
-
-// isDriver says whether the package stands behind a capability's contract: it is
-// a folder in the contract's, or one of the kinds of models.
-func isDriver(pkg string) bool {
-	if slices.Contains([]string{"services/model/pat", "services/model/preview", "services/model/triton"}, pkg) {
-		return true
-	}
-	contract := path.Dir(pkg)
-	return contract != "services/model" && slices.Contains(capabilities, contract) && !isSuite(pkg)
-}
-
-// mayNameDrivers says whether a file of a command is a binary's list of drivers,
-// or one of the data directory's drivers; the kinds of models have a room of their own.
-func mayNameDrivers(file, driver string) bool {
-	list, err := path.Match("cmd/*/drivers.go", file)
-	return err == nil && list || within(file, "cmd/internal/embedded") ||
-		within(file, "cmd/internal/models") && path.Dir(driver) == "services/model"
-}
-
-// forbidden says why package importer must not import package imported, or "".
-func forbidden(importer, imported string) string {
-	if isSuite(imported) && !isSuite(importer) && !within(importer, lab) {
-		return "only tests import " + imported
-	}
-	if within(imported, lab) && !within(importer, lab) {
-		return "only tests and hack import " + imported
-	}
-	room, allowed := ruleOf(rules, importer)
-	if within(imported, room) && room != "services" {
-		return forbiddenInside(room, importer, imported)
-	}
-	if slices.ContainsFunc(allowed, func(a string) bool { return permits(a, imported) }) {
-		return ""
-	}
-	return room + " must not import " + imported
-}
-
-// permits says whether the permission covers the package.
-func permits(permission, imported string) bool {
-	contract, only := strings.CutPrefix(permission, "=")
-	return only && imported == contract || !only && within(imported, permission)
-}
-
-// capabilities are the rooms with drivers.
-var capabilities = []string{"services/blob", "services/queue", "services/store", "services/keyring",
-	"services/identity", "services/narrative", "services/audit", "services/model", "services/model/traffic",
-	"services/model/artifact"}
-
-func forbiddenInside(room, importer, imported string) string {
-	if !slices.Contains(capabilities, room) || imported == room || isSuite(importer) {
-		return ""
-	}
-	if importer == room {
-		return "contract " + importer + " must not import " + imported
-	}
-	return "driver " + importer + " must not import " + imported
-}
-
-func ruleOf(table map[string][]string, pkg string) (room string, allowed []string) {
-	rooms := make([]string, 0, len(table))
-	for r := range table {
-		if within(pkg, r) {
-			rooms = append(rooms, r)
-		}
-	}
-	if len(rooms) == 0 {
-		return pkg, nil
-	}
-	room = slices.MaxFunc(rooms, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
-	return room, table[room]
-}
-
-func within(pkg, room string) bool {
-	return pkg == room || strings.HasPrefix(filepath.ToSlash(pkg), room+"/")
 }

@@ -26,7 +26,7 @@ func destroyers() map[string][]string {
 		"Erasure": {"cmd/clarity", "cmd/internal/platform", "cmd/internal/platform/capability", "cmd/internal/platform/stages", "services/ingress", "services/ingress/internal/ingresstest"},
 		// The whole of it: who opens a driver, and the suites.
 		"Keyring": {"cmd/clarity", "cmd/internal/embedded", "cmd/internal/platform", "cmd/worker",
-			"services/ingress/internal/ingresstest", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink"},
+			"services/ingress/internal/ingresstest", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink", "services/stage/stagetest"},
 	}
 }
 

@@ -1,7 +1,6 @@
 package traffic_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,28 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/api/traffic"
+	"github.com/clarity-loop/clarity/api/traffic/traffictest"
 )
-
-// aPlan has v2 rise to weight beside v1; weight 0 and 100 leave one of them.
-func aPlan(revision int64, weight int32) traffic.Plan {
-	p := traffic.Plan{Model: "pat", Revision: revision, Salt: "salt"}
-	for _, e := range []traffic.Entry{{Version: "v2", Weight: weight, Endpoint: "v2:8001", Digest: "sha256:2"},
-		{Version: "v1", Weight: traffic.Total - weight, Endpoint: "v1:8001", Digest: "sha256:1"}} {
-		if e.Weight > 0 {
-			p.Entries = append(p.Entries, e)
-		}
-	}
-	return p
-}
-
-func text(t testing.TB, p traffic.Plan) []byte {
-	t.Helper()
-	raw, err := json.Marshal(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
 
 func TestParsePlan(t *testing.T) {
 	tests := map[string]struct {
@@ -60,9 +39,9 @@ func TestParsePlan(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := aPlan(3, 20)
+			p := traffictest.Plan(3, 20)
 			tt.change(&p)
-			got, err := traffic.ParsePlan(text(t, p))
+			got, err := traffic.ParsePlan(traffictest.Text(t, p))
 			if tt.want != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("error %v, want one with %q", err, tt.want)
@@ -97,7 +76,7 @@ func TestThePickIsSticky(t *testing.T) {
 	const n = 20_000
 	moved := map[string]bool{}
 	for _, weight := range []int32{0, 1, 5, 25, 50, 99, 100} {
-		p, count := aPlan(int64(weight), weight), 0
+		p, count := traffictest.Plan(int64(weight), weight), 0
 		for i := range n {
 			e, ok := picked(p, subject(i))
 			if !ok {
@@ -121,7 +100,7 @@ func TestThePickIsSticky(t *testing.T) {
 }
 
 func TestTheShadowsSubjectsAreNotTheCandidates(t *testing.T) {
-	p := aPlan(1, 50)
+	p := traffictest.Plan(1, 50)
 	p.Shadow = &traffic.Shadow{Version: "v3", Percent: 50}
 	both, n := 0, 10_000
 	for i := range n {
@@ -138,7 +117,7 @@ func TestTheShadowsSubjectsAreNotTheCandidates(t *testing.T) {
 func TestBucketsStay(t *testing.T) {
 	var got []string
 	for i := range 12 {
-		e, _ := picked(aPlan(1, 30), subject(i))
+		e, _ := picked(traffictest.Plan(1, 30), subject(i))
 		got = append(got, e.Version)
 	}
 	want := []string{"v1", "v2", "v1", "v2", "v1", "v2", "v2", "v1", "v2", "v2", "v2", "v1"}
@@ -157,7 +136,7 @@ func FuzzParsePlan(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := traffic.ParsePlan(text(t, p))
+		again, err := traffic.ParsePlan(traffictest.Text(t, p))
 		if diff := cmp.Diff(p, again); err != nil || diff != "" && len(p.Entries) > 0 {
 			t.Errorf("written and read again: %v (-first +second):\n%s", err, diff)
 		}
@@ -172,7 +151,7 @@ func FuzzParsePlan(f *testing.F) {
 }
 
 func TestAPlanNamesItsVersionsWhateverTheirShare(t *testing.T) {
-	p := aPlan(1, 30)
+	p := traffictest.Plan(1, 30)
 	p.Shadow = &traffic.Shadow{Version: "v3", Percent: 5, Endpoint: "v3:8001", Digest: "sha256:3"}
 	tests := map[string]struct {
 		entry traffic.Entry
@@ -199,25 +178,25 @@ func TestAPlanNamesItsVersionsWhateverTheirShare(t *testing.T) {
 
 func TestPlansThatSayTheSameAreEqual(t *testing.T) {
 	shadowed := func(percent int32) traffic.Plan {
-		p := aPlan(1, 30)
+		p := traffictest.Plan(1, 30)
 		p.Shadow = &traffic.Shadow{Version: "v3", Percent: percent, Endpoint: "v3:8001", Digest: "sha256:3"}
 		return p
 	}
-	salted := aPlan(1, 30)
+	salted := traffictest.Plan(1, 30)
 	salted.Salt = "other"
-	other := aPlan(1, 30)
+	other := traffictest.Plan(1, 30)
 	other.Model = "other"
 	tests := map[string]struct {
 		a, b traffic.Plan
 		want bool
 	}{
-		"the same":               {aPlan(1, 30), aPlan(1, 30), true},
+		"the same":               {traffictest.Plan(1, 30), traffictest.Plan(1, 30), true},
 		"the same, shadowed":     {shadowed(5), shadowed(5), true},
-		"another share":          {aPlan(1, 30), aPlan(1, 31), false},
-		"another revision":       {aPlan(1, 30), aPlan(2, 30), false},
-		"another salt":           {aPlan(1, 30), salted, false},
-		"another model":          {aPlan(1, 30), other, false},
-		"a shadow and none":      {shadowed(5), aPlan(1, 30), false},
+		"another share":          {traffictest.Plan(1, 30), traffictest.Plan(1, 31), false},
+		"another revision":       {traffictest.Plan(1, 30), traffictest.Plan(2, 30), false},
+		"another salt":           {traffictest.Plan(1, 30), salted, false},
+		"another model":          {traffictest.Plan(1, 30), other, false},
+		"a shadow and none":      {shadowed(5), traffictest.Plan(1, 30), false},
 		"another shadow's share": {shadowed(5), shadowed(6), false},
 	}
 	for name, tt := range tests {
@@ -243,7 +222,7 @@ func TestFormerAreReadOutOfTheRolloutsState(t *testing.T) {
 
 // BenchmarkPick is the plan alone: which version is it?
 func BenchmarkPick(b *testing.B) {
-	p := aPlan(1, 30)
+	p := traffictest.Plan(1, 30)
 	b.ReportAllocs()
 	for b.Loop() {
 		if p.Pick("0f8fad5b-d9cb-469f-a165-70867728950e") < 0 {

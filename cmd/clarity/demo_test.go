@@ -120,10 +120,10 @@ func awaitedWeek(t *testing.T, end string, digests []string) (stored, insight ti
 }
 
 func TestTheDemoTakesTheModelItIsGiven(t *testing.T) {
-	if _, stderr, code := clarity(t, "demo", "--model", "nowhere.tar"); code != 1 || !strings.Contains(stderr, "open model nowhere.tar") {
+	if _, stderr, code := clarity(t, "demo", "--model", "nowhere.tar"); code != 1 || !strings.Contains(stderr, "there is no bundle at nowhere.tar") {
 		t.Errorf("a model that is not there: exit %d, %s", code, stderr)
 	}
-	if _, stderr, code := clarity(t, "demo", "--model", "traffic:pigeon:x"); code != 2 || !strings.Contains(stderr, `no driver "pigeon"`) {
+	if _, stderr, code := clarity(t, "demo", "--model", "traffic:pigeon:x"); code != 2 || !strings.Contains(stderr, "demo takes one model, not a traffic plan") {
 		t.Errorf("a plan of nobody: exit %d, %s", code, stderr)
 	}
 	if testing.Short() {

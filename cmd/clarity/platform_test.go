@@ -16,7 +16,6 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
-	"github.com/clarity-loop/clarity/services/identity/local"
 )
 
 // open opens a platform on the directory, as `clarity up` does.
@@ -153,7 +152,7 @@ func TestTokensAreTheDirectorysOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opened, err := local.Open(filepath.Join(dir, "identity"), time.Now)
+	opened, err := issuer.Open(t.Context(), filepath.Join(dir, "identity"), platform.Env{Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ import (
 const upHelp = `Runs the platform in one process, its data in one directory, until SIGINT or
 SIGTERM. The first line on standard output is "ready http://127.0.0.1:PORT", or
 "ready" where the ingress does not run; the log goes to standard error. Nothing
-listens wider than this machine.
+but probes and metrics, where --admin-listen says so, listens wider than this machine.
 
 Every flag but --check can be said in the environment, too ($CLARITY_LISTEN,
 $CLARITY_LOG_LEVEL), and what runs in the YAML file of --config; flags win over
@@ -120,6 +120,7 @@ const trafficPlan = "traffic:"
 func (s *upSettings) bind(fs *flag.FlagSet) {
 	fs.StringVar(&s.Data, "data", s.Data, "data directory `DIR`")
 	fs.StringVar(&s.Listen.API, "listen", s.Listen.API, "loopback `ADDRESS` to answer on; port 0 takes a free one")
+	fs.StringVar(&s.Listen.Admin, "admin-listen", "", "`ADDRESS` for /healthz, /readyz and /metrics; the ingress answers them if empty")
 	fs.StringVar(&s.Listen.Profile, "pprof", "", "loopback `ADDRESS` for /debug/pprof; off if empty")
 	fs.Var(list{&s.Stages}, "stages", "the `STAGES` to run; messages for the others wait")
 	fs.StringVar(&s.Backends.Model, "model", s.Backends.Model, "`MODEL` that the worker runs on each week: none, preview (trained on simulated data), a bundle's file, traffic:file:DIR or traffic:fixed:FILE")
@@ -167,6 +168,7 @@ func (s *upSettings) print(w io.Writer) error {
 		api = ""
 	}
 	say(tw, "listen\tapi\t%s\n", orOff(api))
+	say(tw, "listen\tadmin\t%s\n", orOff(s.Listen.Admin))
 	say(tw, "listen\tprofile\t%s\n", orOff(s.Listen.Profile))
 	for _, b := range s.backends() {
 		if all.HasAny(b.of) {

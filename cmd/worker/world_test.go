@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -21,18 +22,17 @@ import (
 
 	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
-	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 )
 
 // asWorker in the environment has the test's binary be the worker.
@@ -180,16 +180,19 @@ func littleUpload(t *testing.T, person int) (body []byte, samples int) {
 // withStore opens the documents of a directory that nobody serves.
 func withStore(t *testing.T, dir string, use func(s *store.Store)) {
 	t.Helper()
-	keys, err := tink.Open(filepath.Join(dir, "keys"))
+	e := platform.Env{Now: time.Now}
+	keys, err := embedded.Keys(t.Context(), filepath.Join(dir, "keys"), e)
 	if err != nil {
 		t.Fatal(err)
 	}
-	driver, err := storesqlite.Open(t.Context(), dir, time.Now)
+	var opened io.Closer
+	e.Closing = func(_ string, c io.Closer) { opened = c }
+	driver, err := embedded.Store(t.Context(), dir, e)
 	if err != nil {
 		t.Fatal(err)
 	}
 	use(store.New(driver, keys))
-	if err := driver.Close(); err != nil {
+	if err := opened.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -11,9 +11,14 @@ import (
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/tools/events"
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -56,11 +61,24 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	n := cluster.Namespace(t, "models")
-	w := &world{Namespace: n, t: t, live: n.Live, clock: testclock.NewFakeClock(time.Now()), seen: &sightings{}, stage: &stage{}}
+	w := &world{Namespace: n, t: t, live: mirrored(n), clock: testclock.NewFakeClock(time.Now()), seen: &sightings{}, stage: &stage{}}
 	w.config = testConfig(n.Name)
 	w.config.Propagation.Duration, w.config.EvaluationInterval.Duration = 10*time.Second, 30*time.Second
 	w.start(-1, false)
 	return w
+}
+
+// mirrored reads from watches, as the operator does from its cache.
+func mirrored(n *testenv.Namespace) client.WithWatch {
+	byModel := func(o client.Object) fields.Set {
+		if mv, ok := o.(*v1alpha1.ModelVersion); ok {
+			return fields.Set{modelField: mv.Spec.Model}
+		}
+		return nil
+	}
+	return n.Mirror(byModel, &v1alpha1.ModelVersionList{}, &appsv1.DeploymentList{}, &corev1.ServiceList{}, &corev1.ConfigMapList{},
+		&autoscalingv2.HorizontalPodAutoscalerList{}, &policyv1.PodDisruptionBudgetList{}, &networkingv1.NetworkPolicyList{},
+		&batchv1.JobList{}, &corev1.PodList{})
 }
 
 // start starts the operator anew, as a new process would: nothing is remembered.
@@ -69,7 +87,7 @@ func (w *world) start(after int, loseReply bool) {
 	w.crash = &testenv.Crash{After: after, LoseReply: loseReply}
 	w.events = events.NewFakeRecorder(1000)
 	operator, err := New(w.config, Needs{
-		Client: w.crash.Wrap(w.live), Live: w.live, Events: w.events, Clock: w.clock, Probe: w.stage, Gates: w.stage,
+		Client: w.crash.Wrap(w.live), Live: w.Live, Events: w.events, Clock: w.clock, Probe: w.stage, Gates: w.stage,
 		Observers: []Observer{w.seen},
 	})
 	w.must(err)
@@ -409,15 +427,23 @@ func (w *world) move(pod *corev1.Pod) bool {
 		if end == (testenv.Exit{}) {
 			end.Message = good
 		}
-		w.must(testenv.Finish(w.t.Context(), w.live, pod, w.clock.Now(), end))
-		return true
+		return w.tell(testenv.Finish(w.t.Context(), w.live, pod, w.clock.Now(), end))
 	}
 	if pod.Status.Message == "plays "+a.server {
 		return false
 	}
 	pod.Status = serverStatus(a.server, pod)
 	pod.Status.Message = "plays " + a.server
-	w.must(client.IgnoreNotFound(w.live.Status().Update(w.t.Context(), pod)))
+	return w.tell(client.IgnoreNotFound(w.live.Status().Update(w.t.Context(), pod)))
+}
+
+// tell is what came of a node's word about a pod. Where somebody else wrote to
+// the pod meanwhile, the node looks again, as a kubelet does.
+func (w *world) tell(err error) bool {
+	w.t.Helper()
+	if !apierrors.IsConflict(err) {
+		w.must(err)
+	}
 	return true
 }
 

@@ -99,9 +99,9 @@ func TestTwoManagersWithTheGeneratedRights(t *testing.T) {
 	eventually("2 is gone", w.gone(two))
 	eventually("1 serves again", w.in(one, v1alpha1.StageActive))
 	eventually("nothing of 2 and 3 is left", func() bool { return w.replicas(two) == "none" && w.replicas(three) == "none" && !w.jobsRun() })
-	if diff := cmp.Diff("pat-1 Active 100% 1/1 Succeeded: \npat-3 RolledBack 0%  GateFailed: gate \"p99\" in the shadow: it is 0.9\n", w.table()); diff != "" {
-		t.Errorf("kubectl get (-want +got):\n%s", diff)
-	}
+	// The servers go before the status tells of it.
+	g.Eventually(w.table, "20s", "100ms").Should(gomega.Equal(
+		"pat-1 Active 100% 1/1 Succeeded: \npat-3 RolledBack 0%  GateFailed: gate \"p99\" in the shadow: it is 0.9\n"))
 	w.seen.want(t, "pat rolled back: GateFailed")
 	g.Eventually(func() []string {
 		var list eventsv1.EventList

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -108,6 +109,19 @@ func Read(file string) (Config, error) {
 	return config, nil
 }
 
+// unreadable is what YAML's library says of a text, without the steps it took.
+type unreadable struct{ error }
+
+func (u *unreadable) Error() string {
+	text := u.error.Error()
+	for _, step := range []string{"error unmarshaling JSON: ", "error converting YAML to JSON: ", "while decoding JSON: ", "json: ", "yaml: "} {
+		text = strings.TrimPrefix(text, step)
+	}
+	return text
+}
+
+func (u *unreadable) Unwrap() error { return u.error }
+
 // Parse reads a configuration in YAML. A field that does not exist is a fault:
 // a misspelt one must not be taken for a default.
 func Parse(content []byte) (Config, error) {
@@ -116,7 +130,7 @@ func Parse(content []byte) (Config, error) {
 		return Config{}, errors.New("it is empty")
 	}
 	if err := yaml.UnmarshalStrict(content, &config); err != nil {
-		return Config{}, err
+		return Config{}, &unreadable{err}
 	}
 	config = config.WithDefaults()
 	return config, config.Validate()

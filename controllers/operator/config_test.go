@@ -45,6 +45,18 @@ func TestTheLeastConfigurationHasDefaults(t *testing.T) {
 	}
 }
 
+// Whoever wrote a file is told what is wrong with it, and not who decoded what.
+func TestATextThatIsNoConfigurationIsToldPlainly(t *testing.T) {
+	for want, text := range map[string]string{
+		`unknown field "leaderElections"`: valid + "leaderElections: {}\n",
+		"line 1: ":                        "namespace: [",
+	} {
+		if _, err := operator.Parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %q first", err, want)
+		}
+	}
+}
+
 func TestEveryFaultOfAConfigurationIsTold(t *testing.T) {
 	tests := map[string]struct {
 		content string

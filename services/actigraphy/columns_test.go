@@ -10,6 +10,19 @@ import (
 	"github.com/clarity-loop/clarity/services/actigraphy"
 )
 
+// readOr reads a csv file, or finds that it is refused with the words; "" for none.
+func readOr(t *testing.T, file, refusal string) (rec actigraphy.Recording, is bool) {
+	t.Helper()
+	rec, err := actigraphy.Read(strings.NewReader(file), "x.csv")
+	switch {
+	case refusal != "" && (err == nil || err.Error() != refusal):
+		t.Errorf("error %v, want %s", err, refusal)
+	case refusal == "" && err != nil:
+		t.Fatal(err)
+	}
+	return rec, refusal == ""
+}
+
 // What a table's names say of its columns, wherever the columns stand.
 func TestColumnsAreFoundByName(t *testing.T) {
 	const first, second = "2026-03-05 10:00:00", "2026-03-05 10:01:00"
@@ -220,15 +233,9 @@ func TestActiwareHeaders(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			rec, err := actigraphy.Read(strings.NewReader(tt.file), "x.csv")
-			if tt.err != "" {
-				if err == nil || err.Error() != tt.err {
-					t.Errorf("error %v, want %s", err, tt.err)
-				}
+			rec, is := readOr(t, tt.file, tt.err)
+			if !is {
 				return
-			}
-			if err != nil {
-				t.Fatal(err)
 			}
 			if diff := cmp.Diff([]float64{14, 15}, rec.Values); diff != "" || rec.Device != tt.device {
 				t.Errorf("device %q, values %s", rec.Device, diff)

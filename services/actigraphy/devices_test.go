@@ -47,15 +47,9 @@ func TestActiGraphHeaders(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			rec, err := actigraphy.Read(strings.NewReader(tt.file), "x.csv")
-			if tt.err != "" {
-				if err == nil || err.Error() != tt.err {
-					t.Errorf("error %v, want %s", err, tt.err)
-				}
+			rec, is := readOr(t, tt.file, tt.err)
+			if !is {
 				return
-			}
-			if err != nil {
-				t.Fatal(err)
 			}
 			if diff := cmp.Diff([]float64{10, 0}, rec.Values); diff != "" || !rec.Start.Equal(tt.start) || rec.Epoch != 30*time.Second {
 				t.Errorf("epochs of %v from %v, values %s", rec.Epoch, rec.Start, diff)
@@ -127,15 +121,9 @@ func TestBiobankLines(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			rec, err := actigraphy.Read(strings.NewReader(tt.file), "x.csv")
-			if tt.err != "" {
-				if err == nil || err.Error() != tt.err {
-					t.Errorf("error %v, want %s", err, tt.err)
-				}
+			rec, is := readOr(t, tt.file, tt.err)
+			if !is {
 				return
-			}
-			if err != nil {
-				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tt.want, read{rec.Values, rec.Missing}); diff != "" || rec.Epoch != 5*time.Second {
 				t.Errorf("epochs of %v (-want +got):\n%s", rec.Epoch, diff)

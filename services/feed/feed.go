@@ -3,8 +3,8 @@
 // Each Event becomes a document under the next sequence number of its
 // person, 16 hexadecimal digits, so that a device which reads in order and
 // remembers the last number misses nothing. The numbers of a person are
-// consecutive and never used twice. One that was among the person's last
-// Recent is not recorded again; the last Kept are kept.
+// consecutive and never used twice. One that repeats the last of its Ref among
+// the person's last Recent is not recorded again; the last Kept are kept.
 package feed
 
 import (
@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
@@ -97,12 +98,7 @@ func failures() stage.Failures {
 }
 
 func legal(d flow.Event) bool {
-	switch d.Kind {
-	case flow.UploadMerged, flow.ResultStored, flow.InsightReady, flow.ExportReady:
-	default:
-		return false
-	}
-	return d.UID != "" && d.Ref != "" && len(d.Ref) <= maxText && d.Version != "" && len(d.Version) <= maxText
+	return slices.Contains(flow.EventKinds(), d.Kind) && d.UID != "" && d.Ref != "" && len(d.Ref) <= maxText && d.Version != "" && len(d.Version) <= maxText
 }
 
 // record writes the event under the next number, unless it was told lately.
@@ -114,7 +110,7 @@ func (s *Stage) record(ctx context.Context, d flow.Event) error {
 			return err
 		}
 		mark := markOf(d.Kind, d.Ref, d.Version)
-		if known.has(mark) {
+		if known.repeats(mark) {
 			return nil
 		}
 		next := known.last + 1

@@ -16,13 +16,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/queue/queuetest"
-	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
-	storedb "github.com/clarity-loop/clarity/services/store/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,8 +31,8 @@ func noon() time.Time { return time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC) }
 type world struct {
 	*Stage
 	t     testing.TB
-	keys  *tink.Keyring
-	queue *queuedb.Queue
+	keys  keyring.Keyring
+	queue queue.Queue
 	log   *bytes.Buffer
 }
 
@@ -45,26 +43,9 @@ func newWorld(t testing.TB) *world {
 
 func newWorldOf(t testing.TB, consumers queue.Consumers) *world {
 	t.Helper()
-	dir := t.TempDir()
-	documents, err := storedb.Open(t.Context(), dir, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages, err := queuedb.Open(t.Context(), dir, consumers, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := tink.Open(dir + "/keys")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(documents.Close(), messages.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	w := &world{t: t, keys: keys, queue: messages, log: &bytes.Buffer{}}
-	w.Stage = New(Needs{Store: store.New(documents, keys), Queue: messages, Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil))})
+	l := stagetest.Open(t, stagetest.Options{Consumers: consumers})
+	w := &world{t: t, keys: l.Keys, queue: l.Queue, log: &bytes.Buffer{}}
+	w.Stage = New(Needs{Store: l.Store, Queue: l.Queue, Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil))})
 	return w
 }
 
@@ -78,9 +59,8 @@ func tell(t testing.TB, s *Stage, uid string, kind flow.EventKind, ref, version 
 	return handle(s, body)
 }
 
-func handle(s *Stage, body []byte) (verdict string) {
-	v := s.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicEvents, Body: body}, Attempt: 1})
-	return queuetest.Words(v)
+func handle(s *Stage, body []byte) string {
+	return stagetest.Word(s.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicEvents, Body: body}, Attempt: 1}))
 }
 
 // recorded is everything kept for the uid, in order, as "key kind ref version".
@@ -135,6 +115,7 @@ func TestARepetitionIsNotRecorded(t *testing.T) {
 		"another kind":                      {second: flow.Event{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "a"}, want: 2},
 		"another ref":                       {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-21", Version: "a"}, want: 2},
 		"another ref, behind a restart":     {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-21", Version: "a"}, forgets: true, want: 2},
+		"another of the same story":         {second: flow.Event{Kind: flow.InsightWithdrawn, Ref: "2026-11-20", Version: "a"}, want: 2},
 		"letters moved from ref to version": {second: flow.Event{Kind: flow.InsightReady, Ref: "2026-11-20a", Version: "a"}, want: 2},
 	}
 	for name, tt := range tests {
@@ -151,6 +132,24 @@ func TestARepetitionIsNotRecorded(t *testing.T) {
 				t.Errorf("recorded %v, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// What was withdrawn and stored again is news each time, whatever came between.
+func TestWhatComesBackIsTold(t *testing.T) {
+	w := newWorld(t)
+	for _, kind := range []flow.EventKind{flow.ResultStored, flow.ResultWithdrawn, flow.ResultStored, flow.ResultStored, flow.ResultWithdrawn} {
+		tell(t, w.Stage, "anna", kind, "2026-11-20", "a")
+		tell(t, w.Stage, "anna", flow.ResultStored, "2026-11-21", "b")
+		tell(t, w.Stage, "anna", flow.InsightReady, "2026-11-20", "a")
+	}
+	want := []string{"result.stored 2026-11-20 a", "result.stored 2026-11-21 b", "insight.ready 2026-11-20 a", "result.withdrawn 2026-11-20 a", "result.stored 2026-11-20 a", "result.withdrawn 2026-11-20 a"}
+	got := w.recorded("anna")
+	for i := range got {
+		_, got[i], _ = strings.Cut(got[i], " ")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/clarity-loop/clarity/services/flow"
@@ -14,14 +15,17 @@ import (
 // rememberedPeople bounds the memory: about 1 KiB each.
 const rememberedPeople = 1024
 
-// A mark stands for an event: the first half of a SHA-256 over what tells it
-// from others.
-type mark [16]byte
+// A mark stands for an event: digests of what it is of, and of what tells it from
+// others of that.
+type mark struct{ of, what [8]byte }
 
-func markOf(kind flow.EventKind, ref, version string) (m mark) {
-	sum := sha256.Sum256([]byte(string(kind) + "\x00" + ref + "\x00" + version))
-	copy(m[:], sum[:])
-	return m
+func markOf(kind flow.EventKind, ref, version string) mark {
+	digest := func(parts ...string) (d [8]byte) {
+		sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+		copy(d[:], sum[:])
+		return d
+	}
+	return mark{digest(kind.Of(), ref), digest(string(kind), version)}
 }
 
 // told is the last number of a person and the newest marks, oldest first. It
@@ -31,7 +35,16 @@ type told struct {
 	marks []mark
 }
 
-func (t told) has(m mark) bool { return slices.Contains(t.marks, m) }
+// repeats says whether the event is the last one there was of what it is of: a
+// result that was withdrawn and stored again is news, whichever it is.
+func (t told) repeats(m mark) bool {
+	for _, other := range slices.Backward(t.marks) {
+		if other.of == m.of {
+			return other == m
+		}
+	}
+	return false
+}
 
 func (t told) with(last uint64, m mark) told {
 	kept := t.marks

@@ -3,7 +3,11 @@
 // contain it. A Request for an analysis is in package analysis.
 package flow
 
-import "github.com/clarity-loop/clarity/services/health"
+import (
+	"strings"
+
+	"github.com/clarity-loop/clarity/services/health"
+)
 
 // The topics, in the order of the flow.
 const (
@@ -54,8 +58,8 @@ type Event struct {
 	Kind EventKind `json:"kind"`
 	// Ref is the upload id, the window's last day, or the export id.
 	Ref string `json:"ref"`
-	// Version tells one state of Ref from the next: an event with a Kind, Ref
-	// and Version that was recorded already is not recorded again.
+	// Version tells one state of Ref from the next: an event that repeats the
+	// last one of its Ref is not recorded again.
 	Version string `json:"version"`
 }
 
@@ -64,8 +68,23 @@ type EventKind string
 
 // The events a device can receive.
 const (
-	UploadMerged EventKind = "upload.merged"
-	ResultStored EventKind = "result.stored"
-	InsightReady EventKind = "insight.ready"
-	ExportReady  EventKind = "export.ready"
+	UploadMerged     EventKind = "upload.merged"
+	UploadFailed     EventKind = "upload.failed" // it will never be merged
+	UploadHeld       EventKind = "upload.held"   // it waits for consent
+	ResultStored     EventKind = "result.stored"
+	ResultWithdrawn  EventKind = "result.withdrawn" // its samples were deleted
+	InsightReady     EventKind = "insight.ready"
+	InsightWithdrawn EventKind = "insight.withdrawn" // with its result
+	ExportReady      EventKind = "export.ready"
 )
+
+// EventKinds are all of them.
+func EventKinds() []EventKind {
+	return []EventKind{UploadMerged, UploadFailed, UploadHeld, ResultStored, ResultWithdrawn, InsightReady, InsightWithdrawn, ExportReady}
+}
+
+// Of is what a kind is of: what happens to an upload is one story, in turn.
+func (k EventKind) Of() string {
+	what, _, _ := strings.Cut(string(k), ".")
+	return what
+}

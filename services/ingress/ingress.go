@@ -2,7 +2,7 @@
 //
 // A request walks four steps, a room each: internal/edge (framing, address limit,
 // log line, counts, panics), internal/access (who asks, whether they may, their
-// rate, their account), the handler of one of four rooms (internal/uploads,
+// rate, their account), the handler of one of five rooms (internal/uploads,
 // results, events, account), and internal/reply, the one place that makes a
 // reply of an error. Each room says what it needs and returns its routes; this
 // package lists the rooms and writes the OpenAPI document. The rooms lie under
@@ -40,6 +40,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/results"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
+	"github.com/clarity-loop/clarity/services/ingress/internal/synced"
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/narrative"
@@ -78,7 +79,9 @@ type Needs struct {
 	// origins whose pages may call. Both are empty where nobody is.
 	Proxies []netip.Prefix
 	Origins []string
-	Version string // of the build, for the OpenAPI document
+	// MetricsApart says that somebody else serves the Registry: the API does not.
+	MetricsApart bool
+	Version      string // of the build, for the OpenAPI document
 }
 
 // validate tells every missing need at once.
@@ -179,12 +182,13 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		return nil, err
 	}
 	up, err := uploads.New(uploads.Needs{
-		Store: st, Agenda: st.Agenda, Uploads: st.Uploads, Days: st.Days, Objects: vault.New(s.Blobs, s.Keys), Queue: s.Queue, Audit: s.Audit,
+		Store: st, Agenda: st.Agenda, Uploads: st.Uploads, Objects: vault.New(s.Blobs, s.Keys), Queue: s.Queue, Audit: s.Audit,
 		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, Timeout: l.HandlerTimeout, Problem: failures.Problem,
 	})
 	if err != nil {
 		return nil, err
 	}
+	sync := synced.New(synced.Needs{Days: st.Days, Store: st})
 	res := results.New(results.Needs{
 		Days: st.Days, Results: st.Results, Insights: st.Insights, Samples: s.Samples, Accounts: accounts,
 		Words:          grounded.New(s.Writer, s.Template, l.HandlerTimeout/2),
@@ -196,10 +200,10 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	acc := account.New(account.Needs{
 		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts, Standing: st,
 		Keys: s.Erasure, Documents: st, Queue: s.Queue, Blobs: s.Blobs, Audit: s.Audit, Cache: accounts,
-		Resume: up.Resume, Exported: slices.Concat(up.Exported(), res.Exported()),
+		Resume: up.Resume, Exported: slices.Concat(up.Exported(), sync.Exported(), res.Exported()),
 		Streams: s.streams, Places: reply.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})
-	return slices.Concat(up.Routes(), res.Routes(), ev.Routes(), acc.Routes(), s.systemRoutes()), nil
+	return slices.Concat(up.Routes(), sync.Routes(), res.Routes(), ev.Routes(), acc.Routes(), s.systemRoutes()), nil
 }
 
 // templates are the routes as the edge counts them.

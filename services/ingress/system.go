@@ -30,13 +30,14 @@ func ok() *healthOutput {
 func (s *Server) getHealth(context.Context, *struct{}) (*healthOutput, error) { return ok(), nil }
 
 func (s *Server) getReadiness(ctx context.Context, _ *struct{}) (*healthOutput, error) {
-	if err := s.ready(ctx); err != nil {
+	if err := s.CheckReady(ctx); err != nil {
 		return nil, reply.Unavailable("the platform cannot serve now")
 	}
 	return ok(), nil
 }
 
-func (s *Server) ready(ctx context.Context) error {
+// CheckReady says why the API cannot be served now.
+func (s *Server) CheckReady(ctx context.Context) error {
 	if s.base.Err() != nil {
 		return errors.New("the ingress is shutting down")
 	}
@@ -48,15 +49,18 @@ func (s *Server) ready(ctx context.Context) error {
 
 // systemRoutes are those of the platform itself.
 func (s *Server) systemRoutes() []route.Route {
-	return []route.Route{
+	routes := []route.Route{
 		{Method: "GET", Path: "/v1/models", ID: "listModels", Tag: "platform", Summary: "The models that serve", Detail: listModelsDetail, Access: route.Anyone, Mount: route.Typed(s.listModels)},
 		{Method: "GET", Path: "/healthz", ID: "getHealth", Tag: "platform", Summary: "Does the process live", Access: route.Public, Mount: route.Typed(s.getHealth)},
 		{Method: "GET", Path: "/readyz", ID: "getReadiness", Tag: "platform", Summary: "Can the platform serve", Access: route.Public, Mount: route.Typed(s.getReadiness)},
 		{Method: "GET", Path: "/openapi.json", ID: "getOpenAPI", Tag: "platform", Summary: "This document", Access: route.Public, Conditional: true,
 			Mount: route.Raw(withoutQuery(s.sendOpenAPI), describe("The OpenAPI 3.1 document of this API", "application/json", &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}))},
-		{Method: "GET", Path: "/metrics", ID: "getMetrics", Tag: "platform", Summary: "Metrics, in Prometheus' text format", Access: route.Public,
-			Mount: route.Raw(withoutQuery(sendMetrics(s.Registry)), describe("Metrics", "text/plain", &huma.Schema{Type: huma.TypeString}))},
 	}
+	if s.MetricsApart {
+		return routes
+	}
+	return append(routes, route.Route{Method: "GET", Path: "/metrics", ID: "getMetrics", Tag: "platform", Summary: "Metrics, in Prometheus' text format", Access: route.Public,
+		Mount: route.Raw(withoutQuery(sendMetrics(s.Registry)), describe("Metrics", "text/plain", &huma.Schema{Type: huma.TypeString}))})
 }
 
 func (s *Server) sendOpenAPI(c *fiber.Ctx) error {

@@ -124,10 +124,7 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 	}
 	result, err := s.Store.Results.Get(ctx, ready.UID, key)
 	if errors.Is(err, store.ErrNotFound) { // the data was withdrawn: so is what was said of it
-		if !exists {
-			return nil
-		}
-		return s.Store.Insights.Delete(ctx, ready.UID, key, stored.Version)
+		return s.withdraw(ctx, ready, stored.Version, how)
 	}
 	if err != nil {
 		return err
@@ -151,6 +148,28 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 		return err
 	}
 	return s.publish(ctx, ready, insight)
+}
+
+// withdraw deletes the Insight of the version and tells the person's devices, for
+// whom a text that is gone must go.
+func (s *Stage) withdraw(ctx context.Context, ready flow.ResultReady, version int64, how refreshing) error {
+	key := ready.End.String()
+	if version > 0 {
+		if err := s.Store.Insights.Delete(ctx, ready.UID, key, version); err != nil {
+			return err
+		}
+	} else if !how.again {
+		return nil
+	}
+	m, err := queue.JSON(flow.TopicEvents, ready.UID,
+		flow.Event{UID: ready.UID, Kind: flow.InsightWithdrawn, Ref: key, Version: "withdrawn"})
+	if err != nil {
+		return err
+	}
+	if err := s.Queue.Publish(ctx, m); err != nil {
+		return fmt.Errorf("publish withdrawn insight: %w", err)
+	}
+	return nil
 }
 
 // before is the Result of the week before, nil where there is none.

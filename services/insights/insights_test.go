@@ -286,6 +286,12 @@ func TestAWithdrawnResultTakesItsInsightWithIt(t *testing.T) {
 			t.Errorf("verdict %q, want ack", got)
 		}
 		w.noInsight(friday)
+		if len(w.told) != 2 || w.told[1] != (flow.Event{UID: "anna", Kind: flow.InsightWithdrawn, Ref: friday, Version: "withdrawn"}) {
+			t.Errorf("told %+v", w.told)
+		}
+	}
+	if got := w.ready(friday, 2); got != "ack" || len(w.told) != 3 { // the process may have died before it told of it
+		t.Errorf("redelivered: %q, told %+v", got, w.told)
 	}
 }
 

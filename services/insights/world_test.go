@@ -19,14 +19,12 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/health"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/queue/queuetest"
-	queuedb "github.com/clarity-loop/clarity/services/queue/sqlite"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
-	storedb "github.com/clarity-loop/clarity/services/store/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,8 +38,8 @@ const friday = "2026-11-20"
 type world struct {
 	*Stage
 	t     testing.TB
-	keys  *tink.Keyring
-	queue *queuedb.Queue
+	keys  keyring.Keyring
+	queue queue.Queue
 	log   *bytes.Buffer
 	// What the stage told others.
 	mu      sync.Mutex
@@ -51,27 +49,10 @@ type world struct {
 
 func newWorld(t testing.TB, writer, template narrative.Writer) *world {
 	t.Helper()
-	dir := t.TempDir()
-	documents, err := storedb.Open(t.Context(), dir, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages, err := queuedb.Open(t.Context(), dir, flow.Consumers(), time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := tink.Open(dir + "/keys")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(documents.Close(), messages.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	w := &world{t: t, keys: keys, queue: messages, log: &bytes.Buffer{}}
+	l := stagetest.Open(t, stagetest.Options{})
+	w := &world{t: t, keys: l.Keys, queue: l.Queue, log: &bytes.Buffer{}}
 	w.Stage = New(Needs{
-		Store: store.New(documents, keys), Queue: w, Audit: w,
+		Store: l.Store, Queue: w, Audit: w,
 		Words: grounded.New(writer, template, 200*time.Millisecond), Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	w.consent(record.PurposeProcessing, true)
@@ -129,9 +110,8 @@ func (w *world) ready(end string, attempt int) string {
 	return w.handle(body, attempt)
 }
 
-func (w *world) handle(body []byte, attempt int) (verdict string) {
-	v := w.Handle(w.t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicResults, Body: body}, Attempt: attempt})
-	return queuetest.Words(v)
+func (w *world) handle(body []byte, attempt int) string {
+	return stagetest.Word(w.Handle(w.t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicResults, Body: body}, Attempt: attempt}))
 }
 
 func (w *world) insight(end string) store.Record[record.Insight] {

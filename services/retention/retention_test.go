@@ -9,12 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/blob"
-	"github.com/clarity-loop/clarity/services/blob/files"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/retention"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
-	"github.com/clarity-loop/clarity/services/store/sqlite"
 )
 
 const uid = "anna"
@@ -153,29 +151,8 @@ func refer(t *testing.T, s *store.Store, name, refers string, state record.Uploa
 	}
 }
 
-func open(t *testing.T, now func() time.Time) (*files.Store, *store.Store) {
+func open(t *testing.T, now func() time.Time) (blob.Store, *store.Store) {
 	t.Helper()
-	dir := t.TempDir()
-	blobs, err := files.Open(dir+"/blobs", now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeIt(t, blobs) })
-	driver, err := sqlite.Open(context.Background(), dir, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { closeIt(t, driver) })
-	keys, err := tink.Open(dir + "/keys")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return blobs, store.New(driver, keys)
-}
-
-func closeIt(t *testing.T, c interface{ Close() error }) {
-	t.Helper()
-	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
+	l := stagetest.Open(t, stagetest.Options{Now: now})
+	return l.Blobs, l.Store
 }

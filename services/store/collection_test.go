@@ -183,7 +183,7 @@ func TestADocumentOpensOnlyInItsPlace(t *testing.T) {
 		{Collection: "profiles", UID: "ben", Key: "profile"},
 		{Collection: "profiles", UID: "anna", Key: "other"},
 	} {
-		if _, err := driver.Batch(background, []store.Write{store.Write{Key: to, IfVersion: store.Any, Data: from.Data}}); err != nil {
+		if _, err := driver.Batch(background, []store.Write{{Key: to, IfVersion: store.Any, Data: from.Data}}); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := s.Profiles.Get(background, to.UID, to.Key); !errors.Is(err, errSeal) {
@@ -193,7 +193,7 @@ func TestADocumentOpensOnlyInItsPlace(t *testing.T) {
 			t.Errorf("anna's profile is listed as %v: %v", to, err)
 		}
 	}
-	if _, err := driver.Batch(background, []store.Write{store.Write{Key: store.Key{Collection: "exports", UID: "anna", Key: "profile"}, Data: from.Data}}); err != nil {
+	if _, err := driver.Batch(background, []store.Write{{Key: store.Key{Collection: "exports", UID: "anna", Key: "profile"}, Data: from.Data}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Exports.Get(background, "anna", "profile"); !errors.Is(err, errSeal) {

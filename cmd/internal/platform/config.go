@@ -41,18 +41,16 @@ type Backends struct {
 	Model string `yaml:"model"`
 }
 
-// Listen is the addresses that a process answers on, all of them loopback.
+// Listen is the addresses that a process answers on. Those where health data can
+// be read are loopback.
 type Listen struct {
 	// API is the ingress's; port 0 takes a free one.
 	API string `yaml:"api"`
+	// Admin is for probes and metrics, which then are there alone; "": the ingress
+	// answers them, too.
+	Admin string `yaml:"admin"`
 	// Profile is for /debug/pprof; "" for none.
 	Profile string `yaml:"profile"`
-}
-
-// Ingress is what the ingress is told.
-type Ingress struct {
-	// Unlimited takes the rate limits away: for measurements on one machine.
-	Unlimited bool `yaml:"unlimited"`
 }
 
 // Worker is what the worker is told.
@@ -116,7 +114,7 @@ func (c Config) Validate(d Drivers, table []Stage) error {
 			needs |= s.Needs & c.told()
 		}
 	}
-	faults := []error{unknown, c.Listen.check(needs.Has(capability.Listener))}
+	faults := []error{unknown, c.Listen.check(needs.Has(capability.Listener)), c.Ingress.check()}
 	if c.Worker.Debounce < 0 {
 		faults = append(faults, configErrorf("the worker's debounce cannot be negative, as %v is", c.Worker.Debounce))
 	}
@@ -151,10 +149,21 @@ func (l Listen) check(api bool) error {
 	}
 	if l.Profile != "" {
 		faults = append(faults, checkAddress("listen profile", l.Profile))
-		if api && l.Profile == l.API && !strings.HasSuffix(l.API, ":0") {
-			faults = append(faults, configErrorf("listen: the API and the profiles cannot share the address %s", l.API))
+	}
+	if l.Admin != "" {
+		_, err := splitAddress("listen admin", l.Admin) // neither probes nor metrics hold anything of a person
+		faults = append(faults, err)
+	}
+	shared := func(one, other, who string) {
+		if one != "" && one == other && !strings.HasSuffix(one, ":0") {
+			faults = append(faults, configErrorf("listen: %s cannot share the address %s", who, one))
 		}
 	}
+	if api {
+		shared(l.API, l.Profile, "the API and the profiles")
+		shared(l.API, l.Admin, "the API and the probes")
+	}
+	shared(l.Admin, l.Profile, "the probes and the profiles")
 	return errors.Join(faults...)
 }
 
@@ -197,18 +206,24 @@ func (c Config) Needs(table []Stage) (needs capability.Set) {
 // checkAddress refuses what is no address, and one that others than this machine
 // can reach.
 func checkAddress(what, address string) error {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return configErrorf("%s: %q is not an address and port such as 127.0.0.1:8080", what, address)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return configErrorf("%s: %s has no port that can be: ports are 0 to 65535", what, address)
-	}
-	if host == "localhost" {
-		return nil
+	host, err := splitAddress(what, address)
+	if err != nil || host == "localhost" {
+		return err
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 		return configErrorf("%s: %s is not a loopback address: health data does not leave this machine unencrypted; listen on 127.0.0.1 and put a TLS proxy in front", what, address)
 	}
 	return nil
+}
+
+// splitAddress is the host of an address that can be listened on.
+func splitAddress(what, address string) (host string, err error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", configErrorf("%s: %q is not an address and port such as 127.0.0.1:8080", what, address)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", configErrorf("%s: %s has no port that can be: ports are 0 to 65535", what, address)
+	}
+	return host, nil
 }

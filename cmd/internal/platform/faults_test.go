@@ -52,6 +52,17 @@ func TestAFaultOfAConfig(t *testing.T) {
 		"profiles for all":           {0, func(c *platform.Config) { c.Listen.Profile = "0.0.0.0:1" }, "listen profile: 0.0.0.0:1 " + loopback},
 		"one address for both":       {capability.Listener, func(c *platform.Config) { c.Listen = platform.Listen{API: "[::1]:7", Profile: "[::1]:7"} }, "listen: the API and the profiles cannot share the address [::1]:7"},
 		"two free ports":             {capability.Listener, func(c *platform.Config) { c.Listen = platform.Listen{API: "[::1]:0", Profile: "[::1]:0"} }, ""},
+		"probes for all":             {0, func(c *platform.Config) { c.Listen.Admin = ":8081" }, ""},
+		"probes without a port":      {0, func(c *platform.Config) { c.Listen.Admin = "127.0.0.1" }, `listen admin: "127.0.0.1" is not an address and port such as 127.0.0.1:8080`},
+		"probes where the API is":    {capability.Listener, func(c *platform.Config) { c.Listen = platform.Listen{API: "[::1]:7", Admin: "[::1]:7"} }, "listen: the API and the probes cannot share the address [::1]:7"},
+		"probes where profiles are":  {0, func(c *platform.Config) { c.Listen = platform.Listen{Profile: "[::1]:7", Admin: "[::1]:7"} }, "listen: the probes and the profiles cannot share the address [::1]:7"},
+		"an origin":                  {0, func(c *platform.Config) { c.Ingress.Origins = []string{"https://app.example", "http://localhost:3000"} }, ""},
+		"an origin with a path":      {0, func(c *platform.Config) { c.Ingress.Origins = []string{"https://app.example/"} }, `ingress origins: "https://app.example/" is not an origin such as https://app.example: no path, no pattern`},
+		"every origin":               {0, func(c *platform.Config) { c.Ingress.Origins = []string{"*"} }, `ingress origins: "*" is not an origin such as https://app.example: no path, no pattern`},
+		"proxies":                    {0, func(c *platform.Config) { c.Ingress.TrustedProxies = []string{"10.0.0.0/8", "::1"} }, ""},
+		"a proxy that is none":       {0, func(c *platform.Config) { c.Ingress.TrustedProxies = []string{"proxy"} }, `ingress trustedProxies: "proxy" is not a network such as 10.0.0.0/8`},
+		"everybody is a proxy":       {0, func(c *platform.Config) { c.Ingress.TrustedProxies = []string{"0.0.0.0/0"} }, "ingress trustedProxies: 0.0.0.0/0 is everybody, who could then pass for anybody"},
+		"less than no connection":    {0, func(c *platform.Config) { c.Ingress.AddressConnections = -1 }, "ingress addressConnections cannot be negative, as -1 is"},
 		"one of them is not needed":  {0, func(c *platform.Config) { c.Listen = platform.Listen{API: "[::1]:7", Profile: "[::1]:7"} }, ""},
 		"a debounce below zero":      {0, func(c *platform.Config) { c.Worker.Debounce = -time.Second }, "the worker's debounce cannot be negative, as -1s is"},
 		"no debounce":                {0, func(c *platform.Config) { c.Worker.Debounce = 0 }, ""},
@@ -69,6 +80,16 @@ func TestAFaultOfAConfig(t *testing.T) {
 		"a model that is no plan":    {capability.Model, func(c *platform.Config) { c.Backends.Model = "pigeon:a" }, ""},
 		"a plan that nobody needs":   {0, func(c *platform.Config) { c.Backends.Model = "traffic:pigeon:a" }, ""},
 		"backends that nobody needs": {0, func(c *platform.Config) { c.Backends = platform.Backends{} }, ""},
+		"a place of the template":    {capability.Writer, func(c *platform.Config) { c.Backends.Writer = "template:here" }, `writer: template takes nothing behind it, as "here" is`},
+		"a template nobody needs":    {0, func(c *platform.Config) { c.Backends.Writer = "template:here" }, ""},
+		"a plan without a place":     {capability.Model, func(c *platform.Config) { c.Backends.Model = "traffic:fake" }, "model: traffic:fake names no traffic plan: write where it is, traffic:fake:PATH"},
+		"no place that nobody needs": {0, func(c *platform.Config) { c.Backends.Model = "traffic:fake" }, ""},
+		"an unknown stage, and what it may have meant": {capability.Store, func(c *platform.Config) {
+			c.Stages, c.Backends.Store, c.Backends.Blobs = []string{"u"}, "floppy", "floppy"
+		}, `there is no stage "u"; the stages are s, t; store: no driver "floppy" in this binary; it has ` + nobody},
+		"an unknown stage, and nothing more said": {capability.Store, func(c *platform.Config) {
+			c.Stages, c.Backends.Store = []string{"u"}, ""
+		}, `there is no stage "u"; the stages are s, t`},
 		"two, in the order of the file": {capability.Store | capability.Listener, func(c *platform.Config) {
 			c.Backends.Store, c.Listen.API = "x", "y"
 		}, `listen api: "y" is not an address and port such as 127.0.0.1:8080; store: no driver "x" in this binary; it has ` + nobody},
@@ -98,6 +119,7 @@ func TestAFaultOfAConfig(t *testing.T) {
 
 func TestEachCapabilityIsOpenedAlone(t *testing.T) {
 	tests := map[capability.Set][]string{
+		capability.Store:    {"open store at a"},
 		capability.Blobs:    {"open blobs at b:c"},
 		capability.Queue:    {"open queue at "},
 		capability.Keys:     {"open keys at "},
@@ -245,18 +267,19 @@ func TestAnAddressThatIsTakenIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	for what, listen := range map[string]platform.Listen{
-		"the API's":     {API: taken.Addr().String()},
-		"the profiles'": {API: "127.0.0.1:0", Profile: taken.Addr().String()},
+	for flag, listen := range map[string]platform.Listen{
+		"--listen":       {API: taken.Addr().String()},
+		"--pprof":        {API: "127.0.0.1:0", Profile: taken.Addr().String()},
+		"--admin-listen": {API: "127.0.0.1:0", Admin: taken.Addr().String()},
 	} {
 		d, c := &diary{}, config("s")
 		c.Listen = listen
 		_, err := platform.Open(t.Context(), c, drivers(d, nil), []platform.Stage{stage(d, "s", capability.Listener, nil)}, env())
-		if want := "the address " + taken.Addr().String() + " is taken by another process: choose another --listen, or port 0 for a free one"; err == nil || err.Error() != want {
-			t.Errorf("%s: %v", what, err)
+		if want := "the address " + taken.Addr().String() + " is taken by another process: choose another " + flag + ", or port 0 for a free one"; err == nil || err.Error() != want {
+			t.Errorf("%s: %v", flag, err)
 		}
 		if len(d.entries) > 0 {
-			t.Errorf("%s is taken, and there was %v", what, d.entries)
+			t.Errorf("%s is taken, and there was %v", flag, d.entries)
 		}
 	}
 }
@@ -274,7 +297,7 @@ func TestWhyNobodyCanListen(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := platform.ListenSentence("a:1", tt.err).Error(); got != tt.want {
+			if got := platform.ListenSentence("--listen", "a:1", tt.err).Error(); got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})

@@ -42,15 +42,18 @@ type Parts struct {
 type Runner struct {
 	Name string
 	Run  func(context.Context) error
+	// Ready says why it cannot do its work now; nil always can.
+	Ready func(context.Context) error
 }
 
 // A Platform is the stages of a Config, opened.
 type Platform struct {
-	config  Config
-	env     Env
-	url     string
-	runners []Runner
-	closers []closer // in the order of opening
+	config   Config
+	env      Env
+	url      string
+	adminURL string
+	runners  []Runner
+	closers  []closer // in the order of opening
 }
 
 type closer struct {
@@ -71,7 +74,7 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	api, profile, err := p.listen(ctx, c.Needs(table))
+	on, err := p.listen(ctx, c.Needs(table))
 	if err != nil {
 		return p, err
 	}
@@ -93,20 +96,26 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 			continue
 		}
 		runners, err := s.Build(ctx, Parts{Opened: opened.only(s.Needs), Env: p.env, Config: c,
-			Listener: given(s.Needs.Has(capability.Listener), api), Registry: registry})
+			Listener: given(s.Needs.Has(capability.Listener), on.api), Registry: registry})
 		if err != nil {
 			return p, fmt.Errorf("build the stage %s: %w", s.Name, err)
 		}
 		p.runners = append(p.runners, runners...)
 	}
-	if profile != nil {
-		p.runners = append(p.runners, serveProfiles(profile))
+	if on.profile != nil {
+		p.runners = append(p.runners, serveProfiles(on.profile))
+	}
+	if on.admin != nil {
+		p.runners = append(p.runners, p.serveAdmin(on.admin, registry))
 	}
 	return p, nil
 }
 
 // URL is where the platform answers; "" without the ingress.
 func (p *Platform) URL() string { return p.url }
+
+// AdminURL is where probes and metrics are alone; "" where the ingress answers them.
+func (p *Platform) AdminURL() string { return p.adminURL }
 
 // Run runs every stage until ctx is done or one of them fails, then closes the
 // platform. An ended ctx is a clean stop and no error.
@@ -121,7 +130,11 @@ func (p *Platform) Run(ctx context.Context) error {
 			return nil
 		})
 	}
-	p.env.Log.Info("started", "stages", p.config.Stages, "listen", p.url)
+	attrs := []any{"stages", p.config.Stages, "listen", p.url}
+	if p.adminURL != "" {
+		attrs = append(attrs, "admin", p.adminURL)
+	}
+	p.env.Log.Info("started", attrs...)
 	err := group.Wait()
 	p.env.Log.Info("stopped")
 	return errors.Join(err, p.Close())
@@ -145,24 +158,36 @@ func (p *Platform) Closing(what string, c io.Closer) {
 	p.closers = append(p.closers, closer{what, c})
 }
 
-func (p *Platform) listen(ctx context.Context, needs capability.Set) (api, profile net.Listener, err error) {
+// heard is what the platform listens on; nil where it does not.
+type heard struct{ api, profile, admin net.Listener }
+
+func (p *Platform) listen(ctx context.Context, needs capability.Set) (h heard, err error) {
+	listen := p.config.Listen
 	if needs.Has(capability.Listener) {
-		if api, err = p.listenOn(ctx, p.config.Listen.API); err != nil {
-			return nil, nil, err
+		if h.api, err = p.listenOn(ctx, "--listen", listen.API); err != nil {
+			return h, err
 		}
-		p.url = "http://" + api.Addr().String()
+		p.url = "http://" + h.api.Addr().String()
 	}
-	if p.config.Listen.Profile != "" {
-		profile, err = p.listenOn(ctx, p.config.Listen.Profile)
+	if listen.Profile != "" {
+		if h.profile, err = p.listenOn(ctx, "--pprof", listen.Profile); err != nil {
+			return h, err
+		}
 	}
-	return api, profile, err
+	if listen.Admin != "" {
+		if h.admin, err = p.listenOn(ctx, "--admin-listen", listen.Admin); err != nil {
+			return h, err
+		}
+		p.adminURL = "http://" + h.admin.Addr().String()
+	}
+	return h, nil
 }
 
-func (p *Platform) listenOn(ctx context.Context, address string) (net.Listener, error) {
+func (p *Platform) listenOn(ctx context.Context, flag, address string) (net.Listener, error) {
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, listenSentence(address, err)
+		return nil, listenSentence(flag, address, err)
 	}
 	p.Closing("the listener on "+address, listening{l})
 	return l, nil
@@ -179,14 +204,14 @@ func (l listening) Close() error {
 }
 
 // listenSentence says why an address cannot be listened on.
-func listenSentence(address string, err error) error {
+func listenSentence(flag, address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("the address %s is taken by another process: choose another --listen, or port 0 for a free one", address)
+		return fmt.Errorf("the address %s is taken by another process: choose another %s, or port 0 for a free one", address, flag)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("this user has no right to the address %s: choose a port from 1024 on", address)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("this machine has no address %s: choose another --listen", address)
+		return fmt.Errorf("this machine has no address %s: choose another %s", address, flag)
 	}
 	return fmt.Errorf("listen on %s: %w", address, err)
 }

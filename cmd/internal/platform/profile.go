@@ -12,7 +12,7 @@ import (
 // serveProfiles serves /debug/pprof on a listener of its own.
 func serveProfiles(l net.Listener) Runner {
 	s := &http.Server{Handler: profiles(), ReadHeaderTimeout: 5 * time.Second}
-	return Runner{"pprof", func(ctx context.Context) error {
+	return Runner{Name: "pprof", Run: func(ctx context.Context) error {
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(l) }()
 		select {

@@ -46,6 +46,7 @@ func TestWhatNobodyConsumesIsLoggedOnce(t *testing.T) {
 		"two consumers' of":   {[]queue.Backlog{backlog("a", "x", 2, 0, 1), backlog("a", "y", 2, 0, 1)}, `messages=4 dead=2 topics=[a]`},
 		"of a long name":      {[]queue.Backlog{backlog(strings.Repeat("n", 65), "", 0, 0, 1)}, `messages=0 dead=1 topics=[` + strings.Repeat("n", 64) + `]`},
 		"as many as are told": {many[:16], `messages=16 dead=0 topics="[t00 t01 t02 t03 t04 t05 t06 t07 t08 t09 t10 t11 t12 t13 t14 t15]"`},
+		"one more":            {many[:17], `messages=17 dead=0 topics="[t00 t01 t02 t03 t04 t05 t06 t07 t08 t09 t10 t11 t12 t13 t14 t15 and 1 more]"`},
 		"more than are told":  {many, `messages=20 dead=0 topics="[t00 t01 t02 t03 t04 t05 t06 t07 t08 t09 t10 t11 t12 t13 t14 t15 and 4 more]"`},
 	}
 	for name, tt := range tests {

@@ -29,7 +29,8 @@ var namespaces atomic.Int64
 // Namespace is a namespace of a test's own, where the restricted Pod Security
 // profile is enforced.
 type Namespace struct {
-	t *testing.T
+	t    *testing.T
+	made string // the revision at which it was
 	// Name is the namespace's.
 	Name string
 	// Rest may do everything.
@@ -42,12 +43,13 @@ type Namespace struct {
 func (c *Cluster) Namespace(t *testing.T, prefix string) *Namespace {
 	t.Helper()
 	n := &Namespace{t: t, Rest: c.Start(t), Live: c.live, Name: fmt.Sprintf("%s-%d", prefix, namespaces.Add(1))}
-	err := n.Live.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: n.Name, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-	}})
-	if err != nil {
+	}}
+	if err := n.Live.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
+	n.made = namespace.ResourceVersion
 	return n
 }
 

@@ -79,6 +79,17 @@ func TestEverySpellingConverts(t *testing.T) {
 	}
 }
 
+// A fraction that is written per hundred has no digits that nobody sent: 0.57
+// times 100 is 56.99999999999999.
+func TestAPercentageHasTheDigitsOfItsFraction(t *testing.T) {
+	kind, _ := Lookup("HKQuantityTypeIdentifierOxygenSaturation")
+	for fraction, want := range map[float64]float64{0.07: 7, 0.29: 29, 0.57: 57, 0.974: 97.4, 1.1: 110, 0: 0, -0.57: -57} {
+		if got, err := kind.Convert(fraction, "%"); err != nil || got != want {
+			t.Errorf("%v is %v, %v; want %v", fraction, got, err, want)
+		}
+	}
+}
+
 func TestNoSpellingStandsTwiceInADimension(t *testing.T) {
 	for _, kind := range All() {
 		if kind.units == nil {

@@ -23,6 +23,8 @@ func interval(source health.Source, start, end health.Instant, value float64) he
 
 func typed(s health.Sample) health.Sample { s.UserEntered = true; return s }
 
+func identified(s health.Sample, id byte) health.Sample { s.UUID[0] = id; return s }
+
 func stage(source health.Source, start, end health.Instant, code float64) health.Sample {
 	return health.Sample{Type: "HKCategoryTypeIdentifierSleepAnalysis", Source: source, Start: start, End: end, Value: code}
 }
@@ -65,6 +67,18 @@ func TestMergeIntervals(t *testing.T) {
 		"a duplicate of one source counts once": {
 			[]health.Sample{interval(testWatch, 0, 10, 5), interval(testWatch, 0, 10, 5)}, Priority{},
 			[]Piece{{0, 10, 5, 0}},
+		},
+		"of two counts of the same steps the smaller one counts": {
+			[]health.Sample{identified(interval(testWatch, 0, 10, 7), 1), identified(interval(testWatch, 0, 10, 5), 2)}, Priority{},
+			[]Piece{{0, 10, 5, 1}},
+		},
+		"whichever came first": {
+			[]health.Sample{identified(interval(testWatch, 0, 10, 5), 2), identified(interval(testWatch, 0, 10, 7), 1)}, Priority{},
+			[]Piece{{0, 10, 5, 0}},
+		},
+		"of two that are alike the one of the lesser identity": {
+			[]health.Sample{identified(interval(testWatch, 0, 10, 5), 2), identified(interval(testWatch, 0, 10, 5), 1)}, Priority{},
+			[]Piece{{0, 10, 5, 1}},
 		},
 		"an instant within a better source's interval is covered": {
 			[]health.Sample{interval(testPhone, 5, 5, 3), interval(testWatch, 0, 10, 5)}, Priority{},

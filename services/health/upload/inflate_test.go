@@ -134,6 +134,46 @@ func TestInflateRefuses(t *testing.T) {
 	}
 }
 
+// An honest body takes memory for itself once: gzip says how long it is, and what
+// is large is measured before it is kept. A bomb takes what it may inflate to in
+// steps, and no more than the step at which it is measured.
+func TestWhatABodyTakesToInflate(t *testing.T) {
+	const mib = 1 << 20
+	small, large := noise(900<<10), noise(20*mib)
+	bomb := make([]byte, 31*mib)
+	tests := map[string]struct {
+		encoding string
+		packed   []byte
+		most     int
+	}{
+		"a body that says its length":     {"gzip", uploadtest.Gzip(small), len(small) + 100<<10},
+		"a large one that says its own":   {"gzip", uploadtest.Gzip(large), len(large) + 8*mib},
+		"a large one that does not":       {"zstd", zstandard(t, large), len(large) + 12*mib},
+		"a bomb that says its length":     {"gzip", uploadtest.Gzip(bomb), 9 * mib},
+		"a bomb that does not":            {"zstd", zstandard(t, bomb), 12 * mib},
+		"a bomb that says it is 20 bytes": {"gzip", liar(uploadtest.Gzip(bomb), 20), 9 * mib},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, _ = upload.Inflate(nil, tt.encoding, tt.packed) // its reader is in the pool
+			least := uint64(1 << 62)
+			for range 5 { // unless the collector, or the race detector, has just taken it
+				least = min(least, allocated(func() { _, _ = upload.Inflate(nil, tt.encoding, tt.packed) }))
+			}
+			if least > uint64(tt.most) {
+				t.Errorf("took %d KiB, want at most %d", least>>10, tt.most>>10)
+			}
+		})
+	}
+}
+
+// liar is a gzip body whose trailer says that it is so long.
+func liar(packed []byte, size byte) []byte {
+	packed = bytes.Clone(packed)
+	copy(packed[len(packed)-4:], []byte{size, 0, 0, 0})
+	return packed
+}
+
 func TestGzipInMembersIsOneBody(t *testing.T) {
 	body := uploadtest.Body(20, uploadtest.Options{})
 	var packed bytes.Buffer

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clarity-loop/clarity/api/traffic"
+	"github.com/clarity-loop/clarity/api/traffic/traffictest"
 	"github.com/clarity-loop/clarity/services/model"
 	router "github.com/clarity-loop/clarity/services/model/traffic"
 )
@@ -28,7 +29,7 @@ func (f fixed) Watch(ctx context.Context, tell func([]byte, error)) {
 
 func benchRouter(b *testing.B, p traffic.Plan) *router.Router {
 	b.Helper()
-	r, err := router.New(router.Options{Source: fixed(text(b, p)), Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	r, err := router.New(router.Options{Source: fixed(traffictest.Text(b, p)), Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Now: time.Now,
 		Open: func(context.Context, string, traffic.Entry) (model.Model, func(), error) {
 			return still{&fake{}}, func() {}, nil
 		}})
@@ -69,7 +70,7 @@ func BenchmarkRouter(b *testing.B) {
 			}
 		})
 	}
-	b.Run("live", func(b *testing.B) { run(b, benchRouter(b, aPlan(1, 30)), make([]model.Window, 1)) })
+	b.Run("live", func(b *testing.B) { run(b, benchRouter(b, traffictest.Plan(1, 30)), make([]model.Window, 1)) })
 	b.Run("shadowed", func(b *testing.B) {
 		r := benchRouter(b, shadowed(100))
 		time.Sleep(50 * time.Millisecond) // until the shadow is there

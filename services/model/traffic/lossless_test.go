@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/api/traffic"
+	"github.com/clarity-loop/clarity/api/traffic/traffictest"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/modeltest"
 	router "github.com/clarity-loop/clarity/services/model/traffic"
@@ -82,7 +83,7 @@ func (r *rollout) unname(version string, s *tritontest.Server) {
 // step puts a plan with so much weight on v2 in force.
 func (r *rollout) step(revision int64, weight, shadow int32) {
 	r.Helper()
-	p := aPlan(revision, weight)
+	p := traffictest.Plan(revision, weight)
 	for i, e := range p.Entries {
 		p.Entries[i].Endpoint, p.Entries[i].Digest = e.Version+".clarity.svc:8001", r.digests[e.Version]
 	}
@@ -302,7 +303,7 @@ func TestPlansThatComeInAHurry(t *testing.T) {
 	defer c.close()
 	random := rand.New(rand.NewPCG(1, 2))
 	for revision := int64(2); revision < 60; revision++ {
-		p := aPlan(revision, random.Int32N(101))
+		p := traffictest.Plan(revision, random.Int32N(101))
 		for i, e := range p.Entries {
 			p.Entries[i].Endpoint, p.Entries[i].Digest = e.Version+".clarity.svc:8001", r.digests[e.Version]
 		}

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/clarity-loop/clarity/api/traffic"
+	"github.com/clarity-loop/clarity/api/traffic/traffictest"
 	"github.com/clarity-loop/clarity/services/model"
 	router "github.com/clarity-loop/clarity/services/model/traffic"
 )
@@ -151,7 +152,7 @@ func (w *world) setAway(version string, away bool) {
 
 func (w *world) plan(p traffic.Plan) {
 	w.Helper()
-	w.tell(text(w, p), nil)
+	w.tell(traffictest.Text(w, p), nil)
 }
 
 // inForce waits until the plan of the revision is.
@@ -231,19 +232,19 @@ func TestARouterFollowsThePlan(t *testing.T) {
 	if err := w.router.Ready(short); !errors.Is(err, router.ErrNoPlan) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("ready before any plan: %v", err)
 	}
-	w.plan(aPlan(1, 0))
+	w.plan(traffictest.Plan(1, 0))
 	if err := w.router.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.answers(); got["v1"] != 100 {
 		t.Errorf("answers %v", got)
 	}
-	w.plan(aPlan(2, 30))
+	w.plan(traffictest.Plan(2, 30))
 	w.inForce(2)
 	if got := w.answers(); got["v2"] < 15 || got["v2"] > 45 || got["v1"]+got["v2"] != 100 {
 		t.Errorf("answers %v, want about 30 of v2", got)
 	}
-	w.plan(aPlan(3, 100))
+	w.plan(traffictest.Plan(3, 100))
 	w.inForce(3)
 	if got := w.answers(); got["v2"] != 100 {
 		t.Errorf("answers %v", got)
@@ -252,7 +253,7 @@ func TestARouterFollowsThePlan(t *testing.T) {
 	if diff := cmp.Diff([]string{"pat/v1", "pat/v2"}, w.opened); diff != "" {
 		t.Errorf("connections (-want +got):\n%s", diff)
 	}
-	w.plan(aPlan(4, 0))
+	w.plan(traffictest.Plan(4, 0))
 	w.inForce(4)
 	if got := w.answers(); got["v1"] != 100 {
 		t.Errorf("answers after the rollback %v", got)
@@ -267,7 +268,7 @@ func TestARouterFollowsThePlan(t *testing.T) {
 }
 
 func TestTheLastGoodPlanStays(t *testing.T) {
-	empty, other := aPlan(7, 0), aPlan(7, 0)
+	empty, other := traffictest.Plan(7, 0), traffictest.Plan(7, 0)
 	empty.Entries, other.Model = nil, "heart"
 	tests := map[string]struct {
 		tell   func(w *world)
@@ -275,15 +276,15 @@ func TestTheLastGoodPlanStays(t *testing.T) {
 	}{
 		"the source is down":          {func(w *world) { w.tell(nil, errors.New("away")) }, "source"},
 		"a plan that is no JSON":      {func(w *world) { w.tell([]byte("{"), nil) }, "plan"},
-		"a plan that breaks a rule":   {func(w *world) { p := aPlan(7, 0); p.Entries[0].Weight = 99; w.plan(p) }, "plan"},
+		"a plan that breaks a rule":   {func(w *world) { p := traffictest.Plan(7, 0); p.Entries[0].Weight = 99; w.plan(p) }, "plan"},
 		"an empty plan":               {func(w *world) { w.plan(empty) }, "plan"},
 		"another model's plan":        {func(w *world) { w.plan(other) }, "plan"},
-		"a version that is not there": {func(w *world) { w.setAway("v2", true); w.plan(aPlan(7, 10)) }, "open"},
+		"a version that is not there": {func(w *world) { w.setAway("v2", true); w.plan(traffictest.Plan(7, 10)) }, "open"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, nil)
-			w.plan(aPlan(1, 0))
+			w.plan(traffictest.Plan(1, 0))
 			w.inForce(1)
 			tt.tell(w)
 			w.eventually("the fault is counted", func() bool {
@@ -293,7 +294,7 @@ func TestTheLastGoodPlanStays(t *testing.T) {
 				t.Errorf("answers %v", got)
 			}
 			w.setAway("v2", false)
-			w.plan(aPlan(8, 100))
+			w.plan(traffictest.Plan(8, 100))
 			w.inForce(8)
 			if got := w.answers(); got["v2"] != 100 {
 				t.Errorf("answers after the next good plan %v", got)
@@ -320,7 +321,7 @@ func TestTheLogSaysWhatHappensWithoutAPlan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, nil)
 			if tt.following {
-				w.plan(aPlan(1, 0))
+				w.plan(traffictest.Plan(1, 0))
 				w.inForce(1)
 			}
 			w.tell([]byte(tt.text), tt.err)
@@ -334,9 +335,9 @@ func TestTheLogSaysWhatHappensWithoutAPlan(t *testing.T) {
 
 func TestARouterWithoutANameTakesTheFirstPlans(t *testing.T) {
 	w := newWorld(t, func(o *router.Options) { o.Model = "" })
-	w.plan(aPlan(1, 0))
+	w.plan(traffictest.Plan(1, 0))
 	w.inForce(1)
-	other := aPlan(2, 100)
+	other := traffictest.Plan(2, 100)
 	other.Model = "heart"
 	w.plan(other)
 	w.eventually("the other model's plan is counted", func() bool { return w.count(traffic.MetricPlanFaults, "model=pat") == 1 })
@@ -359,11 +360,11 @@ func TestARollbackDoesNotWaitForTheCandidate(t *testing.T) {
 			return w.open(ctx, name, e)
 		}
 	})
-	w.plan(aPlan(1, 0))
+	w.plan(traffictest.Plan(1, 0))
 	w.inForce(1)
-	w.plan(aPlan(2, 50))
+	w.plan(traffictest.Plan(2, 50))
 	<-hanging
-	w.plan(aPlan(3, 0))
+	w.plan(traffictest.Plan(3, 0))
 	w.inForce(3)
 	if got := w.answers(); got["v1"] != 100 {
 		t.Errorf("answers %v", got)
@@ -373,7 +374,7 @@ func TestARollbackDoesNotWaitForTheCandidate(t *testing.T) {
 func TestAVersionIsConnectedToWhenItComesBack(t *testing.T) {
 	w := newWorld(t, nil)
 	w.setAway("v1", true)
-	w.plan(aPlan(1, 0))
+	w.plan(traffictest.Plan(1, 0))
 	w.eventually("the fault is counted", func() bool { return w.count(traffic.MetricPlanFaults, "reason=open") >= 1 })
 	w.setAway("v1", false)
 	w.inForce(1)
@@ -385,13 +386,13 @@ func TestAVersionIsConnectedToWhenItComesBack(t *testing.T) {
 // Whoever was given a version has it until the end, whatever the plan says.
 func TestALeaseOutlivesThePlan(t *testing.T) {
 	w := newWorld(t, nil)
-	w.plan(aPlan(1, 0))
+	w.plan(traffictest.Plan(1, 0))
 	w.inForce(1)
 	m, release, err := w.router.For("someone")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.plan(aPlan(2, 100))
+	w.plan(traffictest.Plan(2, 100))
 	w.inForce(2)
 	into := make([]model.Inference, 1)
 	if err := m.Infer(t.Context(), make([]model.Window, 1), into); err != nil || into[0].Version != "v1" {
@@ -446,7 +447,7 @@ func TestOutcomes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, nil)
 			w.fake("v1").infer = tt.infer
-			w.plan(aPlan(1, 0))
+			w.plan(traffictest.Plan(1, 0))
 			w.inForce(1)
 			m, release, err := w.router.For("someone")
 			if err != nil {
@@ -470,7 +471,7 @@ func TestOutcomes(t *testing.T) {
 }
 
 func shadowed(percent int32) traffic.Plan {
-	p := aPlan(1, 0)
+	p := traffictest.Plan(1, 0)
 	p.Shadow = &traffic.Shadow{Version: "v2", Percent: percent, Endpoint: "v2:8001", Digest: "sha256:2"}
 	return p
 }

@@ -185,8 +185,8 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 	return Stored, version, s.followUp(ctx, f.model, req, changed || again)
 }
 
-// withdraw deletes the Result of a window that has no data any more, and has
-// the stages behind look at it.
+// withdraw deletes the Result of a window that has no data any more, has the
+// stages behind look at it and tells the person's devices.
 func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int64, again bool) error {
 	if version == 0 && !again {
 		return nil
@@ -197,10 +197,15 @@ func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int6
 		}
 	}
 	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
-	if err == nil {
-		err = s.Queue.Publish(ctx, ready)
-	}
 	if err != nil {
+		return err
+	}
+	event, err := queue.JSON(flow.TopicEvents, req.UID,
+		flow.Event{UID: req.UID, Kind: flow.ResultWithdrawn, Ref: req.End.String(), Version: "withdrawn"})
+	if err != nil {
+		return err
+	}
+	if err := s.Queue.Publish(ctx, ready, event); err != nil {
 		return fmt.Errorf("publish withdrawn result: %w", err)
 	}
 	return nil

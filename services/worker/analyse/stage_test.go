@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,15 +17,13 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
-	blobfiles "github.com/clarity-loop/clarity/services/blob/files"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/queue/queuetest"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
-	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
@@ -37,8 +36,9 @@ type bench struct {
 	t         *testing.T
 	stage     *analyse.Stage
 	store     *store.Store
-	blobs     *blobfiles.Store
-	keys      *tink.Keyring
+	driver    store.Driver
+	blobs     blob.Store
+	keys      keyring.Keyring
 	published []queue.Message
 	audited   []audit.Event
 	fail      error // what Publish returns
@@ -60,21 +60,9 @@ func (b *bench) Append(_ context.Context, e audit.Event) (int64, error) {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	ctx := context.Background()
-	driver, err := storesqlite.Open(ctx, t.TempDir(), time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = driver.Close() })
 	b := &bench{t: t}
-	if b.blobs, err = blobfiles.Open(t.TempDir(), time.Now); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.blobs.Close() })
-	if b.keys, err = tink.Open(t.TempDir()); err != nil {
-		t.Fatal(err)
-	}
-	b.store = store.New(driver, b.keys)
+	l := stagetest.Open(t, stagetest.Options{Over: func(d store.Driver) store.Driver { b.driver = d; return d }})
+	b.store, b.blobs, b.keys = l.Store, l.Blobs, l.Keys
 	b.stage = analyse.New(analyse.Needs{Store: b.store, Chunks: timeline.NewReader(vault.New(b.blobs, b.keys)), Queue: b, Audit: b, Now: time.Now, Log: slog.New(slog.NewTextHandler(&b.log, nil))})
 	b.consent(true)
 	return b
@@ -137,10 +125,8 @@ func (b *bench) handle(end health.Day, attempt int) string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return verdict(b.stage.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicAnalyses, Key: uid, Body: body}, Attempt: attempt}))
+	return stagetest.Word(b.stage.Handle(context.Background(), queue.Delivery{Message: queue.Message{Topic: flow.TopicAnalyses, Key: uid, Body: body}, Attempt: attempt}))
 }
-
-func verdict(v queue.Verdict) string { return queuetest.Words(v) }
 
 func (b *bench) result(end health.Day) *analysis.Result {
 	b.t.Helper()
@@ -250,8 +236,12 @@ func TestChangedInputReplacesTheResult(t *testing.T) {
 		if v := b.handle(end, 1); v != "ack" || b.result(end) != nil {
 			t.Errorf("verdict %q, result %v", v, b.result(end))
 		}
-		if topics := b.topics(); topics[len(topics)-1] != flow.TopicResults {
-			t.Errorf("the stages behind were not told: %v", topics)
+		if topics := b.topics(); !slices.Equal(topics[len(topics)-2:], []string{flow.TopicResults, flow.TopicEvents}) {
+			t.Errorf("the stages behind and the devices were not told: %v", topics)
+		}
+		var told flow.Event
+		if err := json.Unmarshal(b.published[len(b.published)-1].Body, &told); err != nil || told != (flow.Event{UID: uid, Kind: flow.ResultWithdrawn, Ref: end.String(), Version: "withdrawn"}) {
+			t.Errorf("told %+v %v", told, err)
 		}
 	})
 }
@@ -302,7 +292,7 @@ func TestWhatCannotBeAnalysed(t *testing.T) {
 	}
 	t.Run("a message that is no request", func(t *testing.T) {
 		b := newBench(t)
-		got := verdict(b.stage.Handle(ctx, queue.Delivery{Message: queue.Message{Body: []byte("{")}, Attempt: 1}))
+		got := stagetest.Word(b.stage.Handle(ctx, queue.Delivery{Message: queue.Message{Body: []byte("{")}, Attempt: 1}))
 		if got != "dead: the input cannot be decoded" {
 			t.Errorf("verdict %q", got)
 		}
@@ -315,7 +305,7 @@ func TestAWithdrawalLostByACrashIsPublishedByTheRedelivery(t *testing.T) {
 	if v := b.handle(aWeek(t).End, 1); v != "ack" || len(b.published) != 0 {
 		t.Errorf("nothing there: verdict %q, published %v", v, b.topics())
 	}
-	if v := b.handle(aWeek(t).End, 2); v != "ack" || len(b.published) != 1 {
+	if v := b.handle(aWeek(t).End, 2); v != "ack" || len(b.published) != 2 {
 		t.Errorf("redelivered: verdict %q, published %v", v, b.topics())
 	}
 }

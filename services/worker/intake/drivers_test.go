@@ -12,15 +12,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/clarity-loop/clarity/services/blob"
-	"github.com/clarity-loop/clarity/services/blob/files"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
-	queuesqlite "github.com/clarity-loop/clarity/services/queue/sqlite"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
-	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
@@ -30,39 +28,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A laptop is the stage over the embedded drivers, in a directory.
 type laptop struct {
 	store *store.Store
-	blobs *files.Store
-	keys  *tink.Keyring
-	queue *queuesqlite.Queue
+	blobs blob.Store
+	keys  keyring.Keyring
+	queue queue.Driver
 	stage *intake.Stage
 }
 
 func newLaptop(t testing.TB) *laptop {
 	t.Helper()
 	now := func() time.Time { return received.Add(time.Hour) }
-	dir := t.TempDir()
-	l := &laptop{}
-	var err error
-	if l.blobs, err = files.Open(dir+"/blobs", now); err != nil {
-		t.Fatal(err)
-	}
-	if l.keys, err = tink.Open(dir + "/keys"); err != nil {
-		t.Fatal(err)
-	}
-	documents, err := storesqlite.Open(t.Context(), dir+"/store", now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if l.queue, err = queuesqlite.Open(t.Context(), dir+"/queue", flow.Consumers(), now); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for _, c := range []interface{ Close() error }{l.queue, documents, l.blobs} {
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	l.store = store.New(documents, l.keys)
+	opened := stagetest.Open(t, stagetest.Options{Now: now})
+	l := &laptop{store: opened.Store, blobs: opened.Blobs, keys: opened.Keys, queue: opened.Queue}
 	l.stage = intake.New(intake.Needs{Store: l.store, Objects: vault.New(l.blobs, l.keys), Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
 	if _, err := l.store.Answer(t.Context(), person, record.PurposeProcessing, func(record.Consent) record.Consent { return record.Consent{Granted: true} }); err != nil {
 		t.Fatal(err)
@@ -206,7 +182,7 @@ func BenchmarkHandle500(b *testing.B) {
 		l.arrive(b, a, "gzip")
 		b.StartTimer()
 		body := fmt.Appendf(nil, `{"uid":%q,"uploadId":%q}`, person, a.id)
-		if v := words(l.stage.Handle(b.Context(), queue.Delivery{Message: queue.Message{Body: body}, Attempt: 1})); v != "ack" {
+		if v := stagetest.Word(l.stage.Handle(b.Context(), queue.Delivery{Message: queue.Message{Body: body}, Attempt: 1})); v != "ack" {
 			b.Fatal(v)
 		}
 		i++

@@ -160,9 +160,13 @@ func (s *Stage) lastDay(ctx context.Context, j *uploadWork) (health.Day, error) 
 	return max(today, last), nil
 }
 
-// publish lets the person's devices know.
+// publish lets the person's devices know what the upload has come to.
 func (s *Stage) publish(ctx context.Context, j *uploadWork) error {
-	m, err := queue.JSON(flow.TopicEvents, j.uid, flow.Event{UID: j.uid, Kind: flow.UploadMerged, Ref: j.id, Version: "merged"})
+	state := j.record.Value.State
+	kind := map[record.UploadState]flow.EventKind{
+		record.UploadMerged: flow.UploadMerged, record.UploadFailed: flow.UploadFailed, record.UploadHeld: flow.UploadHeld,
+	}[state]
+	m, err := queue.JSON(flow.TopicEvents, j.uid, flow.Event{UID: j.uid, Kind: kind, Ref: j.id, Version: string(state)})
 	if err != nil {
 		return err
 	}

@@ -135,15 +135,23 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 		}
 		return s.publish(ctx, j) // the process may have died before it did
 	case record.UploadFailed:
+		if again {
+			if err := s.publish(ctx, j); err != nil {
+				return err
+			}
+		}
 		return &failure{stored.Value.Reason}
 	}
 	if standing.Value.Permitted() != nil {
-		return s.hold(ctx, j, standing)
+		return s.hold(ctx, j, standing, again)
 	}
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
 		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, failed.reason }, s.done(j)); err != nil {
+			return err
+		}
+		if err := s.publish(ctx, j); err != nil {
 			return err
 		}
 	}
@@ -169,11 +177,16 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 
 // hold keeps the upload until the person agrees again. It is held only as long
 // as they stand as was read: who agrees meanwhile has the message handled anew.
-func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account]) error {
-	if j.record.Value.State == record.UploadHeld {
+func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account], again bool) error {
+	if j.record.Value.State != record.UploadHeld {
+		held := func(u *record.Upload) { u.State = record.UploadHeld }
+		if err := s.mark(ctx, j, held, s.done(j), s.Store.Under(standing)); err != nil {
+			return err
+		}
+	} else if !again {
 		return nil
 	}
-	return s.mark(ctx, j, func(u *record.Upload) { u.State = record.UploadHeld }, s.done(j), s.Store.Under(standing))
+	return s.publish(ctx, j)
 }
 
 // done takes the upload off the agenda.

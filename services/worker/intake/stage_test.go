@@ -15,6 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 )
 
 // received is when the uploads of these tests came in: 10:00 in Berlin; the
@@ -69,19 +70,39 @@ func TestWhatBecomesOfAnUpload(t *testing.T) {
 			if u := w.upload(t, id); u.State != tt.state || u.Reason != tt.reason {
 				t.Errorf("state %q, reason %q; want %q, %q", u.State, u.Reason, tt.state, tt.reason)
 			}
-			if tt.state != record.UploadMerged && (len(w.sent) != 0 || len(w.state(t).Days) != 0) {
-				t.Errorf("it left %d messages and %d days", len(w.sent), len(w.state(t).Days))
+			if tt.state != record.UploadMerged && len(w.state(t).Days) != 0 {
+				t.Errorf("it left %d days", len(w.state(t).Days))
+			}
+			told := map[record.UploadState]string{record.UploadMerged: "upload.merged u1 merged", record.UploadFailed: "upload.failed u1 failed", record.UploadHeld: "upload.held u1 held"}[tt.state]
+			if diff := cmp.Diff(told, strings.Join(w.told(t), ", ")); diff != "" {
+				t.Errorf("the devices are told (-want +got):\n%s", diff)
 			}
 			if logged := w.logs.String(); strings.Contains(logged, "anna") || strings.Contains(logged, uuid(1)) || strings.Contains(logged, "61") {
 				t.Errorf("the log names the person:\n%s", logged)
 			}
 			if tt.state == record.UploadFailed { // and again, after a crash
-				if got := w.handle(t, id, 2); got != tt.verdict {
-					t.Errorf("again: %q, want %q", got, tt.verdict)
+				if got := w.handle(t, id, 2); got != tt.verdict || len(w.told(t)) != 2 {
+					t.Errorf("again: %q, want %q; told %v", got, tt.verdict, w.told(t))
 				}
 			}
 		})
 	}
+}
+
+// told is what the person's devices are told, in order.
+func (w *world) told(t testing.TB) (events []string) {
+	t.Helper()
+	for _, m := range w.sent {
+		if m.Topic != flow.TopicEvents {
+			continue
+		}
+		var e flow.Event
+		if err := json.Unmarshal(m.Body, &e); err != nil || e.UID != person {
+			t.Errorf("event %s: %v", m.Body, err)
+		}
+		events = append(events, string(e.Kind)+" "+e.Ref+" "+e.Version)
+	}
+	return events
 }
 
 func TestADestroyedKeyEndsTheWork(t *testing.T) {
@@ -95,7 +116,7 @@ func TestADestroyedKeyEndsTheWork(t *testing.T) {
 func TestMessagesThatAreNone(t *testing.T) {
 	w := newWorld()
 	for _, body := range []string{"", "{", `{}`, `{"uid":"a"}`, `{"uploadId":"b"}`, `[]`} {
-		if got := words(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Body: []byte(body)}})); !strings.HasPrefix(got, "dead") {
+		if got := stagetest.Word(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Body: []byte(body)}})); !strings.HasPrefix(got, "dead") {
 			t.Errorf("%q: %s", body, got)
 		}
 	}
@@ -108,10 +129,13 @@ func TestMessagesThatAreNone(t *testing.T) {
 func TestAHeldUploadIsMergedOnceThereIsConsent(t *testing.T) {
 	w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
 	w.consent(t, false)
-	for range 2 {
-		if v := w.handle(t, id, 1); v != "ack" {
-			t.Fatal(v)
+	for attempt := 1; attempt <= 2; attempt++ { // the process may have died before it told of it
+		if v := w.handle(t, id, attempt); v != "ack" || len(w.told(t)) != attempt {
+			t.Fatalf("attempt %d: %s, told %v", attempt, v, w.told(t))
 		}
+	}
+	if v := w.handle(t, id, 1); v != "ack" || len(w.told(t)) != 2 {
+		t.Fatalf("another message: %s, told %v", v, w.told(t))
 	}
 	w.consent(t, true)
 	if v := w.handle(t, id, 1); v != "ack" {

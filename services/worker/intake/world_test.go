@@ -18,8 +18,8 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/queue/queuetest"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
@@ -282,11 +282,8 @@ func (w *world) handle(t testing.TB, id string, attempt int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return words(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicUploads, Key: person, Body: body}, Attempt: attempt}))
+	return stagetest.Word(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicUploads, Key: person, Body: body}, Attempt: attempt}))
 }
-
-// words is a queue.Verdict in words.
-func words(v queue.Verdict) string { return queuetest.Words(v) }
 
 func (w *world) upload(t testing.TB, id string) record.Upload {
 	t.Helper()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/identity/local"
 )
@@ -137,5 +138,30 @@ func TestTokensAreRevokedAndTheirKeyReplaced(t *testing.T) {
 	}
 	if err := issuer.Rotate(issuer.Place{Dir: file, Now: place.Now}); err == nil || !strings.Contains(err.Error(), "is not a directory") {
 		t.Errorf("a file: %v", err)
+	}
+}
+
+// Two at once: the second one changes nothing, and says so.
+func TestAnIssuerThatIsBeingChangedIsLeftAlone(t *testing.T) {
+	place := issuer.Place{Dir: t.TempDir(), Now: time.Now}
+	if err := issuer.Rotate(place); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := dirlock.LockFile(filepath.Join(place.Dir, "identity", "issuer.lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func() error{
+		"revoke": func() error { return issuer.Revoke(place, "anna") },
+		"rotate": func() error { return issuer.Rotate(place) },
+		"retire": func() error { return issuer.Retire(place) },
+	} {
+		var inUse *dirlock.InUseError
+		if err := change(); !errors.As(err, &inUse) || !strings.HasPrefix(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := unlock(); err != nil {
+		t.Error(err)
 	}
 }

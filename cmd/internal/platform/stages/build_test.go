@@ -298,6 +298,40 @@ func TestTheIngressAnswersAndListsTheModels(t *testing.T) {
 	}
 }
 
+// What the configuration says of the ingress's manners reaches it.
+func TestTheIngressIsToldItsManners(t *testing.T) {
+	w := newWorld(t)
+	w.Config.Listen.Admin = "127.0.0.1:0"
+	w.Config.Ingress = platform.Ingress{Origins: []string{"https://app.example"}, TrustedProxies: []string{"127.0.0.1"}, AddressConnections: 7}
+	stop := w.run(t, "ingress")
+	if status, _ := w.get(t, "/metrics"); status != http.StatusNotFound {
+		t.Errorf("metrics beside the API: %d", status)
+	}
+	if status, _ := w.get(t, "/readyz"); status != http.StatusOK {
+		t.Errorf("ready: %d", status)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.Listener.Addr().String()+"/openapi.json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Origin", "https://app.example")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got := res.Header.Get("Access-Control-Allow-Origin"); got != "https://app.example" {
+		t.Errorf("the origin is told %q", got)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	w.Config.Ingress.TrustedProxies = []string{"nowhere"}
+	if _, err := w.build(t, "ingress"); err == nil || !strings.Contains(err.Error(), "trustedProxies") {
+		t.Errorf("a proxy that is none: %v", err)
+	}
+}
+
 // A platform that cannot reach its queue is not ready.
 func TestTheIngressIsNotReadyWithoutAQueue(t *testing.T) {
 	w := newWorld(t)
@@ -305,6 +339,24 @@ func TestTheIngressIsNotReadyWithoutAQueue(t *testing.T) {
 	stop := w.run(t, "ingress")
 	if status, _ := w.get(t, "/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("ready: %d", status)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// stuck is a store whose commits do not go through.
+type stuck struct{ store.Driver }
+
+func (stuck) Ready(context.Context) error { return errors.New("the disk is full") }
+
+// A platform whose store takes no commit is not ready, though it can be read.
+func TestTheIngressIsNotReadyWithoutAStoreThatCommits(t *testing.T) {
+	w := newWorld(t)
+	w.Store = store.New(stuck{}, w.Keys)
+	stop := w.run(t, "ingress")
+	if status, body := w.get(t, "/readyz"); status != http.StatusServiceUnavailable || strings.Contains(body, "disk") {
+		t.Errorf("ready: %d %s", status, body)
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
@@ -376,7 +428,7 @@ func TestARequestThatDoesNotEndIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "PUT /v1/uploads/e3b0c442-98fc-8c14-9afb-f4c8996fb924 HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer "+token+
+	if _, err := io.WriteString(conn, "PUT /v1/consents/processing HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer "+token+
 		"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
 		t.Fatal(err)
 	}

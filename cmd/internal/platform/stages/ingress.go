@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -26,6 +27,11 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	if p.Config.Ingress.Unlimited {
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}
 	}
+	limits.PerAddress = cmp.Or(p.Config.Ingress.AddressConnections, limits.PerAddress)
+	proxies, err := p.Config.Ingress.Proxies()
+	if err != nil {
+		return nil, err
+	}
 	server, err := ingress.New(ingress.Needs{
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Erasure: p.Erasure, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
@@ -34,6 +40,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx))
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits, Version: p.Version,
+		Origins: p.Config.Ingress.Origins, Proxies: proxies, MetricsApart: p.Config.Listen.Admin != "",
 	})
 	if err != nil {
 		return nil, err
@@ -52,7 +59,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 			p.Log.Warn("requests were cut off", "stage", Ingress, "err", err)
 		}
 		return <-served
-	}}, {Name: "models", Run: asked.Run}}, nil
+	}, Ready: server.CheckReady}, {Name: "models", Run: asked.Run}}, nil
 }
 
 // askedModels are what GET /v1/models lists. Where the worker runs in this

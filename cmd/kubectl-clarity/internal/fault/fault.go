@@ -107,7 +107,7 @@ func OfConfig(err error) error {
 	e := &Error{Code: CouldNot, Cause: err, What: fmt.Sprintf("read kubeconfig: %v", err), Next: "kubectl config get-contexts"}
 	switch {
 	case clientcmd.IsEmptyConfig(err):
-		e.What = "read kubeconfig: there is none; name one with --kubeconfig or KUBECONFIG"
+		e.What = "read kubeconfig: there is none, or it names no cluster; name one with --kubeconfig or KUBECONFIG"
 	case errors.Is(err, fs.ErrNotExist):
 		e.Next = "ls -l ${KUBECONFIG:-~/.kube/config}"
 	}

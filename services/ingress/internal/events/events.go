@@ -161,6 +161,11 @@ func (r *Room) newestEvent(ctx context.Context, uid string) (string, error) {
 func (r *Room) follow(ctx context.Context, s stream) {
 	beat := time.NewTicker(r.Heartbeat)
 	defer beat.Stop()
+	defer func() {
+		if errors.Is(context.Cause(ctx), errReplaced) {
+			_ = s.to.Send("retry: 60000\n\n") // whoever still listens does not take the place back at once
+		}
+	}()
 	if s.to.Send("retry: 1000\n\n") != nil || s.missed && r.reset(s) != nil {
 		return
 	}
@@ -174,9 +179,6 @@ func (r *Room) follow(ctx context.Context, s stream) {
 		}
 		select {
 		case <-ctx.Done():
-			if errors.Is(context.Cause(ctx), errReplaced) {
-				_ = s.to.Send("retry: 60000\n\n") // whoever still listens does not take it back at once
-			}
 			return
 		case <-s.behind:
 		case <-beat.C:

@@ -7,16 +7,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/ingress/internal/route/routetest"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
 // A route's row in the table of the API.
 func TestWhatTheRoutesAre(t *testing.T) {
-	var got []string
-	for _, r := range New(Needs{}).Routes() {
-		got = append(got, fmt.Sprintf("%s %s: access %d, body %d, status %d, stream %v, erased too %v", r.Method, r.Path, r.Access, r.Body, r.Status, r.Stream, r.ErasedToo))
-	}
+	got := routetest.Rows(New(Needs{}).Routes())
 	want := []string{
 		"GET /v1/days: access 0, body 0, status 0, stream false, erased too false",
 		"GET /v1/days/{date}: access 0, body 0, status 0, stream false, erased too false",

@@ -1,9 +1,6 @@
 package uploads
 
 type (
-	Receipt  = receipt
-	View     = uploadView
-	Sync     = syncView
-	Coverage = coverage
-	DayRange = dayRange
+	Receipt = receipt
+	View    = uploadView
 )

@@ -102,7 +102,6 @@ func TestWhatTheRoutesAre(t *testing.T) {
 		"PUT /v1/uploads/{uploadId}: access 0, body 2, status 202, stream false, erased too false",
 		"GET /v1/uploads: access 0, body 0, status 0, stream false, erased too false",
 		"GET /v1/uploads/{uploadId}: access 0, body 0, status 0, stream false, erased too false",
-		"GET /v1/sync: access 0, body 0, status 0, stream false, erased too false",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)

@@ -194,7 +194,7 @@ func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, out
 	switch err := r.record(ctx, a, stored); {
 	case errors.Is(err, store.ErrConflict):
 		return r.repeat(ctx, a, name, digest)
-	case errors.Is(err, analysis.ErrNoConsent), errors.Is(err, analysis.ErrErased):
+	case errors.Is(err, analysis.ErrNoConsent), errors.Is(err, analysis.ErrErased), errors.Is(err, store.ErrTooLarge):
 		return nil, "refused", r.takeBack(ctx, a, name, err)
 	case errors.Is(err, keyring.ErrDestroyed):
 		return nil, "failed", r.takeBack(ctx, a, name, analysis.ErrErased)

@@ -2,6 +2,9 @@ package uploads_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -62,5 +65,29 @@ func TestTenThousandRejectionsAreAReceipt(t *testing.T) {
 		if err != nil || len(d.Data) > store.MaxDocument/4 {
 			t.Errorf("%s: its record is %d bytes, %v", name, len(d.Data), err)
 		}
+	}
+}
+
+// A cursor that no document has room for is refused for good, and leaves nothing.
+func TestACursorThatNoDocumentHasRoomFor(t *testing.T) {
+	w := ingresstest.New(t)
+	w.Consent(ingresstest.Anna, true)
+	anchors := map[string]string{}
+	for n := range 500 {
+		noise := make([]byte, 3000)
+		_, _ = rand.Read(noise)
+		anchors[fmt.Sprint("HK", n)] = base64.StdEncoding.EncodeToString(noise)
+	}
+	cursor, err := json.Marshal(anchors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := bytes.Replace(ingresstest.Batch(1), []byte(`{"HKQuantityTypeIdentifierHeartRate":"anchor-1"}`), cursor, 1)
+	r := w.Upload(ingresstest.Anna, "upload-0001", body)
+	if r.Status != 413 || r.Code() != "too_large" || !bytes.Contains(r.Body, []byte("document_bytes")) {
+		t.Errorf("%d %.300s", r.Status, r.Body)
+	}
+	if n := objects(t, w); n != 0 {
+		t.Errorf("%d objects are kept", n)
 	}
 }

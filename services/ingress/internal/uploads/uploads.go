@@ -1,12 +1,10 @@
-// Package uploads takes in batches of samples and tells how far they have come.
+// Package uploads takes in batches of samples and tells how far each has come.
 // An upload is acked once its body, its record and its message are durable.
 package uploads
 
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,11 +41,9 @@ const (
 type Needs struct {
 	Store interface {
 		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
-		Synced(ctx context.Context, uid string) (store.Record[record.Cursors], error)
 	}
 	Agenda  store.Collection[record.Errand]
 	Uploads store.Collection[record.Upload]
-	Days    store.Collection[record.Day]
 	// Objects are a person's own, sealed; a vault.Vault has them.
 	Objects interface {
 		Put(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
@@ -104,32 +100,12 @@ func (r *Room) Routes() []route.Route {
 		{Method: "GET", Path: "/v1/uploads", ID: "listUploads", Tag: "uploads", Summary: "List uploads, newest first", Mount: route.Typed(r.listUploads)},
 		{Method: "GET", Path: "/v1/uploads/{uploadId}", ID: "getUpload", Tag: "uploads", Summary: "How far an upload has come",
 			Problems: []problem.Code{problem.NotFound}, Mount: route.Typed(r.getUpload)},
-		{Method: "GET", Path: "/v1/sync", ID: "getSync", Tag: "uploads", Summary: "What is synchronised, a type at a time",
-			Detail: "For each HealthKit type: the cursor last committed, when it was last seen, and which of the recent days hold samples of it. A gap is a run of days without any between two that have some.",
-			Mount:  route.Typed(r.getSync)},
 	}
 }
 
-// Exported are the uploads and the cursors of an export.
+// Exported are the uploads of an export.
 func (r *Room) Exported() []reply.Records {
-	return []reply.Records{
-		reply.Exported(r.Uploads, "upload", viewUpload),
-		r.exportedCursors,
-	}
-}
-
-// exportedCursors are the cursors, a line a type.
-func (r *Room) exportedCursors(ctx context.Context, uid string, line reply.Line) error {
-	cursors, err := r.Store.Synced(ctx, uid)
-	if err != nil {
-		return err
-	}
-	for _, kind := range slices.Sorted(maps.Keys(cursors.Value.Types)) {
-		if err := line("cursor", kind, cursors.Value.Types[kind]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return []reply.Records{reply.Exported(r.Uploads, "upload", viewUpload)}
 }
 
 // Resume publishes the uploads again that were held for want of consent.

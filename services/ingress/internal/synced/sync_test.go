@@ -1,4 +1,4 @@
-package uploads_test
+package synced_test
 
 import (
 	"strings"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
-	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
+	"github.com/clarity-loop/clarity/services/ingress/internal/synced"
 	"github.com/clarity-loop/clarity/services/record"
 )
 
@@ -35,13 +35,13 @@ func TestSyncTellsCoverageAndGaps(t *testing.T) {
 	if _, err := w.Store.Cursors.Put(t.Context(), "anna", record.CursorsKey, 0, cursors); err != nil {
 		t.Fatal(err)
 	}
-	var got uploads.Sync
+	var got synced.View
 	w.Do("GET", "/v1/sync", ingresstest.Anna, nil).JSON(t, &got)
 	if len(got.Types) != 3 {
 		t.Fatalf("%+v", got)
 	}
 	day := func(n health.Day) string { return (20000 + n).String() }
-	want := uploads.Coverage{From: day(0), To: day(8), Days: 4, Samples: 8, Gaps: []uploads.DayRange{{day(2), day(3)}, {day(5), day(7)}}}
+	want := synced.Coverage{From: day(0), To: day(8), Days: 4, Samples: 8, Gaps: []synced.DayRange{{day(2), day(3)}, {day(5), day(7)}}}
 	if diff := cmp.Diff(want, got.Types[0].Coverage); diff != "" || got.Types[0].Cursor != "at-HKA" {
 		t.Errorf("HKA %q (-want +got):\n%s", got.Types[0].Cursor, diff)
 	}
@@ -65,7 +65,7 @@ func TestTypesComeInTheOrderOfTheirNames(t *testing.T) {
 	if _, err := w.Store.Cursors.Put(t.Context(), "anna", record.CursorsKey, 0, cursors); err != nil {
 		t.Fatal(err)
 	}
-	var all uploads.Sync
+	var all synced.View
 	w.Do("GET", "/v1/sync", ingresstest.Anna, nil).JSON(t, &all)
 	var got []string
 	for _, of := range all.Types {

@@ -1,16 +1,60 @@
-package uploads
+// Package synced tells a phone how far each type of samples has come: what is
+// committed of it, and which days hold some.
+package synced
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
+
+// Needs is what the room needs.
+type Needs struct {
+	Days  store.Collection[record.Day]
+	Store interface {
+		Synced(ctx context.Context, uid string) (store.Record[record.Cursors], error)
+	}
+}
+
+// A Room answers what is asked of synchronisation.
+type Room struct{ Needs }
+
+// New is the room.
+func New(n Needs) *Room { return &Room{n} }
+
+// Routes are the room's operations.
+func (r *Room) Routes() []route.Route {
+	return []route.Route{
+		{Method: "GET", Path: "/v1/sync", ID: "getSync", Tag: "uploads", Summary: "What is synchronised, a type at a time",
+			Detail: "For each HealthKit type: the cursor last committed, when it was last seen, and which of the recent days hold samples of it. A gap is a run of days without any between two that have some.",
+			Mount:  route.Typed(r.getSync)},
+	}
+}
+
+// Exported are the cursors of an export.
+func (r *Room) Exported() []reply.Records { return []reply.Records{r.exportedCursors} }
+
+// exportedCursors are the cursors, a line a type.
+func (r *Room) exportedCursors(ctx context.Context, uid string, line reply.Line) error {
+	cursors, err := r.Store.Synced(ctx, uid)
+	if err != nil {
+		return err
+	}
+	for _, kind := range slices.Sorted(maps.Keys(cursors.Value.Types)) {
+		if err := line("cursor", kind, cursors.Value.Types[kind]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 type syncInput struct {
 	Days int `query:"days" minimum:"1" maximum:"366" default:"90" doc:"how many of the newest days with data to look at"`

@@ -1,0 +1,69 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// probed is how long a probe waits for what it asks.
+const probed = 5 * time.Second
+
+// serveAdmin serves probes and metrics on a listener of their own: what crowds the
+// API crowds no probe, and who reaches the API reads no metrics.
+func (p *Platform) serveAdmin(l net.Listener, r *prometheus.Registry) Runner {
+	s := &http.Server{Handler: p.admin(r), ReadHeaderTimeout: probed, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
+	return Runner{Name: "admin", Run: func(ctx context.Context) error {
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(l) }()
+		select {
+		case err := <-served:
+			return err
+		case <-ctx.Done():
+			return errors.Join(s.Close(), ignoreServerClosed(<-served))
+		}
+	}}
+}
+
+func (p *Platform) admin(r *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { tell(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, req *http.Request) {
+		ctx, cancel := context.WithTimeout(req.Context(), probed)
+		defer cancel()
+		if err := p.ready(ctx); err != nil {
+			w.Header().Set("Retry-After", "1")
+			tell(w, http.StatusServiceUnavailable, "unavailable")
+			return
+		}
+		tell(w, http.StatusOK, "ok")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// tell says how it is, and not why: that is in the log.
+func tell(w http.ResponseWriter, status int, what string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, `{"status":"`+what+`"}`+"\n") // a peer that is gone asks no more
+}
+
+// ready asks everything that runs whether it can do its work now.
+func (p *Platform) ready(ctx context.Context) error {
+	for _, r := range p.runners {
+		if r.Ready == nil {
+			continue
+		}
+		if err := r.Ready(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

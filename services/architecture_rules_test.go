@@ -1,0 +1,179 @@
+package services_test
+
+const module = "github.com/clarity-loop/clarity/"
+
+// The rooms of the ingress that others of its rooms stand on.
+const (
+	ingressAccess  = "services/ingress/internal/access"
+	ingressEdge    = "services/ingress/internal/edge"
+	ingressLimit   = "services/ingress/internal/limit"
+	ingressLine    = "services/ingress/internal/line"
+	ingressProblem = "services/ingress/internal/problem"
+	ingressReply   = "services/ingress/internal/reply"
+	ingressRoute   = "services/ingress/internal/route"
+)
+
+// rules says which of our rooms a room may import. A room is a folder and
+// everything below it; the longest matching row decides. "x" is the whole room
+// x, "=x" its contract alone: the package x itself, never a driver below it.
+//
+// A room may always import what lies in its own folder, with two exceptions
+// that need no row: no driver imports another driver, and no stage another stage.
+var rules = map[string][]string{
+	// The folder of the rooms is no room: no code of it is shipped.
+	"services": {},
+	// Domain.
+	"services/health":     {},
+	"services/timeline":   {"services/health"},
+	"services/actigraphy": {},
+	"services/metric":     {"services/actigraphy", "services/health"},
+	"services/analysis":   {"services/actigraphy", "services/health"},
+	"services/flow":       {"services/health"},
+	// A writer's words, or the template's where they do not keep to the facts.
+	"services/grounded": {"services/analysis", "=services/narrative"},
+	// A person's sealed objects, as documents have a store: nobody seals a blob by hand.
+	"services/vault": {"=services/blob", "=services/keyring"},
+	// What becomes of a message whose handling failed: said once for every stage.
+	"services/stage": {"services/fault", "=services/queue"},
+	// Why a backend could not: the one word for failure that every driver returns.
+	"services/fault":  {},
+	"services/record": {"services/analysis", "services/flow", "services/health"},
+	// Capabilities: contract, suite, drivers.
+	"services/blob":      {"services/fault", "internal/dirlock", "services/internal"},
+	"services/keyring":   {"services/fault", "services/internal"},
+	"services/identity":  {"internal/dirlock", "services/internal"},
+	"services/queue":     {"services/fault", "services/internal"},
+	"services/store":     {"services/fault", "services/record", "services/internal"},
+	"services/audit":     {"services/fault", "internal/dirlock", "services/internal"},
+	"services/narrative": {"services/analysis"},
+	"services/model":     {"services/actigraphy"},
+	// Below the model's contract: what its drivers share.
+	"services/model/internal":   {},
+	"services/model/preprocess": {"services/actigraphy", "=services/model"},
+	"services/model/bundle":     {"services/actigraphy", "=services/model", "services/model/preprocess"},
+	"services/model/pat": {"=services/model", "services/model/internal", "services/model/preprocess",
+		"services/model/bundle"},
+	"services/model/triton":  {"=services/model", "services/model/bundle", "services/model/preprocess"},
+	"services/model/preview": {},
+	// Where a version's files come from; its drivers know the contract and what a bundle looks like.
+	"services/model/artifact":              {"=services/model", "services/model/bundle"},
+	"services/model/artifact/artifacttest": {"services/model"},
+	// What is done to a version before it serves anybody.
+	"services/model/candidate": {"api/worker", "=services/model", "services/model/bundle", "=services/model/artifact"},
+	// The router: which of a model's versions a request goes to, as the plan says.
+	"services/model/traffic":           {"api/traffic", "=services/model"},
+	"services/model/traffic/file":      {"api/traffic"},
+	"services/model/traffic/fixed":     {"api/traffic"},
+	"services/model/traffic/configmap": {"api/traffic"},
+	// Mechanisms that drivers share: they know nothing of ours.
+	"services/internal": {},
+	// SQLite's result codes, in the word for failure.
+	"services/internal/litedb": {"internal/dirlock", "services/fault"},
+	// The lock of a data directory, which drivers and the commands share.
+	"internal/dirlock": {},
+	// Stages.
+	"services/ingress": {"api/traffic", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
+		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative", "services/grounded"},
+	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
+	"services/ingress/internal/problem":    {},
+	"services/ingress/internal/limit":      {},
+	"services/ingress/internal/strictjson": {},
+	"services/ingress/internal/line":       {ingressProblem},
+	"services/ingress/internal/represent":  {},
+	"services/ingress/internal/memory":     {},
+	"services/ingress/internal/edge":       {ingressProblem, ingressLimit, ingressLine, "services/ingress/internal/represent"},
+	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
+	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/fault", "services/health", "services/record",
+		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
+	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring", "=services/store"},
+	"services/ingress/internal/uploads": {ingressEdge, "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
+	"services/ingress/internal/synced": {ingressReply, ingressRoute, "services/health", "services/record", "=services/store"},
+	"services/ingress/internal/results": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
+		"services/analysis", "services/health", "services/record", "=services/audit", "services/grounded", "=services/store"},
+	"services/ingress/internal/events": {ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
+	"services/ingress/internal/account": {ingressProblem, ingressReply, ingressRoute,
+		"services/flow", "services/record", "=services/audit", "=services/blob", "=services/queue", "=services/store"},
+	"services/ingress/internal/ingresstest": {"services"},
+	"services/stage/stagetest":              {"services/flow", "services/blob/files", "services/keyring/tink", "services/queue", "services/store"},
+	"services/worker": {"services/fault", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
+	"services/insights": {"services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
+	"services/feed":     {"services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue"},
+	// What has served its time goes: it knows which records refer to which objects.
+	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
+	// The words between operator, worker and plugin: the kinds, and, with the
+	// standard library alone, the worker's commands, the traffic plan and the labels.
+	"api":         {},
+	"api/worker":  {},
+	"api/traffic": {},
+	"api/label":   {},
+	// The operator: intents in Kubernetes, never data.
+	"controllers": {"api"},
+	// A rollout is decided without a client; the client of its gates decides nothing.
+	"controllers/modelversion/rollout": {"api", "controllers/internal/pass", "controllers/internal/condition"},
+	"controllers/modelversion/gate":    {"api"},
+	"controllers/modelversion/serving": {"api", "controllers/internal"},
+	// A control plane for tests and for `make cluster`; shipped code never imports it.
+	"internal/kubelab": {"api"},
+	// The edge.
+	"cmd": {"api", "controllers", "internal/dirlock", "services"},
+	// What a program was built from: every program may say it.
+	"cmd/internal/buildinfo": {},
+	// The plugin works from a kubeconfig alone: it knows the words of the API and nothing else of ours.
+	"cmd/kubectl-clarity": {"api", "cmd/internal/buildinfo"},
+}
+
+// testDrivers are the rooms whose tests open drivers of others, and which: they
+// run over the real thing. A capability's own tests need no row: its contract's,
+// its suite's and its drivers'.
+var testDrivers = map[string][]string{
+	// Every command of every binary, with a model that is there.
+	"cmd":                          {"services/model/preview"},
+	"cmd/clarity":                  {"services/model/preview"},
+	"cmd/worker":                   {"services/model/pat", "services/model/preview", "services/narrative/template"},
+	"cmd/internal/embedded/issuer": {"services/identity/local"},
+	"cmd/internal/models":          {"services/model/preview", "services/model/traffic/file"},
+	"cmd/internal/platform/stages": {"services/narrative/template"},
+	// The operator's plan and its servers, as workers see them.
+	"controllers/e2e": {"services/model/traffic/configmap", "services/model/triton"},
+	// The page about keys, line by line.
+	"internal/house": {"services/keyring/tink"},
+	// The kinds of models beside each other, and through the router.
+	"services/model/candidate": {"services/model/triton"},
+	"services/model/pat":       {"services/model/preview"},
+	"services/model/traffic":   {"services/model/triton"},
+	"services/model/triton":    {"services/model/pat", "services/model/preview"},
+	// Sealed objects on a disk, and a week that a model looks at. What stages stand
+	// on is opened in services/stage/stagetest.
+	"services/vault":          {"services/blob/files", "services/keyring/tink"},
+	"services/worker/analyse": {"services/model/pat", "services/model/preview"},
+}
+
+// capabilities are the rooms with drivers.
+var capabilities = []string{"services/blob", "services/queue", "services/store", "services/keyring",
+	"services/identity", "services/narrative", "services/audit", "services/model", "services/model/traffic",
+	"services/model/artifact"}
+
+// lab is the control plane that tests and `make cluster` start.
+const lab = "internal/kubelab"
+
+// pure are the rooms that decide and act on nothing, with all that they, and what
+// lies below them, import beside what is ours.
+var pure = map[string][]string{
+	"controllers/modelversion/rollout": {"crypto/sha256", "encoding/hex", "encoding/json", "fmt", "reflect", "slices", "strings", "time",
+		"k8s.io/apimachinery/pkg/apis/meta/v1", "k8s.io/apimachinery/pkg/types"},
+}
+
+// clouds are the SDKs of those whose machines we may run on: a driver's affair.
+var clouds = []string{"cloud.google.com", "google.golang.org/api", "firebase.google.com", "github.com/aws", "github.com/Azure"}
+
+// narrow are the rooms that others read from outside, with what they may import
+// that is neither ours nor the standard library's: it goes with them.
+var narrow = map[string][]string{
+	"api":         {"k8s.io/apimachinery", "k8s.io/client-go/applyconfigurations", "sigs.k8s.io/structured-merge-diff"},
+	"api/worker":  {},
+	"api/traffic": {},
+	"api/label":   {},
+}

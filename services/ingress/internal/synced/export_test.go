@@ -1,0 +1,7 @@
+package synced
+
+type (
+	View     = syncView
+	Coverage = coverage
+	DayRange = dayRange
+)
