@@ -444,3 +444,19 @@ func TestARequestThatDoesNotEndIsCutOff(t *testing.T) {
 		t.Errorf("after %v the log is %q", took, w.log)
 	}
 }
+
+// One process says once what is wrong with a plan: its worker, where it has one.
+func TestAWrongPlanIsToldOnce(t *testing.T) {
+	for _, stageNames := range [][]string{{"ingress"}, {"ingress", "worker"}} {
+		w := newWorld(t)
+		w.Config.Stages = stageNames
+		w.Plan = platform.Plan{Source: plan("no plan")}
+		if err := w.run(t, "ingress")(); err != nil {
+			t.Error(err)
+		}
+		alone := len(stageNames) == 1
+		if told := strings.Contains(w.log.String(), "no traffic plan yet"); told != alone {
+			t.Errorf("the ingress of %v says %q", stageNames, w.log)
+		}
+	}
+}
