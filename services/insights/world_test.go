@@ -41,6 +41,8 @@ type world struct {
 	keys  keyring.Keyring
 	queue queue.Queue
 	log   *bytes.Buffer
+	// What the Store stands on.
+	driver store.Driver
 	// What the stage told others.
 	mu      sync.Mutex
 	audited []audit.Event
@@ -49,8 +51,9 @@ type world struct {
 
 func newWorld(t testing.TB, writer, template narrative.Writer) *world {
 	t.Helper()
-	l := stagetest.Open(t, stagetest.Options{})
-	w := &world{t: t, keys: l.Keys, queue: l.Queue, log: &bytes.Buffer{}}
+	w := &world{t: t, log: &bytes.Buffer{}}
+	l := stagetest.Open(t, stagetest.Options{Over: func(d store.Driver) store.Driver { w.driver = d; return d }})
+	w.keys, w.queue = l.Keys, l.Queue
 	w.Stage = New(Needs{
 		Store: l.Store, Queue: w, Audit: w,
 		Words: grounded.New(writer, template, 200*time.Millisecond), Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil)),

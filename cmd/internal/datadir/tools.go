@@ -136,11 +136,11 @@ func MustHold(p Place, of capability.Set, at string) error {
 	return nil
 }
 
-// of is where a backend keeps its things; where that is in the data directory,
-// the directory must be there.
+// of is where a backend keeps its things; where that is the data directory's own
+// place for them, the directory must be there.
 func (p Place) of(spec func(platform.Backends) string) (string, error) {
 	_, at, _ := strings.Cut(spec(embedded.In(p.Dir, p.Backends)), ":")
-	if !within(at, p.Dir) {
+	if _, own, _ := strings.Cut(spec(embedded.In(p.Dir, platform.Backends{})), ":"); at != own && !within(at, p.Dir) {
 		return at, nil
 	}
 	return at, mustExist(p.Dir)

@@ -42,9 +42,10 @@ type Keyring interface {
 	keyring.Pseudonymizer
 }
 
-// Keys seal, and name people by pseudonyms.
+// Keys seal, name people by pseudonyms, and let who was erased come back.
 type Keys interface {
 	keyring.Sealer
+	keyring.Renewer
 	keyring.Pseudonymizer
 }
 
@@ -162,7 +163,7 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 		}
 	}
 	if needs.Has(capability.Keys) {
-		o.Keys = sealing{keys, keys}
+		o.Keys = sealing{keys, keys, keys}
 	}
 	if needs.Has(capability.Erasure) {
 		o.Erasure = erasing{keys}
@@ -197,6 +198,7 @@ const ofKeyring = capability.Keys | capability.Erasure
 type (
 	sealing struct {
 		keyring.Sealer
+		keyring.Renewer
 		keyring.Pseudonymizer
 	}
 	erasing struct{ keyring.Eraser }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -36,6 +37,13 @@ func (r ring) Open(_ context.Context, _, name string, sealed []byte) ([]byte, er
 
 func (r ring) Destroy(_ context.Context, uid string) error {
 	r.write("destroy " + uid)
+	return nil
+}
+
+func (r ring) Lag() time.Duration { return 0 }
+
+func (r ring) Renew(_ context.Context, uid string, _ int) error {
+	r.write("renew " + uid)
 	return nil
 }
 

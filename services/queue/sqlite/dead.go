@@ -122,8 +122,8 @@ func (q *Queue) depth(topic, name string, messages, dead int) queue.Depth {
 }
 
 // Forget removes every message whose key is key or begins with key and a slash,
-// dead letters included. When it returns nil the bytes are in neither the
-// database nor its log. Verdicts of handlers that hold one are ignored.
+// dead letters included. Their cells are overwritten; copies may stay in
+// the gaps that SQLite leaves: a message holds no health value. Verdicts of handlers that hold one are ignored.
 func (q *Queue) Forget(ctx context.Context, key string) error {
 	if key == "" {
 		return errors.New("forget messages: no key")

@@ -267,7 +267,7 @@ func TestWhatCannotBeAnalysed(t *testing.T) {
 		}, "ack"},
 		"the key is destroyed": {func(b *bench, _ health.Day) { _ = b.keys.Destroy(ctx, uid) }, "ack"},
 		"the account is erased": {func(b *bench, _ health.Day) {
-			_, _ = b.store.MarkErased(ctx, uid, time.Now())
+			_, _ = b.store.MarkErased(ctx, uid, time.Now(), 0, "receipt")
 		}, "ack"},
 		"a chunk was replaced":     {func(b *bench, end health.Day) { _ = b.blobs.Delete(ctx, name(b, end)) }, "postpone: a chunk was replaced meanwhile"},
 		"the queue does not take":  {func(b *bench, _ health.Day) { b.fail = fmt.Errorf("disk full for %s", uid) }, "retry: a backend is unavailable"},

@@ -41,7 +41,7 @@ func TestWhatBecomesOfAnUpload(t *testing.T) {
 		"it is merged":               {func(*world) {}, "ack", record.UploadMerged, ""},
 		"without consent it is held": {func(w *world) { w.consent(t, false) }, "ack", record.UploadHeld, ""},
 		"of an erased account it is nothing": {func(w *world) {
-			if _, err := w.store.MarkErased(t.Context(), person, received); err != nil {
+			if _, err := w.store.MarkErased(t.Context(), person, received, 0, "receipt"); err != nil {
 				t.Fatal(err)
 			}
 		}, "ack", record.UploadReceived, ""},
