@@ -51,7 +51,7 @@ type World struct {
 	// Documents is what the Store stands on.
 	Documents store.Driver
 	Blobs     blob.Store
-	Queue     queue.Queue
+	Queue     queue.Driver
 	Keys      keyring.Keyring
 	Audit     *Audit
 	Dir       string
@@ -78,7 +78,7 @@ func New(t testing.TB, change ...Option) *World {
 	for _, c := range change {
 		c(&d)
 	}
-	w.Blobs, w.Queue = d.Blobs, d.Queue
+	w.Blobs = d.Blobs
 	var err error
 	if w.Server, err = ingress.New(d); err != nil {
 		t.Fatal(err)
