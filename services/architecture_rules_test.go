@@ -94,12 +94,13 @@ var rules = map[string][]string{
 		"services/analysis", "services/health", "services/record", "=services/audit", "services/grounded", "=services/store"},
 	"services/ingress/internal/events": {ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
 	"services/ingress/internal/account": {ingressProblem, ingressReply, ingressRoute,
-		"services/flow", "services/record", "=services/audit", "=services/blob", "=services/queue", "=services/store"},
+		"services/flow", "services/record", "=services/audit", "=services/queue", "=services/store"},
 	"services/ingress/internal/ingresstest": {"services"},
 	"services/stage/stagetest":              {"services/flow", "services/blob/files", "services/keyring/tink", "services/queue", "services/store"},
 	"services/worker": {"services/fault", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
+	"services/erasure":  {"services/fault", "services/record", "=services/audit", "=services/blob", "=services/store"},
 	"services/feed":     {"services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
@@ -129,6 +130,8 @@ var rules = map[string][]string{
 // run over the real thing. A capability's own tests need no row: its contract's,
 // its suite's and its drivers'.
 var testDrivers = map[string][]string{
+	// What an erasure leaves of each driver's.
+	"services/erasure": {"services/blob/files", "services/keyring/tink", "services/queue/sqlite", "services/store/sqlite"},
 	// Every command of every binary, with a model that is there.
 	"cmd":                          {"services/model/preview"},
 	"cmd/clarity":                  {"services/model/preview"},

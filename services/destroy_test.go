@@ -19,11 +19,10 @@ import (
 // has it.
 func destroyers() map[string][]string {
 	return map[string][]string{
-		// The contract, its suite and driver, and the one room that erases a person.
-		"Destroy": {"services/ingress/internal/account", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink"},
-		// Who hands it on: the platform to the ingress, and that to the account room.
-		"Eraser":  {"cmd/internal/platform", "services/ingress", "services/keyring"},
-		"Erasure": {"cmd/clarity", "cmd/internal/platform", "cmd/internal/platform/capability", "cmd/internal/platform/stages", "services/ingress", "services/ingress/internal/ingresstest"},
+		// The contract, its suite and driver, and the one stage that erases a person.
+		"Destroy": {"services/erasure", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink"},
+		// Who hands it on: the platform to that stage.
+		"Eraser": {"cmd/internal/platform", "services/keyring"},
 		// The whole of it: who opens a driver, and the suites.
 		"Keyring": {"cmd/clarity", "cmd/internal/embedded", "cmd/internal/platform", "cmd/worker",
 			"services/ingress/internal/ingresstest", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink", "services/stage/stagetest"},

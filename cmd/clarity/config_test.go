@@ -35,16 +35,17 @@ worker: {debounce: 3s}
 log: {format: json, level: warn}
 `)
 	env := map[string]string{"CLARITY_DATA": "from-the-environment", "CLARITY_LISTEN": "127.0.0.1:3", "CLARITY_MODEL": "none"}
-	const defaults = `stage   ingress   needs store blobs queue keys erasure identity audit writer model listener
+	const defaults = `stage   ingress   needs store blobs queue keys identity audit writer model listener
 stage   worker    needs store blobs queue keys audit model
 stage   insights  needs store queue keys audit writer
 stage   delivery  needs store queue keys
+stage   erasure   needs store blobs queue keys erasure audit
 listen  api       127.0.0.1:8080
 listen  profile   off
 driver  store     sqlite:clarity-data
 driver  blobs     files:clarity-data/blobs
 driver  queue     sqlite:clarity-data
-driver  keys      tink:clarity-data/keys
+driver  keys      tink:clarity-data.keys
 driver  identity  local:clarity-data/identity
 driver  audit     file:clarity-data/audit
 driver  writer    template

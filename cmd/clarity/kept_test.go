@@ -89,10 +89,11 @@ func TestWhoOnlyReadsMakesNothing(t *testing.T) {
 	for backend, args := range readers() {
 		dir := t.TempDir()
 		t.Chdir(dir)
+		within := map[string]string{"queue": ".", "keys": dir + ".keys", "audit": "audit"}[backend]
 		for want, told := range map[string][]string{
-			"there is no data directory clarity-data: `clarity up --data clarity-data`":                                                nil,
-			"there is nothing of the " + backend + " at " + map[string]string{"queue": ".", "keys": "keys", "audit": "audit"}[backend]: {"--data", "."},
-			"there is nothing of the " + backend + " at x":                                                                             {"--" + backend, map[string]string{"queue": "sqlite:x", "keys": "tink:x", "audit": "file:x"}[backend]},
+			"there is no data directory clarity-data: `clarity up --data clarity-data`": nil,
+			"there is nothing of the " + backend + " at " + within:                      {"--data", "."},
+			"there is nothing of the " + backend + " at x":                              {"--" + backend, map[string]string{"queue": "sqlite:x", "keys": "tink:x", "audit": "file:x"}[backend]},
 		} {
 			_, stderr, code := operateAs(nil, append(append([]string{}, args...), told...)...)
 			if code != 1 || !strings.Contains(stderr, want) || strings.Contains(want, "nothing") && !strings.Contains(stderr, ": say the --data, --"+backend+" or --config") {

@@ -125,6 +125,7 @@ func (s *upSettings) bind(fs *flag.FlagSet) {
 	fs.Var(list{&s.Stages}, "stages", "the `STAGES` to run; messages for the others wait")
 	fs.StringVar(&s.Backends.Model, "model", s.Backends.Model, "`MODEL` that the worker runs on each week: none, preview (trained on simulated data), a bundle's file, traffic:file:DIR or traffic:fixed:FILE")
 	fs.DurationVar(&s.Worker.Debounce, "debounce", 0, "how long the worker waits for more uploads before it analyses; 0 is its own choice")
+	fs.DurationVar(&s.Erasure.Grace, "erasure-grace", 0, "how long an erasure can be taken back; 0 begins it at once")
 	fs.BoolVar(&s.Ingress.Unlimited, "unlimited", false, "no rate limits, for measurements")
 	fs.StringVar(&s.Log.Format, "log", s.Log.Format, "`FORMAT` of the log: text or json")
 	fs.StringVar(&s.Log.Level, "log-level", s.Log.Level, "least `LEVEL` that is logged: debug, info, warn or error")

@@ -229,7 +229,7 @@ func TestUnreadableDeliveriesDie(t *testing.T) {
 func TestAnErasedPersonIsToldNothing(t *testing.T) {
 	w := newWorld(t)
 	tell(t, w.Stage, "anna", flow.UploadMerged, "u1", "1")
-	if _, err := w.Store.MarkErased(t.Context(), "anna", noon()); err != nil {
+	if _, err := w.Store.MarkErased(t.Context(), "anna", noon(), 0, "receipt"); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(w.keys.Destroy(t.Context(), "anna"), w.Store.EraseUser(t.Context(), "anna")); err != nil {

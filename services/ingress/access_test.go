@@ -46,7 +46,8 @@ func requests() map[string]struct {
 		"listExports":       {"/v1/exports", "", 200},
 		"getExport":         {"/v1/exports/00000000000000000000000000000001", "", 200},
 		"downloadExport":    {"/v1/exports/00000000000000000000000000000001/download", "", 200},
-		"eraseAccount":      {"/v1/account", "", 200},
+		"eraseAccount":      {"/v1/account", "", 202},
+		"beginAnew":         {"/v1/account", "", 204},
 		"getErasureReceipt": {"/v1/account/receipt", "", 404},
 		"listModels":        {"/v1/models", "", 200},
 		"getHealth":         {"/healthz", "", 200},
@@ -292,7 +293,7 @@ func TestRateLimits(t *testing.T) {
 func TestAfterAnErasureEveryRouteIsGone(t *testing.T) {
 	w := ingresstest.New(t, ingresstest.ShortStreams)
 	ingresstest.Furnish(w)
-	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 200 {
+	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 202 {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}
 	for _, r := range w.Server.Table() {

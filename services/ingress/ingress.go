@@ -52,11 +52,13 @@ import (
 // Needs is everything the ingress needs. Every field is required but for those
 // that say otherwise.
 type Needs struct {
-	Store    *store.Store
-	Blobs    blob.Store
-	Queue    queue.Queue
-	Keys     keyring.Sealer
-	Erasure  keyring.Eraser    // for the account room alone
+	Store *store.Store
+	Blobs blob.Store
+	Queue queue.Queue
+	Keys  interface { // they destroy nothing
+		keyring.Sealer
+		keyring.Renewer
+	}
 	Verifier identity.Verifier // asked on every request: let it remember what it verified
 	Audit    audit.Log
 
@@ -75,6 +77,8 @@ type Needs struct {
 	Logger   *slog.Logger
 	Now      func() time.Time
 	Limits   Limits
+	// Grace is how long an erasure can be taken back; 0 begins it at once.
+	Grace time.Duration
 	// Proxies are the networks whose X-Forwarded-For is believed; Origins the web
 	// origins whose pages may call. Both are empty where nobody is.
 	Proxies []netip.Prefix
@@ -96,7 +100,6 @@ func (n *Needs) validate() error {
 	need("Blobs", n.Blobs != nil)
 	need("a Queue", n.Queue != nil)
 	need("Keys", n.Keys != nil)
-	need("an Erasure", n.Erasure != nil)
 	need("a Verifier", n.Verifier != nil)
 	need("an Audit log", n.Audit != nil)
 	need("a Writer", n.Writer != nil)
@@ -199,7 +202,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	})
 	acc := account.New(account.Needs{
 		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts, Standing: st,
-		Keys: s.Erasure, Documents: st, Queue: s.Queue, Blobs: s.Blobs, Audit: s.Audit, Cache: accounts,
+		Keys: s.Keys, Grace: s.Grace, Queue: s.Queue, Audit: s.Audit, Cache: accounts,
 		Resume: up.Resume, Exported: slices.Concat(up.Exported(), sync.Exported(), res.Exported()),
 		Streams: s.streams, Places: reply.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})

@@ -234,6 +234,11 @@ func describeSuccess(api *huma.OpenAPI, r *route.Route) {
 		if r.Text != nil {
 			describeText(op, r.Text)
 		}
+		if r.Pending != "" {
+			pending := *op.Responses["200"]
+			pending.Description = r.Pending
+			op.Responses["202"] = &pending
+		}
 		if r.Access != route.Public {
 			describeLimits(op)
 		}

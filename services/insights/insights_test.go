@@ -227,11 +227,11 @@ func TestNothingIsWrittenWithoutLeave(t *testing.T) {
 				w.Store.Accounts.Delete(w.t.Context(), "anna", record.AccountKey, store.Any))
 		},
 		"account erased": func(w *world) error {
-			_, err := w.Store.MarkErased(w.t.Context(), "anna", noon())
+			_, err := w.Store.MarkErased(w.t.Context(), "anna", noon(), 0, "receipt")
 			return err
 		},
 		"account erased, key destroyed": func(w *world) error {
-			_, err := w.Store.MarkErased(w.t.Context(), "anna", noon())
+			_, err := w.Store.MarkErased(w.t.Context(), "anna", noon(), 0, "receipt")
 			return errors.Join(err, w.keys.Destroy(w.t.Context(), "anna"))
 		},
 	}
@@ -257,7 +257,7 @@ func TestNothingIsWrittenWithoutLeave(t *testing.T) {
 func TestAnErasureMeanwhileEndsTheWork(t *testing.T) {
 	var w *world
 	erasing := fake{"template", func(ctx context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
-		_, err := w.Store.MarkErased(ctx, "anna", noon())
+		_, err := w.Store.MarkErased(ctx, "anna", noon(), 0, "receipt")
 		if err := errors.Join(err, w.keys.Destroy(ctx, "anna"), w.Store.EraseUser(ctx, "anna")); err != nil {
 			t.Error(err)
 		}
@@ -317,7 +317,7 @@ func TestAnInsightReplacedMeanwhileIsTriedAgain(t *testing.T) {
 	}}
 	w = newWorld(t, racing, racing)
 	w.put(result(t, friday, "d1", 432))
-	if got := w.ready(friday, 1); got != "retry: the insight was replaced meanwhile" {
+	if got := w.ready(friday, 1); got != "postpone: the insight was replaced meanwhile" {
 		t.Errorf("verdict %q", got)
 	}
 	if len(w.told) != 0 {

@@ -7,9 +7,16 @@
 // changed bit, and MUST NOT return a byte of plaintext then.
 //
 // Destroy makes everything sealed for the uid unreadable for good (crypto-shred):
-// it MUST be durable on return, MUST drop cached keys of this process, and from
-// then on Seal and Open return ErrDestroyed, in every process, forever. Destroy
-// of a uid that has no key, or twice, is nil and has the same effect.
+// it MUST be durable on return, and MUST drop cached keys of this process. From
+// then on Seal and Open return ErrDestroyed in this process, and in every other
+// once Lag has passed: what they sealed meanwhile is unreadable with the rest.
+// Destroy of a uid that has no key, or twice, is nil and has the same effect.
+//
+// Renew lets a person whose key was destroyed have a new one: their life-th, the
+// first life being 0. What was sealed in a life before stays unreadable
+// (ErrTampered from then on). It is nil where they have that key already, and an
+// error where the key of the life before is not destroyed. What another process
+// seals for them within Lag may still be refused.
 //
 // A data key never leaves the process unwrapped. All methods may be called concurrently.
 package keyring
@@ -17,6 +24,7 @@ package keyring
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/fault"
 )
@@ -38,12 +46,20 @@ type Sealer interface {
 // a Sealer, never a Keyring.
 type Eraser interface {
 	Destroy(ctx context.Context, uid string) error
+	// Lag is how long other processes may not know of it.
+	Lag() time.Duration
+}
+
+// A Renewer has erased people come back under a new key.
+type Renewer interface {
+	Renew(ctx context.Context, uid string, life int) error
 }
 
 // A Keyring is all that a driver can do with people's keys.
 type Keyring interface {
 	Sealer
 	Eraser
+	Renewer
 }
 
 // A Pseudonymizer names people where no uid may stand: in an object of a cluster, a

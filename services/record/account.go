@@ -13,7 +13,14 @@ import (
 // Consents.
 type Account struct {
 	ErasedAt time.Time `json:"erasedAt,omitzero"`
-	Receipt  string    `json:"receipt,omitempty"`
+	// Receipt is what the releases before told of an erasure that had ended.
+	Receipt string `json:"receipt,omitempty"`
+	// Erasure is how far the erasure has come. It is nil of who is not erased, and
+	// of who was by the releases before.
+	Erasure *Erasure `json:"erasure,omitempty"`
+	// Life counts the erasures that the person has come back from: so many of
+	// their keys are destroyed.
+	Life int `json:"life,omitempty"`
 	// Epoch rises each time the person stands otherwise than before.
 	Epoch int64 `json:"epoch,omitempty"`
 	// Purposes are what the person agreed to, in order. It is nil in a record of
@@ -60,7 +67,20 @@ func (a Account) Answered(purpose string, granted bool) Account {
 }
 
 // Erased is the account of a person who is erased from then on.
-func (a Account) Erased(at time.Time) Account {
+func (a Account) Erased(at time.Time, receiptID string) Account {
 	a.ErasedAt, a.Epoch, a.Purposes = at, a.Epoch+1, []string{}
+	a.Erasure = &Erasure{ReceiptID: receiptID, Step: ErasureRequested}
 	return a
+}
+
+// Kept is the account of a person who has thought better of it: nothing of
+// theirs is destroyed. What they agreed to is read of their Consents.
+func (a Account) Kept() Account {
+	return Account{Epoch: a.Epoch + 1, Life: a.Life}
+}
+
+// Anew is the account of a person who was erased and comes back, having agreed
+// to nothing.
+func (a Account) Anew() Account {
+	return Account{Epoch: a.Epoch + 1, Life: a.Life + 1, Purposes: []string{}}
 }

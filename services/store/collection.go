@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
+
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
-	"time"
 )
 
 // A Sealer encrypts a document before the driver sees it; keyring.Keyring is one.
@@ -64,7 +66,21 @@ func (s *Store) EraseUser(ctx context.Context, uid string) error { return s.driv
 // Due returns the documents of the agenda's shard that are due, the oldest first,
 // as far as the driver knows; Agenda.Open reads one. See Driver.
 func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error) {
-	return s.driver.Due(ctx, shard, before, limit)
+	return s.due(ctx, collectionAgenda, shard, before, limit)
+}
+
+// Erasing returns the accounts of the shard whose erasure is to go on, as far as
+// the driver knows.
+func (s *Store) Erasing(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error) {
+	return s.due(ctx, collectionAccounts, shard, before, limit)
+}
+
+func (s *Store) due(ctx context.Context, collection string, shard int, before time.Time, limit int) ([]Document, error) {
+	all, err := s.driver.Due(ctx, shard, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(d Document) bool { return d.Key.Collection != collection }), nil
 }
 
 // Ready is nil where the driver can commit.
@@ -82,7 +98,7 @@ type Record[T any] struct {
 	Key     string
 	Version int64
 	Updated time.Time
-	Due     time.Time // of the agenda's alone
+	Due     time.Time // of the agenda's, and of an account that is being erased
 	Value   T
 }
 

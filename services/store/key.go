@@ -73,10 +73,22 @@ func (w *Write) check() error {
 		return fmt.Errorf("%w: a check demands a version and changes nothing", ErrKey)
 	case len(w.Data) > MaxDocument:
 		return fmt.Errorf("%w: %d bytes in %s", ErrTooLarge, len(w.Data), w.Key.Collection)
-	case !w.Due.IsZero() != (kept && w.Key.Collection == collectionAgenda):
-		return fmt.Errorf("%w: the agenda's documents have a time they are due, and no others", ErrKey)
+	case !w.mayBeDue(kept):
+		return fmt.Errorf("%w: the agenda's documents have a time they are due, accounts may, and no others", ErrKey)
 	}
 	return nil
+}
+
+// mayBeDue says whether the write has a time where one must be, and none where
+// none can.
+func (w *Write) mayBeDue(kept bool) bool {
+	switch {
+	case kept && w.Key.Collection == collectionAgenda:
+		return !w.Due.IsZero()
+	case kept && w.Key.Collection == collectionAccounts:
+		return true
+	}
+	return w.Due.IsZero()
 }
 
 // Check returns ErrKey where the query names no collection or uid or a bound

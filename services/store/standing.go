@@ -103,19 +103,44 @@ func (s *Store) Answer(ctx context.Context, uid, purpose string, answer func(bef
 	return given, fmt.Errorf("write consent: %w", ErrConflict)
 }
 
-// MarkErased has the person stand as erased from then on; who was before stays
-// as they were.
-func (s *Store) MarkErased(ctx context.Context, uid string, at time.Time) (Record[record.Account], error) {
+// MarkErased has the person stand as erased from then on, and their erasure begin
+// after the grace; who was before stays as they were, and who was by a release
+// before, which did not come to its end, is taken up. The receipt will have the id.
+func (s *Store) MarkErased(ctx context.Context, uid string, at time.Time, grace time.Duration, receiptID string) (Record[record.Account], error) {
+	return s.change(ctx, uid, func(a Record[record.Account]) (record.Account, time.Time) {
+		now := a.Value
+		if now.Erasure != nil || now.Receipt != "" {
+			return now, a.Due
+		}
+		if !now.ErasedAt.IsZero() {
+			at = now.ErasedAt
+		}
+		return now.Erased(at, receiptID), at.Add(grace)
+	})
+}
+
+// ChangeAccount changes the account, and the time at which its erasure goes on:
+// zero for none. What change returns is written under what it was given.
+func (s *Store) ChangeAccount(ctx context.Context, uid string, before Record[record.Account], to record.Account, due time.Time) (Record[record.Account], error) {
+	versions, err := s.Batch(ctx, uid, s.Accounts.ToPut(record.AccountKey, before.Version, to).At(due))
+	if err != nil {
+		return before, err
+	}
+	return Record[record.Account]{Key: record.AccountKey, Version: versions[0], Due: due, Value: to}, nil
+}
+
+// change does it as often as others are first.
+func (s *Store) change(ctx context.Context, uid string, to func(Record[record.Account]) (record.Account, time.Time)) (Record[record.Account], error) {
 	for range standingTries {
 		found, err := s.Accounts.Get(ctx, uid, record.AccountKey)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return found, err
 		}
-		if !found.Value.ErasedAt.IsZero() {
+		next, due := to(found)
+		if next.Erasure == found.Value.Erasure && next.ErasedAt.Equal(found.Value.ErasedAt) {
 			return found, nil
 		}
-		found.Value = found.Value.Erased(at)
-		if found.Version, err = s.Accounts.Put(ctx, uid, record.AccountKey, found.Version, found.Value); !errors.Is(err, ErrConflict) {
+		if found, err = s.ChangeAccount(ctx, uid, found, next, due); !errors.Is(err, ErrConflict) {
 			return found, err
 		}
 	}

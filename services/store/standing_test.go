@@ -41,7 +41,7 @@ func TestPermitted(t *testing.T) {
 			s, _, sealer, _ := open(t)
 			answers(t, s, "anna", record.PurposeProcessing, tt.answers...)
 			if tt.erased {
-				if _, err := s.MarkErased(background, "anna", time.Now()); err != nil {
+				if _, err := s.MarkErased(background, "anna", time.Now(), 0, "receipt"); err != nil {
 					t.Fatal(err)
 				}
 				sealer.erased["anna"] = true // the key is gone, and with it what was sealed
@@ -87,7 +87,7 @@ func TestTheEpochRisesWithEachAnswer(t *testing.T) {
 		answers(t, s, "anna", a.purpose, a.granted)
 		note()
 	}
-	if _, err := s.MarkErased(background, "anna", time.Now()); err != nil {
+	if _, err := s.MarkErased(background, "anna", time.Now(), 0, "receipt"); err != nil {
 		t.Fatal(err)
 	}
 	note()
@@ -164,7 +164,7 @@ func TestUnderAStanding(t *testing.T) {
 		t.Errorf("under a consent that was withdrawn: %v", err)
 	}
 	withdrawn := standing()
-	if _, err := s.MarkErased(background, "anna", time.Now()); err != nil {
+	if _, err := s.MarkErased(background, "anna", time.Now(), 0, "receipt"); err != nil {
 		t.Fatal(err)
 	}
 	if err := put("6", withdrawn); !errors.Is(err, store.ErrConflict) {
@@ -177,11 +177,11 @@ func TestUnderAStanding(t *testing.T) {
 
 func TestWhoIsErasedStaysSo(t *testing.T) {
 	s, _, _, _ := open(t)
-	first, err := s.MarkErased(background, "anna", time.Unix(100, 0).UTC())
+	first, err := s.MarkErased(background, "anna", time.Unix(100, 0).UTC(), 0, "receipt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := s.MarkErased(background, "anna", time.Unix(200, 0).UTC())
+	again, err := s.MarkErased(background, "anna", time.Unix(200, 0).UTC(), 0, "receipt")
 	if err != nil {
 		t.Fatal(err)
 	}

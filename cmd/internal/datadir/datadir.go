@@ -30,7 +30,8 @@ type Platform struct {
 // own drivers where the configuration names no others. Where the platform
 // answers is on record in the directory as long as it does.
 func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers, table []platform.Stage, e platform.Env) (*Platform, error) {
-	c.Backends = embedded.In(dir, c.Backends)
+	told := c.Backends
+	c.Backends = embedded.In(dir, told)
 	if err := Validate(dir, c, d, table); err != nil {
 		return nil, err
 	}
@@ -40,6 +41,9 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	release, err := lock(dir)
 	if err != nil {
 		return nil, err
+	}
+	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {
+		return nil, errors.Join(describe(dir, err), release())
 	}
 	opened, err := platform.Open(ctx, c, d, table, e)
 	if err != nil {
@@ -54,6 +58,28 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	}
 	p.Closing("the endpoint", endpoint(filepath.Join(dir, endpointName)))
 	return p, nil
+}
+
+// prepare has the keys where they belong, and everyone erased who is to be,
+// before anything is opened for them.
+func prepare(ctx context.Context, dir string, told platform.Backends, e platform.Env) (platform.Backends, error) {
+	if embedded.In(dir, told).Keys == embedded.In(dir, platform.Backends{}).Keys {
+		if err := embedded.MoveKeys(dir, e.Log); err != nil {
+			return told, err
+		}
+	}
+	b := embedded.In(dir, told)
+	if err := embedded.CheckKeys(dir, b); err != nil {
+		return b, err
+	}
+	found, err := embedded.Replay(ctx, b, e.Now)
+	if err != nil {
+		return b, err
+	}
+	if found > 0 {
+		e.Log.Info("people whose keys are destroyed are in the data directory, or erasures that were cut: they are erased", "people", found)
+	}
+	return b, nil
 }
 
 // Validate is Config.Validate for a platform on a data directory. It opens nothing.

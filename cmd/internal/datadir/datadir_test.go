@@ -20,13 +20,15 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func drivers() platform.Drivers {
 	return platform.Drivers{
-		Queue: map[string]platform.Opener[queue.Queue]{"sqlite": embedded.Queue},
+		Store: map[string]platform.Opener[store.Driver]{"sqlite": embedded.Store},
+		Queue: map[string]platform.Opener[queue.Driver]{"sqlite": embedded.Queue},
 		Keys:  map[string]platform.Opener[platform.Keyring]{"tink": embedded.Keys},
 	}
 }
@@ -38,10 +40,17 @@ func env() platform.Env {
 // open opens a platform of one stage that waits.
 func open(t *testing.T, dir string, needs capability.Set) (*datadir.Platform, error) {
 	t.Helper()
-	table := []platform.Stage{{Name: "wait", Needs: needs, Build: func(context.Context, platform.Parts) ([]platform.Runner, error) {
+	return datadir.Open(t.Context(), dir, config(), drivers(), table(needs), env())
+}
+
+func table(needs capability.Set) []platform.Stage {
+	return []platform.Stage{{Name: "wait", Needs: needs, Build: func(context.Context, platform.Parts) ([]platform.Runner, error) {
 		return []platform.Runner{{Name: "wait", Run: func(ctx context.Context) error { <-ctx.Done(); return nil }}}, nil
 	}}}
-	return datadir.Open(t.Context(), dir, platform.Config{Stages: []string{"wait"}, Listen: platform.Listen{API: "127.0.0.1:0"}}, drivers(), table, env())
+}
+
+func config() platform.Config {
+	return platform.Config{Stages: []string{"wait"}, Listen: platform.Listen{API: "127.0.0.1:0"}}
 }
 
 func lease(dir string, timeout time.Duration) *datadir.Lease {
@@ -155,7 +164,7 @@ func TestLeasesTakeTurns(t *testing.T) {
 					t.Error("two have the directory at once")
 					return
 				}
-				if _, err := o.Queue.Depth(t.Context(), flow.Topics()[0], flow.Consumers()[flow.Topics()[0]][0]); err != nil {
+				if _, err := o.Gauge.Depth(t.Context(), flow.Topics()[0], flow.Consumers()[flow.Topics()[0]][0]); err != nil {
 					t.Error(err)
 				}
 				mu.Unlock()

@@ -58,9 +58,13 @@ func (l *Lease) Acquire(ctx context.Context) (o platform.Opened, release func() 
 		}
 		return errors.Join(errs...)
 	}
+	b := embedded.In(l.Dir, l.Backends)
+	if err := embedded.CheckKeys(l.Dir, b); err != nil {
+		return o, nil, errors.Join(err, release())
+	}
 	e := l.Env
 	e.Closing = func(_ string, c io.Closer) { closers = append(closers, c.Close) }
-	if o, err = l.Drivers.Open(ctx, embedded.In(l.Dir, l.Backends), l.Needs, e); err != nil {
+	if o, err = l.Drivers.Open(ctx, b, l.Needs, e); err != nil {
 		return o, nil, errors.Join(Sentence(l.Dir, err), release())
 	}
 	return o, release, nil

@@ -1,5 +1,5 @@
 // Package embedded has the drivers of a data directory, which belongs to one
-// process: blobs/, store.db, queue.db, keys/ and audit/. What is not there yet is
+// process: blobs/, store.db, queue.db and audit/. The keys lie beside it. What is not there yet is
 // made; what a former process left, however it ended, is gone on with.
 //
 // The issuer of tokens and the plans of models are packages of their own: who
@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
@@ -31,6 +32,9 @@ import (
 // for, and the directory's own place for each of these drivers that b names
 // without one.
 func In(dir string, b platform.Backends) platform.Backends {
+	if strings.Contains(b.Keys, "/") && !strings.Contains(b.Keys, ":") { // --keys DIR
+		b.Keys = "tink:" + b.Keys
+	}
 	for _, own := range []struct {
 		spec        *string
 		name, place string
@@ -38,7 +42,7 @@ func In(dir string, b platform.Backends) platform.Backends {
 		{&b.Store, "sqlite", dir},
 		{&b.Blobs, "files", filepath.Join(dir, "blobs")},
 		{&b.Queue, "sqlite", dir},
-		{&b.Keys, "tink", filepath.Join(dir, "keys")},
+		{&b.Keys, "tink", keysPlace(dir)},
 		{&b.Identity, "local", filepath.Join(dir, "identity")},
 		{&b.Audit, "file", filepath.Join(dir, "audit")},
 	} {
@@ -56,7 +60,7 @@ func In(dir string, b platform.Backends) platform.Backends {
 // Queue, Keys, Identity and Audit, has kept something at the place before. It opens and
 // makes nothing.
 func Holds(of capability.Set, at string) (bool, error) {
-	file := map[capability.Set]string{capability.Queue: "queue.db", capability.Keys: "kek.json", capability.Identity: "issuer.json", capability.Audit: "keys.json"}[of]
+	file := map[capability.Set]string{capability.Queue: "queue.db", capability.Keys: kekName, capability.Identity: "issuer.json", capability.Audit: "keys.json"}[of]
 	_, err := os.Stat(filepath.Join(at, file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -85,7 +89,7 @@ func Blobs(_ context.Context, at string, e platform.Env) (blob.Store, error) {
 }
 
 // Queue opens the messages in the directory at.
-func Queue(ctx context.Context, at string, e platform.Env) (queue.Queue, error) {
+func Queue(ctx context.Context, at string, e platform.Env) (queue.Driver, error) {
 	q, err := queuesqlite.Open(ctx, at, flow.Consumers(), e.Now)
 	if err != nil {
 		return nil, err

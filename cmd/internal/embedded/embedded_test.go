@@ -10,7 +10,7 @@ import (
 )
 
 func TestIn(t *testing.T) {
-	own := platform.Backends{Store: "sqlite:d", Blobs: "files:d/blobs", Queue: "sqlite:d", Keys: "tink:d/keys",
+	own := platform.Backends{Store: "sqlite:d", Blobs: "files:d/blobs", Queue: "sqlite:d", Keys: "tink:d.keys",
 		Identity: "local:d/identity", Audit: "file:d/audit", Writer: "template"}
 	with := func(change func(*platform.Backends)) platform.Backends {
 		b := own
@@ -23,6 +23,8 @@ func TestIn(t *testing.T) {
 			platform.Backends{Blobs: "files", Keys: "tink:"}, own},
 		"another place": {
 			platform.Backends{Store: "sqlite:/elsewhere"}, with(func(b *platform.Backends) { b.Store = "sqlite:/elsewhere" })},
+		"keys by their directory alone": {
+			platform.Backends{Keys: "/safe/keys"}, with(func(b *platform.Backends) { b.Keys = "tink:/safe/keys" })},
 		"another's driver keeps its name, and has no place of the directory's": {
 			platform.Backends{Queue: "pubsub", Writer: "gemini:x"}, with(func(b *platform.Backends) { b.Queue, b.Writer = "pubsub", "gemini:x" })},
 		"the model is nobody's business here": {

@@ -23,6 +23,7 @@ type Config struct {
 	Ingress  Ingress  `yaml:"ingress"`
 	Worker   Worker   `yaml:"worker"`
 	Insights Insights `yaml:"insights"`
+	Erasure  Erasure  `yaml:"erasure"`
 	Log      Log      `yaml:"log"`
 }
 
@@ -64,6 +65,12 @@ type Worker struct {
 type Insights struct {
 	// WriterTimeout is how long a writer may take; 0 is ten seconds.
 	WriterTimeout time.Duration `yaml:"writerTimeout"`
+}
+
+// Erasure is what is said of erasures.
+type Erasure struct {
+	// Grace is how long an erasure can be taken back; 0 begins it at once.
+	Grace time.Duration `yaml:"grace"`
 }
 
 // Log is the form of the log and the least level that is in it.
@@ -120,6 +127,9 @@ func (c Config) Validate(d Drivers, table []Stage) error {
 	}
 	if c.Insights.WriterTimeout < 0 {
 		faults = append(faults, configErrorf("the writer's timeout cannot be negative, as %v is", c.Insights.WriterTimeout))
+	}
+	if c.Erasure.Grace < 0 {
+		faults = append(faults, configErrorf("the grace of an erasure cannot be negative, as %v is", c.Erasure.Grace))
 	}
 	return oneConfigError(append(faults, d.Check(c.Backends, needs)))
 }

@@ -206,18 +206,22 @@ func DiskFailed(err error) bool {
 	return false
 }
 
-// Scrub makes sure that what was deleted before is in no byte of the files. The
-// cells deleted are overwritten already; but where SQLite moved cells from page
-// to page it left copies in the gaps, so that the whole file is written anew.
+// Scrub has what was deleted before out of the log: the cells deleted are
+// overwritten in the database, and the log, which may hold them, is truncated. It
+// takes no longer in a large database than in a small one. Where a reader holds
+// the log it stays until the next time. Where SQLite moved cells from page to page
+// copies may be left in the gaps: what must not be read from them is sealed.
 func (db *DB) Scrub(ctx context.Context) error {
 	if db.broken != nil {
 		return db.broken
 	}
-	if _, err := db.write.ExecContext(ctx, "VACUUM"); err != nil {
-		return fmt.Errorf("vacuum: %w", db.note(err))
+	if err := db.checkpoint(ctx); !errors.Is(err, errHeld) {
+		return err
 	}
-	return db.checkpoint(ctx)
+	return nil
 }
+
+var errHeld = errors.New("checkpoint: a reader holds the log")
 
 // checkpoint moves the whole log into the database file and truncates it.
 func (db *DB) checkpoint(ctx context.Context) error {
@@ -226,7 +230,7 @@ func (db *DB) checkpoint(ctx context.Context) error {
 		return fmt.Errorf("checkpoint: %w", db.note(err))
 	}
 	if busy != 0 {
-		return errors.New("checkpoint: a reader holds the log")
+		return errHeld
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/fault/faulttest"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -30,6 +31,8 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() keyring.Keyring)) {
 		"one person's destruction leaves others alone":       destroyedAlone,
 		"many first seals at once agree on one key":          concurrentFirst,
 		"sealing beside destruction never outlives it":       sealBesideDestroy,
+		"who was destroyed comes back under a new key":       renewed,
+		"a new key is for who was destroyed alone":           renewedEarly,
 		"an empty plaintext is a plaintext":                  empty,
 		"errors name neither the person nor what was sealed": errorsAreDiscreet,
 	}
@@ -120,6 +123,7 @@ func destroyed(t *testing.T, open func() keyring.Keyring) {
 	if err := first.Destroy(ctx, "anna"); err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(first.Lag())
 	for where, k := range map[string]keyring.Keyring{"the same": first, "one with a cached key": second, "a new": open()} {
 		if _, err := k.Open(ctx, "anna", "n", c); !errors.Is(err, keyring.ErrDestroyed) {
 			t.Errorf("Open in %s process: %v, want ErrDestroyed", where, err)
@@ -140,6 +144,50 @@ func destroyedTwice(t *testing.T, open func() keyring.Keyring) {
 	if _, err := k.Seal(ctx, "anna", "n", nil); !errors.Is(err, keyring.ErrDestroyed) {
 		t.Fatalf("Seal: %v, want ErrDestroyed", err)
 	}
+}
+
+func renewed(t *testing.T, open func() keyring.Keyring) {
+	first, second := open(), open()
+	var before [][]byte
+	for life := 1; life <= 3; life++ {
+		c := seal(t, second, "anna", "n", fmt.Append(nil, "life ", life))
+		for _, old := range before {
+			mustFail(t, keyring.ErrTampered, open(), "anna", "n", old)
+		}
+		before = append(before, c)
+		if err := first.Destroy(ctx, "anna"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := first.Renew(ctx, "anna", life); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(first.Lag())
+		for _, k := range []keyring.Keyring{first, second, open()} {
+			mustFail(t, keyring.ErrTampered, k, "anna", "n", c)
+			if got, err := k.Open(ctx, "anna", "n", seal(t, k, "anna", "n", []byte("new"))); err != nil || string(got) != "new" {
+				t.Errorf("life %d: %q, %v", life, got, err)
+			}
+		}
+	}
+}
+
+func renewedEarly(t *testing.T, open func() keyring.Keyring) {
+	k := open()
+	c := seal(t, k, "anna", "n", []byte("a"))
+	for _, life := range []int{1, 2} {
+		if err := k.Renew(ctx, "anna", life); err == nil {
+			t.Errorf("who is not destroyed has a key of life %d", life)
+		}
+	}
+	if err := k.Destroy(ctx, "anna"); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Renew(ctx, "anna", 2); err == nil {
+		t.Error("a life is left out")
+	}
+	mustFail(t, keyring.ErrDestroyed, k, "anna", "n", c)
 }
 
 func destroyedAlone(t *testing.T, open func() keyring.Keyring) {

@@ -3,19 +3,23 @@
 //	kek.json             the key-encryption keyset, mode 0600
 //	people/4f/HASH.key   one AES-256-GCM keyset a person, wrapped by the KEK
 //	people/4f/HASH.gone  the marker of a destroyed key; it is never removed
+//	people/4f/HASH.1.key the key of who has come back after that, and so on
 //	tokens.key           the key of people's pseudonyms, wrapped by the KEK
 //
 // HASH is the SHA-256 of the uid, 4f its first two digits. The KEK lies beside
 // what it wraps: this driver protects against deletion and mix-ups, not against
 // someone who can read the whole directory. In the cloud the KEK is in a KMS.
+//
+// A copy of the directory holds the keys of everyone who is erased later: it is
+// not to be backed up with what the keys open. A key that lies beside its marker,
+// as after a crash or in a directory that was put together of two copies, is
+// destroyed when the keyring is opened.
 package tink
 
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,7 +47,13 @@ type Keyring struct {
 	pseudonyms pseudonyms
 
 	mu    sync.Mutex // guards cache, and serialises the making and destroying of keys
-	cache *simplelru.LRU[string, tink.AEAD]
+	cache *simplelru.LRU[string, held]
+}
+
+// held is a person's unwrapped key, and which of their keys it is.
+type held struct {
+	life int
+	key  tink.AEAD
 }
 
 // Open opens the keyring in dir, making the directory and the KEK at first.
@@ -55,7 +65,10 @@ func Open(dir string) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open keyring: %w", err)
 	}
-	cache, err := simplelru.NewLRU[string, tink.AEAD](CacheSize, nil)
+	if err := finishDestroying(filepath.Join(dir, "people")); err != nil {
+		return nil, fmt.Errorf("open keyring: %w", err)
+	}
+	cache, err := simplelru.NewLRU[string, held](CacheSize, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open keyring: %w", err)
 	}
@@ -85,48 +98,34 @@ func (k *Keyring) Open(_ context.Context, uid, name string, ciphertext []byte) (
 	return plaintext, nil
 }
 
-// Destroy makes everything sealed for the person unreadable for good.
-func (k *Keyring) Destroy(_ context.Context, uid string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.cache.Remove(uid)
-	wrapped, gone := k.paths(uid)
-	if err := os.MkdirAll(filepath.Dir(gone), 0o700); err != nil {
-		return keyring.Fault("destroy", err)
-	}
-	if err := durable.Create(gone, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
-		return keyring.Fault("destroy", err)
-	}
-	return keyring.Fault("destroy", shred(wrapped))
-}
-
 // key is the person's unwrapped key. The marker of a destroyed key is looked
 // for each time, since another process may have set it.
 func (k *Keyring) key(uid string, create bool) (tink.AEAD, error) {
-	wrapped, gone := k.paths(uid)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	switch _, err := os.Lstat(gone); {
-	case err == nil:
+	known, cached := k.cache.Get(uid)
+	life, gone, err := k.life(uid, known.life)
+	switch {
+	case err != nil:
+		return nil, err
+	case gone:
 		k.cache.Remove(uid)
 		return nil, keyring.ErrDestroyed
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("look for destroyed key: %w", err)
+	case cached && known.life == life:
+		return known.key, nil
 	}
-	if key, ok := k.cache.Get(uid); ok {
-		return key, nil
-	}
+	wrapped, marker := k.paths(uid, life)
 	key, err := k.unwrap(uid, wrapped)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !create {
 			return nil, keyring.ErrNoKey
 		}
-		key, err = k.make(uid, wrapped, gone)
+		key, err = k.make(uid, wrapped, marker)
 	}
 	if err != nil {
 		return nil, err
 	}
-	k.cache.Add(uid, key)
+	k.cache.Add(uid, held{life, key})
 	return key, nil
 }
 
@@ -153,11 +152,7 @@ func (k *Keyring) make(uid, path, gone string) (tink.AEAD, error) {
 	if err := handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&wrapped), k.kek, []byte(uid)); err != nil {
 		return nil, fmt.Errorf("wrap key: %w", err)
 	}
-	parent := filepath.Dir(path)
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return nil, fmt.Errorf("make key: %w", err)
-	}
-	if err := durable.SyncDir(filepath.Dir(parent)); err != nil {
+	if err := makeParent(path); err != nil {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
 	err = durable.Create(path, wrapped.Bytes(), 0o600)
@@ -172,13 +167,6 @@ func (k *Keyring) make(uid, path, gone string) (tink.AEAD, error) {
 		return nil, errors.Join(keyring.ErrDestroyed, shred(path))
 	}
 	return primitive(handle)
-}
-
-func (k *Keyring) paths(uid string) (wrapped, gone string) {
-	sum := sha256.Sum256([]byte(uid))
-	name := hex.EncodeToString(sum[:])
-	base := filepath.Join(k.dir, "people", name[:2], name)
-	return base + ".key", base + ".gone"
 }
 
 func openKEK(path string) (tink.AEAD, error) {
@@ -218,35 +206,6 @@ func primitive(h *keyset.Handle) (tink.AEAD, error) {
 		return nil, fmt.Errorf("use key: %w", err)
 	}
 	return a, nil
-}
-
-// shred overwrites a file, as far as the file system lets that mean anything,
-// and removes it.
-func shred(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0) //nolint:gosec // a file of our directory, named by a hash
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err == nil {
-		_, err = f.WriteAt(make([]byte, info.Size()), 0)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Remove(path)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // another process shreds it, too
-		return err
-	}
-	return durable.SyncDir(filepath.Dir(path))
 }
 
 // associated binds a ciphertext to its person and name; the length of the uid

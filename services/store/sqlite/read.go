@@ -76,6 +76,29 @@ func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int)
 	return docs, nil
 }
 
+// People lists whom there are documents of: those with an account or a consent,
+// in byte order, behind the one given. It is not of the contract: who puts a copy
+// back, or looks whether all is whole, needs to know everyone.
+func (s *Store) People(ctx context.Context, after string, limit int) (uids []string, err error) {
+	const query = `SELECT DISTINCT uid FROM documents WHERE collection IN ('accounts', 'consents') AND uid > ? ORDER BY uid LIMIT ?`
+	rows, err := s.db.Reader().QueryContext(ctx, query, after, limit)
+	if err != nil {
+		return nil, faulted("list people", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var uid string
+		if err := rows.Scan(&uid); err != nil {
+			return nil, faulted("list people", err)
+		}
+		uids = append(uids, uid)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, faulted("list people", err)
+	}
+	return uids, nil
+}
+
 // documents are the rows of a query, each scanned into the fields named.
 func documents(ctx context.Context, stmt *sql.Stmt, fields func(*store.Document, *times) []any, args ...any) ([]store.Document, error) {
 	rows, err := stmt.QueryContext(ctx, args...)

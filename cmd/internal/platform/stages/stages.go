@@ -17,6 +17,7 @@ const (
 	Worker   = "worker"
 	Insights = "insights"
 	Delivery = "delivery"
+	Erasure  = "erasure"
 )
 
 // drain is how long a clean stop waits for handlers and requests that run.
@@ -26,10 +27,11 @@ const drain = 1500 * time.Millisecond
 func All() []platform.Stage {
 	const documents = capability.Store | capability.Keys
 	return []platform.Stage{
-		{Name: Ingress, Needs: documents | capability.Blobs | capability.Queue | capability.Erasure | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener, Build: buildIngress},
+		{Name: Ingress, Needs: documents | capability.Blobs | capability.Queue | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener, Build: buildIngress},
 		{Name: Worker, Needs: documents | capability.Blobs | capability.Queue | capability.Audit | capability.Model, Build: buildWorker},
 		{Name: Insights, Needs: documents | capability.Queue | capability.Audit | capability.Writer, Build: buildInsights},
 		{Name: Delivery, Needs: documents | capability.Queue, Build: buildDelivery},
+		{Name: Erasure, Needs: documents | capability.Blobs | capability.Queue | capability.Erasure | capability.Audit, Build: buildErasure},
 	}
 }
 

@@ -8,14 +8,15 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 )
 
-// A stage asks for few rights: none but the ingress erases people, knows who
-// somebody is or listens, and it knows the models to list them.
+// A stage asks for few rights: one alone erases people, and none but the ingress
+// knows who somebody is or listens, and it knows the models to list them.
 func TestEachStageNeedsWhatItNeeds(t *testing.T) {
 	want := map[string]string{
-		"ingress":  "store blobs queue keys erasure identity audit writer model listener",
+		"ingress":  "store blobs queue keys identity audit writer model listener",
 		"worker":   "store blobs queue keys audit model",
 		"insights": "store queue keys audit writer",
 		"delivery": "store queue keys",
+		"erasure":  "store blobs queue keys erasure audit",
 	}
 	var names []string
 	for _, s := range stages.All() {

@@ -99,7 +99,7 @@ func TestAStandingThatIsRememberedAndOld(t *testing.T) {
 		"nothing changed":       {func(*written) {}, 1, 1, store.ErrConflict},
 		"agreed to more":        {func(w *written) { w.version++ }, 1, 2, nil},
 		"withdrawn":             {func(w *written) { w.version++; w.account = agreed() }, 1, 1, analysis.ErrNoConsent},
-		"erased":                {func(w *written) { w.version++; w.account = agreed().Erased(time.Unix(1, 0)) }, 1, 1, analysis.ErrErased},
+		"erased":                {func(w *written) { w.version++; w.account = agreed().Erased(time.Unix(1, 0), "receipt") }, 1, 1, analysis.ErrErased},
 		"cannot be read again":  {func(w *written) { w.err = io.ErrUnexpectedEOF }, 1, 1, io.ErrUnexpectedEOF},
 		"changing all the time": {func(w *written) { w.version++ }, 1000, standingTries, store.ErrConflict},
 	}

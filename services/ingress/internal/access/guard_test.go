@@ -132,7 +132,7 @@ func TestWhoIsLetThrough(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDoor(tt.route, limit.Rate{})
 			if tt.erased {
-				d.written.account = record.Account{}.Erased(time.Unix(1, 0))
+				d.written.account = record.Account{}.Erased(time.Unix(1, 0), "receipt")
 			}
 			var headers []string
 			if tt.token != "" {

@@ -1,5 +1,6 @@
 // Package account is what a person decides about their account: profile,
-// consents, a copy of everything, and its end. It alone destroys a person's key.
+// consents, a copy of everything, and its end. It destroys nothing: it marks the
+// account, and the stage of erasures does the work.
 package account
 
 import (
@@ -7,7 +8,6 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
@@ -32,23 +32,17 @@ type Needs struct {
 	Standing interface {
 		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
 		Answer(ctx context.Context, uid, purpose string, answer func(before record.Consent) record.Consent) (record.Consent, error)
-		MarkErased(ctx context.Context, uid string, at time.Time) (store.Record[record.Account], error)
+		MarkErased(ctx context.Context, uid string, at time.Time, grace time.Duration, receiptID string) (store.Record[record.Account], error)
+		ChangeAccount(ctx context.Context, uid string, before store.Record[record.Account], to record.Account, due time.Time) (store.Record[record.Account], error)
 	}
-
-	// What an erasure ends: the key first, then documents, messages and objects.
+	// Keys let who was erased come back.
 	Keys interface {
-		Destroy(ctx context.Context, uid string) error
+		Renew(ctx context.Context, uid string, life int) error
 	}
-	Documents interface {
-		EraseUser(ctx context.Context, uid string) error
-	}
+	// Grace is how long an erasure can be taken back.
+	Grace time.Duration
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
-		Forget(ctx context.Context, key string) error
-	}
-	Blobs interface {
-		Delete(ctx context.Context, name string) error
-		List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error)
 	}
 
 	Audit interface {
@@ -73,6 +67,9 @@ type Needs struct {
 // A Room answers what a person decides.
 type Room struct{ Needs }
 
+// receiptPath is where an erasure's receipt is.
+const receiptPath = "/v1/account/receipt"
+
 // New is the room.
 func New(n Needs) *Room { return &Room{n} }
 
@@ -93,7 +90,10 @@ func (r *Room) Routes() []route.Route {
 		{Method: "GET", Path: "/v1/exports/{exportId}/download", ID: "downloadExport", Tag: "person", Summary: "Download everything held of the person", Detail: downloadDetail,
 			Stream: true, Audit: audit.DataRead, Problems: missing, Mount: route.Typed(r.downloadExport),
 			Text: &route.Text{Kind: reply.NDJSON, Summary: "Everything held of the person", Detail: "a line a record, then the line that says end"}},
-		{Method: "DELETE", Path: "/v1/account", ID: "eraseAccount", Tag: "person", Summary: "Erase the account", Detail: eraseDetail, ErasedToo: true, Mount: route.Typed(r.eraseAccount)},
-		{Method: "GET", Path: "/v1/account/receipt", ID: "getErasureReceipt", Tag: "person", Summary: "The receipt of an erasure", ErasedToo: true, Problems: missing, Mount: route.Typed(r.getErasureReceipt)},
+		{Method: "DELETE", Path: "/v1/account", ID: "eraseAccount", Tag: "person", Summary: "Erase the account", Detail: eraseDetail, Status: 202, ErasedToo: true,
+			Problems: []problem.Code{FreshSignInRequired, problem.VersionConflict}, Mount: route.Typed(r.eraseAccount)},
+		{Method: "POST", Path: "/v1/account", ID: "beginAnew", Tag: "person", Summary: "Come back after an erasure", Detail: returnDetail, Status: 204, ErasedToo: true,
+			Problems: []problem.Code{ErasureRunning}, Mount: route.Typed(r.beginAnew)},
+		{Method: "GET", Path: receiptPath, ID: "getErasureReceipt", Tag: "person", Summary: "The receipt of an erasure", Detail: receiptDetail, ErasedToo: true, Pending: "It has not ended yet", Problems: missing, Mount: route.Typed(r.getErasureReceipt)},
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
@@ -104,18 +103,11 @@ func TestWhatFailsIsNotAnsweredAsDone(t *testing.T) {
 		w.Mend()
 	}
 	w.Audit.Broken = true
-	for _, request := range []string{`PUT /v1/profile {"birthYear":1980}`, `PUT /v1/consents/narrative {"granted":true,"version":"1"}`, "POST /v1/exports ", "DELETE /v1/account "} {
+	for _, request := range []string{`PUT /v1/profile {"birthYear":1980}`, `PUT /v1/consents/narrative {"granted":true,"version":"1"}`, "POST /v1/exports "} {
 		method, rest, _ := strings.Cut(request, " ")
 		path, body, _ := strings.Cut(rest, " ")
 		if r := w.Do(method, path, ingresstest.Ben, []byte(body), ingresstest.AsJSON(), ingresstest.Header{"If-Match": `"0"`}); r.Status != 500 {
 			t.Errorf("%s %s without an audit log: %d %s", method, path, r.Status, r.Body)
-		}
-	}
-	w.Audit.Broken = false
-	var first ingresstest.Reply
-	for range 2 { // what was cut is finished, and stays
-		if first = w.Do("DELETE", "/v1/account", ingresstest.Ben, nil); first.Status != 200 || w.Audit.Count(audit.AccountErased) != 1 {
-			t.Errorf("%d %s, audited %d times", first.Status, first.Body, w.Audit.Count(audit.AccountErased))
 		}
 	}
 }
@@ -162,90 +154,24 @@ func TestTheProfileAsItIsSent(t *testing.T) {
 	}
 }
 
-// ending fails a step of an erasure, or of an export's message, once asked to.
-type ending struct {
-	blob.Store
+// telling fails to publish, once asked to.
+type telling struct {
 	queue.Queue
-	list, remove, forget, publish bool
+	fails bool
 }
 
-var errStep = errors.New("power cut")
-
-type endingBlobs struct{ *ending }
-
-func (e endingBlobs) Put(ctx context.Context, name string, data []byte) error {
-	return e.Store.Put(ctx, name, data)
-}
-func (e endingBlobs) Get(ctx context.Context, name string) ([]byte, error) {
-	return e.Store.Get(ctx, name)
-}
-func (e endingBlobs) Delete(ctx context.Context, name string) error {
-	if e.remove {
-		return errStep
+func (q *telling) Publish(ctx context.Context, m ...queue.Message) error {
+	if q.fails {
+		return errors.New("power cut")
 	}
-	return e.Store.Delete(ctx, name)
-}
-func (e endingBlobs) List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error) {
-	if e.list {
-		return nil, errStep
-	}
-	return e.Store.List(ctx, prefix, after, limit)
+	return q.Queue.Publish(ctx, m...)
 }
 
-type endingQueue struct {
-	queue.Queue
-	*ending
-}
-
-func (e endingQueue) Forget(ctx context.Context, key string) error {
-	if e.forget {
-		return errStep
-	}
-	return e.Queue.Forget(ctx, key)
-}
-
-func (e endingQueue) Publish(ctx context.Context, m ...queue.Message) error {
-	if e.publish {
-		return errStep
-	}
-	return e.Queue.Publish(ctx, m...)
-}
-
-func TestEachStepOfAnErasureIsFinished(t *testing.T) {
-	e := &ending{}
-	w := ingresstest.New(t, func(n *ingress.Needs) {
-		e.Store = n.Blobs
-		n.Blobs, n.Queue = endingBlobs{e}, endingQueue{n.Queue, e}
-	})
+func TestAnExportThatNobodyIsToldOf(t *testing.T) {
+	q := &telling{fails: true}
+	w := ingresstest.New(t, func(n *ingress.Needs) { q.Queue, n.Queue = n.Queue, q })
 	w.Consent(ingresstest.Anna, true)
-	for n := range 501 {
-		if err := w.Blobs.Put(t.Context(), fmt.Sprintf("%s%04d", blob.PersonPrefix(blob.KindDays, "anna"), n), []byte("x")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e.publish = true
 	if r := w.Do("POST", "/v1/exports", ingresstest.Anna, nil); r.Status != 500 {
-		t.Errorf("an export that nobody is told of: %d", r.Status)
-	}
-	for name, step := range map[string]*bool{"list": &e.list, "delete": &e.remove, "forget": &e.forget} {
-		*step = true
-		if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 500 {
-			t.Errorf("%s fails: %d %s", name, r.Status, r.Body)
-		}
-		*step = false
-	}
-	w.Break("erase")
-	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 500 {
-		t.Errorf("documents that stay: %d %s", r.Status, r.Body)
-	}
-	w.Mend()
-	if r := w.Do("GET", "/v1/account/receipt", ingresstest.Anna, nil); r.Status != 404 {
-		t.Errorf("a receipt before the end: %d %s", r.Status, r.Body)
-	}
-	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 200 {
-		t.Fatalf("%d %s", r.Status, r.Body)
-	}
-	if found, err := w.Blobs.List(t.Context(), blob.PersonPrefix(blob.KindDays, "anna"), "", 1000); err != nil || len(found) > 0 {
-		t.Errorf("%d objects are left, %v", len(found), err)
+		t.Errorf("%d %s", r.Status, r.Body)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
-	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 )
 
@@ -143,35 +142,6 @@ func TestADownloadOutlivesTheWriteTimeout(t *testing.T) {
 	path := days(w, 6)
 	if r, err := w.Try("GET", path, ingresstest.Anna, nil); err != nil || !strings.HasSuffix(string(r.Body), fmt.Sprintf(`{"kind":"end","lines":%d}`, 6*71)+"\n") {
 		t.Errorf("%d bytes, %v", len(r.Body), err)
-	}
-}
-
-// forgetting runs a step of its own where an erasure forgets the messages.
-type forgetting struct {
-	queue.Queue
-	then func()
-}
-
-func (f *forgetting) Forget(ctx context.Context, key string) error {
-	f.then()
-	return f.Queue.Forget(ctx, key)
-}
-
-// An erasure is not over before its receipt is kept.
-func TestAReceiptThatCannotBeKept(t *testing.T) {
-	f := &forgetting{}
-	w := ingresstest.New(t, func(n *ingress.Needs) { f.Queue, n.Queue = n.Queue, f })
-	f.then = func() { w.Break("write accounts") }
-	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 500 || strings.Contains(string(r.Body), "receiptId") {
-		t.Errorf("%d %s", r.Status, r.Body)
-	}
-	w.Mend()
-	if r := w.Do("GET", "/v1/account/receipt", ingresstest.Anna, nil); r.Status != 404 {
-		t.Errorf("a receipt that was not kept: %d %s", r.Status, r.Body)
-	}
-	f.then = func() {}
-	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 200 || !strings.Contains(string(r.Body), "receiptId") {
-		t.Errorf("finished: %d %s", r.Status, r.Body)
 	}
 }
 

@@ -5,95 +5,78 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
-	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-const eraseDetail = `Destroys the person's data key first, which makes every copy unreadable at once, backups included; then deletes the
-documents, messages and objects. Answers with a receipt when all of it is done; a second call gets the same receipt, and a call
-after a crash finishes the work. From then on every other route answers 410.`
+// The codes of an erasure.
+const (
+	FreshSignInRequired problem.Code = "401 fresh_sign_in_required"
+	ErasureRunning      problem.Code = "409 erasure_running"
+)
 
-// An erasureReceipt says that a person's data is gone.
+// freshSignIn is how old a sign-in may be that an account is erased with.
+const freshSignIn = 5 * time.Minute
+
+const eraseDetail = `Has the account erased, durably: from then on every other route answers 410, and the platform goes on by itself, whatever
+is killed meanwhile. The person's data key is destroyed first, then documents, messages and objects; the receipt says how far it is.
+Asks for a sign-in of the last five minutes (` + "`auth_time`" + `). A second call says the same as the receipt.`
+
+const receiptDetail = `How far the erasure is: ` + "`requested`, `destroyed`, `erased`" + `. 202 until it has ended, then 200. Once the key is destroyed, what it sealed
+is noise in every copy that does not hold the key: in backups that ` + "`clarity backup`" + ` made, which never do, from that moment on.
+A copy of the key's own directory from before is none of ours, and opens what it opened.`
+
+const returnDetail = `Who is erased begins anew under a new key, having agreed to nothing; nothing of before comes back. In an erasure's grace period it
+takes the erasure back, and all is as it was. 409 while the erasure is at work.`
+
+// An ErasureState is what a receipt says.
+type erasureState string
+
+// Schema lists the states.
+const (
+	stateRequested erasureState = "requested"
+	stateDestroyed erasureState = "destroyed"
+	stateErased    erasureState = "erased"
+)
+
+// An erasureReceipt says how far a person's data is gone.
 type erasureReceipt struct {
-	ReceiptID string     `json:"receiptId"`
-	ErasedAt  reply.Time `json:"erasedAt" doc:"from this moment on nothing was stored or read"`
+	ReceiptID   string       `json:"receiptId"`
+	State       erasureState `json:"state" enum:"requested,destroyed,erased" doc:"requested: nothing is destroyed yet; destroyed: the key is, and all that it sealed is noise; erased: nothing else is left"`
+	ErasedAt    reply.Time   `json:"erasedAt" doc:"from this moment on nothing was stored or read"`
+	BeginsAt    *reply.Time  `json:"beginsAt,omitempty" doc:"when the grace period ends, while it lasts"`
+	DestroyedAt *reply.Time  `json:"keyDestroyedAt,omitempty" doc:"from this moment on every copy without the key is noise"`
+	FinishedAt  *reply.Time  `json:"finishedAt,omitempty" doc:"when documents, messages and objects were gone"`
 }
 
-type erasureOutput struct{ Body erasureReceipt }
+type erasureOutput struct {
+	Status   int
+	Location string `header:"Location" doc:"where the receipt is"`
+	Body     erasureReceipt
+}
 
-// eraseAccount goes from the step that matters most to the one that matters
-// least; each may be repeated.
+// eraseAccount marks the account; the stage of that name does the rest.
 func (r *Room) eraseAccount(ctx context.Context, _ *struct{}) (*erasureOutput, error) {
-	uid := reply.UID(ctx)
-	defer r.Cache.Forget(uid)
-	account, err := r.Standing.MarkErased(ctx, uid, r.Now().UTC())
+	subject := reply.Subject(ctx)
+	if r.Now().Sub(subject.AuthTime) > freshSignIn {
+		return nil, problem.New(FreshSignInRequired, "an account is erased with a sign-in of the last five minutes: sign in again").
+			With("WWW-Authenticate", fmt.Sprintf(`Bearer realm="clarity", error="insufficient_user_authentication", max_age=%d`, int(freshSignIn.Seconds())))
+	}
+	defer r.Cache.Forget(subject.UID)
+	account, err := r.Standing.MarkErased(ctx, subject.UID, r.Now().UTC(), r.Grace, reply.NewID())
 	if err != nil {
 		return nil, err
 	}
-	if account.Value.Receipt != "" {
-		return readReceipt(account.Value)
-	}
-	if err := r.Keys.Destroy(ctx, uid); err != nil {
-		return nil, fmt.Errorf("destroy the person's key: %w", err)
-	}
-	if err := r.Documents.EraseUser(ctx, uid); err != nil {
-		return nil, fmt.Errorf("erase the person's documents: %w", err)
-	}
-	if err := r.Queue.Forget(ctx, uid); err != nil {
-		return nil, fmt.Errorf("forget the person's messages: %w", err)
-	}
-	if err := r.deleteObjects(ctx, uid); err != nil {
-		return nil, err
-	}
-	receipt := erasureReceipt{ReceiptID: reply.NewID(), ErasedAt: reply.Time(account.Value.ErasedAt)}
-	if _, err := r.Audit.Append(ctx, audit.Event{Action: audit.AccountErased, UID: uid, ActorUID: uid, Object: receipt.ReceiptID, Outcome: "ok", Reason: "requested by the person"}); err != nil {
-		return nil, fmt.Errorf("audit an erasure: %w", err)
-	}
-	return r.closeAccount(ctx, uid, account, receipt)
-}
-
-// closeAccount keeps the receipt; of two at once the first one's stands.
-func (r *Room) closeAccount(ctx context.Context, uid string, account store.Record[record.Account], receipt erasureReceipt) (*erasureOutput, error) {
-	text, err := json.Marshal(receipt)
-	if err != nil {
-		return nil, fmt.Errorf("write the erasure's receipt: %w", err)
-	}
-	account.Value.Receipt = string(text)
-	_, err = r.Accounts.Put(ctx, uid, record.AccountKey, account.Version, account.Value)
-	if errors.Is(err, store.ErrConflict) {
-		if account, err = r.Accounts.Get(ctx, uid, record.AccountKey); err == nil {
-			return readReceipt(account.Value)
-		}
-	}
+	out, err := r.receiptOf(account)
 	if err != nil {
 		return nil, err
 	}
-	return &erasureOutput{receipt}, nil
-}
-
-func (r *Room) deleteObjects(ctx context.Context, uid string) error {
-	for _, kind := range blob.PersonKinds() {
-		for {
-			found, err := r.Blobs.List(ctx, blob.PersonPrefix(kind, uid), "", 500)
-			if err != nil {
-				return fmt.Errorf("list the person's %s: %w", kind, err)
-			}
-			for _, o := range found {
-				if err := r.Blobs.Delete(ctx, o.Name); err != nil {
-					return fmt.Errorf("delete one of the person's %s: %w", kind, err)
-				}
-			}
-			if len(found) < 500 {
-				break
-			}
-		}
-	}
-	return nil
+	out.Status = 202
+	return out, nil
 }
 
 func (r *Room) getErasureReceipt(ctx context.Context, _ *struct{}) (*erasureOutput, error) {
@@ -101,16 +84,84 @@ func (r *Room) getErasureReceipt(ctx context.Context, _ *struct{}) (*erasureOutp
 	if err != nil {
 		return nil, err
 	}
-	if account.Value.Receipt == "" {
-		return nil, problem.New(problem.NotFound, "the account is not erased, or not yet to the end")
+	if account.Value.ErasedAt.IsZero() {
+		return nil, problem.New(problem.NotFound, "the account is not erased")
 	}
-	return readReceipt(account.Value)
+	return r.receiptOf(account)
 }
 
-func readReceipt(a record.Account) (*erasureOutput, error) {
-	var r erasureReceipt
-	if err := json.Unmarshal([]byte(a.Receipt), &r); err != nil {
+// receiptOf is what may be said of the account's erasure by now.
+func (r *Room) receiptOf(account store.Record[record.Account]) (*erasureOutput, error) {
+	a, out := account.Value, &erasureOutput{Status: 202, Location: receiptPath}
+	e := a.Erasure
+	if e == nil {
+		return former(a, out)
+	}
+	out.Body = erasureReceipt{ReceiptID: e.ReceiptID, State: stateRequested, ErasedAt: reply.Time(a.ErasedAt), DestroyedAt: moment(e.DestroyedAt), FinishedAt: moment(e.FinishedAt)}
+	switch {
+	case e.Finished():
+		out.Status, out.Body.State = 200, stateErased
+	case e.Step != record.ErasureRequested:
+		out.Body.State = stateDestroyed
+	case account.Due.After(r.Now()) && e.Until.IsZero():
+		out.Body.BeginsAt = moment(account.Due)
+	}
+	return out, nil
+}
+
+// former is the receipt of a release before.
+func former(a record.Account, out *erasureOutput) (*erasureOutput, error) {
+	out.Body = erasureReceipt{State: stateRequested, ErasedAt: reply.Time(a.ErasedAt)}
+	if a.Receipt == "" { // it was cut; a start takes it up
+		return out, nil
+	}
+	if err := json.Unmarshal([]byte(a.Receipt), &out.Body); err != nil {
 		return nil, fmt.Errorf("read the erasure's receipt: %w", err)
 	}
-	return &erasureOutput{r}, nil
+	out.Status, out.Body.State = 200, stateErased
+	return out, nil
+}
+
+func moment(t time.Time) *reply.Time {
+	if t.IsZero() {
+		return nil
+	}
+	at := reply.Time(t)
+	return &at
+}
+
+// beginAnew has an erased person come back.
+func (r *Room) beginAnew(ctx context.Context, _ *struct{}) (*struct{}, error) {
+	uid := reply.UID(ctx)
+	defer r.Cache.Forget(uid)
+	account, err := r.Accounts.Get(ctx, uid, record.AccountKey)
+	if errors.Is(err, store.ErrNotFound) || err == nil && account.Value.ErasedAt.IsZero() {
+		return nil, nil //nolint:nilnil // who is not erased has nothing to begin anew
+	}
+	if err != nil {
+		return nil, err
+	}
+	a, now := account.Value, r.Now()
+	to := a.Anew()
+	switch e := a.Erasure; {
+	case e == nil && a.Receipt == "", e != nil && e.Until.After(now):
+		return nil, erasureRunning()
+	case e != nil && e.Step == record.ErasureRequested && account.Due.After(now):
+		to = a.Kept()
+	case e != nil && !e.Finished():
+		return nil, erasureRunning()
+	default:
+		if err := r.Keys.Renew(ctx, uid, to.Life); err != nil {
+			return nil, fmt.Errorf("renew the person's key: %w", err)
+		}
+	}
+	_, err = r.Standing.ChangeAccount(ctx, uid, account, to, time.Time{})
+	if errors.Is(err, store.ErrConflict) {
+		return nil, erasureRunning()
+	}
+	return nil, err
+}
+
+func erasureRunning() error {
+	return problem.New(ErasureRunning, "the erasure is at work; come again when its receipt says that it has ended").With("Retry-After", "5")
 }

@@ -2,9 +2,8 @@ package account_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,75 +14,163 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
-	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record"
 )
+
+const (
+	accountPath = "/v1/account"
+	receiptPath = "/v1/account/receipt"
+)
+
+type receipt struct {
+	ReceiptID, State, ErasedAt, BeginsAt, KeyDestroyedAt, FinishedAt string
+}
+
+// read is the receipt of a reply with the status.
+func read(t *testing.T, r ingresstest.Reply, status int) (out receipt) {
+	t.Helper()
+	if r.Status != status || r.Header.Get("Location") != receiptPath {
+		t.Fatalf("%d %s %s, want %d", r.Status, r.Header.Get("Location"), r.Body, status)
+	}
+	r.JSON(t, &out)
+	return out
+}
 
 func TestErasure(t *testing.T) {
 	w := ingresstest.New(t, ingresstest.ShortStreams)
 	ingresstest.Furnish(w)
 	w.Upload(ingresstest.Anna, "upload-0002", ingresstest.Batch(3))
-	chunk := blob.PersonPrefix(blob.KindDays, "anna") + "2026-11-20/x"
-	if err := w.Blobs.Put(t.Context(), chunk, []byte("x")); err != nil {
-		t.Fatal(err)
-	}
 	w.Consent(ingresstest.Ben, true)
 	w.Upload(ingresstest.Ben, "upload-0001", ingresstest.Batch(1))
 
-	first := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil)
-	if first.Status != 200 {
-		t.Fatalf("%d %s", first.Status, first.Body)
+	first := read(t, w.Do("DELETE", accountPath, ingresstest.Anna, nil), 202)
+	if first.State != "requested" || first.ReceiptID == "" || first.ErasedAt == "" || first.BeginsAt+first.KeyDestroyedAt+first.FinishedAt != "" {
+		t.Errorf("%+v", first)
 	}
-	if again := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); string(again.Body) != string(first.Body) {
-		t.Errorf("the second receipt is %s, the first %s", again.Body, first.Body)
+	if again := read(t, w.Do("DELETE", accountPath, ingresstest.Anna, nil), 202); again != first {
+		t.Errorf("the second call says %+v, the first %+v", again, first)
 	}
-	if kept := w.Do("GET", "/v1/account/receipt", ingresstest.Anna, nil); string(kept.Body) != string(first.Body) {
-		t.Errorf("the receipt read again is %s", kept.Body)
+	if kept := read(t, w.Do("GET", receiptPath, ingresstest.Anna, nil), 202); kept != first {
+		t.Errorf("the receipt says %+v", kept)
 	}
-	for _, kind := range blob.PersonKinds() {
-		if found, err := w.Blobs.List(t.Context(), blob.PersonPrefix(kind, "anna"), "", 10); err != nil || len(found) > 0 {
-			t.Errorf("%d %s are left (%v)", len(found), kind, err)
-		}
+	w.Erase()
+	last := read(t, w.Do("GET", receiptPath, ingresstest.Anna, nil), 200)
+	if last.State != "erased" || last.ReceiptID != first.ReceiptID || last.ErasedAt != first.ErasedAt || last.KeyDestroyedAt == "" || last.FinishedAt == "" {
+		t.Errorf("%+v", last)
 	}
-	if _, err := w.Keys.Seal(t.Context(), "anna", "x", []byte("x")); !errors.Is(err, keyring.ErrDestroyed) {
-		t.Errorf("the key still seals: %v", err)
-	}
-	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != 1 {
-		t.Errorf("depth %+v, want ingresstest.Ben's message alone", depth)
+	if again := read(t, w.Do("DELETE", accountPath, ingresstest.Anna, nil), 202); again != last {
+		t.Errorf("a call after it says %+v", again)
 	}
 	if n := w.Audit.Count(audit.AccountErased); n != 1 {
 		t.Errorf("%d audit entries of the erasure, want 1", n)
 	}
 	if r := w.Do("GET", "/v1/uploads/upload-0001", ingresstest.Ben, nil); r.Status != 200 {
-		t.Errorf("ingresstest.Ben lost his upload: %d", r.Status)
+		t.Errorf("Ben lost his upload: %d", r.Status)
+	}
+	if r := w.Do("GET", receiptPath, ingresstest.Ben, nil); r.Status != 404 {
+		t.Errorf("Ben has a receipt: %d", r.Status)
 	}
 }
 
-// failingKeys fails its first Destroy: a crash in the middle of an erasure.
-type failingKeys struct {
-	keyring.Eraser
-	failed atomic.Bool
-}
-
-func (k *failingKeys) Destroy(ctx context.Context, uid string) error {
-	if k.failed.CompareAndSwap(false, true) {
-		return errors.New("power cut")
-	}
-	return k.Eraser.Destroy(ctx, uid)
-}
-
-func TestAnErasureThatWasCutIsFinished(t *testing.T) {
-	w := ingresstest.New(t, func(d *ingress.Needs) { d.Erasure = &failingKeys{Eraser: d.Erasure} })
+// A token that somebody found erases nobody a day later.
+func TestAnErasureAsksForAFreshSignIn(t *testing.T) {
+	w := ingresstest.New(t)
 	w.Consent(ingresstest.Anna, true)
-	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 500 {
+	r := w.Do("DELETE", accountPath, "stale-anna", nil)
+	if r.Status != 401 || r.Code() != "fresh_sign_in_required" || !strings.Contains(r.Header.Get("WWW-Authenticate"), "max_age=300") {
+		t.Errorf("%d %s %s", r.Status, r.Body, r.Header.Get("WWW-Authenticate"))
+	}
+	if r := w.Do("GET", "/v1/profile", ingresstest.Anna, nil); r.Status != 200 {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+}
+
+func TestAGraceCanBeTakenBack(t *testing.T) {
+	w := ingresstest.New(t, func(n *ingress.Needs) { n.Grace = time.Hour })
+	w.Consent(ingresstest.Anna, true)
+	w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1))
+	if r := read(t, w.Do("DELETE", accountPath, ingresstest.Anna, nil), 202); r.State != "requested" || r.BeginsAt == "" {
+		t.Errorf("%+v", r)
+	}
+	w.Erase()
+	if r := w.Do("GET", "/v1/uploads/upload-0001", ingresstest.Anna, nil); r.Status != 410 {
+		t.Errorf("in the grace period: %d", r.Status)
+	}
+	if r := w.Do("POST", accountPath, ingresstest.Anna, nil); r.Status != 204 {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}
-	if r := w.Do("GET", "/v1/profile", ingresstest.Anna, nil); r.Status != 410 {
-		t.Errorf("half erased: %d", r.Status)
+	if r := w.Do("GET", "/v1/uploads/upload-0001", ingresstest.Anna, nil); r.Status != 200 {
+		t.Errorf("taken back: %d", r.Status)
 	}
-	if r := w.Do("GET", "/v1/account/receipt", ingresstest.Anna, nil); r.Status != 404 {
-		t.Errorf("a receipt for half an erasure: %d %s", r.Status, r.Body)
+	if r := w.Upload(ingresstest.Anna, "upload-0002", ingresstest.Batch(2)); r.Status != 202 {
+		t.Errorf("taken back, an upload: %d %s", r.Status, r.Body)
 	}
-	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 200 {
+	w.Do("DELETE", accountPath, ingresstest.Anna, nil)
+	w.Clock.Advance(time.Hour)
+	w.Erase()
+	read(t, w.Do("GET", receiptPath, ingresstest.Anna, nil), 200)
+}
+
+func TestWhoIsErasedComesBackUnderANewKey(t *testing.T) {
+	w := ingresstest.New(t)
+	for life := range 3 {
+		w.Consent(ingresstest.Anna, true)
+		if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 202 {
+			t.Fatalf("life %d: %d %s", life, r.Status, r.Body)
+		}
+		if r := w.Do("POST", accountPath, ingresstest.Anna, nil); r.Status != 204 {
+			t.Errorf("who is not erased: %d %s", r.Status, r.Body)
+		}
+		w.Do("DELETE", accountPath, ingresstest.Anna, nil)
+		if r := w.Do("POST", accountPath, ingresstest.Anna, nil); r.Status != 409 || r.Code() != "erasure_running" || r.Header.Get("Retry-After") == "" {
+			t.Errorf("while it is at work: %d %s", r.Status, r.Body)
+		}
+		w.Erase()
+		if r := w.Do("POST", accountPath, ingresstest.Anna, nil); r.Status != 204 {
+			t.Fatalf("life %d: %d %s", life, r.Status, r.Body)
+		}
+		if r := w.Do("GET", "/v1/uploads/upload-0001", ingresstest.Anna, nil); r.Status != 404 {
+			t.Errorf("life %d: what was before is there: %d", life, r.Status)
+		}
+		if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 403 {
+			t.Errorf("life %d: nothing is agreed to: %d", life, r.Status)
+		}
+		if r := w.Do("GET", receiptPath, ingresstest.Anna, nil); r.Status != 404 {
+			t.Errorf("life %d: %d", life, r.Status)
+		}
+	}
+}
+
+// An account that a release before erased has its receipt as it was; one whose
+// erasure was cut has none yet.
+func TestAReceiptOfTheReleaseBefore(t *testing.T) {
+	w := ingresstest.New(t)
+	gone := record.Account{ErasedAt: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Purposes: []string{}}
+	version, err := w.Store.Accounts.Put(t.Context(), "anna", record.AccountKey, 0, gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := read(t, w.Do("GET", receiptPath, ingresstest.Anna, nil), 202); r.State != "requested" {
+		t.Errorf("%+v", r)
+	}
+	if r := w.Do("POST", accountPath, ingresstest.Anna, nil); r.Status != 409 {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	gone.Receipt = `{"receiptId":"r-1","erasedAt":"2026-11-01T00:00:00Z"}`
+	if _, err := w.Store.Accounts.Put(t.Context(), "anna", record.AccountKey, version, gone); err != nil {
+		t.Fatal(err)
+	}
+	if r := read(t, w.Do("GET", receiptPath, ingresstest.Anna, nil), 200); r.State != "erased" || r.ReceiptID != "r-1" {
+		t.Errorf("%+v", r)
+	}
+	if r := read(t, w.Do("DELETE", accountPath, ingresstest.Anna, nil), 202); r.ReceiptID != "r-1" {
+		t.Errorf("%+v", r)
+	}
+	gone.Receipt = "x"
+	if _, err := w.Store.Accounts.Put(t.Context(), "anna", record.AccountKey, -1, gone); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.Do("GET", receiptPath, ingresstest.Anna, nil); r.Status != 500 {
 		t.Errorf("%d %s", r.Status, r.Body)
 	}
 }
@@ -110,9 +197,10 @@ func TestErasureDuringUploads(t *testing.T) {
 	time.Sleep(60 * time.Millisecond)
 	receipts := make([]string, 2)
 	for i := range receipts {
-		group.Go(func() { receipts[i] = string(w.Do("DELETE", "/v1/account", ingresstest.Anna, nil).Body) })
+		group.Go(func() { receipts[i] = string(w.Do("DELETE", accountPath, ingresstest.Anna, nil).Body) })
 	}
 	group.Wait()
+	w.Erase()
 	if receipts[0] != receipts[1] || receipts[0] == "" {
 		t.Errorf("two erasures at once gave %v", receipts)
 	}

@@ -198,7 +198,7 @@ func TestAnErasureEndsTheStream(t *testing.T) {
 	lines, end := w.Stream(ingresstest.Anna, "")
 	defer end()
 	<-lines
-	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 200 {
+	if r := w.Do("DELETE", "/v1/account", ingresstest.Anna, nil); r.Status != 202 {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}
 	timeout := time.After(time.Minute)

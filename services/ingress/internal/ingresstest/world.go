@@ -22,6 +22,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/erasure"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
@@ -50,7 +51,7 @@ type World struct {
 	// Documents is what the Store stands on.
 	Documents store.Driver
 	Blobs     blob.Store
-	Queue     queue.Queue
+	Queue     queue.Driver
 	Keys      keyring.Keyring
 	Audit     *Audit
 	Dir       string
@@ -67,7 +68,7 @@ func New(t testing.TB, change ...Option) *World {
 	b := newBackend(t)
 	w := &World{T: t, Log: &Log{}, Clock: b.clock, Store: b.store, Documents: b.faults.Driver, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Audit: &Audit{}, Dir: b.dir, faults: b.faults}
 	d := ingress.Needs{
-		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Erasure: b.keys, Verifier: tokens{}, Audit: w.Audit,
+		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.Audit,
 		Writer: template.New(), Template: template.New(),
 		Samples:  func(context.Context, string, string) ([]health.Sample, error) { return nil, nil },
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -77,7 +78,7 @@ func New(t testing.TB, change ...Option) *World {
 	for _, c := range change {
 		c(&d)
 	}
-	w.Blobs, w.Queue = d.Blobs, d.Queue
+	w.Blobs = d.Blobs
 	var err error
 	if w.Server, err = ingress.New(d); err != nil {
 		t.Fatal(err)
@@ -102,6 +103,21 @@ func New(t testing.TB, change ...Option) *World {
 		}
 	})
 	return w
+}
+
+// Erase runs the stage of erasures until nothing is left to go on with at once.
+func (w *World) Erase() {
+	w.T.Helper()
+	stage := erasure.New(erasure.Needs{Store: w.Store, Keys: w.Keys, Blobs: w.Blobs, Queue: w.Queue, Audit: w.Audit, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)})
+	for {
+		n, err := stage.Pass(context.Background())
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		if n == 0 {
+			return
+		}
+	}
 }
 
 // A Reply is what a request came to.
@@ -249,9 +265,11 @@ type tokens struct{}
 
 func (tokens) Verify(_ context.Context, token string) (identity.Subject, error) {
 	kind, name, _ := strings.Cut(token, "-")
-	s := identity.Subject{UID: name, Expires: time.Now().Add(time.Hour)}
+	s := identity.Subject{UID: name, AuthTime: time.Now(), Expires: time.Now().Add(time.Hour)}
 	switch kind {
 	case "person":
+	case "stale": // a person's who signed in some time ago
+		s.AuthTime = s.AuthTime.Add(-5*time.Minute - time.Second)
 	case "service":
 		s.Roles = []identity.Role{identity.Service}
 	case "admin":

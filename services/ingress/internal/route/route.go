@@ -22,10 +22,11 @@ type Route struct {
 	Detail       string
 	Access       Access
 	Body         Body
-	Stream       bool // the reply outlives the handler: no deadline for the whole
-	Conditional  bool // the reply is tagged, and not sent again to who has it
-	ErasedToo    bool // answered for an erased account, too
-	Status       int  // of success; 200 if 0
+	Stream       bool   // the reply outlives the handler: no deadline for the whole
+	Conditional  bool   // the reply is tagged, and not sent again to who has it
+	ErasedToo    bool   // answered for an erased account, too
+	Status       int    // of success; 200 if 0
+	Pending      string // what a 202 with the same body says, where one can come
 	Audit        audit.Action
 	Problems     []problem.Code // beside those every such route has
 	Text         *Text          // of success, where huma cannot see it; else nil

@@ -132,7 +132,9 @@ func (c *cutting) Delete(ctx context.Context, name string) error {
 func TestAKeyThatIsDestroyedMeanwhile(t *testing.T) {
 	for name, remove := range map[string]error{"its blob is removed": nil, "its blob cannot be removed": errors.New("disk full")} {
 		t.Run(name, func(t *testing.T) {
-			w := ingresstest.New(t, func(n *ingress.Needs) { n.Blobs = &cutting{Store: n.Blobs, keys: n.Erasure, remove: remove} })
+			w := ingresstest.New(t, func(n *ingress.Needs) {
+				n.Blobs = &cutting{Store: n.Blobs, keys: n.Keys.(keyring.Eraser), remove: remove}
+			})
 			w.Consent(ingresstest.Anna, true)
 			if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 410 || r.Code() != "account_erased" {
 				t.Errorf("%d %s", r.Status, r.Body)

@@ -46,7 +46,7 @@ func TestWhatAnotherProcessDecidedHoldsHere(t *testing.T) {
 		"withdrawn":           {func(t *testing.T, w *ingresstest.World) { answer(t, w, false) }, 403, "consent_required", 1},
 		"withdrawn and given": {func(t *testing.T, w *ingresstest.World) { answer(t, w, false); answer(t, w, true) }, 202, "", 2},
 		"erased": {func(t *testing.T, w *ingresstest.World) {
-			if _, err := w.Store.MarkErased(t.Context(), "anna", time.Now()); err != nil {
+			if _, err := w.Store.MarkErased(t.Context(), "anna", time.Now(), 0, "receipt"); err != nil {
 				t.Fatal(err)
 			}
 		}, 410, "account_erased", 1},

@@ -1,0 +1,203 @@
+package datadir_test
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+const whole = capability.Store | capability.Keys | capability.Erasure
+
+// kept runs f on the directory's store and keys.
+func kept(t *testing.T, dir string, f func(o platform.Opened)) {
+	t.Helper()
+	l := datadir.Lease{Dir: dir, Drivers: drivers(), Needs: whole, Env: platform.Env{Now: time.Now, Log: slog.New(slog.DiscardHandler)}}
+	o, release, err := l.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(o)
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func start(t *testing.T, dir string) string {
+	t.Helper()
+	var log strings.Builder
+	e := env()
+	e.Log = slog.New(slog.NewTextHandler(&log, nil))
+	p, err := datadir.Open(t.Context(), dir, config(), drivers(), table(whole), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return log.String()
+}
+
+func furnish(t *testing.T, dir string) {
+	t.Helper()
+	kept(t, dir, func(o platform.Opened) {
+		_, err := o.Store.Answer(t.Context(), "anna", record.PurposeProcessing, func(record.Consent) record.Consent { return record.Consent{Granted: true} })
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// A directory of a release before has the keys within it: they are moved, and
+// open what they opened. A copy of it that is put back brings them again, and not
+// to use.
+func TestKeysAreMovedBesideTheDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if log := start(t, dir); strings.Contains(log, "keys") {
+		t.Errorf("a new directory: %s", log)
+	}
+	furnish(t, dir)
+	within, beside := filepath.Join(dir, "keys"), dir+".keys"
+	if err := os.Rename(beside, within); err != nil {
+		t.Fatal(err)
+	}
+	kept(t, dir, func(o platform.Opened) { // who only has a turn moves nothing
+		if err := o.Store.Permitted(t.Context(), "anna"); err != nil {
+			t.Error(err)
+		}
+	})
+	formerly := t.TempDir()
+	if err := os.CopyFS(formerly, os.DirFS(within)); err != nil {
+		t.Fatal(err)
+	}
+	if log := start(t, dir); !strings.Contains(log, "the keys were moved out of the data directory") || !strings.Contains(log, beside) {
+		t.Errorf("the log says %s", log)
+	}
+	if _, err := os.Stat(within); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the keys are still within: %v", err)
+	}
+	kept(t, dir, func(o platform.Opened) {
+		if _, err := o.Store.Consents.Get(t.Context(), "anna", record.PurposeProcessing); err != nil {
+			t.Error(err)
+		}
+		if err := o.Erasure.Destroy(t.Context(), "anna"); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.CopyFS(within, os.DirFS(formerly)); err != nil {
+		t.Fatal(err)
+	}
+	if log := start(t, dir); !strings.Contains(log, "held a copy of the keys beside it, which was removed") {
+		t.Errorf("the log says %s", log)
+	}
+	kept(t, dir, func(o platform.Opened) {
+		if _, err := o.Keys.Seal(t.Context(), "anna", "x", nil); !errors.Is(err, keyring.ErrDestroyed) {
+			t.Errorf("who was erased has a key again: %v", err)
+		}
+	})
+}
+
+// Without its keys nothing of a directory can be read; new ones beside it would
+// only hide that.
+func TestADirectoryWithoutItsKeysIsRefused(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	start(t, dir)
+	if err := os.Rename(dir+".keys", dir+".elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := datadir.Open(t.Context(), dir, config(), drivers(), table(whole), env())
+	l := datadir.Lease{Dir: dir, Drivers: drivers(), Needs: whole, Env: env()}
+	_, _, leased := l.Acquire(t.Context())
+	for _, err := range []error{err, leased} {
+		if err == nil || !strings.Contains(err.Error(), "say --keys where they are") || !strings.Contains(err.Error(), dir+".keys") {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := os.Stat(dir + ".keys"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("keys were made: %v", err)
+	}
+}
+
+// A copy from before an erasure is put back: who was erased is erased in it, before
+// anything is answered; who has come back since is not. So is an erasure that a
+// release before was cut in.
+func TestErasuresAreReplayedAtAStart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	start(t, dir)
+	furnish(t, dir)
+	kept(t, dir, func(o platform.Opened) {
+		for uid, account := range map[string]record.Account{
+			"ben":  {Purposes: []string{}},                                     // the copy's are of his first life
+			"cleo": {Purposes: []string{}, Life: 1},                            // has come back
+			"dora": {Purposes: []string{}, ErasedAt: time.Now()},               // was cut
+			"emil": {Purposes: []string{}, ErasedAt: time.Now(), Receipt: "r"}, // was not
+			"fred": {Purposes: []string{}},
+		} {
+			if _, err := o.Store.Accounts.Put(t.Context(), uid, record.AccountKey, 0, account); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, uid := range []string{"anna", "ben", "cleo", "dora", "emil"} {
+			if err := o.Erasure.Destroy(t.Context(), uid); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, uid := range []string{"ben", "cleo"} {
+			if err := o.Keys.Renew(t.Context(), uid, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if log := start(t, dir); !strings.Contains(log, "people=3") {
+		t.Errorf("the log says %s", log)
+	}
+	kept(t, dir, func(o platform.Opened) {
+		for uid, want := range map[string]bool{"anna": true, "ben": true, "cleo": false, "dora": true, "emil": false, "fred": false} {
+			due, err := o.Store.Erasing(t.Context(), store.ShardOf(uid), time.Now(), 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			is := false
+			for _, d := range due {
+				is = is || d.Key.UID == uid
+			}
+			if is != want {
+				t.Errorf("%s is to be erased: %v, want %v", uid, is, want)
+			}
+		}
+		if err := o.Store.Permitted(t.Context(), "anna"); !errors.Is(err, analysis.ErrErased) {
+			t.Errorf("%v", err)
+		}
+	})
+	if log := start(t, dir); strings.Contains(log, "people=") {
+		t.Errorf("a second start says %s", log)
+	}
+}
+
+func TestKeysByTheirDirectoryAlone(t *testing.T) {
+	dir, keys := t.TempDir(), filepath.Join(t.TempDir(), "k")
+	c := config()
+	c.Backends.Keys = keys
+	p, err := datadir.Open(t.Context(), dir, c, drivers(), table(whole), env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if is, err := embedded.Holds(capability.Keys, keys); err != nil || !is {
+		t.Errorf("%v, %v", is, err)
+	}
+}

@@ -1,0 +1,229 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/keyring/tink"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
+)
+
+// kekName is the file without which a keyring opens nothing.
+const kekName = "kek.json"
+
+// keysPlace is where the keys of a data directory lie: beside it, so that a copy
+// of it holds none. A directory of a release before has them within until a
+// platform moves them; so has one that is a disk of its own, beside which
+// nothing would last.
+func keysPlace(dir string) string {
+	beside, within := besideOf(dir), filepath.Join(dir, "keys")
+	if is, err := holds(beside); is && err == nil {
+		return beside
+	}
+	if is, err := holds(within); is || err != nil || isMount(dir) {
+		return within
+	}
+	return beside
+}
+
+func besideOf(dir string) string {
+	if base := filepath.Base(dir); base == "." || base == ".." {
+		if whole, err := filepath.Abs(dir); err == nil {
+			dir = whole
+		}
+	}
+	return filepath.Clean(dir) + ".keys"
+}
+
+func holds(place string) (bool, error) {
+	_, err := os.Stat(filepath.Join(place, kekName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// isMount says whether the directory is another disk than what it lies in.
+func isMount(dir string) bool {
+	whole, err := filepath.Abs(dir)
+	if err != nil {
+		return false
+	}
+	var own, above syscall.Stat_t
+	if syscall.Stat(whole, &own) != nil || syscall.Stat(filepath.Dir(whole), &above) != nil {
+		return false
+	}
+	return own.Dev != above.Dev || whole == filepath.Dir(whole)
+}
+
+// MoveKeys moves the keys of a data directory, which is the caller's alone, from
+// within to beside it, and says so. Where they are beside it already, what lies
+// within came with a copy, and is removed.
+func MoveKeys(dir string, log *slog.Logger) error {
+	within, beside := filepath.Join(dir, "keys"), besideOf(dir)
+	inside, err := holds(within)
+	if err != nil || !inside {
+		return err
+	}
+	outside, err := holds(beside)
+	if err != nil {
+		return err
+	}
+	if isMount(dir) && !outside {
+		log.Warn("the keys lie in the data directory, since it is a disk of its own: a copy of it holds the keys of everyone who is erased later; say --keys to have them elsewhere")
+		return nil
+	}
+	if outside {
+		return removeCopy(within, beside, log)
+	}
+	if err := os.Rename(within, beside); err != nil {
+		return fmt.Errorf("move the keys beside the data directory: %w", err)
+	}
+	log.Info("the keys were moved out of the data directory, so that a copy of it holds none", "keys", beside)
+	return errors.Join(syncDir(filepath.Dir(beside)), syncDir(dir))
+}
+
+// removeCopy removes keys that are a copy of those beside.
+func removeCopy(within, beside string, log *slog.Logger) error {
+	copied, err := os.ReadFile(filepath.Join(within, kekName)) //nolint:gosec // the data directory is the caller's own
+	if err != nil {
+		return err
+	}
+	own, err := os.ReadFile(filepath.Join(beside, kekName)) //nolint:gosec // as above
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(copied, own) {
+		log.Warn("the data directory holds other keys than those beside it, which are used; remove the former, or say --keys", "keys", beside)
+		return nil
+	}
+	log.Info("the data directory held a copy of the keys beside it, which was removed", "keys", beside)
+	return os.RemoveAll(within)
+}
+
+// CheckKeys is the error of a data directory whose keys are not where they
+// should be: new ones would open nothing of it.
+func CheckKeys(dir string, b platform.Backends) error {
+	keys, documents := placeOf(b.Keys, "tink"), placeOf(b.Store, "sqlite")
+	if keys == "" || documents == "" {
+		return nil
+	}
+	info, err := os.Stat(filepath.Join(documents, storesqlite.FileName))
+	if err != nil || info.Size() == 0 {
+		return nil //nolint:nilerr // there are no documents yet, or their driver says what is wrong
+	}
+	if is, err := holds(keys); is || err != nil {
+		return nil //nolint:nilerr // the keys' driver says what is wrong
+	}
+	return fmt.Errorf("the keys of the data directory %s are not at %s: put them there, or say --keys where they are; without them nothing of it can be read", dir, keys)
+}
+
+// placeOf is the place of the driver, "" where the spec is another's.
+func placeOf(spec, driver string) string {
+	at, is := strings.CutPrefix(spec, driver+":")
+	if !is {
+		return ""
+	}
+	return at
+}
+
+// replayPage is how many accounts are looked at together.
+const replayPage = 1000
+
+// Replay has everyone erased whose key is destroyed and whose documents do not
+// know, as in a data directory that was put back from a copy, and takes up the
+// erasures that a release before has left. It returns how many they were. The
+// place is the caller's alone.
+func Replay(ctx context.Context, b platform.Backends, now func() time.Time) (found int, err error) {
+	at, keysAt := placeOf(b.Store, "sqlite"), placeOf(b.Keys, "tink")
+	if at == "" || keysAt == "" {
+		return 0, nil
+	}
+	if _, err := os.Stat(filepath.Join(at, storesqlite.FileName)); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	keys, err := tink.Open(keysAt)
+	if err != nil {
+		return 0, err
+	}
+	documents, err := storesqlite.Open(ctx, at, now)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, documents.Close()) }()
+	return replay(ctx, documents, keys, now)
+}
+
+func replay(ctx context.Context, documents *storesqlite.Store, keys *tink.Keyring, now func() time.Time) (found int, err error) {
+	typed := store.New(documents, keys)
+	for after := ""; ; {
+		people, err := documents.People(ctx, after, replayPage)
+		if err != nil || len(people) == 0 {
+			return found, err
+		}
+		for _, uid := range people {
+			is, err := replayOne(ctx, typed, keys, uid, now().UTC())
+			if err != nil {
+				return found, err
+			}
+			if is {
+				found++
+			}
+		}
+		after = people[len(people)-1]
+	}
+}
+
+// replayOne looks at one person.
+func replayOne(ctx context.Context, typed *store.Store, keys *tink.Keyring, uid string, now time.Time) (bool, error) {
+	destroyed, err := keys.Destroyed(ctx, uid)
+	if err != nil {
+		return false, err
+	}
+	account, err := typed.Accounts.Get(ctx, uid, record.AccountKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, err
+	}
+	a, before := account.Value, account.Value
+	unfinished := !before.ErasedAt.IsZero() && before.Erasure == nil && before.Receipt == ""
+	behind := destroyed > before.Life && before.ErasedAt.IsZero()
+	if !unfinished && !behind {
+		return false, nil
+	}
+	id := make([]byte, 16)
+	if _, err := rand.Read(id); err != nil {
+		return false, err
+	}
+	a = a.Erased(now, hex.EncodeToString(id))
+	if unfinished {
+		a.ErasedAt = before.ErasedAt
+	}
+	if destroyed > before.Life { // the key of what is there, whatever has become of later ones
+		a.Life, a.Erasure.Step, a.Erasure.DestroyedAt = destroyed-1, record.ErasureDestroyed, now
+	}
+	_, err = typed.ChangeAccount(ctx, uid, account, a, now)
+	return err == nil, err
+}
+
+// syncDir makes the directory's entries durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir) //nolint:gosec // the data directory's own surroundings
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,242 @@
+// Package erasure is the stage that ends a person's account, step by step, from
+// the mark that the ingress makes to the receipt.
+//
+// The account's document is all it goes by: it says how far the erasure has
+// come, and when it goes on, so that whoever finds it does the next step. Each
+// step may be repeated, and what it came to is written behind it: a process that
+// dies costs the step that was at hand. First the key goes, which makes every
+// copy unreadable; then, once every process must know of that, documents,
+// messages and objects, in small pieces; then audit and receipt. What a late
+// writer left behind that was sealed with the dead key: after an hour and after
+// a day it is removed again.
+package erasure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/fault"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+const (
+	// turn is how long one step works at a time, so that no one's data stands
+	// before the next person's, and lease how long the work is its process's alone.
+	turn  = 4 * time.Second
+	lease = 5 * time.Second
+	// again is how long a step that failed waits.
+	again = 10 * time.Second
+	// perShard bounds what is taken up of a shard at a time.
+	perShard = 20
+	// page and parallel are of the objects that are deleted.
+	page     = 500
+	parallel = 16
+)
+
+// The times after which is looked for what a late writer left behind.
+const (
+	firstRepeat  = time.Hour
+	secondRepeat = 24 * time.Hour
+)
+
+// Needs is what the stage needs.
+type Needs struct {
+	Store *store.Store
+	Keys  interface {
+		Destroy(ctx context.Context, uid string) error
+		Lag() time.Duration
+	}
+	Blobs interface {
+		Delete(ctx context.Context, name string) error
+		List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error)
+	}
+	Queue interface {
+		Forget(ctx context.Context, key string) error
+	}
+	Audit interface {
+		Append(ctx context.Context, e audit.Event) (index int64, err error)
+	}
+	// Settle is how long a handler that began before may still write.
+	Settle time.Duration
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+// A Stage erases people.
+type Stage struct{ Needs }
+
+// New is the stage.
+func New(n Needs) *Stage { return &Stage{n} }
+
+// Run takes up what is to go on at once, and then every interval, until ctx is done.
+func (s *Stage) Run(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if _, err := s.Pass(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("an erasure goes on later", append([]any{"stage", "erasure", "reason", fault.Text(err)}, fault.Attrs(err)...)...)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Pass does the next step of everyone whose erasure is to go on, and returns how
+// many they were. One that fails costs no other: it comes again.
+func (s *Stage) Pass(ctx context.Context) (done int, err error) {
+	var failed []error
+	for shard := range store.Shards {
+		due, err := s.Store.Erasing(ctx, shard, s.Now(), perShard)
+		if err != nil {
+			return done, fmt.Errorf("list erasures: %w", err)
+		}
+		for _, d := range due {
+			if err := ctx.Err(); err != nil {
+				return done, err
+			}
+			if err := s.advance(ctx, d.Key.UID); err != nil {
+				failed = append(failed, err)
+			}
+			done++
+		}
+	}
+	return done, errors.Join(failed...)
+}
+
+// advance does a person's next step, for one turn.
+func (s *Stage) advance(ctx context.Context, uid string) error {
+	account, err := s.claim(ctx, uid)
+	if err != nil || account.Version == 0 {
+		return err
+	}
+	before := account.Value.Erasure.Step
+	next, due, err := s.step(ctx, uid, *account.Value.Erasure)
+	switch {
+	case errors.Is(err, errMore):
+		next, due, err = *account.Value.Erasure, s.Now(), nil
+	case err != nil:
+		next, due = *account.Value.Erasure, s.Now().Add(again)
+		err = fmt.Errorf("behind %s: %w", before, err)
+	}
+	next.Until = time.Time{}
+	to := account.Value
+	to.Erasure = &next
+	if _, written := s.Store.ChangeAccount(ctx, uid, account, to, due); !errors.Is(written, store.ErrConflict) {
+		err = errors.Join(err, written)
+	}
+	return err
+}
+
+// claim has the erasure for a while; version 0 is that there is none to go on
+// with, or that another process has it.
+func (s *Stage) claim(ctx context.Context, uid string) (none store.Record[record.Account], err error) {
+	account, err := s.Store.Accounts.Get(ctx, uid, record.AccountKey)
+	if err != nil {
+		return none, err
+	}
+	now := s.Now()
+	if account.Value.Erasure == nil || account.Due.IsZero() || account.Due.After(now) {
+		return none, nil
+	}
+	claimed := *account.Value.Erasure
+	claimed.Until = now.Add(lease)
+	account.Value.Erasure = &claimed
+	account, err = s.Store.ChangeAccount(ctx, uid, account, account.Value, claimed.Until)
+	if errors.Is(err, store.ErrConflict) {
+		return none, nil
+	}
+	if err != nil {
+		return none, err
+	}
+	return account, nil
+}
+
+// step does what comes behind the last step, and says when the one after comes.
+func (s *Stage) step(ctx context.Context, uid string, e record.Erasure) (record.Erasure, time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, turn)
+	defer cancel()
+	switch e.Step {
+	case record.ErasureRequested:
+		if err := s.Keys.Destroy(ctx, uid); err != nil {
+			return e, time.Time{}, fmt.Errorf("destroy the key: %w", err)
+		}
+		e.Step, e.DestroyedAt = record.ErasureDestroyed, s.Now().UTC()
+		return e, e.DestroyedAt.Add(max(s.Settle, s.Keys.Lag())), nil
+	case record.ErasureDestroyed:
+		if err := s.remove(ctx, uid); err != nil {
+			return e, time.Time{}, err
+		}
+		if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.AccountErased, UID: uid, ActorUID: uid, Object: e.ReceiptID, Outcome: "ok", Reason: "requested by the person"}); err != nil {
+			return e, time.Time{}, fmt.Errorf("audit an erasure: %w", err)
+		}
+		e.Step, e.FinishedAt = record.ErasureRemoved, s.Now().UTC()
+		return e, e.FinishedAt.Add(firstRepeat), nil
+	}
+	if err := s.remove(ctx, uid); err != nil {
+		return e, time.Time{}, err
+	}
+	if e.Step == record.ErasureRemoved {
+		e.Step = record.ErasureRepeated
+		return e, e.FinishedAt.Add(secondRepeat), nil
+	}
+	e.Step = record.ErasureEnded
+	return e, time.Time{}, nil
+}
+
+// errMore says that the turn was over before the work.
+var errMore = errors.New("there is more to remove")
+
+// remove removes all that is left of a person.
+func (s *Stage) remove(ctx context.Context, uid string) error {
+	err := s.removeAll(ctx, uid)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errMore
+	}
+	return err
+}
+
+func (s *Stage) removeAll(ctx context.Context, uid string) error {
+	if err := s.Store.EraseUser(ctx, uid); err != nil {
+		return fmt.Errorf("erase documents: %w", err)
+	}
+	if err := s.Queue.Forget(ctx, uid); err != nil {
+		return fmt.Errorf("forget messages: %w", err)
+	}
+	for _, kind := range blob.PersonKinds() {
+		if err := s.removeObjects(ctx, kind, uid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Stage) removeObjects(ctx context.Context, kind, uid string) error {
+	for {
+		found, err := s.Blobs.List(ctx, blob.PersonPrefix(kind, uid), "", page)
+		if err != nil {
+			return fmt.Errorf("list %s: %w", kind, err)
+		}
+		group, within := errgroup.WithContext(ctx)
+		group.SetLimit(parallel)
+		for _, o := range found {
+			group.Go(func() error { return s.Blobs.Delete(within, o.Name) })
+		}
+		if err := group.Wait(); err != nil {
+			return fmt.Errorf("delete %s: %w", kind, err)
+		}
+		if len(found) < page {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package tink
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/internal/durable"
+	"github.com/clarity-loop/clarity/services/keyring"
+)
+
+// Destroy makes everything sealed for the person unreadable for good.
+func (k *Keyring) Destroy(_ context.Context, uid string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cache.Remove(uid)
+	life, _, err := k.life(uid, 0)
+	if err != nil {
+		return keyring.Fault("destroy", err)
+	}
+	wrapped, gone := k.paths(uid, life)
+	if err := makeParent(gone); err != nil {
+		return keyring.Fault("destroy", err)
+	}
+	if err := durable.Create(gone, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+		return keyring.Fault("destroy", err)
+	}
+	return keyring.Fault("destroy", shred(wrapped))
+}
+
+// Lag is none: the markers are looked for each time.
+func (k *Keyring) Lag() time.Duration { return 0 }
+
+// Renew lets the person have the key of the life given.
+func (k *Keyring) Renew(_ context.Context, uid string, life int) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, gone, err := k.life(uid, 0)
+	switch {
+	case err != nil:
+		return keyring.Fault("renew", err)
+	case now == life && !gone:
+		return nil
+	case now != life-1 || !gone:
+		return keyring.Fault("renew", errors.New("the key of the life before is not destroyed"))
+	}
+	wrapped, marker := k.paths(uid, life)
+	_, err = k.make(uid, wrapped, marker)
+	return keyring.Fault("renew", err)
+}
+
+// Destroyed counts the person's keys that are destroyed.
+func (k *Keyring) Destroyed(_ context.Context, uid string) (int, error) {
+	life, gone, err := k.life(uid, 0)
+	if gone {
+		life++
+	}
+	if err != nil {
+		return 0, keyring.Fault("look for destroyed keys", err)
+	}
+	return life, nil
+}
+
+// life is which of the person's keys is in use, and whether it is destroyed. All
+// before from are known to be.
+func (k *Keyring) life(uid string, from int) (life int, gone bool, err error) {
+	for life = from; ; life++ {
+		_, marker := k.paths(uid, life)
+		if gone, err = exists(marker); err != nil || !gone {
+			return life, gone, err
+		}
+		next, nextMarker := k.paths(uid, life+1)
+		renewed, err := exists(next)
+		if err == nil && !renewed {
+			renewed, err = exists(nextMarker)
+		}
+		if err != nil || !renewed {
+			return life, true, err
+		}
+	}
+}
+
+func (k *Keyring) paths(uid string, life int) (wrapped, gone string) {
+	sum := sha256.Sum256([]byte(uid))
+	name := hex.EncodeToString(sum[:])
+	base := filepath.Join(k.dir, "people", name[:2], name)
+	if life > 0 {
+		base += fmt.Sprint(".", life)
+	}
+	return base + ".key", base + ".gone"
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for a key: %w", err)
+	}
+	return true, nil
+}
+
+// makeParent makes the directory of a person's files, durably.
+func makeParent(path string) error {
+	parent := filepath.Dir(path)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(parent))
+}
+
+// finishDestroying destroys each key that lies beside its marker.
+func finishDestroying(people string) error {
+	markers, err := filepath.Glob(filepath.Join(people, "*", "*.gone"))
+	if err != nil {
+		return err
+	}
+	for _, marker := range markers {
+		if err := shred(strings.TrimSuffix(marker, ".gone") + ".key"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shred overwrites a file, as far as the file system lets that mean anything,
+// and removes it.
+func shred(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0) //nolint:gosec // a file of our directory, named by a hash
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, info.Size()), 0)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // another process shreds it, too
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}
