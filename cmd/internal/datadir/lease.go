@@ -59,7 +59,7 @@ func (l *Lease) Acquire(ctx context.Context) (o platform.Opened, release func() 
 		return errors.Join(errs...)
 	}
 	b := embedded.In(l.Dir, l.Backends)
-	if err := embedded.CheckKeys(l.Dir, b); err != nil {
+	if err := errors.Join(checkVersion(l.Dir), embedded.CheckKeys(l.Dir, b)); err != nil {
 		return o, nil, errors.Join(err, release())
 	}
 	e := l.Env

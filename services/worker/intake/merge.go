@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -213,11 +214,20 @@ func (s *Stage) loadDay(ctx context.Context, uid string, w *dayWork) error {
 		}
 		w.record = stored
 		if w.chunk, err = timeline.Decode(plain); err != nil {
-			return fmt.Errorf("read day: %w", err)
+			return fmt.Errorf("read day: %w", decoded(err))
 		}
 		return nil
 	}
 	return fmt.Errorf("read day: %w", blob.ErrNotFound)
+}
+
+// decoded is an error of decoding: a fault of its own class where a later
+// release wrote what is there.
+func decoded(err error) error {
+	if errors.Is(err, timeline.ErrNewer) {
+		return &fault.Error{Room: "timeline", Op: "decode", Class: fault.Newer, Cause: err}
+	}
+	return err
 }
 
 func (w *dayWork) merge(tombstones timeline.Tombstones) (err error) {
