@@ -92,7 +92,7 @@ func Blobs(_ context.Context, at string, e platform.Env) (blob.Store, error) {
 }
 
 // Queue opens the messages in the directory at.
-func Queue(ctx context.Context, at string, e platform.Env) (queue.Queue, error) {
+func Queue(ctx context.Context, at string, e platform.Env) (queue.Driver, error) {
 	q, err := queuesqlite.Open(ctx, at, flow.Consumers(), e.Now)
 	if err != nil {
 		return nil, err

@@ -79,7 +79,7 @@ func TestConsentGivenWhileAnUploadIsBeingHeld(t *testing.T) {
 			}
 			return
 		}
-		if resumed || strings.HasPrefix(verdict, "retry") {
+		if resumed || strings.HasPrefix(verdict, "postpone") {
 			w.handle(t, id, 2)
 		}
 		if state := w.upload(t, id).State; state != record.UploadMerged {

@@ -31,7 +31,7 @@ type laptop struct {
 	store *store.Store
 	blobs blob.Store
 	keys  keyring.Keyring
-	queue queue.Queue
+	queue queue.Driver
 	stage *intake.Stage
 }
 

@@ -128,7 +128,6 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []he
 		if err != nil {
 			return err
 		}
-		m.ID = req.ID()
 		m.NotBefore = s.Now().Add(s.Debounce)
 		messages = append(messages, m)
 	}
