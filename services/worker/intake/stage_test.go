@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/analysis"
-	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -168,15 +167,6 @@ func TestTheRecordSaysWhatWasFound(t *testing.T) {
 		if !u.MergedAt.Equal(w.now) {
 			t.Errorf("%s merged at %v", id, u.MergedAt)
 		}
-	}
-	objects := 0
-	for name := range w.objects {
-		if !strings.HasPrefix(name, blob.KindUploads+"/") {
-			objects++
-		}
-	}
-	if objects != 3 { // two days and the tombstones: what was replaced is gone
-		t.Errorf("%d objects are left", objects)
 	}
 }
 
