@@ -98,6 +98,10 @@ mutate: ## Change the code of PKG in small ways and tell which changes no test n
 check-api: clarity ## Lint openapi.json and run schemathesis against `clarity up`
 	@hack/api/check.sh
 
+.PHONY: check-clients
+check-clients: ## Make a TypeScript and a Kotlin client of openapi.json and compile them with what an app does (needs npm and Maven)
+	@hack/clients/check.sh
+
 .PHONY: test-triton
 test-triton: ## Test the client and the model repository on the real Triton server (installed once; needs Python 3.11)
 	CLARITY_TRITON=1 $(GO) test ./services/model/triton -run RealTriton -count=1 -v -timeout 10m
