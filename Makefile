@@ -110,8 +110,8 @@ test-triton: ## Test the client and the model repository on the real Triton serv
 lint: ## gofmt, go vet, golangci-lint and the lint of the API
 	@test -z "$$($(GOFILES) | xargs gofmt -l | tee /dev/stderr)" || { echo "make fmt formats these files"; exit 1; }
 	@$(WATCH) "go vet" $(GO) vet ./...
-	@$(WATCH) "golangci-lint" "$$($(TOOL) golangci-lint-kube-api-linter)" run ./...
-	@$(WATCH) "golangci-lint of the API" "$$($(TOOL) golangci-lint-kube-api-linter)" run -c .golangci-kal.yml ./api/v1alpha1
+	@$(WATCH) "golangci-lint" "$$($(TOOL) golangci-lint-kube-api-linter)" run --allow-parallel-runners ./...
+	@$(WATCH) "golangci-lint of the API" "$$($(TOOL) golangci-lint-kube-api-linter)" run --allow-parallel-runners -c .golangci-kal.yml ./api/v1alpha1
 
 .PHONY: verify
 verify: ## Regenerate what is generated and fail where it differs; the same for formats and every go.mod
