@@ -320,7 +320,7 @@ func atRestOnDisk(t *testing.T, dir string, counts []int) {
 	}
 	for topic, names := range flow.Consumers() {
 		for _, name := range names {
-			if d, err := o.Queue.Depth(t.Context(), topic, name); err != nil || d != (queue.Depth{}) {
+			if d, err := o.Gauge.Depth(t.Context(), topic, name); err != nil || d != (queue.Depth{}) {
 				t.Errorf("%s for %s: %+v, %v; want nothing left", topic, name, d, err)
 			}
 		}

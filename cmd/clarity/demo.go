@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -61,10 +62,11 @@ func demo(ctx context.Context, c *call) error {
 	if err != nil {
 		return fmt.Errorf("make a temporary directory: %w", err)
 	}
-	d := &demonstration{call: c, dir: dir, keep: *keep, seed: *seed, model: *model, began: time.Now()}
+	data := filepath.Join(dir, "data") // its keys lie beside it
+	d := &demonstration{call: c, dir: data, keep: *keep, seed: *seed, model: *model, began: time.Now()}
 	err = d.run(ctx)
 	if *keep {
-		say(c.stdout, "The data stays in %s; `clarity up --data %s` goes on with it.\n", dir, dir)
+		say(c.stdout, "The data stays in %s; `clarity up --data %s` goes on with it.\n", data, data)
 		return err
 	}
 	if removed := os.RemoveAll(dir); removed != nil && err == nil {

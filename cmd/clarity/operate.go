@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -82,8 +81,8 @@ keep their body; nobody handles them again by themselves. Behind them are counte
 the messages of topics that nobody consumes any more: they stay as they are. The
 platform must not be running on the directory.
   clarity dead list              the same, said in full
-  clarity dead replay SEQUENCE   makes a message of the letter again
-  clarity dead drop SEQUENCE     removes it for good`
+  clarity dead replay LETTER   makes a message of the letter again
+  clarity dead drop LETTER     removes it for good`
 
 func dead(ctx context.Context, c *call) error {
 	fs := c.flags(deadHelp)
@@ -120,35 +119,31 @@ func printLetters(w io.Writer, letters []queue.DeadLetter) error {
 		return nil
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	say(tw, "sequence\ttopic\tconsumer\tdied\tattempts\treason\n")
+	say(tw, "letter\ttopic\tconsumer\tdied\tattempts\treason\n")
 	for _, l := range letters {
-		say(tw, "%d\t%s\t%s\t%s\t%d\t%s\n", l.Sequence, l.Topic, cmp.Or(l.Consumer, "-"), l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
+		say(tw, "%s\t%s\t%s\t%s\t%d\t%s\n", l.ID, l.Topic, cmp.Or(l.Consumer, "-"), l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
 	}
 	return tw.Flush()
 }
 
 // deadOne replays or drops one letter.
 func deadOne(ctx context.Context, where *kept, words []string) error {
-	acts := map[string]func(context.Context, datadir.Place, platform.Drivers, func() time.Time, int64) error{
+	acts := map[string]func(context.Context, datadir.Place, platform.Drivers, func() time.Time, string) error{
 		"replay": datadir.ReplayDead, "drop": datadir.DropDead,
 	}
 	act, ok := acts[words[0]]
 	if !ok || len(words) != 2 {
-		return usagef("say `clarity dead list`, `clarity dead replay SEQUENCE` or `clarity dead drop SEQUENCE`")
-	}
-	sequence, err := strconv.ParseInt(words[1], 10, 64)
-	if err != nil {
-		return usagef("%q is not the sequence number of a dead letter", words[1])
+		return usagef("say `clarity dead list`, `clarity dead replay LETTER` or `clarity dead drop LETTER`")
 	}
 	place, err := where.readKept()
 	if err != nil {
 		return err
 	}
-	if err := act(ctx, place, drivers(), time.Now, sequence); err != nil {
+	if err := act(ctx, place, drivers(), time.Now, words[1]); err != nil {
 		return err
 	}
 	done := map[string]string{"replay": "is a message again", "drop": "is removed"}
-	say(where.call.stdout, "dead letter %d %s\n", sequence, done[words[0]])
+	say(where.call.stdout, "dead letter %s %s\n", words[1], done[words[0]])
 	return nil
 }
 

@@ -27,7 +27,7 @@ func drivers() platform.Drivers {
 	return platform.Drivers{
 		Store: map[string]platform.Opener[store.Driver]{"sqlite": embedded.Store},
 		Blobs: map[string]platform.Opener[blob.Store]{"files": embedded.Blobs},
-		Queue: map[string]platform.Opener[queue.Queue]{"sqlite": embedded.Queue},
+		Queue: map[string]platform.Opener[queue.Driver]{"sqlite": embedded.Queue},
 		Keys:  map[string]platform.Opener[platform.Keyring]{"tink": embedded.Keys},
 		Audit: map[string]platform.Opener[audit.Log]{"file": embedded.Audit},
 		Plans: map[string]platform.Opener[platform.Plan]{"configmap": configMap, "file": plans.File, "fixed": plans.Fixed},

@@ -36,7 +36,7 @@ type world struct {
 	t     *testing.T
 	store *store.Store
 	blobs *files.Store
-	queue queue.Queue
+	queue queue.Driver
 	keys  *tink.Keyring
 	stage *erasure.Stage
 	logs  strings.Builder

@@ -88,6 +88,7 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "delivery", Retry: "event failed, will retry",
 		Settled: []error{analysis.ErrErased},
+		Passing: []error{store.ErrConflict, store.ErrKey, errNumber},
 		Reasons: []stage.Reason{
 			{Is: store.ErrConflict, Text: "its number was taken meanwhile"},
 			{Is: store.ErrKey, Text: "its place is not legal"},

@@ -79,7 +79,7 @@ type Source struct {
 // A Warning says what was not understood of samples that are taken all the same,
 // counted by reason: like a Rejection it carries nothing of them.
 type Warning struct {
-	Code   reject.Warning `json:"code" doc:"stable machine-readable reason"`
+	Code   reject.Warning `json:"code" doc:"what was not understood, in a stable word of docs/api/codes.md; others may come" example:"unknown_value"`
 	Count  int            `json:"count" doc:"how many samples it is true of" minimum:"1"`
 	First  int            `json:"first" doc:"position of the first of them in samples, from 0" minimum:"0"`
 	Detail string         `json:"detail" doc:"what becomes of such a sample, for a person"`

@@ -317,7 +317,7 @@ func TestAnInsightReplacedMeanwhileIsTriedAgain(t *testing.T) {
 	}}
 	w = newWorld(t, racing, racing)
 	w.put(result(t, friday, "d1", 432))
-	if got := w.ready(friday, 1); got != "retry: the insight was replaced meanwhile" {
+	if got := w.ready(friday, 1); got != "postpone: the insight was replaced meanwhile" {
 		t.Errorf("verdict %q", got)
 	}
 	if len(w.told) != 0 {

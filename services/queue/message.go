@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// JSON is a message whose body is the JSON of a value. Its ID and NotBefore are
+// JSON is a message whose body is the JSON of a value. Its NotBefore is
 // the caller's to set.
 func JSON(topic, key string, value any) (Message, error) {
 	body, err := json.Marshal(value)

@@ -1,4 +1,9 @@
-// Package queue is the contract for messages between the stages.
+// Package queue is the contract for messages between the stages. It promises
+// what its weakest driver keeps: a service of many machines, without transactions
+// over topics, whose acks may be lost.
+//
+// A queue is a hint, and the store is the truth: whoever may not lose a piece of
+// work keeps it in the store until it is done, and asks again.
 //
 // A driver is opened with the Consumers of each topic. Publish keeps a copy of
 // the message for each of them: a subscription, which has a backlog, attempts
@@ -8,29 +13,52 @@
 // is taken off the list stays until it is listed again, or is forgotten. Until
 // then it is Unclaimed, and its dead letters can be listed and dropped.
 //
+// # Publish
+//
 // Publish MUST make all messages durable, for every consumer, before it returns
-// nil, or none that a reader sees. A topic without a consumer is refused with
-// ErrNoSubscription, as is any call that names a subscription not on the list,
-// but for Dead where there are letters of it, and the replay of such a letter.
+// nil. On an error any subset of them MAY be seen. A body larger than MaxBody is
+// refused, and a topic without a consumer with ErrNoSubscription, as is any call
+// that names a subscription not on the list, but for Dead where there are letters
+// of it. A Publish that failed does no harm to those behind it.
 //
-// A message MAY be delivered more than once, and every handler is idempotent.
-// Messages of one subscription and Key MUST be handled one at a time, in the
-// order of publication: the next is not delivered until the one before is
-// acked, dead, or waits for its retry (then the key waits with it). Messages
-// with different keys are handled concurrently.
+// A message is delivered no earlier than NotBefore, which counts for at most
+// MaxDelay from now, and later by up to five seconds and what waits before it. No
+// clock that was wrong, when a message was published or put off, holds it longer
+// than it could have waited by a right one, once the queue is opened again.
 //
-// A message is delivered no earlier than NotBefore. A message whose ID equals
-// that of one of the same subscription that is still undelivered MAY be dropped
-// for it by Publish: use it to debounce, never to guarantee. An empty ID drops
-// nothing.
+// # Delivery
+//
+// A message MAY be delivered more than once, also after it was acked, and every
+// handler is idempotent. Messages of one subscription and Key are rarely in two
+// hands at once, and mostly in the order of publication; one that waits, for its
+// time or for another attempt, MAY be overtaken. Messages with different keys are
+// handled concurrently, and none waits for all that another key has.
 //
 // A delivery is leased: while the handler runs the driver extends the lease, so
-// that a live handler keeps its message and a dead process loses it. The
-// handler's Verdict MUST be durable before the next delivery of the key. A
-// handler that panics counts as Retry. A verdict on a lease that was lost MUST
-// be ignored. Attempts are counted by us; a message whose attempts reach the
-// subscription's MaxAttempts becomes a dead letter, with the last reason. Dead
-// letters keep their body and can be listed, replayed and dropped.
+// that a live handler keeps its message and a dead process loses it. A handler
+// ends within an hour. Its context ends where the lease is lost, and a verdict on
+// such a lease SHOULD be ignored.
+//
+// # Verdicts
+//
+// Ack says that the work is done. Three things that are no success are kept apart:
+//
+//   - Poison is Dead: the message can never be handled. A handler that panics, or
+//     whose process dies with it, says nothing; the message that this happens to
+//     MaxAttempts times is poison, too. So is counted what a message does, and
+//     never what happens to it.
+//   - Retry is an outage: what the handler needs is away. No number of them makes
+//     a dead letter. Where the messages of several keys meet one in a row, the
+//     driver stops handing out messages of the subscription, and probes with one
+//     at a time until it is over (Breaker).
+//   - Postpone is not now: another writer was first, or this version of the code
+//     does not know the format. The message comes back, others are not held up.
+//
+// A dead letter keeps its body and the last reason. Its ID is opaque, and is the
+// cursor behind which Dead goes on.
+//
+// Forget removes what waits, and the dead letters. What is in a handler's hands, or
+// on its way there, is not called back: a handler asks how its person stands first.
 //
 // Reasons never hold health values, uids or tokens.
 package queue
@@ -50,7 +78,7 @@ var (
 	ErrClosed = errors.New("queue: closed")
 	// ErrNoSubscription says that the topic has no such consumer, or none at all.
 	ErrNoSubscription = errors.New("queue: no such subscription")
-	// ErrNoLetter says that there is no dead letter of the sequence number.
+	// ErrNoLetter says that there is no dead letter of the ID.
 	ErrNoLetter = errors.New("queue: no such dead letter")
 )
 
@@ -60,31 +88,54 @@ type Consumers map[string][]string
 // Has says whether the topic has a consumer of the name.
 func (c Consumers) Has(topic, name string) bool { return slices.Contains(c[topic], name) }
 
+// MaxBody is the most bytes a message's body may have.
+const MaxBody = 64 << 10
+
+// MaxDelay is how far ahead NotBefore counts.
+const MaxDelay = time.Hour
+
+// MaxDead is the most dead letters one call of Dead returns.
+const MaxDead = 1000
+
 // A Queue carries messages by topic.
 type Queue interface {
-	// Publish stores the messages for each of their topics' consumers, all or none.
+	// Publish stores the messages for each of their topics' consumers.
 	Publish(ctx context.Context, msgs ...Message) error
 	// Receive hands messages to handle until ctx is done, then waits for
 	// running handlers and returns nil. Handlers see a context that outlives
 	// ctx by the subscription's Drain.
 	Receive(ctx context.Context, sub Subscription, handle Handler) error
-	// Dead lists a subscription's dead letters, oldest first, after the sequence
-	// number given.
-	Dead(ctx context.Context, topic, name string, after int64, limit int) ([]DeadLetter, error)
+	// Dead lists a subscription's dead letters, oldest first, after the letter
+	// with the ID given; "" is the beginning.
+	Dead(ctx context.Context, topic, name, after string, limit int) ([]DeadLetter, error)
+	// Replay makes a message of the dead letter again, its attempts counted from
+	// none, for the one consumer that gave it up.
+	Replay(ctx context.Context, letter string) error
+	// Drop removes the dead letter for good.
+	Drop(ctx context.Context, letter string) error
+	// Forget removes every message whose key is key, or begins with key and a
+	// slash, dead letters included: erasure. It may be repeated.
+	Forget(ctx context.Context, key string) error
+	// Ready is nil where messages can be published: cheap enough to be asked every
+	// second, however many wait.
+	Ready(ctx context.Context) error
+}
+
+// A Gauge counts messages, for people and for scaling: eventually right, and
+// minutes old where a service does the counting. It costs the same whatever waits.
+type Gauge interface {
+	// Depth counts a subscription's messages: waiting or leased, and dead.
+	Depth(ctx context.Context, topic, name string) (Depth, error)
 	// Unclaimed counts what is kept of each subscription that is not on the list,
 	// in the order of topics and consumers: nobody handles it. The consumer is ""
 	// where it comes from before topics had consumers, and it is nobody's.
 	Unclaimed(ctx context.Context) ([]Backlog, error)
-	// Replay makes a message of the dead letter again: the last of its key, its
-	// attempts counted from none, for the one consumer that gave it up.
-	Replay(ctx context.Context, sequence int64) error
-	// Drop removes the dead letter for good.
-	Drop(ctx context.Context, sequence int64) error
-	// Depth counts a subscription's messages: waiting or leased, and dead.
-	Depth(ctx context.Context, topic, name string) (Depth, error)
-	// Forget removes every message whose key is key, or begins with key and a
-	// slash, dead letters included: erasure. A verdict on one of them is ignored.
-	Forget(ctx context.Context, key string) error
+}
+
+// A Driver is both: what a process opens.
+type Driver interface {
+	Queue
+	Gauge
 }
 
 // A Handler decides what becomes of one delivery.
@@ -93,16 +144,15 @@ type Handler func(ctx context.Context, d Delivery) Verdict
 // A Message is one unit of work.
 type Message struct {
 	Topic     string
-	Key       string // messages of one key are handled in order; a uid
-	ID        string // see the package comment; "" for none
-	Body      []byte // at most 64 KiB
-	NotBefore time.Time
+	Key       string    // whose it is: a uid
+	Body      []byte    // at most MaxBody
+	NotBefore time.Time // at most MaxDelay ahead; zero is at once
 }
 
 // A Delivery is a message in a handler's hands.
 type Delivery struct {
 	Message
-	Attempt   int // 1 the first time
+	Attempt   int // about the how manieth delivery it is: 1 the first time
 	Published time.Time
 }
 
@@ -111,7 +161,7 @@ type Subscription struct {
 	Topic       string
 	Name        string        // the consumer's
 	Concurrency int           // handlers at a time; 1 if 0
-	MaxAttempts int           // 10 if 0
+	MaxAttempts int           // 10 if 0: how often a message may take its handler down
 	Lease       time.Duration // 30 s if 0; extended while the handler runs
 	Drain       time.Duration // how long running handlers may finish after ctx is done; 2 s if 0
 }
@@ -128,13 +178,13 @@ type Backlog struct {
 // A DeadLetter is a message nobody will handle again by itself.
 type DeadLetter struct {
 	Delivery
+	ID       string // opaque
 	Consumer string // of the topic's, the one that gave it up
-	Sequence int64
 	Reason   string
 	Died     time.Time
 }
 
-// A Verdict is what a handler says of a delivery: Ack, Retry or Dead.
+// A Verdict is what a handler says of a delivery: Ack, Retry, Postpone or Dead.
 type Verdict struct {
 	kind   verdictKind
 	after  time.Duration
@@ -146,30 +196,48 @@ type verdictKind int
 const (
 	acked verdictKind = iota
 	retried
+	postponed
 	died
 )
 
 // Ack says that the message's work is done, and durable.
 func Ack() Verdict { return Verdict{kind: acked} }
 
-// Retry says that the work could not be done now. The message comes back after
-// at least the delay; reason is kept for the dead letter it may become.
+// Retry says that what the work needs is away. The message comes back after at
+// least the delay, as often as it takes.
 func Retry(after time.Duration, reason string) Verdict {
 	return Verdict{kind: retried, after: after, reason: reason}
+}
+
+// Postpone says that this message's work cannot be done now, or not all of it,
+// while nothing is away. It comes back after at least the delay, behind what waits.
+func Postpone(after time.Duration, reason string) Verdict {
+	return Verdict{kind: postponed, after: after, reason: reason}
 }
 
 // Dead says that the message can never be handled.
 func Dead(reason string) Verdict { return Verdict{kind: died, reason: reason} }
 
+// Cases are what a driver does with a verdict of each kind. A delay is never
+// longer than MaxDelay.
+type Cases struct {
+	Ack             func()
+	Retry, Postpone func(after time.Duration, reason string)
+	Dead            func(reason string)
+}
+
 // Match calls the function of the verdict's kind: how a driver reads it.
-func (v Verdict) Match(ack func(), retry func(after time.Duration, reason string), dead func(reason string)) {
+func (v Verdict) Match(c Cases) {
+	after := min(max(v.after, 0), MaxDelay)
 	switch v.kind {
 	case acked:
-		ack()
+		c.Ack()
 	case retried:
-		retry(v.after, v.reason)
+		c.Retry(after, v.reason)
+	case postponed:
+		c.Postpone(after, v.reason)
 	case died:
-		dead(v.reason)
+		c.Dead(v.reason)
 	}
 }
 

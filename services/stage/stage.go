@@ -20,6 +20,9 @@ type Failures struct {
 	// Settled are the errors after which nothing is left to do: the person is
 	// erased, or has not agreed.
 	Settled []error
+	// Passing are the errors of one message, which others do not meet: they are no
+	// outage.
+	Passing []error
 	// Hopeless are the errors that no retry mends.
 	Hopeless []error
 	// Reasons are the texts of the stage's own errors, the first that fits.
@@ -32,7 +35,9 @@ type Reason struct {
 	Text string
 }
 
-// Verdict is what becomes of the delivery whose handling ended with err, and
+// Verdict is what becomes of the delivery whose handling ended with err: done,
+// poison, an outage, or not now; see package queue. What it does not know is an
+// outage, so that nothing is given up for it. It
 // logs it where it is not done: the reason, and of a backend's fault the room,
 // the operation, the class and the code.
 func (f Failures) Verdict(log *slog.Logger, d queue.Delivery, err error) queue.Verdict {
@@ -41,12 +46,30 @@ func (f Failures) Verdict(log *slog.Logger, d queue.Delivery, err error) queue.V
 	}
 	why := f.Reason(err)
 	attrs := append([]any{"stage", f.Stage, "attempt", d.Attempt, "reason", why}, fault.Attrs(err)...)
-	if isAny(err, f.Hopeless) {
+	newer := has(err, fault.Newer)
+	if isAny(err, f.Hopeless) && !newer {
 		log.Error(f.Dead, attrs...)
 		return queue.Dead(why)
 	}
 	log.Warn(f.Retry, attrs...)
+	switch {
+	case newer: // a process of a later release knows it
+		return queue.Postpone(queue.MaxBackoff, why)
+	case f.alone(err):
+		return queue.Postpone(queue.Backoff(d.Attempt), why)
+	}
 	return queue.Retry(queue.Backoff(d.Attempt), why)
+}
+
+// alone says that the error is of this message and no outage: another was first,
+// or what is kept for it is damaged, or this process stops.
+func (f Failures) alone(err error) bool {
+	return isAny(err, f.Passing) || errors.Is(err, context.Canceled) || has(err, fault.Conflict) || has(err, fault.Broken)
+}
+
+func has(err error, class fault.Class) bool {
+	var e *fault.Error
+	return errors.As(err, &e) && e.Class == class
 }
 
 // Reason is the error in stable words: its own where it has some, the stage's,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,10 +27,12 @@ func (selfTold) Reason() string { return "it says so itself" }
 func TestVerdict(t *testing.T) {
 	failures := stage.Failures{
 		Stage: "bench", Retry: "failed, will retry", Dead: "is impossible",
-		Settled: []error{errGone}, Hopeless: []error{errPoison},
+		Settled: []error{errGone}, Hopeless: []error{errPoison}, Passing: []error{errTaken},
 		Reasons: []stage.Reason{{Is: errPoison, Text: "it cannot be decoded"}, {Is: errTaken, Text: "it was replaced meanwhile"}},
 	}
 	about := func(err error) error { return fmt.Errorf("get %s: %w", faulttest.Mark, err) }
+	of := func(c fault.Class) error { return about(&fault.Error{Room: "blob", Op: "get", Class: c}) }
+	full := about(fault.Wrap("store", "write", syscall.ENOSPC))
 	tests := map[string]struct {
 		err    error
 		want   string
@@ -38,14 +41,19 @@ func TestVerdict(t *testing.T) {
 		"nothing":            {nil, "ack", ""},
 		"what is settled":    {about(errGone), "ack", ""},
 		"poison":             {about(errPoison), "dead: it cannot be decoded", `level=ERROR msg="is impossible" stage=bench attempt=3 reason="it cannot be decoded"`},
-		"a known error":      {about(errTaken), "retry: it was replaced meanwhile", `level=WARN msg="failed, will retry" stage=bench attempt=3 reason="it was replaced meanwhile"`},
+		"a known error":      {about(errTaken), "postpone: it was replaced meanwhile", `level=WARN msg="failed, will retry" stage=bench attempt=3 reason="it was replaced meanwhile"`},
 		"its own reason":     {about(selfTold{}), "retry: it says so itself", ""},
-		"the process's end":  {about(context.Canceled), "retry: the process stops", ""},
+		"the process's end":  {about(context.Canceled), "postpone: the process stops", ""},
 		"a deadline":         {about(context.DeadlineExceeded), "retry: a backend did not answer in time", ""},
 		"an unknown error":   {about(errors.New("x")), "retry: a backend is unavailable", ""},
 		"a fault":            {about(fault.Wrap("blob", "get", about(errors.New("x")))), "retry: blob get: unavailable", `room=blob op=get class=unavailable code=""`},
-		"a fault it knows":   {about(fault.Wrap("store", "write", errTaken)), "retry: it was replaced meanwhile", `room=store op=write class=unavailable`},
-		"a fault of a disk":  {about(fault.Wrap("store", "write", errTaken, fault.Known{Is: errTaken, Class: fault.Limit, Code: "no space"})), "retry: it was replaced meanwhile", `class=limit code="no space"`},
+		"a fault it knows":   {about(fault.Wrap("store", "write", errTaken)), "postpone: it was replaced meanwhile", `room=store op=write class=unavailable`},
+		"a fault of a disk":  {about(fault.Wrap("store", "write", errTaken, fault.Known{Is: errTaken, Class: fault.Limit, Code: "no space"})), "postpone: it was replaced meanwhile", `class=limit code="no space"`},
+		"a full disk":        {full, "retry: store write: limit (no space)", `class=limit code="no space"`},
+		"what is damaged":    {of(fault.Broken), "postpone: blob get: broken", `class=broken`},
+		"another was first":  {of(fault.Conflict), "postpone: blob get: conflict", `class=conflict`},
+		"a later format":     {of(fault.Newer), "postpone: blob get: newer", `class=newer`},
+		"later, not poison":  {errors.Join(errPoison, of(fault.Newer)), "postpone: it cannot be decoded", `class=newer`},
 		"a fault and poison": {errors.Join(errPoison, fault.Wrap("blob", "get", errors.New("x"))), "dead: it cannot be decoded", `room=blob`},
 	}
 	for name, tt := range tests {
@@ -53,16 +61,18 @@ func TestVerdict(t *testing.T) {
 			var log bytes.Buffer
 			var got string
 			v := failures.Verdict(slog.New(slog.NewTextHandler(&log, nil)), queue.Delivery{Attempt: 3}, tt.err)
-			v.Match(
-				func() { got = "ack" },
-				func(after time.Duration, why string) {
-					got = "retry: " + why
+			again := func(how string) func(time.Duration, string) {
+				return func(after time.Duration, why string) {
+					got = how + ": " + why
 					if after < queue.Backoff(1) {
 						t.Errorf("it comes back after %v", after)
 					}
-				},
-				func(why string) { got = "dead: " + why },
-			)
+				}
+			}
+			v.Match(queue.Cases{
+				Ack: func() { got = "ack" }, Retry: again("retry"), Postpone: again("postpone"),
+				Dead: func(why string) { got = "dead: " + why },
+			})
 			if got != tt.want {
 				t.Errorf("%q, want %q", got, tt.want)
 			}

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func drivers() platform.Drivers {
 	return platform.Drivers{
 		Store: map[string]platform.Opener[store.Driver]{"sqlite": embedded.Store},
-		Queue: map[string]platform.Opener[queue.Queue]{"sqlite": embedded.Queue},
+		Queue: map[string]platform.Opener[queue.Driver]{"sqlite": embedded.Queue},
 		Keys:  map[string]platform.Opener[platform.Keyring]{"tink": embedded.Keys},
 	}
 }
@@ -164,7 +164,7 @@ func TestLeasesTakeTurns(t *testing.T) {
 					t.Error("two have the directory at once")
 					return
 				}
-				if _, err := o.Queue.Depth(t.Context(), flow.Topics()[0], flow.Consumers()[flow.Topics()[0]][0]); err != nil {
+				if _, err := o.Gauge.Depth(t.Context(), flow.Topics()[0], flow.Consumers()[flow.Topics()[0]][0]); err != nil {
 					t.Error(err)
 				}
 				mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -160,7 +161,7 @@ func TestValidate(t *testing.T) {
 // faulty are drivers whose queue cannot be opened, or cannot be closed.
 func faulty(open, close error) platform.Drivers {
 	d := drivers()
-	d.Queue["sqlite"] = func(_ context.Context, _ string, e platform.Env) (queue.Queue, error) {
+	d.Queue["sqlite"] = func(_ context.Context, _ string, e platform.Env) (queue.Driver, error) {
 		if open != nil {
 			return nil, open
 		}
@@ -278,7 +279,7 @@ func TestADirectoryIsItsOwnersAlone(t *testing.T) {
 	for _, e := range left {
 		names = append(names, e.Name())
 	}
-	if diff := cmp.Diff([]string{"clarity.lock", "endpoint"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"VERSION", "clarity.lock", "endpoint"}, names); diff != "" {
 		t.Errorf("what is there (-want +got):\n%s", diff)
 	}
 	if err := os.Remove(filepath.Join("data", "endpoint")); err != nil {
@@ -358,39 +359,40 @@ func TestALeaseStandsBack(t *testing.T) {
 
 // letters is a queue of dead letters, by topic; it notes what is done to them.
 type letters struct {
-	queue.Queue
+	queue.Driver
 	dead map[string]int
 	old  []queue.Backlog // that nobody consumes
 	err  error
 	done []string
 }
 
-func (q *letters) Dead(_ context.Context, topic, name string, after int64, limit int) ([]queue.DeadLetter, error) {
+func (q *letters) Dead(_ context.Context, topic, name string, after string, limit int) ([]queue.DeadLetter, error) {
 	if q.err != nil {
 		return nil, q.err
 	}
 	var out []queue.DeadLetter
-	for s := after + 1; s <= int64(q.dead[topic]) && len(out) < limit; s++ {
-		out = append(out, queue.DeadLetter{Consumer: name, Sequence: s})
+	behind, _ := strconv.Atoi(after)
+	for s := behind + 1; s <= q.dead[topic] && len(out) < limit; s++ {
+		out = append(out, queue.DeadLetter{Consumer: name, ID: strconv.Itoa(s)})
 	}
 	return out, nil
 }
 
 func (q *letters) Unclaimed(context.Context) ([]queue.Backlog, error) { return q.old, q.err }
 
-func (q *letters) Replay(_ context.Context, s int64) error {
+func (q *letters) Replay(_ context.Context, s string) error {
 	q.done = append(q.done, fmt.Sprint("replay ", s))
 	return q.err
 }
 
-func (q *letters) Drop(_ context.Context, s int64) error {
+func (q *letters) Drop(_ context.Context, s string) error {
 	q.done = append(q.done, fmt.Sprint("drop ", s))
 	return q.err
 }
 
 func (q *letters) drivers() platform.Drivers {
 	d := drivers()
-	d.Queue["sqlite"] = func(context.Context, string, platform.Env) (queue.Queue, error) { return q, nil }
+	d.Queue["sqlite"] = func(context.Context, string, platform.Env) (queue.Driver, error) { return q, nil }
 	return d
 }
 
@@ -409,12 +411,13 @@ func TestDeadLettersOfEveryConsumer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			counts, last := map[string]int{}, int64(0)
+			counts, last := map[string]int{}, 0
 			for _, l := range got {
-				if counts[l.Consumer]++; counts[l.Consumer] > 1 && l.Sequence != last+1 {
-					t.Fatalf("%s: %d after %d", l.Consumer, l.Sequence, last)
+				n, err := strconv.Atoi(l.ID)
+				if counts[l.Consumer]++; err != nil || counts[l.Consumer] > 1 && n != last+1 {
+					t.Fatalf("%s: %s after %d", l.Consumer, l.ID, last)
 				}
-				last = l.Sequence
+				last = n
 			}
 			want := map[string]int{}
 			for topic, n := range dead {
@@ -450,8 +453,8 @@ func TestADeadLetterIsReplayedOrDropped(t *testing.T) {
 	for _, fails := range []error{nil, gone} {
 		q, dir := &letters{err: fails}, t.TempDir()
 		_, _, listed := datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now)
-		replayed := datadir.ReplayDead(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now, 7)
-		dropped := datadir.DropDead(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now, 8)
+		replayed := datadir.ReplayDead(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now, "7")
+		dropped := datadir.DropDead(t.Context(), datadir.Place{Dir: dir}, q.drivers(), time.Now, "8")
 		for what, err := range map[string]error{"list": listed, "replay": replayed, "drop": dropped} {
 			if !errors.Is(err, fails) {
 				t.Errorf("%s: %v, want %v", what, err, fails)

@@ -26,8 +26,8 @@ type Place struct {
 // on which nothing is running, those at the end that nobody consumes any more,
 // and counts what else nobody consumes.
 func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() time.Time) (letters []queue.DeadLetter, unclaimed []queue.Backlog, err error) {
-	err = withQueue(ctx, p, d, now, func(q queue.Queue) (err error) {
-		if unclaimed, err = q.Unclaimed(ctx); err != nil {
+	err = withQueue(ctx, p, d, now, func(q queue.Queue, g queue.Gauge) (err error) {
+		if unclaimed, err = g.Unclaimed(ctx); err != nil {
 			return err
 		}
 		all := make([]queue.Backlog, 0, len(unclaimed))
@@ -55,7 +55,7 @@ func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() ti
 
 func deadOf(ctx context.Context, q queue.Queue, topic, name string) (letters []queue.DeadLetter, err error) {
 	const page = 500
-	for after := int64(0); ; after = letters[len(letters)-1].Sequence {
+	for after := ""; ; after = letters[len(letters)-1].ID {
 		some, err := q.Dead(ctx, topic, name, after, page)
 		if err != nil {
 			return nil, err
@@ -68,22 +68,22 @@ func deadOf(ctx context.Context, q queue.Queue, topic, name string) (letters []q
 
 // ReplayDead makes a message of a dead letter again, on a directory on which
 // nothing is running.
-func ReplayDead(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, sequence int64) error {
-	return withQueue(ctx, p, d, now, func(q queue.Queue) error { return q.Replay(ctx, sequence) })
+func ReplayDead(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, letter string) error {
+	return withQueue(ctx, p, d, now, func(q queue.Queue, _ queue.Gauge) error { return q.Replay(ctx, letter) })
 }
 
 // DropDead removes a dead letter for good, on a directory on which nothing is running.
-func DropDead(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, sequence int64) error {
-	return withQueue(ctx, p, d, now, func(q queue.Queue) error { return q.Drop(ctx, sequence) })
+func DropDead(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, letter string) error {
+	return withQueue(ctx, p, d, now, func(q queue.Queue, _ queue.Gauge) error { return q.Drop(ctx, letter) })
 }
 
-func withQueue(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, use func(queue.Queue) error) error {
+func withQueue(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, use func(queue.Queue, queue.Gauge) error) error {
 	l := Lease{Dir: p.Dir, Drivers: d, Backends: p.Backends, Needs: capability.Queue, Env: platform.Env{Now: now}}
 	o, release, err := l.Acquire(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(use(o.Queue), release())
+	return errors.Join(use(o.Queue, o.Gauge), release())
 }
 
 // Pseudonym is what names a person of the place to those who may not know the
@@ -121,7 +121,7 @@ func VerifyAudit(ctx context.Context, p Place) (int64, error) {
 // MustHold says where nothing was kept before: not by the backend that is at the
 // place of a capability, or not in the data directory at all. It makes nothing.
 func MustHold(p Place, of capability.Set, at string) error {
-	if within(at, p.Dir) {
+	if within(at, p.Dir) || of == capability.Keys && "tink:"+at == embedded.In(p.Dir, platform.Backends{}).Keys {
 		if err := mustExist(p.Dir); err != nil {
 			return err
 		}

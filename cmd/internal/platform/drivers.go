@@ -60,7 +60,7 @@ type Plan struct {
 type Drivers struct {
 	Store    map[string]Opener[store.Driver]
 	Blobs    map[string]Opener[blob.Store]
-	Queue    map[string]Opener[queue.Queue]
+	Queue    map[string]Opener[queue.Driver]
 	Keys     map[string]Opener[Keyring]
 	Identity map[string]Opener[identity.Verifier]
 	Audit    map[string]Opener[audit.Log]
@@ -83,6 +83,7 @@ type Opened struct {
 	Store            *store.Store
 	Blobs            blob.Store
 	Queue            queue.Queue
+	Gauge            queue.Gauge // of the queue
 	Keys             Keys
 	Erasure          keyring.Eraser
 	Identity         identity.Verifier
@@ -144,13 +145,14 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 	}
 	var documents store.Driver
 	var keys Keyring
+	var messages queue.Driver
 	plan, _ := strings.CutPrefix(b.Model, trafficPrefix)
 	for _, step := range []func() error{
 		opening(ctx, "keys", d.Keys, b.Keys, needs.HasAny(ofKeyring), e, &keys),
 		opening(ctx, "store", d.Store, b.Store, needs.Has(capability.Store), e, &documents),
 		opening(ctx, "blobs", d.Blobs, b.Blobs, needs.Has(capability.Blobs), e, &o.Blobs),
 		opening(ctx, "audit", d.Audit, b.Audit, needs.Has(capability.Audit), e, &o.Audit),
-		opening(ctx, "queue", d.Queue, b.Queue, needs.Has(capability.Queue), e, &o.Queue),
+		opening(ctx, "queue", d.Queue, b.Queue, needs.Has(capability.Queue), e, &messages),
 		opening(ctx, "identity", d.Identity, b.Identity, needs.Has(capability.Identity), e, &o.Identity),
 		opening(ctx, "writer", d.Writer, b.Writer, needs.Has(capability.Writer), e, &o.Writer),
 		opening(ctx, "writer", d.Writer, templateWriter, needs.Has(capability.Writer), e, &o.Template),
@@ -165,6 +167,9 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 	}
 	if needs.Has(capability.Erasure) {
 		o.Erasure = erasing{keys}
+	}
+	if messages != nil {
+		o.Queue, o.Gauge = messages, messages
 	}
 	if documents != nil {
 		o.Store = store.New(documents, o.Keys)
@@ -205,6 +210,7 @@ func (o Opened) only(needs capability.Set) Opened {
 		Store:    given(needs.Has(capability.Store), o.Store),
 		Blobs:    given(needs.Has(capability.Blobs), o.Blobs),
 		Queue:    given(needs.Has(capability.Queue), o.Queue),
+		Gauge:    given(needs.Has(capability.Queue), o.Gauge),
 		Keys:     given(needs.Has(capability.Keys), o.Keys),
 		Erasure:  given(needs.Has(capability.Erasure), o.Erasure),
 		Identity: given(needs.Has(capability.Identity), o.Identity),

@@ -183,7 +183,7 @@ func TestAStageGetsItsStoreAndItsSettings(t *testing.T) {
 
 // counted is a queue that has messages; one of its consumers cannot be counted.
 type counted struct {
-	queue.Queue
+	queue.Driver
 	broken    string
 	unclaimed []queue.Backlog
 	lost      error // of asking what is unclaimed
@@ -199,10 +199,10 @@ func (q counted) Depth(_ context.Context, topic, _ string) (queue.Depth, error) 
 func (q counted) Unclaimed(context.Context) ([]queue.Backlog, error) { return q.unclaimed, q.lost }
 
 // registry is what the stages of a platform with this queue measure by.
-func registry(t *testing.T, q queue.Queue, needs capability.Set) *prometheus.Registry {
+func registry(t *testing.T, q queue.Driver, needs capability.Set) *prometheus.Registry {
 	t.Helper()
 	with := drivers(&diary{}, nil)
-	with.Queue["fake"] = func(context.Context, string, platform.Env) (queue.Queue, error) { return q, nil }
+	with.Queue["fake"] = func(context.Context, string, platform.Env) (queue.Driver, error) { return q, nil }
 	var r *prometheus.Registry
 	table := []platform.Stage{{Name: "s", Needs: needs, Build: func(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 		r = p.Registry

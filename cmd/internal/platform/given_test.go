@@ -68,7 +68,7 @@ func opens[T any](v T) map[string]platform.Opener[T] {
 // furnished are drivers that are there, the keyring among them.
 func furnished(r ring) platform.Drivers {
 	return platform.Drivers{
-		Store: opens[store.Driver](papers{}), Blobs: opens[blob.Store](objects{}), Queue: opens[queue.Queue](counted{}),
+		Store: opens[store.Driver](papers{}), Blobs: opens[blob.Store](objects{}), Queue: opens[queue.Driver](counted{}),
 		Keys: opens[platform.Keyring](r), Identity: opens[identity.Verifier](issuer{}), Audit: opens[audit.Log](journal{}),
 		Writer: map[string]platform.Opener[narrative.Writer]{"fake": opens[narrative.Writer](pen{})["fake"], "template": opens[narrative.Writer](pen{})["fake"]},
 		Plans:  opens(platform.Plan{Model: "m", Source: plan{}}),

@@ -14,7 +14,7 @@ import (
 
 // newRegistry has the process, the collector and the queue's depth, where there
 // is a queue; the stages add theirs.
-func newRegistry(q queue.Queue) (*prometheus.Registry, error) {
+func newRegistry(q queue.Gauge) (*prometheus.Registry, error) {
 	all := []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
 	if q != nil {
 		all = append(all, depths{q})
@@ -29,7 +29,7 @@ func newRegistry(q queue.Queue) (*prometheus.Registry, error) {
 }
 
 // depths counts the queue's messages when it is asked.
-type depths struct{ queue queue.Queue }
+type depths struct{ queue queue.Gauge }
 
 func depthDesc() *prometheus.Desc {
 	return prometheus.NewDesc("clarity_queue_messages", "Messages of a topic for one of its consumers, by state: waiting, leased, dead.", []string{"topic", "consumer", "state"}, nil)

@@ -82,12 +82,12 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 	if err != nil {
 		return p, err
 	}
-	registry, err := newRegistry(opened.Queue)
+	registry, err := newRegistry(opened.Gauge)
 	if err != nil {
 		return p, err
 	}
-	if opened.Queue != nil {
-		if err := tellUnclaimed(ctx, opened.Queue, e.Log); err != nil {
+	if opened.Gauge != nil {
+		if err := tellUnclaimed(ctx, opened.Gauge, e.Log); err != nil {
 			return p, err
 		}
 	}

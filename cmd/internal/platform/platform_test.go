@@ -60,7 +60,7 @@ func drivers(d *diary, err error) platform.Drivers {
 	return platform.Drivers{
 		Store:    list(opener[store.Driver](d, "store", nil)),
 		Blobs:    list(opener[blob.Store](d, "blobs", nil)),
-		Queue:    list(opener[queue.Queue](d, "queue", nil)),
+		Queue:    list(opener[queue.Driver](d, "queue", nil)),
 		Keys:     list(opener[platform.Keyring](d, "keys", nil)),
 		Identity: list(opener[identity.Verifier](d, "identity", nil)),
 		Audit:    list(opener[audit.Log](d, "audit", err)),

@@ -17,7 +17,7 @@ const (
 
 // tellUnclaimed logs how much the queue keeps that no consumer of this version
 // reads, and of which topics: it stays, and nothing else would say so.
-func tellUnclaimed(ctx context.Context, q queue.Queue, log *slog.Logger) error {
+func tellUnclaimed(ctx context.Context, q queue.Gauge, log *slog.Logger) error {
 	unclaimed, err := q.Unclaimed(ctx)
 	if err != nil {
 		return fmt.Errorf("look for messages that nobody consumes: %w", err)

@@ -14,10 +14,10 @@ import (
 )
 
 // opened is what the log says when a platform with this queue is opened.
-func opened(t *testing.T, q queue.Queue) (string, error) {
+func opened(t *testing.T, q queue.Driver) (string, error) {
 	t.Helper()
 	with := drivers(&diary{}, nil)
-	with.Queue["fake"] = func(context.Context, string, platform.Env) (queue.Queue, error) { return q, nil }
+	with.Queue["fake"] = func(context.Context, string, platform.Env) (queue.Driver, error) { return q, nil }
 	var out strings.Builder
 	e := env()
 	e.Log = slog.New(slog.NewTextHandler(&out, nil))

@@ -25,6 +25,14 @@ const (
 	UnknownField   Code = "unknown_field"  // a member that the contract does not have
 )
 
+// Codes are all of them.
+func Codes() []Code {
+	return []Code{
+		MissingField, WrongType, DuplicateKey, InvalidUUID, InvalidTime, EndBeforeStart, FutureTime, TooLong,
+		InvalidNumber, OutOfRange, UnknownUnit, InvalidZone, InvalidValue, InvalidText, UnknownField,
+	}
+}
+
 // A Warning is a stable, machine-readable word for what was not understood of a
 // sample that is taken all the same.
 type Warning string

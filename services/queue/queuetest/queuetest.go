@@ -1,4 +1,6 @@
-// Package queuetest is the suite every queue.Queue passes.
+// Package queuetest is the suite every queue.Driver passes. It proves
+// the words of the contract and no more: a driver that is as bad as they allow, like
+// Hostile, passes it, too.
 package queuetest
 
 import (
@@ -7,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -19,10 +22,10 @@ import (
 
 // An Opener opens the driver over one place for these consumers. Called again it
 // closes the former driver and opens the same place anew.
-type Opener func(queue.Consumers) queue.Queue
+type Opener func(queue.Consumers) queue.Driver
 
 // opener is an Opener for Consumers.
-type opener func() queue.Queue
+type opener func() queue.Driver
 
 // Run tests a driver against the contract. fresh returns the opener of a place
 // that is empty; what it opened is closed when the test ends.
@@ -31,37 +34,39 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		name string
 		test func(t *testing.T, open opener)
 	}{
-		{"a message comes as it was published, once, and is gone when acked", testRoundTrip},
+		{"a message comes as it was published, and is gone when acked", testRoundTrip},
 		{"a message published before the queue is opened again is delivered", testDurable},
-		{"messages of one publish are stored all or none", testAllOrNone},
+		{"what is illegal is refused", testRefused},
 		{"a topic's messages go to its own receivers", testTopics},
 		{"two consumers of a topic each get every message", testConsumers},
 		{"two receives of a subscription share its messages", testCompetingReceives},
 		{"each consumer has its own attempts, retries and dead letters", testConsumersApart},
 		{"a dead letter is replayed or dropped once", testReplayAndDrop},
 		{"a subscription that is not on the list is refused", testNoSubscription},
-		{"messages of one key are handled one at a time, in order", testOrder},
+		{"messages of one key are handled mostly in order", testOrder},
 		{"messages of different keys are handled concurrently", testConcurrency},
-		{"a message is not delivered before its time, and its key waits with it", testNotBefore},
-		{"a message of the same ID that was delivered before drops nothing", testDebounce},
-		{"a retry comes back after its delay, and holds its key", testRetry},
-		{"a message that came to its last attempt is dead, with the last reason", testMaxAttempts},
+		{"no key waits for all that another has", testTurns},
+		{"a message is not delivered before its time", testNotBefore},
+		{"a retry comes back after its delay, and may be overtaken", testRetry},
+		{"no number of retries makes a dead letter", testOutage},
+		{"no number of postponements makes a dead letter, nor holds up others", testPostpone},
+		{"where several keys meet an outage one message probes", testCircuit},
 		{"a verdict of Dead lets the key go on", testDead},
-		{"a handler that panics or ends its goroutine counts as a retry", testPanic},
+		{"a handler that panics or ends its goroutine again and again makes a dead letter", testPanic},
 		{"dead letters are listed oldest first, a page at a time", testDeadPages},
-		{"dead letters and attempts outlive the queue", testAttemptsOutlive},
+		{"dead letters outlive the queue", testDeadOutlive},
 		{"a lease is extended while its handler runs", testExtension},
-		{"a verdict is durable before the next of its key is delivered", testVerdictDurable},
 		{"the depth tells waiting, leased and dead", testDepth},
+		{"the driver is ready", testReady},
 		{"forgetting a key removes it everywhere, and no other", testForget},
-		{"a verdict on a forgotten message changes nothing", testForgetInHand},
+		{"what is forgotten in a handler's hand leaves nothing", testForgetInHand},
 		{"handlers outlive the end of Receive by its drain", testDrain},
 		{"errors are faults of the room and name no person", testFaults},
 		{"many publishers and receivers lose nothing", testMany},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			open := fresh(t)
-			c.test(t, func() queue.Queue { return open(Consumers()) })
+			c.test(t, func() queue.Driver { return open(Consumers()) })
 		})
 	}
 	t.Run("what is kept of a consumer that is taken off the list is unclaimed", func(t *testing.T) { testUnclaimed(t, fresh(t)) })
@@ -81,7 +86,7 @@ func Consumers() queue.Consumers {
 // patience is how long anything may take that ought to happen at once.
 const patience = 10 * time.Second
 
-func publish(t *testing.T, q queue.Queue, msgs ...queue.Message) {
+func publish(t *testing.T, q queue.Driver, msgs ...queue.Message) {
 	t.Helper()
 	if err := q.Publish(context.Background(), msgs...); err != nil {
 		t.Fatal(err)
@@ -93,7 +98,7 @@ func message(key, body string) queue.Message {
 }
 
 // receive runs Receive until the function returned is called, which waits for it.
-func receive(t *testing.T, q queue.Queue, sub queue.Subscription, h queue.Handler) (stop func()) {
+func receive(t *testing.T, q queue.Driver, sub queue.Subscription, h queue.Handler) (stop func()) {
 	t.Helper()
 	sub.Topic = cmp.Or(sub.Topic, topic)
 	sub.Name = cmp.Or(sub.Name, name)
@@ -155,6 +160,22 @@ func (r *recorder) one(t *testing.T) queue.Delivery {
 	}
 }
 
+// all waits until each of the bodies has come, in whatever order, and no other.
+func (r *recorder) all(t *testing.T, bodies ...string) {
+	t.Helper()
+	missing := map[string]bool{}
+	for _, b := range bodies {
+		missing[b] = true
+	}
+	for len(missing) > 0 {
+		b := string(r.one(t).Body)
+		if !slices.Contains(bodies, b) {
+			t.Errorf("%q is delivered, which is not of %q", b, bodies)
+		}
+		delete(missing, b)
+	}
+}
+
 // none makes sure that nothing more comes for a while.
 func (r *recorder) none(t *testing.T) {
 	t.Helper()
@@ -166,13 +187,13 @@ func (r *recorder) none(t *testing.T) {
 }
 
 // settled waits until the topic has the depth.
-func settled(t *testing.T, q queue.Queue, want queue.Depth) {
+func settled(t *testing.T, q queue.Driver, want queue.Depth) {
 	t.Helper()
 	settledOf(t, q, topic, name, want)
 }
 
 // settledOf waits until the subscription has the depth.
-func settledOf(t *testing.T, q queue.Queue, topic, name string, want queue.Depth) {
+func settledOf(t *testing.T, q queue.Driver, topic, name string, want queue.Depth) {
 	t.Helper()
 	var got queue.Depth
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
@@ -187,25 +208,46 @@ func settledOf(t *testing.T, q queue.Queue, topic, name string, want queue.Depth
 	t.Fatalf("depth of %s for %s: %+v, want %+v", topic, name, got, want)
 }
 
+// died waits until the subscription has so many dead letters, at least, and else nothing.
+func died(t *testing.T, q queue.Driver, topic, name string, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+		d, err := q.Depth(context.Background(), topic, name)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case d.Waiting == 0 && d.Leased == 0 && d.Dead >= n:
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("depth of %s for %s: %+v, want %d dead", topic, name, d, n)
+		}
+	}
+}
+
 func testRoundTrip(t *testing.T, open opener) {
 	q := open()
 	before := time.Now()
 	want := []queue.Message{
-		{Topic: topic, Key: "k", ID: "id", Body: []byte("body")},
+		{Topic: topic, Key: "k", Body: []byte("body")},
 		{Topic: topic, Key: "k", Body: []byte{}},
-		{Topic: topic, Key: "k", Body: bytes.Repeat([]byte{0xff, 0, '\''}, 64<<10/3)},
+		{Topic: topic, Key: "k", Body: bytes.Repeat([]byte{0xff, 0, '\''}, queue.MaxBody/3)},
 		{Topic: topic, Key: "k", Body: []byte("late"), NotBefore: before.Add(20 * time.Millisecond).UTC().Round(0)},
 	}
 	publish(t, q, want...)
 	r := record(acks)
 	stop := receive(t, q, queue.Subscription{}, r.handle)
-	for i, m := range want {
+	got := map[string]queue.Delivery{}
+	for len(got) < len(want) {
 		d := r.one(t)
+		got[string(d.Body)] = d
+	}
+	for i, m := range want {
+		d := got[string(m.Body)]
 		if diff := gocmp.Diff(m, d.Message, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("message %d (-published +delivered):\n%s", i, diff)
 		}
-		if d.Attempt != 1 {
-			t.Errorf("message %d came with attempt %d, want 1", i, d.Attempt)
+		if d.Attempt < 1 {
+			t.Errorf("message %d came with attempt %d", i, d.Attempt)
 		}
 		if d.Published.Before(before.Add(-time.Second)) || d.Published.After(time.Now().Add(time.Second)) {
 			t.Errorf("message %d was published at %v, now is %v", i, d.Published, before)
@@ -213,29 +255,24 @@ func testRoundTrip(t *testing.T, open opener) {
 	}
 	settled(t, q, queue.Depth{})
 	stop()
-	again := record(acks)
-	receive(t, open(), queue.Subscription{}, again.handle)
-	again.none(t)
+	settled(t, open(), queue.Depth{})
 }
 
 func testDurable(t *testing.T, open opener) {
 	publish(t, open(), message("a", "1"), message("a", "2"), message("b", "3"))
 	r := record(acks)
-	q := open()
-	receive(t, q, queue.Subscription{}, r.handle)
-	if diff := gocmp.Diff([]string{"1", "2", "3"}, r.next(t, 3)); diff != "" {
-		t.Error(diff)
-	}
+	receive(t, open(), queue.Subscription{}, r.handle)
+	r.all(t, "1", "2", "3")
 }
 
-func testAllOrNone(t *testing.T, open opener) {
+func testRefused(t *testing.T, open opener) {
 	q := open()
 	huge := message("k", "")
-	huge.Body = make([]byte, 64<<10+1)
-	if err := q.Publish(context.Background(), message("k", "small"), huge); err == nil {
-		t.Error("a body over 64 KiB is accepted")
+	huge.Body = make([]byte, queue.MaxBody+1)
+	if err := q.Publish(context.Background(), huge); err == nil {
+		t.Error("a body over MaxBody is accepted")
 	}
-	if err := q.Publish(context.Background(), message("k", "small"), queue.Message{Key: "k"}); err == nil {
+	if err := q.Publish(context.Background(), queue.Message{Key: "k"}); err == nil {
 		t.Error("a message without a topic is accepted")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -246,7 +283,19 @@ func testAllOrNone(t *testing.T, open opener) {
 	if err := q.Publish(context.Background()); err != nil {
 		t.Errorf("publish of nothing: %v", err)
 	}
-	settled(t, q, queue.Depth{})
+	if _, err := q.Dead(context.Background(), topic, name, "", queue.MaxDead+1); err == nil {
+		t.Error("more dead letters than MaxDead can be asked for")
+	}
+	r := record(acks)
+	receive(t, q, queue.Subscription{}, r.handle)
+	publish(t, q, message("k", "behind what failed"))
+	r.all(t, "behind what failed")
+}
+
+func testReady(t *testing.T, open opener) {
+	if err := open().Ready(context.Background()); err != nil {
+		t.Error(err)
+	}
 }
 
 func testTopics(t *testing.T, open opener) {
@@ -298,12 +347,28 @@ func testForget(t *testing.T, open opener) {
 		if string(d.Body) == "dies" {
 			return queue.Dead("poison")
 		}
-		return queue.Retry(time.Hour, "later")
+		return queue.Postpone(time.Hour, "later")
 	}
 	for _, topic := range []string{topic, "other"} {
-		r := record(dies)
-		stop := receive(t, q, queue.Subscription{Topic: topic, Concurrency: 3}, r.handle)
-		r.next(t, 12)
+		var mu sync.Mutex
+		seen := map[string]bool{}
+		stop := receive(t, q, queue.Subscription{Topic: topic, Concurrency: 3}, func(_ context.Context, d queue.Delivery) queue.Verdict {
+			mu.Lock()
+			defer mu.Unlock()
+			seen[d.Key+" "+string(d.Body)] = true
+			return dies(d)
+		})
+		for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+			mu.Lock()
+			n := len(seen)
+			mu.Unlock()
+			if n == 12 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d of 12 messages came", n)
+			}
+		}
 		stop()
 	}
 	for range 2 { // it can be repeated
@@ -312,17 +377,19 @@ func testForget(t *testing.T, open opener) {
 		}
 	}
 	for _, topic := range []string{topic, "other"} {
-		if d, err := q.Depth(ctx, topic, name); err != nil || d != (queue.Depth{Waiting: 4, Dead: 4}) {
-			t.Errorf("%s: %+v, %v; want 4 waiting, 4 dead", topic, d, err)
+		if d, err := q.Depth(ctx, topic, name); err != nil || d.Waiting < 4 || d.Dead < 4 {
+			t.Errorf("%s: %+v, %v; want 4 waiting and 4 dead, at least", topic, d, err)
 		}
-		letters, err := q.Dead(ctx, topic, name, 0, 100)
+		letters, err := q.Dead(ctx, topic, name, "", 100)
 		if err != nil {
 			t.Fatal(err)
 		}
+		keys := map[string]bool{}
 		for _, l := range letters {
-			if l.Key == "u1" || l.Key == "u1/day" {
-				t.Errorf("%s: a dead letter of key %s is left", topic, l.Key)
-			}
+			keys[l.Key] = true
+		}
+		if diff := gocmp.Diff(map[string]bool{"u10": true, "u": true, "u1-": true, "U1": true}, keys); diff != "" {
+			t.Errorf("%s: dead letters of these keys are left (-want +got):\n%s", topic, diff)
 		}
 	}
 }
@@ -330,44 +397,33 @@ func testForget(t *testing.T, open opener) {
 func testForgetInHand(t *testing.T, open opener) {
 	q := open()
 	publish(t, q, message("u1", "in hand"), message("u1", "behind"))
-	in, let := make(chan struct{}), make(chan struct{})
+	in, let := make(chan struct{}, 100), make(chan struct{})
 	stop := receive(t, q, queue.Subscription{}, func(context.Context, queue.Delivery) queue.Verdict {
-		close(in)
+		in <- struct{}{}
 		<-let
-		return queue.Dead("poison")
+		return queue.Ack()
 	})
 	<-in
 	if err := q.Forget(context.Background(), "u1"); err != nil {
 		t.Fatal(err)
 	}
 	close(let)
-	stop()
 	settled(t, q, queue.Depth{})
+	stop()
 }
 
 func testMany(t *testing.T, open opener) {
 	q := open()
 	const publishers, each, keys = 4, 50, 10
 	var mu sync.Mutex
-	seen, inHand := map[string]int{}, map[string]bool{}
+	seen := map[string]bool{}
 	h := func(_ context.Context, d queue.Delivery) queue.Verdict {
-		mu.Lock()
-		if inHand[d.Key] {
-			t.Errorf("two messages of key %s are in hand at once", d.Key)
-		}
-		inHand[d.Key] = true
-		mu.Unlock()
-		defer func() {
-			mu.Lock()
-			defer mu.Unlock()
-			inHand[d.Key] = false
-		}()
 		if d.Attempt == 1 && d.Body[len(d.Body)-1] == '7' {
 			return queue.Retry(time.Millisecond, "not yet")
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		seen[string(d.Body)]++
+		seen[string(d.Body)] = true
 		return queue.Ack()
 	}
 	for range 2 {
@@ -392,10 +448,5 @@ func testMany(t *testing.T, open opener) {
 	defer mu.Unlock()
 	if len(seen) != publishers*each {
 		t.Errorf("%d messages are acked, %d were published", len(seen), publishers*each)
-	}
-	for body, n := range seen {
-		if n != 1 {
-			t.Errorf("%s is acked %d times", body, n)
-		}
 	}
 }

@@ -6,20 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
-// MaxDead is the most dead letters one call of Dead returns.
-const MaxDead = 1000
-
-// Dead lists a subscription's dead letters, oldest first, after the sequence
-// number given.
-func (q *Queue) Dead(ctx context.Context, topic, name string, after int64, limit int) ([]queue.DeadLetter, error) {
-	if limit < 1 || limit > MaxDead {
-		return nil, fmt.Errorf("list dead letters of %s: limit %d is not within 1 to %d", topic, limit, MaxDead)
+// Dead lists a subscription's dead letters, oldest first, after the one given. An
+// ID is the number of the letter, in the order of death.
+func (q *Queue) Dead(ctx context.Context, topic, name, after string, limit int) ([]queue.DeadLetter, error) {
+	if limit < 1 || limit > queue.MaxDead {
+		return nil, fmt.Errorf("list dead letters of %s: limit %d is not within 1 to %d", topic, limit, queue.MaxDead)
 	}
-	letters, err := q.dead(ctx, topic, name, after, limit)
+	behind := int64(0)
+	if after != "" {
+		var err error
+		if behind, err = number(after); err != nil {
+			return nil, fmt.Errorf("list dead letters of %s: %w", topic, err)
+		}
+	}
+	letters, err := q.dead(ctx, topic, name, behind, limit)
 	if err == nil && len(letters) == 0 && !q.consumers.Has(topic, name) {
 		err = q.mustHaveLetters(ctx, topic, name)
 	}
@@ -32,9 +37,8 @@ func (q *Queue) Dead(ctx context.Context, topic, name string, after int64, limit
 // mustHaveLetters refuses a subscription that is not on the list and of which
 // there are no letters either: they may be before the page that was asked for.
 func (q *Queue) mustHaveLetters(ctx context.Context, topic, name string) error {
-	var n int
-	err := q.stmt.deadDepth.QueryRowContext(ctx, topic, name).Scan(&n)
-	if err == nil && n == 0 {
+	_, dead, err := q.counted(ctx, topic, name)
+	if err == nil && dead == 0 {
 		err = fmt.Errorf("list dead letters of %s for %q: %w", topic, name, queue.ErrNoSubscription)
 	}
 	return err
@@ -50,7 +54,7 @@ func (q *Queue) Unclaimed(ctx context.Context) ([]queue.Backlog, error) {
 }
 
 func (q *Queue) backlogs(ctx context.Context) ([]queue.Backlog, error) {
-	rows, err := q.stmt.backlogs.QueryContext(ctx, q.now().UnixNano())
+	rows, err := q.stmt.backlogs.QueryContext(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,9 +62,11 @@ func (q *Queue) backlogs(ctx context.Context) ([]queue.Backlog, error) {
 	var all []queue.Backlog
 	for rows.Next() {
 		var b queue.Backlog
-		if err := rows.Scan(&b.Topic, &b.Consumer, &b.Waiting, &b.Leased, &b.Dead); err != nil {
+		var messages int
+		if err := rows.Scan(&b.Topic, &b.Consumer, &messages, &b.Dead); err != nil {
 			return nil, err
 		}
+		b.Depth = q.depth(b.Topic, b.Consumer, messages, b.Dead)
 		all = append(all, b)
 	}
 	return all, rows.Err()
@@ -76,10 +82,11 @@ func (q *Queue) dead(ctx context.Context, topic, name string, after int64, limit
 	for rows.Next() {
 		d := queue.DeadLetter{Consumer: name}
 		d.Topic = topic
-		var published, notBefore, died int64
-		if err := rows.Scan(&d.Sequence, &d.Key, &d.ID, &d.Body, &published, &notBefore, &d.Attempt, &d.Reason, &died); err != nil {
+		var n, published, notBefore, died int64
+		if err := rows.Scan(&n, &d.Key, &d.Body, &published, &notBefore, &d.Attempt, &d.Reason, &died); err != nil {
 			return nil, err
 		}
+		d.ID = strconv.FormatInt(n, 10)
 		d.Published, d.NotBefore, d.Died = fromNano(published), fromNano(notBefore), fromNano(died)
 		letters = append(letters, d)
 	}
@@ -91,15 +98,27 @@ func (q *Queue) Depth(ctx context.Context, topic, name string) (queue.Depth, err
 	if !q.consumers.Has(topic, name) {
 		return queue.Depth{}, fmt.Errorf("count messages of %s for %q: %w", topic, name, queue.ErrNoSubscription)
 	}
-	var all, leased, dead int
-	err := q.stmt.depth.QueryRowContext(ctx, topic, name, q.now().UnixNano()).Scan(&all, &leased)
-	if err == nil {
-		err = q.stmt.deadDepth.QueryRowContext(ctx, topic, name).Scan(&dead)
-	}
+	messages, dead, err := q.counted(ctx, topic, name)
 	if err != nil {
 		return queue.Depth{}, faulted("count", err)
 	}
-	return queue.Depth{Waiting: all - leased, Leased: leased, Dead: dead}, nil
+	return q.depth(topic, name, messages, dead), nil
+}
+
+// counted are the numbers of messages and dead letters that are kept with the writes.
+func (q *Queue) counted(ctx context.Context, topic, name string) (messages, dead int, err error) {
+	err = q.stmt.depth.QueryRowContext(ctx, topic, name).Scan(&messages, &dead)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return messages, dead, err
+}
+
+func (q *Queue) depth(topic, name string, messages, dead int) queue.Depth {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	leased := min(q.leased[subscription{topic, name}], messages)
+	return queue.Depth{Waiting: messages - leased, Leased: leased, Dead: dead}
 }
 
 // Forget removes every message whose key is key or begins with key and a slash,
@@ -124,7 +143,11 @@ func (q *Queue) Forget(ctx context.Context, key string) error {
 
 // Replay makes a message of the dead letter again: the last of its key, its
 // attempts counted from none.
-func (q *Queue) Replay(ctx context.Context, sequence int64) error {
+func (q *Queue) Replay(ctx context.Context, letter string) error {
+	sequence, err := number(letter)
+	if err != nil {
+		return fmt.Errorf("replay dead letter: %w", err)
+	}
 	op := &operation{}
 	op.run = func() error {
 		var of subscription
@@ -152,7 +175,11 @@ func (q *Queue) Replay(ctx context.Context, sequence int64) error {
 }
 
 // Drop removes the dead letter for good.
-func (q *Queue) Drop(ctx context.Context, sequence int64) error {
+func (q *Queue) Drop(ctx context.Context, letter string) error {
+	sequence, err := number(letter)
+	if err != nil {
+		return fmt.Errorf("drop dead letter: %w", err)
+	}
 	op := &operation{}
 	op.run = func() error {
 		r, err := q.stmt.drop.Exec(sequence)
@@ -170,4 +197,13 @@ func (q *Queue) Drop(ctx context.Context, sequence int64) error {
 		return fmt.Errorf("drop dead letter %d: %w", sequence, faulted("drop", err))
 	}
 	return nil
+}
+
+// number is what an ID says. What is none names no letter.
+func number(id string) (int64, error) {
+	n, err := strconv.ParseInt(id, 10, 64)
+	if err != nil {
+		return 0, queue.ErrNoLetter
+	}
+	return n, nil
 }

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,7 +198,7 @@ func TestLeasesOfAProcessThatDiedAreVoid(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	letters, err := q.Dead(background, topic, name, 0, 10)
+	letters, err := q.Dead(background, topic, name, "", 10)
 	if err != nil || len(letters) != 1 || !strings.Contains(letters[0].Reason, "without a verdict") {
 		t.Errorf("dead letters: %+v, %v", letters, err)
 	}
@@ -228,22 +231,22 @@ func TestDeadLettersAreReplayedAndDropped(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	poison = false
-	letters, err := q.Dead(background, topic, name, 0, 10)
+	letters, err := q.Dead(background, topic, name, "", 10)
 	if err != nil || len(letters) != 2 {
 		t.Fatalf("dead letters: %+v, %v", letters, err)
 	}
-	if err := q.Replay(background, letters[1].Sequence); err != nil {
+	if err := q.Replay(background, letters[1].ID); err != nil {
 		t.Fatal(err)
 	}
 	<-all
-	if err := q.Drop(background, letters[0].Sequence); err != nil {
+	if err := q.Drop(background, letters[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range letters {
-		if err := q.Replay(background, l.Sequence); !errors.Is(err, queue.ErrNoLetter) {
+		if err := q.Replay(background, l.ID); !errors.Is(err, queue.ErrNoLetter) {
 			t.Errorf("replay of what is gone: %v, want ErrNoLetter", err)
 		}
-		if err := q.Drop(background, l.Sequence); !errors.Is(err, queue.ErrNoLetter) {
+		if err := q.Drop(background, l.ID); !errors.Is(err, queue.ErrNoLetter) {
 			t.Errorf("drop of what is gone: %v, want ErrNoLetter", err)
 		}
 	}
@@ -258,19 +261,175 @@ func TestDeadLettersAreReplayedAndDropped(t *testing.T) {
 	}
 }
 
-func TestAMessageWhoseIDWaitsIsNotStoredTwice(t *testing.T) {
+// What the driver keeps beyond the contract: one at a time and in order, a verdict
+// before the next.
+func TestAKeyIsInOneHandAndInOrder(t *testing.T) {
 	q := open(t, t.TempDir(), time.Now)
 	defer q.Close()
-	m := func(topic, key, id string) queue.Message {
-		return queue.Message{Topic: topic, Key: key, ID: id, Body: []byte("x")}
+	const n = 40
+	var want []string
+	for i := range n {
+		want = append(want, fmt.Sprint(i))
+		publish(t, q, "k", fmt.Sprint(i))
 	}
-	for range 3 {
-		if err := q.Publish(background, m(topic, "k", "window"), m(topic, "k", "other"), m(topic, "l", "window"), m("other", "k", "window"), m(topic, "k", "")); err != nil {
-			t.Fatal(err)
+	var inHand atomic.Int32
+	var got []string
+	all := make(chan struct{})
+	stop := receive(q, queue.Subscription{Topic: topic, Name: name, Concurrency: 8}, func(_ context.Context, d queue.Delivery) queue.Verdict {
+		if inHand.Add(1) > 1 {
+			t.Error("two messages of one key are in hand at once")
 		}
+		defer inHand.Add(-1)
+		if got = append(got, string(d.Body)); len(got) == n {
+			close(all)
+		}
+		return queue.Ack()
+	})
+	<-all
+	if err := stop(); err != nil {
+		t.Fatal(err)
 	}
-	if d := depth(t, q); d.Waiting != 3+3 {
-		t.Errorf("%d messages wait: want 3 with an id of their own, and 3 without one", d.Waiting)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("order (-published +delivered):\n%s", diff)
+	}
+}
+
+// A message that waits does not hold up what is behind it.
+func TestAMessageThatWaitsIsOvertaken(t *testing.T) {
+	for name, verdict := range map[string]queue.Verdict{"retry": queue.Retry(time.Hour, "away"), "postpone": queue.Postpone(time.Hour, "newer")} {
+		t.Run(name, func(t *testing.T) {
+			now := &clock{now: time.Now()}
+			q := open(t, t.TempDir(), now.Now)
+			defer q.Close()
+			for _, body := range []string{"waits", "1", "2"} {
+				publish(t, q, "k", body)
+			}
+			got := make(chan string, 10)
+			stop := receive(q, queue.Subscription{Topic: topic, Name: "intake"}, func(_ context.Context, d queue.Delivery) queue.Verdict {
+				got <- string(d.Body)
+				if d.Attempt == 1 && string(d.Body) == "waits" {
+					return verdict
+				}
+				return queue.Ack()
+			})
+			for _, want := range []string{"waits", "1", "2"} {
+				if body := <-got; body != want {
+					t.Errorf("%q comes, want %q", body, want)
+				}
+			}
+			now.Advance(time.Hour)
+			publish(t, q, "other", "wakes the receiver")
+			if a, b := <-got, <-got; a != "waits" && b != "waits" {
+				t.Errorf("an hour later come %q and %q", a, b)
+			}
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A clock that was ahead holds up nothing once it is right: neither what was
+// published by it nor what was put off.
+func TestAClockThatWasAheadHoldsUpNothing(t *testing.T) {
+	for _, opened := range []bool{true, false} {
+		t.Run(fmt.Sprintf("opened anew %v", opened), func(t *testing.T) {
+			dir, now := t.TempDir(), &clock{now: time.Now()}
+			q := open(t, dir, now.Now)
+			defer func() { q.Close() }()
+			now.Advance(24 * time.Hour)
+			publish(t, q, "k", "published ahead")
+			late := queue.Message{Topic: topic, Key: "l", Body: []byte("in an hour"), NotBefore: now.Now().Add(2 * time.Hour)}
+			if err := q.Publish(background, late); err != nil {
+				t.Fatal(err)
+			}
+			stop := receive(q, queue.Subscription{Topic: topic, Name: name}, func(context.Context, queue.Delivery) queue.Verdict {
+				return queue.Retry(0, "away")
+			})
+			for deadline := time.Now().Add(time.Minute); depth(t, q).Leased == 0 && time.Now().Before(deadline); {
+			}
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			now.Advance(-24 * time.Hour)
+			if opened {
+				if err := q.Close(); err != nil {
+					t.Fatal(err)
+				}
+				q = open(t, dir, now.Now)
+			}
+			publish(t, q, "k", "published right")
+			got := make(chan string, 4)
+			stop = receive(q, queue.Subscription{Topic: topic, Name: name}, func(_ context.Context, d queue.Delivery) queue.Verdict {
+				got <- string(d.Body)
+				return queue.Ack()
+			})
+			come := func(want ...string) {
+				t.Helper()
+				for range want {
+					select {
+					case body := <-got:
+						if !slices.Contains(want, body) {
+							t.Errorf("%q comes, want one of %q", body, want)
+						}
+					case <-time.After(10 * time.Second):
+						t.Fatalf("not all of %q come", want)
+					}
+				}
+			}
+			come("published ahead", "published right")
+			now.Advance(queue.MaxDelay + time.Second) // and no more: two hours were asked for
+			publish(t, q, "k", "wakes the receiver")
+			come("in an hour", "wakes the receiver")
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// Of the messages that a process died with, each is tried alone, so that what
+// did not do it is not counted with what did.
+func TestAfterADeathEachSuspectIsAlone(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, time.Now)
+	for _, key := range []string{"a", "b", "c"} {
+		publish(t, q, key, key)
+	}
+	in, let := make(chan struct{}, 3), make(chan struct{})
+	stop := receive(q, queue.Subscription{Topic: topic, Name: name, Concurrency: 3}, func(context.Context, queue.Delivery) queue.Verdict {
+		in <- struct{}{}
+		<-let
+		return queue.Ack()
+	})
+	for range 3 {
+		<-in
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	close(let)
+	_ = stop() // the database is closed
+	q = open(t, dir, time.Now)
+	defer q.Close()
+	publish(t, q, "d", "innocent")
+	var inHand atomic.Int32
+	stop = receive(q, queue.Subscription{Topic: topic, Name: name, Concurrency: 3}, func(context.Context, queue.Delivery) queue.Verdict {
+		if inHand.Add(1) > 1 {
+			t.Error("two are in hand")
+		}
+		time.Sleep(10 * time.Millisecond)
+		inHand.Add(-1)
+		return queue.Ack()
+	})
+	for deadline := time.Now().Add(time.Minute); depth(t, q) != (queue.Depth{}) && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if d := depth(t, q); d != (queue.Depth{}) {
+		t.Errorf("in the end: %+v", d)
 	}
 }
 

@@ -66,6 +66,8 @@ type receiver struct {
 
 	mu      sync.Mutex
 	running map[*lease]context.CancelCauseFunc
+	breaker queue.Breaker
+	alone   bool // a suspect is in hand
 }
 
 func (r *receiver) loop(ctx context.Context) error {
@@ -73,23 +75,25 @@ func (r *receiver) loop(ctx context.Context) error {
 	defer stop()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for free := r.sub.Concurrency; ; {
-		leases, next, err := r.q.claim(ctx, &r.sub, free)
-		if err != nil {
-			return err
+	for inHand := 0; ; {
+		room, next := r.room(inHand)
+		if room > 0 {
+			leases, later, err := r.q.claim(ctx, &r.sub, room, inHand)
+			if err != nil {
+				return err
+			}
+			for i := range leases {
+				r.start(&leases[i])
+			}
+			inHand, room, next = inHand+len(leases), room-len(leases), later
 		}
-		for i := range leases {
-			r.start(&leases[i])
-		}
-		free -= len(leases)
-
 		var ready <-chan time.Time // never, where nothing waits or no hand is free
-		if free > 0 && !next.IsZero() {
+		if !next.IsZero() {
 			timer.Reset(next.Sub(r.q.now()))
 			ready = timer.C
 		}
 		published := signal
-		if free == 0 {
+		if room <= 0 {
 			published = nil
 		}
 		select {
@@ -98,14 +102,14 @@ func (r *receiver) loop(ctx context.Context) error {
 		case <-r.q.closed:
 			return queue.ErrClosed
 		case <-r.freed:
-			free++
+			inHand--
 		case <-published:
 		case <-ready:
 		}
 		for more := true; more; { // handlers that ended together are replaced together
 			select {
 			case <-r.freed:
-				free++
+				inHand--
 			case <-signal:
 			default:
 				more = false
@@ -114,42 +118,64 @@ func (r *receiver) loop(ctx context.Context) error {
 	}
 }
 
-// start runs the handler of one delivery. A handler that panics, or ends its
-// goroutine, counts as Retry.
+// room is how many messages may be claimed now, and when to look again where the
+// circuit is open.
+func (r *receiver) room(inHand int) (room int, next time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	allowed, next := r.breaker.Allowed(r.q.now(), r.sub.Concurrency)
+	if r.alone {
+		return 0, time.Time{}
+	}
+	return allowed - inHand, next
+}
+
+// start runs the handler of one delivery. One that panics, or ends its goroutine,
+// has fallen.
 func (r *receiver) start(l *lease) {
 	ctx, cancel := context.WithCancelCause(r.base)
 	r.mu.Lock()
 	r.running[l] = cancel
+	r.alone = l.fell > 0
 	r.mu.Unlock()
+	r.q.inHand(r.sub, 1)
 	r.handlers.Add(1)
 	go func() {
-		verdict := queue.Retry(afterPanic(l.Attempt), "the handler ended its goroutine")
+		var verdict queue.Verdict
+		fell := "the handler ended its goroutine"
 		defer func() {
 			if recover() != nil { // its value may hold anything: it is not kept
-				verdict = queue.Retry(afterPanic(l.Attempt), "the handler panicked"+panicPlace())
+				fell = "the handler panicked" + panicPlace()
 			}
-			r.finish(l, verdict)
+			r.finish(l, verdict, fell)
 			cancel(nil)
 		}()
 		verdict = r.handle(ctx, l.Delivery)
+		fell = ""
 	}()
 }
 
-// finish stores the verdict and frees the handler's hand. Where the verdict
-// cannot be stored the lease runs out and the message comes back; the loop meets
-// the same error and returns it.
-func (r *receiver) finish(l *lease, v queue.Verdict) {
-	_ = r.q.finishLease(&r.sub, l, v)
+// finish stores the verdict, or that there is none, and frees the handler's hand.
+// Where that cannot be stored the lease runs out and the message comes back; the
+// loop meets the same error and returns it.
+func (r *receiver) finish(l *lease, v queue.Verdict, fell string) {
+	if fell != "" {
+		_ = r.q.fallen(&r.sub, l, fell)
+	} else {
+		_ = r.q.finishLease(&r.sub, l, v)
+	}
 	r.mu.Lock()
 	delete(r.running, l)
+	if fell == "" {
+		r.breaker.Saw(r.q.now(), l.Key, v)
+	}
+	if len(r.running) == 0 {
+		r.alone = false
+	}
 	r.mu.Unlock()
+	r.q.inHand(r.sub, -1)
 	r.freed <- struct{}{}
 	r.handlers.Done()
-}
-
-// afterPanic is how long a message waits that made a handler panic.
-func afterPanic(attempt int) time.Duration {
-	return min(100*time.Millisecond<<min(attempt-1, 10), 30*time.Second)
 }
 
 // panicPlace names the file and line that panicked.

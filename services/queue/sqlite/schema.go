@@ -2,7 +2,7 @@ package sqlite
 
 // migrations make the schema, each run once and in order. What stands here was
 // run by somebody: change it by adding.
-func migrations() []string { return []string{schema1, renameEvents, subscriptions} }
+func migrations() []string { return []string{schema1, renameEvents, subscriptions, waits} }
 
 const schema1 = `
 CREATE TABLE messages (
@@ -58,3 +58,40 @@ CREATE INDEX messages_line ON messages (topic, consumer, key);
 CREATE INDEX messages_ready ON messages (topic, consumer, ready) WHERE head = 1;
 CREATE INDEX messages_id ON messages (topic, consumer, key, id) WHERE attempt = 0 AND id <> '';
 CREATE INDEX dead_line ON dead (topic, consumer);`
+
+// waits keeps how long a message waits beside until when, so that no clock that
+// was wrong makes it longer; how often it took its handler down apart from its
+// attempts; and the number of messages with the writes. What the release before
+// kept apart from each other by an id is kept.
+const waits = `
+DROP INDEX messages_id;
+ALTER TABLE messages DROP COLUMN id;
+ALTER TABLE dead DROP COLUMN id;
+ALTER TABLE messages ADD COLUMN wait INTEGER NOT NULL DEFAULT 0; -- of ready, when that was set
+ALTER TABLE messages ADD COLUMN fell INTEGER NOT NULL DEFAULT 0; -- deliveries that took the handler down
+UPDATE messages SET wait = CASE
+	WHEN attempt > 0 THEN 300000000000
+	ELSE max(0, min(3600000000000, not_before - published)) END;
+CREATE INDEX messages_suspect ON messages (topic, consumer, ready) WHERE head = 1 AND fell > 0;
+CREATE TABLE counts (
+	topic TEXT NOT NULL,
+	consumer TEXT NOT NULL,
+	messages INTEGER NOT NULL,
+	dead INTEGER NOT NULL,
+	PRIMARY KEY (topic, consumer)
+) STRICT, WITHOUT ROWID;
+INSERT INTO counts SELECT topic, consumer, sum(alive), sum(died) FROM (
+	SELECT topic, consumer, 1 AS alive, 0 AS died FROM messages
+	UNION ALL SELECT topic, consumer, 0, 1 FROM dead) WHERE true GROUP BY topic, consumer;
+CREATE TRIGGER messages_more AFTER INSERT ON messages BEGIN
+	INSERT INTO counts VALUES (new.topic, new.consumer, 1, 0) ON CONFLICT DO UPDATE SET messages = messages + 1;
+END;
+CREATE TRIGGER messages_less AFTER DELETE ON messages BEGIN
+	UPDATE counts SET messages = messages - 1 WHERE topic = old.topic AND consumer = old.consumer;
+END;
+CREATE TRIGGER dead_more AFTER INSERT ON dead BEGIN
+	INSERT INTO counts VALUES (new.topic, new.consumer, 0, 1) ON CONFLICT DO UPDATE SET dead = dead + 1;
+END;
+CREATE TRIGGER dead_less AFTER DELETE ON dead BEGIN
+	UPDATE counts SET dead = dead - 1 WHERE topic = old.topic AND consumer = old.consumer;
+END;`

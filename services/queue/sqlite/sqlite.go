@@ -9,8 +9,10 @@
 //
 // The first message of each subscription and key is its head; only heads can be
 // delivered, from the moment `ready` on: NotBefore at first, the end of the
-// lease while it is leased, the time of the retry after that. Nothing polls: a
-// receiver sleeps until the next such moment or until a commit wakes it.
+// lease while it is leased. One that waits for another attempt goes behind the
+// others of its key, and a head that moves up behind what is ready of the others:
+// so each key has its turn. Nothing polls: a receiver sleeps until the next such
+// moment or until a commit wakes it.
 package sqlite
 
 import (
@@ -20,6 +22,7 @@ import (
 	"maps"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/fault"
@@ -31,12 +34,9 @@ import (
 // FileName is the database's name in its directory.
 const FileName = "queue.db"
 
-// MaxBody is the most bytes a message's body may have.
-const MaxBody = 64 << 10
-
 const maxGroup = 128
 
-// A Queue is a queue.Queue over a database file.
+// A Queue is a queue.Driver over a database file.
 type Queue struct {
 	db     *litedb.DB
 	group  *batch.Committer[*operation]
@@ -44,18 +44,21 @@ type Queue struct {
 	closed chan struct{}
 	close  sync.Once
 	stmt   statements
-	token  int64 // the last lease given; only commit uses it
+	token  int64     // the last lease given; only commit uses it
+	latest time.Time // that a claim was made at; only commit uses it
 
 	consumers queue.Consumers
 
 	mu      sync.Mutex
 	signals map[subscription][]chan struct{} // of receivers
+	leased  map[subscription]int
+	unready atomic.Bool // the last commit failed
 }
 
 // A subscription is a topic and one of its consumers.
 type subscription struct{ topic, consumer string }
 
-var _ queue.Queue = (*Queue)(nil)
+var _ queue.Driver = (*Queue)(nil)
 
 // An operation is one caller's change. All operations of a group run in one
 // transaction, in order.
@@ -77,11 +80,15 @@ func Open(ctx context.Context, dir string, consumers queue.Consumers, now func()
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	q := &Queue{db: db, now: now, closed: make(chan struct{}), consumers: maps.Clone(consumers), signals: map[subscription][]chan struct{}{}}
+	q := &Queue{db: db, now: now, closed: make(chan struct{}), consumers: maps.Clone(consumers), signals: map[subscription][]chan struct{}{}, leased: map[subscription]int{}}
 	err = q.stmt.prepare(ctx, db)
 	if err == nil {
 		err = db.Tx(func() error {
-			_, err := q.stmt.voidLeases.Exec(now().UnixNano())
+			at := now().UnixNano()
+			if _, err := q.stmt.voidLeases.Exec(at); err != nil {
+				return err
+			}
+			_, err := q.stmt.bound.Exec(at)
 			return err
 		})
 	}
@@ -107,17 +114,15 @@ func (q *Queue) Close() error {
 	return err
 }
 
-// Publish stores the messages for each of their topics' consumers, all or none.
-// A message whose ID is that of one of the same subscription and key that was
-// not delivered yet is dropped for it.
+// Publish stores the messages for each of their topics' consumers: here all or none.
 func (q *Queue) Publish(ctx context.Context, msgs ...queue.Message) error {
 	topics := map[string]bool{}
 	for _, m := range msgs {
 		if len(q.consumers[m.Topic]) == 0 {
 			return fmt.Errorf("publish to %q: %w", m.Topic, queue.ErrNoSubscription)
 		}
-		if len(m.Body) > MaxBody {
-			return fmt.Errorf("publish to %s: body of %d bytes is over the limit of %d", m.Topic, len(m.Body), MaxBody)
+		if len(m.Body) > queue.MaxBody {
+			return fmt.Errorf("publish to %s: body of %d bytes is over the limit of %d", m.Topic, len(m.Body), queue.MaxBody)
 		}
 		topics[m.Topic] = true
 	}
@@ -146,22 +151,27 @@ func (q *Queue) Publish(ctx context.Context, msgs ...queue.Message) error {
 }
 
 func (q *Queue) insert(consumer string, m *queue.Message) error {
-	published, notBefore := q.now().UnixNano(), int64(0)
+	now, notBefore, wait := q.now(), int64(0), time.Duration(0)
 	if !m.NotBefore.IsZero() {
-		notBefore = m.NotBefore.UnixNano()
+		notBefore, wait = m.NotBefore.UnixNano(), min(max(m.NotBefore.Sub(now), 0), queue.MaxDelay)
 	}
 	body := m.Body
 	if body == nil {
 		body = []byte{}
 	}
-	ready := max(published, notBefore)
-	var err error
-	if m.ID == "" {
-		_, err = q.stmt.insert.Exec(m.Topic, consumer, m.Key, m.ID, body, published, notBefore, ready)
-	} else {
-		_, err = q.stmt.insertOnce.Exec(m.Topic, consumer, m.Key, m.ID, body, published, notBefore, ready)
-	}
+	_, err := q.stmt.insert.Exec(m.Topic, consumer, m.Key, body, now.UnixNano(), notBefore, int64(wait))
 	return err
+}
+
+// Ready is nil where the last commit went through, or else an empty one does.
+func (q *Queue) Ready(ctx context.Context) error {
+	if !q.unready.Load() {
+		return nil
+	}
+	if err := q.do(ctx, &operation{run: func() error { return nil }}); err != nil {
+		return faulted("ready", err)
+	}
+	return nil
 }
 
 // do commits an operation, in a group with those of other callers.
@@ -192,6 +202,7 @@ func (q *Queue) commit(ops []*operation) []error {
 		tx = q.db.Relaxed
 	}
 	failed := tx(all)
+	q.unready.Store(failed != nil)
 	var scrubbed error
 	if failed == nil && scrub {
 		scrubbed = q.db.Scrub(context.Background())
@@ -241,6 +252,13 @@ func (q *Queue) wake(to subscription) {
 		default:
 		}
 	}
+}
+
+// inHand counts what handlers hold of a subscription.
+func (q *Queue) inHand(sub queue.Subscription, more int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.leased[subscription{sub.Topic, sub.Name}] += more
 }
 
 // faulted is queue.Fault, with the class that SQLite's result code says.

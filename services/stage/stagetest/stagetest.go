@@ -79,10 +79,11 @@ func Open(t testing.TB, o Options) *Laptop {
 
 // Word is a verdict: "ack", "retry: WHY" or "dead: WHY".
 func Word(v queue.Verdict) (word string) {
-	v.Match(
-		func() { word = "ack" },
-		func(_ time.Duration, why string) { word = "retry: " + why },
-		func(why string) { word = "dead: " + why },
-	)
+	v.Match(queue.Cases{
+		Ack:      func() { word = "ack" },
+		Retry:    func(_ time.Duration, why string) { word = "retry: " + why },
+		Postpone: func(_ time.Duration, why string) { word = "postpone: " + why },
+		Dead:     func(why string) { word = "dead: " + why },
+	})
 	return word
 }

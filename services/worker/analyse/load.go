@@ -8,6 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -25,6 +26,9 @@ func (s *Stage) view(ctx context.Context, uid string, records []store.Record[rec
 		chunk, err := s.Chunks.Chunk(ctx, uid, r.Value.Chunk)
 		if errors.Is(err, blob.ErrCorrupt) || errors.Is(err, timeline.ErrDamaged) {
 			return timeline.View{}, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
+		}
+		if errors.Is(err, timeline.ErrNewer) {
+			return timeline.View{}, &fault.Error{Room: "timeline", Op: "decode", Class: fault.Newer, Cause: err}
 		}
 		if err != nil {
 			return timeline.View{}, erasedError(err)

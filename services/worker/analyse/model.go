@@ -205,7 +205,6 @@ func (s *Stage) followUp(ctx context.Context, version model.Model, req analysis.
 		if err != nil {
 			return err
 		}
-		m.ID = later.ID()
 		if err := s.Queue.Publish(ctx, m); err != nil {
 			return fmt.Errorf("request later weeks: %w", err)
 		}

@@ -70,6 +70,7 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "analyse", Retry: "analysis failed, will retry", Dead: "analysis is impossible",
 		Settled:  []error{analysis.ErrErased, analysis.ErrNoConsent},
+		Passing:  []error{store.ErrConflict, blob.ErrNotFound},
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
 			{Is: keyring.ErrTampered, Text: "a chunk does not belong to its name"},

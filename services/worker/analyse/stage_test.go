@@ -269,7 +269,7 @@ func TestWhatCannotBeAnalysed(t *testing.T) {
 		"the account is erased": {func(b *bench, _ health.Day) {
 			_, _ = b.store.MarkErased(ctx, uid, time.Now(), 0, "receipt")
 		}, "ack"},
-		"a chunk was replaced":     {func(b *bench, end health.Day) { _ = b.blobs.Delete(ctx, name(b, end)) }, "retry: a chunk was replaced meanwhile"},
+		"a chunk was replaced":     {func(b *bench, end health.Day) { _ = b.blobs.Delete(ctx, name(b, end)) }, "postpone: a chunk was replaced meanwhile"},
 		"the queue does not take":  {func(b *bench, _ health.Day) { b.fail = fmt.Errorf("disk full for %s", uid) }, "retry: a backend is unavailable"},
 		"a chunk of another place": {func(b *bench, end health.Day) { b.swap(ctx, name(b, end), name(b, end-1)) }, "dead: a chunk does not belong to its name"},
 		"a chunk that is no chunk": {func(b *bench, end health.Day) { b.write(ctx, name(b, end), []byte("no chunk")) }, "dead: the input cannot be decoded"},

@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/vault"
@@ -30,7 +31,7 @@ type laptop struct {
 	store *store.Store
 	blobs blob.Store
 	keys  keyring.Keyring
-	queue queue.Queue
+	queue queue.Driver
 	stage *intake.Stage
 }
 
@@ -143,6 +144,11 @@ func TestOnTheEmbeddedDriversTheOrderDoesNotMatterEither(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" || len(got) < 3 {
 			t.Fatalf("order %d, %d objects (-first +now):\n%s", seed, len(got), diff)
+		}
+		// What was replaced stays for who has just read the record, and goes later.
+		sweep := retention.New(l.blobs, l.store, func() time.Time { return time.Now().Add(2 * retention.Former) })
+		if _, err := sweep.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 		objects := 0
 		for _, kind := range []string{blob.KindDays, blob.KindTombstones} {

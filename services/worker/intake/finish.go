@@ -32,7 +32,7 @@ func (s *Stage) finish(ctx context.Context, j *uploadWork, touched []health.Day)
 		}
 		with := []store.Change{s.done(j)}
 		if after, moved := j.advance(cursors.Value); moved {
-			with = append(with, s.Store.Cursors.ToPut(record.CursorsKey, cursors.Version, after))
+			with = append(with, s.Store.Cursors.ToPut(cursors.Key, cursors.Version, after))
 		}
 		if err = s.mark(ctx, j, merged, with...); err == nil || !errors.Is(err, store.ErrConflict) {
 			return err
@@ -127,7 +127,6 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []he
 		if err != nil {
 			return err
 		}
-		m.ID = req.ID()
 		m.NotBefore = s.Now().Add(s.Debounce)
 		messages = append(messages, m)
 	}

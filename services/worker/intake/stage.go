@@ -34,6 +34,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -86,10 +87,10 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "intake", Retry: "upload failed, will retry", Dead: "upload cannot be merged",
-		Settled:  []error{analysis.ErrErased, keyring.ErrDestroyed},
+		Settled:  []error{analysis.ErrErased, keyring.ErrDestroyed, errNoRecord},
+		Passing:  []error{store.ErrConflict, timeline.ErrDamaged, keyring.ErrTampered, blob.ErrCorrupt, blob.ErrNotFound},
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
-			{Is: errNoRecord, Text: "the upload has no record yet"},
 			{Is: timeline.ErrDamaged, Text: "a day or the tombstones cannot be decoded"},
 			{Is: keyring.ErrTampered, Text: "an object does not belong to its name"},
 			{Is: blob.ErrCorrupt, Text: "an object is damaged"},
@@ -107,6 +108,8 @@ func (f *failure) Error() string  { return "upload is impossible: " + f.reason }
 func (f *failure) Reason() string { return f.reason }
 func (f *failure) Unwrap() error  { return analysis.ErrUnreadable }
 
+// errNoRecord says that there is no upload: its record is written before its
+// message, and goes with the person.
 var errNoRecord = errors.New("upload has no record")
 
 // intake brings one upload to its end, whatever was done for it before.
@@ -189,7 +192,7 @@ func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[r
 
 // done takes the upload off the agenda.
 func (s *Stage) done(j *uploadWork) store.Change {
-	return s.Store.Agenda.ToDelete(record.Errand{Kind: record.ErrandUpload, Ref: j.id}.Key(), store.Any)
+	return s.Store.Agenda.ToDelete(agenda.Errand{Kind: agenda.Upload, Ref: j.id}.Key(), store.Any)
 }
 
 // mark changes the upload's record as this work knows it, and what belongs to

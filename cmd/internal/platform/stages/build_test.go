@@ -365,9 +365,7 @@ func TestTheIngressIsNotReadyWithoutAStoreThatCommits(t *testing.T) {
 
 type deaf struct{ queue.Queue }
 
-func (deaf) Depth(context.Context, string, string) (queue.Depth, error) {
-	return queue.Depth{}, errors.New("no answer")
-}
+func (deaf) Ready(context.Context) error { return errors.New("no answer") }
 
 // The clock stands still here, so that nothing is forgiven.
 func TestTheRateIsLimitedUnlessItIsNot(t *testing.T) {

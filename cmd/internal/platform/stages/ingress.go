@@ -3,12 +3,12 @@ package stages
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -37,13 +37,9 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
 		Plan: asked.Plan, Samples: timeline.NewReader(vault.New(p.Blobs, p.Keys)).Samples, Ready: func(ctx context.Context) error {
-			if err := p.Store.Ready(ctx); err != nil {
-				return err
-			}
-			_, err := p.Queue.Depth(ctx, flow.TopicUploads, flow.Intake)
-			return err
+			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx))
 		},
-		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits, Version: p.Version,
+		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,
 		Origins: p.Config.Ingress.Origins, Proxies: proxies, MetricsApart: p.Config.Listen.Admin != "",
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
+	"github.com/clarity-loop/clarity/services/ingress/internal/streams"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -57,8 +58,8 @@ type Needs struct {
 	Resume func(ctx context.Context, uid string) error
 	// Exported is what other rooms add to an export, in its order.
 	Exported       []reply.Records
-	Streams        *reply.Streams
-	Places         *reply.Places // of downloads
+	Streams        *streams.Streams
+	Places         *streams.Places // of downloads
 	StreamLifetime time.Duration
 	Failures       reply.Failures
 	Now            func() time.Time

@@ -14,7 +14,7 @@ import (
 type backend struct {
 	store *store.Store
 	blobs blob.Store
-	queue queue.Queue
+	queue queue.Driver
 	keys  keyring.Keyring
 	clock *Clock
 	dir   string

@@ -51,7 +51,7 @@ type World struct {
 	// Documents is what the Store stands on.
 	Documents store.Driver
 	Blobs     blob.Store
-	Queue     queue.Queue
+	Queue     queue.Driver
 	Keys      keyring.Keyring
 	Audit     *Audit
 	Dir       string
@@ -72,13 +72,13 @@ func New(t testing.TB, change ...Option) *World {
 		Writer: template.New(), Template: template.New(),
 		Samples:  func(context.Context, string, string) ([]health.Sample, error) { return nil, nil },
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Now: w.Clock.Now, Limits: ingress.DefaultLimits(), Version: "test",
+		Now: w.Clock.Now, Limits: ingress.DefaultLimits(),
 	}
 	d.Limits.UserRate, d.Limits.AddressRate = ingress.Rate{}, ingress.Rate{}
 	for _, c := range change {
 		c(&d)
 	}
-	w.Blobs, w.Queue = d.Blobs, d.Queue
+	w.Blobs = d.Blobs
 	var err error
 	if w.Server, err = ingress.New(d); err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func TestNothingIsAckedThatIsNotDurable(t *testing.T) {
 	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2)); r.Status != 202 {
 		t.Fatalf("the retry: %d %s", r.Status, r.Body)
 	}
-	if depth, _ := q.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != 1 {
+	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != 1 {
 		t.Errorf("depth %+v, want the retry's message", depth)
 	}
 	w.Audit.Broken = true
