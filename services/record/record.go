@@ -9,6 +9,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record/packed"
 )
 
 // The keys of the records that a person has one of.
@@ -17,9 +18,6 @@ const (
 	ProfileKey = "profile"
 	// TombstonesKey is the key of a person's one Tombstones record.
 	TombstonesKey = "all"
-	// CursorsKey is the key of a person's one Cursors record. The releases before
-	// kept a record a type, by its name; no name is written so.
-	CursorsKey = "=all"
 )
 
 // UploadState is how far an upload has come.
@@ -40,7 +38,7 @@ type Upload struct {
 	Encoding   string      `json:"encoding"`   // identity, gzip or zstd
 	Bytes      int         `json:"bytes"`
 	ReceivedAt time.Time   `json:"receivedAt"`
-	Receipt    Packed      `json:"receipt"` // the reply's JSON: the same id and body get the same reply
+	Receipt    packed.Text `json:"receipt"` // the reply's JSON: the same id and body get the same reply
 	State      UploadState `json:"state"`
 	Reason     string      `json:"reason,omitempty"`
 	MergedAt   time.Time   `json:"mergedAt,omitzero"`
@@ -50,23 +48,6 @@ type Upload struct {
 	Deleted    int          `json:"deleted"`
 	Days       []health.Day `json:"days,omitempty"`
 }
-
-// An Errand is something of a person's that is unfinished. The agenda holds it,
-// with the time at which somebody looks whether it still is, until it is done.
-type Errand struct {
-	Kind  ErrandKind `json:"kind"`
-	Ref   string     `json:"ref"`   // the upload id
-	Since time.Time  `json:"since"` // when it began to be unfinished
-}
-
-// An ErrandKind says what is unfinished.
-type ErrandKind string
-
-// ErrandUpload is an upload that is received and in no day yet.
-const ErrandUpload ErrandKind = "upload"
-
-// Key is where the agenda holds it.
-func (e Errand) Key() string { return string(e.Kind) + ":" + e.Ref }
 
 // A Day is the record of one local day; the samples are in its chunk.
 type Day struct {

@@ -33,7 +33,7 @@ func (s *Stage) finish(ctx context.Context, j *uploadWork, touched []health.Day)
 		}
 		with := []store.Change{s.done(j)}
 		if after, moved := j.advance(cursors.Value); moved {
-			with = append(with, s.Store.Cursors.ToPut(record.CursorsKey, cursors.Version, after))
+			with = append(with, s.Store.Cursors.ToPut(cursors.Key, cursors.Version, after))
 		}
 		if err = s.mark(ctx, j, merged, with...); err == nil || !errors.Is(err, store.ErrConflict) {
 			return err

@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -268,7 +269,7 @@ func (w *world) arrive(t testing.TB, a arrival) {
 		t.Fatal(err)
 	}
 	w.objects[name] = sealed
-	errand := record.Errand{Kind: record.ErrandUpload, Ref: a.id, Since: a.received}
+	errand := agenda.Errand{Kind: agenda.Upload, Ref: a.id, Since: a.received}
 	record := record.Upload{Blob: name, Encoding: "identity", Bytes: len(a.body), ReceivedAt: a.received, State: record.UploadReceived}
 	if _, err := w.store.Batch(t.Context(), person, w.store.Uploads.ToPut(a.id, 0, record), w.store.Agenda.ToPut(errand.Key(), 0, errand).At(a.received)); err != nil {
 		t.Fatal(err)
