@@ -23,9 +23,9 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
+	"github.com/clarity-loop/clarity/services/agenda"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/worker/intake"
 )
 
 const demoHelp = `Starts the platform in a temporary directory, plays four weeks of a made-up
@@ -336,7 +336,7 @@ func (d *demonstration) show(ctx context.Context, end string) error {
 	}
 	say(d.stdout, "\nAck        p50 %s, max %s of %d uploads\n", millis(median(d.acks)), millis(slices.Max(d.acks)), len(d.acks))
 	say(d.stdout, "Result     p50 %s, max %s after the ack, of %d daily syncs; %s of it to gather more uploads (%s in clarity up)\n",
-		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), debounce, intake.DefaultDebounce)
+		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), debounce, agenda.DefaultQuiet)
 	say(d.stdout, "Total      %.1f s\n", time.Since(d.began).Seconds())
 	return nil
 }

@@ -4,6 +4,7 @@
 package record
 
 import (
+	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
@@ -55,15 +56,35 @@ type Upload struct {
 // with the time at which somebody looks whether it still is, until it is done.
 type Errand struct {
 	Kind  ErrandKind `json:"kind"`
-	Ref   string     `json:"ref"`   // the upload id
+	Ref   string     `json:"ref"`   // the upload id; "" where a person has one of the kind
 	Since time.Time  `json:"since"` // when it began to be unfinished
+	// Asked is how often somebody was asked to do it.
+	Asked int `json:"asked,omitempty"`
+	// Windows are those that are to be analysed, Gen is that of the newest of them,
+	// and Waits since when some of them wait to be asked for.
+	Windows []Windows `json:"windows,omitempty"`
+	Gen     int64     `json:"gen,omitempty"`
+	Waits   time.Time `json:"waits,omitzero"`
+}
+
+// Windows are those that end on one of the days from First to Last, which are
+// to be analysed since the same generation.
+type Windows struct {
+	First health.Day `json:"first"`
+	Last  health.Day `json:"last"`
+	Gen   int64      `json:"gen"`
 }
 
 // An ErrandKind says what is unfinished.
 type ErrandKind string
 
-// ErrandUpload is an upload that is received and in no day yet.
-const ErrandUpload ErrandKind = "upload"
+// The kinds. Of all but the first a person has one at most.
+const (
+	ErrandUpload  ErrandKind = "upload"  // an upload that is received and in no day yet
+	ErrandWindows ErrandKind = "windows" // windows that are to be analysed
+	ErrandResume  ErrandKind = "resume"  // consent was given: what was held goes on
+	ErrandReview  ErrandKind = "review"  // something that every Result rests on is another
+)
 
 // Key is where the agenda holds it.
 func (e Errand) Key() string { return string(e.Kind) + ":" + e.Ref }
@@ -142,6 +163,12 @@ type Profile struct {
 	WeightKg       float64   `json:"weightKg,omitempty"`
 	SourcePriority []string  `json:"sourcePriority,omitempty"` // product type prefixes, best first
 	UpdatedAt      time.Time `json:"updatedAt"`
+}
+
+// Steers says whether Results under the one profile may differ from those under the
+// other: whether a field differs that enters the digest of a Result's input.
+func (p Profile) Steers(other Profile) bool {
+	return !slices.Equal(p.SourcePriority, other.SourcePriority)
 }
 
 // A Consent is a person's yes or no to one purpose, with its history.

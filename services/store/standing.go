@@ -77,8 +77,19 @@ func (s *Store) Under(standing Record[record.Account]) Change {
 	return s.Accounts.ToCheck(record.AccountKey, standing.Version)
 }
 
+// Errand is the part of a Batch that has an errand be done at once, of which a
+// person has one at most.
+func (s *Store) Errand(kind record.ErrandKind, now time.Time) Change {
+	if now.Before(time.Unix(1, 0)) {
+		now = time.Unix(1, 0)
+	}
+	e := record.Errand{Kind: kind, Since: now.UTC()}
+	return s.Agenda.ToPut(e.Key(), Any, e).At(now.UTC())
+}
+
 // Answer keeps a person's answer to a purpose, made of the one before, and has
-// them stand by it from then on. Who is erased does not answer: analysis.ErrErased.
+// them stand by it from then on. Who agrees again to be processed has what was
+// held taken up. Who is erased does not answer: analysis.ErrErased.
 func (s *Store) Answer(ctx context.Context, uid, purpose string, answer func(before record.Consent) record.Consent) (given record.Consent, err error) {
 	for range standingTries {
 		standing, err := s.Standing(ctx, uid)
@@ -93,9 +104,14 @@ func (s *Store) Answer(ctx context.Context, uid, purpose string, answer func(bef
 			return given, err
 		}
 		given = answer(before.Value)
-		_, err = s.Batch(ctx, uid,
+		changes := []Change{
 			s.Consents.ToPut(purpose, before.Version, given),
-			s.Accounts.ToPut(record.AccountKey, standing.Version, standing.Value.Answered(purpose, given.Granted)))
+			s.Accounts.ToPut(record.AccountKey, standing.Version, standing.Value.Answered(purpose, given.Granted)),
+		}
+		if purpose == record.PurposeProcessing && given.Granted && before.Version != 0 && !before.Value.Granted {
+			changes = append(changes, s.Errand(record.ErrandResume, given.At))
+		}
+		_, err = s.Batch(ctx, uid, changes...)
 		if !errors.Is(err, ErrConflict) {
 			return given, err
 		}

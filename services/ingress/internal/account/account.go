@@ -30,6 +30,7 @@ type Needs struct {
 	Accounts store.Collection[record.Account]
 	// Standing is changed by what a person decides; a store.Store does.
 	Standing interface {
+		Errand(kind record.ErrandKind, now time.Time) store.Change
 		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
 		Answer(ctx context.Context, uid, purpose string, answer func(before record.Consent) record.Consent) (record.Consent, error)
 		MarkErased(ctx context.Context, uid string, at time.Time, grace time.Duration, receiptID string) (store.Record[record.Account], error)
@@ -53,8 +54,6 @@ type Needs struct {
 		Storing(ctx context.Context, uid string, write func(demand store.Change) error) error
 		Forget(uid string)
 	}
-	// Resume takes up again what was held for want of consent.
-	Resume func(ctx context.Context, uid string) error
 	// Exported is what other rooms add to an export, in its order.
 	Exported       []reply.Records
 	Streams        *reply.Streams

@@ -76,9 +76,17 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	}
 	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: r.Now().UTC()}
 	uid := reply.UID(ctx)
+	before, err := r.Profiles.Get(ctx, uid, record.ProfileKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	changes := []store.Change{r.Profiles.ToPut(record.ProfileKey, version, p)}
+	if p.Steers(before.Value) {
+		changes = append(changes, r.Standing.Errand(record.ErrandReview, r.Now()))
+	}
 	var written int64
 	err = r.Cache.Storing(ctx, uid, func(demand store.Change) error {
-		versions, err := r.Standing.Batch(ctx, uid, r.Profiles.ToPut(record.ProfileKey, version, p), demand)
+		versions, err := r.Standing.Batch(ctx, uid, append(changes, demand)...)
 		if err == nil {
 			written = versions[0]
 		}
