@@ -20,9 +20,9 @@ ATONCE  := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 GOFILES  = git ls-files --cached --others --exclude-standard '*.go'
 
 # What can be said on the command line; `make help` prints the lines with two hashes.
-PKGS ?= ./...## packages that `make test` runs
-export CLARITY_CONTROLPLANE ?= 1## empty: no test on a real control plane, and none is built
-FUZZTIME ?= 30s## how long `make fuzz` runs a target
+PKGS ?= ./...## packages that `make test` tests
+export CLARITY_CONTROLPLANE ?= 1## empty: skip the tests on a real control plane, and build none
+FUZZTIME ?= 30s## how long `make fuzz` runs each target
 KILLS ?= 50## how often `make crash` kills the platform
 CLUSTER ?= $(CURDIR)/.cache/cluster## where `make cluster` keeps its state
 COUNT ?= 1## how often `make bench` measures
@@ -43,7 +43,7 @@ build: ## Build every binary of cmd/ into bin/
 	@$(WATCH) "building every binary into $(BIN)/" $(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ $(patsubst %/main.go,./%,$(wildcard cmd/*/main.go))
 
 .PHONY: cluster
-cluster: ## Start a cluster with simulated GPU nodes, the operator and the samples; leaves a kubeconfig
+cluster: ## Start a cluster with simulated GPU nodes, install the operator and the samples, leave a kubeconfig
 	@mkdir -p $(BIN)
 	@$(WATCH) "building the operator, the plugin and the cluster's program" $(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/manager ./cmd/kubectl-clarity ./hack/cluster
 	@$(WATCH) "finding the control plane, or building it (once)" $(BIN)/cluster build >/dev/null
@@ -51,17 +51,17 @@ cluster: ## Start a cluster with simulated GPU nodes, the operator and the sampl
 	@ln -sf "$$($(BIN)/cluster build)/kubectl" "$$($(TOOL) helm)" $(BIN)/
 
 .PHONY: cluster-down
-cluster-down: ## End what `make cluster` started
+cluster-down: ## Stop what `make cluster` started
 	@$(GO) run ./hack/cluster down --folder=$(CLUSTER)
 
 ##@ Check
 .PHONY: quick
-quick: ## Format, vet, lint and test what changed since main and what depends on it (under a minute warm)
+quick: ## Format, vet, lint and test what changed since main and what depends on it, in about a minute
 	@hack/quick.sh
 
 # What go test would vet is vetted by `make lint`, without instrumenting and reading all that it depends on once more.
 .PHONY: test
-test: ## Run every test with the race detector; prints the counts (PKGS=./services/store runs those of one room)
+test: ## Run every test with the race detector and print the counts (PKGS=./services/store runs those of one room)
 	@[ -n "$(RACE)" ] || echo "no C compiler: running without the race detector"
 	@[ -z "$$CLARITY_CONTROLPLANE" ] || [ -z "$$($(WATCH) "finding out whether a control plane is needed" hack/packages.sh cluster $(PKGS))" ] || $(MAKE) --no-print-directory controlplane
 	@! $(GO) list $(PKGS) | grep -q /charts$$ || $(TOOL) helm >/dev/null
@@ -83,7 +83,7 @@ e2e: ## Run the operator's own binary on a real control plane with simulated GPU
 	CLARITY_CONTROLPLANE=1 $(GO) test ./hack/cluster -e2e -run '^TestReadme' -timeout 15m -count=1 -v
 
 .PHONY: crash
-crash: clarity ## Kill the platform with SIGKILL 50 times under load; nothing acked may be lost
+crash: clarity ## Kill the platform with SIGKILL 50 times under load; nothing acknowledged may be lost
 	$(WATCH) "killing the platform $(KILLS) times" $(GO) test ./cmd/clarity -run '^TestCrash$$' -count=1 -v -timeout 20m -crash.kills=$(KILLS)
 
 .PHONY: fuzz
@@ -91,35 +91,39 @@ fuzz: ## Run every fuzz target
 	@hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: mutate
-mutate: ## Change the code of PKG in small ways and tell which changes no test notices, and the score
+mutate: ## Change the code of PKG in small ways; print which changes no test notices, and the score
 	@$(GO) run ./hack/mutate $(if $(FILES),-files '$(FILES)') $(if $(SKIP),-skip '$(SKIP)') $(if $(LEAST),-least $(LEAST)) $(or $(PKG),$(error say which room: make mutate PKG=./services/timeline))
 
 .PHONY: check-api
 check-api: clarity ## Lint openapi.json and run schemathesis against `clarity up`
 	@hack/api/check.sh
 
+.PHONY: check-clients
+check-clients: ## Generate a TypeScript and a Kotlin client from openapi.json and compile them with an app's calls (needs npm and Maven)
+	@hack/clients/check.sh
+
 .PHONY: test-triton
-test-triton: ## Test the client and the model repository on the real Triton server (installed once; needs Python 3.11)
+test-triton: ## Test the client and the model repository on the real Triton server (installs it once; needs Python 3.11)
 	CLARITY_TRITON=1 $(GO) test ./services/model/triton -run RealTriton -count=1 -v -timeout 10m
 
 .PHONY: lint
-lint: ## gofmt, go vet, golangci-lint and the lint of the API
+lint: ## Run gofmt, go vet, golangci-lint and the lint of the API
 	@test -z "$$($(GOFILES) | xargs gofmt -l | tee /dev/stderr)" || { echo "make fmt formats these files"; exit 1; }
 	@$(WATCH) "go vet" $(GO) vet ./...
-	@$(WATCH) "golangci-lint" "$$($(TOOL) golangci-lint-kube-api-linter)" run ./...
-	@$(WATCH) "golangci-lint of the API" "$$($(TOOL) golangci-lint-kube-api-linter)" run -c .golangci-kal.yml ./api/v1alpha1
+	@$(WATCH) "golangci-lint" "$$($(TOOL) golangci-lint-kube-api-linter)" run --allow-parallel-runners ./...
+	@$(WATCH) "golangci-lint of the API" "$$($(TOOL) golangci-lint-kube-api-linter)" run --allow-parallel-runners -c .golangci-kal.yml ./api/v1alpha1
 
 .PHONY: verify
-verify: ## Regenerate what is generated and fail where it differs; the same for formats and every go.mod
+verify: ## Regenerate what is generated and fail where it differs; check the format and every go.mod, too
 	@hack/verify.sh
 
 .PHONY: vuln
-vuln: ## govulncheck; DB=file:///path uses an offline copy of the database
+vuln: ## Run govulncheck (DB=file:///path uses an offline copy of the database)
 	"$$($(TOOL) govulncheck)" $(if $(DB),-db $(DB)) ./...
 
 ##@ Measure
 .PHONY: bench
-bench: clarity ## Measure the ingest path: ack latency, CPU and allocations an upload, memory (benchstat format)
+bench: clarity ## Measure the ingest path: acknowledgement latency, CPU and allocations per upload, memory (benchstat format)
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(COUNT) -timeout 30m
 	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(COUNT)
 

@@ -17,7 +17,7 @@ mapfile -t affected < <(hack/packages.sh affected)
 if [ ${#touched[@]} -gt 0 ]; then
   step "go vet, ${#affected[@]} packages" go vet "${affected[@]}"
   lint=$(hack/tools/tool golangci-lint-kube-api-linter)
-  step "golangci-lint, ${#touched[@]} packages" "$lint" run "${touched[@]/#$(go list -m)/.}"
+  step "golangci-lint, ${#touched[@]} packages" "$lint" run --allow-parallel-runners "${touched[@]/#$(go list -m)/.}"
 fi
 run() { go test -short -vet=off -timeout 5m "$@" | { grep -v 'no test files' || true; }; }
 step "go test, ${#affected[@]} packages" run "${affected[@]}" "${whole[@]}"

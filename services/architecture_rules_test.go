@@ -72,7 +72,7 @@ var rules = map[string][]string{
 	// The lock of a data directory, which drivers and the commands share.
 	"internal/dirlock": {},
 	// Stages.
-	"services/ingress": {"api/traffic", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"api/traffic", "services/metric", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative", "services/grounded"},
 	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
 	"services/ingress/internal/problem":    {},
@@ -85,6 +85,7 @@ var rules = map[string][]string{
 	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
 	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/fault", "services/health", "services/record",
 		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
+	"services/ingress/internal/streams": {ingressProblem, ingressReply},
 	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring", "=services/store"},
 	"services/ingress/internal/uploads": {ingressEdge, "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
@@ -92,16 +93,16 @@ var rules = map[string][]string{
 	"services/ingress/internal/synced": {ingressReply, ingressRoute, "services/health", "services/record", "=services/store"},
 	"services/ingress/internal/results": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/health", "services/record", "=services/audit", "services/grounded", "=services/store"},
-	"services/ingress/internal/events": {ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
-	"services/ingress/internal/account": {ingressProblem, ingressReply, ingressRoute,
+	"services/ingress/internal/events": {"services/ingress/internal/streams", ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
+	"services/ingress/internal/account": {"services/ingress/internal/streams", ingressProblem, ingressReply, ingressRoute,
 		"services/flow", "services/record", "=services/audit", "=services/queue", "=services/store"},
 	"services/ingress/internal/ingresstest": {"services"},
 	"services/stage/stagetest":              {"services/flow", "services/blob/files", "services/keyring/tink", "services/queue", "services/store"},
-	"services/worker": {"services/fault", "services/agenda", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	"services/worker": {"services/fault", "services/due", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
 	// Who sees to what is unfinished, and the windows that are to be analysed.
-	"services/agenda":  {"services/analysis", "services/fault", "services/flow", "services/health", "services/record", "=services/keyring", "=services/queue", "=services/store"},
+	"services/due":     {"services/analysis", "services/fault", "services/flow", "services/health", "services/record", "=services/keyring", "=services/queue", "=services/store"},
 	"services/erasure": {"services/fault", "services/record", "=services/audit", "=services/blob", "=services/store"},
 	"services/feed":    {"services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue"},
 	// What has served its time goes: it knows which records refer to which objects.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,8 +24,8 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
-	"github.com/clarity-loop/clarity/services/agenda"
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 )
 
@@ -61,10 +62,11 @@ func demo(ctx context.Context, c *call) error {
 	if err != nil {
 		return fmt.Errorf("make a temporary directory: %w", err)
 	}
-	d := &demonstration{call: c, dir: dir, keep: *keep, seed: *seed, model: *model, began: time.Now()}
+	data := filepath.Join(dir, "data") // its keys lie beside it
+	d := &demonstration{call: c, dir: data, keep: *keep, seed: *seed, model: *model, began: time.Now()}
 	err = d.run(ctx)
 	if *keep {
-		say(c.stdout, "The data stays in %s; `clarity up --data %s` goes on with it.\n", dir, dir)
+		say(c.stdout, "The data stays in %s; `clarity up --data %s` goes on with it.\n", data, data)
 		return err
 	}
 	if removed := os.RemoveAll(dir); removed != nil && err == nil {
@@ -336,7 +338,7 @@ func (d *demonstration) show(ctx context.Context, end string) error {
 	}
 	say(d.stdout, "\nAck        p50 %s, max %s of %d uploads\n", millis(median(d.acks)), millis(slices.Max(d.acks)), len(d.acks))
 	say(d.stdout, "Result     p50 %s, max %s after the ack, of %d daily syncs; %s of it to gather more uploads (%s in clarity up)\n",
-		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), debounce, agenda.DefaultQuiet)
+		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), debounce, due.DefaultQuiet)
 	say(d.stdout, "Total      %.1f s\n", time.Since(d.began).Seconds())
 	return nil
 }

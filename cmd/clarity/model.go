@@ -189,15 +189,11 @@ func (t *modelTask) golden(_ context.Context, args []string) error {
 }
 
 func (t *modelTask) pushDir(_ context.Context, args []string) error {
-	if args[0] == models.Preview {
-		return errors.New("push-dir needs a bundle's file")
-	}
-	path, _, _ := strings.Cut(args[0], "@sha256:")
 	b, err := models.Load(args[0])
 	if err != nil {
 		return err
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := models.Raw(args[0])
 	if err != nil {
 		return fmt.Errorf("lay out a model: %w", err)
 	}

@@ -258,7 +258,7 @@ func TestThePageOfCodesIsTheCode(t *testing.T) {
 func TestTheTableOfFailuresIsTheCode(t *testing.T) {
 	var document strings.Builder
 	document.WriteString(read(t, repository(), "docs/api/openapi.json"))
-	enum := regexp.MustCompile(`(?s)"code": \{[^}]*?"enum": \[([^\]]*"internal_error"[^\]]*)\]`).FindStringSubmatch(document.String())
+	enum := regexp.MustCompile(`(?s)"code": \{[^}]*?"examples": \[([^\]]*"internal_error"[^\]]*)\]`).FindStringSubmatch(document.String())
 	if enum == nil {
 		t.Fatal("openapi.json lists no codes of problems")
 	}

@@ -40,6 +40,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/results"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
+	"github.com/clarity-loop/clarity/services/ingress/internal/streams"
 	"github.com/clarity-loop/clarity/services/ingress/internal/synced"
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -85,7 +86,6 @@ type Needs struct {
 	Origins []string
 	// MetricsApart says that somebody else serves the Registry: the API does not.
 	MetricsApart bool
-	Version      string // of the build, for the OpenAPI document
 }
 
 // validate tells every missing need at once.
@@ -119,7 +119,7 @@ type Server struct {
 	api     huma.API
 	inner   fasthttp.RequestHandler
 	openAPI []byte
-	streams *reply.Streams
+	streams *streams.Streams
 
 	base context.Context // ends when Shutdown begins
 	stop context.CancelFunc
@@ -156,7 +156,7 @@ func (s *Server) build() error {
 		return err
 	}
 	s.app = fiber.New(s.config(outermost.Unrouted))
-	s.api = humafiber.New(s.app, frame(s.Version))
+	s.api = humafiber.New(s.app, frame())
 	guard := access.NewGuard(access.Needs{
 		Verifier: s.Verifier, Audit: s.Audit, Accounts: accounts, Now: s.Now, UserRate: s.Limits.UserRate,
 		Timeout: s.Limits.HandlerTimeout, Base: s.base, Problem: failures.Problem,
@@ -181,7 +181,7 @@ func (s *Server) build() error {
 func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) ([]route.Route, error) {
 	st, l := s.Store, s.Limits
 	var err error
-	if s.streams, err = reply.NewStreams(l.WriteTimeout, s.Registry); err != nil {
+	if s.streams, err = streams.New(l.WriteTimeout, s.Registry); err != nil {
 		return nil, err
 	}
 	up, err := uploads.New(uploads.Needs{
@@ -198,13 +198,13 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		InsightsPerDay: l.InsightsPerDay, Now: s.Now,
 	})
 	ev := events.New(events.Needs{
-		Events: st.Events, Accounts: accounts, Streams: s.streams, Places: reply.NewPlaces(l.StreamsPerUser), Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
+		Events: st.Events, Accounts: accounts, Streams: s.streams, Places: streams.NewPlaces(l.StreamsPerUser), Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
 	})
 	acc := account.New(account.Needs{
 		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts, Standing: st,
 		Keys: s.Keys, Grace: s.Grace, Queue: s.Queue, Audit: s.Audit, Cache: accounts,
 		Exported: slices.Concat(up.Exported(), sync.Exported(), res.Exported()),
-		Streams: s.streams, Places: reply.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
+		Streams:  s.streams, Places: streams.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})
 	return slices.Concat(up.Routes(), sync.Routes(), res.Routes(), ev.Routes(), acc.Routes(), s.systemRoutes()), nil
 }

@@ -18,10 +18,15 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/ingress/internal/strictjson"
+	"github.com/clarity-loop/clarity/services/metric/catalog"
 )
 
+// apiVersion is that of the API, whatever was built: what is added moves its second
+// number, and nothing is taken away while the first stays.
+const apiVersion = "1.1.0"
+
 // frame is what the OpenAPI document says of all routes, and how bodies are read.
-func frame(version string) huma.Config {
+func frame() huma.Config {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registry.RegisterTypeAlias(reflect.TypeFor[health.Day](), reflect.TypeFor[dateText]())
 	json := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: strictjson.Unmarshal}
@@ -29,8 +34,7 @@ func frame(version string) huma.Config {
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
-				Title: "Clarity Loop", Version: cmp.Or(version, "dev"),
-
+				Title: "Clarity Loop", Version: apiVersion,
 				Description: apiDetail,
 				License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
@@ -168,7 +172,7 @@ func problemsOf(r *route.Route) []problem.Code {
 
 // codes is every code there is, by status.
 func codes(table []route.Route) []problem.Code {
-	all := []problem.Code{edge.MethodNotAllowed, problem.NotFound} // which no route answers
+	all := []problem.Code{edge.MethodNotAllowed, edge.HTTPVersion, problem.NotFound} // which no route answers
 	for i := range table {
 		all = append(all, problemsOf(&table[i])...)
 	}
@@ -182,22 +186,15 @@ func (s *Server) document(table []route.Route) ([]byte, error) {
 	schemas := api.Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own, which nobody is sent
 	delete(schemas, "ErrorDetail")
-	if family := schemas["Result"]; family != nil {
-		for _, name := range []string{"wear", "sleep", "circadian", "activity", "cardio"} {
-			family.Properties[name] = &huma.Schema{
-				Type:                 huma.TypeObject,
-				Description:          "metrics by snake_case name; the unit is part of the name; a null has an entry in insufficient",
-				AdditionalProperties: &huma.Schema{Type: huma.TypeNumber, Nullable: true},
-			}
-		}
-	}
+	nameMetrics(schemas)
 	for _, schema := range schemas { // no reply holds a null list
 		for _, property := range schema.Properties {
 			property.Nullable = property.Nullable && property.Type != huma.TypeArray
 		}
 	}
-	for _, code := range codes(table) {
-		schemas["Problem"].Properties["code"].Enum = append(schemas["Problem"].Properties["code"].Enum, code.Reason())
+	code := schemas["Problem"].Properties["code"]
+	for _, known := range codes(table) {
+		code.Examples = append(code.Examples, known.Reason()) // no enumeration: a client outlives the list
 	}
 	for i := range table {
 		describeSuccess(api, &table[i])
@@ -212,6 +209,23 @@ func (s *Server) document(table []route.Route) ([]byte, error) {
 	}
 	pretty.WriteByte('\n')
 	return pretty.Bytes(), nil
+}
+
+// nameMetrics gives each family of a Result a schema of its own, so that a client
+// has a member a metric. One that does not suffice is null, with its reason beside
+// it; one that this version of the API does not know may come.
+func nameMetrics(schemas map[string]*huma.Schema) {
+	for _, d := range catalog.Definitions() {
+		name := strings.ToUpper(d.Family[:1]) + d.Family[1:] + "Metrics"
+		family := schemas[name]
+		if family == nil {
+			family = &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{},
+				Description: "the unit is part of the name; a null has an entry in insufficient; others may come"}
+			schemas[name] = family
+			schemas["Result"].Properties[d.Family] = &huma.Schema{Ref: "#/components/schemas/" + name}
+		}
+		family.Properties[d.Name] = &huma.Schema{Type: huma.TypeNumber, Format: "double", Nullable: true, Description: d.Doc}
+	}
 }
 
 // describeText tells what a reply that huma cannot see consists of.

@@ -21,7 +21,7 @@ const snapshot = "../../docs/api/openapi.json"
 
 func TestGeneratedOpenAPIIsCommitted(t *testing.T) {
 	w := ingresstest.New(t)
-	got := strings.Replace(string(w.Server.OpenAPI()), `"version": "test"`, `"version": "v1"`, 1)
+	got := string(w.Server.OpenAPI())
 	if *update {
 		if err := os.WriteFile(snapshot, []byte(got), 0o644); err != nil {
 			t.Fatal(err)

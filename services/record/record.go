@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record/packed"
 )
 
 // The keys of the records that a person has one of.
@@ -18,9 +19,6 @@ const (
 	ProfileKey = "profile"
 	// TombstonesKey is the key of a person's one Tombstones record.
 	TombstonesKey = "all"
-	// CursorsKey is the key of a person's one Cursors record. The releases before
-	// kept a record a type, by its name; no name is written so.
-	CursorsKey = "=all"
 )
 
 // UploadState is how far an upload has come.
@@ -41,7 +39,7 @@ type Upload struct {
 	Encoding   string      `json:"encoding"`   // identity, gzip or zstd
 	Bytes      int         `json:"bytes"`
 	ReceivedAt time.Time   `json:"receivedAt"`
-	Receipt    Packed      `json:"receipt"` // the reply's JSON: the same id and body get the same reply
+	Receipt    packed.Text `json:"receipt"` // the reply's JSON: the same id and body get the same reply
 	State      UploadState `json:"state"`
 	Reason     string      `json:"reason,omitempty"`
 	MergedAt   time.Time   `json:"mergedAt,omitzero"`
@@ -51,43 +49,6 @@ type Upload struct {
 	Deleted    int          `json:"deleted"`
 	Days       []health.Day `json:"days,omitempty"`
 }
-
-// An Errand is something of a person's that is unfinished. The agenda holds it,
-// with the time at which somebody looks whether it still is, until it is done.
-type Errand struct {
-	Kind  ErrandKind `json:"kind"`
-	Ref   string     `json:"ref"`   // the upload id; "" where a person has one of the kind
-	Since time.Time  `json:"since"` // when it began to be unfinished
-	// Asked is how often somebody was asked to do it.
-	Asked int `json:"asked,omitempty"`
-	// Windows are those that are to be analysed, Gen is that of the newest of them,
-	// and Waits since when some of them wait to be asked for.
-	Windows []Windows `json:"windows,omitempty"`
-	Gen     int64     `json:"gen,omitempty"`
-	Waits   time.Time `json:"waits,omitzero"`
-}
-
-// Windows are those that end on one of the days from First to Last, which are
-// to be analysed since the same generation.
-type Windows struct {
-	First health.Day `json:"first"`
-	Last  health.Day `json:"last"`
-	Gen   int64      `json:"gen"`
-}
-
-// An ErrandKind says what is unfinished.
-type ErrandKind string
-
-// The kinds. Of all but the first a person has one at most.
-const (
-	ErrandUpload  ErrandKind = "upload"  // an upload that is received and in no day yet
-	ErrandWindows ErrandKind = "windows" // windows that are to be analysed
-	ErrandResume  ErrandKind = "resume"  // consent was given: what was held goes on
-	ErrandReview  ErrandKind = "review"  // something that every Result rests on is another
-)
-
-// Key is where the agenda holds it.
-func (e Errand) Key() string { return string(e.Kind) + ":" + e.Ref }
 
 // A Day is the record of one local day; the samples are in its chunk.
 type Day struct {

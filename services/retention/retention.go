@@ -27,6 +27,10 @@ const (
 	// Orphans is how long an object without a record is kept: far longer than
 	// any writer takes from putting an object to recording it.
 	Orphans = 24 * time.Hour
+	// Former is how long an object is kept that another has taken the place of:
+	// who has read the record a moment ago, as an export or a backup does, still
+	// finds it.
+	Former = time.Hour
 )
 
 const page = 500
@@ -67,44 +71,70 @@ func (s *Sweeper) Run(ctx context.Context, every time.Duration, log *slog.Logger
 }
 
 // Sweep removes every object whose time is over and returns how many it were.
-// An acked upload that is not merged yet is never removed, however old.
+// An acked upload that is not merged yet is never removed, however old. What
+// cannot be looked at, or removed, is left, and costs no other: the error is
+// about all of it.
 func (s *Sweeper) Sweep(ctx context.Context) (removed int, err error) {
+	var faults []error
 	for _, kind := range blob.PersonKinds() {
 		n, err := s.sweep(ctx, kind+"/", s.over)
 		removed += n
 		if err != nil {
-			return removed, fmt.Errorf("sweep %s: %w", kind, err)
+			faults = append(faults, fmt.Errorf("sweep %s: %w", kind, err))
 		}
 	}
 	n, err := s.sweep(ctx, blob.Checkpoints, func(_ context.Context, info blob.Info) (bool, error) {
 		return s.now().Sub(info.Created) >= Checkpoints, nil
 	})
 	if err != nil {
-		err = fmt.Errorf("sweep checkpoints: %w", err)
+		faults = append(faults, fmt.Errorf("sweep checkpoints: %w", err))
 	}
-	return removed + n, err
+	return removed + n, errors.Join(faults...)
+}
+
+// skipped says what a sweep has left because of errors, and the first of them.
+type skipped struct {
+	objects int
+	first   error
+}
+
+func (s *skipped) note(err error) {
+	if s.objects++; s.first == nil {
+		s.first = err
+	}
+}
+
+func (s *skipped) err() error {
+	if s.objects == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d objects are left as they are, the first: %w", s.objects, s.first)
 }
 
 // sweep removes the objects below the prefix whose time is over.
 func (s *Sweeper) sweep(ctx context.Context, prefix string, over func(context.Context, blob.Info) (bool, error)) (removed int, err error) {
-	after := ""
-	for {
+	var left skipped
+	for after := ""; ; {
 		infos, err := s.blobs.List(ctx, prefix, after, page)
-		if err != nil || len(infos) == 0 {
-			return removed, err
+		if err != nil {
+			return removed, errors.Join(err, left.err())
+		}
+		if len(infos) == 0 {
+			return removed, left.err()
 		}
 		for _, info := range infos {
 			is, err := over(ctx, info)
+			if is && err == nil {
+				if err = s.blobs.Delete(ctx, info.Name); err == nil {
+					removed++
+				}
+			}
+			if ctx.Err() != nil {
+				return removed, ctx.Err()
+			}
 			if err != nil {
-				return removed, err
+				left.note(err)
 			}
-			if !is {
-				continue
-			}
-			if err := s.blobs.Delete(ctx, info.Name); err != nil {
-				return removed, err
-			}
-			removed++
 		}
 		after = infos[len(infos)-1].Name
 	}
@@ -114,37 +144,43 @@ func (s *Sweeper) sweep(ctx context.Context, prefix string, over func(context.Co
 func (s *Sweeper) over(ctx context.Context, info blob.Info) (bool, error) {
 	age := s.now().Sub(info.Created)
 	kind, uid, rest, ok := blob.SplitPerson(info.Name)
-	if !ok || age < Orphans {
+	if !ok || age < Former {
 		return false, nil
 	}
-	referred, state, err := s.reference(ctx, kind, uid, rest)
+	r, err := s.reference(ctx, kind, uid, rest)
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, keyring.ErrDestroyed):
-		return true, nil
+		return age >= Orphans, nil
 	case err != nil:
 		return false, err
-	case referred != info.Name:
-		return true, nil
+	case r.name != info.Name:
+		return s.now().Sub(r.updated) >= Former, nil
 	case kind == blob.KindUploads:
-		return age >= Uploads && (state == record.UploadMerged || state == record.UploadFailed), nil
+		return age >= Uploads && (r.state == record.UploadMerged || r.state == record.UploadFailed), nil
 	default:
 		return false, nil
 	}
 }
 
-// reference returns the object that the record behind a name refers to, and an
-// upload's state.
-func (s *Sweeper) reference(ctx context.Context, kind, uid, rest string) (name string, state record.UploadState, err error) {
+// A reference is what the record behind an object's name says.
+type reference struct {
+	name    string // of the object that it refers to
+	updated time.Time
+	state   record.UploadState // of an upload
+}
+
+// reference reads the record behind a name.
+func (s *Sweeper) reference(ctx context.Context, kind, uid, rest string) (reference, error) {
 	key, _, _ := strings.Cut(rest, "/")
 	switch kind {
 	case blob.KindUploads:
 		r, err := s.store.Uploads.Get(ctx, uid, key)
-		return r.Value.Blob, r.Value.State, err
+		return reference{r.Value.Blob, r.Updated, r.Value.State}, err
 	case blob.KindDays:
 		r, err := s.store.Days.Get(ctx, uid, key)
-		return r.Value.Chunk, "", err
+		return reference{name: r.Value.Chunk, updated: r.Updated}, err
 	default:
 		r, err := s.store.Tombstones.Get(ctx, uid, record.TombstonesKey)
-		return r.Value.Blob, "", err
+		return reference{name: r.Value.Blob, updated: r.Updated}, err
 	}
 }

@@ -2,7 +2,9 @@ package retention_test
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,6 +126,59 @@ func TestOldCheckpointsOfShardsAreRemoved(t *testing.T) {
 	left, err := blobs.List(t.Context(), "", "", 10)
 	if err != nil || len(left) != 1 || left[0].Name != blob.Checkpoints+"run/00000/0000000000000001" {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// A record that cannot be opened keeps its object, and costs no other.
+func TestASweepGoesOnBehindABadRecord(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	var broken string
+	l := stagetest.Open(t, stagetest.Options{Now: func() time.Time { return now }, Over: func(d store.Driver) store.Driver { return &damaged{d, &broken} }})
+	for _, day := range []string{"2026-11-01", "2026-11-02", "2026-11-03"} {
+		if err := l.Blobs.Put(t.Context(), blob.PersonPrefix(blob.KindDays, uid)+day+"/digest", []byte{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now = now.Add(retention.Orphans)
+	broken = "2026-11-01"
+	removed, err := retention.New(l.Blobs, l.Store, func() time.Time { return now }).Sweep(t.Context())
+	if removed != 2 || !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), "1 objects are left as they are") || strings.Contains(err.Error(), uid) {
+		t.Errorf("Sweep = %d, %v; want the two others removed, and to be told of the first", removed, err)
+	}
+}
+
+var errDamaged = errors.New("it cannot be opened")
+
+type damaged struct {
+	store.Driver
+	key *string
+}
+
+func (d *damaged) Get(ctx context.Context, k store.Key) (store.Document, error) {
+	if k.Key == *d.key {
+		return store.Document{}, errDamaged
+	}
+	return d.Driver.Get(ctx, k)
+}
+
+// What another has taken the place of is found for an hour.
+func TestAFormerObjectIsKeptForAWhile(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	blobs, records := open(t, func() time.Time { return now })
+	former := blob.PersonPrefix(blob.KindDays, uid) + "2026-11-20/former"
+	if err := blobs.Put(t.Context(), former, []byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(10 * time.Hour)
+	refer(t, records, former, former+"-newer", "")
+	for _, step := range []struct {
+		after time.Duration
+		want  int
+	}{{0, 0}, {retention.Former - time.Second, 0}, {time.Second, 1}} {
+		now = now.Add(step.after)
+		if removed, err := retention.New(blobs, records, func() time.Time { return now }).Sweep(t.Context()); err != nil || removed != step.want {
+			t.Errorf("%v later: Sweep = %d, %v; want %d removed", step.after, removed, err, step.want)
+		}
 	}
 }
 

@@ -10,12 +10,13 @@ import (
 
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
 func TestABatchOfSeveralCollections(t *testing.T) {
 	s, _, _, _ := open(t)
-	errand := record.Errand{Kind: record.ErrandUpload, Ref: "upload-1", Since: time.Unix(100, 0).UTC()}
+	errand := agenda.Errand{Kind: agenda.Upload, Ref: "upload-1", Since: time.Unix(100, 0).UTC()}
 	due := time.Unix(400, 0).UTC()
 	versions, err := s.Batch(background, "anna",
 		s.Uploads.ToPut("upload-1", 0, record.Upload{State: record.UploadReceived}),

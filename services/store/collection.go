@@ -10,6 +10,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 )
 
 // A Sealer encrypts a document before the driver sees it; keyring.Keyring is one.
@@ -35,7 +36,7 @@ type Store struct {
 	Profiles   Collection[record.Profile]
 	Consents   Collection[record.Consent]
 	Exports    Collection[record.Export]
-	Agenda     Collection[record.Errand]
+	Agenda     Collection[agenda.Errand]
 	Accounts   Collection[record.Account]
 }
 
@@ -54,7 +55,7 @@ func New(d Driver, s Sealer) *Store {
 		Profiles:   Collection[record.Profile]{d, s, collectionProfiles},
 		Consents:   Collection[record.Consent]{d, s, collectionConsents},
 		Exports:    Collection[record.Export]{d, s, collectionExports},
-		Agenda:     Collection[record.Errand]{d, s, collectionAgenda},
+		Agenda:     Collection[agenda.Errand]{d, s, collectionAgenda},
 		Accounts:   Collection[record.Account]{d, plain{}, collectionAccounts},
 	}
 }

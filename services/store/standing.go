@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 )
 
 // standingTries is how often what others change meanwhile is tried.
@@ -79,11 +80,11 @@ func (s *Store) Under(standing Record[record.Account]) Change {
 
 // Errand is the part of a Batch that has an errand be done at once, of which a
 // person has one at most.
-func (s *Store) Errand(kind record.ErrandKind, now time.Time) Change {
+func (s *Store) Errand(kind agenda.Kind, now time.Time) Change {
 	if now.Before(time.Unix(1, 0)) {
 		now = time.Unix(1, 0)
 	}
-	e := record.Errand{Kind: kind, Since: now.UTC()}
+	e := agenda.Errand{Kind: kind, Since: now.UTC()}
 	return s.Agenda.ToPut(e.Key(), Any, e).At(now.UTC())
 }
 
@@ -109,7 +110,7 @@ func (s *Store) Answer(ctx context.Context, uid, purpose string, answer func(bef
 			s.Accounts.ToPut(record.AccountKey, standing.Version, standing.Value.Answered(purpose, given.Granted)),
 		}
 		if purpose == record.PurposeProcessing && given.Granted && before.Version != 0 && !before.Value.Granted {
-			changes = append(changes, s.Errand(record.ErrandResume, given.At))
+			changes = append(changes, s.Errand(agenda.Resume, given.At))
 		}
 		_, err = s.Batch(ctx, uid, changes...)
 		if !errors.Is(err, ErrConflict) {

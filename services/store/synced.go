@@ -10,10 +10,14 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 )
 
+// cursorsKey is the key of a person's one Cursors record. The releases before kept
+// a record a type, by its name; no name was written so.
+const cursorsKey = "=all"
+
 // Synced is how far the person's types are synchronised, with version 0 where
 // nothing is yet.
 func (s *Store) Synced(ctx context.Context, uid string) (Record[record.Cursors], error) {
-	found, err := s.Cursors.Get(ctx, uid, record.CursorsKey)
+	found, err := s.Cursors.Get(ctx, uid, cursorsKey)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return found, err
 	}
@@ -25,7 +29,7 @@ func (s *Store) Synced(ctx context.Context, uid string) (Record[record.Cursors],
 
 // gather makes one record of the releases before's record a type.
 func (s *Store) gather(ctx context.Context, uid string) (Record[record.Cursors], error) {
-	found := Record[record.Cursors]{Key: record.CursorsKey, Value: record.Cursors{Types: map[string]record.Cursor{}}}
+	found := Record[record.Cursors]{Key: cursorsKey, Value: record.Cursors{Types: map[string]record.Cursor{}}}
 	each := Collection[record.Cursor]{s.driver, s.Cursors.sealer, s.Cursors.name}
 	former, err := each.List(ctx, uid, Query{Limit: MaxLimit})
 	if err != nil || len(former) == 0 {
@@ -33,13 +37,13 @@ func (s *Store) gather(ctx context.Context, uid string) (Record[record.Cursors],
 	}
 	remove := make([]Change, 0, len(former))
 	for _, r := range former {
-		if r.Key == record.CursorsKey { // another process has gathered them meanwhile
-			return s.Cursors.Get(ctx, uid, record.CursorsKey)
+		if r.Key == cursorsKey { // another process has gathered them meanwhile
+			return s.Cursors.Get(ctx, uid, cursorsKey)
 		}
 		found.Value.Types[typeOf(r.Key)] = r.Value
 		remove = append(remove, each.ToDelete(r.Key, Any))
 	}
-	if found.Version, err = s.Cursors.Put(ctx, uid, record.CursorsKey, 0, found.Value); err != nil {
+	if found.Version, err = s.Cursors.Put(ctx, uid, cursorsKey, 0, found.Value); err != nil {
 		return found, fmt.Errorf("gather cursors: %w", err)
 	}
 	for len(remove) > 0 {

@@ -52,7 +52,7 @@ func TestCursorsOfTheReleasesBeforeBecomeOneRecord(t *testing.T) {
 		if got := r.Value.Types["HKType07"]; got.Anchor != "anchor-7" || got.Received.IsZero() {
 			t.Errorf("%+v", got)
 		}
-		if r.Version, err = s.Cursors.Put(background, "anna", record.CursorsKey, r.Version, r.Value); err != nil {
+		if r.Version, err = s.Cursors.Put(background, "anna", r.Key, r.Version, r.Value); err != nil {
 			t.Errorf("written again: %v", err)
 		}
 	}

@@ -33,6 +33,8 @@ var (
 	ErrFull = errors.New("timeline: too much")
 	// ErrDamaged says that bytes are no encoded chunk or tombstones.
 	ErrDamaged = errors.New("timeline: damaged encoding")
+	// ErrNewer says that a later release encoded them: they are to be left alone.
+	ErrNewer = errors.New("timeline: encoded by a later release")
 )
 
 // A Chunk is the set of one local day's samples, distinct, by rising Compare.

@@ -62,6 +62,9 @@ func newEncoder() *zstd.Encoder {
 
 // unseal returns the uuids, which lie in data, and the columns.
 func unseal(kind byte, data []byte) (ids, columns []byte, err error) {
+	if newer(data) {
+		return nil, nil, ErrNewer
+	}
 	if len(data) < headerBytes || string(data[:4]) != magic || data[4] != kind {
 		return nil, nil, fmt.Errorf("%w: it has another header", ErrDamaged)
 	}
@@ -75,6 +78,12 @@ func unseal(kind byte, data []byte) (ids, columns []byte, err error) {
 	}
 	columns, err = inflate(body[16*count:], size)
 	return body[:16*count], columns, err
+}
+
+// newer says whether a later release wrote it: its magic is ours but for the
+// last byte, the version.
+func newer(data []byte) bool {
+	return len(data) >= len(magic) && string(data[:3]) == magic[:3] && data[3] > magic[3]
 }
 
 // inflate takes memory in proportion to what really comes out, whatever the

@@ -53,7 +53,7 @@ func (t Tombstones) Encode() []byte {
 	return seal(kindTombstones, ids, nil)
 }
 
-// DecodeTombstones reads what Encode wrote. The error is ErrDamaged.
+// DecodeTombstones reads what Encode wrote. The error is ErrDamaged, or ErrNewer.
 func DecodeTombstones(data []byte) (Tombstones, error) {
 	ids, rest, err := unseal(kindTombstones, data)
 	switch {

@@ -42,12 +42,18 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if err != nil {
 		return nil, err
 	}
+	if err := errors.Join(checkVersion(dir), writeVersion(dir)); err != nil {
+		return nil, errors.Join(err, release())
+	}
 	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {
 		return nil, errors.Join(describe(dir, err), release())
 	}
 	opened, err := platform.Open(ctx, c, d, table, e)
 	if err != nil {
 		return nil, errors.Join(describe(dir, err), release())
+	}
+	if err := syncDirs(dir); err != nil { // what the drivers have made in it
+		return nil, errors.Join(err, opened.Close(), release())
 	}
 	p := &Platform{opened, sync.OnceValue(release)}
 	if p.URL() == "" {

@@ -59,7 +59,11 @@ func (l *Lease) Acquire(ctx context.Context) (o platform.Opened, release func() 
 		return errors.Join(errs...)
 	}
 	b := embedded.In(l.Dir, l.Backends)
-	if err := embedded.CheckKeys(l.Dir, b); err != nil {
+	err = checkVersion(l.Dir)
+	if err == nil && l.Needs.HasAny(capability.Keys|capability.Erasure) {
+		err = embedded.CheckKeys(l.Dir, b)
+	}
+	if err != nil {
 		return o, nil, errors.Join(err, release())
 	}
 	e := l.Env

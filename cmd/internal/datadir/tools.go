@@ -121,7 +121,7 @@ func VerifyAudit(ctx context.Context, p Place) (int64, error) {
 // MustHold says where nothing was kept before: not by the backend that is at the
 // place of a capability, or not in the data directory at all. It makes nothing.
 func MustHold(p Place, of capability.Set, at string) error {
-	if within(at, p.Dir) {
+	if within(at, p.Dir) || of == capability.Keys && "tink:"+at == embedded.In(p.Dir, platform.Backends{}).Keys {
 		if err := mustExist(p.Dir); err != nil {
 			return err
 		}

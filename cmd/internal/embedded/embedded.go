@@ -84,6 +84,9 @@ func Blobs(_ context.Context, at string, e platform.Env) (blob.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, c := range s.Cuts() {
+		e.Log.Warn("the end of a segment was not whole, and was cut off", "segment", c.Segment, "cut", c.Bytes, "left", c.Left)
+	}
 	e.Closing("the blobs", s)
 	return s, nil
 }

@@ -119,7 +119,7 @@ func removeCopy(within, beside string, log *slog.Logger) error {
 // should be: new ones would open nothing of it.
 func CheckKeys(dir string, b platform.Backends) error {
 	keys, documents := placeOf(b.Keys, "tink"), placeOf(b.Store, "sqlite")
-	if keys == "" || documents == "" {
+	if keys == "" || documents != dir {
 		return nil
 	}
 	info, err := os.Stat(filepath.Join(documents, storesqlite.FileName))
@@ -158,11 +158,11 @@ func Replay(ctx context.Context, b platform.Backends, now func() time.Time) (fou
 	}
 	keys, err := tink.Open(keysAt)
 	if err != nil {
-		return 0, err
+		return 0, &platform.OpenError{Of: "keys", Driver: "tink", At: keysAt, Cause: err}
 	}
 	documents, err := storesqlite.Open(ctx, at, now)
 	if err != nil {
-		return 0, err
+		return 0, &platform.OpenError{Of: "store", Driver: "sqlite", At: at, Cause: err}
 	}
 	defer func() { err = errors.Join(err, documents.Close()) }()
 	return replay(ctx, documents, keys, now)

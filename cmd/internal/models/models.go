@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 
@@ -38,6 +39,15 @@ func Load(ref string) (*bundle.Bundle, error) {
 		return nil, err
 	}
 	return bundle.Open(path, digest)
+}
+
+// Raw is the bytes of the bundle that ref names, as Load reads it: its file.
+func Raw(ref string) ([]byte, error) {
+	if ref == Preview {
+		return preview.Bundle(), nil
+	}
+	path, _, _ := strings.Cut(ref, "@sha256:")
+	return os.ReadFile(path)
 }
 
 // Find says whether what Single would open is there, and looks like a bundle. It

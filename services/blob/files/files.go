@@ -85,6 +85,16 @@ func open(dir fileSystem, now func() time.Time, segmentBytes int64) (*Store, err
 	return s, nil
 }
 
+// A Cut is the end of a segment that was cut off when the store was opened: it
+// was not whole, as after a loss of power, and nobody was told that it was kept.
+type Cut struct {
+	Segment     string
+	Bytes, Left int64 // that were cut off, and that are left
+}
+
+// Cuts are the ends that were cut off when the store was opened.
+func (s *Store) Cuts() []Cut { return s.log.cuts }
+
 // Close commits what waits and closes the store.
 func (s *Store) Close() error {
 	var err error

@@ -27,6 +27,8 @@ type log struct {
 	number uint64 // of the last group
 	buf    []byte // reused from group to group
 
+	cuts []Cut // of the opening
+
 	// unsettled: a group has failed, and what of it is on the disk would count if
 	// the store were opened now. Nobody is told anything before a new segment's
 	// header has said that it does not.

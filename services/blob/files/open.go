@@ -76,7 +76,10 @@ func readBounds(dir fileSystem, ids []uint32) (bounds, error) {
 		if err = errors.Join(ignoreEOF(err), f.Close()); err != nil {
 			return nil, err
 		}
-		said, _, _ := parseSegmentHeader(b[:n], id)
+		said, _, ok := parseSegmentHeader(b[:n], id)
+		if !ok && newerSegment(b[:n], id) {
+			return nil, newerError(id)
+		}
 		for segment, length := range said {
 			all[segment] = length
 		}
@@ -137,6 +140,9 @@ func (b *builder) loadFrom(f file, id, bound uint32, bounded, last bool) (active
 	if !bounded {
 		if s.size, err = settleTail(f, read); err != nil {
 			return nil, err
+		}
+		if cut := size - s.size; cut > 0 {
+			l.cuts = append(l.cuts, Cut{Segment: segmentName(id), Bytes: cut, Left: s.size})
 		}
 	}
 	if s.size == 0 {

@@ -2,7 +2,10 @@ package files
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
+
+	"github.com/clarity-loop/clarity/services/fault"
 )
 
 // A segment is a header and records, all integers little-endian:
@@ -148,6 +151,25 @@ func appendSegmentHeader(b []byte, id uint32, known bounds) []byte {
 		b = binary.LittleEndian.AppendUint32(b, length)
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// newerSegment says whether b begins a segment of a later format: its magic is
+// ours but for the last byte, the version. A header of ours whose version was
+// damaged is none: with the version put right it is sound.
+func newerSegment(b []byte, id uint32) bool {
+	var ours [4]byte
+	binary.LittleEndian.PutUint32(ours[:], magicSegment)
+	if len(b) < len(ours) || string(b[:3]) != string(ours[:3]) || b[3] <= ours[3] {
+		return false
+	}
+	mended := append(ours[:], b[len(ours):]...)
+	_, _, sound := parseSegmentHeader(mended, id)
+	return !sound
+}
+
+func newerError(id uint32) error {
+	err := fmt.Errorf("the segment %s was written by a newer program: it is left as it is", segmentName(id))
+	return &fault.Error{Room: "blob", Op: "open", Class: fault.Newer, Code: err.Error(), Cause: err}
 }
 
 // parseSegmentHeader decodes the header at the beginning of b and its length.

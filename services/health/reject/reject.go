@@ -24,3 +24,11 @@ const (
 	InvalidText    Code = "invalid_text"   // a string with control characters, half a surrogate pair, empty, or too long
 	UnknownField   Code = "unknown_field"  // a member that the contract does not have
 )
+
+// Codes are all of them.
+func Codes() []Code {
+	return []Code{
+		MissingField, WrongType, DuplicateKey, InvalidUUID, InvalidTime, EndBeforeStart, FutureTime, TooLong,
+		InvalidNumber, OutOfRange, UnknownUnit, InvalidZone, InvalidValue, InvalidText, UnknownField,
+	}
+}

@@ -7,7 +7,8 @@ import (
 	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
-const maxAnchorBytes = 8 << 10
+// MaxAnchorBytes bounds the anchor of one type in a cursor.
+const MaxAnchorBytes = 8 << 10
 
 // The members of the envelope, as bits.
 const (
@@ -265,7 +266,7 @@ func (d *decoder) cursor(i int) int {
 		if len(d.env.Cursor) == maxAnchors {
 			return d.invalid(at, "the cursor has more than 512 types")
 		}
-		if anchor, i = d.envelopeText(i, maxAnchorBytes); i < 0 {
+		if anchor, i = d.envelopeText(i, MaxAnchorBytes); i < 0 {
 			return i
 		}
 		d.env.Cursor[string(name)] = string(anchor)

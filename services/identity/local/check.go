@@ -69,6 +69,8 @@ func split(token string) (header, payload []byte, err error) {
 	return header, payload, nil
 }
 
+var errUnknownKey = errors.New("kid is not a key in use")
+
 // checkHeader returns the key that the header names. A header that brings its
 // own key, or asks for an extension, is refused whatever else it says.
 func (i *Issuer) checkHeader(raw []byte) (*rsa.PublicKey, error) {
@@ -97,7 +99,7 @@ func (i *Issuer) checkHeader(raw []byte) (*rsa.PublicKey, error) {
 	defer i.mu.RUnlock()
 	key, known := i.keys[kid]
 	if !known {
-		return nil, errors.New("kid is not a key in use")
+		return nil, errUnknownKey
 	}
 	return key, nil
 }

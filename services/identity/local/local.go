@@ -100,6 +100,12 @@ func (i *Issuer) Verify(_ context.Context, token string) (identity.Subject, erro
 		return identity.Subject{}, fmt.Errorf("%w: %w", identity.ErrUnavailable, err)
 	}
 	claims, err := i.check(token)
+	if errors.Is(err, errUnknownKey) { // of another process, which may have made it this moment
+		if err = i.reload(); err != nil {
+			return identity.Subject{}, fmt.Errorf("%w: %w", identity.ErrUnavailable, err)
+		}
+		claims, err = i.check(token)
+	}
 	if err != nil {
 		return identity.Subject{}, fmt.Errorf("%w: %w", identity.ErrInvalid, err)
 	}
@@ -182,9 +188,14 @@ func (i *Issuer) refresh() error {
 	if !due {
 		return nil
 	}
+	return i.reload()
+}
+
+// reload reads the file again if it was changed since it was read.
+func (i *Issuer) reload() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.checked = now
+	i.checked = i.now()
 	modified := i.fileTime()
 	if modified.Equal(i.modTime) {
 		return nil

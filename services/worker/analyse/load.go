@@ -8,6 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -71,17 +72,28 @@ func (s *Stage) view(ctx context.Context, d *reading, records []store.Record[rec
 		chunk, there := d.chunks[r.Value.Chunk]
 		if !there {
 			var err error
-			if chunk, err = s.Chunks.Chunk(ctx, d.uid, r.Value.Chunk); errors.Is(err, blob.ErrCorrupt) || errors.Is(err, timeline.ErrDamaged) {
-				return timeline.View{}, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
-			}
-			if err != nil {
-				return timeline.View{}, erasedError(err)
+			if chunk, err = s.chunk(ctx, d.uid, r.Value.Chunk); err != nil {
+				return timeline.View{}, err
 			}
 			d.chunks[r.Value.Chunk] = chunk
 		}
 		chunks = append(chunks, chunk)
 	}
 	return timeline.NewView(chunks...), nil
+}
+
+// chunk reads one day's.
+func (s *Stage) chunk(ctx context.Context, uid, name string) (timeline.Chunk, error) {
+	chunk, err := s.Chunks.Chunk(ctx, uid, name)
+	switch {
+	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, timeline.ErrDamaged):
+		return chunk, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
+	case errors.Is(err, timeline.ErrNewer):
+		return chunk, &fault.Error{Room: "timeline", Op: "decode", Class: fault.Newer, Cause: err}
+	case err != nil:
+		return chunk, erasedError(err)
+	}
+	return chunk, nil
 }
 
 // zone is where most of the window's samples were recorded, the latest of

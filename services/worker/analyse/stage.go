@@ -8,10 +8,10 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/agenda"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -33,11 +33,11 @@ type Needs struct {
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
 	}
-	// Windows are those that are to be analysed; an agenda.Windows has them.
+	// Windows are those that are to be analysed; an due.Windows has them.
 	Windows interface {
-		Asked(ctx context.Context, uid string) (agenda.Asked, error)
+		Asked(ctx context.Context, uid string) (due.Asked, error)
 		Ask(ctx context.Context, uid string, ends ...health.Day) error
-		Done(ctx context.Context, uid string, of agenda.Asked, ends []health.Day) (left bool, err error)
+		Done(ctx context.Context, uid string, of due.Asked, ends []health.Day) (left bool, err error)
 		Hold(ctx context.Context, uid string, standing store.Record[record.Account]) error
 	}
 	Audit interface {

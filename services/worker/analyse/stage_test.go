@@ -14,10 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/agenda"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -37,7 +37,7 @@ type bench struct {
 	t         *testing.T
 	stage     *analyse.Stage
 	store     *store.Store
-	windows   *agenda.Windows
+	windows   *due.Windows
 	driver    store.Driver
 	blobs     blob.Store
 	keys      keyring.Keyring
@@ -65,7 +65,7 @@ func newBench(t *testing.T) *bench {
 	b := &bench{t: t}
 	l := stagetest.Open(t, stagetest.Options{Over: func(d store.Driver) store.Driver { b.driver = d; return d }})
 	b.store, b.blobs, b.keys = l.Store, l.Blobs, l.Keys
-	b.windows = &agenda.Windows{Store: b.store, Now: time.Now, Quiet: time.Second}
+	b.windows = &due.Windows{Store: b.store, Now: time.Now, Quiet: time.Second}
 	b.stage = analyse.New(analyse.Needs{Store: b.store, Windows: b.windows, Chunks: timeline.NewReader(vault.New(b.blobs, b.keys)), Queue: b, Audit: b, Now: time.Now, Log: slog.New(slog.NewTextHandler(&b.log, nil))})
 	b.consent(true)
 	return b

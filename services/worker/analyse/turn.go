@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/clarity-loop/clarity/services/agenda"
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
@@ -23,12 +23,12 @@ const perTurn = 14
 // the agenda. Where some are left the message comes again, behind what waits of
 // others. It may come twice: what is done is not on the agenda any more.
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
-	var due flow.WindowsDue
-	if err := json.Unmarshal(d.Body, &due); err != nil || due.UID == "" {
+	var m flow.WindowsDue
+	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" {
 		return failures().Verdict(s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
 	}
 	started := s.Now()
-	t, err := s.turn(ctx, due, d.Attempt > 1)
+	t, err := s.turn(ctx, m, d.Attempt > 1)
 	if err == nil {
 		s.Log.Info("analysed", "stage", "analyse", "attempt", d.Attempt, "windows", t.windows, "stored", t.stored, "left", t.left, "duration", s.Now().Sub(started))
 	}
@@ -44,24 +44,24 @@ type turn struct {
 	left            bool // more are to be analysed
 }
 
-func (s *Stage) turn(ctx context.Context, due flow.WindowsDue, again bool) (t turn, err error) {
-	standing, err := s.Store.Standing(ctx, due.UID)
+func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn, err error) {
+	standing, err := s.Store.Standing(ctx, m.UID)
 	if err == nil {
 		err = standing.Value.Permitted()
 	}
 	if errors.Is(err, analysis.ErrNoConsent) {
-		if held := s.Windows.Hold(ctx, due.UID, standing); held != nil {
+		if held := s.Windows.Hold(ctx, m.UID, standing); held != nil {
 			err = held
 		}
 		return t, err
 	}
-	if err == nil && due.End != nil {
-		err = s.Windows.Ask(ctx, due.UID, *due.End)
+	if err == nil && m.End != nil {
+		err = s.Windows.Ask(ctx, m.UID, *m.End)
 	}
 	if err != nil {
 		return t, erasedError(err)
 	}
-	asked, err := s.Windows.Asked(ctx, due.UID)
+	asked, err := s.Windows.Asked(ctx, m.UID)
 	if err != nil {
 		return t, erasedError(err)
 	}
@@ -73,9 +73,9 @@ func (s *Stage) turn(ctx context.Context, due flow.WindowsDue, again bool) (t tu
 		if n < 0 {
 			n = len(ends)
 		}
-		done, err := s.windows(ctx, due.UID, ends[:n], asked, again || due.Asked > 1, &t)
+		done, err := s.windows(ctx, m.UID, ends[:n], asked, again || m.Asked > 1, &t)
 		if len(done) > 0 {
-			left, err := s.Windows.Done(ctx, due.UID, asked, done)
+			left, err := s.Windows.Done(ctx, m.UID, asked, done)
 			if err != nil {
 				return t, erasedError(err)
 			}
@@ -92,7 +92,7 @@ func (s *Stage) turn(ctx context.Context, due flow.WindowsDue, again bool) (t tu
 
 // windows analyses windows whose days are read once for all of them, and returns
 // those that are done: for good, too, where a window cannot be read.
-func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, asked agenda.Asked, again bool, t *turn) (done []health.Day, err error) {
+func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, asked due.Asked, again bool, t *turn) (done []health.Day, err error) {
 	first, _ := analysis.Request{End: ends[len(ends)-1]}.Reads()
 	_, last := analysis.Request{End: ends[0]}.Reads()
 	d, err := s.read(ctx, uid, first, last)
@@ -119,7 +119,7 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 
 // window brings one window's Result up to date. One that is current is announced
 // again where it may have been stored for the same asking, and the process died.
-func (s *Stage) window(ctx context.Context, req analysis.Request, d *reading, asked agenda.Asked, again bool) (Outcome, error) {
+func (s *Stage) window(ctx context.Context, req analysis.Request, d *reading, asked due.Asked, again bool) (Outcome, error) {
 	f, err := s.findIn(ctx, req, d, false)
 	if err != nil {
 		return Kept, err

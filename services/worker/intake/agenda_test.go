@@ -10,13 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
 // onAgenda says whether somebody will look after the upload.
 func (w *world) onAgenda(t testing.TB, id string) bool {
 	t.Helper()
-	_, err := w.store.Agenda.Get(t.Context(), person, record.Errand{Kind: record.ErrandUpload, Ref: id}.Key())
+	_, err := w.store.Agenda.Get(t.Context(), person, agenda.Errand{Kind: agenda.Upload, Ref: id}.Key())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		t.Fatal(err)
 	}

@@ -11,13 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/clarity-loop/clarity/services/agenda"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/vault"
@@ -40,7 +41,7 @@ func newLaptop(t testing.TB) *laptop {
 	now := func() time.Time { return received.Add(time.Hour) }
 	opened := stagetest.Open(t, stagetest.Options{Now: now})
 	l := &laptop{store: opened.Store, blobs: opened.Blobs, keys: opened.Keys, queue: opened.Queue}
-	l.stage = intake.New(intake.Needs{Store: l.store, Windows: &agenda.Windows{Store: l.store, Now: now, Quiet: time.Second}, Objects: vault.New(l.blobs, l.keys), Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
+	l.stage = intake.New(intake.Needs{Store: l.store, Windows: &due.Windows{Store: l.store, Now: now, Quiet: time.Second}, Objects: vault.New(l.blobs, l.keys), Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
 	if _, err := l.store.Answer(t.Context(), person, record.PurposeProcessing, func(record.Consent) record.Consent { return record.Consent{Granted: true} }); err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +145,11 @@ func TestOnTheEmbeddedDriversTheOrderDoesNotMatterEither(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" || len(got) < 3 {
 			t.Fatalf("order %d, %d objects (-first +now):\n%s", seed, len(got), diff)
+		}
+		// What was replaced stays for who has just read the record, and goes later.
+		sweep := retention.New(l.blobs, l.store, func() time.Time { return time.Now().Add(2 * retention.Former) })
+		if _, err := sweep.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 		objects := 0
 		for _, kind := range []string{blob.KindDays, blob.KindTombstones} {

@@ -36,7 +36,7 @@ func (s *Stage) finish(ctx context.Context, j *uploadWork, touched []health.Day)
 				return fmt.Errorf("read cursors: %w", err)
 			}
 			if after, moved := j.advance(cursors.Value); moved {
-				with = append(with, s.Store.Cursors.ToPut(record.CursorsKey, cursors.Version, after))
+				with = append(with, s.Store.Cursors.ToPut(cursors.Key, cursors.Version, after))
 			}
 		}
 		if len(ends) > 0 {

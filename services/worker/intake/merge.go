@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -213,11 +214,20 @@ func (s *Stage) loadDay(ctx context.Context, uid string, w *dayWork) error {
 		}
 		w.record = stored
 		if w.chunk, err = timeline.Decode(plain); err != nil {
-			return fmt.Errorf("read day: %w", err)
+			return fmt.Errorf("read day: %w", decoded(err))
 		}
 		return nil
 	}
 	return fmt.Errorf("read day: %w", blob.ErrNotFound)
+}
+
+// decoded is an error of decoding: a fault of its own class where a later
+// release wrote what is there.
+func decoded(err error) error {
+	if errors.Is(err, timeline.ErrNewer) {
+		return &fault.Error{Room: "timeline", Op: "decode", Class: fault.Newer, Cause: err}
+	}
+	return err
 }
 
 func (w *dayWork) merge(tombstones timeline.Tombstones) (err error) {
@@ -267,7 +277,8 @@ func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, tombstones ti
 	return fmt.Errorf("write day: %w", store.ErrConflict)
 }
 
-// writeDay puts the chunk, has the record refer to it and removes the former.
+// writeDay puts the chunk and has the record refer to it. The former is left to
+// the retention: who has just read the record still finds it.
 func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 	data, digest, err := timeline.Encode(w.merged)
 	if err != nil {
@@ -280,11 +291,6 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 	version, err := s.Store.Days.Put(ctx, uid, w.day.String(), w.record.Version, describe(w.merged, name, digest))
 	if err != nil {
 		return full(fmt.Errorf("write day: %w", err))
-	}
-	if former := w.record.Value.Chunk; former != "" {
-		if err := s.Objects.Delete(ctx, former); err != nil {
-			return fmt.Errorf("remove replaced chunk: %w", err)
-		}
 	}
 	w.record = store.Record[record.Day]{Key: w.day.String(), Version: version, Value: record.Day{Chunk: name, Digest: digest}}
 	w.chunk, w.changed = w.merged, false

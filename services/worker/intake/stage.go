@@ -36,6 +36,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -189,7 +190,7 @@ func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[r
 
 // done takes the upload off the agenda.
 func (s *Stage) done(j *uploadWork) store.Change {
-	return s.Store.Agenda.ToDelete(record.Errand{Kind: record.ErrandUpload, Ref: j.id}.Key(), store.Any)
+	return s.Store.Agenda.ToDelete(agenda.Errand{Kind: agenda.Upload, Ref: j.id}.Key(), store.Any)
 }
 
 // mark changes the upload's record as this work knows it, and what belongs to

@@ -60,8 +60,6 @@ func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) 
 		}
 		version, err := s.Store.Tombstones.Put(ctx, j.uid, record.TombstonesKey, g.version, record.Tombstones{Blob: name, Count: set.Len()})
 		switch {
-		case err == nil && g.object != "":
-			return tombstones{set, version, name}, wrap("remove replaced tombstones", s.Objects.Delete(ctx, g.object))
 		case err == nil:
 			return tombstones{set, version, name}, nil
 		case !errors.Is(err, store.ErrConflict):

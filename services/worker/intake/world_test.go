@@ -14,12 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/agenda"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -52,7 +53,7 @@ type world struct {
 	now     time.Time
 	store   *store.Store
 	stage   *intake.Stage
-	windows *agenda.Windows
+	windows *due.Windows
 	logs    bytes.Buffer
 }
 
@@ -60,7 +61,7 @@ func newWorld() *world {
 	w := &world{docs: map[store.Key]store.Document{}, objects: map[string][]byte{}, now: time.Date(2026, 4, 2, 9, 0, 0, 0, time.UTC)}
 	w.store = store.New((*driver)(w), (*keys)(w))
 	now := func() time.Time { return w.now }
-	w.windows = &agenda.Windows{Store: w.store, Now: now, Quiet: time.Second}
+	w.windows = &due.Windows{Store: w.store, Now: now, Quiet: time.Second}
 	w.stage = intake.New(intake.Needs{Store: w.store, Windows: w.windows, Objects: vault.New((*blobs)(w), (*keys)(w)), Queue: (*topics)(w),
 		Now: now, Log: slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{ReplaceAttr: timeless}))})
 	return w
@@ -272,7 +273,7 @@ func (w *world) arrive(t testing.TB, a arrival) {
 		t.Fatal(err)
 	}
 	w.objects[name] = sealed
-	errand := record.Errand{Kind: record.ErrandUpload, Ref: a.id, Since: a.received}
+	errand := agenda.Errand{Kind: agenda.Upload, Ref: a.id, Since: a.received}
 	record := record.Upload{Blob: name, Encoding: "identity", Bytes: len(a.body), ReceivedAt: a.received, State: record.UploadReceived}
 	if _, err := w.store.Batch(t.Context(), person, w.store.Uploads.ToPut(a.id, 0, record), w.store.Agenda.ToPut(errand.Key(), 0, errand).At(a.received)); err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Plan: asked.Plan, Samples: timeline.NewReader(vault.New(p.Blobs, p.Keys)).Samples, Ready: func(ctx context.Context) error {
 			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx))
 		},
-		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits, Version: p.Version,
+		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,
 		Origins: p.Config.Ingress.Origins, Proxies: proxies, MetricsApart: p.Config.Listen.Admin != "",
 	})
 	if err != nil {

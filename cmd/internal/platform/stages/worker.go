@@ -8,7 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
-	"github.com/clarity-loop/clarity/services/agenda"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -37,8 +37,8 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	}
 	p.Closing("the models", closing(active.Close))
 	objects := vault.New(p.Blobs, p.Keys)
-	windows := &agenda.Windows{Store: p.Store, Now: p.Now, Quiet: cmp.Or(p.Config.Worker.Debounce, agenda.DefaultQuiet)}
-	due := agenda.New(agenda.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Now: p.Now, Log: p.Log})
+	windows := &due.Windows{Store: p.Store, Now: p.Now, Quiet: cmp.Or(p.Config.Worker.Debounce, due.DefaultQuiet)}
+	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Now: p.Now, Log: p.Log})
 	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, Queue: p.Queue, Windows: windows, Now: p.Now, Log: p.Log})
 	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Windows: windows, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
 	sweeper := retention.New(p.Blobs, p.Store, p.Now)
@@ -47,7 +47,7 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 		consume(p.Queue, flow.TopicUploads, flow.Intake, mergeConcurrency, merger.Handle),
 		consume(p.Queue, flow.TopicAnalyses, flow.Analyse, analyseConcurrency, analyser.Handle),
 		{Name: "agenda", Run: func(ctx context.Context) error {
-			due.Run(ctx, lookInterval)
+			looker.Run(ctx, lookInterval)
 			return nil
 		}},
 		{Name: "retention", Run: func(ctx context.Context) error {

@@ -11,8 +11,10 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
+	"github.com/clarity-loop/clarity/services/ingress/internal/streams"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -30,7 +32,7 @@ type Needs struct {
 	Accounts store.Collection[record.Account]
 	// Standing is changed by what a person decides; a store.Store does.
 	Standing interface {
-		Errand(kind record.ErrandKind, now time.Time) store.Change
+		Errand(kind agenda.Kind, now time.Time) store.Change
 		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
 		Answer(ctx context.Context, uid, purpose string, answer func(before record.Consent) record.Consent) (record.Consent, error)
 		MarkErased(ctx context.Context, uid string, at time.Time, grace time.Duration, receiptID string) (store.Record[record.Account], error)
@@ -56,8 +58,8 @@ type Needs struct {
 	}
 	// Exported is what other rooms add to an export, in its order.
 	Exported       []reply.Records
-	Streams        *reply.Streams
-	Places         *reply.Places // of downloads
+	Streams        *streams.Streams
+	Places         *streams.Places // of downloads
 	StreamLifetime time.Duration
 	Failures       reply.Failures
 	Now            func() time.Time

@@ -14,7 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -73,7 +73,7 @@ func TestWhatAnAgreementResumes(t *testing.T) {
 				t.Fatalf("%d %s", r.Status, r.Body)
 			}
 		}
-		if got := onAgenda(w, record.ErrandResume); got != want {
+		if got := onAgenda(w, agenda.Resume); got != want {
 			t.Errorf("%s: on the agenda %v, want %v", answers, got, want)
 		}
 	}
@@ -90,19 +90,19 @@ func TestWhatAProfileHasReviewed(t *testing.T) {
 		if r := w.Do("PUT", "/v1/profile", ingresstest.Anna, []byte(body), ingresstest.AsJSON(), ingresstest.Header{"If-Match": `"0"`}); r.Status != 200 {
 			t.Fatalf("%d %s", r.Status, r.Body)
 		}
-		if got := onAgenda(w, record.ErrandReview); got != want {
+		if got := onAgenda(w, agenda.Review); got != want {
 			t.Errorf("%s: on the agenda %v, want %v", body, got, want)
 		}
 	}
 }
 
 // onAgenda says whether an errand of anna's is due.
-func onAgenda(w *ingresstest.World, kind record.ErrandKind) bool {
+func onAgenda(w *ingresstest.World, kind agenda.Kind) bool {
 	due, err := w.Store.Due(w.T.Context(), store.ShardOf("anna"), w.Clock.Now(), 10)
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	return slices.ContainsFunc(due, func(d store.Document) bool { return d.Key.Key == record.Errand{Kind: kind}.Key() })
+	return slices.ContainsFunc(due, func(d store.Document) bool { return d.Key.Key == agenda.Errand{Kind: kind}.Key() })
 }
 
 func TestWhatFailsIsNotAnsweredAsDone(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/ingress/internal/streams"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -96,7 +97,7 @@ func (r *Room) downloadExport(ctx context.Context, in *exportInput) (*reply.Body
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.StreamLifetime)
-	return r.Streams.Reply(reply.NDJSON, func() { cancel(); release() }, func(w *reply.StreamWriter) {
+	return r.Streams.Reply(reply.NDJSON, func() { cancel(); release() }, func(w *streams.Writer) {
 		x := &exporter{to: w, out: json.NewEncoder(w)}
 		if err := x.everything(ctx, uid, r.exported()); err != nil && !x.clientGone {
 			r.Failures.Tell(ctx, "export ended early", err)
@@ -114,7 +115,7 @@ func (r *Room) exported() []reply.Records {
 
 // An exporter writes a person's records, a line each.
 type exporter struct {
-	to         *reply.StreamWriter
+	to         *streams.Writer
 	out        *json.Encoder
 	lines      int
 	clientGone bool

@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -82,7 +83,7 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	}
 	changes := []store.Change{r.Profiles.ToPut(record.ProfileKey, version, p)}
 	if p.Steers(before.Value) {
-		changes = append(changes, r.Standing.Errand(record.ErrandReview, r.Now()))
+		changes = append(changes, r.Standing.Errand(agenda.Review, r.Now()))
 	}
 	var written int64
 	err = r.Cache.Storing(ctx, uid, func(demand store.Change) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
+	"github.com/clarity-loop/clarity/services/ingress/internal/streams"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -34,8 +35,8 @@ type Needs struct {
 	Accounts interface {
 		Get(ctx context.Context, uid string) (record.Account, error)
 	}
-	Streams   *reply.Streams
-	Places    *reply.Places // of event streams
+	Streams   *streams.Streams
+	Places    *streams.Places // of event streams
 	Now       func() time.Time
 	Lifetime  time.Duration // a stream is ended after this; a client takes it up again
 	Heartbeat time.Duration // between two signs of life on a quiet stream
@@ -96,7 +97,7 @@ func (r *Room) streamEvents(ctx context.Context, in *eventsInput) (*reply.BodyOu
 		end()
 		return nil, fmt.Errorf("open an event stream: %w", err)
 	}
-	return r.Streams.Reply("text/event-stream", end, func(w *reply.StreamWriter) {
+	return r.Streams.Reply("text/event-stream", end, func(w *streams.Writer) {
 		s.to = w
 		r.follow(opened, s)
 	}), nil
@@ -105,7 +106,7 @@ func (r *Room) streamEvents(ctx context.Context, in *eventsInput) (*reply.BodyOu
 // A stream is one device's.
 type stream struct {
 	uid    string
-	to     *reply.StreamWriter
+	to     *streams.Writer
 	after  string // the event it goes on behind
 	missed bool   // events lie between the last that the device saw and that
 	behind <-chan struct{}
@@ -227,7 +228,7 @@ func before(key string) string {
 	return fmt.Sprintf("%016x", n-1)
 }
 
-func send(w *reply.StreamWriter, id, kind string, v eventView) error {
+func send(w *streams.Writer, id, kind string, v eventView) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err

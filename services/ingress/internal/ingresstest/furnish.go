@@ -33,7 +33,7 @@ func Furnish(w *World) {
 	one := 1.0
 	must(w.Store.Uploads.Put(ctx, "anna", "upload-0001", 0, record.Upload{State: record.UploadMerged, Reason: Secret, Encoding: "gzip"}))
 	must(w.Store.Days.Put(ctx, "anna", day, 0, record.Day{Zone: Secret, Types: map[string]record.TypeSummary{Secret: {Count: 1}}}))
-	must(w.Store.Cursors.Put(ctx, "anna", record.CursorsKey, 0, record.Cursors{Types: map[string]record.Cursor{"HKX": {Anchor: Secret}}}))
+	must(w.Store.Cursors.Put(ctx, "anna", "=all", 0, record.Cursors{Types: map[string]record.Cursor{"HKX": {Anchor: Secret}}}))
 	must(w.Store.Results.Put(ctx, "anna", day, 0, record.Result{Result: analysis.Result{
 		Input: analysis.Input{Kind: "none", SleepSource: "none", SleepAlgorithm: Secret}, Sleep: analysis.Family{"s3cr3t_of_anna": &one}}}))
 	must(w.Store.Insights.Put(ctx, "anna", day, 0, record.Insight{Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: Secret}}, Facts: []analysis.Fact{{ID: "a.b", Label: Secret}}}}))

@@ -72,7 +72,7 @@ func New(t testing.TB, change ...Option) *World {
 		Writer: template.New(), Template: template.New(),
 		Samples:  func(context.Context, string, string) ([]health.Sample, error) { return nil, nil },
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Now: w.Clock.Now, Limits: ingress.DefaultLimits(), Version: "test",
+		Now: w.Clock.Now, Limits: ingress.DefaultLimits(),
 	}
 	d.Limits.UserRate, d.Limits.AddressRate = ingress.Rate{}, ingress.Rate{}
 	for _, c := range change {

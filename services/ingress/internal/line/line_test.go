@@ -88,7 +88,7 @@ func newWorld(t *testing.T, b Bound) *world {
 		}
 	})
 	t.Cleanup(func() {
-		if err := errors.Join(w.Listener.Close(), w.Listener.Close()); err != nil {
+		if err := errors.Join(w.Close(), w.Close()); err != nil {
 			t.Errorf("closed twice: %v", err)
 		}
 		group.Wait()

@@ -44,7 +44,7 @@ type DateInput struct {
 // of the collection: isKey says what can be one.
 func List[V, T any](ctx context.Context, c store.Collection[V], in PageInput, q store.Query, isKey func(string) bool, view func(store.Record[V]) T) (*PageOutput[T], error) {
 	if in.Cursor != "" && !isKey(in.Cursor) {
-		return nil, NoCursor()
+		return nil, noCursor()
 	}
 	q.After, q.Limit = in.Cursor, in.Limit+1
 	records, err := c.List(ctx, UID(ctx), q)
@@ -87,8 +87,8 @@ func (in RangeInput) Query() (store.Query, error) {
 	return q, nil
 }
 
-// NoCursor refuses a cursor that no page gave.
-func NoCursor() *problem.Problem { return Invalid("query.cursor", "expected next of the page before") }
+// noCursor refuses a cursor that no page gave.
+func noCursor() *problem.Problem { return Invalid("query.cursor", "expected next of the page before") }
 
 // OrEmpty is the list, empty where it was nil: no reply holds a null list.
 func OrEmpty[T any](l []T) []T {

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
@@ -127,69 +126,6 @@ func TestSmallThings(t *testing.T) {
 	if a, b := reply.NewID(), reply.NewID(); len(a) != 32 || a == b || strings.Trim(a, "0123456789abcdef") != "" {
 		t.Errorf("%q %q", a, b)
 	}
-}
-
-func TestStreamsAreCountedOnce(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	if s, err := reply.NewStreams(0, registry); err != nil {
-		t.Fatal(err)
-	} else {
-		s.Wait()
-	}
-	if _, err := reply.NewStreams(0, registry); err == nil {
-		t.Error("registered twice")
-	}
-}
-
-func TestPlacesOfStreams(t *testing.T) {
-	s := reply.NewPlaces(2)
-	first, err := s.Take("anna")
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := s.Take("anna")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.Take("anna")
-	var p *problem.Problem
-	if !errors.As(err, &p) || p.Code != "too_many_requests" || p.GetHeaders().Get("Retry-After") != "5" || p.Limit == nil || *p.Limit != (problem.Limit{What: "streams", Max: 2}) {
-		t.Errorf("the third: %+v", p)
-	}
-	if _, err := s.Take("ben"); err != nil {
-		t.Errorf("another person's: %v", err)
-	}
-	first()
-	first() // gives one back, not two
-	third, err := s.Take("anna")
-	if err != nil {
-		t.Errorf("after one ended: %v", err)
-	}
-	second()
-	third()
-	for range 2 {
-		if _, err := s.Take("anna"); err != nil {
-			t.Errorf("after all ended: %v", err)
-		}
-	}
-	if _, err := s.Take("anna"); err == nil {
-		t.Error("a place too many")
-	}
-}
-
-func TestTheNewestTakesTheOldestsPlace(t *testing.T) {
-	s, left := reply.NewPlaces(2), []string{}
-	enter := func(name string) func() { return s.Replace("anna", func() { left = append(left, name) }) }
-	releaseFirst := enter("first")
-	releaseSecond := enter("second")
-	enter("third")
-	releaseFirst() // which has no place any more
-	enter("fourth")
-	releaseSecond()
-	if diff := cmp.Diff([]string{"first", "second"}, left); diff != "" {
-		t.Errorf("left (-want +got):\n%s", diff)
-	}
-	s.Replace("ben", func() { t.Error("another person's left") })
 }
 
 // listDriver is a store of documents with the keys given.

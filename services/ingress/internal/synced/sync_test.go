@@ -32,7 +32,7 @@ func TestSyncTellsCoverageAndGaps(t *testing.T) {
 		}
 	}
 	cursors := record.Cursors{Types: map[string]record.Cursor{"HKA": {Anchor: "at-HKA"}, "HKC": {Anchor: "at-HKC"}}}
-	if _, err := w.Store.Cursors.Put(t.Context(), "anna", record.CursorsKey, 0, cursors); err != nil {
+	if _, err := w.Store.Cursors.Put(t.Context(), "anna", "=all", 0, cursors); err != nil {
 		t.Fatal(err)
 	}
 	var got synced.View
@@ -62,7 +62,7 @@ func TestTypesComeInTheOrderOfTheirNames(t *testing.T) {
 		want = append(want, name)
 		cursors.Types[name] = record.Cursor{Anchor: "a"}
 	}
-	if _, err := w.Store.Cursors.Put(t.Context(), "anna", record.CursorsKey, 0, cursors); err != nil {
+	if _, err := w.Store.Cursors.Put(t.Context(), "anna", "=all", 0, cursors); err != nil {
 		t.Fatal(err)
 	}
 	var all synced.View

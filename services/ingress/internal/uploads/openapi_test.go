@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/reject"
 	"github.com/clarity-loop/clarity/services/health/upload"
 )
 
@@ -37,8 +38,9 @@ func at(t *testing.T, document any, path string) any {
 // What is written by hand says what the code does.
 func TestHowAnUploadIsDescribed(t *testing.T) {
 	op := &huma.Operation{Responses: map[string]*huma.Response{}}
-	describeUpload(op, huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer))
-	text, err := json.Marshal(op)
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	describeUpload(op, registry)
+	text, err := json.Marshal(map[string]any{"operation": op, "schemas": registry.Map()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,25 +48,32 @@ func TestHowAnUploadIsDescribed(t *testing.T) {
 	if err := json.Unmarshal(text, &document); err != nil {
 		t.Fatal(err)
 	}
-	const schema = "requestBody content application/json schema "
+	const schema = "schemas Envelope "
 	for path, want := range map[string]any{
-		"parameters 0 in": "path", "parameters 0 name": "uploadId", "parameters 0 required": true,
-		"parameters 0 schema minLength": 8.0, "parameters 0 schema maxLength": 64.0, "parameters 0 schema type": "string",
-		"requestBody required":                                      true,
-		schema + "type":                                             "object",
-		schema + "additionalProperties":                             false,
-		schema + "required":                                         []any{"schema", "installationId", "timeZone"},
-		schema + "properties schema enum":                           []any{upload.Schema},
-		schema + "properties installationId minLength":              1.0,
-		schema + "properties installationId maxLength":              float64(upload.MaxTextBytes),
-		schema + "properties timeZone maxLength":                    float64(upload.MaxTextBytes),
-		schema + "properties samples maxItems":                      float64(upload.MaxSamples),
-		schema + "properties deleted maxItems":                      float64(upload.MaxSamples),
-		schema + "properties cursor additionalProperties maxLength": float64(upload.MaxTextBytes),
-		schema + "properties cursor additionalProperties type":      "string",
-		schema + "properties stage enum":                            []any{"daily", "historical"},
-		schema + "properties final type":                            "boolean",
-		"responses 202 content application/json schema $ref":        "#/components/schemas/Receipt",
+		"operation parameters 0 in": "path", "operation parameters 0 name": "uploadId", "operation parameters 0 required": true,
+		"operation parameters 0 schema minLength": 8.0, "operation parameters 0 schema maxLength": 64.0, "operation parameters 0 schema type": "string",
+		"operation requestBody required":                               true,
+		schema + "type":                                                "object",
+		schema + "additionalProperties":                                false,
+		schema + "required":                                            []any{"schema", "installationId", "timeZone"},
+		schema + "properties schema enum":                              []any{upload.Schema},
+		schema + "properties installationId minLength":                 1.0,
+		schema + "properties installationId maxLength":                 float64(upload.MaxTextBytes),
+		schema + "properties samples maxItems":                         float64(upload.MaxSamples),
+		schema + "properties deleted maxItems":                         float64(upload.MaxSamples),
+		schema + "properties cursor additionalProperties maxLength":    float64(upload.MaxAnchorBytes),
+		schema + "properties cursor additionalProperties type":         "string",
+		schema + "properties stage enum":                               []any{"daily", "historical"},
+		"operation requestBody content application/json schema $ref":   "#/components/schemas/Envelope",
+		schema + "properties samples items $ref":                       "#/components/schemas/Sample",
+		schema + "properties deleted items $ref":                       "#/components/schemas/Deletion",
+		"schemas Sample properties source $ref":                        "#/components/schemas/Source",
+		"schemas Sample required":                                      []any{"uuid", "type", "start", "end", "source"},
+		"schemas Deletion required":                                    []any{"uuid", "type"},
+		"schemas Rejection properties code type":                       "string",
+		"schemas Rejection properties code examples 0":                 string(reject.MissingField),
+		schema + "properties final type":                               "boolean",
+		"operation responses 202 content application/json schema $ref": "#/components/schemas/Receipt",
 	} {
 		if diff := cmp.Diff(want, at(t, document, path)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", path, diff)

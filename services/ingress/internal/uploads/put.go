@@ -26,6 +26,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -216,7 +217,7 @@ const unfinished = 5 * time.Minute
 // record writes the upload's record and puts it on the agenda, under the consent
 // that stands: in one batch, so that nothing is taken in behind a withdrawal.
 func (r *Room) record(ctx context.Context, a acceptedUpload, stored record.Upload) error {
-	errand := record.Errand{Kind: record.ErrandUpload, Ref: a.id, Since: a.received}
+	errand := agenda.Errand{Kind: agenda.Upload, Ref: a.id, Since: a.received}
 	return r.Accounts.StoringConsented(ctx, a.uid, func(demand store.Change) error {
 		_, err := r.Store.Batch(ctx, a.uid,
 			r.Uploads.ToPut(a.id, 0, stored), r.Agenda.ToPut(errand.Key(), store.Any, errand).At(a.received.Add(unfinished)), demand)

@@ -60,7 +60,7 @@ func (r *Room) listUploads(ctx context.Context, in *listUploadsInput) (*reply.Pa
 	if in.Cursor != "" {
 		var ok bool
 		if from, ok = placeOf(in.Cursor); !ok {
-			return nil, reply.NoCursor()
+			return nil, reply.Invalid("query.cursor", "expected next of the page before")
 		}
 	}
 	var page []store.Record[record.Upload]

@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -126,7 +127,7 @@ func TestAReceivedUploadIsOnTheAgenda(t *testing.T) {
 	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 202 {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}
-	errand := record.Errand{Kind: record.ErrandUpload, Ref: "upload-0001"}
+	errand := agenda.Errand{Kind: agenda.Upload, Ref: "upload-0001"}
 	r, err := w.Store.Agenda.Get(t.Context(), "anna", errand.Key())
 	if err != nil {
 		t.Fatal(err)

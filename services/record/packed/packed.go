@@ -1,4 +1,5 @@
-package record
+// Package packed is text that is compressed where it is kept.
+package packed
 
 import (
 	"bytes"
@@ -17,12 +18,12 @@ const (
 	mostUnpacked = 16 << 20
 )
 
-// Packed is text that may be long and says the same over and over. In a document
-// it is compressed; text of a few kilobytes, and of the releases before, is not.
-type Packed []byte
+// Text may be long and say the same over and over. In a document it is
+// compressed; text of a few kilobytes, and of the releases before, is not.
+type Text []byte
 
 // MarshalJSON is the text, compressed where it is long, as a string of base64.
-func (p Packed) MarshalJSON() ([]byte, error) {
+func (p Text) MarshalJSON() ([]byte, error) {
 	if len(p) < packedFrom {
 		return json.Marshal([]byte(p))
 	}
@@ -38,7 +39,7 @@ func (p Packed) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON is the text again, however it was kept.
-func (p *Packed) UnmarshalJSON(data []byte) error {
+func (p *Text) UnmarshalJSON(data []byte) error {
 	var kept []byte
 	if err := json.Unmarshal(data, &kept); err != nil {
 		return err

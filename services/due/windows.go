@@ -1,4 +1,4 @@
-// Package agenda sees to it that what is unfinished is finished. The store holds an
+// Package due sees to it that what is unfinished is finished. The store holds an
 // entry for each such thing, written with what it is about and removed with what
 // finishes it; here is who looks at the entries that are due and asks for the work
 // again, and the one entry a person of the windows that are to be analysed.
@@ -6,7 +6,7 @@
 // So a message that is lost, a dead letter that is dropped, or a process that dies
 // costs time and nothing else; and a burst of uploads makes one message a person.
 // Where nothing is unfinished there is no entry to look at.
-package agenda
+package due
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -45,7 +46,7 @@ type Windows struct {
 
 // Asked is what is to be analysed of one person, as it was read.
 type Asked struct {
-	errand  record.Errand
+	errand  agenda.Errand
 	version int64
 	ends    map[health.Day]int64 // the generation that asked for it
 }
@@ -60,18 +61,18 @@ func (a Asked) Ends() []health.Day {
 	return ends
 }
 
-func key() string { return record.Errand{Kind: record.ErrandWindows}.Key() }
+func key() string { return agenda.Errand{Kind: agenda.Windows}.Key() }
 
 // Asked returns what is to be analysed of the person, nothing where there is no entry.
 func (w *Windows) Asked(ctx context.Context, uid string) (Asked, error) {
 	r, err := w.Store.Agenda.Get(ctx, uid, key())
 	if errors.Is(err, store.ErrNotFound) {
-		return Asked{errand: record.Errand{Kind: record.ErrandWindows}, ends: map[health.Day]int64{}}, nil
+		return Asked{errand: agenda.Errand{Kind: agenda.Windows}, ends: map[health.Day]int64{}}, nil
 	}
 	return askedOf(r), err
 }
 
-func askedOf(r store.Record[record.Errand]) Asked {
+func askedOf(r store.Record[agenda.Errand]) Asked {
 	a := Asked{errand: r.Value, version: r.Version, ends: map[health.Day]int64{}}
 	for _, run := range r.Value.Windows {
 		for end := run.First; end <= run.Last; end++ {
@@ -108,7 +109,7 @@ func (w *Windows) Adding(ctx context.Context, uid string, ends ...health.Day) (s
 }
 
 // put is the change that writes the entry with these windows.
-func (a Asked) put(s *store.Store, e record.Errand, due time.Time) store.Change {
+func (a Asked) put(s *store.Store, e agenda.Errand, due time.Time) store.Change {
 	e.Windows = nil
 	for _, end := range slices.Sorted(maps.Keys(a.ends)) {
 		n, gen := len(e.Windows)-1, a.ends[end]
@@ -116,7 +117,7 @@ func (a Asked) put(s *store.Store, e record.Errand, due time.Time) store.Change 
 			e.Windows[n].Last = end
 			continue
 		}
-		e.Windows = append(e.Windows, record.Windows{First: end, Last: end, Gen: gen})
+		e.Windows = append(e.Windows, agenda.Run{First: end, Last: end, Gen: gen})
 	}
 	return s.Agenda.ToPut(key(), a.version, e).At(due)
 }

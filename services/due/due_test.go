@@ -1,4 +1,4 @@
-package agenda_test
+package due_test
 
 import (
 	"bytes"
@@ -12,10 +12,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/agenda"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -29,8 +30,8 @@ type world struct {
 	driver  store.Driver
 	keys    store.Sealer
 	now     time.Time
-	windows *agenda.Windows
-	stage   *agenda.Stage
+	windows *due.Windows
+	stage   *due.Stage
 	said    []string
 	fails   error
 	log     bytes.Buffer
@@ -41,8 +42,8 @@ func newWorld(t *testing.T) *world {
 	now := func() time.Time { return w.now }
 	l := stagetest.Open(t, stagetest.Options{Now: now, Over: func(d store.Driver) store.Driver { w.driver = d; return d }})
 	w.store, w.keys = l.Store, l.Keys
-	w.windows = &agenda.Windows{Store: w.store, Now: now, Quiet: time.Second}
-	w.stage = agenda.New(agenda.Needs{Store: w.store, Queue: w, Windows: w.windows, Now: now, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
+	w.windows = &due.Windows{Store: w.store, Now: now, Quiet: time.Second}
+	w.stage = due.New(due.Needs{Store: w.store, Queue: w, Windows: w.windows, Now: now, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
 	return w
 }
 
@@ -84,7 +85,7 @@ func (w *world) ask(ends ...health.Day) {
 	}
 }
 
-func (w *world) asked() agenda.Asked {
+func (w *world) asked() due.Asked {
 	w.t.Helper()
 	a, err := w.windows.Asked(w.t.Context(), anna)
 	if err != nil {
@@ -174,11 +175,11 @@ func TestWhoeverIsFirstAsks(t *testing.T) {
 	w := newWorld(t)
 	w.ask(1)
 	w.now = w.now.Add(time.Second)
-	due, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.now, 10)
-	if err != nil || len(due) != 1 {
-		t.Fatal(due, err)
+	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.now, 10)
+	if err != nil || len(docs) != 1 {
+		t.Fatal(docs, err)
 	}
-	other := agenda.New(agenda.Needs{Store: store.New(stale{w.driver, due}, w.keys), Queue: w, Windows: w.windows, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler)})
+	other := due.New(due.Needs{Store: store.New(stale{w.driver, docs}, w.keys), Queue: w, Windows: w.windows, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler)})
 	same(t, "the one", []string{"analyses 1"}, w.pass(0))
 	if _, err := other.Pass(t.Context()); err != nil {
 		t.Fatal(err)
@@ -189,19 +190,19 @@ func TestWhoeverIsFirstAsks(t *testing.T) {
 // stale lists what was due a while ago.
 type stale struct {
 	store.Driver
-	due []store.Document
+	docs []store.Document
 }
 
 func (s stale) Due(_ context.Context, shard int, _ time.Time, _ int) ([]store.Document, error) {
 	if shard != store.ShardOf(anna) {
 		return nil, nil
 	}
-	return s.due, nil
+	return s.docs, nil
 }
 
 func TestAnUploadIsAnnouncedAgainUntilItIsDone(t *testing.T) {
 	w := newWorld(t)
-	e := record.Errand{Kind: record.ErrandUpload, Ref: "upload-1", Since: w.now}
+	e := agenda.Errand{Kind: agenda.Upload, Ref: "upload-1", Since: w.now}
 	if _, err := w.store.Agenda.Put(t.Context(), anna, e.Key(), 0, e); err == nil {
 		t.Fatal("an entry without a time is taken")
 	}
@@ -268,7 +269,7 @@ func TestAReviewAsksForEveryWindowWithData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(record.ErrandReview, w.now)); err != nil {
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Review, w.now)); err != nil {
 		t.Fatal(err)
 	}
 	w.pass(0)
@@ -284,7 +285,7 @@ func TestAReviewAsksForEveryWindowWithData(t *testing.T) {
 func TestWhatCannotBeReadStopsNoOther(t *testing.T) {
 	w := newWorld(t)
 	w.ask(1)
-	odd := record.Errand{Kind: "later", Since: w.now}
+	odd := agenda.Errand{Kind: "later", Since: w.now}
 	if _, err := w.store.Batch(t.Context(), anna, w.store.Agenda.ToPut(odd.Key(), 0, odd).At(w.now)); err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +308,7 @@ func TestWhatCannotBeReadStopsNoOther(t *testing.T) {
 func BenchmarkNothingDue(b *testing.B) {
 	now := time.Now
 	s := stagetest.Open(b, stagetest.Options{Now: now}).Store
-	stage := agenda.New(agenda.Needs{Store: s, Windows: &agenda.Windows{Store: s, Now: now, Quiet: time.Second}, Now: now, Log: slog.New(slog.DiscardHandler)})
+	stage := due.New(due.Needs{Store: s, Windows: &due.Windows{Store: s, Now: now, Quiet: time.Second}, Now: now, Log: slog.New(slog.DiscardHandler)})
 	b.ReportAllocs()
 	for b.Loop() {
 		if n, err := stage.Pass(b.Context()); err != nil || n > 0 {

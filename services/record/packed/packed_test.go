@@ -1,4 +1,4 @@
-package record_test
+package packed_test
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/packed"
 )
 
 func TestPackedTextComesBack(t *testing.T) {
@@ -19,16 +19,16 @@ func TestPackedTextComesBack(t *testing.T) {
 		"just long":         strings.Repeat("x", 4<<10),
 		"as long as may be": strings.Repeat("clarity ", 2<<20),
 	} {
-		kept, err := json.Marshal(record.Upload{Receipt: record.Packed(text)})
+		kept, err := json.Marshal(packed.Text(text))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if len(kept) > 40_000 {
 			t.Errorf("%s: %d bytes are kept of %d", name, len(kept), len(text))
 		}
-		var back record.Upload
-		if err := json.Unmarshal(kept, &back); err != nil || string(back.Receipt) != text {
-			t.Errorf("%s: %d bytes came back of %d, %v", name, len(back.Receipt), len(text), err)
+		var back packed.Text
+		if err := json.Unmarshal(kept, &back); err != nil || string(back) != text {
+			t.Errorf("%s: %d bytes came back of %d, %v", name, len(back), len(text), err)
 		}
 	}
 }
@@ -36,33 +36,33 @@ func TestPackedTextComesBack(t *testing.T) {
 // The releases before kept every receipt as it was.
 func TestPackedTextOfTheReleasesBefore(t *testing.T) {
 	text := []byte(strings.Repeat(`{"accepted":500} `, 1000))
-	var back record.Packed
+	var back packed.Text
 	if err := json.Unmarshal(fmt.Appendf(nil, "%q", base64.StdEncoding.EncodeToString(text)), &back); err != nil || !bytes.Equal(back, text) {
 		t.Errorf("%d bytes came back of %d, %v", len(back), len(text), err)
 	}
 }
 
 func TestPackedTextThatIsDamaged(t *testing.T) {
-	whole, err := json.Marshal(record.Packed(strings.Repeat("x", 10_000)))
+	whole, err := json.Marshal(packed.Text(strings.Repeat("x", 10_000)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := base64.StdEncoding.DecodeString(strings.Trim(string(whole), `"`))
+	kept, err := base64.StdEncoding.DecodeString(strings.Trim(string(whole), `"`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tooLong, err := json.Marshal(record.Packed(strings.Repeat("x", 16<<20+1)))
+	tooLong, err := json.Marshal(packed.Text(strings.Repeat("x", 16<<20+1)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, kept := range map[string]string{
-		"cut":              fmt.Sprintf("%q", base64.StdEncoding.EncodeToString(packed[:len(packed)-9])),
-		"the mark alone":   fmt.Sprintf("%q", base64.StdEncoding.EncodeToString(packed[:2])),
+	for name, text := range map[string]string{
+		"cut":              fmt.Sprintf("%q", base64.StdEncoding.EncodeToString(kept[:len(kept)-9])),
+		"the mark alone":   fmt.Sprintf("%q", base64.StdEncoding.EncodeToString(kept[:2])),
 		"no text":          "7",
 		"longer than ours": string(tooLong),
 	} {
-		var back record.Packed
-		if err := json.Unmarshal([]byte(kept), &back); err == nil {
+		var back packed.Text
+		if err := json.Unmarshal([]byte(text), &back); err == nil {
 			t.Errorf("%s: %d bytes came back", name, len(back))
 		}
 	}

@@ -1,4 +1,6 @@
-package reply
+// Package streams are replies that outlive their handlers, and the places that a
+// person has for them.
+package streams
 
 import (
 	"bufio"
@@ -10,15 +12,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 )
-
-// NDJSON is the media type of replies of a line a record.
-const NDJSON = "application/x-ndjson"
-
-// A BodyOutput is a reply that is written by hand.
-type BodyOutput struct {
-	Body func(huma.Context)
-}
 
 // Streams opens replies that outlive their handlers.
 type Streams struct {
@@ -27,9 +23,9 @@ type Streams struct {
 	busy    sync.WaitGroup
 }
 
-// NewStreams are streams of which each send takes at most the timeout. How many
+// New are streams of which each send takes at most the timeout. How many
 // are open is registered with r.
-func NewStreams(timeout time.Duration, r prometheus.Registerer) (*Streams, error) {
+func New(timeout time.Duration, r prometheus.Registerer) (*Streams, error) {
 	open := prometheus.NewGauge(prometheus.GaugeOpts{Name: "clarity_streams_open", Help: "Event and export streams open now."})
 	if err := r.Register(open); err != nil {
 		return nil, fmt.Errorf("register the streams' metrics: %w", err)
@@ -42,8 +38,8 @@ func (s *Streams) Wait() { s.busy.Wait() }
 
 // Reply is a reply that write fills after the handler has returned; end runs
 // when it is done.
-func (s *Streams) Reply(contentType string, end func(), write func(*StreamWriter)) *BodyOutput {
-	return &BodyOutput{func(hc huma.Context) {
+func (s *Streams) Reply(contentType string, end func(), write func(*Writer)) *reply.BodyOutput {
+	return &reply.BodyOutput{Body: func(hc huma.Context) {
 		hc.SetHeader("Content-Type", contentType)
 		hc.SetStatus(200)
 		rc := humafiber.Unwrap(hc).Context()
@@ -54,23 +50,23 @@ func (s *Streams) Reply(contentType string, end func(), write func(*StreamWriter
 			defer s.busy.Done()
 			defer s.open.Dec()
 			defer end()
-			write(&StreamWriter{to: to, conn: conn, timeout: s.timeout})
+			write(&Writer{to: to, conn: conn, timeout: s.timeout})
 		})
 	}}
 }
 
-// A StreamWriter sends to a client as it goes: each Flush has a deadline of its own.
-type StreamWriter struct {
+// A Writer sends to a client as it goes: each Flush has a deadline of its own.
+type Writer struct {
 	to      *bufio.Writer
 	conn    net.Conn
 	timeout time.Duration
 }
 
 // Write buffers; Flush sends.
-func (w *StreamWriter) Write(p []byte) (int, error) { return w.to.Write(p) }
+func (w *Writer) Write(p []byte) (int, error) { return w.to.Write(p) }
 
 // Send writes the text and flushes.
-func (w *StreamWriter) Send(text string) error {
+func (w *Writer) Send(text string) error {
 	if _, err := w.to.WriteString(text); err != nil {
 		return err
 	}
@@ -78,7 +74,7 @@ func (w *StreamWriter) Send(text string) error {
 }
 
 // Flush sends what was written.
-func (w *StreamWriter) Flush() error {
+func (w *Writer) Flush() error {
 	if w.conn != nil {
 		if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
 			return err

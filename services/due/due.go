@@ -1,4 +1,4 @@
-package agenda
+package due
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -107,13 +108,13 @@ func (s *Stage) take(ctx context.Context, d store.Document) error {
 	}
 	uid := d.Key.UID
 	switch r.Value.Kind {
-	case record.ErrandUpload:
+	case agenda.Upload:
 		return s.ask(ctx, uid, r, flow.TopicUploads, func(int) any { return flow.UploadReceived{UID: uid, UploadID: r.Value.Ref} }, 5)
-	case record.ErrandWindows:
+	case agenda.Windows:
 		return s.ask(ctx, uid, r, flow.TopicAnalyses, func(asked int) any { return flow.WindowsDue{UID: uid, Asked: asked} }, 1)
-	case record.ErrandResume:
+	case agenda.Resume:
 		return s.resume(ctx, uid, r)
-	case record.ErrandReview:
+	case agenda.Review:
 		return s.review(ctx, uid, r)
 	}
 	return nil // of a later release, which knows what to do
@@ -121,7 +122,7 @@ func (s *Stage) take(ctx context.Context, d store.Document) error {
 
 // ask moves the entry on, under its version, and has its work be done. Where the
 // process dies between the two, or the message is lost, it falls due again.
-func (s *Stage) ask(ctx context.Context, uid string, r store.Record[record.Errand], topic string, say func(asked int) any, patience time.Duration) error {
+func (s *Stage) ask(ctx context.Context, uid string, r store.Record[agenda.Errand], topic string, say func(asked int) any, patience time.Duration) error {
 	e := r.Value
 	e.Asked++
 	e.Waits = time.Time{}
@@ -140,7 +141,7 @@ func (s *Stage) ask(ctx context.Context, uid string, r store.Record[record.Erran
 
 // resume takes up what was held: each upload has an entry again, and the windows'
 // is due.
-func (s *Stage) resume(ctx context.Context, uid string, r store.Record[record.Errand]) error {
+func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Errand]) error {
 	now := s.Now().UTC()
 	for after := ""; ; {
 		uploads, err := s.Store.Uploads.List(ctx, uid, store.Query{After: after, Limit: 200})
@@ -151,7 +152,7 @@ func (s *Stage) resume(ctx context.Context, uid string, r store.Record[record.Er
 		for _, u := range uploads {
 			after = u.Key
 			if u.Value.State == record.UploadHeld {
-				e := record.Errand{Kind: record.ErrandUpload, Ref: u.Key, Since: now}
+				e := agenda.Errand{Kind: agenda.Upload, Ref: u.Key, Since: now}
 				changes = append(changes, s.Store.Agenda.ToPut(e.Key(), store.Any, e).At(now))
 			}
 		}
@@ -172,7 +173,7 @@ func (s *Stage) resume(ctx context.Context, uid string, r store.Record[record.Er
 
 // review has every window with data be analysed: those whose Result is current
 // cost a look.
-func (s *Stage) review(ctx context.Context, uid string, r store.Record[record.Errand]) error {
+func (s *Stage) review(ctx context.Context, uid string, r store.Record[agenda.Errand]) error {
 	var ends []health.Day
 	next, last := health.Day(0), health.Day(0)
 	for after := ""; ; {
