@@ -35,6 +35,9 @@ func commands() []command {
 		{"audit", "verify", "Check the audit log, entry by entry", auditVerify},
 		{"model", "VERB", "Import, inspect, verify and export model versions", modelTool},
 		{"dead", "", "List, replay or drop the messages that could not be handled", dead},
+		{"backup", "DIR", "Copy the data directory while the platform runs, without the keys", makeBackup},
+		{"restore", "DIR", "Put a backup back, with everyone erased who was since", restore},
+		{"fsck", "", "Look whether everything in a data directory is whole", fsck},
 		{"version", "", "Print what this binary is made of", printVersion},
 	}
 }

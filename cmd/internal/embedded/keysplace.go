@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -132,6 +133,20 @@ func CheckKeys(dir string, b platform.Backends) error {
 	return fmt.Errorf("the keys of the data directory %s are not at %s: put them there, or say --keys where they are; without them nothing of it can be read", dir, keys)
 }
 
+// KnowKeys names the keys at the place, the same in every copy of them and no
+// person's, and counts those that are destroyed.
+func KnowKeys(ctx context.Context, at string) (name string, destroyed int, err error) {
+	keys, err := tink.Open(at)
+	if err != nil {
+		return "", 0, err
+	}
+	if name, err = keys.Pseudonym(ctx, "keyring/"); err != nil { // no uid holds a slash
+		return "", 0, err
+	}
+	destroyed, err = keys.Erasures()
+	return name, destroyed, err
+}
+
 // placeOf is the place of the driver, "" where the spec is another's.
 func placeOf(spec, driver string) string {
 	at, is := strings.CutPrefix(spec, driver+":")
@@ -168,24 +183,42 @@ func Replay(ctx context.Context, b platform.Backends, now func() time.Time) (fou
 	return replay(ctx, documents, keys, now)
 }
 
-func replay(ctx context.Context, documents *storesqlite.Store, keys *tink.Keyring, now func() time.Time) (found int, err error) {
+func replay(ctx context.Context, documents store.Driver, keys *tink.Keyring, now func() time.Time) (found int, err error) {
 	typed := store.New(documents, keys)
+	err = EachPerson(ctx, documents, func(uid string) error {
+		is, err := replayOne(ctx, typed, keys, uid, now().UTC())
+		if is {
+			found++
+		}
+		return err
+	})
+	return found, err
+}
+
+// EachPerson calls see with everyone of whom the data directory's own store has
+// documents, in byte order.
+func EachPerson(ctx context.Context, documents store.Driver, see func(uid string) error) error {
+	own, is := documents.(*storesqlite.Store)
+	if !is {
+		return errors.New("list people: the store is not the data directory's own")
+	}
 	for after := ""; ; {
-		people, err := documents.People(ctx, after, replayPage)
+		people, err := own.People(ctx, after, replayPage)
 		if err != nil || len(people) == 0 {
-			return found, err
+			return err
 		}
 		for _, uid := range people {
-			is, err := replayOne(ctx, typed, keys, uid, now().UTC())
-			if err != nil {
-				return found, err
-			}
-			if is {
-				found++
+			if err := see(uid); err != nil {
+				return err
 			}
 		}
 		after = people[len(people)-1]
 	}
+}
+
+// HoldsAudit says whether there is an audit log.
+func HoldsAudit(dir string, b platform.Backends) (bool, error) {
+	return Holds(capability.Audit, placeOf(In(dir, b).Audit, "file"))
 }
 
 // replayOne looks at one person.

@@ -159,3 +159,12 @@ func shred(path string) error {
 	}
 	return durable.SyncDir(filepath.Dir(path))
 }
+
+// Erasures counts the keys that were destroyed, of anyone.
+func (k *Keyring) Erasures() (int, error) {
+	markers, err := filepath.Glob(filepath.Join(k.dir, "people", "*", "*.gone"))
+	if err != nil {
+		return 0, keyring.Fault("count destroyed keys", err)
+	}
+	return len(markers), nil
+}

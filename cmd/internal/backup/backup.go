@@ -1,0 +1,240 @@
+// Package backup copies a data directory while a platform runs on it, looks
+// whether all of a directory is whole, and puts a copy back.
+//
+// A copy holds no keys: what was sealed for a person is noise in every copy from
+// the moment that their key is destroyed. So a copy is put back beside the keys
+// as they are now, which know who was erased since, and never without them.
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+)
+
+const (
+	manifestName = "backup.json"
+	format       = 1
+)
+
+// A manifest says what a backup is.
+type manifest struct {
+	Format int       `json:"format"`
+	At     time.Time `json:"at"` // when it began
+	// Ring names the keys that open it, and Erasures is how many of them were
+	// destroyed by then: the keys that it is put back beside know of no fewer.
+	Ring     string            `json:"ring"`
+	Erasures int               `json:"erasures"`
+	Files    map[string]string `json:"files"` // SHA-256 by path
+}
+
+// Make copies the place into a new directory, and looks whether all of the copy
+// is whole. What it came to is returned; where that is not whole the copy is not
+// left.
+func Make(ctx context.Context, p datadir.Place, d platform.Drivers, to string, now func() time.Time) (Report, error) {
+	b := embedded.In(p.Dir, p.Backends)
+	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
+		return Report{}, fmt.Errorf("%s is there already: name a directory that is to be made", to)
+	}
+	m, err := describe(ctx, b, now)
+	if err != nil {
+		return Report{}, err
+	}
+	partial := to + ".partial"
+	if err := errors.Join(os.RemoveAll(partial), os.MkdirAll(partial, 0o700)); err != nil {
+		return Report{}, err
+	}
+	report, err := fill(ctx, b, d, partial, m, now)
+	if err == nil && len(report.Bad) > 0 {
+		err = errors.New("the copy is not whole, and was removed")
+	}
+	if err != nil {
+		return report, errors.Join(err, os.RemoveAll(partial))
+	}
+	if err := os.Rename(partial, to); err != nil {
+		return report, err
+	}
+	return report, syncDir(filepath.Dir(to))
+}
+
+// fill makes the copy in the directory.
+func fill(ctx context.Context, b platform.Backends, d platform.Drivers, dir string, m manifest, now func() time.Time) (Report, error) {
+	if err := embedded.Copy(ctx, b, dir); err != nil {
+		return Report{}, err
+	}
+	report, err := Check(ctx, datadir.Place{Dir: dir, Backends: platform.Backends{Keys: b.Keys}}, d, now)
+	if err != nil {
+		return report, fmt.Errorf("look whether the copy is whole: %w", err)
+	}
+	if err := removeLocks(dir); err != nil {
+		return report, err
+	}
+	if m.Files, err = sums(dir); err != nil {
+		return report, err
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return report, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, manifestName), append(text, '\n'), 0o600); err != nil {
+		return report, err
+	}
+	return report, syncTree(dir)
+}
+
+// describe says of which keys the backup is.
+func describe(ctx context.Context, b platform.Backends, now func() time.Time) (m manifest, err error) {
+	at, ours := strings.CutPrefix(b.Keys, "tink:")
+	if there, err := embedded.Holds(capabilityKeys, at); !ours || err != nil || !there {
+		return m, errors.Join(err, fmt.Errorf("there are no keys at %s: without them nothing can be looked at, or put back; say --keys where they are", at))
+	}
+	m = manifest{Format: format, At: now().UTC()}
+	m.Ring, m.Erasures, err = embedded.KnowKeys(ctx, at)
+	return m, err
+}
+
+// Restore puts a backup back as a new data directory, beside the keys as they are
+// now, and has everyone erased in it who was since. It returns how many that were.
+func Restore(ctx context.Context, from string, p datadir.Place, now func() time.Time) (erased int, err error) {
+	b := embedded.In(p.Dir, p.Backends)
+	if entries, err := os.ReadDir(p.Dir); err == nil && len(entries) > 0 {
+		return 0, fmt.Errorf("the data directory %s is there already: move it away, or choose another --data", p.Dir)
+	}
+	was, err := readManifest(from)
+	if err != nil {
+		return 0, err
+	}
+	is, err := describe(ctx, b, now)
+	switch {
+	case err != nil:
+		return 0, err
+	case is.Ring != was.Ring:
+		return 0, errors.New("the keys are not those that the backup was made beside: say --keys where they are")
+	case is.Erasures < was.Erasures:
+		return 0, fmt.Errorf("the keys are older than the backup: they know of %d erasures, and there were %d when it was made; who was erased would come back", is.Erasures, was.Erasures)
+	}
+	got, err := sums(from)
+	if err != nil {
+		return 0, err
+	}
+	for path, sum := range was.Files {
+		if got[path] != sum {
+			return 0, fmt.Errorf("the backup is not as it was made: %s is missing or changed", path)
+		}
+	}
+	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
+		return 0, err
+	}
+	for path := range was.Files {
+		if err := copyFile(filepath.Join(from, path), filepath.Join(p.Dir, path)); err != nil {
+			return 0, err
+		}
+	}
+	if erased, err = embedded.Replay(ctx, b, now); err != nil {
+		return erased, err
+	}
+	return erased, errors.Join(syncTree(p.Dir), syncDir(filepath.Dir(filepath.Clean(p.Dir))))
+}
+
+func readManifest(dir string) (m manifest, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, manifestName)) //nolint:gosec // the backup that the command line names
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, fmt.Errorf("%s is no backup: it has no %s", dir, manifestName)
+	}
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("%s is no backup: %s cannot be read", dir, manifestName)
+	}
+	if m.Format > format {
+		return m, fmt.Errorf("the backup %s was made by a newer program (format %d, this one knows %d)", dir, m.Format, format)
+	}
+	return m, nil
+}
+
+// sums are the SHA-256 of every file but the manifest.
+func sums(dir string) (map[string]string, error) {
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil || name == manifestName {
+			return err
+		}
+		f, err := os.Open(path) //nolint:gosec // a file of the backup
+		if err != nil {
+			return err
+		}
+		h := sha256.New()
+		_, err = io.Copy(h, f)
+		all[filepath.ToSlash(name)] = hex.EncodeToString(h.Sum(nil))
+		return errors.Join(err, f.Close())
+	})
+	return all, err
+}
+
+// removeLocks removes what looking at a copy has left in it.
+func removeLocks(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		name := filepath.Base(path)
+		if err != nil || d.IsDir() || name != "LOCK" && !strings.HasSuffix(name, ".lock") && !strings.HasSuffix(name, "-wal") && !strings.HasSuffix(name, "-shm") {
+			return err
+		}
+		return os.Remove(path)
+	})
+}
+
+func copyFile(from, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	source, err := os.Open(from) //nolint:gosec // a file of the backup
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // a file of the data directory
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, source)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncTree makes all below the directory durable.
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return syncDir(path)
+	})
+}
+
+// syncDir syncs a directory, or a file.
+func syncDir(path string) error {
+	f, err := os.Open(path) //nolint:gosec // of the backup or the data directory
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -1,0 +1,179 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/datadir"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/vault"
+)
+
+const capabilityKeys = capability.Keys
+
+// A Report is what was found in a data directory.
+type Report struct {
+	People, Erased, Uploads, Days, Results int
+	Entries                                int64 // of the audit log
+	// Waiting are results that rest on other days than there are now: an
+	// analysis is on its way.
+	Waiting int
+	// Bad are the faults, a sentence each: the kind and the person's pseudonym.
+	Bad []string
+}
+
+// Check reads everything in a place on which nothing is running: each record and
+// what it refers to is opened and decoded, each day held against its digest, each
+// result against its days, the audit log against its checkpoints.
+func Check(ctx context.Context, p datadir.Place, d platform.Drivers, now func() time.Time) (r Report, err error) {
+	var documents store.Driver
+	open := d.Store["sqlite"]
+	d.Store = map[string]platform.Opener[store.Driver]{"sqlite": func(ctx context.Context, at string, e platform.Env) (store.Driver, error) {
+		driver, err := open(ctx, at, e)
+		documents = driver
+		return driver, err
+	}}
+	l := datadir.Lease{Dir: p.Dir, Drivers: d, Backends: p.Backends, Needs: capability.Store | capability.Blobs | capability.Keys, Env: platform.Env{Now: now, Log: slog.New(slog.DiscardHandler)}}
+	o, release, err := l.Acquire(ctx)
+	if err != nil {
+		return r, err
+	}
+	c := &check{Opened: o, objects: vault.New(o.Blobs, o.Keys), report: &r}
+	err = embedded.EachPerson(ctx, documents, func(uid string) error { return c.person(ctx, uid) })
+	if err = errors.Join(err, release()); err != nil {
+		return r, err
+	}
+	r.Entries, err = datadir.VerifyAudit(ctx, p)
+	var bad *audit.BadEntry
+	if errors.As(err, &bad) {
+		r.Bad = append(r.Bad, fmt.Sprintf("the audit log: entry %d: %s", bad.Index, bad.Detail))
+		err = nil
+	}
+	if there, holds := embedded.HoldsAudit(p.Dir, p.Backends); err != nil && holds == nil && !there {
+		err = nil // nothing was audited yet
+	}
+	return r, err
+}
+
+// check is one look at everything.
+type check struct {
+	platform.Opened
+	objects *vault.Vault
+	report  *Report
+	name    string            // the person's pseudonym
+	days    map[string]string // digest by day
+}
+
+// bad notes a fault, and an error that is none of what is kept.
+func (c *check) bad(what string, err error) {
+	if err != nil {
+		c.report.Bad = append(c.report.Bad, fmt.Sprintf("%s of %s: %v", what, c.name, err))
+	}
+}
+
+func (c *check) person(ctx context.Context, uid string) (err error) {
+	if c.name, err = c.Keys.Pseudonym(ctx, uid); err != nil {
+		return err
+	}
+	c.report.People++
+	account, err := c.Store.Accounts.Get(ctx, uid, record.AccountKey)
+	if err == nil && !account.Value.ErasedAt.IsZero() {
+		c.report.Erased++
+		return nil
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	c.days = map[string]string{}
+	c.uploads(ctx, uid)
+	c.eachDay(ctx, uid)
+	c.tombstones(ctx, uid)
+	c.results(ctx, uid)
+	each(ctx, c, uid, "an insight", c.Store.Insights, nil)
+	each(ctx, c, uid, "an event", c.Store.Events, nil)
+	each(ctx, c, uid, "a consent", c.Store.Consents, nil)
+	each(ctx, c, uid, "a profile", c.Store.Profiles, nil)
+	each(ctx, c, uid, "a cursor", c.Store.Cursors, nil)
+	each(ctx, c, uid, "what is unfinished", c.Store.Agenda, nil)
+	return ctx.Err()
+}
+
+// each opens every record of a collection and looks at it.
+func each[T any](ctx context.Context, c *check, uid, what string, of store.Collection[T], look func(store.Record[T]) error) {
+	for after := ""; ; {
+		page, err := of.List(ctx, uid, store.Query{After: after, Limit: store.MaxLimit})
+		if err != nil {
+			c.bad(what, err)
+			return
+		}
+		for _, r := range page {
+			after = r.Key
+			if look != nil {
+				c.bad(what, look(r))
+			}
+		}
+		if len(page) < store.MaxLimit {
+			return
+		}
+	}
+}
+
+func (c *check) uploads(ctx context.Context, uid string) {
+	each(ctx, c, uid, "an upload", c.Store.Uploads, func(r store.Record[record.Upload]) error {
+		c.report.Uploads++
+		if r.Value.State != record.UploadReceived && r.Value.State != record.UploadHeld {
+			return nil // its body has served its time, or will have
+		}
+		_, err := c.objects.Get(ctx, uid, r.Value.Blob)
+		return err
+	})
+}
+
+func (c *check) eachDay(ctx context.Context, uid string) {
+	chunks := timeline.NewReader(c.objects)
+	each(ctx, c, uid, "a day", c.Store.Days, func(r store.Record[record.Day]) error {
+		c.report.Days++
+		c.days[r.Key] = r.Value.Digest
+		chunk, err := chunks.Chunk(ctx, uid, r.Value.Chunk)
+		if err != nil || r.Value.Chunk == "" {
+			return err
+		}
+		_, digest, err := timeline.Encode(chunk)
+		if err == nil && digest != r.Value.Digest {
+			err = errors.New("its samples have another digest than its record")
+		}
+		return err
+	})
+}
+
+func (c *check) tombstones(ctx context.Context, uid string) {
+	each(ctx, c, uid, "tombstones", c.Store.Tombstones, func(r store.Record[record.Tombstones]) error {
+		plain, err := c.objects.Get(ctx, uid, r.Value.Blob)
+		if err == nil {
+			_, err = timeline.DecodeTombstones(plain)
+		}
+		return err
+	})
+}
+
+func (c *check) results(ctx context.Context, uid string) {
+	each(ctx, c, uid, "a result", c.Store.Results, func(r store.Record[record.Result]) error {
+		c.report.Results++
+		for _, origin := range r.Value.Result.Lineage.Chunks {
+			if c.days[origin.Day.String()] != origin.Digest {
+				c.report.Waiting++
+				break
+			}
+		}
+		return nil
+	})
+}

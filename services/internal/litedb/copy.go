@@ -1,0 +1,38 @@
+package litedb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Copy writes the database at path, as it is at one moment, to a new file. A
+// process may have it open and go on writing meanwhile. The copy is durable.
+func Copy(ctx context.Context, path, to string) (err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	db, err := sql.Open("sqlite", address(path, readerCacheKiB))
+	if err != nil {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	db.SetMaxOpenConns(1)
+	_, err = db.ExecContext(ctx, "VACUUM INTO ?", to)
+	if err = errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	f, err := os.OpenFile(to, os.O_RDWR, 0) //nolint:gosec // the copy that was just made
+	if err != nil {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("copy database: %w", err)
+	}
+	return nil
+}
