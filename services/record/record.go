@@ -4,6 +4,7 @@
 package record
 
 import (
+	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
@@ -123,6 +124,12 @@ type Profile struct {
 	WeightKg       float64   `json:"weightKg,omitempty"`
 	SourcePriority []string  `json:"sourcePriority,omitempty"` // product type prefixes, best first
 	UpdatedAt      time.Time `json:"updatedAt"`
+}
+
+// Steers says whether Results under the one profile may differ from those under the
+// other: whether a field differs that enters the digest of a Result's input.
+func (p Profile) Steers(other Profile) bool {
+	return !slices.Equal(p.SourcePriority, other.SourcePriority)
 }
 
 // A Consent is a person's yes or no to one purpose, with its history.

@@ -13,8 +13,9 @@
 //     compare-and-set; then remove the chunk that was replaced.
 //  5. Look whether the tombstones grew meanwhile, and if so do step 4 again: a
 //     deletion that came between must not find its sample later.
-//  6. Commit the phone's anchors, request the analyses, mark the upload merged,
-//     tell the devices.
+//  6. In one batch mark the upload merged, take it off the agenda, commit the
+//     phone's anchors and put the windows on it that are to be analysed; then tell
+//     the devices.
 //
 // A chunk's object is named by its digest and a random number, so that no two
 // attempts write the same object: removing one can never take one that is in use.
@@ -31,6 +32,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
@@ -40,10 +42,7 @@ import (
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-// DefaultDebounce is how long a person must be quiet before they are analysed.
-const DefaultDebounce = 1500 * time.Millisecond
-
-// Needs are what the stage works with. All are required but Debounce.
+// Needs are what the stage works with. All are required.
 type Needs struct {
 	Store *store.Store
 	// Objects are the person's own, sealed; a vault.Vault has them.
@@ -55,10 +54,12 @@ type Needs struct {
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
 	}
+	// Windows are those that are to be analysed; an agenda.Windows has them.
+	Windows interface {
+		Adding(ctx context.Context, uid string, ends ...health.Day) (store.Change, error)
+	}
 	Now func() time.Time
 	Log *slog.Logger
-	// Debounce delays analyses, so that the uploads of one sync share them.
-	Debounce time.Duration
 }
 
 // A Stage handles the topic of uploads.
@@ -165,9 +166,6 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	}
 	touched, err := s.merge(ctx, j)
 	if err != nil {
-		return err
-	}
-	if err := s.requestAnalyses(ctx, j, touched); err != nil {
 		return err
 	}
 	if err := s.finish(ctx, j, touched); err != nil {

@@ -3,18 +3,20 @@ package intake_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
+	"github.com/clarity-loop/clarity/services/store"
 )
 
 // received is when the uploads of these tests came in: 10:00 in Berlin; the
@@ -176,7 +178,10 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if v := w.handle(t, id, 1); v != "ack" {
 		t.Fatal(v)
 	}
-	before, asked := w.state(t), len(w.asked(flow.TopicAnalyses))
+	before, first := w.state(t), w.due(t)
+	if err := w.store.Agenda.Delete(t.Context(), person, agenda.Errand{Kind: agenda.Windows}.Key(), store.Any); err != nil {
+		t.Fatal(err)
+	}
 	w.sent = nil
 	if v := w.handle(t, "twin", 1); v != "ack" {
 		t.Fatal(v)
@@ -184,8 +189,8 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if diff := cmp.Diff(before, w.state(t)); diff != "" {
 		t.Errorf("the twin changed something:\n%s", diff)
 	}
-	if n := len(w.asked(flow.TopicAnalyses)); n != 0 || asked == 0 {
-		t.Errorf("%d analyses for the twin, %d for the first", n, asked)
+	if due := w.due(t); len(due) != 0 || len(first) == 0 {
+		t.Errorf("%v are analysed for the twin, %v for the first", due, first)
 	}
 	if n := len(w.asked(flow.TopicEvents)); n != 1 {
 		t.Errorf("%d deliveries for the twin", n)
@@ -214,15 +219,19 @@ func TestEveryWindowWithATouchedDayIsAskedFor(t *testing.T) {
 				t.Fatal(v)
 			}
 			today := health.DayOf(health.InstantOf(received), time.UTC)
-			var want []queue.Message
-			for _, ago := range tt.ends {
-				end := today - health.Day(ago)
-				body, _ := json.Marshal(analysis.Request{UID: person, End: end})
-				want = append(want, queue.Message{Topic: flow.TopicAnalyses, Key: person, Body: body, NotBefore: received.Add(time.Second)})
+			var want []string
+			for _, ago := range slices.Backward(tt.ends) {
+				want = append(want, (today - health.Day(ago)).String())
+			}
+			if diff := cmp.Diff(want, w.due(t)); diff != "" {
+				t.Errorf("windows (-want +got):\n%s", diff)
+			}
+			entry, err := w.store.Agenda.Get(t.Context(), person, agenda.Errand{Kind: agenda.Windows}.Key())
+			if err != nil || !entry.Due.Equal(received.Add(time.Second)) {
+				t.Errorf("they are due %v, %v; want when the person was quiet for a second", entry.Due, err)
 			}
 			body, _ := json.Marshal(flow.Event{UID: person, Kind: flow.UploadMerged, Ref: id, Version: "merged"})
-			want = append(want, queue.Message{Topic: flow.TopicEvents, Key: person, Body: body})
-			if diff := cmp.Diff(want, w.sent); diff != "" {
+			if diff := cmp.Diff([]queue.Message{{Topic: flow.TopicEvents, Key: person, Body: body}}, w.sent); diff != "" {
 				t.Errorf("messages (-want +got):\n%s", diff)
 			}
 		})

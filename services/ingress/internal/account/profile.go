@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -79,9 +80,17 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	}
 	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: r.Now().UTC()}
 	uid := reply.UID(ctx)
+	before, err := r.Profiles.Get(ctx, uid, record.ProfileKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	changes := []store.Change{r.Profiles.ToPut(record.ProfileKey, version, p)}
+	if p.Steers(before.Value) {
+		changes = append(changes, r.Standing.Errand(agenda.Review, r.Now()))
+	}
 	var written int64
 	err = r.Cache.Storing(ctx, uid, func(demand store.Change) error {
-		versions, err := r.Standing.Batch(ctx, uid, r.Profiles.ToPut(record.ProfileKey, version, p), demand)
+		versions, err := r.Standing.Batch(ctx, uid, append(changes, demand)...)
 		if err == nil {
 			written = versions[0]
 		}
