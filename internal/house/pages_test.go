@@ -246,8 +246,14 @@ func TestThePageOfCodesIsTheCode(t *testing.T) {
 	if !found {
 		t.Fatal("the page has no part about warnings")
 	}
+	warnings, refused, _ := strings.Cut(warnings, "\n## Why a day of an upload was refused")
+	_, failed, found := strings.Cut(refused, "\n## Why an upload failed")
+	if !found {
+		t.Fatal("the page has no part about failed uploads")
+	}
 	for text, of := range map[string]struct{ source, kind string }{
 		entries: {"services/health/reject", "Code"}, warnings: {"services/health/reject", "Warning"}, files: {"services/health/formats/record", "Code"},
+		failed: {"services/worker/intake", "reason"},
 	} {
 		var rows []string
 		for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(text, -1) {
