@@ -95,7 +95,7 @@ var rules = map[string][]string{
 		"services/analysis", "services/health", "services/record", "=services/audit", "services/grounded", "=services/store"},
 	"services/ingress/internal/events": {"services/ingress/internal/streams", ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
 	"services/ingress/internal/account": {"services/ingress/internal/streams", ingressProblem, ingressReply, ingressRoute,
-		"services/flow", "services/record", "=services/audit", "=services/queue", "=services/store"},
+		"services/flow", "services/health", "services/record", "=services/audit", "=services/queue", "=services/store"},
 	"services/ingress/internal/ingresstest": {"services"},
 	"services/stage/stagetest":              {"services/flow", "services/blob/files", "services/keyring/tink", "services/queue", "services/store"},
 	"services/worker": {"services/fault", "services/due", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -134,7 +133,7 @@ func (s *Stage) windows(ctx context.Context, j *uploadWork, touched []health.Day
 
 // lastDay is today where the phone is, or the last day with a record if that is later.
 func (s *Stage) lastDay(ctx context.Context, j *uploadWork) (health.Day, error) {
-	loc, err := time.LoadLocation(j.envelope.TimeZone)
+	loc, err := health.LoadZone(j.envelope.TimeZone)
 	if err != nil {
 		return 0, fmt.Errorf("find today: %w", err)
 	}
