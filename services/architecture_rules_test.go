@@ -34,7 +34,7 @@ var rules = map[string][]string{
 	// A person's sealed objects, as documents have a store: nobody seals a blob by hand.
 	"services/vault": {"=services/blob", "=services/keyring"},
 	// What becomes of a message whose handling failed: said once for every stage.
-	"services/stage": {"services/fault", "=services/queue"},
+	"services/stage": {"services/fault", "=services/queue", "services/internal/patience"},
 	// Why a backend could not: the one word for failure that every driver returns.
 	"services/fault":  {},
 	"services/record": {"services/analysis", "services/flow", "services/health"},
