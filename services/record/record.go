@@ -48,6 +48,8 @@ type Upload struct {
 	Added      int          `json:"added"`
 	Deleted    int          `json:"deleted"`
 	Days       []health.Day `json:"days,omitempty"`
+	// Full are the days that had no room: nothing of them was taken.
+	Full []health.Day `json:"full,omitempty"`
 }
 
 // A Day is the record of one local day; the samples are in its chunk.

@@ -108,7 +108,7 @@ func zone(in Input, records []store.Record[record.Day]) *time.Location {
 	best, most := time.UTC, 0
 	for i := len(records) - 1; i >= 0; i-- {
 		if n := samples[records[i].Value.Zone]; n > most {
-			if loc, err := time.LoadLocation(records[i].Value.Zone); err == nil && records[i].Value.Zone != "Local" {
+			if loc, err := health.LoadZone(records[i].Value.Zone); err == nil {
 				best, most = loc, n
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -27,7 +26,9 @@ func (s *Stage) finish(ctx context.Context, j *uploadWork, touched []health.Day)
 	if err != nil {
 		return err
 	}
-	merged := func(u *record.Upload) { u.State, u.MergedAt, u.Days = record.UploadMerged, s.Now().UTC(), touched }
+	merged := func(u *record.Upload) {
+		u.State, u.MergedAt, u.Days, u.Full = record.UploadMerged, s.Now().UTC(), touched, j.full
+	}
 	for range tries {
 		with := []store.Change{s.done(j)}
 		if len(j.envelope.Cursor) > 0 {
@@ -64,7 +65,10 @@ func (j *uploadWork) advance(before record.Cursors) (after record.Cursors, moved
 	for kind, anchor := range j.envelope.Cursor {
 		former, known := before.Types[kind]
 		next, received := former, j.record.Value.ReceivedAt.UTC()
-		next.LastSeen = max(former.LastSeen, j.lastSeen[kind])
+		if former.LastSeen > j.latest() { // of a release that believed any end
+			next.LastSeen = 0
+		}
+		next.LastSeen = max(next.LastSeen, j.lastSeen[kind])
 		if !known || cmp.Or(received.Compare(former.Received), strings.Compare(j.id, former.UploadID)) > 0 {
 			next.Anchor, next.UploadID, next.Received = anchor, j.id, received
 		}
@@ -134,7 +138,7 @@ func (s *Stage) windows(ctx context.Context, j *uploadWork, touched []health.Day
 
 // lastDay is today where the phone is, or the last day with a record if that is later.
 func (s *Stage) lastDay(ctx context.Context, j *uploadWork) (health.Day, error) {
-	loc, err := time.LoadLocation(j.envelope.TimeZone)
+	loc, err := health.LoadZone(j.envelope.TimeZone)
 	if err != nil {
 		return 0, fmt.Errorf("find today: %w", err)
 	}

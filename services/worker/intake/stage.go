@@ -17,6 +17,9 @@
 //     phone's anchors and put the windows on it that are to be analysed; then tell
 //     the devices.
 //
+// A day that has no room for what an upload has of it is left without that, and
+// the upload's record says so; its deletions, and all other days, are merged.
+//
 // A chunk's object is named by its digest and a random number, so that no two
 // attempts write the same object: removing one can never take one that is in use.
 package intake
@@ -103,10 +106,20 @@ func failures() stage.Failures {
 
 // A failure says why an upload can never be merged. Its reason is kept in the
 // upload's record and names nothing personal.
-type failure struct{ reason string }
+type failure struct{ reason reason }
 
-func (f *failure) Error() string  { return "upload is impossible: " + f.reason }
-func (f *failure) Reason() string { return f.reason }
+// A reason is a stable word for why an upload failed: docs/api/codes.md.
+type reason string
+
+const (
+	bodyDamaged    reason = "body_damaged"       // the stored body is not what was received
+	bodyGone       reason = "body_gone"          // the stored body is not there
+	bodyUnreadable reason = "body_unreadable"    // the release that merges reads uploads otherwise than the one that took it
+	deletionsFull  reason = "too_many_deletions" // the person's set of deletions has no room
+)
+
+func (f *failure) Error() string  { return "upload is impossible: " + string(f.reason) }
+func (f *failure) Reason() string { return string(f.reason) }
 func (f *failure) Unwrap() error  { return analysis.ErrUnreadable }
 
 // errNoRecord says that there is no upload: its record is written before its
@@ -142,7 +155,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 				return err
 			}
 		}
-		return &failure{stored.Value.Reason}
+		return &failure{reason(stored.Value.Reason)}
 	}
 	if standing.Value.Permitted() != nil {
 		return s.hold(ctx, j, standing, again)
@@ -150,7 +163,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
-		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, failed.reason }, s.done(j)); err != nil {
+		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(failed.reason) }, s.done(j)); err != nil {
 			return err
 		}
 		if err := s.publish(ctx, j); err != nil {

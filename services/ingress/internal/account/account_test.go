@@ -171,14 +171,17 @@ func TestTheProfileAsItIsSent(t *testing.T) {
 			t.Errorf("If-Match %s: %d %s, want %d", match, r.Status, r.Body, want)
 		}
 	}
-	for zone, want := range map[string]int{"Europe/Berlin": 200, "UTC": 200, "Local": 422, "Mars/Olympus": 422} {
+	for zone, want := range map[string]int{"Europe/Berlin": 200, "UTC": 200, "GMT+1": 200, "Local": 422, "localtime": 422, "posixrules": 422, "Factory": 422, "Mars/Olympus": 422} {
 		etag := w.Do("GET", "/v1/profile", ingresstest.Anna, nil).Header.Get("Etag")
 		r := w.Do("PUT", "/v1/profile", ingresstest.Anna, []byte(`{"timeZone":"`+zone+`"}`), ingresstest.AsJSON(), ingresstest.Header{"If-Match": etag})
 		if r.Status != want || want == 422 && !strings.Contains(string(r.Body), "body.timeZone") {
 			t.Errorf("%s: %d %s, want %d", zone, r.Status, r.Body, want)
 		}
+		if zone == "GMT+1" && !strings.Contains(string(r.Body), `"timeZone":"GMT+0100"`) {
+			t.Errorf("a fixed offset: %s", r.Body)
+		}
 	}
-	if n := w.Audit.Count(audit.ProfileChanged); n != 4 {
+	if n := w.Audit.Count(audit.ProfileChanged); n != 5 {
 		t.Errorf("%d changes are audited", n)
 	}
 }
