@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -130,6 +131,7 @@ func (p *Platform) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	group.Go(func() error { return p.watchDrivers(running) })
 	attrs := []any{"stages", p.config.Stages, "listen", p.url}
 	if p.adminURL != "" {
 		attrs = append(attrs, "admin", p.adminURL)
@@ -138,6 +140,32 @@ func (p *Platform) Run(ctx context.Context) error {
 	err := group.Wait()
 	p.env.Log.Info("stopped")
 	return errors.Join(err, p.Close())
+}
+
+// watchInterval is how often drivers are asked whether they are broken.
+const watchInterval = time.Second
+
+// watchDrivers ends the platform once a driver cannot go on with what it has
+// open: a process that is started anew finds out what the disk holds.
+func (p *Platform) watchDrivers(ctx context.Context) error {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, c := range p.closers {
+			driver, can := c.Closer.(interface{ Broken() error })
+			if !can {
+				continue
+			}
+			if err := driver.Broken(); err != nil {
+				return fmt.Errorf("%s cannot go on, the process ends: %w", c.what, err)
+			}
+		}
+	}
 }
 
 // Close closes what Open opened, the last first. It is for platforms that were
