@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -122,8 +123,12 @@ func (p *Platform) AdminURL() string { return p.adminURL }
 // platform. An ended ctx is a clean stop and no error.
 func (p *Platform) Run(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
+	watched, ended := context.WithCancel(running)
+	var stages sync.WaitGroup
 	for _, r := range p.runners {
+		stages.Add(1)
 		group.Go(func() error {
+			defer stages.Done()
 			err := r.Run(running)
 			if err != nil && running.Err() == nil {
 				return fmt.Errorf("%s: %w", r.Name, err)
@@ -131,7 +136,8 @@ func (p *Platform) Run(ctx context.Context) error {
 			return nil
 		})
 	}
-	group.Go(func() error { return p.watchDrivers(running) })
+	group.Go(func() error { return p.watchDrivers(watched) })
+	group.Go(func() error { stages.Wait(); ended(); return nil })
 	attrs := []any{"stages", p.config.Stages, "listen", p.url}
 	if p.adminURL != "" {
 		attrs = append(attrs, "admin", p.adminURL)
