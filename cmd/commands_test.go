@@ -171,12 +171,18 @@ func testClarity(t *testing.T, p *place) {
 		{"upload", "export.xml", "--wait"},
 		{"subject", "--user", "me"},
 		{"audit", "verify"},
+		{"backup", "copy"},
 	} {
 		p.run(t, nil, ok, append([]string{"clarity"}, line...)...)
 		ran[line[0]] = true
 	}
 	stop()
+	if err := os.Rename(filepath.Join(p.dir, "clarity-data"), filepath.Join(p.dir, "lost")); err != nil {
+		t.Fatal(err)
+	}
 	for _, line := range [][]string{
+		{"restore", "copy"},
+		{"fsck"},
 		{"demo"},
 		{"dead"},
 		{"dead", "--data", "clarity-data"},

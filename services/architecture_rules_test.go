@@ -34,7 +34,7 @@ var rules = map[string][]string{
 	// A person's sealed objects, as documents have a store: nobody seals a blob by hand.
 	"services/vault": {"=services/blob", "=services/keyring"},
 	// What becomes of a message whose handling failed: said once for every stage.
-	"services/stage": {"services/fault", "=services/queue"},
+	"services/stage": {"services/fault", "=services/queue", "services/internal/patience"},
 	// Why a backend could not: the one word for failure that every driver returns.
 	"services/fault":  {},
 	"services/record": {"services/analysis", "services/flow", "services/health"},
@@ -95,14 +95,16 @@ var rules = map[string][]string{
 		"services/analysis", "services/health", "services/record", "=services/audit", "services/grounded", "=services/store"},
 	"services/ingress/internal/events": {"services/ingress/internal/streams", ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
 	"services/ingress/internal/account": {"services/ingress/internal/streams", ingressProblem, ingressReply, ingressRoute,
-		"services/flow", "services/record", "=services/audit", "=services/queue", "=services/store"},
+		"services/flow", "services/health", "services/record", "=services/audit", "=services/queue", "=services/store"},
 	"services/ingress/internal/ingresstest": {"services"},
 	"services/stage/stagetest":              {"services/flow", "services/blob/files", "services/keyring/tink", "services/queue", "services/store"},
-	"services/worker": {"services/fault", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	"services/worker": {"services/fault", "services/due", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
-	"services/erasure":  {"services/fault", "services/record", "=services/audit", "=services/blob", "=services/store"},
-	"services/feed":     {"services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue"},
+	// Who sees to what is unfinished, and the windows that are to be analysed.
+	"services/due":     {"services/analysis", "services/fault", "services/flow", "services/health", "services/record", "=services/keyring", "=services/queue", "=services/store"},
+	"services/erasure": {"services/fault", "services/record", "=services/audit", "=services/blob", "=services/store"},
+	"services/feed":    {"services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the

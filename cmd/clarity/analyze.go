@@ -86,7 +86,7 @@ func (a *analyzer) check(files []string) error {
 	}
 	var err error
 	if a.zone != "" {
-		if a.loc, err = time.LoadLocation(a.zone); err != nil || a.zone == "Local" {
+		if a.loc, err = health.LoadZone(a.zone); err != nil {
 			return usagef("--zone is an IANA time zone such as Europe/Berlin, not %q", a.zone)
 		}
 	}

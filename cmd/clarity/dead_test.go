@@ -69,6 +69,37 @@ func TestDeadLettersAreListedReplayedAndDropped(t *testing.T) {
 	}
 }
 
+// The same, while the platform runs: it is asked.
+func TestDeadLettersOfAPlatformThatRuns(t *testing.T) {
+	dir := t.TempDir()
+	giveUp(t, dir, "canary-a", "canary-b")
+	p := startPlatform(t, dir)
+	for _, step := range []struct {
+		words []string
+		want  string
+		code  int
+	}{
+		{[]string{"dead"}, "unreadable", 0},
+		{[]string{"dead", "drop", "2"}, "dead letter 2 is removed\n", 0},
+		{[]string{"dead", "drop", "2"}, "no such dead letter", 1},
+		{[]string{"dead", "replay", "nonsense/../1"}, "no such dead letter", 1},
+		{[]string{"dead", "replay", "1"}, "dead letter 1 is a message again\n", 0},
+	} {
+		stdout, stderr, code := clarity(t, append(step.words, "--data", dir)...)
+		if code != step.code || !strings.Contains(stdout+stderr, step.want) || strings.Contains(stdout+stderr, "canary") {
+			t.Errorf("%v: exit %d, %q %q", step.words, code, stdout, stderr)
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, "control.sock"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket: %v, %v", info, err)
+	}
+	p.stop(t, syscall.SIGTERM)
+	if _, err := os.Stat(filepath.Join(dir, "control.sock")); !os.IsNotExist(err) {
+		t.Errorf("the socket is left: %v", err)
+	}
+}
+
 // plantOld makes the directory's queue that of the first release, in which
 // messages wait whose topic nobody has known since.
 func plantOld(t *testing.T, dir string) {
@@ -103,7 +134,7 @@ func TestWhatNobodyConsumesIsToldAndListed(t *testing.T) {
 		want  string
 		code  int
 	}{
-		{[]string{"dead"}, "2         unknown  -         1970-01-01T00:00:00Z  10        why\n2 messages of the topic unknown (consumer -) that nobody consumes\n", 0},
+		{[]string{"dead"}, "2       unknown  -         1970-01-01T00:00:00Z  10        why\n2 messages of the topic unknown (consumer -) that nobody consumes\n", 0},
 		{[]string{"dead", "replay", "2"}, "", 1}, // for whom?
 		{[]string{"dead", "drop", "2"}, "dead letter 2 is removed\n", 0},
 		{[]string{"dead", "list"}, "\n2 messages of the topic unknown (consumer -) that nobody consumes\n", 0},

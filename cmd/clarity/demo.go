@@ -25,8 +25,8 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/worker/intake"
 )
 
 const demoHelp = `Starts the platform in a temporary directory, plays four weeks of a made-up
@@ -338,7 +338,7 @@ func (d *demonstration) show(ctx context.Context, end string) error {
 	}
 	say(d.stdout, "\nAck        p50 %s, max %s of %d uploads\n", millis(median(d.acks)), millis(slices.Max(d.acks)), len(d.acks))
 	say(d.stdout, "Result     p50 %s, max %s after the ack, of %d daily syncs; %s of it to gather more uploads (%s in clarity up)\n",
-		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), debounce, intake.DefaultDebounce)
+		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), debounce, due.DefaultQuiet)
 	say(d.stdout, "Total      %.1f s\n", time.Since(d.began).Seconds())
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/analysis"
@@ -38,7 +37,7 @@ func (a *analyzer) export(ctx context.Context, f *source) (study, error) {
 	}
 	in := analyse.Input{Start: end - health.Day(days) + 1, End: end, Zone: a.loc}
 	if in.Zone == nil {
-		if in.Zone, err = time.LoadLocation(mostZone(found, in.Start, in.End)); err != nil {
+		if in.Zone, err = health.LoadZone(mostZone(found, in.Start, in.End)); err != nil {
 			return study{}, err
 		}
 	}

@@ -79,7 +79,7 @@ func auditVerify(ctx context.Context, c *call) error {
 const deadHelp = `Lists the messages that a stage gave up on, oldest first, with the reason. They
 keep their body; nobody handles them again by themselves. Behind them are counted
 the messages of topics that nobody consumes any more: they stay as they are. The
-platform must not be running on the directory.
+platform may run on the directory meanwhile, or not.
   clarity dead list              the same, said in full
   clarity dead replay LETTER   makes a message of the letter again
   clarity dead drop LETTER     removes it for good`

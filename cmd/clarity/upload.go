@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/services/health"
 )
 
 const uploadHelp = `Acts as the phone: reads the files as a stream, cuts them into uploads of at most
@@ -32,7 +33,7 @@ func uploadFiles(ctx context.Context, c *call) error {
 	if len(files) == 0 {
 		return usagef("upload needs at least one FILE")
 	}
-	if _, err := time.LoadLocation(u.zone); err != nil || u.zone == "Local" {
+	if _, err := health.LoadZone(u.zone); err != nil {
 		return usagef("--zone is an IANA time zone such as Europe/Berlin, not %q", u.zone)
 	}
 	client, local, err := to.connect(ctx, c)

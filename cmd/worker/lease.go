@@ -7,6 +7,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
@@ -36,7 +37,8 @@ func (l *dataLock) Acquire(ctx context.Context) (shard.Data, func() error, error
 	if err != nil {
 		return shard.Data{}, nil, err
 	}
-	needs := analyse.Needs{Store: o.Store, Chunks: timeline.NewReader(vault.New(o.Blobs, o.Keys)), Queue: o.Queue, Audit: o.Audit, Now: l.lease.Env.Now, Log: l.lease.Env.Log}
+	windows := &due.Windows{Store: o.Store, Now: l.lease.Env.Now, Quiet: due.DefaultQuiet}
+	needs := analyse.Needs{Store: o.Store, Windows: windows, Chunks: timeline.NewReader(vault.New(o.Blobs, o.Keys)), Queue: o.Queue, Audit: o.Audit, Now: l.lease.Env.Now, Log: l.lease.Env.Log}
 	if l.model != nil {
 		needs.Models = analyse.One(l.model)
 	}

@@ -242,14 +242,26 @@ func TestThePageOfCodesIsTheCode(t *testing.T) {
 	if !found {
 		t.Fatal("the page has no part about files")
 	}
-	for text, source := range map[string]string{entries: "services/health/reject", files: "services/health/formats/record"} {
+	entries, warnings, found := strings.Cut(entries, "\n## What was not understood of an entry that was taken")
+	if !found {
+		t.Fatal("the page has no part about warnings")
+	}
+	warnings, refused, _ := strings.Cut(warnings, "\n## Why a day of an upload was refused")
+	_, failed, found := strings.Cut(refused, "\n## Why an upload failed")
+	if !found {
+		t.Fatal("the page has no part about failed uploads")
+	}
+	for text, of := range map[string]struct{ source, kind string }{
+		entries: {"services/health/reject", "Code"}, warnings: {"services/health/reject", "Warning"}, files: {"services/health/formats/record", "Code"},
+		failed: {"services/worker/intake", "reason"},
+	} {
 		var rows []string
 		for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(text, -1) {
 			rows = append(rows, m[1])
 		}
 		slices.Sort(rows)
-		if diff := gocmp.Diff(constants(t, repository(), source, "Code"), rows); diff != "" {
-			t.Errorf("docs/api/codes.md and %s differ (-code +page):\n%s", source, diff)
+		if diff := gocmp.Diff(constants(t, repository(), of.source, of.kind), rows); diff != "" {
+			t.Errorf("docs/api/codes.md and the %ss of %s differ (-code +page):\n%s", of.kind, of.source, diff)
 		}
 	}
 }

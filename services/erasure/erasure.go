@@ -24,6 +24,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -163,34 +164,34 @@ func (s *Stage) claim(ctx context.Context, uid string) (none store.Record[record
 }
 
 // step does what comes behind the last step, and says when the one after comes.
-func (s *Stage) step(ctx context.Context, uid string, e record.Erasure) (record.Erasure, time.Time, error) {
+func (s *Stage) step(ctx context.Context, uid string, e erased.Progress) (erased.Progress, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, turn)
 	defer cancel()
 	switch e.Step {
-	case record.ErasureRequested:
+	case erased.Requested:
 		if err := s.Keys.Destroy(ctx, uid); err != nil {
 			return e, time.Time{}, fmt.Errorf("destroy the key: %w", err)
 		}
-		e.Step, e.DestroyedAt = record.ErasureDestroyed, s.Now().UTC()
+		e.Step, e.DestroyedAt = erased.Destroyed, s.Now().UTC()
 		return e, e.DestroyedAt.Add(max(s.Settle, s.Keys.Lag())), nil
-	case record.ErasureDestroyed:
+	case erased.Destroyed:
 		if err := s.remove(ctx, uid); err != nil {
 			return e, time.Time{}, err
 		}
 		if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.AccountErased, UID: uid, ActorUID: uid, Object: e.ReceiptID, Outcome: "ok", Reason: "requested by the person"}); err != nil {
 			return e, time.Time{}, fmt.Errorf("audit an erasure: %w", err)
 		}
-		e.Step, e.FinishedAt = record.ErasureRemoved, s.Now().UTC()
+		e.Step, e.FinishedAt = erased.Removed, s.Now().UTC()
 		return e, e.FinishedAt.Add(firstRepeat), nil
 	}
 	if err := s.remove(ctx, uid); err != nil {
 		return e, time.Time{}, err
 	}
-	if e.Step == record.ErasureRemoved {
-		e.Step = record.ErasureRepeated
+	if e.Step == erased.Removed {
+		e.Step = erased.Repeated
 		return e, e.FinishedAt.Add(secondRepeat), nil
 	}
-	e.Step = record.ErasureEnded
+	e.Step = erased.Ended
 	return e, time.Time{}, nil
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
-	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/erased"
 )
 
 func (w *world) passes(want int) {
@@ -31,7 +31,7 @@ func TestAnErasureStepByStep(t *testing.T) {
 	if _, err := w.keys.Seal(t.Context(), anna, "x", nil); !errors.Is(err, keyring.ErrDestroyed) {
 		t.Errorf("after the first step the key still seals: %v", err)
 	}
-	if e := w.account().Value.Erasure; e.Step != record.ErasureDestroyed || e.Finished() || !e.DestroyedAt.Equal(w.clock()) {
+	if e := w.account().Value.Erasure; e.Step != erased.Destroyed || e.Finished() || !e.DestroyedAt.Equal(w.clock()) {
 		t.Errorf("after the first step: %+v", e)
 	}
 	if len(w.left(anna)) == 0 {
@@ -40,7 +40,7 @@ func TestAnErasureStepByStep(t *testing.T) {
 	w.passes(0)
 	w.pass(2 * time.Second)
 	w.passes(1)
-	if e := w.account().Value.Erasure; e.Step != record.ErasureRemoved || !e.Finished() {
+	if e := w.account().Value.Erasure; e.Step != erased.Removed || !e.Finished() {
 		t.Errorf("after the second step: %+v", e)
 	}
 	if left := w.left(anna); len(left) > 0 {
@@ -66,7 +66,7 @@ func TestAnErasureStepByStep(t *testing.T) {
 			t.Errorf("after %v a late writer's %v are left", late, left)
 		}
 	}
-	if a := w.account(); a.Value.Erasure.Step != record.ErasureEnded || !a.Due.IsZero() || len(w.audited) != 1 {
+	if a := w.account(); a.Value.Erasure.Step != erased.Ended || !a.Due.IsZero() || len(w.audited) != 1 {
 		t.Errorf("at the end: %+v due %v, audited %d times", a.Value.Erasure, a.Due, len(w.audited))
 	}
 	w.pass(1000 * time.Hour)

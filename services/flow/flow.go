@@ -1,6 +1,6 @@
 // Package flow is what travels between the stages: the topics, who reads them,
 // and the messages on them. A message refers to what is stored, it does not
-// contain it. A Request for an analysis is in package analysis.
+// contain it.
 package flow
 
 import (
@@ -12,7 +12,7 @@ import (
 // The topics, in the order of the flow.
 const (
 	TopicUploads  = "uploads"  // UploadReceived: ingress → worker/intake
-	TopicAnalyses = "analyses" // Request: worker/intake → worker/analyse
+	TopicAnalyses = "analyses" // WindowsDue: agenda → worker/analyse
 	TopicResults  = "results"  // ResultReady: worker/analyse → insights
 	TopicEvents   = "events"   // Event, of everyone
 )
@@ -44,6 +44,17 @@ func Consumers() map[string][]string {
 type UploadReceived struct {
 	UID      string `json:"uid"`
 	UploadID string `json:"uploadId"`
+}
+
+// WindowsDue says that some of a person's windows are due to be analysed: which
+// they are, the agenda knows. Its queue key is the uid.
+type WindowsDue struct {
+	UID string `json:"uid"`
+	// Asked is how often it was said of the same windows.
+	Asked int `json:"asked"`
+	// End is of the messages of the releases before, of which each asked for one
+	// window.
+	End *health.Day `json:"end,omitempty"`
 }
 
 // ResultReady says that a new Result is stored. Its queue key is the uid.

@@ -35,8 +35,9 @@ type Sample struct {
 	// Start and End bound the sample, End exclusive; they are equal for an
 	// instantaneous sample. End is never before Start.
 	Start, End Instant
-	// Zone is the IANA time zone whose calendar decides the sample's day. A
-	// decoder fills it from the sample's own metadata, else from the upload.
+	// Zone names the time zone whose calendar decides the sample's day, as
+	// LoadZone calls it. A decoder fills it from the sample's own metadata, else
+	// from the upload.
 	Zone string
 	// Value is in Unit. For a category type it is the integer of HealthKit's
 	// enumeration, and Unit is empty.
@@ -53,7 +54,8 @@ type Sample struct {
 	// Metadata is what remains of the sample's metadata after the fields above
 	// were taken: a JSON object with sorted keys, or "".
 	Metadata string
-	// Raw is the compact JSON of a sample whose type is unknown, else "".
+	// Raw is the compact JSON of a sample of which something is unknown: its
+	// type, its value in the type's enumeration, or a member; else "".
 	Raw string
 }
 
@@ -62,7 +64,7 @@ const (
 	// MaxMetadata is the metadata's, up to its closing brace: all of it, the
 	// zone and HKWasUserEntered too.
 	MaxMetadata = 16 << 10
-	// MaxUnknown is the whole sample's, where its type is unknown.
+	// MaxUnknown is the whole sample's, where something of it is unknown.
 	MaxUnknown = 64 << 10
 )
 
@@ -72,6 +74,15 @@ type Source struct {
 	Name        string // "Anna's Apple Watch"; personal, never logged
 	ProductType string // "Watch7,5", "iPhone16,1"
 	OSVersion   string
+}
+
+// A Warning says what was not understood of samples that are taken all the same,
+// counted by reason: like a Rejection it carries nothing of them.
+type Warning struct {
+	Code   reject.Warning `json:"code" doc:"what was not understood, in a stable word of docs/api/codes.md; others may come" example:"unknown_value"`
+	Count  int            `json:"count" doc:"how many samples it is true of" minimum:"1"`
+	First  int            `json:"first" doc:"position of the first of them in samples, from 0" minimum:"0"`
+	Detail string         `json:"detail" doc:"what becomes of such a sample, for a person"`
 }
 
 // A Rejection says why one sample of a batch was not taken. It never carries

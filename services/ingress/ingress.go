@@ -206,8 +206,8 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	acc := account.New(account.Needs{
 		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts, Standing: st,
 		Keys: s.Keys, Grace: s.Grace, Queue: s.Queue, Audit: s.Audit, Cache: accounts,
-		Resume: up.Resume, Exported: slices.Concat(up.Exported(), sync.Exported(), res.Exported()),
-		Streams: s.streams, Places: streams.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
+		Exported: slices.Concat(up.Exported(), sync.Exported(), res.Exported()),
+		Streams:  s.streams, Places: streams.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})
 	return slices.Concat(up.Routes(), sync.Routes(), res.Routes(), ev.Routes(), acc.Routes(), s.systemRoutes()), nil
 }

@@ -37,7 +37,7 @@ func TestANewerInsightIsNotTakenAway(t *testing.T) {
 			t.Error(err)
 		}
 	}}, w.keys)
-	if got := w.ready(friday, 1); got != "retry: the insight was replaced meanwhile" {
+	if got := w.ready(friday, 1); got != "postpone: the insight was replaced meanwhile" {
 		t.Errorf("verdict %q", got)
 	}
 	if in, err := calm.Insights.Get(t.Context(), "anna", friday); err != nil || in.Value.Insight.InputDigest != "new" {

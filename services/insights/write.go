@@ -16,10 +16,10 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
-// same says whether the Insight is what the Result and its facts would give.
+// same says whether the Insight says what the Result and its facts would have it
+// say. What else the Result rests on is nothing to say again.
 func same(in analysis.Insight, r analysis.Result, facts []analysis.Fact) bool {
-	return in.InputDigest == r.Lineage.InputDigest && slices.Equal(in.Facts, facts) &&
-		slices.Equal(in.Disclaimers, disclaimers(r.Input))
+	return in.Window == r.Window && slices.Equal(in.Facts, facts) && slices.Equal(in.Disclaimers, disclaimers(r.Input))
 }
 
 // write is the Insight of a Result: the Writer's words, or the template's.

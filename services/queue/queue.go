@@ -241,6 +241,9 @@ func (v Verdict) Match(c Cases) {
 	}
 }
 
+// Away says whether the verdict is Retry: what the work needs is away.
+func (v Verdict) Away() bool { return v.kind == retried }
+
 // Fault is what a driver returns for an error it met; see package fault.
 // ErrNoLetter and ErrNoSubscription are answers and none.
 func Fault(op string, err error) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/record/erased"
 )
 
 // An Account is how a person stands, in one record that every request and every
@@ -17,7 +18,7 @@ type Account struct {
 	Receipt string `json:"receipt,omitempty"`
 	// Erasure is how far the erasure has come. It is nil of who is not erased, and
 	// of who was by the releases before.
-	Erasure *Erasure `json:"erasure,omitempty"`
+	Erasure *erased.Progress `json:"erasure,omitempty"`
 	// Life counts the erasures that the person has come back from: so many of
 	// their keys are destroyed.
 	Life int `json:"life,omitempty"`
@@ -69,7 +70,7 @@ func (a Account) Answered(purpose string, granted bool) Account {
 // Erased is the account of a person who is erased from then on.
 func (a Account) Erased(at time.Time, receiptID string) Account {
 	a.ErasedAt, a.Epoch, a.Purposes = at, a.Epoch+1, []string{}
-	a.Erasure = &Erasure{ReceiptID: receiptID, Step: ErasureRequested}
+	a.Erasure = &erased.Progress{ReceiptID: receiptID, Step: erased.Requested}
 	return a
 }
 

@@ -4,6 +4,7 @@
 package record
 
 import (
+	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
@@ -47,6 +48,8 @@ type Upload struct {
 	Added      int          `json:"added"`
 	Deleted    int          `json:"deleted"`
 	Days       []health.Day `json:"days,omitempty"`
+	// Full are the days that had no room: nothing of them was taken.
+	Full []health.Day `json:"full,omitempty"`
 }
 
 // A Day is the record of one local day; the samples are in its chunk.
@@ -123,6 +126,12 @@ type Profile struct {
 	WeightKg       float64   `json:"weightKg,omitempty"`
 	SourcePriority []string  `json:"sourcePriority,omitempty"` // product type prefixes, best first
 	UpdatedAt      time.Time `json:"updatedAt"`
+}
+
+// Steers says whether Results under the one profile may differ from those under the
+// other: whether a field differs that enters the digest of a Result's input.
+func (p Profile) Steers(other Profile) bool {
+	return !slices.Equal(p.SourcePriority, other.SourcePriority)
 }
 
 // A Consent is a person's yes or no to one purpose, with its history.

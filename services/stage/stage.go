@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/clarity-loop/clarity/services/fault"
+	"github.com/clarity-loop/clarity/services/internal/patience"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -54,11 +55,11 @@ func (f Failures) Verdict(log *slog.Logger, d queue.Delivery, err error) queue.V
 	log.Warn(f.Retry, attrs...)
 	switch {
 	case newer: // a process of a later release knows it
-		return queue.Postpone(queue.MaxBackoff, why)
+		return queue.Postpone(patience.MaxBackoff, why)
 	case f.alone(err):
-		return queue.Postpone(queue.Backoff(d.Attempt), why)
+		return queue.Postpone(patience.Backoff(d.Attempt), why)
 	}
-	return queue.Retry(queue.Backoff(d.Attempt), why)
+	return queue.Retry(patience.Backoff(d.Attempt), why)
 }
 
 // alone says that the error is of this message and no outage: another was first,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/fault/faulttest"
+	"github.com/clarity-loop/clarity/services/internal/patience"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/stage"
 )
@@ -64,7 +65,7 @@ func TestVerdict(t *testing.T) {
 			again := func(how string) func(time.Duration, string) {
 				return func(after time.Duration, why string) {
 					got = how + ": " + why
-					if after < queue.Backoff(1) {
+					if after < patience.Backoff(1) {
 						t.Errorf("it comes back after %v", after)
 					}
 				}

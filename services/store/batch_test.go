@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func TestABatchOfSeveralCollections(t *testing.T) {
 	if err != nil || len(docs) != 1 || docs[0].Key.UID != "anna" {
 		t.Fatalf("due: %+v, %v", docs, err)
 	}
-	if r, err := s.Agenda.Open(background, docs[0]); err != nil || r.Value != errand || !r.Due.Equal(due) || r.Version != versions[1] {
+	if r, err := s.Agenda.Open(background, docs[0]); err != nil || !reflect.DeepEqual(r.Value, errand) || !r.Due.Equal(due) || r.Version != versions[1] {
 		t.Errorf("%+v, %v; want %+v", r, err, errand)
 	}
 	merged := record.Upload{State: record.UploadMerged}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 )
 
 // standingTries is how often what others change meanwhile is tried.
@@ -77,8 +78,19 @@ func (s *Store) Under(standing Record[record.Account]) Change {
 	return s.Accounts.ToCheck(record.AccountKey, standing.Version)
 }
 
+// Errand is the part of a Batch that has an errand be done at once, of which a
+// person has one at most.
+func (s *Store) Errand(kind agenda.Kind, now time.Time) Change {
+	if now.Before(time.Unix(1, 0)) {
+		now = time.Unix(1, 0)
+	}
+	e := agenda.Errand{Kind: kind, Since: now.UTC()}
+	return s.Agenda.ToPut(e.Key(), Any, e).At(now.UTC())
+}
+
 // Answer keeps a person's answer to a purpose, made of the one before, and has
-// them stand by it from then on. Who is erased does not answer: analysis.ErrErased.
+// them stand by it from then on. Who agrees again to be processed has what was
+// held taken up. Who is erased does not answer: analysis.ErrErased.
 func (s *Store) Answer(ctx context.Context, uid, purpose string, answer func(before record.Consent) record.Consent) (given record.Consent, err error) {
 	for range standingTries {
 		standing, err := s.Standing(ctx, uid)
@@ -93,9 +105,14 @@ func (s *Store) Answer(ctx context.Context, uid, purpose string, answer func(bef
 			return given, err
 		}
 		given = answer(before.Value)
-		_, err = s.Batch(ctx, uid,
+		changes := []Change{
 			s.Consents.ToPut(purpose, before.Version, given),
-			s.Accounts.ToPut(record.AccountKey, standing.Version, standing.Value.Answered(purpose, given.Granted)))
+			s.Accounts.ToPut(record.AccountKey, standing.Version, standing.Value.Answered(purpose, given.Granted)),
+		}
+		if purpose == record.PurposeProcessing && given.Granted && before.Version != 0 && !before.Value.Granted {
+			changes = append(changes, s.Errand(agenda.Resume, given.At))
+		}
+		_, err = s.Batch(ctx, uid, changes...)
 		if !errors.Is(err, ErrConflict) {
 			return given, err
 		}

@@ -14,7 +14,7 @@ type Calendar struct {
 }
 
 // NewCalendar knows no zone yet.
-func NewCalendar() *Calendar { return &Calendar{zones: map[string]*time.Location{}} }
+func NewCalendar() *Calendar { return &Calendar{zones: map[string]*time.Location{"": time.UTC}} }
 
 // Day is the local day of a sample: that of its start, by the clock of its own
 // zone; of UTC where it has none.
@@ -22,7 +22,7 @@ func (c *Calendar) Day(s *health.Sample) (health.Day, error) {
 	loc, ok := c.zones[s.Zone]
 	if !ok {
 		var err error
-		if loc, err = time.LoadLocation(s.Zone); err != nil {
+		if loc, err = health.LoadZone(s.Zone); err != nil {
 			return 0, fmt.Errorf("find a sample's day: %w", err)
 		}
 		c.zones[s.Zone] = loc

@@ -5,17 +5,21 @@ import (
 	"slices"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
 )
 
 // A View is what some days say together: of several versions of one uuid the
-// first in the total order, whichever day it lies in.
+// first in the total order, whichever day it lies in. What was kept raw because
+// it was not known when it came is read by the catalog of today.
 type View struct {
 	byType map[string][]health.Sample
 	count  int
 }
 
 // NewView reads chunks, in any order. It shares their samples.
-func NewView(chunks ...Chunk) View {
+func NewView(chunks ...Chunk) View { return viewBy(catalog.Lookup, chunks) }
+
+func viewBy(known lookup, chunks []Chunk) View {
 	total := 0
 	for i := range chunks {
 		total += len(chunks[i].Samples)
@@ -29,11 +33,16 @@ func NewView(chunks ...Chunk) View {
 			}
 		}
 	}
-	v := View{byType: map[string][]health.Sample{}, count: len(best)}
+	v := View{byType: map[string][]health.Sample{}}
 	for i := range chunks {
 		for k := range chunks[i].Samples {
-			if s := &chunks[i].Samples[k]; best[s.UUID] == s {
-				v.byType[s.Type] = append(v.byType[s.Type], *s)
+			s := &chunks[i].Samples[k]
+			if best[s.UUID] != s {
+				continue
+			}
+			if read, ok := readToday(s, known); ok {
+				v.byType[s.Type] = append(v.byType[s.Type], read)
+				v.count++
 			}
 		}
 	}

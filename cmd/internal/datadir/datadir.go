@@ -18,6 +18,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/queue"
 )
 
 // A Platform is one that holds a data directory.
@@ -57,6 +58,10 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 		return nil, errors.Join(err, opened.Close(), release())
 	}
 	p := &Platform{opened, sync.OnceValue(release)}
+	err = p.Beside(func(q queue.Queue, g queue.Gauge) (platform.Runner, error) { return control(ctx, dir, q, g, p.Closing) })
+	if err != nil { // a path of more than a hundred bytes has no socket
+		e.Log.Warn("dead letters can be asked for while this is stopped only", "err", err)
+	}
 	if p.URL() == "" {
 		return p, nil
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -22,35 +24,52 @@ type Place struct {
 	Backends platform.Backends
 }
 
-// DeadLetters lists the dead letters of every topic and consumer of a place
-// on which nothing is running, those at the end that nobody consumes any more,
-// and counts what else nobody consumes.
-func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() time.Time) (letters []queue.DeadLetter, unclaimed []queue.Backlog, err error) {
+// DeadLetters lists the dead letters of every topic and consumer of a place, those
+// at the end that nobody consumes any more, and counts what else nobody consumes.
+// Where a platform is running there, it is asked; then the letters have no bodies
+// and no keys.
+func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() time.Time) (dead []queue.DeadLetter, unclaimed []queue.Backlog, err error) {
 	err = withQueue(ctx, p, d, now, func(q queue.Queue, g queue.Gauge) (err error) {
-		if unclaimed, err = g.Unclaimed(ctx); err != nil {
-			return err
-		}
-		all := make([]queue.Backlog, 0, len(unclaimed))
-		for _, topic := range flow.Topics() {
-			for _, name := range flow.Consumers()[topic] {
-				all = append(all, queue.Backlog{Topic: topic, Consumer: name})
-			}
-		}
-		for _, b := range unclaimed {
-			if b.Dead > 0 { // without one it cannot be asked for
-				all = append(all, b)
-			}
-		}
-		for _, b := range all {
-			some, err := deadOf(ctx, q, b.Topic, b.Consumer)
-			if err != nil {
-				return err
-			}
-			letters = append(letters, some...)
-		}
-		return nil
+		dead, unclaimed, err = deadLetters(ctx, q, g)
+		return err
 	})
-	return letters, unclaimed, err
+	if !errors.Is(err, ErrInUse) {
+		return dead, unclaimed, err
+	}
+	var said letters
+	if asked := ask(ctx, p.Dir, http.MethodGet, "/dead", &said); asked != nil {
+		return nil, nil, errors.Join(err, asked)
+	}
+	for _, l := range said.Letters {
+		m := queue.Message{Topic: l.Topic}
+		dead = append(dead, queue.DeadLetter{Delivery: queue.Delivery{Message: m, Attempt: l.Attempt}, ID: l.ID, Consumer: l.Consumer, Reason: l.Reason, Died: l.Died})
+	}
+	return dead, said.Unclaimed, nil
+}
+
+func deadLetters(ctx context.Context, q queue.Queue, g queue.Gauge) (dead []queue.DeadLetter, unclaimed []queue.Backlog, err error) {
+	if unclaimed, err = g.Unclaimed(ctx); err != nil {
+		return nil, nil, err
+	}
+	all := make([]queue.Backlog, 0, len(unclaimed))
+	for _, topic := range flow.Topics() {
+		for _, name := range flow.Consumers()[topic] {
+			all = append(all, queue.Backlog{Topic: topic, Consumer: name})
+		}
+	}
+	for _, b := range unclaimed {
+		if b.Dead > 0 { // without one it cannot be asked for
+			all = append(all, b)
+		}
+	}
+	for _, b := range all {
+		some, err := deadOf(ctx, q, b.Topic, b.Consumer)
+		if err != nil {
+			return nil, nil, err
+		}
+		dead = append(dead, some...)
+	}
+	return dead, unclaimed, nil
 }
 
 func deadOf(ctx context.Context, q queue.Queue, topic, name string) (letters []queue.DeadLetter, err error) {
@@ -66,15 +85,30 @@ func deadOf(ctx context.Context, q queue.Queue, topic, name string) (letters []q
 	}
 }
 
-// ReplayDead makes a message of a dead letter again, on a directory on which
-// nothing is running.
+// ReplayDead makes a message of a dead letter again, whether or not a platform is
+// running there.
 func ReplayDead(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, letter string) error {
-	return withQueue(ctx, p, d, now, func(q queue.Queue, _ queue.Gauge) error { return q.Replay(ctx, letter) })
+	return settleDead(ctx, p, d, now, letter, replayLetter, queue.Queue.Replay)
 }
 
-// DropDead removes a dead letter for good, on a directory on which nothing is running.
+// DropDead removes a dead letter for good, whether or not a platform is running there.
 func DropDead(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, letter string) error {
-	return withQueue(ctx, p, d, now, func(q queue.Queue, _ queue.Gauge) error { return q.Drop(ctx, letter) })
+	return settleDead(ctx, p, d, now, letter, dropLetter, queue.Queue.Drop)
+}
+
+func settleDead(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, letter, verb string, act func(queue.Queue, context.Context, string) error) error {
+	err := withQueue(ctx, p, d, now, func(q queue.Queue, _ queue.Gauge) error { return act(q, ctx, letter) })
+	if !errors.Is(err, ErrInUse) {
+		return err
+	}
+	asked := ask(ctx, p.Dir, http.MethodPost, "/dead/"+url.PathEscape(letter)+"/"+verb, nil)
+	switch {
+	case asked == nil:
+		return nil
+	case errors.Is(asked, queue.ErrNoLetter), errors.Is(asked, queue.ErrNoSubscription):
+		return fmt.Errorf("%s dead letter %s: %w", verb, letter, asked)
+	}
+	return errors.Join(err, asked)
 }
 
 func withQueue(ctx context.Context, p Place, d platform.Drivers, now func() time.Time, use func(queue.Queue, queue.Gauge) error) error {

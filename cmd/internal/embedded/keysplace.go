@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 )
@@ -246,7 +247,7 @@ func replayOne(ctx context.Context, typed *store.Store, keys *tink.Keyring, uid 
 		a.ErasedAt = before.ErasedAt
 	}
 	if destroyed > before.Life { // the key of what is there, whatever has become of later ones
-		a.Life, a.Erasure.Step, a.Erasure.DestroyedAt = destroyed-1, record.ErasureDestroyed, now
+		a.Life, a.Erasure.Step, a.Erasure.DestroyedAt = destroyed-1, erased.Destroyed, now
 	}
 	_, err = typed.ChangeAccount(ctx, uid, account, a, now)
 	return err == nil, err

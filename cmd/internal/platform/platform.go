@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/services/queue"
 )
 
 // A Stage is one of the things that a process can do.
@@ -50,6 +51,8 @@ type Runner struct {
 
 // A Platform is the stages of a Config, opened.
 type Platform struct {
+	opened   Opened
+	beside   []Runner // end with the runners
 	config   Config
 	env      Env
 	url      string
@@ -84,6 +87,7 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 	if err != nil {
 		return p, err
 	}
+	p.opened = opened
 	registry, err := newRegistry(opened.Gauge)
 	if err != nil {
 		return p, err
@@ -111,6 +115,19 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 		p.runners = append(p.runners, p.serveAdmin(on.admin, registry))
 	}
 	return p, nil
+}
+
+// Beside adds what runs beside the stages, made over the queue; nothing where no
+// stage needs one.
+func (p *Platform) Beside(build func(queue.Queue, queue.Gauge) (Runner, error)) error {
+	if p.opened.Queue == nil {
+		return nil
+	}
+	r, err := build(p.opened.Queue, p.opened.Gauge)
+	if err == nil {
+		p.beside = append(p.beside, r)
+	}
+	return err
 }
 
 // URL is where the platform answers; "" without the ingress.
@@ -143,7 +160,9 @@ func (p *Platform) Run(ctx context.Context) error {
 		attrs = append(attrs, "admin", p.adminURL)
 	}
 	p.env.Log.Info("started", attrs...)
+	stop := p.runBeside(running)
 	err := group.Wait()
+	stop()
 	p.env.Log.Info("stopped")
 	return errors.Join(err, p.Close())
 }
@@ -172,6 +191,21 @@ func (p *Platform) watchDrivers(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// runBeside runs what is beside the stages until the function returned is called,
+// which waits for it. What fails there stops no stage.
+func (p *Platform) runBeside(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	for _, r := range p.beside {
+		all.Go(func() {
+			if err := r.Run(ctx); err != nil {
+				p.env.Log.Warn("ended before the stages", "what", r.Name, "err", err)
+			}
+		})
+	}
+	return func() { cancel(); all.Wait() }
 }
 
 // Close closes what Open opened, the last first. It is for platforms that were

@@ -6,6 +6,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -113,6 +114,12 @@ func (t *Type) InRange(value float64) bool {
 		}
 	}
 	return false
+}
+
+// MayCome says whether a value that a category's enumeration does not have is one
+// that a later release of HealthKit may give it: a whole number, not negative.
+func (t *Type) MayCome(value float64) bool {
+	return t.Kind == Category && !t.InRange(value) && value >= 0 && value <= math.MaxInt32 && value == math.Trunc(value)
 }
 
 // CodeOf finds a category value by HealthKit's constant

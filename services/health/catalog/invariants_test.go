@@ -3,9 +3,12 @@ package catalog
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestCatalogIsWellFormed(t *testing.T) {
@@ -175,5 +178,34 @@ func TestUnknownTypesAreNotInTheCatalog(t *testing.T) {
 		if kind, ok := Lookup(id); ok {
 			t.Errorf("%q is %+v", id, kind)
 		}
+	}
+}
+
+// mayBeZero are the discrete quantities of which a device measures 0 where there
+// is none of it, or at rest. No vital sign is among them.
+var mayBeZero = []string{
+	"AppleSleepingBreathingDisturbances", "AppleWalkingSteadiness", "AtrialFibrillationBurden", "BloodAlcoholContent", "CrossCountrySkiingSpeed",
+	"CyclingCadence", "CyclingPower", "CyclingSpeed", "ElectrodermalActivity", "EnvironmentalAudioExposure", "EnvironmentalSoundReduction",
+	"EstimatedWorkoutEffortScore", "HeadphoneAudioExposure", "HeartRateRecoveryOneMinute", "PaddleSportsSpeed", "PhysicalEffort", "RowingSpeed",
+	"RunningPower", "RunningSpeed", "RunningVerticalOscillation", "SixMinuteWalkTestDistance", "UVExposure", "UnderwaterDepth",
+	"WalkingAsymmetryPercentage", "WalkingDoubleSupportPercentage", "WaterTemperature", "WorkoutEffortScore",
+}
+
+func TestZeroIsAMeasurementOnlyWhereItCanBeOne(t *testing.T) {
+	var zero []string
+	for _, kind := range All() {
+		switch {
+		case kind.Kind != Quantity:
+		case kind.Aggregation == Cumulative:
+			if kind.Min != 0 {
+				t.Errorf("%s: of what is summed there may be none; the least is %v", kind.Identifier, kind.Min)
+			}
+		case kind.InRange(0):
+			zero = append(zero, strings.TrimPrefix(kind.Identifier, "HKQuantityTypeIdentifier"))
+		}
+	}
+	slices.Sort(zero)
+	if diff := cmp.Diff(mayBeZero, zero); diff != "" {
+		t.Errorf("discrete quantities that take 0 (-want +got):\n%s", diff)
 	}
 }

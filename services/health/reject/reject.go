@@ -1,6 +1,6 @@
 // Package reject lists the reasons for which one sample of a batch, or one
-// record of a file, is not taken. They are part of the contract: a phone and an
-// importer act on them.
+// record of a file, is not taken, or is taken but not all of it understood. They
+// are part of the contract: a phone and an importer act on them.
 package reject
 
 // A Code is a stable, machine-readable reason for a rejection.
@@ -19,8 +19,8 @@ const (
 	InvalidNumber  Code = "invalid_number" // NaN, infinite or out of float64's range
 	OutOfRange     Code = "out_of_range"   // no person can have this value
 	UnknownUnit    Code = "unknown_unit"   // the unit is not one of the type's dimension
-	InvalidZone    Code = "invalid_zone"   // not an IANA time zone
-	InvalidValue   Code = "invalid_value"  // not a value of the category's enumeration
+	InvalidZone    Code = "invalid_zone"   // of a file: the zone to read it in is none
+	InvalidValue   Code = "invalid_value"  // not a value that an enumeration can have
 	InvalidText    Code = "invalid_text"   // a string with control characters, half a surrogate pair, empty, or too long
 	UnknownField   Code = "unknown_field"  // a member that the contract does not have
 )
@@ -32,3 +32,14 @@ func Codes() []Code {
 		InvalidNumber, OutOfRange, UnknownUnit, InvalidZone, InvalidValue, InvalidText, UnknownField,
 	}
 }
+
+// A Warning is a stable, machine-readable word for what was not understood of a
+// sample that is taken all the same.
+type Warning string
+
+// What a sample may have that is not understood.
+const (
+	UnreadZone    Warning = "invalid_zone"  // HKTimeZone is neither an IANA time zone nor GMT and an offset
+	UnknownValue  Warning = "unknown_value" // a value that the enumeration does not have yet
+	UnknownMember Warning = "unknown_field" // a member that the contract does not have, yet
+)

@@ -77,6 +77,7 @@ type decoder struct {
 	sources    [4]seenSource
 	nextSource int
 	rejected   []health.Rejection
+	warnings   [warnKinds]health.Warning
 	samples    []health.Sample
 	interned   map[string]string
 }
@@ -105,6 +106,7 @@ func (d *decoder) release() {
 	clear(d.interned)
 	d.samples, d.rejected, d.names, d.members = d.samples[:0], d.rejected[:0], d.names[:0], d.members[:0]
 	d.arena, d.canon = d.arena[:0], d.canon[:0]
+	d.warnings = [warnKinds]health.Warning{}
 	d.zones.forget()
 	decoders.Put(d)
 }

@@ -117,7 +117,7 @@ func (d *decoder) member(bit, i int) int {
 	case memberZone:
 		zone, ok := d.zones.find(s)
 		if !ok {
-			return d.invalid(at, "timeZone is not an IANA time zone")
+			return d.invalid(at, "timeZone is neither an IANA time zone nor GMT and an offset")
 		}
 		d.env.TimeZone = zone
 	case memberStage:
@@ -238,6 +238,9 @@ func (d *decoder) verdict(i int) {
 		d.build(i)
 	}
 	d.env.Accepted++
+	if d.record.warned != 0 {
+		d.warn()
+	}
 }
 
 func (d *decoder) cursor(i int) int {
@@ -282,6 +285,11 @@ func (d *decoder) finishEnvelope(i int) int {
 	}
 	if len(d.rejected) > 0 {
 		d.env.Rejected = slices.Clone(d.rejected)
+	}
+	for _, w := range d.warnings {
+		if w.Count > 0 {
+			d.env.Warnings = append(d.env.Warnings, w)
+		}
 	}
 	return i
 }

@@ -1,6 +1,8 @@
 package upload
 
 import (
+	"bytes"
+
 	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
@@ -44,18 +46,31 @@ func (d *decoder) readMetadata(i int) int {
 	return i
 }
 
+// quoted is the text of a JSON value, nothing of one that is no string.
+func (d *decoder) quoted(value []byte) []byte {
+	if value[0] != '"' {
+		return nil
+	}
+	text := value[1 : len(value)-1]
+	if bytes.IndexByte(text, '\\') >= 0 {
+		return d.unescape(text)
+	}
+	return text
+}
+
 func (d *decoder) metadataMember(name []byte, i int) int {
 	switch string(name) {
 	case "HKTimeZone":
-		s, i := d.string(i, "HKTimeZone")
-		if i < 0 || d.code != "" {
-			return i
+		end := d.value(i, 5)
+		if end < 0 || d.code != "" {
+			return end
 		}
 		var ok bool
-		if d.record.zone, ok = d.zones.find(s); !ok {
-			d.reject(reject.InvalidZone, "HKTimeZone is not an IANA time zone")
+		if d.record.zone, ok = d.zones.find(d.quoted(d.data[i:end])); !ok {
+			d.record.warned |= 1 << warnZone
+			d.members = append(d.members, member{name, d.data[i:end]})
 		}
-		return i
+		return end
 	case "HKWasUserEntered":
 		end := d.value(i, 5)
 		if end < 0 {

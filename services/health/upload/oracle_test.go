@@ -153,7 +153,7 @@ func rule(body []byte, now health.Instant) ruling {
 	}
 	var r ruling
 	for _, n := range root.members["samples"].items {
-		s, ok := ruleSample(n, now, root.members["timeZone"].text)
+		s, ok := ruleSample(n, now, zoneCalled(root.members["timeZone"].text))
 		r.accepted = append(r.accepted, ok)
 		if ok {
 			r.samples = append(r.samples, s)
@@ -210,23 +210,26 @@ func isText(n node) bool {
 	return n.kind == '"' && len(n.text) <= 1024 && !strings.ContainsFunc(n.text, isControl)
 }
 
-var zoneName = regexp.MustCompile(`^[A-Z][A-Za-z0-9/_+-]{0,63}$`)
-
 func isZone(name string) bool {
-	if !zoneName.MatchString(name) || name == "Local" {
-		return false
-	}
-	_, err := time.LoadLocation(name)
+	_, err := health.LoadZone(name)
 	return err == nil
 }
 
-var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+func zoneCalled(name string) string {
+	loc, err := health.LoadZone(name)
+	if err != nil {
+		return ""
+	}
+	return loc.String()
+}
+
+var timeForm = regexp.MustCompile(`^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 func instant(n node) (health.Instant, bool) {
 	if !isText(n) || !timeForm.MatchString(n.text) {
 		return 0, false
 	}
-	t, err := time.Parse(time.RFC3339, n.text)
+	t, err := time.Parse(time.RFC3339, strings.ToUpper(n.text))
 	year, _ := strconv.Atoi(n.text[:4])
 	return health.InstantOf(t), err == nil && year >= 1900 && year <= 2200
 }
@@ -261,21 +264,25 @@ func ruleSample(n node, now health.Instant, zone string) (s health.Sample, ok bo
 	}
 	s.OriginalUnit = unit.text
 	known, ok := catalog.Lookup(s.Type)
+	var raw bytes.Buffer
+	if err := json.Compact(&raw, n.raw); err != nil {
+		return s, false
+	}
 	if !ok {
-		var raw bytes.Buffer
-		if err := json.Compact(&raw, n.raw); err != nil {
-			return s, false
-		}
 		s.Raw, s.Value, s.Unit = raw.String(), s.OriginalValue, s.OriginalUnit
 		return s, true
 	}
-	if extra || sourceExtra || value.kind != '0' || known.Kind == catalog.Quantity && !hasUnit || time.Duration(end-start)*time.Millisecond > known.MaxDuration {
+	if value.kind != '0' || known.Kind == catalog.Quantity && !hasUnit || time.Duration(end-start)*time.Millisecond > known.MaxDuration {
 		return s, false
 	}
 	s.Unit = known.Unit
 	s.Value, err = known.Convert(s.OriginalValue, s.OriginalUnit)
 	s.Value += 0
-	return s, err == nil && known.InRange(s.Value)
+	ordinal := known.Kind == catalog.Category && s.Value >= 0 && s.Value < 1<<31 && s.Value == math.Trunc(s.Value)
+	if extra || sourceExtra || ordinal && !known.InRange(s.Value) {
+		s.Raw = raw.String()
+	}
+	return s, err == nil && (known.InRange(s.Value) || ordinal)
 }
 
 func ruleSource(n node, s *health.Sample) (extra, ok bool) {
@@ -306,10 +313,11 @@ func ruleMetadata(n node, s *health.Sample) bool {
 	for name, value := range metadata.members {
 		switch name {
 		case "HKTimeZone":
-			if !isText(value) || !isZone(value.text) {
-				return false
+			if value.kind != '"' || !isZone(value.text) {
+				rest[name] = value.raw
+				continue
 			}
-			s.Zone = value.text
+			s.Zone = zoneCalled(value.text)
 		case "HKWasUserEntered":
 			switch string(value.raw) {
 			case "true", "1":

@@ -19,6 +19,7 @@ func used() *decoder {
 	d.sources[1], d.nextSource = seenSource{text: secret}, 2
 	d.samples, d.rejected = []health.Sample{{Zone: "secret"}}, []health.Rejection{{Code: reject.InvalidText}}
 	d.interned["secret"] = "secret"
+	d.warnings[0] = health.Warning{Count: 1}
 	d.zones.find([]byte("Europe/Berlin"))
 	return d
 }
@@ -55,7 +56,7 @@ func TestADecoderForgets(t *testing.T) {
 			t.Errorf("a source is %q", s.text)
 		}
 	}
-	if len(d.interned) > 0 || d.nextSource != 0 || d.zones.count != 0 || d.zones.last.name != "" || d.zones.asked[0].name != "" {
+	if len(d.interned) > 0 || d.warnings != [warnKinds]health.Warning{} || d.nextSource != 0 || d.zones.count != 0 || d.zones.last.name != "" || d.zones.asked[0].name != "" {
 		t.Errorf("texts %v, sources %d, zones %d", d.interned, d.nextSource, d.zones.count)
 	}
 	if len(d.samples)+len(d.rejected)+len(d.names)+len(d.members)+len(d.arena)+len(d.canon) > 0 {

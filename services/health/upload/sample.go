@@ -25,6 +25,7 @@ type record struct {
 	from        int // where it begins in the body
 	seen        int // bits
 	unknown     bool
+	warned      int // bits of the kinds of warnings
 	uuid        health.UUID
 	kind        []byte
 	known       *catalog.Type
@@ -209,17 +210,18 @@ func (d *decoder) check(i int) {
 		d.reject(reject.EndBeforeStart, "end is before start")
 	case r.start > d.latest:
 		d.reject(reject.FutureTime, "start is more than 24 hours ahead of the server's clock")
-	case t == nil && i-r.from > maxRawBytes:
+	case (t == nil || r.unknown) && i-r.from > maxRawBytes:
 		d.reject(reject.InvalidText, "the sample is too long")
 	case t == nil:
-	case r.unknown:
-		d.reject(reject.UnknownField, "the sample or its source has a member that the contract does not have")
 	case !r.isNumber:
 		d.reject(reject.WrongType, "value is not a number")
 	case time.Duration(r.end-r.start) > t.MaxDuration/time.Millisecond:
 		d.reject(reject.TooLong, "the sample lasts longer than its type can")
 	default:
 		d.checkValue(t)
+		if r.unknown {
+			r.warned |= 1 << warnField
+		}
 	}
 }
 
@@ -256,8 +258,10 @@ func (d *decoder) checkValue(t *catalog.Type) {
 	case err != nil:
 		d.reject(reject.UnknownUnit, "unit is not one of the type's dimension")
 	case t.InRange(v):
+	case t.MayCome(v):
+		r.warned |= 1 << warnValue
 	case t.Kind == catalog.Category:
-		d.reject(reject.InvalidValue, "value is not one of the type's enumeration")
+		d.reject(reject.InvalidValue, "value is not one that an enumeration can have")
 	default:
 		d.reject(reject.OutOfRange, "value is not one that a person or a device can have")
 	}
@@ -284,6 +288,8 @@ func (d *decoder) build(i int) {
 		s.Unit = r.known.Unit
 	} else {
 		s.Value, s.Unit = r.number, s.OriginalUnit
+	}
+	if r.known == nil || r.warned&(1<<warnField|1<<warnValue) != 0 {
 		d.canon = appendCompact(d.canon[:0], d.data[r.from:i])
 		s.Raw = string(d.canon)
 	}

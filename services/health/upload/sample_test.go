@@ -110,11 +110,11 @@ func TestARepeatedSourceIsJudgedAnew(t *testing.T) {
 		members(id, heart, times, sixtyOne, escaped), members(id, heart, times, sixtyOne, `"metadata":{"\u0078\u0079":1}`, escaped),
 		members(`"source":{"name":"ab"}`, id, heart, times, sixtyOne, `"source":{"name":"ab"}`),
 	))
-	want := []string{"1 unknown_field", "2 invalid_text", "3 invalid_text", "4 invalid_text", "7 duplicate_key"}
+	want := []string{"2 invalid_text", "3 invalid_text", "4 invalid_text", "7 duplicate_key"}
 	if diff := cmp.Diff(want, codes); diff != "" {
 		t.Errorf("rejected (-want +got):\n%s", diff)
 	}
-	if len(samples) != 3 || samples[1].Source.Name != "ab" || samples[2].Source.Name != "ab" {
+	if len(samples) != 4 || samples[1].Source.Name != "a" || samples[1].Raw == "" || samples[2].Source.Name != "ab" || samples[3].Source.Name != "ab" {
 		t.Errorf("samples %+v", samples)
 	}
 }

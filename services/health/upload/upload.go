@@ -44,6 +44,8 @@ type Envelope struct {
 	// them without a Rejection.
 	Received, Accepted int
 	Rejected           []health.Rejection
+	// Warnings are of accepted samples.
+	Warnings []health.Warning
 }
 
 // A Deletion is a tombstone: the sample must not exist, before or after.

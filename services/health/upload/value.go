@@ -55,10 +55,10 @@ func parseUUID(b []byte, u *health.UUID) bool {
 // The years an instant may lie in.
 const firstYear, lastYear = 1900, 2200
 
-// parseTime reads RFC 3339 with T and an offset or Z in capitals, rounded to
+// parseTime reads RFC 3339 with T and an offset or Z, in either case, rounded to
 // the nearest millisecond. lastDate remembers the date read before.
 func parseTime(b []byte, last *lastDate) (health.Instant, bool) {
-	if len(b) < len("2006-01-02T15:04:05Z") || b[10] != 'T' {
+	if len(b) < len("2006-01-02T15:04:05Z") || b[10]|0x20 != 't' {
 		return 0, false
 	}
 	date, day := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint16(b[8:])
@@ -146,7 +146,7 @@ func parseClock(x uint64) (ms int64, ok bool) {
 }
 
 func parseOffset(b []byte) (minutes int64, ok bool) {
-	if len(b) == 1 && b[0] == 'Z' {
+	if len(b) == 1 && b[0]|0x20 == 'z' {
 		return 0, true
 	}
 	if len(b) != 6 || b[0] != '+' && b[0] != '-' || b[3] != ':' {

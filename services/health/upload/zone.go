@@ -1,68 +1,61 @@
 package upload
 
-import "time"
+import (
+	"github.com/clarity-loop/clarity/services/health"
+)
 
 const (
-	maxZones     = 64 // different ones in one upload
+	maxZones     = 64 // different names in one upload
 	maxZoneBytes = 64
 )
 
-// zones finds IANA time zones by name. Which names one upload may use is
-// decided by that upload alone, so that its verdicts are always the same; what
-// the time zone database said is kept for the next.
+// zones finds time zones by name. Which names one upload may use is decided by
+// that upload alone, so that its verdicts are always the same; what the time zone
+// database said is kept for the next.
 type zones struct {
 	asked [maxZones]zone // in this upload
 	count int
 	last  zone
-	valid map[string]string
+	valid map[string]string // what a name that was asked for is called
 }
 
+// A zone is a name and what it is called, "" where it is none.
 type zone struct {
-	name string
-	ok   bool
+	name, called string
 }
 
-// find returns the name as a string that may be kept, and whether it is a zone.
+// find returns what the zone is called, and whether it is one.
 func (z *zones) find(name []byte) (string, bool) {
+	if len(name) == 0 || len(name) > maxZoneBytes {
+		return "", false
+	}
 	if string(name) == z.last.name {
-		return z.last.name, z.last.ok
+		return z.last.called, z.last.called != ""
 	}
 	for _, known := range z.asked[:z.count] {
 		if string(name) == known.name {
 			z.last = known
-			return known.name, known.ok
+			return known.called, known.called != ""
 		}
 	}
-	if z.count == maxZones || !plausible(name) {
+	if z.count == maxZones {
 		return "", false
 	}
-	found, ok := z.valid[string(name)]
+	called, ok := z.valid[string(name)]
+	text := called
+	if text != string(name) {
+		text = string(name)
+	}
 	if !ok {
-		found = string(name)
-		if _, err := time.LoadLocation(found); err == nil {
-			z.valid[found], ok = found, true
+		if loc, err := health.LoadZone(text); err == nil {
+			called = loc.String()
+			z.valid[text] = called
 		}
 	}
-	z.last = zone{found, ok}
+	z.last = zone{text, called}
 	z.asked[z.count] = z.last
 	z.count++
-	return found, ok
-}
-
-// plausible leaves out what no name of the database looks like, such as a path,
-// "", "Local" and "localtime".
-func plausible(name []byte) bool {
-	if len(name) == 0 || len(name) > maxZoneBytes || name[0] < 'A' || name[0] > 'Z' || string(name) == "Local" {
-		return false
-	}
-	for _, c := range name {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '/', c == '_', c == '-', c == '+':
-		default:
-			return false
-		}
-	}
-	return true
+	return called, called != ""
 }
 
 func (z *zones) forget() {

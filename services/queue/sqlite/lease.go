@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/clarity-loop/clarity/services/internal/patience"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -134,7 +135,7 @@ func (q *Queue) fallen(sub *queue.Subscription, l *lease, reason string) error {
 			_, err := q.die(l, reason, now)
 			return err
 		}
-		return q.putOff(l, min(queue.Backoff(l.fell+1), 30*time.Second), reason, 1, now)
+		return q.putOff(l, min(patience.Backoff(l.fell+1), 30*time.Second), reason, 1, now)
 	}})
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clarity-loop/clarity/services/internal/patience"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -66,7 +67,7 @@ type receiver struct {
 
 	mu      sync.Mutex
 	running map[*lease]context.CancelCauseFunc
-	breaker queue.Breaker
+	breaker patience.Breaker
 	alone   bool // a suspect is in hand
 }
 
@@ -167,7 +168,7 @@ func (r *receiver) finish(l *lease, v queue.Verdict, fell string) {
 	r.mu.Lock()
 	delete(r.running, l)
 	if fell == "" {
-		r.breaker.Saw(r.q.now(), l.Key, v)
+		r.breaker.Saw(r.q.now(), l.Key, v.Away())
 	}
 	if len(r.running) == 0 {
 		r.alone = false

@@ -1,21 +1,45 @@
 // Package agenda is what is kept of what is unfinished.
 package agenda
 
-import "time"
+import (
+	"time"
+
+	"github.com/clarity-loop/clarity/services/health"
+)
 
 // An Errand is something of a person's that is unfinished. The agenda holds it,
 // with the time at which somebody looks whether it still is, until it is done.
 type Errand struct {
 	Kind  Kind      `json:"kind"`
-	Ref   string    `json:"ref"`   // the upload id
+	Ref   string    `json:"ref"`   // the upload id; "" where a person has one of the kind
 	Since time.Time `json:"since"` // when it began to be unfinished
+	// Asked is how often somebody was asked to do it.
+	Asked int `json:"asked,omitempty"`
+	// Windows are those that are to be analysed, Gen is that of the newest of them,
+	// and Waits since when some of them wait to be asked for.
+	Windows []Run     `json:"windows,omitempty"`
+	Gen     int64     `json:"gen,omitempty"`
+	Waits   time.Time `json:"waits,omitzero"`
+}
+
+// A Run is the windows that end on the days from First to Last, which are to be
+// analysed since the same generation.
+type Run struct {
+	First health.Day `json:"first"`
+	Last  health.Day `json:"last"`
+	Gen   int64      `json:"gen"`
 }
 
 // A Kind says what is unfinished.
 type Kind string
 
-// Upload is an upload that is received and in no day yet.
-const Upload Kind = "upload"
+// The kinds. Of all but the first a person has one at most.
+const (
+	Upload  Kind = "upload"  // an upload that is received and in no day yet
+	Windows Kind = "windows" // windows that are to be analysed
+	Resume  Kind = "resume"  // consent was given: what was held goes on
+	Review  Kind = "review"  // something that every Result rests on is another
+)
 
 // Key is where the agenda holds it.
 func (e Errand) Key() string { return string(e.Kind) + ":" + e.Ref }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/storetest"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -24,7 +25,8 @@ func TestOverAStoreAsBadAsItsContract(t *testing.T) {
 		b := newBench(t)
 		end := b.keepWeek()
 		hostile := storetest.Hostile(b.driver, storetest.Options{Seed: seed, Worst: 0.25, Now: time.Now})
-		b.stage = analyse.New(analyse.Needs{Store: store.New(hostile, b.keys), Chunks: timeline.NewReader(vault.New(b.blobs, b.keys)), Queue: b, Audit: b, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		documents := store.New(hostile, b.keys)
+		b.stage = analyse.New(analyse.Needs{Store: documents, Windows: &due.Windows{Store: documents, Now: time.Now, Quiet: time.Second}, Chunks: timeline.NewReader(vault.New(b.blobs, b.keys)), Queue: b, Audit: b, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 		for attempt := 1; b.handle(end, attempt) != "ack"; attempt++ {
 			if trouble++; attempt > 200 {
 				t.Fatalf("seed %d: the window is never analysed", seed)

@@ -9,11 +9,9 @@ import (
 	"slices"
 
 	"github.com/clarity-loop/clarity/services/analysis"
-	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/metric"
 	"github.com/clarity-loop/clarity/services/model"
-	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -194,6 +192,7 @@ func (s *Stage) followUp(ctx context.Context, version model.Model, req analysis.
 	if version == nil || !changed {
 		return nil
 	}
+	var ends []health.Day
 	for i := 1; i <= ownWeeks; i++ {
 		later := req.Weeks(i)
 		if _, err := s.Store.Results.Get(ctx, req.UID, later.End.String()); errors.Is(err, store.ErrNotFound) {
@@ -201,13 +200,10 @@ func (s *Stage) followUp(ctx context.Context, version model.Model, req analysis.
 		} else if err != nil {
 			return erasedError(err)
 		}
-		m, err := queue.JSON(flow.TopicAnalyses, req.UID, later)
-		if err != nil {
-			return err
-		}
-		if err := s.Queue.Publish(ctx, m); err != nil {
-			return fmt.Errorf("request later weeks: %w", err)
-		}
+		ends = append(ends, later.End)
+	}
+	if err := s.Windows.Ask(ctx, req.UID, ends...); err != nil {
+		return fmt.Errorf("request later weeks: %w", err)
 	}
 	return nil
 }

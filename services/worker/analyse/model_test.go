@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/analysis"
-	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/bundle"
@@ -73,15 +72,15 @@ func (b *bench) embedding(end health.Day) *record.Embedding {
 // requested are the windows whose analysis was asked for since the last call.
 func (b *bench) requested() (ends []string) {
 	b.t.Helper()
-	for _, m := range b.published {
-		var req analysis.Request
-		if m.Topic != flow.TopicAnalyses {
-			continue
-		}
-		if err := json.Unmarshal(m.Body, &req); err != nil {
-			b.t.Fatal(err)
-		}
-		ends = append(ends, req.End.String())
+	a, err := b.windows.Asked(context.Background(), uid)
+	if err == nil && len(a.Ends()) > 0 {
+		_, err = b.windows.Done(context.Background(), uid, a, a.Ends())
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, end := range slices.Backward(a.Ends()) {
+		ends = append(ends, end.String())
 	}
 	b.published = nil
 	return ends

@@ -115,7 +115,7 @@ func (s *Stage) lastEnd(ctx context.Context, uid string) (health.Day, error) {
 		if last, err = health.ParseDay(r.Key); err != nil {
 			return 0, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 		}
-		if known, err := time.LoadLocation(r.Value.Zone); err == nil {
+		if known, err := health.LoadZone(r.Value.Zone); err == nil {
 			zone = known
 		}
 	}

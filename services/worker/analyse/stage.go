@@ -3,7 +3,6 @@ package analyse
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -33,6 +33,13 @@ type Needs struct {
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
 	}
+	// Windows are those that are to be analysed; an due.Windows has them.
+	Windows interface {
+		Asked(ctx context.Context, uid string) (due.Asked, error)
+		Ask(ctx context.Context, uid string, ends ...health.Day) error
+		Done(ctx context.Context, uid string, of due.Asked, ends []health.Day) (left bool, err error)
+		Hold(ctx context.Context, uid string, standing store.Record[record.Account]) error
+	}
 	Audit interface {
 		Append(ctx context.Context, e audit.Event) (int64, error)
 	}
@@ -48,22 +55,6 @@ type Stage struct{ Needs }
 
 // New is the stage over what it needs.
 func New(n Needs) *Stage { return &Stage{n} }
-
-// Handle analyses one window and publishes that it did. The same request twice
-// gives one Result: a redelivered one only repeats what a crash may have
-// swallowed.
-func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
-	var req analysis.Request
-	if err := json.Unmarshal(d.Body, &req); err != nil || req.UID == "" {
-		return failures().Verdict(s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
-	}
-	started := s.Now()
-	stored, err := s.analyse(ctx, req, d.Attempt > 1)
-	if err == nil {
-		s.Log.Info("analysed", "stage", "analyse", "attempt", d.Attempt, "stored", stored, "duration", s.Now().Sub(started))
-	}
-	return failures().Verdict(s.Log, d, err)
-}
 
 // failures are what the stage makes of its errors.
 func failures() stage.Failures {
@@ -82,23 +73,13 @@ func failures() stage.Failures {
 	}
 }
 
-// analyse brings the stored Result up to date; stored says whether it changed.
-func (s *Stage) analyse(ctx context.Context, req analysis.Request, again bool) (stored bool, err error) {
-	f, err := s.find(ctx, req, false)
-	if err != nil {
-		return false, err
-	}
-	defer f.release()
-	outcome, _, err := s.refresh(ctx, req, f, Order{Again: again})
-	return outcome == Stored || outcome == NoData && f.exists, err
-}
-
 // found is what there is of a window before it is analysed.
 type found struct {
 	model   model.Model // that looks at the window, nil for none
 	release func()      // of the model, once the window is done
 	in      Input
 	records []store.Record[record.Day]
+	days    *reading
 	earlier map[health.Day]record.Embedding
 	before  store.Record[record.Result]
 	exists  bool // there is a Result
@@ -112,7 +93,18 @@ func (s *Stage) find(ctx context.Context, req analysis.Request, anyModel bool) (
 	if err := s.Store.Permitted(ctx, req.UID); err != nil {
 		return f, erasedError(err)
 	}
-	if f.in, f.records, err = s.input(ctx, req); err != nil {
+	first, last := req.Reads()
+	d, err := s.read(ctx, req.UID, first, last)
+	if err != nil {
+		return f, err
+	}
+	return s.findIn(ctx, req, d, anyModel)
+}
+
+// findIn is find where the days were read already.
+func (s *Stage) findIn(ctx context.Context, req analysis.Request, d *reading, anyModel bool) (f found, err error) {
+	f.days = d
+	if f.in, f.records, err = d.input(req); err != nil {
 		return f, err
 	}
 	if f.model, f.release, err = s.version(req); err != nil {
@@ -158,7 +150,7 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 		}
 		return Kept, f.before.Version, err
 	}
-	if f.in.View, err = s.view(ctx, req.UID, f.records); err != nil {
+	if f.in.View, err = s.view(ctx, f.days, f.records); err != nil {
 		return Kept, 0, err
 	}
 	result, epochs, err := compute(f.in)
@@ -214,34 +206,6 @@ func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int6
 // current says whether a Result still rests on all that determines it.
 func current(l analysis.Lineage, in Input) bool {
 	return l.InputDigest == Digest(in) && l.Pipeline == Pipeline && l.Model == cmp.Or(in.Model, analysis.NoModel)
-}
-
-// input is everything of the window but its samples, and the records of the
-// days they are in: the window's, and one before and after it, since a day is
-// of its samples' own zone.
-func (s *Stage) input(ctx context.Context, req analysis.Request) (Input, []store.Record[record.Day], error) {
-	in := Input{Start: req.Start(), End: req.End}
-	first, last := req.Reads()
-	records, err := s.Store.Days.List(ctx, req.UID, store.Query{
-		From: first.String(), To: (last + 1).String(), Limit: int(last-first) + 1,
-	})
-	if err != nil {
-		return in, nil, erasedError(err)
-	}
-	profile, err := s.Store.Profiles.Get(ctx, req.UID, record.ProfileKey)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return in, nil, erasedError(err)
-	}
-	in.Preferred = cleanPrefixes(profile.Value.SourcePriority)
-	in.Zone = zone(in, records)
-	for _, r := range records {
-		day, err := health.ParseDay(r.Key)
-		if err != nil {
-			return in, nil, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
-		}
-		in.Chunks = append(in.Chunks, analysis.ChunkOrigin{Day: day, Digest: r.Value.Digest})
-	}
-	return in, records, nil
 }
 
 // erasedError turns the sign of an erased person into ErrErased.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -40,7 +41,7 @@ func newLaptop(t testing.TB) *laptop {
 	now := func() time.Time { return received.Add(time.Hour) }
 	opened := stagetest.Open(t, stagetest.Options{Now: now})
 	l := &laptop{store: opened.Store, blobs: opened.Blobs, keys: opened.Keys, queue: opened.Queue}
-	l.stage = intake.New(intake.Needs{Store: l.store, Objects: vault.New(l.blobs, l.keys), Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
+	l.stage = intake.New(intake.Needs{Store: l.store, Windows: &due.Windows{Store: l.store, Now: now, Quiet: time.Second}, Objects: vault.New(l.blobs, l.keys), Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
 	if _, err := l.store.Answer(t.Context(), person, record.PurposeProcessing, func(record.Consent) record.Consent { return record.Consent{Granted: true} }); err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -19,27 +18,40 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-// finish marks the upload merged, takes it off the agenda and commits the phone's
-// anchors: at once, and as often as other uploads commit theirs first.
+// finish marks the upload merged, takes it off the agenda, commits the phone's
+// anchors and has the touched windows be analysed: at once, and as often as others
+// write what belongs to it first.
 func (s *Stage) finish(ctx context.Context, j *uploadWork, touched []health.Day) error {
-	merged := func(u *record.Upload) { u.State, u.MergedAt, u.Days = record.UploadMerged, s.Now().UTC(), touched }
-	if len(j.envelope.Cursor) == 0 {
-		return s.mark(ctx, j, merged, s.done(j))
+	ends, err := s.windows(ctx, j, touched)
+	if err != nil {
+		return err
+	}
+	merged := func(u *record.Upload) {
+		u.State, u.MergedAt, u.Days, u.Full = record.UploadMerged, s.Now().UTC(), touched, j.full
 	}
 	for range tries {
-		cursors, err := s.Store.Synced(ctx, j.uid)
-		if err != nil {
-			return fmt.Errorf("read cursors: %w", err)
-		}
 		with := []store.Change{s.done(j)}
-		if after, moved := j.advance(cursors.Value); moved {
-			with = append(with, s.Store.Cursors.ToPut(cursors.Key, cursors.Version, after))
+		if len(j.envelope.Cursor) > 0 {
+			cursors, err := s.Store.Synced(ctx, j.uid)
+			if err != nil {
+				return fmt.Errorf("read cursors: %w", err)
+			}
+			if after, moved := j.advance(cursors.Value); moved {
+				with = append(with, s.Store.Cursors.ToPut(cursors.Key, cursors.Version, after))
+			}
+		}
+		if len(ends) > 0 {
+			asking, err := s.Windows.Adding(ctx, j.uid, ends...)
+			if err != nil {
+				return err
+			}
+			with = append(with, asking)
 		}
 		if err = s.mark(ctx, j, merged, with...); err == nil || !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
-	return fmt.Errorf("write cursors: %w", store.ErrConflict)
+	return fmt.Errorf("write what was merged: %w", store.ErrConflict)
 }
 
 // advance is how far the types are synchronised with the upload, and whether
@@ -53,7 +65,10 @@ func (j *uploadWork) advance(before record.Cursors) (after record.Cursors, moved
 	for kind, anchor := range j.envelope.Cursor {
 		former, known := before.Types[kind]
 		next, received := former, j.record.Value.ReceivedAt.UTC()
-		next.LastSeen = max(former.LastSeen, j.lastSeen[kind])
+		if former.LastSeen > j.latest() { // of a release that believed any end
+			next.LastSeen = 0
+		}
+		next.LastSeen = max(next.LastSeen, j.lastSeen[kind])
 		if !known || cmp.Or(received.Compare(former.Received), strings.Compare(j.id, former.UploadID)) > 0 {
 			next.Anchor, next.UploadID, next.Received = anchor, j.id, received
 		}
@@ -101,18 +116,15 @@ func cursorBytes(kind string, c record.Cursor) int {
 	return len(text) + 128
 }
 
-// publishBatch is how many requests are published at once.
-const publishBatch = 500
-
-// requestAnalyses asks for every window that reads a touched day, but none
-// that ends after both today and the last day there is.
-func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []health.Day) error {
+// windows are those that read a touched day, but none that ends after both today
+// and the last day there is.
+func (s *Stage) windows(ctx context.Context, j *uploadWork, touched []health.Day) ([]health.Day, error) {
 	if len(touched) == 0 {
-		return nil
+		return nil, nil
 	}
 	last, err := s.lastDay(ctx, j)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ends := map[health.Day]bool{}
 	for _, day := range touched {
@@ -121,27 +133,12 @@ func (s *Stage) requestAnalyses(ctx context.Context, j *uploadWork, touched []he
 			ends[end] = true
 		}
 	}
-	var messages []queue.Message
-	for _, end := range slices.Sorted(maps.Keys(ends)) {
-		req := analysis.Request{UID: j.uid, End: end}
-		m, err := queue.JSON(flow.TopicAnalyses, j.uid, req)
-		if err != nil {
-			return err
-		}
-		m.NotBefore = s.Now().Add(s.Debounce)
-		messages = append(messages, m)
-	}
-	for batch := range slices.Chunk(messages, publishBatch) {
-		if err := s.Queue.Publish(ctx, batch...); err != nil {
-			return fmt.Errorf("request analyses: %w", err)
-		}
-	}
-	return nil
+	return slices.Sorted(maps.Keys(ends)), nil
 }
 
 // lastDay is today where the phone is, or the last day with a record if that is later.
 func (s *Stage) lastDay(ctx context.Context, j *uploadWork) (health.Day, error) {
-	loc, err := time.LoadLocation(j.envelope.TimeZone)
+	loc, err := health.LoadZone(j.envelope.TimeZone)
 	if err != nil {
 		return 0, fmt.Errorf("find today: %w", err)
 	}

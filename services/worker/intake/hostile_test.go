@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/storetest"
@@ -18,8 +19,9 @@ import (
 // What the test itself looks at stays calm.
 func (w *world) over(d store.Driver) (stages [2]*intake.Stage) {
 	for i := range stages {
-		stages[i] = intake.New(intake.Needs{Store: store.New(d, (*keys)(w)), Objects: vault.New((*blobs)(w), (*keys)(w)), Queue: (*topics)(w),
-			Now: func() time.Time { return w.now }, Log: quietLog(), Debounce: time.Second})
+		documents, now := store.New(d, (*keys)(w)), func() time.Time { return w.now }
+		stages[i] = intake.New(intake.Needs{Store: documents, Windows: &due.Windows{Store: documents, Now: now, Quiet: time.Second}, Objects: vault.New((*blobs)(w), (*keys)(w)), Queue: (*topics)(w),
+			Now: now, Log: quietLog()})
 	}
 	return stages
 }

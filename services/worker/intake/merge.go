@@ -35,6 +35,7 @@ type dayWork struct {
 	stats      timeline.Stats
 	tombstones int  // size of the tombstones that merged is less of
 	changed    bool // merged is not what is stored
+	full       bool // there was no room for what was to add
 }
 
 // merge brings the days up to date and returns those that the upload changed.
@@ -45,7 +46,7 @@ func (s *Stage) merge(ctx context.Context, j *uploadWork) (touched []health.Day,
 	}
 	buried, news, err := tombstones.set.Add(j.deleted)
 	if err != nil {
-		return nil, full(err)
+		return nil, tooManyDeletions(err)
 	}
 	works, err := s.plan(ctx, j, buried)
 	if err != nil {
@@ -60,7 +61,7 @@ func (s *Stage) merge(ctx context.Context, j *uploadWork) (touched []health.Day,
 	if works, err = s.search(ctx, j, works, tombstones.set); err != nil {
 		return nil, err
 	}
-	changed := map[health.Day]bool{}
+	changed, full := map[health.Day]bool{}, map[health.Day]bool{}
 	for _, day := range j.record.Value.Days {
 		changed[day] = true
 	}
@@ -72,12 +73,16 @@ func (s *Stage) merge(ctx context.Context, j *uploadWork) (touched []health.Day,
 			if w.changed {
 				changed[w.day] = true
 			}
+			if w.full {
+				full[w.day] = true
+			}
 		}
 		now, err := s.loadTombstones(ctx, j.uid)
 		if err != nil {
 			return nil, err
 		}
 		if now.version == tombstones.version {
+			j.full = slices.Sorted(maps.Keys(full))
 			return slices.Sorted(maps.Keys(changed)), nil
 		}
 		tombstones = now
@@ -232,17 +237,35 @@ func decoded(err error) error {
 
 func (w *dayWork) merge(tombstones timeline.Tombstones) (err error) {
 	w.merged, w.stats, err = timeline.Merge(w.chunk, w.add, tombstones)
+	if errors.Is(err, timeline.ErrFull) {
+		return w.refuse(tombstones, err)
+	}
 	w.tombstones = tombstones.Len()
 	// A day that was ever touched has a chunk, so that adding and deleting end
 	// the same as deleting and adding.
-	w.changed = w.record.Version == 0 || w.stats.Added+w.stats.Removed > 0
-	return full(err)
+	w.changed = w.record.Version == 0 && !w.full || w.stats.Added+w.stats.Removed > 0
+	return err
 }
 
-// full turns the bounds of the timeline into a failure.
-func full(err error) error {
-	if errors.Is(err, timeline.ErrFull) || errors.Is(err, store.ErrTooLarge) {
-		return &failure{"a day or the set of deletions would be too large"}
+// refuse leaves out what was to add to a day that has no room for it: what is
+// deleted of the day still goes, and no other day notices.
+func (w *dayWork) refuse(tombstones timeline.Tombstones, err error) error {
+	if len(w.add) == 0 {
+		return err // it is not what was to add
+	}
+	w.add, w.full = nil, true
+	return w.merge(tombstones)
+}
+
+// isFull says whether an error is of a bound of the timeline or of a document.
+func isFull(err error) bool {
+	return errors.Is(err, timeline.ErrFull) || errors.Is(err, store.ErrTooLarge)
+}
+
+// tooManyDeletions turns the bound of the tombstones into a failure.
+func tooManyDeletions(err error) error {
+	if isFull(err) {
+		return &failure{deletionsFull}
 	}
 	return err
 }
@@ -264,6 +287,11 @@ func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, tombstones ti
 		case err == nil:
 			changed = true
 			return nil
+		case isFull(err):
+			if err := w.refuse(tombstones, err); err != nil {
+				return err
+			}
+			continue
 		case !errors.Is(err, store.ErrConflict):
 			return err
 		}
@@ -282,7 +310,7 @@ func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, tombstones ti
 func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 	data, digest, err := timeline.Encode(w.merged)
 	if err != nil {
-		return full(err)
+		return err
 	}
 	name, err := s.Objects.Replace(ctx, blob.KindDays, uid, fmt.Sprintf("%s/%s-%s", w.day, digest, unused()), data)
 	if err != nil {
@@ -290,7 +318,7 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 	}
 	version, err := s.Store.Days.Put(ctx, uid, w.day.String(), w.record.Version, describe(w.merged, name, digest))
 	if err != nil {
-		return full(fmt.Errorf("write day: %w", err))
+		return fmt.Errorf("write day: %w", err)
 	}
 	w.record = store.Record[record.Day]{Key: w.day.String(), Version: version, Value: record.Day{Chunk: name, Digest: digest}}
 	w.chunk, w.changed = w.merged, false

@@ -260,7 +260,7 @@ type end struct {
 
 func outcome(t *testing.T, w *world, all []arrival) end {
 	t.Helper()
-	e := end{w.state(t), map[string]record.Upload{}, w.asked(flow.TopicAnalyses), w.asked(flow.TopicEvents)}
+	e := end{w.state(t), map[string]record.Upload{}, w.due(t), w.asked(flow.TopicEvents)}
 	for _, a := range all {
 		e.Uploads[a.id] = w.upload(t, a.id)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
@@ -23,6 +24,7 @@ type uploadWork struct {
 	days     map[health.Day][]health.Sample
 	lastSeen map[string]health.Instant // latest end by type
 	deleted  []health.UUID
+	full     []health.Day // that had no room for what the upload has of them
 }
 
 // read decodes the raw body as the ingress did, by the clock of then, so that
@@ -31,9 +33,9 @@ func (s *Stage) read(ctx context.Context, j *uploadWork) error {
 	body, err := s.Objects.Get(ctx, j.uid, j.record.Value.Blob)
 	switch {
 	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered), errors.Is(err, keyring.ErrNoKey):
-		return &failure{"the stored body is damaged"}
+		return &failure{bodyDamaged}
 	case errors.Is(err, blob.ErrNotFound):
-		return &failure{"the stored body is gone"}
+		return &failure{bodyGone}
 	case err != nil:
 		return fmt.Errorf("read upload: %w", err)
 	}
@@ -51,7 +53,11 @@ func (s *Stage) read(ctx context.Context, j *uploadWork) error {
 			return
 		}
 		j.days[day] = append(j.days[day], *sample)
-		j.lastSeen[sample.Type] = max(sample.End, j.lastSeen[sample.Type])
+		seen := sample.End
+		if seen > j.latest() {
+			seen = sample.Start
+		}
+		j.lastSeen[sample.Type] = max(seen, j.lastSeen[sample.Type])
 	})
 	if err != nil {
 		return unreadable(err)
@@ -65,12 +71,18 @@ func (s *Stage) read(ctx context.Context, j *uploadWork) error {
 	return nil
 }
 
-// unreadable keeps the code alone: the ingress accepted the body, so that only
+// latest is the latest that anything of the upload can have been seen, by a clock
+// that is a day ahead. The end of a type that nobody knows may be any.
+func (j *uploadWork) latest() health.Instant {
+	return health.InstantOf(j.record.Value.ReceivedAt.Add(24 * time.Hour))
+}
+
+// unreadable is the failure of a body that the ingress accepted, so that only
 // another version of the reader comes here.
 func unreadable(err error) error {
 	var e *upload.Error
 	if errors.As(err, &e) {
-		return &failure{"the body is no upload: " + string(e.Code)}
+		return &failure{bodyUnreadable}
 	}
 	return fmt.Errorf("read upload: %w", err)
 }

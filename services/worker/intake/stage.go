@@ -13,8 +13,12 @@
 //     compare-and-set; then remove the chunk that was replaced.
 //  5. Look whether the tombstones grew meanwhile, and if so do step 4 again: a
 //     deletion that came between must not find its sample later.
-//  6. Commit the phone's anchors, request the analyses, mark the upload merged,
-//     tell the devices.
+//  6. In one batch mark the upload merged, take it off the agenda, commit the
+//     phone's anchors and put the windows on it that are to be analysed; then tell
+//     the devices.
+//
+// A day that has no room for what an upload has of it is left without that, and
+// the upload's record says so; its deletions, and all other days, are merged.
 //
 // A chunk's object is named by its digest and a random number, so that no two
 // attempts write the same object: removing one can never take one that is in use.
@@ -31,6 +35,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
@@ -40,10 +45,7 @@ import (
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-// DefaultDebounce is how long a person must be quiet before they are analysed.
-const DefaultDebounce = 1500 * time.Millisecond
-
-// Needs are what the stage works with. All are required but Debounce.
+// Needs are what the stage works with. All are required.
 type Needs struct {
 	Store *store.Store
 	// Objects are the person's own, sealed; a vault.Vault has them.
@@ -55,10 +57,12 @@ type Needs struct {
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
 	}
+	// Windows are those that are to be analysed; an agenda.Windows has them.
+	Windows interface {
+		Adding(ctx context.Context, uid string, ends ...health.Day) (store.Change, error)
+	}
 	Now func() time.Time
 	Log *slog.Logger
-	// Debounce delays analyses, so that the uploads of one sync share them.
-	Debounce time.Duration
 }
 
 // A Stage handles the topic of uploads.
@@ -102,10 +106,20 @@ func failures() stage.Failures {
 
 // A failure says why an upload can never be merged. Its reason is kept in the
 // upload's record and names nothing personal.
-type failure struct{ reason string }
+type failure struct{ reason reason }
 
-func (f *failure) Error() string  { return "upload is impossible: " + f.reason }
-func (f *failure) Reason() string { return f.reason }
+// A reason is a stable word for why an upload failed: docs/api/codes.md.
+type reason string
+
+const (
+	bodyDamaged    reason = "body_damaged"       // the stored body is not what was received
+	bodyGone       reason = "body_gone"          // the stored body is not there
+	bodyUnreadable reason = "body_unreadable"    // the release that merges reads uploads otherwise than the one that took it
+	deletionsFull  reason = "too_many_deletions" // the person's set of deletions has no room
+)
+
+func (f *failure) Error() string  { return "upload is impossible: " + string(f.reason) }
+func (f *failure) Reason() string { return string(f.reason) }
 func (f *failure) Unwrap() error  { return analysis.ErrUnreadable }
 
 // errNoRecord says that there is no upload: its record is written before its
@@ -141,7 +155,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 				return err
 			}
 		}
-		return &failure{stored.Value.Reason}
+		return &failure{reason(stored.Value.Reason)}
 	}
 	if standing.Value.Permitted() != nil {
 		return s.hold(ctx, j, standing, again)
@@ -149,7 +163,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
-		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, failed.reason }, s.done(j)); err != nil {
+		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(failed.reason) }, s.done(j)); err != nil {
 			return err
 		}
 		if err := s.publish(ctx, j); err != nil {
@@ -165,9 +179,6 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	}
 	touched, err := s.merge(ctx, j)
 	if err != nil {
-		return err
-	}
-	if err := s.requestAnalyses(ctx, j, touched); err != nil {
 		return err
 	}
 	if err := s.finish(ctx, j, touched); err != nil {

@@ -3,18 +3,20 @@ package intake_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
+	"github.com/clarity-loop/clarity/services/store"
 )
 
 // received is when the uploads of these tests came in: 10:00 in Berlin; the
@@ -45,17 +47,17 @@ func TestWhatBecomesOfAnUpload(t *testing.T) {
 			}
 		}, "ack", record.UploadReceived, ""},
 		"a body that is gone is a failure": {func(w *world) { clear(w.objects) },
-			"dead: the stored body is gone", record.UploadFailed, "the stored body is gone"},
+			"dead: body_gone", record.UploadFailed, "body_gone"},
 		"a body of another name is a failure": {func(w *world) {
 			for name, sealed := range w.objects {
 				w.objects[name] = []byte(strings.Replace(string(sealed), "u1", "u2", 1))
 			}
-		}, "dead: the stored body is damaged", record.UploadFailed, "the stored body is damaged"},
+		}, "dead: body_damaged", record.UploadFailed, "body_damaged"},
 		"a body that is no upload is a failure": {func(w *world) {
 			for name, sealed := range w.objects {
 				w.objects[name] = sealed[:len(sealed)-1]
 			}
-		}, "dead: the body is no upload: malformed_json", record.UploadFailed, "the body is no upload: malformed_json"},
+		}, "dead: body_unreadable", record.UploadFailed, "body_unreadable"},
 		"a disk that fails is tried again": {func(w *world) { w.dieAt = w.changes + 1 }, "retry: a backend is unavailable", record.UploadReceived, ""},
 	}
 	for name, tt := range tests {
@@ -176,7 +178,10 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if v := w.handle(t, id, 1); v != "ack" {
 		t.Fatal(v)
 	}
-	before, asked := w.state(t), len(w.asked(flow.TopicAnalyses))
+	before, first := w.state(t), w.due(t)
+	if err := w.store.Agenda.Delete(t.Context(), person, agenda.Errand{Kind: agenda.Windows}.Key(), store.Any); err != nil {
+		t.Fatal(err)
+	}
 	w.sent = nil
 	if v := w.handle(t, "twin", 1); v != "ack" {
 		t.Fatal(v)
@@ -184,8 +189,8 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if diff := cmp.Diff(before, w.state(t)); diff != "" {
 		t.Errorf("the twin changed something:\n%s", diff)
 	}
-	if n := len(w.asked(flow.TopicAnalyses)); n != 0 || asked == 0 {
-		t.Errorf("%d analyses for the twin, %d for the first", n, asked)
+	if due := w.due(t); len(due) != 0 || len(first) == 0 {
+		t.Errorf("%v are analysed for the twin, %v for the first", due, first)
 	}
 	if n := len(w.asked(flow.TopicEvents)); n != 1 {
 		t.Errorf("%d deliveries for the twin", n)
@@ -214,15 +219,19 @@ func TestEveryWindowWithATouchedDayIsAskedFor(t *testing.T) {
 				t.Fatal(v)
 			}
 			today := health.DayOf(health.InstantOf(received), time.UTC)
-			var want []queue.Message
-			for _, ago := range tt.ends {
-				end := today - health.Day(ago)
-				body, _ := json.Marshal(analysis.Request{UID: person, End: end})
-				want = append(want, queue.Message{Topic: flow.TopicAnalyses, Key: person, Body: body, NotBefore: received.Add(time.Second)})
+			var want []string
+			for _, ago := range slices.Backward(tt.ends) {
+				want = append(want, (today - health.Day(ago)).String())
+			}
+			if diff := cmp.Diff(want, w.due(t)); diff != "" {
+				t.Errorf("windows (-want +got):\n%s", diff)
+			}
+			entry, err := w.store.Agenda.Get(t.Context(), person, agenda.Errand{Kind: agenda.Windows}.Key())
+			if err != nil || !entry.Due.Equal(received.Add(time.Second)) {
+				t.Errorf("they are due %v, %v; want when the person was quiet for a second", entry.Due, err)
 			}
 			body, _ := json.Marshal(flow.Event{UID: person, Kind: flow.UploadMerged, Ref: id, Version: "merged"})
-			want = append(want, queue.Message{Topic: flow.TopicEvents, Key: person, Body: body})
-			if diff := cmp.Diff(want, w.sent); diff != "" {
+			if diff := cmp.Diff([]queue.Message{{Topic: flow.TopicEvents, Key: person, Body: body}}, w.sent); diff != "" {
 				t.Errorf("messages (-want +got):\n%s", diff)
 			}
 		})
@@ -254,34 +263,89 @@ func TestAnchorsGoForwardOnly(t *testing.T) {
 	}
 }
 
-func TestADayBeyondItsBoundFailsAndTouchesNothing(t *testing.T) {
-	w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+// An unknown type may end when it likes; what was seen last was seen by now.
+func TestNothingIsSeenBeforeItIs(t *testing.T) {
+	w := newWorld()
+	w.consent(t, true)
+	before := record.Cursors{Types: map[string]record.Cursor{"HKOlder": {Anchor: "a", LastSeen: health.InstantOf(received.AddDate(150, 0, 0))}}}
+	synced, err := w.store.Synced(t.Context(), person)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.store.Cursors.Put(t.Context(), person, synced.Key, synced.Version, before); err != nil {
+		t.Fatal(err)
+	}
+	at := received.Format(time.RFC3339)
+	body := fmt.Appendf(nil, `{"schema":"clarity.upload/1","installationId":"i","timeZone":"Europe/Berlin","samples":[{"uuid":%q,"type":"HKLong","start":%q,"end":"2200-01-01T00:00:00Z"},`+
+		`{"uuid":%q,"type":"HKOlder","start":%q,"end":%q}],"cursor":{"HKLong":"b","HKOlder":"c"}}`, uuid(1), at, uuid(2), at, at)
+	w.arrive(t, arrival{"u1", body, received})
+	if v := w.handle(t, "u1", 1); v != "ack" {
+		t.Fatal(v)
+	}
+	for _, kind := range []string{"HKLong", "HKOlder"} {
+		if c := w.state(t).Cursors[kind]; c.LastSeen != health.InstantOf(received) {
+			t.Errorf("%s was last seen %v", kind, c.LastSeen.Time())
+		}
+	}
+}
+
+func TestAFullDayCostsNoOther(t *testing.T) {
+	w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, ""), beat(2, received, 62, "")}})
 	if v := w.handle(t, id, 1); v != "ack" {
 		t.Fatal(v)
 	}
-	// A day grows by 10,000 samples an upload, of an unknown type with much text.
-	before := w.state(t)
-	filler := strings.Repeat("x", 3000)
-	verdict := ""
-	for i := 0; verdict == "" || verdict == "ack"; i++ {
-		if i > 30 {
-			t.Fatal("the day is never full")
-		}
-		before = w.state(t)
-		var list []string
-		for k := range 2000 {
-			at := received.Format(time.RFC3339)
-			list = append(list, fmt.Sprintf(`{"uuid":%q,"type":"HKFiller","start":%q,"end":%q,"text":"%d %d %s"}`, uuid(2000*i+k), at, at, i, k, filler))
-		}
-		body := fmt.Sprintf(`{"schema":"clarity.upload/1","installationId":"i","timeZone":"Europe/Berlin","samples":[%s]}`, strings.Join(list, ","))
+	// The day grows by samples of an unknown type with much text, as a second upload
+	// of as much has no room for. With that come a day, a deletion and a cursor.
+	april1, _ := health.ParseDay("2026-04-01")
+	others := encode(t, beat(3, received.AddDate(0, 0, -1), 63, ""))
+	for i, body := range [][]byte{filled(0, ""), filled(1, `,"deleted":[{"uuid":"`+uuid(2)+`","type":"`+heartRate+`"}],"cursor":{"`+heartRate+`":"a"}`, others)} {
 		id = fmt.Sprint("big", i)
-		w.arrive(t, arrival{id, []byte(body), received})
-		verdict = w.handle(t, id, 1)
+		w.arrive(t, arrival{id, body, received})
+		if v := w.handle(t, id, 1); v != "ack" {
+			t.Fatalf("%s: %s", id, v)
+		}
 	}
-	if !strings.HasPrefix(verdict, "dead: a day") || w.upload(t, id).State != record.UploadFailed {
-		t.Errorf("verdict %q, upload %q", verdict, w.upload(t, id).State)
+	got := w.upload(t, id)
+	want := record.Upload{State: record.UploadMerged, Added: 1, Deleted: 1, Days: []health.Day{april1 - 1, april1}, Full: []health.Day{april1}}
+	if diff := cmp.Diff(want, record.Upload{State: got.State, Reason: got.Reason, Added: got.Added, Deleted: got.Deleted, Days: got.Days, Full: got.Full}); diff != "" {
+		t.Errorf("the upload's record (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(before, w.state(t)); diff != "" {
-		t.Error("a refused upload left a trace")
+	days := map[health.Day]int{}
+	for _, day := range want.Days {
+		stored, err := w.store.Days.Get(t.Context(), person, day.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		days[day] = stored.Value.Samples
 	}
+	if diff := cmp.Diff(map[health.Day]int{april1 - 1: 1, april1: fillers + 1}, days); diff != "" {
+		t.Errorf("samples by day (-want +got):\n%s", diff)
+	}
+	if c := w.state(t).Cursors[heartRate]; c.Anchor != "a" {
+		t.Errorf("the cursor is %+v", c)
+	}
+	if first := w.upload(t, "big0"); first.Full != nil || first.Added != fillers {
+		t.Errorf("the one before: %d added, full %v", first.Added, first.Full)
+	}
+}
+
+const fillers = 400
+
+// filled is an upload of samples of 60 KiB each on the day of received, and others.
+func filled(nth int, more string, others ...string) []byte {
+	filler := strings.Repeat("x", 60<<10)
+	at := received.Format(time.RFC3339)
+	for k := range fillers {
+		others = append(others, fmt.Sprintf(`{"uuid":%q,"type":"HKFiller","start":%q,"end":%q,"text":"%d %d %s"}`, uuid(1000+fillers*nth+k), at, at, nth, k, filler))
+	}
+	return fmt.Appendf(nil, `{"schema":"clarity.upload/1","installationId":"i","timeZone":"Europe/Berlin","samples":[%s]%s}`, strings.Join(others, ","), more)
+}
+
+func encode(t *testing.T, s sample) string {
+	t.Helper()
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

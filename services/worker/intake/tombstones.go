@@ -47,7 +47,7 @@ func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) 
 	for range tries {
 		set, news, err := g.set.Add(j.deleted)
 		if err != nil {
-			return tombstones{}, full(err)
+			return tombstones{}, tooManyDeletions(err)
 		}
 		if news == 0 {
 			return g, nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -49,17 +50,20 @@ type world struct {
 	steps   int         // looks and changes
 	between func(n int) // called before each of them, if not nil
 
-	now   time.Time
-	store *store.Store
-	stage *intake.Stage
-	logs  bytes.Buffer
+	now     time.Time
+	store   *store.Store
+	stage   *intake.Stage
+	windows *due.Windows
+	logs    bytes.Buffer
 }
 
 func newWorld() *world {
 	w := &world{docs: map[store.Key]store.Document{}, objects: map[string][]byte{}, now: time.Date(2026, 4, 2, 9, 0, 0, 0, time.UTC)}
 	w.store = store.New((*driver)(w), (*keys)(w))
-	w.stage = intake.New(intake.Needs{Store: w.store, Objects: vault.New((*blobs)(w), (*keys)(w)), Queue: (*topics)(w),
-		Now: func() time.Time { return w.now }, Log: slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{ReplaceAttr: timeless})), Debounce: time.Second})
+	now := func() time.Time { return w.now }
+	w.windows = &due.Windows{Store: w.store, Now: now, Quiet: time.Second}
+	w.stage = intake.New(intake.Needs{Store: w.store, Windows: w.windows, Objects: vault.New((*blobs)(w), (*keys)(w)), Queue: (*topics)(w),
+		Now: now, Log: slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{ReplaceAttr: timeless}))})
 	return w
 }
 
@@ -336,6 +340,19 @@ func (w *world) plain(t testing.TB, name string) []byte {
 }
 
 // asked are the distinct messages of a topic.
+// due are the windows that are to be analysed.
+func (w *world) due(t testing.TB) (ends []string) {
+	t.Helper()
+	a, err := w.windows.Asked(t.Context(), person)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range a.Ends() {
+		ends = append(ends, end.String())
+	}
+	return ends
+}
+
 func (w *world) asked(topic string) []string {
 	set := map[string]bool{}
 	for _, m := range w.sent {

@@ -185,7 +185,7 @@ func TestWhoListensToWhat(t *testing.T) {
 		want    []queue.Subscription
 		closes  []string
 	}{
-		"worker": {[]string{"traffic", "uploads for intake", "analyses for analyse", "retention"}, []queue.Subscription{
+		"worker": {[]string{"traffic", "uploads for intake", "analyses for analyse", "agenda", "retention"}, []queue.Subscription{
 			{Topic: "analyses", Name: "analyse", Concurrency: 2, Drain: drain}, {Topic: "uploads", Name: "intake", Concurrency: 2, Drain: drain}}, []string{"the models"}},
 		"insights": {[]string{"insights"}, []queue.Subscription{{Topic: "results", Name: "insights", Concurrency: 4}}, nil},
 		"delivery": {[]string{"delivery"}, []queue.Subscription{{Topic: "events", Name: "feed", Concurrency: 8}}, nil},

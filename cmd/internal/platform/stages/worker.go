@@ -8,6 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -23,6 +24,9 @@ const (
 	analyseConcurrency = 2
 )
 
+// lookInterval is the time between two looks at what is due.
+const lookInterval = 200 * time.Millisecond
+
 // sweepInterval is the time between two sweeps of the retention.
 const sweepInterval = time.Hour
 
@@ -33,14 +37,19 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	}
 	p.Closing("the models", closing(active.Close))
 	objects := vault.New(p.Blobs, p.Keys)
-	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, Queue: p.Queue, Now: p.Now, Log: p.Log,
-		Debounce: cmp.Or(p.Config.Worker.Debounce, intake.DefaultDebounce)})
-	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
+	windows := &due.Windows{Store: p.Store, Now: p.Now, Quiet: cmp.Or(p.Config.Worker.Debounce, due.DefaultQuiet)}
+	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Now: p.Now, Log: p.Log})
+	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, Queue: p.Queue, Windows: windows, Now: p.Now, Log: p.Log})
+	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Windows: windows, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
 	sweeper := retention.New(p.Blobs, p.Store, p.Now)
 	return []platform.Runner{
 		{Name: "traffic", Run: active.Run},
 		consume(p.Queue, flow.TopicUploads, flow.Intake, mergeConcurrency, merger.Handle),
 		consume(p.Queue, flow.TopicAnalyses, flow.Analyse, analyseConcurrency, analyser.Handle),
+		{Name: "agenda", Run: func(ctx context.Context) error {
+			looker.Run(ctx, lookInterval)
+			return nil
+		}},
 		{Name: "retention", Run: func(ctx context.Context) error {
 			sweeper.Run(ctx, sweepInterval, p.Log)
 			return nil

@@ -3,6 +3,8 @@ package record
 import (
 	"strconv"
 	"time"
+
+	"github.com/clarity-loop/clarity/services/health"
 )
 
 // ZoneOfOffset names a zone for an offset from UTC in seconds: Etc/UTC,
@@ -49,21 +51,18 @@ var fractionalZones = map[int]string{
 	13*3600 + 2700:   "Pacific/Chatham",
 }
 
-// Zones answers whether names are IANA zones, and remembers: loading a zone
+// Zones answers whether names are time zones, and remembers: loading a zone
 // reads a file. The zero value is ready; it is bounded, not for several goroutines.
 type Zones struct {
 	known map[string]*time.Location
 }
 
-// Location loads an IANA zone by name. "Local" and "" are none.
+// Location is health.LoadZone.
 func (z *Zones) Location(name string) (*time.Location, bool) {
 	if loc, ok := z.known[name]; ok {
 		return loc, loc != nil
 	}
-	if name == "" || name == "Local" || len(name) > 64 {
-		return nil, false
-	}
-	loc, err := time.LoadLocation(name)
+	loc, err := health.LoadZone(name)
 	if err != nil {
 		loc = nil
 	}
@@ -79,8 +78,8 @@ func (z *Zones) Location(name string) (*time.Location, bool) {
 // Choose is the zone of a sample: the named one if it is a zone, else the
 // default, else the fixed zone of the offset.
 func (z *Zones) Choose(named, fallback string, offset int) string {
-	if _, ok := z.Location(named); ok {
-		return named
+	if loc, ok := z.Location(named); ok {
+		return loc.String()
 	}
 	if fallback != "" {
 		return fallback

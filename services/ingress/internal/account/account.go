@@ -14,6 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/streams"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -31,6 +32,7 @@ type Needs struct {
 	Accounts store.Collection[record.Account]
 	// Standing is changed by what a person decides; a store.Store does.
 	Standing interface {
+		Errand(kind agenda.Kind, now time.Time) store.Change
 		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
 		Answer(ctx context.Context, uid, purpose string, answer func(before record.Consent) record.Consent) (record.Consent, error)
 		MarkErased(ctx context.Context, uid string, at time.Time, grace time.Duration, receiptID string) (store.Record[record.Account], error)
@@ -54,8 +56,6 @@ type Needs struct {
 		Storing(ctx context.Context, uid string, write func(demand store.Change) error) error
 		Forget(uid string)
 	}
-	// Resume takes up again what was held for want of consent.
-	Resume func(ctx context.Context, uid string) error
 	// Exported is what other rooms add to an export, in its order.
 	Exported       []reply.Records
 	Streams        *streams.Streams

@@ -4,17 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/store"
 )
 
 type consents struct {
@@ -58,21 +59,50 @@ func TestConsentsKeepTheirHistory(t *testing.T) {
 	}
 }
 
-// Only agreeing to processing takes up what was held.
+// Only agreeing to processing again takes up what was held, and it does whatever
+// becomes of this process: the errand is written with the answer.
 func TestWhatAnAgreementResumes(t *testing.T) {
-	for answer, want := range map[string]int{"processing true": 1, "processing false": 0, "narrative true": 0} {
+	for answers, want := range map[string]bool{
+		"processing true": false, "processing true, processing false": false, "processing false, processing true": true,
+		"narrative false, narrative true": false,
+	} {
 		w := ingresstest.New(t)
-		if _, err := w.Store.Uploads.Put(t.Context(), "anna", "upload-0001", 0, record.Upload{State: record.UploadHeld}); err != nil {
-			t.Fatal(err)
+		for answer := range strings.SplitSeq(answers, ", ") {
+			purpose, granted, _ := strings.Cut(answer, " ")
+			if r := put(w, purpose, `{"granted":`+granted+`,"version":"1"}`); r.Status != 200 {
+				t.Fatalf("%d %s", r.Status, r.Body)
+			}
 		}
-		purpose, granted, _ := strings.Cut(answer, " ")
-		if r := put(w, purpose, `{"granted":`+granted+`,"version":"1"}`); r.Status != 200 {
-			t.Fatalf("%d %s", r.Status, r.Body)
-		}
-		if depth, err := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); err != nil || depth.Waiting != want {
-			t.Errorf("%s: %+v %v, want %d messages", answer, depth, err, want)
+		if got := onAgenda(w, agenda.Resume); got != want {
+			t.Errorf("%s: on the agenda %v, want %v", answers, got, want)
 		}
 	}
+}
+
+// Only what enters the digest of a Result's input has the Results looked at again.
+func TestWhatAProfileHasReviewed(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"birthYear":1980,"sex":"female","timeZone":"Europe/Berlin","heightM":1.7,"weightKg":60}`: false,
+		`{"sourcePriority":["Watch"]}`: true,
+		`{"sourcePriority":[]}`:        false,
+	} {
+		w := ingresstest.New(t)
+		if r := w.Do("PUT", "/v1/profile", ingresstest.Anna, []byte(body), ingresstest.AsJSON(), ingresstest.Header{"If-Match": `"0"`}); r.Status != 200 {
+			t.Fatalf("%d %s", r.Status, r.Body)
+		}
+		if got := onAgenda(w, agenda.Review); got != want {
+			t.Errorf("%s: on the agenda %v, want %v", body, got, want)
+		}
+	}
+}
+
+// onAgenda says whether an errand of anna's is due.
+func onAgenda(w *ingresstest.World, kind agenda.Kind) bool {
+	due, err := w.Store.Due(w.T.Context(), store.ShardOf("anna"), w.Clock.Now(), 10)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return slices.ContainsFunc(due, func(d store.Document) bool { return d.Key.Key == agenda.Errand{Kind: kind}.Key() })
 }
 
 func TestWhatFailsIsNotAnsweredAsDone(t *testing.T) {
@@ -85,7 +115,6 @@ func TestWhatFailsIsNotAnsweredAsDone(t *testing.T) {
 		"consents that cannot be read":        {"get consents", "GET", "/v1/consents", ""},
 		"a consent that cannot be read":       {"get consents", "PUT", "/v1/consents/narrative", `{"granted":true,"version":"1"}`},
 		"a consent that cannot be written":    {"write consents", "PUT", "/v1/consents/narrative", `{"granted":true,"version":"1"}`},
-		"uploads that cannot be resumed":      {"list uploads", "PUT", "/v1/consents/processing", `{"granted":true,"version":"1"}`},
 		"an export that cannot be written":    {"write exports", "POST", "/v1/exports", ""},
 		"exports that cannot be listed":       {"list exports", "GET", "/v1/exports", ""},
 		"an export that cannot be read":       {"get exports", "GET", export, ""},
@@ -142,14 +171,17 @@ func TestTheProfileAsItIsSent(t *testing.T) {
 			t.Errorf("If-Match %s: %d %s, want %d", match, r.Status, r.Body, want)
 		}
 	}
-	for zone, want := range map[string]int{"Europe/Berlin": 200, "UTC": 200, "Local": 422, "Mars/Olympus": 422} {
+	for zone, want := range map[string]int{"Europe/Berlin": 200, "UTC": 200, "GMT+1": 200, "Local": 422, "localtime": 422, "posixrules": 422, "Factory": 422, "Mars/Olympus": 422} {
 		etag := w.Do("GET", "/v1/profile", ingresstest.Anna, nil).Header.Get("Etag")
 		r := w.Do("PUT", "/v1/profile", ingresstest.Anna, []byte(`{"timeZone":"`+zone+`"}`), ingresstest.AsJSON(), ingresstest.Header{"If-Match": etag})
 		if r.Status != want || want == 422 && !strings.Contains(string(r.Body), "body.timeZone") {
 			t.Errorf("%s: %d %s, want %d", zone, r.Status, r.Body, want)
 		}
+		if zone == "GMT+1" && !strings.Contains(string(r.Body), `"timeZone":"GMT+0100"`) {
+			t.Errorf("a fixed offset: %s", r.Body)
+		}
 	}
-	if n := w.Audit.Count(audit.ProfileChanged); n != 4 {
+	if n := w.Audit.Count(audit.ProfileChanged); n != 5 {
 		t.Errorf("%d changes are audited", n)
 	}
 }

@@ -87,11 +87,6 @@ func (r *Room) putConsent(ctx context.Context, in *putConsentInput) (*consentOut
 	if _, err := r.Audit.Append(ctx, audit.Event{Action: action, UID: uid, ActorUID: uid, Object: in.Purpose, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit a consent: %w", err)
 	}
-	if in.Body.Granted && in.Purpose == record.PurposeProcessing {
-		if err := r.Resume(ctx, uid); err != nil {
-			return nil, err
-		}
-	}
 	return &consentOutput{viewConsent(in.Purpose, c)}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -101,7 +102,7 @@ func (r *Room) receiptOf(account store.Record[record.Account]) (*erasureOutput, 
 	switch {
 	case e.Finished():
 		out.Status, out.Body.State = 200, stateErased
-	case e.Step != record.ErasureRequested:
+	case e.Step != erased.Requested:
 		out.Body.State = stateDestroyed
 	case account.Due.After(r.Now()) && e.Until.IsZero():
 		out.Body.BeginsAt = moment(account.Due)
@@ -146,7 +147,7 @@ func (r *Room) beginAnew(ctx context.Context, _ *struct{}) (*struct{}, error) {
 	switch e := a.Erasure; {
 	case e == nil && a.Receipt == "", e != nil && e.Until.After(now):
 		return nil, erasureRunning()
-	case e != nil && e.Step == record.ErasureRequested && account.Due.After(now):
+	case e != nil && e.Step == erased.Requested && account.Due.After(now):
 		to = a.Kept()
 	case e != nil && !e.Finished():
 		return nil, erasureRunning()

@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -20,7 +20,7 @@ import (
 type profileBody struct {
 	BirthYear      int      `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
 	Sex            string   `json:"sex,omitempty" enum:"female,male,other" doc:"as in HealthKit's biological sex"`
-	TimeZone       string   `json:"timeZone,omitempty" maxLength:"64" doc:"IANA time zone" example:"Europe/Berlin"`
+	TimeZone       string   `json:"timeZone,omitempty" maxLength:"64" doc:"IANA time zone, or a fixed offset such as GMT+0100" example:"Europe/Berlin"`
 	HeightM        float64  `json:"heightM,omitempty" minimum:"0.3" maximum:"2.8" doc:"metres"`
 	WeightKg       float64  `json:"weightKg,omitempty" minimum:"1" maximum:"650" doc:"kilograms"`
 	SourcePriority []string `json:"sourcePriority,omitempty" nullable:"false" maxItems:"20" doc:"product type prefixes, best first" example:"[\"Watch\",\"iPhone\"]"`
@@ -71,14 +71,26 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	if b.BirthYear > r.Now().Year() {
 		return nil, reply.Invalid("body.birthYear", "expected a year that has begun")
 	}
-	if b.TimeZone != "" && !validZone(b.TimeZone) {
-		return nil, reply.Invalid("body.timeZone", "expected an IANA time zone")
+	if b.TimeZone != "" {
+		zone, err := health.LoadZone(b.TimeZone)
+		if err != nil {
+			return nil, reply.Invalid("body.timeZone", "expected an IANA time zone, or GMT and an offset")
+		}
+		b.TimeZone = zone.String()
 	}
 	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: r.Now().UTC()}
 	uid := reply.UID(ctx)
+	before, err := r.Profiles.Get(ctx, uid, record.ProfileKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	changes := []store.Change{r.Profiles.ToPut(record.ProfileKey, version, p)}
+	if p.Steers(before.Value) {
+		changes = append(changes, r.Standing.Errand(agenda.Review, r.Now()))
+	}
 	var written int64
 	err = r.Cache.Storing(ctx, uid, func(demand store.Change) error {
-		versions, err := r.Standing.Batch(ctx, uid, r.Profiles.ToPut(record.ProfileKey, version, p), demand)
+		versions, err := r.Standing.Batch(ctx, uid, append(changes, demand)...)
 		if err == nil {
 			written = versions[0]
 		}
@@ -117,11 +129,4 @@ func (r *Room) matched(ctx context.Context, ifMatch string) (int64, error) {
 
 func stale() *problem.Problem {
 	return problem.New(PreconditionFailed, "the profile is another than If-Match says; read it again")
-}
-
-// validZone reports whether the name is one of the zone database, and of a place:
-// "Local" and its like are this machine's business.
-func validZone(name string) bool {
-	_, err := time.LoadLocation(name)
-	return err == nil && !slices.Contains([]string{"Local", "localtime", "posixrules", "Factory"}, name)
 }

@@ -174,6 +174,8 @@ func TestWhoHasBeenIdleForLongestGoes(t *testing.T) {
 	}
 	speak(t, first, firstServed)
 	w.State(secondServed, fasthttp.StateIdle) // too late
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.idle.Len() != 2 || w.open != 3 {
 		t.Errorf("%d of %d are idle", w.idle.Len(), w.open)
 	}
@@ -186,14 +188,25 @@ func TestTheBoundOfAnAddress(t *testing.T) {
 	if told, _ := io.ReadAll(w.dialAlone()); !strings.Contains(string(told), "503") {
 		t.Errorf("an address' second: %q", told)
 	}
-	w.bound.Proxies = Proxies{netip.MustParsePrefix("127.0.0.0/8")}
-	for range 3 { // many people's
-		w.dial()
-	}
-	w.bound.Proxies = nil
 	_ = served.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(w.byAddress) != 0 {
 		t.Errorf("%v are counted", w.byAddress)
+	}
+}
+
+// A trusted proxy's connections are many people's.
+func TestAProxyHasNoBound(t *testing.T) {
+	w := newWorld(t, Bound{Most: 9, PerAddress: 1, FirstByte: time.Minute, Proxies: Proxies{netip.MustParsePrefix("127.0.0.0/8")}})
+	for range 3 {
+		client, served := w.dial()
+		speak(t, client, served)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.byAddress) != 0 || w.open != 3 {
+		t.Errorf("%v are counted, %d open", w.byAddress, w.open)
 	}
 }
 

@@ -9,10 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 )
 
 // Streams opens replies that outlive their handlers.

@@ -110,7 +110,7 @@ func envelopeSchema() *huma.Schema {
 		Properties: map[string]*huma.Schema{
 			"schema":         {Type: huma.TypeString, Enum: []any{upload.Schema}, Description: "version of the envelope"},
 			"installationId": {Type: huma.TypeString, Description: "the app's own id of this installation; kept with the body as it was sent, and steers nothing", MinLength: ptr(1), MaxLength: ptr(upload.MaxTextBytes)},
-			"timeZone":       {Type: huma.TypeString, Description: "IANA time zone: of samples that name none themselves", Examples: []any{"Europe/Berlin"}},
+			"timeZone":       {Type: huma.TypeString, Description: "IANA time zone, or a fixed offset such as GMT+0100: of samples that name none themselves, or none that can be read", Examples: []any{"Europe/Berlin"}},
 			"samples":        {Type: huma.TypeArray, MaxItems: ptr(upload.MaxSamples), Description: "judged one by one: one bad sample never costs the others", Items: ref("Sample")},
 			"deleted":        {Type: huma.TypeArray, MaxItems: ptr(upload.MaxSamples), Description: "judged one by one, too", Items: ref("Deletion")},
 			"cursor":         {Type: huma.TypeObject, Description: "the phone's own anchor a type, committed once the batch is merged", AdditionalProperties: text("opaque", upload.MaxAnchorBytes)},

@@ -36,6 +36,7 @@ type receipt struct {
 	Received int                `json:"received" minimum:"0" doc:"entries of samples and of deleted"`
 	Accepted int                `json:"accepted" minimum:"0" doc:"those that were taken"`
 	Rejected []health.Rejection `json:"rejected" nullable:"false" doc:"those that were not, and why"`
+	Warnings []health.Warning   `json:"warnings,omitempty" nullable:"false" doc:"what was not understood of those that were taken, a reason each; absent where all was"`
 	Cursor   map[string]string  `json:"cursor" doc:"the cursors that merging this upload will commit"`
 	Status   string             `json:"status" format:"uri-reference" doc:"where to see how far it has come"`
 }
@@ -173,7 +174,7 @@ func validUploadID(id string) bool {
 }
 
 func receiptFor(id string, e *upload.Envelope) ([]byte, error) {
-	given := receipt{UploadID: id, Received: e.Received, Accepted: e.Accepted, Rejected: reply.OrEmpty(e.Rejected), Cursor: e.Cursor, Status: "/v1/uploads/" + id}
+	given := receipt{UploadID: id, Received: e.Received, Accepted: e.Accepted, Rejected: reply.OrEmpty(e.Rejected), Warnings: e.Warnings, Cursor: e.Cursor, Status: "/v1/uploads/" + id}
 	if given.Cursor == nil {
 		given.Cursor = map[string]string{}
 	}

@@ -32,6 +32,13 @@ type uploadView struct {
 	Duplicates int          `json:"duplicates" minimum:"0" doc:"samples that were there already"`
 	Deleted    int          `json:"deleted" minimum:"0" doc:"samples that its deletions took away"`
 	Days       []health.Day `json:"days" nullable:"false" doc:"local days it touched"`
+	Refused    []refusedDay `json:"refused,omitempty" nullable:"false" doc:"local days of which no sample was taken, and why; absent where there is none"`
+}
+
+// A refusedDay is a day of an upload that was merged without it.
+type refusedDay struct {
+	Day  health.Day `json:"day"`
+	Code string     `json:"code" doc:"day_full: it would hold more than a day can; others may come" example:"day_full"`
 }
 
 func viewUpload(r store.Record[record.Upload]) uploadView {
@@ -39,6 +46,9 @@ func viewUpload(r store.Record[record.Upload]) uploadView {
 	v := uploadView{
 		UploadID: r.Key, State: string(u.State), Reason: u.Reason, ReceivedAt: reply.Time(u.ReceivedAt), Bytes: u.Bytes, Encoding: u.Encoding,
 		BodySHA256: u.BodySHA256, Added: u.Added, Duplicates: u.Duplicates, Deleted: u.Deleted, Days: reply.OrEmpty(u.Days),
+	}
+	for _, day := range u.Full {
+		v.Refused = append(v.Refused, refusedDay{day, "day_full"})
 	}
 	v.MergedAt = reply.TimeOrNil(u.MergedAt)
 	var given receipt

@@ -27,7 +27,7 @@ func wrong() []string {
 		change(`"value":60`, `"value":"sixty"`),
 		change(`"value":60`, `"value":6000000`),
 		change(`"unit":"count/min"`, `"unit":"furlong"`),
-		change(`Europe/Berlin`, `Mars/Olympus`),
+		change(`"metadata":{"HKTimeZone":"Europe/Berlin"}`, `"metadata":"Europe/Berlin"`),
 		change(`"value":60,`, ``),
 		change(`"value":60,`, `"value":60,"value":60,`),
 	}
@@ -65,6 +65,18 @@ func TestTenThousandRejectionsAreAReceipt(t *testing.T) {
 		if err != nil || len(d.Data) > store.MaxDocument/4 {
 			t.Errorf("%s: its record is %d bytes, %v", name, len(d.Data), err)
 		}
+	}
+}
+
+// What another app wrote and nobody here can read costs no sample: the receipt says so.
+func TestAReceiptSaysWhatWasNotUnderstood(t *testing.T) {
+	w := ingresstest.New(t)
+	w.Consent(ingresstest.Anna, true)
+	body := bytes.Replace(ingresstest.Batch(3), []byte(`"Europe/Berlin"`), []byte(`"GMT+0100"`), 1)
+	body = bytes.Replace(body, []byte(`"HKTimeZone":"Europe/Berlin"`), []byte(`"HKTimeZone":"europe/berlin"`), 1)
+	r := w.Upload(ingresstest.Anna, "upload-0001", body)
+	if want := `"warnings":[{"code":"invalid_zone","count":1,"first":0,`; r.Status != 202 || !bytes.Contains(r.Body, []byte(want)) || !bytes.Contains(r.Body, []byte(`"accepted":3,"rejected":[]`)) {
+		t.Errorf("%d %s, want %s", r.Status, r.Body, want)
 	}
 }
 

@@ -112,16 +112,6 @@ func (r *Room) Exported() []reply.Records {
 	return []reply.Records{reply.Exported(r.Uploads, "upload", viewUpload)}
 }
 
-// Resume publishes the uploads again that were held for want of consent.
-func (r *Room) Resume(ctx context.Context, uid string) error {
-	return reply.EachRecord(ctx, r.Uploads, uid, func(u store.Record[record.Upload]) error {
-		if u.Value.State != record.UploadHeld {
-			return nil
-		}
-		return r.publishUpload(ctx, uid, u.Key)
-	})
-}
-
 // metrics are what is counted of uploads.
 type metrics struct {
 	ack     prometheus.Histogram

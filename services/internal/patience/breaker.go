@@ -1,4 +1,4 @@
-package queue
+package patience
 
 import "time"
 
@@ -34,9 +34,10 @@ func (b *Breaker) Allowed(now time.Time, hands int) (n int, until time.Time) {
 	return min(hands, 1), time.Time{}
 }
 
-// Saw takes note of a verdict.
-func (b *Breaker) Saw(now time.Time, key string, v Verdict) {
-	if v.kind != retried {
+// Saw takes note of a verdict on a message of the key, and whether it was that
+// what the work needs is away.
+func (b *Breaker) Saw(now time.Time, key string, away bool) {
+	if !away {
 		*b = Breaker{}
 		return
 	}

@@ -1,4 +1,6 @@
-package queue
+// Package patience is how long a receiver of messages waits: for one that failed,
+// and for a backend that is away.
+package patience
 
 import "time"
 

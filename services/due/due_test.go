@@ -1,0 +1,318 @@
+package due_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/due"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/stage/stagetest"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+const anna = "anna-canary"
+
+// A world is the stage over a laptop's store, with a clock that the test moves.
+type world struct {
+	t       *testing.T
+	store   *store.Store
+	driver  store.Driver
+	keys    store.Sealer
+	now     time.Time
+	windows *due.Windows
+	stage   *due.Stage
+	said    []string
+	fails   error
+	log     bytes.Buffer
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, now: time.Date(2026, 4, 2, 9, 0, 0, 0, time.UTC)}
+	now := func() time.Time { return w.now }
+	l := stagetest.Open(t, stagetest.Options{Now: now, Over: func(d store.Driver) store.Driver { w.driver = d; return d }})
+	w.store, w.keys = l.Store, l.Keys
+	w.windows = &due.Windows{Store: w.store, Now: now, Quiet: time.Second}
+	w.stage = due.New(due.Needs{Store: w.store, Queue: w, Windows: w.windows, Now: now, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
+	return w
+}
+
+func (w *world) Publish(_ context.Context, msgs ...queue.Message) error {
+	if w.fails != nil {
+		return w.fails
+	}
+	for _, m := range msgs {
+		if m.Key != anna {
+			w.t.Errorf("the key is %q", m.Key)
+		}
+		var what struct {
+			UploadID string
+			Asked    int
+		}
+		if err := json.Unmarshal(m.Body, &what); err != nil {
+			w.t.Error(err)
+		}
+		w.said = append(w.said, fmt.Sprintf("%s %s%d", m.Topic, what.UploadID, what.Asked))
+	}
+	return nil
+}
+
+// pass moves the clock and returns what is asked for then.
+func (w *world) pass(by time.Duration) (said []string) {
+	w.t.Helper()
+	w.now = w.now.Add(by)
+	if _, err := w.stage.Pass(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	said, w.said = w.said, nil
+	return said
+}
+
+func (w *world) ask(ends ...health.Day) {
+	w.t.Helper()
+	if err := w.windows.Ask(w.t.Context(), anna, ends...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) asked() due.Asked {
+	w.t.Helper()
+	a, err := w.windows.Asked(w.t.Context(), anna)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+func same[T any](t *testing.T, what string, want, got T) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func TestABurstMakesOneMessage(t *testing.T) {
+	w := newWorld(t)
+	for i := range 50 {
+		w.ask(health.Day(100+i), health.Day(101+i))
+	}
+	same(t, "before the person is quiet", nil, w.pass(900*time.Millisecond))
+	same(t, "quiet", []string{"analyses 1"}, w.pass(200*time.Millisecond))
+	same(t, "at once", nil, w.pass(0))
+	if ends := w.asked().Ends(); len(ends) != 51 || ends[0] != 150 || ends[50] != 100 {
+		t.Errorf("the windows are %v", ends)
+	}
+}
+
+// One who is never quiet is analysed all the same.
+func TestWhoIsNeverQuietIsAnalysed(t *testing.T) {
+	w := newWorld(t)
+	for i := range 25 {
+		w.ask(health.Day(i))
+		if said := w.pass(900 * time.Millisecond); len(said) > 0 {
+			if waited := time.Duration(i+1) * 900 * time.Millisecond; waited < 19*time.Second {
+				t.Errorf("asked for after %v", waited)
+			}
+			return
+		}
+	}
+	t.Error("never asked for")
+}
+
+// A message that is lost is asked for again, ever more rarely, until the work is done.
+func TestWhatIsLostIsAskedForAgain(t *testing.T) {
+	w := newWorld(t)
+	w.ask(7)
+	same(t, "first", []string{"analyses 1"}, w.pass(time.Second))
+	same(t, "a little later", nil, w.pass(50*time.Second))
+	same(t, "after a minute", []string{"analyses 2"}, w.pass(20*time.Second))
+	same(t, "after another", nil, w.pass(time.Minute))
+	w.fails = errors.New("away")
+	w.now = w.now.Add(2 * time.Minute)
+	if _, err := w.stage.Pass(t.Context()); err == nil {
+		t.Error("nothing is wrong with a queue that takes nothing")
+	}
+	w.fails = nil
+	same(t, "what could not be published", []string{"analyses 4"}, w.pass(5*time.Minute))
+	a := w.asked()
+	if left, err := w.windows.Done(t.Context(), anna, a, a.Ends()); err != nil || left {
+		t.Fatal(left, err)
+	}
+	same(t, "done", nil, w.pass(24*time.Hour))
+}
+
+// What is asked for while it is being done is not taken off with it.
+func TestWhatIsAskedForMeanwhileStays(t *testing.T) {
+	w := newWorld(t)
+	w.ask(1, 2, 3)
+	a := w.asked()
+	w.ask(2, 9)
+	left, err := w.windows.Done(t.Context(), anna, a, []health.Day{1, 2, 3})
+	if err != nil || !left {
+		t.Fatal(left, err)
+	}
+	same(t, "left", []health.Day{9, 2}, w.asked().Ends())
+	if left, err = w.windows.Done(t.Context(), anna, w.asked(), []health.Day{9, 2}); err != nil || left {
+		t.Fatal(left, err)
+	}
+	if left, err = w.windows.Done(t.Context(), anna, a, []health.Day{1, 2, 3}); err != nil || left {
+		t.Errorf("done twice: %v, %v", left, err)
+	}
+}
+
+// Two processes that look at the same entries ask once.
+func TestWhoeverIsFirstAsks(t *testing.T) {
+	w := newWorld(t)
+	w.ask(1)
+	w.now = w.now.Add(time.Second)
+	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.now, 10)
+	if err != nil || len(docs) != 1 {
+		t.Fatal(docs, err)
+	}
+	other := due.New(due.Needs{Store: store.New(stale{w.driver, docs}, w.keys), Queue: w, Windows: w.windows, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler)})
+	same(t, "the one", []string{"analyses 1"}, w.pass(0))
+	if _, err := other.Pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "the other", nil, w.said)
+}
+
+// stale lists what was due a while ago.
+type stale struct {
+	store.Driver
+	docs []store.Document
+}
+
+func (s stale) Due(_ context.Context, shard int, _ time.Time, _ int) ([]store.Document, error) {
+	if shard != store.ShardOf(anna) {
+		return nil, nil
+	}
+	return s.docs, nil
+}
+
+func TestAnUploadIsAnnouncedAgainUntilItIsDone(t *testing.T) {
+	w := newWorld(t)
+	e := agenda.Errand{Kind: agenda.Upload, Ref: "upload-1", Since: w.now}
+	if _, err := w.store.Agenda.Put(t.Context(), anna, e.Key(), 0, e); err == nil {
+		t.Fatal("an entry without a time is taken")
+	}
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Agenda.ToPut(e.Key(), 0, e).At(w.now.Add(5*time.Minute))); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "soon", nil, w.pass(4*time.Minute))
+	same(t, "after five minutes", []string{"uploads upload-10"}, w.pass(time.Minute))
+	same(t, "after nine", nil, w.pass(4*time.Minute))
+	same(t, "after ten", []string{"uploads upload-10"}, w.pass(time.Minute))
+	if err := w.store.Agenda.Delete(t.Context(), anna, e.Key(), store.Any); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "merged", nil, w.pass(24*time.Hour))
+}
+
+func (w *world) agree(granted bool) {
+	w.t.Helper()
+	if _, err := w.store.Answer(w.t.Context(), anna, record.PurposeProcessing, func(record.Consent) record.Consent {
+		return record.Consent{Granted: granted, At: w.now}
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// What was held for want of consent goes on with it, uploads and windows, and does
+// not ask before.
+func TestConsentTakesUpWhatWasHeld(t *testing.T) {
+	w := newWorld(t)
+	w.agree(true)
+	w.ask(5)
+	for i, state := range []record.UploadState{record.UploadHeld, record.UploadMerged, record.UploadHeld} {
+		if _, err := w.store.Uploads.Put(t.Context(), anna, fmt.Sprint("upload-", i), 0, record.Upload{State: state}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.agree(false)
+	standing, err := w.store.Standing(t.Context(), anna)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.windows.Hold(t.Context(), anna, standing); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "without consent", nil, w.pass(30*24*time.Hour))
+	w.agree(true)
+	if err := w.windows.Hold(t.Context(), anna, standing); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("held as they stood before: %v, want a conflict", err)
+	}
+	first := w.pass(0)
+	same(t, "with it", 3, len(append(first, w.pass(0)...)))
+}
+
+// A change of what every Result rests on has all windows with data looked at, and
+// none that ends after tomorrow.
+func TestAReviewAsksForEveryWindowWithData(t *testing.T) {
+	w := newWorld(t)
+	today, err := health.ParseDay("2026-04-02")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, day := range []health.Day{today - 100, today} {
+		if _, err := w.store.Days.Put(t.Context(), anna, day.String(), 0, record.Day{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Review, w.now)); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(0)
+	want := []health.Day{today + 1, today, today - 1}
+	for end := today - 93; end >= today-101; end-- {
+		want = append(want, end)
+	}
+	same(t, "windows", want, w.asked().Ends())
+	same(t, "asked", []string{"analyses 1"}, w.pass(time.Second))
+}
+
+// One entry that cannot be read stops no other, and nobody is named.
+func TestWhatCannotBeReadStopsNoOther(t *testing.T) {
+	w := newWorld(t)
+	w.ask(1)
+	odd := agenda.Errand{Kind: "later", Since: w.now}
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Agenda.ToPut(odd.Key(), 0, odd).At(w.now)); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "asked", []string{"analyses 1"}, w.pass(time.Second))
+	if _, err := w.store.Agenda.Get(t.Context(), anna, odd.Key()); err != nil {
+		t.Errorf("an entry of a later release is gone: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	w.fails = errors.New(anna)
+	w.ask(2)
+	w.now = w.now.Add(time.Hour)
+	w.stage.Run(ctx, 10*time.Millisecond)
+	if !bytes.Contains(w.log.Bytes(), []byte("what is due waits")) || bytes.Contains(w.log.Bytes(), []byte(anna)) {
+		t.Errorf("the log says %s", w.log.String())
+	}
+}
+
+// BenchmarkNothingDue is what a look costs where nothing is wrong.
+func BenchmarkNothingDue(b *testing.B) {
+	now := time.Now
+	s := stagetest.Open(b, stagetest.Options{Now: now}).Store
+	stage := due.New(due.Needs{Store: s, Windows: &due.Windows{Store: s, Now: now, Quiet: time.Second}, Now: now, Log: slog.New(slog.DiscardHandler)})
+	b.ReportAllocs()
+	for b.Loop() {
+		if n, err := stage.Pass(b.Context()); err != nil || n > 0 {
+			b.Fatal(n, err)
+		}
+	}
+}

@@ -1,0 +1,32 @@
+// Package erased is the record of an erasure: how far it has come.
+package erased
+
+import "time"
+
+// Progress is how far the erasure of a person has come. It holds nothing of
+// theirs.
+type Progress struct {
+	ReceiptID string `json:"receiptId"`
+	Step      Step   `json:"step"`
+	// DestroyedAt is when the person's key was, and FinishedAt when nothing else
+	// of theirs was left.
+	DestroyedAt time.Time `json:"destroyedAt,omitzero"`
+	FinishedAt  time.Time `json:"finishedAt,omitzero"`
+	// Until is how long a process that is at work on it has it for itself.
+	Until time.Time `json:"until,omitzero"`
+}
+
+// A Step is what was done last.
+type Step string
+
+// The steps, in order.
+const (
+	Requested Step = "requested" // nothing is destroyed yet
+	Destroyed Step = "destroyed" // the key is
+	Removed   Step = "removed"   // what was left is gone, too; it is looked for again
+	Repeated  Step = "repeated"  // it was looked for after an hour
+	Ended     Step = "ended"     // and after a day
+)
+
+// Finished says whether nothing of the person is left.
+func (p *Progress) Finished() bool { return p != nil && !p.FinishedAt.IsZero() }

@@ -1,0 +1,141 @@
+package analyse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/due"
+	"github.com/clarity-loop/clarity/services/fault"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/queue"
+)
+
+// perTurn is how many days the windows of one turn span: what is read for them is
+// in memory at once, and the next person's turn comes behind it.
+const perTurn = 14
+
+// Handle analyses a turn of a person's windows, the newest first, and takes them off
+// the agenda. Where some are left the message comes again, behind what waits of
+// others. It may come twice: what is done is not on the agenda any more.
+func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
+	var m flow.WindowsDue
+	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" {
+		return failures().Verdict(s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
+	}
+	started := s.Now()
+	t, err := s.turn(ctx, m, d.Attempt > 1)
+	if err == nil {
+		s.Log.Info("analysed", "stage", "analyse", "attempt", d.Attempt, "windows", t.windows, "stored", t.stored, "left", t.left, "duration", s.Now().Sub(started))
+	}
+	if err == nil && t.left {
+		return queue.Postpone(0, "the next windows have their turn")
+	}
+	return failures().Verdict(s.Log, d, err)
+}
+
+// A turn is what became of some of a person's windows.
+type turn struct {
+	windows, stored int
+	left            bool // more are to be analysed
+}
+
+func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn, err error) {
+	standing, err := s.Store.Standing(ctx, m.UID)
+	if err == nil {
+		err = standing.Value.Permitted()
+	}
+	if errors.Is(err, analysis.ErrNoConsent) {
+		if held := s.Windows.Hold(ctx, m.UID, standing); held != nil {
+			err = held
+		}
+		return t, err
+	}
+	if err == nil && m.End != nil {
+		err = s.Windows.Ask(ctx, m.UID, *m.End)
+	}
+	if err != nil {
+		return t, erasedError(err)
+	}
+	asked, err := s.Windows.Asked(ctx, m.UID)
+	if err != nil {
+		return t, erasedError(err)
+	}
+	ends := asked.Ends()
+	var failed error
+	for len(ends) > 0 && (t.windows == 0 || failed != nil) { // what cannot be done now stops no older window
+		last := ends[0]
+		n := slices.IndexFunc(ends, func(end health.Day) bool { return end <= last-perTurn })
+		if n < 0 {
+			n = len(ends)
+		}
+		done, err := s.windows(ctx, m.UID, ends[:n], asked, again || m.Asked > 1, &t)
+		if len(done) > 0 {
+			left, err := s.Windows.Done(ctx, m.UID, asked, done)
+			if err != nil {
+				return t, erasedError(err)
+			}
+			t.left = left
+		}
+		failed = errors.Join(failed, err)
+		if err != nil && !ofOne(err) {
+			break
+		}
+		ends = ends[n:]
+	}
+	return t, failed
+}
+
+// windows analyses windows whose days are read once for all of them, and returns
+// those that are done: for good, too, where a window cannot be read.
+func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, asked due.Asked, again bool, t *turn) (done []health.Day, err error) {
+	first, _ := analysis.Request{End: ends[len(ends)-1]}.Reads()
+	_, last := analysis.Request{End: ends[0]}.Reads()
+	d, err := s.read(ctx, uid, first, last)
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	for _, end := range ends {
+		t.windows++
+		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again)
+		if outcome == Stored {
+			t.stored++
+		}
+		if err == nil || errors.Is(err, analysis.ErrUnreadable) && !newer(err) {
+			done = append(done, end)
+		}
+		failed = errors.Join(failed, err)
+		if err != nil && !ofOne(err) {
+			break
+		}
+	}
+	return done, failed
+}
+
+// window brings one window's Result up to date. One that is current is announced
+// again where it may have been stored for the same asking, and the process died.
+func (s *Stage) window(ctx context.Context, req analysis.Request, d *reading, asked due.Asked, again bool) (Outcome, error) {
+	f, err := s.findIn(ctx, req, d, false)
+	if err != nil {
+		return Kept, err
+	}
+	defer f.release()
+	again = again || f.exists && !f.before.Value.ComputedAt.Before(asked.Since())
+	outcome, _, err := s.refresh(ctx, req, f, Order{Again: again})
+	return outcome, err
+}
+
+// ofOne says that an error is of one window and tells nothing of the next.
+func ofOne(err error) bool {
+	return errors.Is(err, analysis.ErrUnreadable) || Passing(err) || newer(err)
+}
+
+func newer(err error) bool {
+	var e *fault.Error
+	return errors.As(err, &e) && e.Class == fault.Newer
+}
