@@ -191,12 +191,17 @@ func sums(dir string) (map[string]string, error) {
 
 // removeLocks removes what looking at a copy has left in it.
 func removeLocks(dir string) error {
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		name := filepath.Base(path)
 		if err != nil || d.IsDir() || name != "LOCK" && !strings.HasSuffix(name, ".lock") && !strings.HasSuffix(name, "-wal") && !strings.HasSuffix(name, "-shm") {
 			return err
 		}
-		return os.Remove(path)
+		return root.Remove(path)
 	})
 }
 
