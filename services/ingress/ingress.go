@@ -78,6 +78,9 @@ type Needs struct {
 	Logger   *slog.Logger
 	Now      func() time.Time
 	Limits   Limits
+	// Space says why no upload can be taken in, where the disk is nearly full; reads
+	// and erasures go on. Optional: without it there is always room.
+	Space func() error
 	// Grace is how long an erasure can be taken back; 0 begins it at once.
 	Grace time.Duration
 	// Proxies are the networks whose X-Forwarded-For is believed; Origins the web
@@ -186,7 +189,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	}
 	up, err := uploads.New(uploads.Needs{
 		Store: st, Agenda: st.Agenda, Uploads: st.Uploads, Objects: vault.New(s.Blobs, s.Keys), Queue: s.Queue, Audit: s.Audit,
-		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, Timeout: l.HandlerTimeout, Problem: failures.Problem,
+		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, Timeout: l.HandlerTimeout, Space: s.Space, Problem: failures.Problem,
 	})
 	if err != nil {
 		return nil, err

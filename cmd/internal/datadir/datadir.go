@@ -49,6 +49,7 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {
 		return nil, errors.Join(describe(dir, err), release())
 	}
+	e.Space = (&space{dir: dir, now: e.Now}).left
 	opened, err := platform.Open(ctx, c, d, table, e)
 	if err != nil {
 		return nil, errors.Join(describe(dir, err), release())

@@ -29,6 +29,9 @@ type Env struct {
 	// Closing registers what the process closes at its end, the last first. A
 	// Platform has its own.
 	Closing func(what string, c io.Closer)
+	// Space says why nothing more can be taken in, where the disk is nearly full;
+	// nil always has room.
+	Space func() error
 }
 
 // An Opener opens a driver. at is what stands behind "NAME:" in the

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -139,8 +140,12 @@ func (p *Platform) AdminURL() string { return p.adminURL }
 // platform. An ended ctx is a clean stop and no error.
 func (p *Platform) Run(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
+	watched, ended := context.WithCancel(running)
+	var stages sync.WaitGroup
 	for _, r := range p.runners {
+		stages.Add(1)
 		group.Go(func() error {
+			defer stages.Done()
 			err := r.Run(running)
 			if err != nil && running.Err() == nil {
 				return fmt.Errorf("%s: %w", r.Name, err)
@@ -148,6 +153,8 @@ func (p *Platform) Run(ctx context.Context) error {
 			return nil
 		})
 	}
+	group.Go(func() error { return p.watchDrivers(watched) })
+	group.Go(func() error { stages.Wait(); ended(); return nil })
 	attrs := []any{"stages", p.config.Stages, "listen", p.url}
 	if p.adminURL != "" {
 		attrs = append(attrs, "admin", p.adminURL)
@@ -158,6 +165,32 @@ func (p *Platform) Run(ctx context.Context) error {
 	stop()
 	p.env.Log.Info("stopped")
 	return errors.Join(err, p.Close())
+}
+
+// watchInterval is how often drivers are asked whether they are broken.
+const watchInterval = time.Second
+
+// watchDrivers ends the platform once a driver cannot go on with what it has
+// open: a process that is started anew finds out what the disk holds.
+func (p *Platform) watchDrivers(ctx context.Context) error {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, c := range p.closers {
+			driver, can := c.Closer.(interface{ Broken() error })
+			if !can {
+				continue
+			}
+			if err := driver.Broken(); err != nil {
+				return fmt.Errorf("%s cannot go on, the process ends: %w", c.what, err)
+			}
+		}
+	}
 }
 
 // runBeside runs what is beside the stages until the function returned is called,

@@ -73,6 +73,9 @@ func (c *checkpoints) foreign() error {
 // newest is the last whole tree head of the file, read from its end, and where
 // it ends. No checkpoint at all is the tree of nothing.
 func newest(f io.ReaderAt, size int64, verifier note.Verifier) (tree tlog.Tree, whole int64, err error) {
+	if size, err = withoutTear(f, size); err != nil {
+		return tree, 0, err
+	}
 	tail := make([]byte, min(size, 2*maxCheckpoint))
 	from := size - int64(len(tail))
 	if _, err := f.ReadAt(tail, from); err != nil && !errors.Is(err, io.EOF) {
@@ -106,4 +109,26 @@ func openCheckpoint(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
 		return tlog.Tree{}, errors.New("signature is not in its one form")
 	}
 	return tlog.ParseTree([]byte(n.Text))
+}
+
+// withoutTear is the size of the checkpoints without what a loss of power has
+// made of the last: its place is there, and of it zeros, which a signed note never
+// holds, to the end of the file. More than one cannot be lost so.
+func withoutTear(f io.ReaderAt, size int64) (int64, error) {
+	tail := make([]byte, min(size, maxCheckpoint))
+	from := size - int64(len(tail))
+	if _, err := f.ReadAt(tail, from); err != nil && !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("read checkpoints: %w", err)
+	}
+	if !bytes.HasSuffix(tail, []byte{0, 0}) {
+		return size, nil
+	}
+	end := bytes.LastIndex(tail, []byte(separator))
+	switch {
+	case end >= 0:
+		return from + int64(end+len(separator)), nil
+	case from == 0:
+		return 0, nil
+	}
+	return size, nil
 }

@@ -26,6 +26,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -34,6 +35,7 @@ import (
 	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/internal/batch"
+	"github.com/clarity-loop/clarity/services/internal/durable"
 )
 
 // groupLimit bounds the entries that share one sync.
@@ -51,7 +53,12 @@ type Log struct {
 	entries     *os.File
 	checkpoints *os.File
 	head        head
-	failed      error // set once a write failed: nothing is acknowledged any more
+	good, whole int64 // bytes of the two files that count
+	unsynced    bool  // the newest checkpoint is not known to be on the disk
+
+	// broken is set once a sync failed: what the disk holds is not known, and
+	// nothing is acknowledged any more.
+	broken atomic.Pointer[error]
 
 	group *batch.Committer[*pending]
 	buf   bytes.Buffer
@@ -91,6 +98,10 @@ func (l *Log) open() (err error) {
 	if l.checkpoints, err = os.OpenFile(filepath.Join(l.dir, "checkpoints"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
 		return err
 	}
+	// What was just made is there after a loss of power, too.
+	if err := errors.Join(durable.SyncDir(l.dir), durable.SyncDir(filepath.Dir(filepath.Clean(l.dir)))); err != nil {
+		return err
+	}
 	return l.recover()
 }
 
@@ -110,7 +121,16 @@ func (l *Log) recover() error {
 	if _, err := l.entries.Seek(good.bytes, io.SeekStart); err != nil {
 		return err
 	}
-	l.head = good.head
+	l.head, l.good, l.whole = good.head, good.bytes, whole
+	return nil
+}
+
+// Broken is the error after which nothing is appended any more, until the log is
+// opened anew: of a sync of the disk. A full disk is none.
+func (l *Log) Broken() error {
+	if err := l.broken.Load(); err != nil {
+		return *err
+	}
 	return nil
 }
 
@@ -147,40 +167,76 @@ func (l *Log) closeFiles() error {
 
 // commit writes a group: the lines, one sync, one checkpoint.
 func (l *Log) commit(group []*pending) []error {
-	if l.failed == nil {
-		l.failed = l.write(group)
+	err := l.Broken()
+	if err == nil {
+		err = l.write(group)
 	}
-	if l.failed == nil {
+	if err == nil {
 		return nil
 	}
 	errs := make([]error, len(group))
 	for i := range errs {
-		errs[i] = l.failed
+		errs[i] = err
 	}
 	return errs
 }
 
+// write appends the group, or leaves the log as it was. The checkpoint is synced
+// with the next group's lines: a loss of power costs one checkpoint at most, whose
+// entries are there, and follow.
 func (l *Log) write(group []*pending) error {
 	next := l.head.clone()
 	l.buf.Reset()
 	if err := l.lines(&next, group); err != nil {
 		return err
 	}
-	if _, err := l.entries.Write(l.buf.Bytes()); err != nil {
-		return err
-	}
-	if err := fdatasync(l.entries); err != nil {
-		return err
-	}
 	signed, err := checkpoint(next, l.signer)
 	if err != nil {
 		return err
 	}
-	if _, err := l.checkpoints.Write(signed); err != nil {
-		return err
+	if _, err := l.entries.Write(l.buf.Bytes()); err != nil {
+		return l.cutBack(err)
 	}
-	l.head = next
+	if err := l.sync(); err != nil {
+		return l.breaks(err)
+	}
+	if _, err := l.checkpoints.Write(signed); err != nil {
+		return l.cutBack(err)
+	}
+	l.head, l.unsynced = next, true
+	l.good, l.whole = l.good+int64(l.buf.Len()), l.whole+int64(len(signed))
 	return nil
+}
+
+// sync makes the lines durable, and the checkpoint before them.
+func (l *Log) sync() error {
+	before := make(chan error, 1)
+	go func() {
+		if !l.unsynced {
+			before <- nil
+			return
+		}
+		before <- fdatasync(l.checkpoints)
+	}()
+	return errors.Join(fdatasync(l.entries), <-before)
+}
+
+// cutBack removes what a write that failed has left behind what counts, so that
+// the next can go on: a full disk may have room again.
+func (l *Log) cutBack(failed error) error {
+	err := errors.Join(l.entries.Truncate(l.good), l.checkpoints.Truncate(l.whole))
+	if err == nil {
+		_, err = l.entries.Seek(l.good, io.SeekStart)
+	}
+	if err != nil {
+		return l.breaks(errors.Join(failed, err))
+	}
+	return failed
+}
+
+func (l *Log) breaks(err error) error {
+	l.broken.Store(&err)
+	return err
 }
 
 // lines writes the group's lines into the buffer, behind h.

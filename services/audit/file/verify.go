@@ -59,7 +59,11 @@ func verifyDir(ctx context.Context, dir string) (good verified, err error) {
 	if err != nil {
 		return good, err
 	}
-	return v.run(ctx, log, v.trees(info.Size()))
+	size, err := withoutTear(signed, info.Size())
+	if err != nil {
+		return good, err
+	}
+	return v.run(ctx, log, v.trees(size))
 }
 
 // verification is one pass over a log.
@@ -100,7 +104,11 @@ func (v *verification) resume(log io.ReadSeeker) (good verified, whole int64, er
 	if err == nil {
 		return good, whole, nil
 	}
-	if _, full := v.run(context.Background(), log, v.trees(info.Size())); full != nil {
+	size, torn := withoutTear(v.signed, info.Size())
+	if torn != nil {
+		return good, whole, torn
+	}
+	if _, full := v.run(context.Background(), log, v.trees(size)); full != nil {
 		return good, whole, full
 	}
 	return good, whole, err

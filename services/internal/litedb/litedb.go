@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -42,6 +43,16 @@ type DB struct {
 	begin, commit, rollback *sql.Stmt
 	relaxed                 bool
 	broken                  error
+	told                    atomic.Pointer[error] // broken by the disk, for any goroutine
+}
+
+// Broken is the disk's error after which nothing is committed any more; any
+// goroutine may ask.
+func (db *DB) Broken() error {
+	if err := db.told.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Open opens the database at path, creating it and its directory (mode 0700)
@@ -188,7 +199,9 @@ func (db *DB) tx(f func() error, relaxed bool) error {
 // note remembers an error that ends all writing.
 func (db *DB) note(err error) error {
 	if DiskFailed(err) {
-		db.broken = fmt.Errorf("the database takes no writes after a disk error: %w", err)
+		told := fmt.Errorf("the database takes no writes after a disk error: %w", err)
+		db.broken = told
+		db.told.Store(&told)
 	}
 	return err
 }
@@ -268,6 +281,8 @@ func (db *DB) release() error {
 	if db.unlock != nil {
 		errs = append(errs, db.unlock())
 	}
-	*db = DB{broken: errors.New("the database is closed")}
+	db.writePool, db.write, db.read, db.unlock = nil, nil, nil, nil
+	db.begin, db.commit, db.rollback = nil, nil, nil
+	db.broken = errors.New("the database is closed")
 	return errors.Join(errs...)
 }

@@ -99,6 +99,10 @@ func Open(ctx context.Context, dir string, consumers queue.Consumers, now func()
 	return q, nil
 }
 
+// Broken is the disk's error after which nothing is committed any more, until
+// the database is opened anew.
+func (q *Queue) Broken() error { return q.db.Broken() }
+
 // Close commits what waits, ends every Receive with queue.ErrClosed, and closes
 // the database. Messages still in a handler's hands are delivered again when the
 // queue is next opened: end the Receives first.

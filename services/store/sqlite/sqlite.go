@@ -126,6 +126,10 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	return s.versions.open(ctx, s.db.Reader())
 }
 
+// Broken is the disk's error after which nothing is committed any more, until
+// the database is opened anew.
+func (s *Store) Broken() error { return s.db.Broken() }
+
 // Close commits what waits, checkpoints and closes the database.
 func (s *Store) Close() error {
 	s.group.Close()

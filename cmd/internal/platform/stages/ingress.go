@@ -33,7 +33,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		return nil, err
 	}
 	server, err := ingress.New(ingress.Needs{
-		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Audit: p.Audit,
+		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Space: p.Space, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
 		Plan: asked.Plan, Samples: timeline.NewReader(vault.New(p.Blobs, p.Keys)).Samples, Ready: func(ctx context.Context) error {

@@ -114,8 +114,14 @@ func (r *Room) receiveUpload(base context.Context, rc *fasthttp.RequestCtx, id s
 	return outcome, given, nil
 }
 
+// noSpaceRetry is in how many seconds there may be room.
+const noSpaceRetry = "60"
+
 // mayStore refuses a person whose samples must not be stored.
 func (r *Room) mayStore(base context.Context, uid string) *problem.Problem {
+	if r.Space != nil && r.Space() != nil {
+		return problem.New(NoSpace, "the platform has no room for more now; send again later").With("Retry-After", noSpaceRetry)
+	}
 	ctx, cancel := context.WithTimeout(base, r.Timeout)
 	defer cancel()
 	if err := r.Accounts.MayStore(ctx, uid); err != nil {

@@ -29,6 +29,7 @@ const (
 	InvalidEnvelope   problem.Code = "422 invalid_envelope"
 	UnsupportedSchema problem.Code = "422 unsupported_schema"
 	TooDeep           problem.Code = "422 too_deep"
+	NoSpace           problem.Code = "507 insufficient_storage"
 )
 
 // What is not worth a setting.
@@ -65,6 +66,8 @@ type Needs struct {
 	Now       func() time.Time
 	BodyBytes int           // of one upload as received
 	Timeout   time.Duration // for each step of the work but the reading of the body
+	// Space says why nothing more can be taken in; nil always has room.
+	Space func() error
 	// Problem is what an error becomes.
 	Problem func(context.Context, error) *problem.Problem
 }
@@ -97,7 +100,7 @@ func (r *Room) Routes() []route.Route {
 	return []route.Route{
 		{Method: "PUT", Path: "/v1/uploads/{uploadId}", ID: "putUpload", Tag: "uploads", Summary: "Upload a batch of samples", Detail: putUploadDetail,
 			Body: route.UploadBody, Status: 202, Mount: route.Raw(r.putUpload, describeUpload),
-			Problems: []problem.Code{MalformedEncoding, problem.ConsentRequired, UploadConflict, InvalidEnvelope, UnsupportedSchema, TooDeep}},
+			Problems: []problem.Code{MalformedEncoding, problem.ConsentRequired, UploadConflict, InvalidEnvelope, UnsupportedSchema, TooDeep, NoSpace}},
 		{Method: "GET", Path: "/v1/uploads", ID: "listUploads", Tag: "uploads", Summary: "List uploads, newest first", Mount: route.Typed(r.listUploads)},
 		{Method: "GET", Path: "/v1/uploads/{uploadId}", ID: "getUpload", Tag: "uploads", Summary: "How far an upload has come",
 			Problems: []problem.Code{problem.NotFound}, Mount: route.Typed(r.getUpload)},
