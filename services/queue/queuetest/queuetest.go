@@ -139,16 +139,7 @@ func (r *recorder) handle(_ context.Context, d queue.Delivery) queue.Verdict {
 	return v
 }
 
-// next waits for n deliveries and returns their bodies.
-func (r *recorder) next(t *testing.T, n int) []string {
-	t.Helper()
-	var bodies []string
-	for range n {
-		bodies = append(bodies, string(r.one(t).Body))
-	}
-	return bodies
-}
-
+// one waits for a delivery.
 func (r *recorder) one(t *testing.T) queue.Delivery {
 	t.Helper()
 	select {
