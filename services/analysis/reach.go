@@ -25,8 +25,16 @@ func (r Request) Weeks(n int) Request {
 // ID is the same for every message that asks for the window.
 func (r Request) ID() string { return r.UID + "/" + r.End.String() }
 
+// earliest is 2000-01-01. No device was worn before that counted what a window is
+// computed of; what is dated earlier, such as a weight, is kept and makes no window.
+const earliest health.Day = 10_957
+
 // Touching are the first and the last of the days with which the windows end
-// that read the day.
+// that read the day: none, the last before the first, where the day is too early
+// to make a window.
 func Touching(day health.Day) (first, last health.Day) {
+	if day < earliest {
+		return day, day - 1
+	}
 	return day - beside, day + actigraphy.WindowDays - 1 + beside
 }

@@ -23,6 +23,18 @@ func TestWhatAWindowReadsTouchesIt(t *testing.T) {
 	}
 }
 
+func TestADayOfAnotherAgeMakesNoWindow(t *testing.T) {
+	for date, want := range map[string]bool{"1900-01-01": false, "1999-12-31": false, "2000-01-01": true, "2026-11-20": true} {
+		day, err := health.ParseDay(date)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first, last := analysis.Touching(day); (first <= last) != want {
+			t.Errorf("%s: windows end from %s to %s", date, first, last)
+		}
+	}
+}
+
 func TestWeeksBesideAWindow(t *testing.T) {
 	req := analysis.Request{UID: "anna", End: 20_000}
 	if got := req.Weeks(-2); got != (analysis.Request{UID: "anna", End: 19_986}) {

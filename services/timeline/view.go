@@ -25,18 +25,18 @@ func viewBy(known lookup, chunks []Chunk) View {
 		total += len(chunks[i].Samples)
 	}
 	best := make(map[health.UUID]*health.Sample, total)
-	for i := range chunks {
-		for k := range chunks[i].Samples {
-			s := &chunks[i].Samples[k]
+	for _, c := range chunks {
+		for k := range c.Samples {
+			s := &c.Samples[k]
 			if other, ok := best[s.UUID]; !ok || Compare(s, other) < 0 {
 				best[s.UUID] = s
 			}
 		}
 	}
 	v := View{byType: map[string][]health.Sample{}}
-	for i := range chunks {
-		for k := range chunks[i].Samples {
-			s := &chunks[i].Samples[k]
+	for _, c := range chunks {
+		for k := range c.Samples {
+			s := &c.Samples[k]
 			if best[s.UUID] != s {
 				continue
 			}

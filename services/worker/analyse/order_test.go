@@ -158,12 +158,12 @@ func TestEndsGoThroughEveryPage(t *testing.T) {
 	b := newBench(t)
 	const days = 1100
 	for i := range health.Day(days) {
-		if _, err := b.store.Days.Put(context.Background(), uid, (10_000 + i).String(), 0, record.Day{Zone: "UTC"}); err != nil {
+		if _, err := b.store.Days.Put(context.Background(), uid, (11_000 + i).String(), 0, record.Day{Zone: "UTC"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ends, err := b.stage.Ends(t.Context(), uid, 9_000, 13_000)
-	if err != nil || len(ends) != days+8 || ends[0] != 9_999 || ends[len(ends)-1] != 10_000+days+6 {
+	ends, err := b.stage.Ends(t.Context(), uid, 10_000, 14_000)
+	if err != nil || len(ends) != days+8 || ends[0] != 10_999 || ends[len(ends)-1] != 11_000+days+6 {
 		t.Errorf("%d ends, %v", len(ends), err)
 	}
 }
