@@ -53,5 +53,5 @@ func copyIssuer(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(to, "issuer.json"), text, 0o600)
+	return os.WriteFile(filepath.Join(to, "issuer.json"), text, 0o600) //nolint:gosec // the copy that the caller makes
 }
