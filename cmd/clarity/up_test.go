@@ -150,7 +150,6 @@ func TestCommandLines(t *testing.T) {
 		"dead letters of nothing":     {[]string{"dead", "--data", "/nowhere"}, 1, "no data directory"},
 		"dead letters, in full":       {[]string{"dead", "list", "--data", t.TempDir()}, 1, "there is nothing of the queue at "},
 		"a dead letter that is none":  {[]string{"dead", "--data", t.TempDir(), "replay", "7"}, 1, "there is nothing of the queue at "},
-		"a dead letter by name":       {[]string{"dead", "--data", t.TempDir(), "drop", "anna"}, 2, "not the sequence number"},
 		"what a dead letter cannot":   {[]string{"dead", "--data", t.TempDir(), "read", "7"}, 2, "clarity dead drop"},
 		"help for a command":          {[]string{"help", "up"}, 0, "--listen ADDRESS"},
 		"help for what is none":       {[]string{"help", "dance"}, 2, `no command "dance"`},

@@ -209,8 +209,10 @@ func crowd(t *testing.T) (dir string, people []string, online map[string]string)
 		t.Fatalf("%d documents of %d people", len(made.online), crowdSize)
 	}
 	dir = t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(made.dir)); err != nil {
-		t.Fatal(err)
+	for _, part := range []string{"", ".keys"} {
+		if err := os.CopyFS(dir+part, os.DirFS(made.dir+part)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir, made.people, made.online
 }

@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	code := m.Run()
-	if err := os.RemoveAll(made.dir); err != nil {
+	if err := errors.Join(os.RemoveAll(made.dir), os.RemoveAll(made.dir+".keys")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
@@ -181,7 +181,7 @@ func littleUpload(t *testing.T, person int) (body []byte, samples int) {
 func withStore(t *testing.T, dir string, use func(s *store.Store)) {
 	t.Helper()
 	e := platform.Env{Now: time.Now}
-	keys, err := embedded.Keys(t.Context(), filepath.Join(dir, "keys"), e)
+	keys, err := embedded.Keys(t.Context(), dir+".keys", e)
 	if err != nil {
 		t.Fatal(err)
 	}

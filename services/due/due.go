@@ -109,7 +109,7 @@ func (s *Stage) take(ctx context.Context, d store.Document) error {
 	uid := d.Key.UID
 	switch r.Value.Kind {
 	case agenda.Upload:
-		return s.ask(ctx, uid, r, flow.TopicUploads, func(int) any { return flow.UploadReceived{UID: uid, UploadID: r.Value.Ref} }, 5)
+		return s.ask(ctx, uid, r, flow.UploadTopic(r.Value.Historical), func(int) any { return flow.UploadReceived{UID: uid, UploadID: r.Value.Ref} }, 5)
 	case agenda.Windows:
 		return s.ask(ctx, uid, r, flow.TopicAnalyses, func(asked int) any { return flow.WindowsDue{UID: uid, Asked: asked} }, 1)
 	case agenda.Resume:
@@ -152,7 +152,7 @@ func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Er
 		for _, u := range uploads {
 			after = u.Key
 			if u.Value.State == record.UploadHeld {
-				e := agenda.Errand{Kind: agenda.Upload, Ref: u.Key, Since: now}
+				e := agenda.Errand{Kind: agenda.Upload, Ref: u.Key, Since: now, Historical: u.Value.Historical}
 				changes = append(changes, s.Store.Agenda.ToPut(e.Key(), store.Any, e).At(now))
 			}
 		}

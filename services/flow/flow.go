@@ -12,13 +12,16 @@ import (
 // The topics, in the order of the flow.
 const (
 	TopicUploads  = "uploads"  // UploadReceived: ingress → worker/intake
+	TopicHistory  = "history"  // UploadReceived of a person's past: a lane behind that of uploads
 	TopicAnalyses = "analyses" // WindowsDue: agenda → worker/analyse
 	TopicResults  = "results"  // ResultReady: worker/analyse → insights
 	TopicEvents   = "events"   // Event, of everyone
 )
 
 // Topics are all of them, in the order of the flow.
-func Topics() []string { return []string{TopicUploads, TopicAnalyses, TopicResults, TopicEvents} }
+func Topics() []string {
+	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, TopicEvents}
+}
 
 // The consumers: each is a subscription of the topics that Consumers lists it at.
 const (
@@ -34,6 +37,7 @@ const (
 func Consumers() map[string][]string {
 	return map[string][]string{
 		TopicUploads:  {Intake},
+		TopicHistory:  {Intake},
 		TopicAnalyses: {Analyse},
 		TopicResults:  {Insights},
 		TopicEvents:   {Feed},
@@ -44,6 +48,14 @@ func Consumers() map[string][]string {
 type UploadReceived struct {
 	UID      string `json:"uid"`
 	UploadID string `json:"uploadId"`
+}
+
+// UploadTopic is the topic of an upload's message.
+func UploadTopic(historical bool) string {
+	if historical {
+		return TopicHistory
+	}
+	return TopicUploads
 }
 
 // WindowsDue says that some of a person's windows are due to be analysed: which

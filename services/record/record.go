@@ -48,6 +48,8 @@ type Upload struct {
 	Added      int          `json:"added"`
 	Deleted    int          `json:"deleted"`
 	Days       []health.Day `json:"days,omitempty"`
+	// Historical says that it is of the past and merged behind what is of today.
+	Historical bool `json:"historical,omitempty"`
 	// Full are the days that had no room: nothing of them was taken.
 	Full []health.Day `json:"full,omitempty"`
 }

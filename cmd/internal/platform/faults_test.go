@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -221,12 +222,15 @@ func registry(t *testing.T, q queue.Driver, needs capability.Set) *prometheus.Re
 func TestTheQueuesDepthIsMeasured(t *testing.T) {
 	const name = "clarity_queue_messages"
 	want := "# HELP clarity_queue_messages Messages of a topic for one of its consumers, by state: waiting, leased, dead.\n# TYPE clarity_queue_messages gauge\n"
-	for _, of := range []string{`consumer="analyse"|analyses`, `consumer="feed"|events`, `consumer="insights"|results`, `consumer="intake"|uploads`} {
+	var lines []string
+	for _, of := range []string{`consumer="analyse"|analyses`, `consumer="feed"|events`, `consumer="insights"|results`, `consumer="intake"|history`, `consumer="intake"|uploads`} {
 		consumer, topic, _ := strings.Cut(of, "|")
 		for _, state := range []string{`dead",T} 1`, `leased",T} 2`, `waiting",T} 3`} {
-			want += name + "{" + consumer + `,state="` + strings.ReplaceAll(state, "T", `topic="`+topic+`"`) + "\n"
+			lines = append(lines, name+"{"+consumer+`,state="`+strings.ReplaceAll(state, "T", `topic="`+topic+`"`)+"\n")
 		}
 	}
+	slices.Sort(lines)
+	want += strings.Join(lines, "")
 	if err := testutil.GatherAndCompare(registry(t, counted{}, capability.Queue), strings.NewReader(want), name); err != nil {
 		t.Error(err)
 	}

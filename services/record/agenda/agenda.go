@@ -13,6 +13,8 @@ type Errand struct {
 	Kind  Kind      `json:"kind"`
 	Ref   string    `json:"ref"`   // the upload id; "" where a person has one of the kind
 	Since time.Time `json:"since"` // when it began to be unfinished
+	// Historical is of an upload: it is told in the lane of the past.
+	Historical bool `json:"historical,omitempty"`
 	// Asked is how often somebody was asked to do it.
 	Asked int `json:"asked,omitempty"`
 	// Windows are those that are to be analysed, Gen is that of the newest of them,

@@ -185,8 +185,9 @@ func TestWhoListensToWhat(t *testing.T) {
 		want    []queue.Subscription
 		closes  []string
 	}{
-		"worker": {[]string{"traffic", "uploads for intake", "analyses for analyse", "agenda", "retention"}, []queue.Subscription{
-			{Topic: "analyses", Name: "analyse", Concurrency: 2, Drain: drain}, {Topic: "uploads", Name: "intake", Concurrency: 2, Drain: drain}}, []string{"the models"}},
+		"worker": {[]string{"traffic", "uploads for intake", "history for intake", "analyses for analyse", "agenda", "retention"}, []queue.Subscription{
+			{Topic: "analyses", Name: "analyse", Concurrency: 2, Drain: drain},
+			{Topic: "history", Name: "intake", Concurrency: 1, Drain: drain}, {Topic: "uploads", Name: "intake", Concurrency: 2, Drain: drain}}, []string{"the models"}},
 		"insights": {[]string{"insights"}, []queue.Subscription{{Topic: "results", Name: "insights", Concurrency: 4}}, nil},
 		"delivery": {[]string{"delivery"}, []queue.Subscription{{Topic: "events", Name: "feed", Concurrency: 8}}, nil},
 		"ingress":  {[]string{"ingress", "models"}, nil, nil},

@@ -21,6 +21,7 @@ import (
 // another whatever this says.
 const (
 	mergeConcurrency   = 2
+	historyConcurrency = 1 // beside these: most of the room is for what is of today
 	analyseConcurrency = 2
 )
 
@@ -45,6 +46,7 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	return []platform.Runner{
 		{Name: "traffic", Run: active.Run},
 		consume(p.Queue, flow.TopicUploads, flow.Intake, mergeConcurrency, merger.Handle),
+		consume(p.Queue, flow.TopicHistory, flow.Intake, historyConcurrency, merger.Handle),
 		consume(p.Queue, flow.TopicAnalyses, flow.Analyse, analyseConcurrency, analyser.Handle),
 		{Name: "agenda", Run: func(ctx context.Context) error {
 			looker.Run(ctx, lookInterval)

@@ -1,6 +1,7 @@
 package uploads_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 )
 
 // mixed is an upload of which one entry is taken and two are not.
@@ -191,28 +193,38 @@ func TestLargeBodiesGiveTheirRoomBack(t *testing.T) {
 	}
 }
 
-// Of a person's uploads those that are held are announced again, and no other.
-func TestWhatIsTakenUpAgain(t *testing.T) {
-	q := &failingQueue{}
-	w := ingresstest.New(t, func(n *ingress.Needs) { q.Queue, n.Queue = n.Queue, q })
-	for n, state := range []record.UploadState{record.UploadHeld, record.UploadReceived, record.UploadMerged, record.UploadFailed, record.UploadHeld} {
-		if _, err := w.Store.Uploads.Put(t.Context(), "anna", fmt.Sprintf("upload-%04d", n), 0, record.Upload{State: state}); err != nil {
-			t.Fatal(err)
+// What is large or says so is of the past: it is told in a lane of its own, and again
+// there.
+func TestHistoryHasALaneOfItsOwn(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body  []byte
+		topic string
+	}{
+		"of today":             {ingresstest.Batch(2), flow.TopicUploads},
+		"it says it is old":    {bytes.Replace(ingresstest.Batch(2), []byte(`"daily"`), []byte(`"historical"`), 1), flow.TopicHistory},
+		"more than a day has":  {ingresstest.Batch(5001), flow.TopicHistory},
+		"as much as a day has": {ingresstest.Batch(5000), flow.TopicUploads},
+	} {
+		w := ingresstest.New(t)
+		w.Consent(ingresstest.Anna, true)
+		for range 2 {
+			if r := w.Upload(ingresstest.Anna, "upload-0001", tt.body); r.Status != 202 {
+				t.Fatalf("%s: %d %s", name, r.Status, r.Body)
+			}
 		}
-	}
-	agree := func() int {
-		return w.Do("PUT", "/v1/consents/processing", ingresstest.Anna, []byte(`{"granted":true,"version":"1"}`), ingresstest.AsJSON()).Status
-	}
-	q.broken.Store(true)
-	if status := agree(); status != 500 {
-		t.Errorf("what cannot be announced: %d", status)
-	}
-	q.broken.Store(false)
-	if status := agree(); status != 200 {
-		t.Errorf("%d", status)
-	}
-	if depth, err := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); err != nil || depth.Waiting != 2 {
-		t.Errorf("%+v %v, want two", depth, err)
+		for _, topic := range []string{flow.TopicUploads, flow.TopicHistory} {
+			want := 0
+			if topic == tt.topic {
+				want = 2
+			}
+			if depth, err := w.Queue.Depth(t.Context(), topic, flow.Intake); err != nil || depth.Waiting != want {
+				t.Errorf("%s: %s has %+v, %v; want %d", name, topic, depth, err, want)
+			}
+		}
+		entry, err := w.Store.Agenda.Get(t.Context(), "anna", agenda.Errand{Kind: agenda.Upload, Ref: "upload-0001"}.Key())
+		if err != nil || entry.Value.Historical != (tt.topic == flow.TopicHistory) {
+			t.Errorf("%s: on the agenda %+v, %v", name, entry.Value, err)
+		}
 	}
 }
 

@@ -114,7 +114,7 @@ func envelopeSchema() *huma.Schema {
 			"samples":        {Type: huma.TypeArray, MaxItems: ptr(upload.MaxSamples), Description: "judged one by one: one bad sample never costs the others", Items: ref("Sample")},
 			"deleted":        {Type: huma.TypeArray, MaxItems: ptr(upload.MaxSamples), Description: "judged one by one, too", Items: ref("Deletion")},
 			"cursor":         {Type: huma.TypeObject, Description: "the phone's own anchor a type, committed once the batch is merged", AdditionalProperties: text("opaque", upload.MaxAnchorBytes)},
-			"stage":          {Type: huma.TypeString, Enum: []any{"daily", "historical"}, Description: "what the batch is part of; kept with the body as it was sent, and steers nothing: every batch is merged as it comes"},
+			"stage":          {Type: huma.TypeString, Enum: []any{"daily", "historical"}, Description: "what the batch is part of; a historical one, or one of more than 5,000 entries, is merged behind what is of today"},
 			"final":          {Type: huma.TypeBoolean, Description: "the last batch of a historical import; kept with the body as it was sent, and steers nothing: no batch waits for it"},
 		},
 		AdditionalProperties: false,

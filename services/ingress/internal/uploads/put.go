@@ -50,7 +50,13 @@ type acceptedUpload struct {
 	receipt  []byte
 	accepted int
 	rejected int
+	// historical is merged behind what is of today.
+	historical bool
 }
+
+// mostOfToday is more samples than a phone has of a day or two: what is larger is
+// of the past, whatever it says, and costs nobody's newest day its turn.
+const mostOfToday = 5000
 
 // putUpload is the hot path: it acks once the body, its record and its message
 // are durable.
@@ -95,7 +101,8 @@ func (r *Room) receiveUpload(base context.Context, rc *fasthttp.RequestCtx, id s
 	if p != nil {
 		return "refused", nil, p
 	}
-	a := acceptedUpload{uid: uid, id: id, body: *buf, received: received, encoding: encoding, accepted: envelope.Accepted, rejected: len(envelope.Rejected)}
+	a := acceptedUpload{uid: uid, id: id, body: *buf, received: received, encoding: encoding, accepted: envelope.Accepted, rejected: len(envelope.Rejected),
+		historical: envelope.Stage == upload.Historical || envelope.Received > mostOfToday}
 	var err error
 	if a.receipt, err = receiptFor(id, envelope); err != nil {
 		return "failed", nil, r.Problem(ctx, err)
@@ -197,7 +204,7 @@ func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, out
 	}
 	stored := record.Upload{
 		Blob: name, BodySHA256: digest, Encoding: a.encoding, Bytes: len(a.body),
-		ReceivedAt: a.received, Receipt: a.receipt, State: record.UploadReceived,
+		ReceivedAt: a.received, Receipt: a.receipt, State: record.UploadReceived, Historical: a.historical,
 	}
 	switch err := r.record(ctx, a, stored); {
 	case errors.Is(err, store.ErrConflict):
@@ -209,7 +216,7 @@ func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, out
 	case err != nil:
 		return nil, "failed", fmt.Errorf("record upload: %w", err)
 	}
-	if err := r.publish(ctx, a.uid, a.id); err != nil {
+	if err := r.publish(ctx, a); err != nil {
 		return nil, "failed", err
 	}
 	r.metrics.accepted.Add(float64(a.accepted))
@@ -224,7 +231,7 @@ const unfinished = 5 * time.Minute
 // record writes the upload's record and puts it on the agenda, under the consent
 // that stands: in one batch, so that nothing is taken in behind a withdrawal.
 func (r *Room) record(ctx context.Context, a acceptedUpload, stored record.Upload) error {
-	errand := agenda.Errand{Kind: agenda.Upload, Ref: a.id, Since: a.received}
+	errand := agenda.Errand{Kind: agenda.Upload, Ref: a.id, Since: a.received, Historical: a.historical}
 	return r.Accounts.StoringConsented(ctx, a.uid, func(demand store.Change) error {
 		_, err := r.Store.Batch(ctx, a.uid,
 			r.Uploads.ToPut(a.id, 0, stored), r.Agenda.ToPut(errand.Key(), store.Any, errand).At(a.received.Add(unfinished)), demand)
@@ -258,7 +265,7 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, name, digest string
 	}
 	if first.Value.State == record.UploadReceived || first.Value.State == record.UploadHeld {
 		// The message may have been lost with the ack; a second one finds the work done.
-		if err := r.publish(ctx, a.uid, a.id); err != nil {
+		if err := r.publish(ctx, a); err != nil {
 			return nil, "failed", err
 		}
 	}
@@ -266,21 +273,21 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, name, digest string
 }
 
 // publish tells the worker and the audit log, at the same time.
-func (r *Room) publish(ctx context.Context, uid, id string) error {
+func (r *Room) publish(ctx context.Context, a acceptedUpload) error {
 	audited := make(chan error, 1)
 	go func() {
-		_, err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: uid, ActorUID: uid, Object: id, Outcome: "ok"})
+		_, err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Object: a.id, Outcome: "ok"})
 		audited <- err
 	}()
-	err := r.publishUpload(ctx, uid, id)
+	err := r.publishUpload(ctx, a)
 	if auditErr := <-audited; auditErr != nil {
 		err = errors.Join(err, fmt.Errorf("audit upload: %w", auditErr))
 	}
 	return err
 }
 
-func (r *Room) publishUpload(ctx context.Context, uid, id string) error {
-	m, err := queue.JSON(flow.TopicUploads, uid, flow.UploadReceived{UID: uid, UploadID: id})
+func (r *Room) publishUpload(ctx context.Context, a acceptedUpload) error {
+	m, err := queue.JSON(flow.UploadTopic(a.historical), a.uid, flow.UploadReceived{UID: a.uid, UploadID: a.id})
 	if err == nil {
 		err = r.Queue.Publish(ctx, m)
 	}
