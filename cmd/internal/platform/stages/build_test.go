@@ -34,9 +34,27 @@ func today() time.Time { return time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC) }
 type world struct {
 	platform.Parts
 	dir    string
-	log    *bytes.Buffer
+	log    *journal
 	closed []string // what asked to be closed
 	heard  *hearing
+}
+
+// journal is a log that is read while others may write to it.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 // hearing is a queue on which nothing comes; it notes who listens how.
@@ -61,7 +79,7 @@ func (h *hearing) Receive(ctx context.Context, sub queue.Subscription, _ queue.H
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), log: &bytes.Buffer{}, heard: &hearing{}}
+	w := &world{dir: t.TempDir(), log: &journal{}, heard: &hearing{}}
 	var closers []io.Closer
 	t.Cleanup(func() {
 		for _, c := range slices.Backward(closers) {
