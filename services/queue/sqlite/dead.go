@@ -151,7 +151,9 @@ func (q *Queue) Replay(ctx context.Context, letter string) error {
 	op := &operation{}
 	op.run = func() error {
 		var of subscription
-		err := q.stmt.letter.QueryRow(sequence).Scan(&of.topic, &of.consumer)
+		var key string
+		now := q.now().UnixNano()
+		err := q.stmt.letter.QueryRow(sequence).Scan(&of.topic, &of.consumer, &key)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			op.refused = queue.ErrNoLetter
@@ -160,7 +162,10 @@ func (q *Queue) Replay(ctx context.Context, letter string) error {
 			op.refused = queue.ErrNoSubscription // it would be neither handled nor listed
 			return nil
 		case err == nil:
-			_, err = q.stmt.revive.Exec(sequence, q.now().UnixNano())
+			_, err = q.stmt.demote.Exec(of.topic, of.consumer, key, now)
+		}
+		if err == nil {
+			_, err = q.stmt.revive.Exec(sequence, now)
 		}
 		if err == nil {
 			_, err = q.stmt.drop.Exec(sequence)

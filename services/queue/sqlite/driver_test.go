@@ -317,6 +317,10 @@ func TestAMessageThatWaitsIsOvertaken(t *testing.T) {
 					t.Errorf("%q comes, want %q", body, want)
 				}
 			}
+			publish(t, q, "k", "published later")
+			if body := <-got; body != "published later" {
+				t.Errorf("%q comes, want what is not held up", body)
+			}
 			now.Advance(time.Hour)
 			publish(t, q, "other", "wakes the receiver")
 			if a, b := <-got, <-got; a != "waits" && b != "waits" {

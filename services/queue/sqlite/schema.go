@@ -2,7 +2,7 @@ package sqlite
 
 // migrations make the schema, each run once and in order. What stands here was
 // run by somebody: change it by adding.
-func migrations() []string { return []string{schema1, renameEvents, subscriptions, waits} }
+func migrations() []string { return []string{schema1, renameEvents, subscriptions, waits, heads} }
 
 const schema1 = `
 CREATE TABLE messages (
@@ -95,3 +95,10 @@ END;
 CREATE TRIGGER dead_less AFTER DELETE ON dead BEGIN
 	UPDATE counts SET dead = dead - 1 WHERE topic = old.topic AND consumer = old.consumer;
 END;`
+
+// heads finds a key's head, and the next one by the time it is ready, without
+// looking at all that the key has.
+const heads = `
+DROP INDEX messages_line;
+CREATE INDEX messages_line ON messages (topic, consumer, key, ready);
+CREATE INDEX messages_head ON messages (topic, consumer, key) WHERE head = 1;`

@@ -11,9 +11,9 @@ import (
 // statements are prepared once. Those above the line belong to the connection
 // that writes: only commit uses them.
 type statements struct {
-	voidLeases, bound, insert, claim, suspects, suspect, next, extend *sql.Stmt
-	remove, promote, putOff, kill                                     *sql.Stmt
-	forget, forgetDead, letter, revive, drop                          *sql.Stmt
+	voidLeases, bound, demote, insert, claim, suspects, suspect, next, extend *sql.Stmt
+	remove, promote, putOff, kill                                             *sql.Stmt
+	forget, forgetDead, letter, revive, drop                                  *sql.Stmt
 
 	dead, depth, backlogs *sql.Stmt
 }
@@ -21,7 +21,7 @@ type statements struct {
 func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 	const (
 		columns = `INSERT INTO messages (topic, consumer, key, body, published, not_before, ready, wait, head, token, attempt, reason) `
-		isHead  = `NOT EXISTS (SELECT 1 FROM messages WHERE topic = ?1 AND consumer = ?2 AND key = ?3)`
+		isHead  = `NOT EXISTS (SELECT 1 FROM messages WHERE topic = ?1 AND consumer = ?2 AND key = ?3 AND head = 1)`
 		under   = ` WHERE key = ?1 OR (key >= ?1 || '/' AND key < ?1 || '0')` // '0' is the byte after '/'
 		lease   = `UPDATE messages SET token = ?1, ready = ?5 + ?2, wait = ?2, attempt = attempt + 1 WHERE seq IN (
 			SELECT seq FROM messages WHERE topic = ?3 AND consumer = ?4 AND head = 1 AND ready <= ?5`
@@ -41,16 +41,17 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 		{&s.extend, `UPDATE messages SET ready = ?1 + ?2, wait = ?2 WHERE seq = ?3 AND token = ?4`},
 		{&s.remove, `DELETE FROM messages WHERE seq = ? AND token = ?`},
 		{&s.promote, `UPDATE messages SET head = 1, ready = max(ready, ?4) WHERE seq = (
-			SELECT min(seq) FROM messages WHERE topic = ?1 AND consumer = ?2 AND key = ?3)`},
+			SELECT seq FROM messages WHERE topic = ?1 AND consumer = ?2 AND key = ?3 ORDER BY ready LIMIT 1)`},
+		{&s.demote, `UPDATE messages SET head = 0 WHERE topic = ? AND consumer = ? AND key = ? AND head = 1 AND token = 0 AND ready > ?`},
 		{&s.putOff, `UPDATE messages SET token = 0, head = 0, ready = ?1 + ?2, wait = ?2, reason = ?3, fell = fell + ?4,
 			seq = (SELECT max(seq) + 1 FROM messages) WHERE seq = ?5 AND token = ?6`},
 		{&s.kill, `INSERT INTO dead (topic, consumer, key, body, published, not_before, attempt, reason, died)
 			SELECT topic, consumer, key, body, published, not_before, attempt, ?, ? FROM messages WHERE seq = ? AND token = ?`},
 		{&s.forget, `DELETE FROM messages` + under},
 		{&s.forgetDead, `DELETE FROM dead` + under},
-		{&s.letter, `SELECT topic, consumer FROM dead WHERE seq = ?`},
+		{&s.letter, `SELECT topic, consumer, key FROM dead WHERE seq = ?`},
 		{&s.revive, columns + `SELECT topic, consumer, key, body, published, not_before, ?2, 0,
-			NOT EXISTS (SELECT 1 FROM messages m WHERE m.topic = dead.topic AND m.consumer = dead.consumer AND m.key = dead.key), 0, 0, ''
+			NOT EXISTS (SELECT 1 FROM messages m WHERE m.topic = dead.topic AND m.consumer = dead.consumer AND m.key = dead.key AND m.head = 1), 0, 0, ''
 			FROM dead WHERE seq = ?1`},
 		{&s.drop, `DELETE FROM dead WHERE seq = ?`},
 	} {
