@@ -40,6 +40,14 @@ const fromTheFirst = "0000000000000000"
 // analyses; that of "clarity up" waits longer.
 const debounce = 200 * time.Millisecond
 
+// glance is how long the demo waits for an event before it looks for itself, and
+// steady how long a result must have stayed as it is to be shown: weeks before it
+// may still come, with which a model compares it.
+const (
+	glance = 200 * time.Millisecond
+	steady = 1500 * time.Millisecond
+)
+
 // stepTimeout is how long the demo waits for any one thing.
 const stepTimeout = 30 * time.Second
 
@@ -172,7 +180,29 @@ func (d *demonstration) play(ctx context.Context) error {
 	if err := <-listened; err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
+	if err := d.settle(ctx, config.End.String()); err != nil {
+		return err
+	}
 	return d.show(ctx, config.End.String())
+}
+
+// settle waits until the week's result stays as it is.
+func (d *demonstration) settle(ctx context.Context, end string) error {
+	for input, since := "", time.Now(); time.Since(since) < steady; {
+		now, _, err := weekIsCurrent(ctx, d.client, end)
+		if err != nil {
+			return err
+		}
+		if now != input {
+			input, since = now, time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(glance):
+		}
+	}
+	return nil
 }
 
 // listen passes on the platform's events with the time they came.
@@ -230,6 +260,7 @@ func (d *demonstration) awaitWeek(ctx context.Context, end string) (stored, insi
 // awaitThat is when it held: now, or as one of the events came. What is not there
 // yet does not hold.
 func (d *demonstration) awaitThat(ctx context.Context, kind flow.EventKind, ref string, holds func() (bool, error)) (time.Time, error) {
+	timeout := time.After(stepTimeout)
 	for at := time.Now(); ; {
 		held, err := holds()
 		if refusal := new(phone.RefusalError); errors.As(err, &refusal) && refusal.Status == http.StatusNotFound {
@@ -238,8 +269,19 @@ func (d *demonstration) awaitThat(ctx context.Context, kind flow.EventKind, ref 
 		if held || err != nil {
 			return at, err
 		}
-		if at, err = d.await(ctx, kind, ref); err != nil {
-			return at, err
+		for look, waits := time.After(glance), true; waits; {
+			select {
+			case <-timeout:
+				return at, fmt.Errorf("no %s of %s came within %s", kind, ref, stepTimeout)
+			case <-ctx.Done():
+				return at, ctx.Err()
+			case e := <-d.events:
+				if waits = e.EventKind != kind || e.ref != ref; !waits {
+					at = e.at
+				}
+			case at = <-look: // what changes nothing that is said has no event
+				waits = false
+			}
 		}
 	}
 }

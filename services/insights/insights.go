@@ -135,6 +135,14 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 	}
 	facts := narrative.Facts(result.Value.Result, before)
 	if exists && same(stored.Value.Insight, result.Value.Result, facts) {
+		if digest := result.Value.Result.Lineage.InputDigest; stored.Value.Insight.InputDigest != digest { // it says of this Result what it said
+			kept := stored.Value
+			kept.Insight.InputDigest = digest
+			if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, kept); err != nil {
+				return err
+			}
+			stored.Value = kept
+		}
 		if how.again { // the process may have died after the text was stored
 			return s.publish(ctx, ready, stored.Value.Insight)
 		}
