@@ -109,7 +109,7 @@ func (s *Stage) take(ctx context.Context, d store.Document) error {
 	uid := d.Key.UID
 	switch r.Value.Kind {
 	case agenda.Upload:
-		return s.ask(ctx, uid, r, flow.UploadTopic(r.Value.Historical), func(int) any { return flow.UploadReceived{UID: uid, UploadID: r.Value.Ref} }, 5)
+		return s.ask(ctx, uid, r, flow.UploadReceived{}.Topic(r.Value.Historical), func(int) any { return flow.UploadReceived{UID: uid, UploadID: r.Value.Ref} }, 5)
 	case agenda.Windows:
 		return s.ask(ctx, uid, r, flow.TopicAnalyses, func(asked int) any { return flow.WindowsDue{UID: uid, Asked: asked} }, 1)
 	case agenda.Resume:

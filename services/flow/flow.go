@@ -50,8 +50,8 @@ type UploadReceived struct {
 	UploadID string `json:"uploadId"`
 }
 
-// UploadTopic is the topic of an upload's message.
-func UploadTopic(historical bool) string {
+// Topic is the one it is published to.
+func (UploadReceived) Topic(historical bool) string {
 	if historical {
 		return TopicHistory
 	}

@@ -287,7 +287,7 @@ func (r *Room) publish(ctx context.Context, a acceptedUpload) error {
 }
 
 func (r *Room) publishUpload(ctx context.Context, a acceptedUpload) error {
-	m, err := queue.JSON(flow.UploadTopic(a.historical), a.uid, flow.UploadReceived{UID: a.uid, UploadID: a.id})
+	m, err := queue.JSON(flow.UploadReceived{}.Topic(a.historical), a.uid, flow.UploadReceived{UID: a.uid, UploadID: a.id})
 	if err == nil {
 		err = r.Queue.Publish(ctx, m)
 	}
