@@ -2,7 +2,6 @@ package platform
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -19,16 +18,7 @@ const probed = 5 * time.Second
 // API crowds no probe, and who reaches the API reads no metrics.
 func (p *Platform) serveAdmin(l net.Listener, r *prometheus.Registry) Runner {
 	s := &http.Server{Handler: p.admin(r), ReadHeaderTimeout: probed, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
-	return Runner{Name: "admin", Run: func(ctx context.Context) error {
-		served := make(chan error, 1)
-		go func() { served <- s.Serve(l) }()
-		select {
-		case err := <-served:
-			return err
-		case <-ctx.Done():
-			return errors.Join(s.Close(), ignoreServerClosed(<-served))
-		}
-	}}
+	return serve("admin", l, s)
 }
 
 func (p *Platform) admin(r *prometheus.Registry) http.Handler {

@@ -12,7 +12,12 @@ import (
 // serveProfiles serves /debug/pprof on a listener of its own.
 func serveProfiles(l net.Listener) Runner {
 	s := &http.Server{Handler: profiles(), ReadHeaderTimeout: 5 * time.Second}
-	return Runner{Name: "pprof", Run: func(ctx context.Context) error {
+	return serve("pprof", l, s)
+}
+
+// serve runs a server on a listener of its own until it is told to stop.
+func serve(name string, l net.Listener, s *http.Server) Runner {
+	return Runner{Name: name, Run: func(ctx context.Context) error {
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(l) }()
 		select {

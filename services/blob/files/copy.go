@@ -3,10 +3,11 @@ package files
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/clarity-loop/clarity/services/internal/durable"
 )
 
 // copyTries is how often a copy begins again because segments were compacted
@@ -40,7 +41,7 @@ func copySegments(dir fileSystem, from, to string) (whole bool, err error) {
 	for _, id := range ids {
 		name := segmentName(id)
 		listed[name] = true
-		err := copyFile(filepath.Join(from, name), filepath.Join(to, name))
+		err := durable.Copy(filepath.Join(from, name), filepath.Join(to, name), os.O_TRUNC)
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}
@@ -60,21 +61,4 @@ func copySegments(dir fileSystem, from, to string) (whole bool, err error) {
 		}
 	}
 	return true, nil
-}
-
-func copyFile(from, to string) error {
-	source, err := os.Open(from) //nolint:gosec // a segment of the store's directory
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // as above
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, source)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }

@@ -5,6 +5,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -51,6 +52,26 @@ func write(path string, data []byte, mode fs.FileMode, publish func(temp string)
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
 	return SyncDir(dir)
+}
+
+// Copy copies a file, and returns once the bytes are durable; the entry in its
+// directory is not. exists says what becomes of a file that is there: os.O_EXCL
+// refuses it, os.O_TRUNC replaces it.
+func Copy(from, to string, exists int) error {
+	source, err := os.Open(from) //nolint:gosec // the caller's own
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|exists, 0o600) //nolint:gosec // as above
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, source)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // SyncDir makes the directory's entries durable.
