@@ -172,23 +172,24 @@ func (s *Stage) suspects(ctx context.Context, j *uploadWork) (map[health.Day]int
 
 // notePlan writes down what only the first of several calls can know.
 func (s *Stage) notePlan(ctx context.Context, j *uploadWork, works []*dayWork, deleted int) error {
-	if u := &j.record.Value; len(u.Days) > 0 || u.Added+u.Duplicates+u.Deleted > 0 {
+	if u := &j.record.Value; len(u.Days) > 0 || u.Added+u.Replaced+u.Duplicates+u.Deleted > 0 {
 		return nil
 	}
 	var total timeline.Stats
 	var days []health.Day
 	for _, w := range works {
 		total.Added += w.stats.Added
+		total.Replaced += w.stats.Replaced
 		total.Duplicates += w.stats.Duplicates
 		if w.changed {
 			days = append(days, w.day)
 		}
 	}
-	if len(days) == 0 && total.Added+total.Duplicates+deleted == 0 {
+	if len(days) == 0 && total.Added+total.Replaced+total.Duplicates+deleted == 0 {
 		return nil
 	}
 	return s.mark(ctx, j, func(u *record.Upload) {
-		u.State, u.Days, u.Added, u.Duplicates, u.Deleted = record.UploadReceived, days, total.Added, total.Duplicates, deleted
+		u.State, u.Days, u.Added, u.Replaced, u.Duplicates, u.Deleted = record.UploadReceived, days, total.Added, total.Replaced, total.Duplicates, deleted
 	})
 }
 
@@ -266,7 +267,7 @@ func (w *dayWork) merge(tombstones timeline.Tombstones) (err error) {
 	w.tombstones = tombstones.Len()
 	// A day that was ever touched has a chunk, so that adding and deleting end
 	// the same as deleting and adding.
-	w.changed = w.record.Version == 0 && !w.full || w.stats.Added+w.stats.Removed > 0
+	w.changed = w.record.Version == 0 && !w.full || w.stats.Changed()
 	return err
 }
 
