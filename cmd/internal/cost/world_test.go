@@ -1,0 +1,315 @@
+package cost_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/cost"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
+	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/narrative/template"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// quiet is how long a person must be quiet before they are analysed.
+const quiet = time.Second
+
+// A world is a platform, every stage but erasure's in one process, with a clock
+// that the test moves and a meter in front of the drivers.
+type world struct {
+	t     testing.TB
+	dir   string
+	now   *clock
+	log   *journal
+	meter *cost.Meter
+	// Of the process that runs.
+	stop      func()
+	url       string
+	documents store.Driver // without the meter
+	gauge     queue.Gauge
+	clients   map[string]*phone.Client
+	uploads   int
+}
+
+// A clock stands still until it is moved.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) read() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// journal is a log that is read while others may write to it.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+func newWorld(t testing.TB) *world {
+	w := &world{t: t, dir: t.TempDir(), now: &clock{at: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}, log: &journal{}}
+	w.start()
+	t.Cleanup(func() { w.stop() })
+	return w
+}
+
+// restart ends the process and begins a new one, which has seen nobody.
+func (w *world) restart() {
+	w.t.Helper()
+	w.stop()
+	w.start()
+}
+
+func (w *world) start() {
+	w.t.Helper()
+	w.meter, w.clients = cost.NewMeter(), map[string]*phone.Client{}
+	config := platform.Config{
+		Stages:   []string{stages.Ingress, stages.Worker, stages.Insights, stages.Delivery},
+		Backends: embedded.In(w.dir, platform.Backends{Keys: filepath.Join(w.dir, "keys")}),
+		Listen:   platform.Listen{API: "127.0.0.1:0"},
+		Ingress:  platform.Ingress{Unlimited: true},
+		Worker:   platform.Worker{Debounce: quiet},
+		Log:      platform.Log{Format: "text", Level: "warn"},
+	}
+	p, err := platform.Open(w.t.Context(), config, w.meter.Over(w.drivers()), stages.All(), platform.Env{Now: w.now.read, Log: logger(w.log), Version: "test"})
+	w.must(err)
+	w.url = p.URL()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	w.stop = sync.OnceFunc(func() {
+		for _, c := range w.clients {
+			c.Close()
+		}
+		cancel()
+		if err := quietly(<-ended); err != nil {
+			w.t.Error(err)
+		}
+	})
+	w.until("the sweep at the start is over", func() bool { return w.meter.Listed() >= len(blob.PersonKinds())+1 })
+	w.settle()
+}
+
+// drivers are a laptop's; those that are asked beside the meter are kept.
+func (w *world) drivers() platform.Drivers {
+	return platform.Drivers{
+		Store: map[string]platform.Opener[store.Driver]{"sqlite": func(ctx context.Context, at string, e platform.Env) (d store.Driver, err error) {
+			d, err = embedded.Store(ctx, at, e)
+			w.documents = d
+			return d, err
+		}},
+		Blobs: map[string]platform.Opener[blob.Store]{"files": embedded.Blobs},
+		Queue: map[string]platform.Opener[queue.Driver]{"sqlite": func(ctx context.Context, at string, e platform.Env) (q queue.Driver, err error) {
+			q, err = embedded.Queue(ctx, at, e)
+			w.gauge = q
+			return q, err
+		}},
+		Keys:     map[string]platform.Opener[platform.Keyring]{"tink": embedded.Keys},
+		Identity: map[string]platform.Opener[identity.Verifier]{"local": issuer.Open},
+		Audit:    map[string]platform.Opener[audit.Log]{"file": embedded.Audit},
+		Writer: map[string]platform.Opener[narrative.Writer]{
+			"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil },
+		},
+	}
+}
+
+// waiting is how many messages there are, in hands or not.
+func (w *world) waiting() (n int) {
+	for topic, consumers := range flow.Consumers() {
+		for _, name := range consumers {
+			d, err := w.gauge.Depth(w.t.Context(), topic, name)
+			w.must(err)
+			if n += d.Waiting + d.Leased; d.Dead > 0 {
+				w.t.Fatalf("dead letters of %s:\n%s", topic, w.log.String())
+			}
+		}
+	}
+	return n
+}
+
+// unfinished is how many entries the agenda has.
+func (w *world) unfinished() (n int) {
+	for shard := range store.Shards {
+		docs, err := w.documents.Due(w.t.Context(), shard, w.now.read().Add(24*time.Hour), store.MaxLimit)
+		w.must(err)
+		n += len(docs)
+	}
+	return n
+}
+
+func (w *world) client(uid string) *phone.Client {
+	w.t.Helper()
+	if w.clients[uid] == nil {
+		token, err := issuer.Token(issuer.Request{Dir: w.dir, User: uid, TTL: 24 * time.Hour, Now: w.now.read})
+		w.must(err)
+		w.clients[uid] = phone.New(w.url, token, time.Minute, nil)
+	}
+	return w.clients[uid]
+}
+
+// A kind is a type of sample.
+type kind struct {
+	name, unit string
+	value      float64
+}
+
+// water is of a type that no metric reads.
+var water = kind{"HKQuantityTypeIdentifierDietaryWater", "mL", 250}
+
+// measured are eight types that a watch has every hour.
+func measured() []kind {
+	const quantity = "HKQuantityTypeIdentifier"
+	return []kind{
+		{quantity + "HeartRate", "count/min", 61},
+		{quantity + "StepCount", "count", 90},
+		{quantity + "ActiveEnergyBurned", "kcal", 4},
+		{quantity + "BasalEnergyBurned", "kcal", 7},
+		{quantity + "RespiratoryRate", "count/min", 14},
+		{quantity + "OxygenSaturation", "%", 0.97},
+		{quantity + "HeartRateVariabilitySDNN", "ms", 42},
+		{quantity + "DistanceWalkingRunning", "m", 70},
+	}
+}
+
+// A body is an upload.
+type body struct {
+	Schema         string            `json:"schema"`
+	InstallationID string            `json:"installationId"`
+	TimeZone       string            `json:"timeZone"`
+	Stage          string            `json:"stage"`
+	Cursor         map[string]string `json:"cursor"`
+	Samples        []sample          `json:"samples"`
+	Deleted        []deletion        `json:"deleted"`
+}
+
+type sample struct {
+	UUID     string            `json:"uuid"`
+	Type     string            `json:"type"`
+	Start    time.Time         `json:"start"`
+	End      time.Time         `json:"end"`
+	Value    float64           `json:"value"`
+	Unit     string            `json:"unit"`
+	Source   map[string]string `json:"source"`
+	Metadata map[string]string `json:"metadata"`
+}
+
+type deletion struct {
+	UUID string `json:"uuid"`
+	Type string `json:"type"`
+}
+
+func newBody(stage string) body {
+	return body{Schema: "clarity.upload/1", InstallationID: "phone-1", TimeZone: "Europe/Berlin", Stage: stage,
+		Cursor: map[string]string{}, Samples: []sample{}, Deleted: []deletion{}}
+}
+
+func (b body) encode(t testing.TB) []byte {
+	t.Helper()
+	data, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// again is the same samples with other anchors: another upload.
+func (b body) again(n int) body {
+	b.Cursor = map[string]string{}
+	for _, s := range b.Samples {
+		b.Cursor[s.Type] = fmt.Sprint("again-", n)
+	}
+	return b
+}
+
+func (b *body) add(k kind, at time.Time) {
+	id := fmt.Sprintf("%08X-AAAA-4BBB-8CCC-%012X", len(k.name)<<16|int(k.name[len(k.name)-1])<<8|int(k.name[len(k.name)-3]), at.Unix())
+	b.Samples = append(b.Samples, sample{UUID: id, Type: k.name, Start: at, End: at.Add(time.Minute), Value: k.value, Unit: k.unit,
+		Source:   map[string]string{"bundleId": "com.apple.health.0B3A5C1E", "name": "Watch", "productType": "Watch7,5", "osVersion": "12.1"},
+		Metadata: map[string]string{"HKTimeZone": "Europe/Berlin"}})
+	b.Cursor[k.name] = "anchor-" + id
+}
+
+// history is the days before today with so many hours each: one sample of each
+// type an hour, as the phone sends a person's past.
+func (w *world) history(_ string, days, hours int, kinds ...kind) (bodies []body) {
+	b := newBody("historical")
+	for day := days; day > 0; day-- {
+		noon := w.now.read().Truncate(24*time.Hour).AddDate(0, 0, -day).Add(6 * time.Hour)
+		for hour := range hours {
+			for _, k := range kinds {
+				b.add(k, noon.Add(time.Duration(hour)*time.Hour))
+			}
+		}
+		if len(b.Samples) >= 480 || day == 1 {
+			bodies = append(bodies, b)
+			b = newBody("historical")
+		}
+	}
+	return bodies
+}
+
+// hour is what a phone sends each hour: the last one, every ten minutes a sample
+// of each type.
+func (w *world) hour(_ string, kinds ...kind) body {
+	if len(kinds) == 0 {
+		kinds = measured()
+	}
+	b := newBody("daily")
+	for i := range 6 {
+		for _, k := range kinds {
+			b.add(k, w.now.read().Add(time.Duration(i*10-60)*time.Minute))
+		}
+	}
+	return b
+}
+
+// deletion deletes the sample of so many days ago.
+func (w *world) deletion(uid string, day int) body {
+	history := slices.Concat(func() (all [][]sample) {
+		for _, b := range w.history(uid, day, 1, water) {
+			all = append(all, b.Samples)
+		}
+		return all
+	}()...)
+	b := newBody("daily")
+	b.Deleted = append(b.Deleted, deletion{history[0].UUID, history[0].Type})
+	b.Cursor[water.name] = "deleted"
+	return b
+}
