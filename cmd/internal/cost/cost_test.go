@@ -2,7 +2,6 @@ package cost_test
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -42,26 +41,26 @@ func TestWhatPeopleDoCosts(t *testing.T) {
 	}
 
 	w.agree("anna")
-	w.upload("anna", w.history("anna", 40, 13, measured()...))
+	w.upload("anna", w.history(40, 13, measured()...))
 	w.restart()
-	hourly := w.hour("anna")
+	hourly := w.hour()
 	cold := w.cost(func() { w.put("anna", hourly) })
 	row("an hourly upload, of somebody whom the process has not seen", cold, 1)
 	row("the same once more", w.cost(func() { w.put("anna", hourly) }), 1)
 	w.now.advance(time.Hour)
-	next := w.hour("anna")
+	next := w.hour()
 	warm := w.cost(func() { w.put("anna", next) })
 	row("an hourly upload, of somebody whom it has seen an hour ago", warm, 1)
 	row("the same samples in another upload", w.cost(func() { w.put("anna", next.again(1)) }), 1)
-	row("an hour of what no metric reads", w.cost(func() { w.put("anna", w.hour("anna", water)) }), 1)
+	row("an hour of what no metric reads", w.cost(func() { w.put("anna", w.hour(water)) }), 1)
 
 	w.agree("bob")
-	w.upload("bob", w.history("bob", 3*365, 1, water))
-	deleted := w.deletion("bob", 200)
+	w.upload("bob", w.history(3*365, 1, water))
+	deleted := w.deletion(200)
 	row("a deletion, with three years of history", w.cost(func() { w.put("bob", deleted) }), 1)
 
 	w.agree("cleo")
-	row("an import of five years", w.cost(func() { w.upload("cleo", w.history("cleo", 5*365, 1, measured()...)) }), 0)
+	row("an import of five years", w.cost(func() { w.upload("cleo", w.history(5*365, 1, measured()...)) }), 0)
 
 	for kind, bound := range most {
 		if n := warm.Sum(kind); n > bound {
@@ -88,9 +87,11 @@ func compare(t *testing.T, name, got string) {
 	}
 }
 
-// cost is what is counted while act runs and until all of it is done.
+// cost is what is counted while act runs and until all of it is done, a while
+// after whatever was before.
 func (w *world) cost(act func()) cost.Counts {
 	w.t.Helper()
+	w.now.advance(time.Minute)
 	w.meter.Take()
 	act()
 	w.settle()
@@ -157,14 +158,6 @@ func (w *world) must(err error) {
 		w.t.Helper()
 		w.t.Fatal(err)
 	}
-}
-
-// errors that a test's log is not for.
-func quietly(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
 }
 
 func logger(w *journal) *slog.Logger {

@@ -6,29 +6,31 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/cost"
-	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/blob/blobtest"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/keyring/keyringtest"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/queue/queuetest"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/store/storetest"
 )
 
 // quiet is how long a person must be quiet before they are analysed.
-const quiet = time.Second
+const quiet = 10 * time.Millisecond
 
 // A world is a platform, every stage but erasure's in one process, with a clock
 // that the test moves and a meter in front of the drivers.
@@ -39,12 +41,15 @@ type world struct {
 	log   *journal
 	meter *cost.Meter
 	// Of the process that runs.
-	stop      func()
-	url       string
-	documents store.Driver // without the meter
-	gauge     queue.Gauge
-	clients   map[string]*phone.Client
-	uploads   int
+	stop    func()
+	url     string
+	queue   *queuetest.MemoryQueue
+	clients map[string]*phone.Client
+	// What processes leave to each other.
+	documents *storetest.MemoryDriver
+	objects   *blobtest.MemoryStore
+	messages  *queuetest.Place
+	keys      *keyringtest.Keys
 }
 
 // A clock stands still until it is moved.
@@ -85,6 +90,8 @@ func (j *journal) String() string {
 
 func newWorld(t testing.TB) *world {
 	w := &world{t: t, dir: t.TempDir(), now: &clock{at: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}, log: &journal{}}
+	now := w.now.read
+	w.documents, w.objects, w.messages, w.keys = storetest.Memory(now), blobtest.Memory(now), queuetest.Memory(now), keyringtest.Memory(now, time.Second)
 	w.start()
 	t.Cleanup(func() { w.stop() })
 	return w
@@ -99,10 +106,10 @@ func (w *world) restart() {
 
 func (w *world) start() {
 	w.t.Helper()
-	w.meter, w.clients = cost.NewMeter(), map[string]*phone.Client{}
+	w.meter, w.clients, w.queue = cost.NewMeter(), map[string]*phone.Client{}, w.messages.Open(flow.Consumers())
 	config := platform.Config{
 		Stages:   []string{stages.Ingress, stages.Worker, stages.Insights, stages.Delivery},
-		Backends: embedded.In(w.dir, platform.Backends{Keys: filepath.Join(w.dir, "keys")}),
+		Backends: platform.Backends{Store: "memory", Blobs: "memory", Queue: "memory", Keys: "memory", Audit: "memory", Identity: "local:" + filepath.Join(w.dir, "identity"), Writer: "template"},
 		Listen:   platform.Listen{API: "127.0.0.1:0"},
 		Ingress:  platform.Ingress{Unlimited: true},
 		Worker:   platform.Worker{Debounce: quiet},
@@ -119,7 +126,7 @@ func (w *world) start() {
 			c.Close()
 		}
 		cancel()
-		if err := quietly(<-ended); err != nil {
+		if err := <-ended; err != nil {
 			w.t.Error(err)
 		}
 	})
@@ -127,34 +134,68 @@ func (w *world) start() {
 	w.settle()
 }
 
-// drivers are a laptop's; those that are asked beside the meter are kept.
+// drivers are in memory; what they keep outlives a process.
 func (w *world) drivers() platform.Drivers {
 	return platform.Drivers{
-		Store: map[string]platform.Opener[store.Driver]{"sqlite": func(ctx context.Context, at string, e platform.Env) (d store.Driver, err error) {
-			d, err = embedded.Store(ctx, at, e)
-			w.documents = d
-			return d, err
-		}},
-		Blobs: map[string]platform.Opener[blob.Store]{"files": embedded.Blobs},
-		Queue: map[string]platform.Opener[queue.Driver]{"sqlite": func(ctx context.Context, at string, e platform.Env) (q queue.Driver, err error) {
-			q, err = embedded.Queue(ctx, at, e)
-			w.gauge = q
-			return q, err
-		}},
-		Keys:     map[string]platform.Opener[platform.Keyring]{"tink": embedded.Keys},
+		Store:    opening[store.Driver](w.documents),
+		Blobs:    opening[blob.Store](w.objects),
+		Queue:    opening[queue.Driver](orderly{w.queue}),
+		Keys:     opening[platform.Keyring](w.keys.Process()),
+		Audit:    opening[audit.Log](nobodysLog{}),
 		Identity: map[string]platform.Opener[identity.Verifier]{"local": issuer.Open},
-		Audit:    map[string]platform.Opener[audit.Log]{"file": embedded.Audit},
-		Writer: map[string]platform.Opener[narrative.Writer]{
-			"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil },
-		},
+		Writer:   map[string]platform.Opener[narrative.Writer]{"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil }},
 	}
 }
+
+// opening has one driver, and one name for it.
+func opening[T any](driver T) map[string]platform.Opener[T] {
+	return map[string]platform.Opener[T]{"memory": func(context.Context, string, platform.Env) (T, error) { return driver, nil }}
+}
+
+// orderly hands out the messages of a topic once those before it in the flow have
+// none, so that a run can be repeated: what is done twice for two stages that run
+// beside each other is not counted.
+type orderly struct{ *queuetest.MemoryQueue }
+
+func (q orderly) Receive(ctx context.Context, sub queue.Subscription, handle queue.Handler) error {
+	return q.MemoryQueue.Receive(ctx, sub, func(ctx context.Context, d queue.Delivery) queue.Verdict {
+		for !q.clear(ctx, sub.Topic) {
+			select {
+			case <-ctx.Done():
+				return queue.Postpone(0, "the process stops")
+			case <-time.After(time.Millisecond):
+			}
+		}
+		return handle(ctx, d)
+	})
+}
+
+// clear says whether no topic before the one has messages.
+func (q orderly) clear(ctx context.Context, topic string) bool {
+	for _, before := range flow.Topics() {
+		if before == topic {
+			return true
+		}
+		for _, name := range flow.Consumers()[before] {
+			if d, err := q.Depth(ctx, before, name); err != nil || d.Waiting+d.Leased > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// nobodysLog keeps nothing: the entries are counted before they come to it.
+type nobodysLog struct{}
+
+func (nobodysLog) Append(context.Context, audit.Event) (int64, error) { return 0, nil }
+func (nobodysLog) Verify(context.Context) (int64, error)              { return 0, nil }
 
 // waiting is how many messages there are, in hands or not.
 func (w *world) waiting() (n int) {
 	for topic, consumers := range flow.Consumers() {
 		for _, name := range consumers {
-			d, err := w.gauge.Depth(w.t.Context(), topic, name)
+			d, err := w.queue.Depth(w.t.Context(), topic, name)
 			w.must(err)
 			if n += d.Waiting + d.Leased; d.Dead > 0 {
 				w.t.Fatalf("dead letters of %s:\n%s", topic, w.log.String())
@@ -268,7 +309,7 @@ func (b *body) add(k kind, at time.Time) {
 
 // history is the days before today with so many hours each: one sample of each
 // type an hour, as the phone sends a person's past.
-func (w *world) history(_ string, days, hours int, kinds ...kind) (bodies []body) {
+func (w *world) history(days, hours int, kinds ...kind) (bodies []body) {
 	b := newBody("historical")
 	for day := days; day > 0; day-- {
 		noon := w.now.read().Truncate(24*time.Hour).AddDate(0, 0, -day).Add(6 * time.Hour)
@@ -287,7 +328,7 @@ func (w *world) history(_ string, days, hours int, kinds ...kind) (bodies []body
 
 // hour is what a phone sends each hour: the last one, every ten minutes a sample
 // of each type.
-func (w *world) hour(_ string, kinds ...kind) body {
+func (w *world) hour(kinds ...kind) body {
 	if len(kinds) == 0 {
 		kinds = measured()
 	}
@@ -301,15 +342,10 @@ func (w *world) hour(_ string, kinds ...kind) body {
 }
 
 // deletion deletes the sample of so many days ago.
-func (w *world) deletion(uid string, day int) body {
-	history := slices.Concat(func() (all [][]sample) {
-		for _, b := range w.history(uid, day, 1, water) {
-			all = append(all, b.Samples)
-		}
-		return all
-	}()...)
+func (w *world) deletion(day int) body {
+	first := w.history(day, 1, water)[0].Samples[0]
 	b := newBody("daily")
-	b.Deleted = append(b.Deleted, deletion{history[0].UUID, history[0].Type})
+	b.Deleted = append(b.Deleted, deletion{first.UUID, first.Type})
 	b.Cursor[water.name] = "deleted"
 	return b
 }
