@@ -43,9 +43,11 @@ type Upload struct {
 	State      UploadState `json:"state"`
 	Reason     string      `json:"reason,omitempty"`
 	MergedAt   time.Time   `json:"mergedAt,omitzero"`
-	// What the merge found: samples that were there already, and the days touched.
+	// What the merge found: samples that were there already, or a better version of
+	// them, those that took the place of another version, and the days touched.
 	Duplicates int          `json:"duplicates"`
 	Added      int          `json:"added"`
+	Replaced   int          `json:"replaced,omitempty"`
 	Deleted    int          `json:"deleted"`
 	Days       []health.Day `json:"days,omitempty"`
 	// Historical says that it is of the past and merged behind what is of today.

@@ -165,7 +165,7 @@ func (d *driver) List(_ context.Context, q store.Query) (docs []store.Document, 
 	}
 	err = (*world)(d).look(func() error {
 		for k, doc := range d.docs {
-			if k.Collection == q.Collection && k.UID == q.UID && k.Key > q.After {
+			if k.Collection == q.Collection && k.UID == q.UID && k.Key > q.After && k.Key >= q.From && (q.To == "" || k.Key < q.To) {
 				docs = append(docs, doc)
 			}
 		}
