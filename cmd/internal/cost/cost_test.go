@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/cmd/internal/cost"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 )
 
@@ -22,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden file anew")
 
 // most is what an hourly upload of somebody that the process has seen an hour
 // before may cost: a bound beside the golden file, which fails on any rise.
-var most = map[cost.Kind]int{cost.Read: 1000, cost.Message: 1000, cost.Get: 1000}
+var most = map[Kind]int{Read: 1000, Message: 1000, Get: 1000}
 
 // Operations are golden: what a person does is counted in documents, objects and
 // messages, over the whole platform and the drivers of a laptop. Where a figure
@@ -31,10 +30,10 @@ var most = map[cost.Kind]int{cost.Read: 1000, cost.Message: 1000, cost.Get: 1000
 func TestWhatPeopleDoCosts(t *testing.T) {
 	var report strings.Builder
 	w := newWorld(t)
-	row := func(what string, c cost.Counts, of int) {
+	row := func(what string, c Counts, of int) {
 		fmt.Fprintf(&report, "%s\n%s", what, c)
 		if of == 1 {
-			fmt.Fprintf(&report, "  $%.2f a million, $%.2f million a year of %d million people\n\n", c.PerMillion(), c.PerYear()/1e6, cost.People/1_000_000)
+			fmt.Fprintf(&report, "  $%.2f a million, $%.2f million a year of %d million people\n\n", c.PerMillion(), c.PerYear()/1e6, People/1_000_000)
 			return
 		}
 		fmt.Fprintf(&report, "  $%.4f in all\n\n", c.Dollars())
@@ -89,7 +88,7 @@ func compare(t *testing.T, name, got string) {
 
 // cost is what is counted while act runs and until all of it is done, a while
 // after whatever was before.
-func (w *world) cost(act func()) cost.Counts {
+func (w *world) cost(act func()) Counts {
 	w.t.Helper()
 	w.now.advance(time.Minute)
 	w.meter.Take()

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clarity-loop/clarity/cmd/internal/cost"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
@@ -39,7 +38,7 @@ type world struct {
 	dir   string
 	now   *clock
 	log   *journal
-	meter *cost.Meter
+	meter *Meter
 	// Of the process that runs.
 	stop    func()
 	url     string
@@ -106,7 +105,7 @@ func (w *world) restart() {
 
 func (w *world) start() {
 	w.t.Helper()
-	w.meter, w.clients, w.queue = cost.NewMeter(), map[string]*phone.Client{}, w.messages.Open(flow.Consumers())
+	w.meter, w.clients, w.queue = NewMeter(), map[string]*phone.Client{}, w.messages.Open(flow.Consumers())
 	config := platform.Config{
 		Stages:   []string{stages.Ingress, stages.Worker, stages.Insights, stages.Delivery},
 		Backends: platform.Backends{Store: "memory", Blobs: "memory", Queue: "memory", Keys: "memory", Audit: "memory", Identity: "local:" + filepath.Join(w.dir, "identity"), Writer: "template"},

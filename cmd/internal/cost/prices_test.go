@@ -1,4 +1,4 @@
-package cost
+package cost_test
 
 // price is what one of a kind costs, in dollars: list prices of one region, and
 // what they are paid for.

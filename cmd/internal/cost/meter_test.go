@@ -1,4 +1,4 @@
-// Package cost counts what the platform asks of its drivers, and what that would
+// Package cost_test counts what the platform asks of its drivers, and what that would
 // be billed at on Google Cloud: a document read, one written, an object, a message.
 //
 // The counts are of the contracts' calls and not of a driver: a laptop's and the
@@ -6,7 +6,7 @@
 // where there is none; so does a Get of what is not there. A batch of n documents is
 // n writes, a check among them one of its own. A look at what is due is billed by
 // time and not by upload: what it returns is counted here, that it was taken is not.
-package cost
+package cost_test
 
 import (
 	"context"
