@@ -62,6 +62,22 @@ type Day struct {
 	Samples int                    `json:"samples"`
 	Types   map[string]TypeSummary `json:"types"`
 	Filter  []byte                 `json:"filter"` // Bloom filter over the uuids: which days a deletion must open
+	// Series are those among the samples whose points lie in an object of their own,
+	// by the order of the chunk.
+	Series []Series `json:"series,omitempty"`
+}
+
+// A Series refers to the points of a sample.
+type Series struct {
+	UUID   string         `json:"uuid"`
+	Type   string         `json:"type"`
+	Start  health.Instant `json:"start"`
+	End    health.Instant `json:"end"`
+	Zone   string         `json:"zone"`
+	Parent string         `json:"parent,omitempty"` // uuid of the sample that it is of
+	Points int            `json:"points"`
+	Digest string         `json:"digest"` // SHA-256 of its JSON
+	Blob   string         `json:"blob"`
 }
 
 // A TypeSummary counts one type's samples of one day.

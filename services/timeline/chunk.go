@@ -26,10 +26,13 @@ import (
 // watch records.
 const MaxSamples = 200_000
 
+// MaxSeries is the most series among them: many a minute's heartbeats.
+const MaxSeries = 1000
+
 // The sentinels of this package.
 var (
-	// ErrFull says that a day would hold more than MaxSamples, a chunk more
-	// than 64 MiB, or a person more than MaxTombstones deletions.
+	// ErrFull says that a day would hold more than MaxSamples or MaxSeries, a
+	// chunk more than 64 MiB, or a person more than MaxTombstones deletions.
 	ErrFull = errors.New("timeline: too much")
 	// ErrDamaged says that bytes are no encoded chunk or tombstones.
 	ErrDamaged = errors.New("timeline: damaged encoding")
@@ -95,12 +98,13 @@ type Stats struct {
 }
 
 // Merge is the union of the chunk and the samples to add, less the deleted. It
-// changes neither argument; add may have any order. The error is ErrFull.
+// changes neither argument; add may have any order. A series goes with the sample
+// that it is of. The error is ErrFull.
 func Merge(c Chunk, add []health.Sample, deleted Tombstones) (Chunk, Stats, error) {
 	var stats Stats
 	news := make([]*health.Sample, 0, len(add))
 	for i := range add {
-		if deleted.Has(add[i].UUID) {
+		if deleted.forbid(&add[i]) {
 			stats.Deleted++
 			continue
 		}
@@ -121,7 +125,7 @@ func Merge(c Chunk, add []health.Sample, deleted Tombstones) (Chunk, Stats, erro
 			stats.Duplicates++
 			n++
 		case order < 0:
-			if deleted.Has(c.Samples[i].UUID) {
+			if deleted.forbid(&c.Samples[i]) {
 				stats.Removed++
 			} else {
 				merged.Samples = append(merged.Samples, c.Samples[i])
@@ -141,6 +145,8 @@ func Merge(c Chunk, add []health.Sample, deleted Tombstones) (Chunk, Stats, erro
 		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d samples", ErrFull, MaxSamples)
 	case textBytes(merged.Samples) > maxText:
 		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d bytes of text", ErrFull, maxText)
+	case countSeries(merged.Samples) > MaxSeries:
+		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d series", ErrFull, MaxSeries)
 	}
 	return merged, stats, nil
 }
