@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record/packed"
+	"github.com/clarity-loop/clarity/services/record/points"
 )
 
 // The keys of the records that a person has one of.
@@ -43,9 +44,11 @@ type Upload struct {
 	State      UploadState `json:"state"`
 	Reason     string      `json:"reason,omitempty"`
 	MergedAt   time.Time   `json:"mergedAt,omitzero"`
-	// What the merge found: samples that were there already, and the days touched.
+	// What the merge found: samples that were there already, or a better version of
+	// them, those that took the place of another version, and the days touched.
 	Duplicates int          `json:"duplicates"`
 	Added      int          `json:"added"`
+	Replaced   int          `json:"replaced,omitempty"`
 	Deleted    int          `json:"deleted"`
 	Days       []health.Day `json:"days,omitempty"`
 	// Historical says that it is of the past and merged behind what is of today.
@@ -64,20 +67,7 @@ type Day struct {
 	Filter  []byte                 `json:"filter"` // Bloom filter over the uuids: which days a deletion must open
 	// Series are those among the samples whose points lie in an object of their own,
 	// by the order of the chunk.
-	Series []Series `json:"series,omitempty"`
-}
-
-// A Series refers to the points of a sample.
-type Series struct {
-	UUID   string         `json:"uuid"`
-	Type   string         `json:"type"`
-	Start  health.Instant `json:"start"`
-	End    health.Instant `json:"end"`
-	Zone   string         `json:"zone"`
-	Parent string         `json:"parent,omitempty"` // uuid of the sample that it is of
-	Points int            `json:"points"`
-	Digest string         `json:"digest"` // SHA-256 of its JSON
-	Blob   string         `json:"blob"`
+	Series []points.Reference `json:"series,omitempty"`
 }
 
 // A TypeSummary counts one type's samples of one day.

@@ -15,6 +15,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -182,7 +183,7 @@ func (s *Sweeper) reference(ctx context.Context, kind, uid, rest, name string) (
 		return reference{name: r.Value.Chunk, updated: r.Updated}, err
 	case blob.KindSeries:
 		r, err := s.store.Days.Get(ctx, uid, key)
-		if slices.ContainsFunc(r.Value.Series, func(s record.Series) bool { return s.Blob == name }) {
+		if slices.ContainsFunc(r.Value.Series, func(s points.Reference) bool { return s.Blob == name }) {
 			return reference{name: name}, err
 		}
 		return reference{updated: r.Updated}, err

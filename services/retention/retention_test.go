@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
@@ -203,7 +204,7 @@ func refer(t *testing.T, s *store.Store, name, refers string, state record.Uploa
 	case blob.KindDays:
 		_, err = s.Days.Put(ctx, uid, rest[:len(time.DateOnly)], 0, record.Day{Chunk: refers})
 	case blob.KindSeries:
-		_, err = s.Days.Put(ctx, uid, rest[:len(time.DateOnly)], 0, record.Day{Series: []record.Series{{Blob: "series/another"}, {Blob: refers}}})
+		_, err = s.Days.Put(ctx, uid, rest[:len(time.DateOnly)], 0, record.Day{Series: []points.Reference{{Blob: "series/another"}, {Blob: refers}}})
 	default:
 		_, err = s.Tombstones.Put(ctx, uid, record.TombstonesKey, 0, record.Tombstones{Blob: refers})
 	}

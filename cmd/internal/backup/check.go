@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
@@ -162,7 +163,7 @@ func (c *check) eachDay(ctx context.Context, uid string) {
 }
 
 // openSeries opens the points of a series and holds them against their digest.
-func openSeries(ctx context.Context, objects *timeline.Reader, uid string, s record.Series) error {
+func openSeries(ctx context.Context, objects *timeline.Reader, uid string, s points.Reference) error {
 	of, err := health.ParseUUID(s.UUID)
 	if err != nil {
 		return err

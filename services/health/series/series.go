@@ -36,7 +36,8 @@ func Types() []string { return []string{WorkoutRoute, Heartbeats, Electrocardiog
 // A Summary is what a day knows of the points of a series.
 type Summary struct {
 	// Parent is the uuid of the sample that the series is of, a route's workout, or
-	// "". Who deletes that deletes the series.
+	// "". Who deletes that deletes the series. It is of one sample, ever: versions of
+	// one series that say different parents are not told apart by what is deleted.
 	Parent string `json:"parent,omitempty"`
 	Points int    `json:"points"`
 	// Digest is the hexadecimal SHA-256 of the series as compact JSON.

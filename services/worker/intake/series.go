@@ -7,15 +7,15 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/series"
-	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
 // placeSeries is where the points of each series of the merged day lie; those that
 // are new are put there first. What the day's record no longer refers to is left to
 // the retention, as a chunk is.
-func (s *Stage) placeSeries(ctx context.Context, uid string, w *dayWork) ([]record.Series, error) {
-	var placed []record.Series
+func (s *Stage) placeSeries(ctx context.Context, uid string, w *dayWork) ([]points.Reference, error) {
+	var placed []points.Reference
 	for i := range w.merged.Samples {
 		sample := &w.merged.Samples[i]
 		if sample.Raw == "" {
@@ -29,7 +29,7 @@ func (s *Stage) placeSeries(ctx context.Context, uid string, w *dayWork) ([]reco
 		if err != nil {
 			return nil, err
 		}
-		placed = append(placed, record.Series{
+		placed = append(placed, points.Reference{
 			UUID: sample.UUID.String(), Type: sample.Type, Start: sample.Start, End: sample.End, Zone: sample.Zone,
 			Parent: summary.Parent, Points: summary.Points, Digest: summary.Digest, Blob: object,
 		})

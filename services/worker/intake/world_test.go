@@ -22,6 +22,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -166,7 +167,7 @@ func (d *driver) List(_ context.Context, q store.Query) (docs []store.Document, 
 	}
 	err = (*world)(d).look(func() error {
 		for k, doc := range d.docs {
-			if k.Collection == q.Collection && k.UID == q.UID && k.Key > q.After {
+			if k.Collection == q.Collection && k.UID == q.UID && k.Key > q.After && k.Key >= q.From && (q.To == "" || k.Key < q.To) {
 				docs = append(docs, doc)
 			}
 		}
@@ -336,7 +337,7 @@ func (w *world) state(t testing.TB) state {
 }
 
 // points are those that a day's record refers to.
-func (w *world) points(t testing.TB, r record.Series) []byte {
+func (w *world) points(t testing.TB, r points.Reference) []byte {
 	t.Helper()
 	of, err := health.ParseUUID(r.UUID)
 	if err != nil {
