@@ -14,6 +14,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
@@ -25,6 +26,7 @@ func TestSweep(t *testing.T) {
 	upload := blob.PersonPrefix(blob.KindUploads, uid) + "upload-1/0123456789abcdef"
 	chunk := blob.PersonPrefix(blob.KindDays, uid) + "2026-11-20/0123456789abcdef"
 	tombs := blob.PersonPrefix(blob.KindTombstones, uid) + "0123456789abcdef"
+	points := blob.PersonPrefix(blob.KindSeries, uid) + "2026-11-20/0123456789abcdef"
 	tests := map[string]struct {
 		name  string
 		state record.UploadState // of the upload's record; "" for none
@@ -32,18 +34,21 @@ func TestSweep(t *testing.T) {
 		age   time.Duration
 		kept  bool
 	}{
-		"a merged upload of 29 days is kept":            {upload, record.UploadMerged, true, 29 * 24 * time.Hour, true},
-		"a merged upload of 30 days has served":         {upload, record.UploadMerged, true, 30 * 24 * time.Hour, false},
-		"an unreadable upload of 30 days has served":    {upload, record.UploadFailed, true, 30 * 24 * time.Hour, false},
-		"an upload that waits is kept, however old":     {upload, record.UploadReceived, true, 400 * 24 * time.Hour, true},
-		"an upload that is held is kept, however old":   {upload, record.UploadHeld, true, 400 * 24 * time.Hour, true},
-		"an upload that is being recorded is kept":      {upload, "", false, 23 * time.Hour, true},
-		"an upload that was never recorded is removed":  {upload, "", false, 24 * time.Hour, false},
-		"an upload whose id went to another is removed": {upload, record.UploadReceived, false, 24 * time.Hour, false},
-		"a day's chunk is kept":                         {chunk, "", true, 4000 * 24 * time.Hour, true},
-		"a chunk that was replaced is removed":          {chunk, "", false, 24 * time.Hour, false},
-		"the set of deleted samples is kept":            {tombs, "", true, 4000 * 24 * time.Hour, true},
-		"an older set of deleted samples is removed":    {tombs, "", false, 24 * time.Hour, false},
+		"a merged upload of 29 days is kept":             {upload, record.UploadMerged, true, 29 * 24 * time.Hour, true},
+		"a merged upload of 30 days has served":          {upload, record.UploadMerged, true, 30 * 24 * time.Hour, false},
+		"an unreadable upload of 30 days has served":     {upload, record.UploadFailed, true, 30 * 24 * time.Hour, false},
+		"an upload that waits is kept, however old":      {upload, record.UploadReceived, true, 400 * 24 * time.Hour, true},
+		"an upload that is held is kept, however old":    {upload, record.UploadHeld, true, 400 * 24 * time.Hour, true},
+		"an upload that is being recorded is kept":       {upload, "", false, 23 * time.Hour, true},
+		"an upload that was never recorded is removed":   {upload, "", false, 24 * time.Hour, false},
+		"an upload whose id went to another is removed":  {upload, record.UploadReceived, false, 24 * time.Hour, false},
+		"a day's chunk is kept":                          {chunk, "", true, 4000 * 24 * time.Hour, true},
+		"a chunk that was replaced is removed":           {chunk, "", false, 24 * time.Hour, false},
+		"a day's series is kept":                         {points, "", true, 4000 * 24 * time.Hour, true},
+		"a series that its day has no longer is removed": {points, "", false, 24 * time.Hour, false},
+		"a series that is being recorded is kept":        {points, "", false, 59 * time.Minute, true},
+		"the set of deleted samples is kept":             {tombs, "", true, 4000 * 24 * time.Hour, true},
+		"an older set of deleted samples is removed":     {tombs, "", false, 24 * time.Hour, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -252,6 +257,8 @@ func refer(t *testing.T, s *store.Store, name, refers string, state record.Uploa
 		}
 	case blob.KindDays:
 		_, err = s.Days.Put(ctx, uid, rest[:len(time.DateOnly)], 0, record.Day{Chunk: refers})
+	case blob.KindSeries:
+		_, err = s.Days.Put(ctx, uid, rest[:len(time.DateOnly)], 0, record.Day{Series: []points.Reference{{Blob: "series/another"}, {Blob: refers}}})
 	default:
 		_, err = s.Tombstones.Put(ctx, uid, record.TombstonesKey, 0, record.Tombstones{Blob: refers})
 	}

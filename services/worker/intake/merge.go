@@ -30,7 +30,9 @@ type dayWork struct {
 	day        health.Day
 	add        []health.Sample
 	record     store.Record[record.Day]
-	chunk      timeline.Chunk // as it is stored
+	chunk      timeline.Chunk    // as it is stored
+	contents   map[string][]byte // of the upload's series, by digest
+	put        map[string]string // the objects of those that are put, by digest
 	merged     timeline.Chunk
 	stats      timeline.Stats
 	tombstones int  // size of the tombstones that merged is less of
@@ -102,7 +104,7 @@ func (s *Stage) plan(ctx context.Context, j *uploadWork, tombstones timeline.Tom
 	}
 	works := make([]*dayWork, 0, len(suspects))
 	for _, day := range slices.Sorted(maps.Keys(suspects)) {
-		works = append(works, &dayWork{day: day, add: j.days[day]})
+		works = append(works, &dayWork{day: day, add: j.days[day], contents: j.envelope.Series})
 	}
 	return works, s.load(ctx, j, works, tombstones)
 }
@@ -343,15 +345,21 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 	if err != nil {
 		return err
 	}
+	placed, err := s.placeSeries(ctx, uid, w)
+	if err != nil {
+		return err
+	}
 	name, err := s.Objects.Replace(ctx, blob.KindDays, uid, fmt.Sprintf("%s/%s-%s", w.day, digest, unused()), data)
 	if err != nil {
 		return err
 	}
-	version, err := s.Store.Days.Put(ctx, uid, w.day.String(), w.record.Version, describe(w.merged, name, digest))
+	day := describe(w.merged, name, digest)
+	day.Series = placed
+	version, err := s.Store.Days.Put(ctx, uid, w.day.String(), w.record.Version, day)
 	if err != nil {
 		return fmt.Errorf("write day: %w", err)
 	}
-	w.record = store.Record[record.Day]{Key: w.day.String(), Version: version, Value: record.Day{Chunk: name, Digest: digest}}
+	w.record = store.Record[record.Day]{Key: w.day.String(), Version: version, Value: record.Day{Chunk: name, Digest: digest, Series: placed}}
 	w.chunk, w.changed = w.merged, false
 	return nil
 }
