@@ -54,7 +54,8 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if err != nil {
 		return nil, errors.Join(describe(dir, err), release())
 	}
-	if err := syncDirs(dir); err != nil { // what the drivers have made in it
+	// What the drivers have made in it, and itself: who made it may have died before.
+	if err := syncEntries(dir); err != nil {
 		return nil, errors.Join(err, opened.Close(), release())
 	}
 	p := &Platform{opened, sync.OnceValue(release)}

@@ -55,17 +55,21 @@ func writeVersion(dir string) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(Sentence(dir, err), os.Remove(path))
 	}
-	return syncDirs(dir, filepath.Dir(dir))
+	return syncEntries(dir)
 }
 
-// syncDirs makes the directories' entries durable.
-func syncDirs(dirs ...string) error {
-	for _, dir := range dirs {
-		d, err := os.Open(dir) //nolint:gosec // the data directory is the caller's own
+// syncEntries makes the directory's entries durable, and its own in what it lies in,
+// which may be somebody else's.
+func syncEntries(dir string) error {
+	for _, d := range []string{dir, filepath.Dir(filepath.Clean(dir))} {
+		f, err := os.Open(d) //nolint:gosec // the data directory is the caller's own
+		if d != dir && errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
 		if err != nil {
 			return Sentence(dir, err)
 		}
-		if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
 			return Sentence(dir, err)
 		}
 	}
