@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -52,7 +51,7 @@ func TestPowerCut(t *testing.T) {
 	}
 	bin := powerBinary(t)
 	r := recordUnderLoad(t, bin)
-	for _, err := range r.cuts(t, bin, *powerCuts, powerSeeded(t)) {
+	for _, err := range r.cuts(t, bin, *powerCuts, *powerCuts, powerSeeded(t)) {
 		t.Error(err)
 	}
 }
@@ -76,59 +75,6 @@ func powerToken(t *testing.T, dir, user string) string {
 	}
 	return token
 }
-
-// small has segments of the blobs and of the audit log so small that some are
-// filled, and compacted.
-func small() []plant {
-	return []plant{
-		{"services/blob/files/files.go", "segmentBytes = 8 << 20", "segmentBytes = 32 << 10"},
-		{"services/audit/file/segments.go", "segmentBytes = 32 << 20", "segmentBytes = 32 << 10"},
-	}
-}
-
-// powerBinary is the platform with the changes to its sources.
-func powerBinary(t *testing.T, changes ...plant) string {
-	t.Helper()
-	dir := t.TempDir()
-	overlay := map[string]map[string]string{"Replace": {}}
-	for i, c := range append(small(), changes...) {
-		path, err := filepath.Abs(filepath.Join("../..", c.file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		from := path
-		if before, is := overlay["Replace"][path]; is {
-			from = before
-		}
-		source, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.Count(string(source), c.old) != 1 {
-			t.Fatalf("%s has not once %q", c.file, c.old)
-		}
-		changed := filepath.Join(dir, fmt.Sprint(i, ".go"))
-		if err := os.WriteFile(changed, []byte(strings.Replace(string(source), c.old, c.new, 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		overlay["Replace"][path] = changed
-	}
-	data, err := json.Marshal(overlay)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "overlay.json"), data, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	bin := filepath.Join(dir, "clarity")
-	if out, err := exec.Command("go", "build", "-trimpath", "-overlay", filepath.Join(dir, "overlay.json"), "-ldflags", "-s -w -X main.version=test", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build with %v: %v\n%s", changes, err, out)
-	}
-	return bin
-}
-
-// A plant is a change of a source file.
-type plant struct{ file, old, new string }
 
 // A powerRun is what was recorded of a run, and what was acked in it and when.
 type powerRun struct {
@@ -272,8 +218,9 @@ func killTraced(t *testing.T, p *running, trace string) {
 	<-p.exited
 }
 
-// cuts makes as many cuts, and returns what is wrong after any.
-func (r *powerRun) cuts(t *testing.T, bin string, n int, seed uint64) (found []error) {
+// cuts makes n cuts, or fewer once so many have shown something, and returns what is
+// wrong after any.
+func (r *powerRun) cuts(t *testing.T, bin string, n, enough int, seed uint64) (found []error) {
 	t.Helper()
 	var mu sync.Mutex
 	var hands sync.WaitGroup
@@ -290,6 +237,12 @@ func (r *powerRun) cuts(t *testing.T, bin string, n int, seed uint64) (found []e
 		})
 	}
 	for i := range n {
+		mu.Lock()
+		over := len(found) >= enough
+		mu.Unlock()
+		if over {
+			break
+		}
 		next <- i
 	}
 	close(next)
@@ -384,11 +337,8 @@ func (r *powerRun) phoneHas(ctx context.Context, t *testing.T, url string, i, n 
 	if _, err := c.Put(ctx, load{i}.upload(t, n)); err != nil {
 		return fmt.Errorf("phone %d goes on with upload %d: %w", i, n, err)
 	}
-	for k := n; k >= 0; k-- {
-		s, err := c.Merged(ctx, load{i}.upload(t, k).ID)
-		if err != nil || s.State != "merged" {
-			return fmt.Errorf("phone %d: upload %d of %d is %q: %v", i, k, n, s.State, err)
-		}
+	if err := allMerged(ctx, c, i, n+1); err != nil {
+		return err
 	}
 	days, err := pages[struct{ Samples int }](ctx, c, "/v1/days")
 	samples := 0
@@ -399,6 +349,35 @@ func (r *powerRun) phoneHas(ctx context.Context, t *testing.T, url string, i, n 
 		return fmt.Errorf("phone %d: %d samples of %d uploads, want %d: %v", i, samples, n+1, load{i}.alive(n+1), err)
 	}
 	return nil
+}
+
+// allMerged waits until the first n uploads of a phone are merged.
+func allMerged(ctx context.Context, c *phone.Client, i, n int) error {
+	for {
+		uploads, err := pages[phone.Status](ctx, c, "/v1/uploads")
+		if err != nil {
+			return fmt.Errorf("phone %d: list its uploads: %w", i, err)
+		}
+		waiting := ""
+		for _, u := range uploads {
+			if u.State == "received" {
+				waiting = u.UploadID
+			} else if u.State != "merged" {
+				return fmt.Errorf("phone %d: upload %s is %q", i, u.UploadID, u.State)
+			}
+		}
+		if waiting == "" && len(uploads) == n {
+			return nil
+		}
+		if waiting == "" {
+			return fmt.Errorf("phone %d: it has %d uploads of %d", i, len(uploads), n)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("phone %d: upload %s is still received", i, waiting)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // left says what is wrong with what a visitor has left behind: all, or nothing.
