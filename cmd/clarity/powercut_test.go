@@ -98,7 +98,9 @@ func recordUnderLoad(t *testing.T, bin string) *powerRun {
 	dir, address := filepath.Join(root, "data"), fixedAddress(t)
 	r := &powerRun{Recording: powerloss.New(root)}
 	var phones sync.WaitGroup
-	done, asked := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer func() { cancel(); phones.Wait() }()
+	done := make(chan struct{})
 	for session := range powerSessions {
 		trace := filepath.Join(t.TempDir(), "trace")
 		args := append([]string{"up", "--data", dir, "--listen", address}, powerArgs()...)
@@ -107,13 +109,12 @@ func recordUnderLoad(t *testing.T, bin string) *powerRun {
 			t.Fatal(err)
 		}
 		if session == 0 {
-			r.load(t, p.url, dir, &phones, done)
+			r.load(ctx, t, p.url, dir, &phones, done)
 		}
 		time.Sleep(powerSession)
 		if session == powerSessions-1 { // the last answers come of a platform that runs
 			close(done)
-			go func() { phones.Wait(); close(asked) }()
-			<-asked
+			phones.Wait()
 		}
 		killTraced(t, p, trace)
 		f, err := os.Open(trace)
@@ -140,7 +141,7 @@ func powerArgs() []string {
 }
 
 // load lets the phones upload, and visitors come and go, until done is closed.
-func (r *powerRun) load(t *testing.T, url, dir string, phones *sync.WaitGroup, done <-chan struct{}) {
+func (r *powerRun) load(ctx context.Context, t *testing.T, url, dir string, phones *sync.WaitGroup, done <-chan struct{}) {
 	t.Helper()
 	going := func() bool {
 		select {
@@ -155,12 +156,14 @@ func (r *powerRun) load(t *testing.T, url, dir string, phones *sync.WaitGroup, d
 		c := phone.New(url, r.tokens[i], 2*time.Minute, nil)
 		phones.Go(func() {
 			defer c.Close()
-			if err := grantConsent(context.Background(), c); err != nil {
-				t.Error(err)
+			if err := grantConsent(ctx, c); err != nil {
+				failed(ctx, t, err)
+				return
 			}
 			for n := 0; going(); n++ {
-				if _, err := c.Put(context.Background(), load{i}.upload(t, n)); err != nil {
-					t.Error(err)
+				if _, err := c.Put(ctx, load{i}.upload(t, n)); err != nil {
+					failed(ctx, t, err)
+					return
 				}
 				r.uploads[i] = append(r.uploads[i], time.Now())
 			}
@@ -170,22 +173,30 @@ func (r *powerRun) load(t *testing.T, url, dir string, phones *sync.WaitGroup, d
 		for n := 0; going(); n++ {
 			v := visit{token: powerToken(t, dir, fmt.Sprint("visitor-", n)), upload: load{powerPhones}.upload(t, n)}
 			c := phone.New(url, v.token, 2*time.Minute, nil)
-			v.come(t, c)
+			v.come(ctx, t, c)
 			r.visits = append(r.visits, v)
 			c.Close()
 		}
 	})
 }
 
-// come does what a visitor does; one of two stays.
-func (v *visit) come(t *testing.T, c *phone.Client) {
+// failed tells of an error of a phone that was to go on.
+func failed(ctx context.Context, t *testing.T, err error) {
 	t.Helper()
-	if err := grantConsent(context.Background(), c); err != nil {
+	if ctx.Err() == nil {
 		t.Error(err)
-		return
 	}
-	if _, err := c.Put(context.Background(), v.upload); err != nil {
-		t.Error(err)
+}
+
+// come does what a visitor does; one of two stays.
+func (v *visit) come(ctx context.Context, t *testing.T, c *phone.Client) {
+	t.Helper()
+	err := grantConsent(ctx, c)
+	if err == nil {
+		_, err = c.Put(ctx, v.upload)
+	}
+	if err != nil {
+		failed(ctx, t, err)
 		return
 	}
 	if v.acked = time.Now(); v.acked.UnixNano()%2 == 0 {
@@ -193,9 +204,9 @@ func (v *visit) come(t *testing.T, c *phone.Client) {
 	}
 	time.Sleep(200 * time.Millisecond)
 	var gone *phone.RefusalError
-	err := c.Send(context.Background(), http.MethodDelete, "/v1/account", nil, nil)
+	err = c.Send(ctx, http.MethodDelete, "/v1/account", nil, nil)
 	if err != nil && !(errors.As(err, &gone) && gone.Status == http.StatusGone) { // the answer to an earlier try was lost
-		t.Error(err)
+		failed(ctx, t, err)
 		return
 	}
 	v.erasing = time.Now()

@@ -15,6 +15,12 @@ import (
 // trace is a trace as strace prints it, of calls in /d.
 func trace(t *testing.T, calls ...string) *powerloss.Recording {
 	t.Helper()
+	return traceIn(t, "/d", calls...)
+}
+
+// traceIn is a trace of calls in a directory.
+func traceIn(t *testing.T, dir string, calls ...string) *powerloss.Recording {
+	t.Helper()
 	var b strings.Builder
 	for i, c := range calls {
 		for {
@@ -32,11 +38,31 @@ func trace(t *testing.T, calls ...string) *powerloss.Recording {
 		thread, call, _ := strings.Cut(c, " ")
 		fmt.Fprintf(&b, "%s %d.000001 %s\n", thread, 1000+i, call)
 	}
-	r := powerloss.New("/d")
+	r := powerloss.New(dir)
 	if err := r.Add(strings.NewReader(b.String())); err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// What a call has done in which the process was killed is seen in the directory.
+func TestACallInWhichTheProcessWasKilled(t *testing.T) {
+	dir := t.TempDir()
+	for name, data := range map[string]string{"half": "ab", "all": "abcd", "renamed": "", "linked": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create := func(fd int, name string) string {
+		return fmt.Sprintf("1 openat(AT_FDCWD, '%s/%s', O_RDWR|O_CREAT, 0600) = %d", dir, name, fd)
+	}
+	r := traceIn(t, dir, create(3, "half"), create(4, "all"), create(5, "former"), create(6, "linked"), create(7, "stays"),
+		fmt.Sprintf("1 renameat(AT_FDCWD, '%s/former', AT_FDCWD, '%s/renamed') = ?", dir, dir),
+		"2 write(3, 'abcd', 4 <unfinished ...>", "3 pwrite64(4, 'abcd', 4, 0 <unfinished ...>) = ?", "4 pwrite64(3, 'never', 5, 8 <unfinished ...>",
+		fmt.Sprintf("5 unlink('%s/linked' <unfinished ...>", dir), fmt.Sprintf("6 unlink('%s/stays') = ?", dir), "2 <... write resumed>) = ?", "1 +++ killed by SIGKILL +++")
+	if err := r.Differs(func(string) bool { return false }); err != nil {
+		t.Error(err)
+	}
 }
 
 // outcomes are the directories that cuts at the end come to, as one text each.

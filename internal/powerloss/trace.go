@@ -25,14 +25,16 @@ func Command(trace, program string, args ...string) *exec.Cmd {
 	return exec.Command("strace", append([]string{"-f", "-xx", "-s", "67108864", "-ttt", "--seccomp-bpf", "-e", "signal=none", "-e", "trace=" + calls, "-o", trace, program}, args...)...) //nolint:gosec // the test's own program
 }
 
-// Add reads the trace of a process, which began after those before had ended.
+// Add reads the trace of a process, which began after those before had ended, and
+// has ended itself; the directory is as it has left it. What a call has done in which
+// the process was killed is seen there.
 func (r *Recording) Add(trace io.Reader) error {
 	p := process{Recording: r, files: map[int]*open{}, unfinished: map[string]begun{}}
 	lines := bufio.NewReaderSize(trace, 1<<20)
 	for {
 		line, err := lines.ReadString('\n')
 		if errors.Is(err, io.EOF) {
-			return nil
+			return p.killed()
 		}
 		if err == nil {
 			err = p.line(strings.TrimSuffix(line, "\n"))
@@ -56,7 +58,8 @@ type process struct {
 // An open file is one of the directory that a descriptor stands for.
 type open struct {
 	*node
-	at      int64 // where the next write goes
+	path    string // when it was opened
+	at      int64  // where the next write goes
 	appends bool
 }
 
@@ -122,19 +125,99 @@ func (p *process) end(text string, at span) error {
 	if !isCall || strings.HasPrefix(name, "+++") || strings.HasPrefix(name, "---") {
 		return nil
 	}
-	if i < 0 {
-		i = strings.LastIndex(rest, ")")
-		if i < 0 {
-			return errors.New("a call without an end")
-		}
+	if i < 0 { // the process was killed in it
+		p.unfinished[text] = begun{text, at.began}
+		return nil
 	}
 	_, said, _ := strings.Cut(rest[i:], "= ")
 	said, _, _ = strings.Cut(said, " ")
+	if said == "?" {
+		p.unfinished[text] = begun{name + "(" + strings.TrimSuffix(rest[:i], " <unfinished ...>"), at.began}
+		return nil
+	}
 	result, err := strconv.ParseInt(said, 0, 64)
-	if err != nil || result < 0 { // it failed, or the process ended in it
+	if err != nil || result < 0 { // it failed
 		return nil //nolint:nilerr // as above
 	}
 	return p.done(call{name, arguments(rest[:i]), result, at})
+}
+
+// killed takes the calls in which the process was killed: of a write, what is in the
+// file; of any other that leaves something to see, whether it is there.
+func (p *process) killed() error {
+	for _, b := range p.unfinished {
+		name, rest, _ := strings.Cut(b.text, "(")
+		c := call{name, arguments(rest), 0, span{b.line, p.lines}}
+		var err error
+		switch strings.TrimSuffix(name, "at") {
+		case "write", "pwrite64":
+			err = p.halfWritten(c)
+		case "rename", "link", "unlink", "mkdir", "rmdir":
+			err = p.halfDone(c)
+		}
+		if err != nil {
+			return fmt.Errorf("the process was killed in %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// halfWritten takes as much of a write as the file has.
+func (p *process) halfWritten(c call) error {
+	fd, err := c.number(0)
+	f := p.files[int(fd)]
+	if err != nil || f == nil {
+		return err
+	}
+	text, err := c.text(1)
+	if err != nil {
+		return nil //nolint:nilerr // it was killed before strace had read it
+	}
+	off := f.at
+	if c.name == "pwrite64" {
+		if off, err = c.number(3); err != nil {
+			return err
+		}
+	} else if f.appends {
+		off = f.size
+	}
+	has, err := os.ReadFile(f.path)
+	if err != nil {
+		return err
+	}
+	for off+c.result < int64(len(has)) && c.result < int64(len(text)) && has[off+c.result] == text[c.result] {
+		c.result++
+	}
+	if c.result == 0 {
+		return nil
+	}
+	return f.wrote(c)
+}
+
+// halfDone takes a change of entries if it is there to see.
+func (p *process) halfDone(c call) error {
+	i := 0
+	if strings.HasSuffix(c.name, "at") {
+		i = 1
+	}
+	if strings.HasPrefix(c.name, "rename") || strings.HasPrefix(c.name, "link") {
+		i = 2*i + 1
+	}
+	path, err := c.path(i)
+	if err != nil {
+		return nil //nolint:nilerr // it was killed before strace had read it
+	}
+	_, err = os.Lstat(path)
+	n, _, _ := p.find(path)
+	if is := err == nil; is == (n != nil) && !strings.HasPrefix(c.name, "rename") {
+		return nil
+	}
+	if from, err := c.path(i / 2); err == nil && strings.HasPrefix(c.name, "rename") {
+		if _, err := os.Lstat(from); err == nil {
+			return nil
+		}
+	}
+	return p.entry(c)
 }
 
 // arguments are what stands between commas that are in no string.
@@ -283,7 +366,7 @@ func (p *process) open(c call) error {
 	if strings.Contains(flags, "O_TRUNC") && n.size > 0 {
 		n.truncate(0, c.span)
 	}
-	p.files[int(c.result)] = &open{node: n, appends: strings.Contains(flags, "O_APPEND")}
+	p.files[int(c.result)] = &open{node: n, path: path, appends: strings.Contains(flags, "O_APPEND")}
 	return nil
 }
 

@@ -43,7 +43,7 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkVersion(dir), writeVersion(dir)); err != nil {
+	if _, err := readVersion(dir); err != nil {
 		return nil, errors.Join(err, release())
 	}
 	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {
@@ -86,6 +86,9 @@ func prepare(ctx context.Context, dir string, told platform.Backends, e platform
 		return b, err
 	}
 	found, err := embedded.Replay(ctx, b, e.Now)
+	if err == nil {
+		err = upgrade(ctx, dir, b, e)
+	}
 	if err != nil {
 		return b, err
 	}
