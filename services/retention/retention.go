@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -149,7 +151,7 @@ func (s *Sweeper) over(ctx context.Context, info blob.Info) (bool, error) {
 	if !ok || age < Former {
 		return false, nil
 	}
-	r, err := s.reference(ctx, kind, uid, rest)
+	r, err := s.reference(ctx, kind, uid, rest, info.Name)
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, keyring.ErrDestroyed):
 		return age >= Orphans, nil
@@ -191,8 +193,8 @@ type reference struct {
 	state   record.UploadState // of an upload
 }
 
-// reference reads the record behind a name.
-func (s *Sweeper) reference(ctx context.Context, kind, uid, rest string) (reference, error) {
+// reference reads the record behind a name, whose end is rest.
+func (s *Sweeper) reference(ctx context.Context, kind, uid, rest, name string) (reference, error) {
 	key, _, _ := strings.Cut(rest, "/")
 	switch kind {
 	case blob.KindUploads:
@@ -201,6 +203,12 @@ func (s *Sweeper) reference(ctx context.Context, kind, uid, rest string) (refere
 	case blob.KindDays:
 		r, err := s.store.Days.Get(ctx, uid, key)
 		return reference{name: r.Value.Chunk, updated: r.Updated}, err
+	case blob.KindSeries:
+		r, err := s.store.Days.Get(ctx, uid, key)
+		if slices.ContainsFunc(r.Value.Series, func(s points.Reference) bool { return s.Blob == name }) {
+			return reference{name: name}, err
+		}
+		return reference{updated: r.Updated}, err
 	default:
 		r, err := s.store.Tombstones.Get(ctx, uid, record.TombstonesKey)
 		return reference{name: r.Value.Blob, updated: r.Updated}, err

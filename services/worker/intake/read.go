@@ -25,6 +25,7 @@ type uploadWork struct {
 	lastSeen map[string]health.Instant // latest end by type
 	deleted  []health.UUID
 	full     []health.Day // that had no room for what the upload has of them
+	began    []health.Day // that may have had no record before it
 }
 
 // read decodes the raw body as the ingress did, by the clock of then, so that
