@@ -92,9 +92,9 @@ func (w *world) inspect() *inspection {
 // nobody hears what is said.
 type nobody struct{}
 
-func (nobody) Publish(context.Context, ...queue.Message) error    { return nil }
-func (nobody) Append(context.Context, audit.Event) (int64, error) { return 0, nil }
-func (nobody) Forget(context.Context, string) error               { return nil }
+func (nobody) Publish(context.Context, ...queue.Message) error { return nil }
+func (nobody) Append(context.Context, audit.Event) error       { return nil }
+func (nobody) Forget(context.Context, string) error            { return nil }
 
 func (s *inspection) must(err error) {
 	if err != nil {
