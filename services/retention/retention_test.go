@@ -34,9 +34,9 @@ func TestSweep(t *testing.T) {
 		age   time.Duration
 		kept  bool
 	}{
-		"a merged upload of 29 days is kept":             {upload, record.UploadMerged, true, 29 * 24 * time.Hour, true},
-		"a merged upload of 30 days has served":          {upload, record.UploadMerged, true, 30 * 24 * time.Hour, false},
-		"an unreadable upload of 30 days has served":     {upload, record.UploadFailed, true, 30 * 24 * time.Hour, false},
+		"a merged upload of 30 days is kept":             {upload, record.UploadMerged, true, 30 * 24 * time.Hour, true},
+		"a merged upload of 31 days has served":          {upload, record.UploadMerged, true, 31 * 24 * time.Hour, false},
+		"an unreadable upload of 31 days has served":     {upload, record.UploadFailed, true, 31 * 24 * time.Hour, false},
 		"an upload that waits is kept, however old":      {upload, record.UploadReceived, true, 400 * 24 * time.Hour, true},
 		"an upload that is held is kept, however old":    {upload, record.UploadHeld, true, 400 * 24 * time.Hour, true},
 		"an upload that is being recorded is kept":       {upload, "", false, 23 * time.Hour, true},
@@ -74,6 +74,13 @@ func TestSweep(t *testing.T) {
 			}
 			if kept := len(infos) == 1; kept != tt.kept || removed != 1-len(infos) {
 				t.Errorf("kept %v, removed %d; want kept %v", kept, removed, tt.kept)
+			}
+			if tt.state == "" || !tt.refer {
+				return
+			}
+			_, err = records.Uploads.Get(ctx, uid, "upload-1")
+			if gone := errors.Is(err, store.ErrNotFound); gone == tt.kept {
+				t.Errorf("the object is kept: %v; its record: %v", tt.kept, err)
 			}
 		})
 	}

@@ -49,7 +49,7 @@ type Needs struct {
 	}
 
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (index int64, err error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Cache remembers for a moment how people stand, and has what is stored rest on it.
 	Cache interface {
