@@ -79,6 +79,11 @@ func (h *hearing) Receive(ctx context.Context, sub queue.Subscription, _ queue.H
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldBy(t, today)
+}
+
+func newWorldBy(t *testing.T, clock func() time.Time) *world {
+	t.Helper()
 	w := &world{dir: t.TempDir(), log: &journal{}, heard: &hearing{}}
 	var closers []io.Closer
 	t.Cleanup(func() {
@@ -88,7 +93,7 @@ func newWorld(t *testing.T) *world {
 			}
 		}
 	})
-	w.Env = platform.Env{Now: today, Log: slog.New(slog.NewTextHandler(w.log, nil)), Version: "test", Closing: func(what string, c io.Closer) {
+	w.Env = platform.Env{Now: clock, Log: slog.New(slog.NewTextHandler(w.log, nil)), Version: "test", Closing: func(what string, c io.Closer) {
 		w.closed, closers = append(w.closed, what), append(closers, c)
 	}}
 	must := func(err error) {
