@@ -99,7 +99,7 @@ func until(t *testing.T, most time.Duration, what string, is func() bool) time.D
 func TestWhatIsOfTodayIsBeforeThePast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		w := newWorldBy(t, func() time.Time { return today().Add(time.Since(began)) })
+		w := newWorldAt(t, func() time.Time { return today().Add(time.Since(began)) })
 		work := &toil{Queue: w.heard.Queue, whose: map[string][]string{},
 			takes: map[string]time.Duration{flow.TopicUploads: 100 * time.Millisecond, flow.TopicHistory: 100 * time.Millisecond, flow.TopicAnalyses: 500 * time.Millisecond}}
 		w.Queue, w.Config.Backends.Model, w.Config.Worker.Debounce = work, "none", 100*time.Millisecond
