@@ -146,7 +146,8 @@ func (p *process) end(text string, at span) error {
 // file; of any other that leaves something to see, whether it is there.
 func (p *process) killed() error {
 	for _, b := range p.unfinished {
-		name, rest, _ := strings.Cut(b.text, "(")
+		text, _, _ := strings.Cut(b.text, " <detached ...>")
+		name, rest, _ := strings.Cut(text, "(")
 		c := call{name, arguments(rest), 0, span{b.line, p.lines}}
 		var err error
 		switch strings.TrimSuffix(name, "at") {
