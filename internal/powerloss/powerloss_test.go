@@ -108,7 +108,7 @@ func TestWhatACutLeaves(t *testing.T) {
 		"the file was synced, its entry was not": {
 			[]string{create, "1 write(3, 'ab', 2) = 2", "1 fsync(3) = 0"}, []string{"", "f=ab"}},
 		"both were synced": {
-			[]string{create, "1 write(3, 'ab', 2) = 2", "1 fdatasync(3) = 0", folder, "1 fsync(4) = 0"}, []string{"f=ab"}},
+			[]string{create, "1 write(3, 'ab', 2) = 2", "1 fdatasync(3) = 0", folder, "1 fsync(4)                         = 0"}, []string{"f=ab"}},
 		"what was written while it was synced may be lost": {
 			[]string{create, folder, "1 fsync(4) = 0", "1 fsync(3 <unfinished ...>", "2 write(3, 'ab', 2) = 2", "1 <... fsync resumed>) = 0"},
 			[]string{"f=", "f=ab", "f=.."}},

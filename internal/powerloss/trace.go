@@ -118,28 +118,25 @@ type call struct {
 // end takes a call that has ended.
 func (p *process) end(text string, at span) error {
 	name, rest, isCall := strings.Cut(text, "(")
-	i := strings.LastIndex(rest, ") = ")
-	if j := strings.LastIndex(rest, ")  = "); j >= 0 && i < 0 {
-		i = j
-	}
+	i := strings.LastIndex(rest, "= ") // strings are hexadecimal
+	args, closed := strings.CutSuffix(strings.TrimRight(rest[:max(i, 0)], " "), ")")
 	if !isCall || strings.HasPrefix(name, "+++") || strings.HasPrefix(name, "---") {
 		return nil
 	}
-	if i < 0 { // the process was killed in it
+	if !closed { // the process was killed in it
 		p.unfinished[text] = begun{text, at.began}
 		return nil
 	}
-	_, said, _ := strings.Cut(rest[i:], "= ")
-	said, _, _ = strings.Cut(said, " ")
+	said, _, _ := strings.Cut(rest[i+2:], " ")
 	if said == "?" {
-		p.unfinished[text] = begun{name + "(" + strings.TrimSuffix(rest[:i], " <unfinished ...>"), at.began}
+		p.unfinished[text] = begun{name + "(" + strings.TrimSuffix(args, " <unfinished ...>"), at.began}
 		return nil
 	}
 	result, err := strconv.ParseInt(said, 0, 64)
 	if err != nil || result < 0 { // it failed
 		return nil //nolint:nilerr // as above
 	}
-	return p.done(call{name, arguments(rest[:i]), result, at})
+	return p.done(call{name, arguments(args), result, at})
 }
 
 // killed takes the calls in which the process was killed: of a write, what is in the
