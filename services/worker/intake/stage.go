@@ -66,10 +66,13 @@ type Needs struct {
 }
 
 // A Stage handles the topic of uploads.
-type Stage struct{ Needs }
+type Stage struct {
+	Needs
+	room int // samples of days that an upload may hold at once
+}
 
 // New is the stage over what it needs.
-func New(n Needs) *Stage { return &Stage{n} }
+func New(n Needs) *Stage { return &Stage{n, roomFor} }
 
 // Handle merges one upload. A body that cannot be read is marked failed and
 // becomes a dead letter; without consent it is held until there is one.
@@ -144,6 +147,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 		return fmt.Errorf("read upload's record: %w", err)
 	}
 	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
+	j.room.Store(int64(s.room))
 	switch stored.Value.State {
 	case record.UploadMerged:
 		if !again {
