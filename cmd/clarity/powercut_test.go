@@ -114,10 +114,17 @@ func recordUnderLoad(t *testing.T, bin string) *powerRun {
 	for session := range powerSessions {
 		trace := filepath.Join(t.TempDir(), "trace")
 		args := append([]string{"up", "--data", dir, "--listen", address}, powerArgs()...)
-		p, err := launchCommand(powerloss.Command(trace, bin, args...))
+		p, err := launchCommand(powerloss.Command(context.Background(), trace, bin, args...)) // strace that is killed leaves its child
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() {
+			select {
+			case <-p.exited:
+			default:
+				killTraced(t, p)
+			}
+		})
 		if session == 0 {
 			r.load(ctx, t, p.url, dir, &phones, done)
 		}
@@ -126,7 +133,7 @@ func recordUnderLoad(t *testing.T, bin string) *powerRun {
 			close(done)
 			phones.Wait()
 		}
-		killTraced(t, p, trace)
+		killTraced(t, p)
 		f, err := os.Open(trace)
 		if err != nil {
 			t.Fatal(err)
@@ -215,7 +222,7 @@ func (v *visit) come(ctx context.Context, t *testing.T, c *phone.Client) {
 	time.Sleep(200 * time.Millisecond)
 	var gone *phone.RefusalError
 	err = c.Send(ctx, http.MethodDelete, "/v1/account", nil, nil)
-	if err != nil && !(errors.As(err, &gone) && gone.Status == http.StatusGone) { // the answer to an earlier try was lost
+	if err != nil && (!errors.As(err, &gone) || gone.Status != http.StatusGone) { // the answer to an earlier try was lost
 		failed(ctx, t, err)
 		return
 	}
@@ -223,7 +230,7 @@ func (v *visit) come(ctx context.Context, t *testing.T, c *phone.Client) {
 }
 
 // killTraced kills the platform, a child of strace, which ends with it.
-func killTraced(t *testing.T, p *running, trace string) {
+func killTraced(t *testing.T, p *running) {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", p.cmd.Process.Pid, p.cmd.Process.Pid))
 	if err != nil {
@@ -316,7 +323,7 @@ func (r *powerRun) cut(t *testing.T, bin string, chance *rand.Rand) (err error) 
 	for _, args := range [][]string{{"audit", "verify", "--data", dir}, {"fsck", "--data", dir}, {"dead", "--data", dir}} {
 		out, failed := powerTool(bin, args...)
 		if failed != nil || args[0] == "dead" && out != "no dead letters\n" {
-			err = errors.Join(err, fmt.Errorf("clarity %s: %v: %s", args[0], failed, out))
+			err = errors.Join(err, failed, fmt.Errorf("clarity %s says %s", args[0], out))
 		}
 	}
 	if err != nil {
@@ -373,8 +380,11 @@ func (r *powerRun) phoneHas(ctx context.Context, t *testing.T, url string, i, n 
 	for _, d := range days {
 		samples += d.Samples
 	}
-	if err != nil || samples != (load{i}).alive(n+1) {
-		return fmt.Errorf("phone %d: %d samples of %d uploads, want %d: %v", i, samples, n+1, load{i}.alive(n+1), err)
+	if err != nil {
+		return fmt.Errorf("phone %d: list its days: %w", i, err)
+	}
+	if samples != (load{i}).alive(n+1) {
+		return fmt.Errorf("phone %d: %d samples of %d uploads, want %d", i, samples, n+1, load{i}.alive(n+1))
 	}
 	return nil
 }
@@ -420,9 +430,9 @@ func (v *visit) left(ctx context.Context, url string, at time.Time) error {
 	case is:
 		return nil
 	case !v.erasing.IsZero() && v.erasing.Before(at):
-		return fmt.Errorf("asked to be erased, and is not: %q %v", s.State, err)
+		return errors.Join(fmt.Errorf("asked to be erased, and is not: the upload is %q", s.State), err)
 	case err != nil || s.State != "merged":
-		return fmt.Errorf("the upload is %q: %v", s.State, err)
+		return errors.Join(fmt.Errorf("the upload is %q", s.State), err)
 	}
 	return nil
 }

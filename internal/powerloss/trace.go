@@ -2,6 +2,7 @@ package powerloss
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +22,8 @@ const calls = "open,openat,creat,close,dup,dup2,dup3,read,lseek,write,writev,pwr
 
 // Command is the program under strace, which writes the trace that Add reads.
 // The program is strace's child, and strace ends as it does.
-func Command(trace, program string, args ...string) *exec.Cmd {
-	return exec.Command("strace", append([]string{"-f", "-xx", "-s", "67108864", "-ttt", "--seccomp-bpf", "-e", "signal=none", "-e", "trace=" + calls, "-o", trace, program}, args...)...) //nolint:gosec // the test's own program
+func Command(ctx context.Context, trace, program string, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "strace", append([]string{"-f", "-xx", "-s", "67108864", "-ttt", "--seccomp-bpf", "-e", "signal=none", "-e", "trace=" + calls, "-o", trace, program}, args...)...) //nolint:gosec // the test's own program
 }
 
 // Add reads the trace of a process, which began after those before had ended, and
