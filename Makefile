@@ -28,6 +28,7 @@ FUZZTIME ?= 30s## how long `make fuzz` runs each target
 SEEDS ?= 1000## how many seeds `make sim` runs
 FROM ?= 1## the first of them
 KILLS ?= 100## how often `make crash` kills the platform
+SOAK ?= 10m## how long `make soak` keeps up its load
 CUTS ?= 200## at how many moments `make powercut` cuts the power
 CLUSTER ?= $(CURDIR)/.cache/cluster## where `make cluster` keeps its state
 COUNT ?= 1## how often `make bench` measures
@@ -139,6 +140,10 @@ vuln: ## Run govulncheck (DB=file:///path uses an offline copy of the database)
 	"$$($(TOOL) govulncheck)" $(if $(DB),-db $(DB)) ./...
 
 ##@ Measure
+.PHONY: soak
+soak: ## Keep up 100 uploads and an erasure a second for ten minutes: nothing may grow, nobody wait longer (SOAK=1m for a try)
+	@$(WATCH) "soaking for $(SOAK)" $(GO) test ./cmd/clarity -run '^TestSoak$$' -count=1 -v -timeout 60m -soak.for=$(SOAK)
+
 .PHONY: bench
 bench: clarity ## Measure the ingest path: acknowledgement latency, CPU and allocations per upload, memory (benchstat format)
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(COUNT) -timeout 30m
