@@ -25,6 +25,8 @@ GOFILES  = git ls-files --cached --others --exclude-standard '*.go'
 PKGS ?= ./...## packages that `make test` tests
 export CLARITY_CONTROLPLANE ?= 1## empty: skip the tests on a real control plane, and build none
 FUZZTIME ?= 30s## how long `make fuzz` runs each target
+SEEDS ?= 1000## how many seeds `make sim` runs
+FROM ?= 1## the first of them
 KILLS ?= 100## how often `make crash` kills the platform
 SOAK ?= 10m## how long `make soak` keeps up its load
 CUTS ?= 200## at how many moments `make powercut` cuts the power
@@ -93,6 +95,14 @@ crash: clarity ## Kill the platform with SIGKILL 100 times under load; nothing a
 .PHONY: powercut
 powercut: ## Cut the power under load: start on what a disk may hold then, 200 times (needs strace; BITES=. shows that each sync is needed)
 	$(WATCH) "cutting the power $(CUTS) times" $(GO) test ./cmd/clarity -run '^TestPowerCut$(if $(BITES),Bites)$$' -count=1 -v -timeout 120m -power.cuts=$(CUTS) -power.plants='$(BITES)'
+
+.PHONY: sim
+sim: ## Run the whole platform in a simulator, SEEDS seeds from FROM on, or the one seed SEED with its trace
+	@hack/sim.sh $(or $(SEED),$(SEEDS)) $(if $(SEED),seed,$(FROM))
+
+.PHONY: sim-bites
+sim-bites: ## Show that the simulator finds faults: each of those planted, within 1,000 seeds
+	@BITES=$(or $(BITES),all) $(WATCH) "planting faults" $(GO) test ./internal/sim -run '^TestBites$$' -count=1 -v -timeout 60m
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target
