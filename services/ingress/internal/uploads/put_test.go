@@ -82,7 +82,7 @@ func TestTheSameIDAgain(t *testing.T) {
 	if other.Status != 409 || other.Code() != "upload_conflict" {
 		t.Errorf("another body got %d %s, want 409", other.Status, other.Body)
 	}
-	if found, _ := w.Blobs.List(t.Context(), blob.PersonPrefix(blob.KindUploads, "anna"), "", 10); len(found) != 1 {
+	if found := w.Objects(blob.KindUploads, "anna"); len(found) != 1 {
 		t.Errorf("%d blobs are left, want that of the first upload alone", len(found))
 	}
 	if r := w.Consent(ingresstest.Ben, true); r.Status != 200 {
