@@ -139,6 +139,7 @@ var testDrivers = map[string][]string{
 	"cmd":                          {"services/model/preview"},
 	"cmd/clarity":                  {"services/model/preview"},
 	"cmd/worker":                   {"services/model/pat", "services/model/preview", "services/narrative/template"},
+	"cmd/internal/cost":            {"services/narrative/template"},
 	"cmd/internal/embedded/issuer": {"services/identity/local"},
 	"cmd/internal/models":          {"services/model/preview", "services/model/traffic/file"},
 	"cmd/internal/platform/stages": {"services/narrative/template"},

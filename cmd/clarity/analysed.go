@@ -27,6 +27,7 @@ func (u *uploader) waitUntilAnalysed(ctx context.Context, ids []string) (*mergeR
 			return report, fmt.Errorf("upload %s is %s: %s", id, s.State, s.Reason)
 		}
 		report.Added += s.Added
+		report.Replaced += s.Replaced
 		report.Duplicates += s.Duplicates
 		report.Deleted += s.Deleted
 		for _, d := range s.Days {

@@ -100,6 +100,7 @@ type fileReport struct {
 // A mergeReport is what the platform did with a file's uploads.
 type mergeReport struct {
 	Added      int      `json:"added"`
+	Replaced   int      `json:"replaced,omitempty"` // took the place of another version of their uuid
 	Duplicates int      `json:"duplicates"`
 	Deleted    int      `json:"deleted"`
 	Days       int      `json:"days"`
@@ -138,6 +139,10 @@ func (u *uploader) print(r *fileReport) {
 	}
 	say(u.stdout, "; %d %s acked\n", len(r.Uploads), plural(len(r.Uploads), "upload"))
 	if m := r.Merged; m != nil {
-		say(u.stdout, "  merged: %s added, %s there already, %s deleted, in %d days; %d weeks analysed\n", group(m.Added), group(m.Duplicates), group(m.Deleted), m.Days, len(m.Weeks))
+		replaced := ""
+		if m.Replaced > 0 {
+			replaced = group(m.Replaced) + " replaced, "
+		}
+		say(u.stdout, "  merged: %s added, %s%s there already, %s deleted, in %d days; %d weeks analysed\n", group(m.Added), replaced, group(m.Duplicates), group(m.Deleted), m.Days, len(m.Weeks))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record/packed"
+	"github.com/clarity-loop/clarity/services/record/points"
 )
 
 // The keys of the records that a person has one of.
@@ -43,9 +44,11 @@ type Upload struct {
 	State      UploadState `json:"state"`
 	Reason     string      `json:"reason,omitempty"`
 	MergedAt   time.Time   `json:"mergedAt,omitzero"`
-	// What the merge found: samples that were there already, and the days touched.
+	// What the merge found: samples that were there already, or a better version of
+	// them, those that took the place of another version, and the days touched.
 	Duplicates int          `json:"duplicates"`
 	Added      int          `json:"added"`
+	Replaced   int          `json:"replaced,omitempty"`
 	Deleted    int          `json:"deleted"`
 	Days       []health.Day `json:"days,omitempty"`
 	// Historical says that it is of the past and merged behind what is of today.
@@ -62,6 +65,9 @@ type Day struct {
 	Samples int                    `json:"samples"`
 	Types   map[string]TypeSummary `json:"types"`
 	Filter  []byte                 `json:"filter"` // Bloom filter over the uuids: which days a deletion must open
+	// Series are those among the samples whose points lie in an object of their own,
+	// by the order of the chunk.
+	Series []points.Reference `json:"series,omitempty"`
 }
 
 // A TypeSummary counts one type's samples of one day.

@@ -1,14 +1,15 @@
 // Package timeline keeps a person's samples by local day.
 //
-// A Chunk is a set: the distinct samples of one day, where two samples are the
-// same only if they agree in every field. Merging is the union of sets, less
-// the deleted uuids. So the order in which uploads arrive, and how often, cannot
-// matter: the same samples and deletions give the same Chunk, byte for byte.
+// A Chunk is a set: the samples of one day, one of each uuid. Merging is the
+// union of sets, less the deleted uuids. So the order in which uploads arrive, and
+// how often, cannot matter: the same samples and deletions give the same Chunk,
+// byte for byte.
 //
-// Two samples of one uuid that differ in a field (a phone that sent it anew from
-// another time zone, say) are both kept; a View, which is how samples are read,
-// shows one of them. It may be in a neighbouring day: one View is made of all
-// the days that are looked at.
+// Of two samples of one uuid that differ in a field the day keeps one, by a rule
+// that knows no order of arrival. Where they lie in two days (a phone sent it anew
+// from another time zone, say), both days keep theirs; a View, which is how samples
+// are read, shows one of them by the same rule: it is made of all the days that are
+// looked at.
 package timeline
 
 import (
@@ -26,10 +27,13 @@ import (
 // watch records.
 const MaxSamples = 200_000
 
+// MaxSeries is the most series among them: many a minute's heartbeats.
+const MaxSeries = 1000
+
 // The sentinels of this package.
 var (
-	// ErrFull says that a day would hold more than MaxSamples, a chunk more
-	// than 64 MiB, or a person more than MaxTombstones deletions.
+	// ErrFull says that a day would hold more than MaxSamples or MaxSeries, a
+	// chunk more than 64 MiB, or a person more than MaxTombstones deletions.
 	ErrFull = errors.New("timeline: too much")
 	// ErrDamaged says that bytes are no encoded chunk or tombstones.
 	ErrDamaged = errors.New("timeline: damaged encoding")
@@ -89,58 +93,47 @@ func compareBool(a, b bool) int {
 // Stats counts what a Merge found.
 type Stats struct {
 	Added      int // new in the chunk
-	Duplicates int // of those to add: were there already, or twice
+	Replaced   int // of those to add: took the place of another version of their uuid
+	Duplicates int // of those to add: were there already, or twice, or a better version was
 	Deleted    int // of those to add: a tombstone forbids them
 	Removed    int // were in the chunk, a tombstone took them
 }
 
-// Merge is the union of the chunk and the samples to add, less the deleted. It
-// changes neither argument; add may have any order. The error is ErrFull.
+// Changed says whether the chunk became another.
+func (s Stats) Changed() bool { return s.Added+s.Replaced+s.Removed > 0 }
+
+// Merge is the union of the chunk and the samples to add, one of each uuid that
+// is added, less the deleted. It changes neither argument; add may have any order.
+// A series goes with the sample that it is of. The error is ErrFull.
 func Merge(c Chunk, add []health.Sample, deleted Tombstones) (Chunk, Stats, error) {
 	var stats Stats
-	news := make([]*health.Sample, 0, len(add))
-	for i := range add {
-		if deleted.Has(add[i].UUID) {
-			stats.Deleted++
-			continue
+	news, replaced := newsOf(add, deleted, &stats), map[health.UUID]bool{}
+	kept := make([]*health.Sample, 0, len(c.Samples))
+	for i := range c.Samples {
+		switch s := &c.Samples[i]; {
+		case deleted.forbid(s):
+			stats.Removed++
+		case news.meet(s, replaced):
+			kept = append(kept, s)
 		}
-		news = append(news, &add[i])
 	}
-	slices.SortFunc(news, Compare)
-	merged := Chunk{Day: c.Day, Samples: make([]health.Sample, 0, len(c.Samples)+len(news))}
-	for i, n := 0, 0; i < len(c.Samples) || n < len(news); {
-		order := -1
-		switch {
-		case i == len(c.Samples):
-			order = 1
-		case n < len(news):
-			order = Compare(&c.Samples[i], news[n])
+	come := news.coming(replaced, &stats)
+	merged := Chunk{Day: c.Day, Samples: make([]health.Sample, 0, len(kept)+len(come))}
+	for len(kept)+len(come) > 0 {
+		from := &kept
+		if len(kept) == 0 || len(come) > 0 && Compare(come[0], kept[0]) < 0 {
+			from = &come
 		}
-		switch {
-		case order == 0:
-			stats.Duplicates++
-			n++
-		case order < 0:
-			if deleted.Has(c.Samples[i].UUID) {
-				stats.Removed++
-			} else {
-				merged.Samples = append(merged.Samples, c.Samples[i])
-			}
-			i++
-		case n > 0 && Compare(news[n-1], news[n]) == 0:
-			stats.Duplicates++
-			n++
-		default:
-			stats.Added++
-			merged.Samples = append(merged.Samples, *news[n])
-			n++
-		}
+		merged.Samples = append(merged.Samples, *(*from)[0])
+		*from = (*from)[1:]
 	}
 	switch {
 	case len(merged.Samples) > MaxSamples:
 		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d samples", ErrFull, MaxSamples)
 	case textBytes(merged.Samples) > maxText:
 		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d bytes of text", ErrFull, maxText)
+	case countSeries(merged.Samples) > MaxSeries:
+		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d series", ErrFull, MaxSeries)
 	}
 	return merged, stats, nil
 }

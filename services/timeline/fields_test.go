@@ -2,6 +2,7 @@ package timeline_test
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/clarity-loop/clarity/services/health"
@@ -44,10 +45,12 @@ func TestNoFieldOfASampleIsForgotten(t *testing.T) {
 		if timeline.Compare(&base, &s) == 0 || timeline.Compare(&base, &s) != -timeline.Compare(&s, &base) {
 			t.Errorf("Compare forgets %s", name)
 		}
-		c := merged(t, timeline.Chunk{}, []health.Sample{base, s})
-		if len(c.Samples) != 2 {
+		c, other := merged(t, timeline.Chunk{}, []health.Sample{base, s}), merged(t, timeline.Chunk{}, []health.Sample{s, base})
+		if sameUUID := name != "Sample.UUID"; (len(c.Samples) == 1) != sameUUID || !reflect.DeepEqual(c, other) {
 			t.Errorf("Merge forgets %s", name)
 		}
+		c.Samples = []health.Sample{base, s} // as the releases before kept them
+		slices.SortFunc(c.Samples, func(a, b health.Sample) int { return timeline.Compare(&a, &b) })
 		back, err := timeline.Decode(encoded(t, c))
 		if err != nil || !reflect.DeepEqual(back, c) {
 			t.Errorf("Encode forgets %s: %v", name, err)

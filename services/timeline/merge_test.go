@@ -27,6 +27,8 @@ func TestMergeCountsWhatItFinds(t *testing.T) {
 	a, b, c := health.Sample{UUID: health.UUID{1}}, health.Sample{UUID: health.UUID{2}}, health.Sample{UUID: health.UUID{3}}
 	otherA := a
 	otherA.Value = 1
+	longA := a
+	longA.End = 1
 	tests := map[string]struct {
 		have, add []health.Sample
 		deleted   []health.UUID
@@ -37,7 +39,11 @@ func TestMergeCountsWhatItFinds(t *testing.T) {
 		"the first samples, unsorted":         {nil, []health.Sample{b, a}, nil, []health.Sample{a, b}, timeline.Stats{Added: 2}},
 		"the same again":                      {[]health.Sample{a}, []health.Sample{a, a}, nil, []health.Sample{a}, timeline.Stats{Duplicates: 2}},
 		"the same twice at once":              {nil, []health.Sample{a, a}, nil, []health.Sample{a}, timeline.Stats{Added: 1, Duplicates: 1}},
-		"another version of a uuid is kept":   {[]health.Sample{a}, []health.Sample{otherA}, nil, []health.Sample{a, otherA}, timeline.Stats{Added: 1}},
+		"a better version takes the place":    {[]health.Sample{a, b}, []health.Sample{otherA}, nil, []health.Sample{otherA, b}, timeline.Stats{Replaced: 1}},
+		"a worse version does not come":       {[]health.Sample{otherA}, []health.Sample{a}, nil, []health.Sample{otherA}, timeline.Stats{Duplicates: 1}},
+		"of two at once the better comes":     {nil, []health.Sample{otherA, a}, nil, []health.Sample{otherA}, timeline.Stats{Added: 1, Duplicates: 1}},
+		"the one that ends last is better":    {[]health.Sample{otherA}, []health.Sample{longA}, nil, []health.Sample{longA}, timeline.Stats{Replaced: 1}},
+		"a release before kept both":          {[]health.Sample{a, otherA}, []health.Sample{longA}, nil, []health.Sample{longA}, timeline.Stats{Replaced: 1}},
 		"a deletion takes every version":      {[]health.Sample{a, otherA, b}, nil, []health.UUID{a.UUID}, []health.Sample{b}, timeline.Stats{Removed: 2}},
 		"a deletion comes before its sample":  {[]health.Sample{b}, []health.Sample{a, c}, []health.UUID{a.UUID}, []health.Sample{b, c}, timeline.Stats{Added: 1, Deleted: 1}},
 		"a deletion of something else":        {[]health.Sample{a}, nil, []health.UUID{c.UUID}, []health.Sample{a}, timeline.Stats{}},
@@ -63,11 +69,61 @@ func TestMergeCountsWhatItFinds(t *testing.T) {
 	}
 }
 
+// Whatever the order and however cut, a day keeps the same version of each uuid.
+func TestTheOrderOfVersionsDoesNotMatter(t *testing.T) {
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		versions := make([]health.Sample, 30)
+		for i := range versions {
+			versions[i] = health.Sample{UUID: health.UUID{byte(r.IntN(6))}, Type: "a", End: health.Instant(r.IntN(3)), Value: float64(r.IntN(3)), Source: health.Source{OSVersion: string(rune('a' + r.IntN(3)))}}
+		}
+		gone := deleted(t, health.UUID{byte(r.IntN(6))})
+		want := timeline.Chunk{}
+		for n := range 12 {
+			r.Shuffle(len(versions), func(i, k int) { versions[i], versions[k] = versions[k], versions[i] })
+			got, counted := timeline.Chunk{}, timeline.Stats{}
+			for rest := versions; len(rest) > 0; {
+				part := rest[:1+r.IntN(len(rest))]
+				rest = rest[len(part):]
+				var stats timeline.Stats
+				var err error
+				if got, stats, err = timeline.Merge(got, part, gone); err != nil {
+					t.Fatal(err)
+				}
+				if stats.Added+stats.Replaced+stats.Duplicates+stats.Deleted != len(part) {
+					t.Fatalf("seed %d: %+v of %d samples", seed, stats, len(part))
+				}
+				counted.Added += stats.Added
+			}
+			if counted.Added != len(got.Samples) || len(got.Samples) > 6 || !reflect.DeepEqual(got, got.Settled()) {
+				t.Fatalf("seed %d: %d added, %d there", seed, counted.Added, len(got.Samples))
+			}
+			if n == 0 {
+				want = got
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("seed %d (-one order +another):\n%s", seed, diff)
+			}
+		}
+	}
+}
+
+func TestADayOfAReleaseBeforeIsSettled(t *testing.T) {
+	a, b := health.Sample{UUID: health.UUID{1}}, health.Sample{UUID: health.UUID{2}, Start: -1}
+	later, long := a, a
+	later.Value, long.End = 1, 1
+	c := timeline.Chunk{Day: 3, Samples: []health.Sample{b, a, later, long}}
+	if diff := cmp.Diff(timeline.Chunk{Day: 3, Samples: []health.Sample{b, long}}, c.Settled()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestADayHasABound(t *testing.T) {
 	many := make([]health.Sample, timeline.MaxSamples+1)
 	for i := range many {
 		many[i].Start = health.Instant(i)
 		many[i].End = many[i].Start
+		many[i].UUID = health.UUID{byte(i), byte(i >> 8), byte(i >> 16)}
 	}
 	full, _, err := timeline.Merge(timeline.Chunk{}, many[1:], timeline.Tombstones{})
 	if err != nil {
@@ -105,6 +161,7 @@ func TestWhatMergeTakesEncodeTakes(t *testing.T) {
 			filler := strings.Repeat("x", 1000)
 			for i := range many {
 				many[i].Start, many[i].End = health.Instant(i), health.Instant(i)
+				many[i].UUID = health.UUID{byte(i), byte(i >> 8)}
 				fill(&many[i], filler+string(rune('a'+i%26))+string(rune('a'+i/26%26))+string(rune('a'+i/676%26)))
 			}
 			for n := 1000; n <= len(many); n += 7000 {
@@ -204,7 +261,7 @@ func TestAViewShowsOneVersionOfEachSample(t *testing.T) {
 	chunks := []timeline.Chunk{
 		{Day: 1, Samples: []health.Sample{two, later, steps}}, {Day: 2, Samples: []health.Sample{three, one}}, {Day: 3},
 	}
-	want := []health.Sample{three, one}
+	want := []health.Sample{two, later}
 	for range 6 {
 		slices.Reverse(chunks[:2])
 		v := timeline.NewView(chunks...)

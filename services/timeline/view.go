@@ -9,7 +9,7 @@ import (
 )
 
 // A View is what some days say together: of several versions of one uuid the
-// first in the total order, whichever day it lies in. What was kept raw because
+// one that supersedes the others, whichever day it lies in. What was kept raw because
 // it was not known when it came is read by the catalog of today.
 type View struct {
 	byType map[string][]health.Sample
@@ -28,7 +28,7 @@ func viewBy(known lookup, chunks []Chunk) View {
 	for _, c := range chunks {
 		for k := range c.Samples {
 			s := &c.Samples[k]
-			if other, ok := best[s.UUID]; !ok || Compare(s, other) < 0 {
+			if other, ok := best[s.UUID]; !ok || supersedes(s, other) {
 				best[s.UUID] = s
 			}
 		}

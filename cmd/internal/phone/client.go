@@ -67,6 +67,7 @@ type Status struct {
 	Reason     string       `json:"reason"`
 	Duplicates int          `json:"duplicates"`
 	Added      int          `json:"added"`
+	Replaced   int          `json:"replaced"`
 	Deleted    int          `json:"deleted"`
 	Days       []health.Day `json:"days"`
 }

@@ -29,7 +29,8 @@ type uploadView struct {
 	Accepted   int          `json:"accepted" minimum:"0"`
 	Rejected   int          `json:"rejected" minimum:"0"`
 	Added      int          `json:"added" minimum:"0" doc:"samples that were new"`
-	Duplicates int          `json:"duplicates" minimum:"0" doc:"samples that were there already"`
+	Replaced   int          `json:"replaced" minimum:"0" doc:"samples that took the place of another version of their uuid"`
+	Duplicates int          `json:"duplicates" minimum:"0" doc:"samples that were there already, or a version of their uuid that is preferred"`
 	Deleted    int          `json:"deleted" minimum:"0" doc:"samples that its deletions took away"`
 	Days       []health.Day `json:"days" nullable:"false" doc:"local days it touched"`
 	Refused    []refusedDay `json:"refused,omitempty" nullable:"false" doc:"local days of which no sample was taken, and why; absent where there is none"`
@@ -45,7 +46,7 @@ func viewUpload(r store.Record[record.Upload]) uploadView {
 	u := r.Value
 	v := uploadView{
 		UploadID: r.Key, State: string(u.State), Reason: u.Reason, ReceivedAt: reply.Time(u.ReceivedAt), Bytes: u.Bytes, Encoding: u.Encoding,
-		BodySHA256: u.BodySHA256, Added: u.Added, Duplicates: u.Duplicates, Deleted: u.Deleted, Days: reply.OrEmpty(u.Days),
+		BodySHA256: u.BodySHA256, Added: u.Added, Replaced: u.Replaced, Duplicates: u.Duplicates, Deleted: u.Deleted, Days: reply.OrEmpty(u.Days),
 	}
 	for _, day := range u.Full {
 		v.Refused = append(v.Refused, refusedDay{day, "day_full"})
