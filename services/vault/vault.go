@@ -82,7 +82,7 @@ func (v *Vault) Put(ctx context.Context, kind, uid, rest string, plain []byte) (
 		generation, err := v.blobs.Put(ctx, name, sealed)
 		if errors.Is(err, blob.ErrExists) {
 			generation = 0
-			_, err = v.blobs.Renew(ctx, name)
+			err = v.renew(ctx, name)
 		}
 		switch {
 		case err == nil:
@@ -92,6 +92,15 @@ func (v *Vault) Put(ctx context.Context, kind, uid, rest string, plain []byte) (
 		}
 	}
 	return Object{}, fmt.Errorf("put object: %w", blob.ErrExists)
+}
+
+// renew makes what has the name young. What is damaged is left to who reads it:
+// somebody may have been told that it is.
+func (v *Vault) renew(ctx context.Context, name string) error {
+	if _, err := v.blobs.Renew(ctx, name); !errors.Is(err, blob.ErrCorrupt) {
+		return err
+	}
+	return nil
 }
 
 // Replace keeps an object whose name may be taken: where what is there is

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/blob/blobtest"
 	"github.com/clarity-loop/clarity/services/blob/files"
 	"github.com/clarity-loop/clarity/services/fault/faulttest"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -210,4 +211,25 @@ func TestWhatIsPutAgainIsNobodyElses(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.has(t, replaced, "x")
+}
+
+// What is damaged does not stop who sends it once more: the answer is that of
+// before.
+func TestWhatIsDamagedIsThere(t *testing.T) {
+	keys, err := tink.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs := blobtest.Memory(time.Now)
+	v := vault.New(blobs, keys)
+	first, err := v.Put(t.Context(), blob.KindUploads, anna, "upload-1/d", []byte("x"))
+	if err == nil {
+		err = blobs.Damage(first.Name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := v.Put(t.Context(), blob.KindUploads, anna, "upload-1/d", []byte("x")); err != nil || again.Name != first.Name {
+		t.Errorf("%+v, %v", again, err)
+	}
 }
