@@ -112,6 +112,8 @@ func (s *Stage) take(ctx context.Context, d store.Document) error {
 		return s.ask(ctx, uid, r, flow.UploadReceived{}.Topic(r.Value.Historical), func(int) any { return flow.UploadReceived{UID: uid, UploadID: r.Value.Ref} }, 5)
 	case agenda.Windows:
 		return s.ask(ctx, uid, r, flow.TopicAnalyses, func(asked int) any { return flow.WindowsDue{UID: uid, Asked: asked} }, 1)
+	case agenda.Export:
+		return s.ask(ctx, uid, r, flow.TopicExports, func(int) any { return flow.ExportDue{UID: uid, ExportID: r.Value.Ref} }, 5)
 	case agenda.Resume:
 		return s.resume(ctx, uid, r)
 	case agenda.Review:

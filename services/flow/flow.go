@@ -15,12 +15,13 @@ const (
 	TopicHistory  = "history"  // UploadReceived of a person's past: a lane behind that of uploads
 	TopicAnalyses = "analyses" // WindowsDue: agenda → worker/analyse
 	TopicResults  = "results"  // ResultReady: worker/analyse → insights
+	TopicExports  = "exports"  // ExportDue: agenda → exports
 	TopicEvents   = "events"   // Event, of everyone
 )
 
 // Topics are all of them, in the order of the flow.
 func Topics() []string {
-	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, TopicEvents}
+	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, TopicExports, TopicEvents}
 }
 
 // The consumers: each is a subscription of the topics that Consumers lists it at.
@@ -28,6 +29,7 @@ const (
 	Intake   = "intake"   // merges uploads into days
 	Analyse  = "analyse"  // computes windows
 	Insights = "insights" // puts Results into words
+	Exports  = "exports"  // writes and removes exports
 	Feed     = "feed"     // records what a person's devices are told
 )
 
@@ -40,6 +42,7 @@ func Consumers() map[string][]string {
 		TopicHistory:  {Intake},
 		TopicAnalyses: {Analyse},
 		TopicResults:  {Insights},
+		TopicExports:  {Exports},
 		TopicEvents:   {Feed},
 	}
 }
@@ -75,6 +78,13 @@ type ResultReady struct {
 	End health.Day `json:"end"`
 }
 
+// ExportDue says that an export is to be written, told of, or removed: which, its
+// record says. Its queue key is the uid.
+type ExportDue struct {
+	UID      string `json:"uid"`
+	ExportID string `json:"exportId"`
+}
+
 // An Event is one thing to tell a person's devices. It refers, it does not contain.
 type Event struct {
 	UID  string    `json:"uid"`
@@ -99,11 +109,12 @@ const (
 	InsightReady     EventKind = "insight.ready"
 	InsightWithdrawn EventKind = "insight.withdrawn" // with its result
 	ExportReady      EventKind = "export.ready"
+	ExportFailed     EventKind = "export.failed" // it will not be ready
 )
 
 // EventKinds are all of them.
 func EventKinds() []EventKind {
-	return []EventKind{UploadMerged, UploadFailed, UploadHeld, ResultStored, ResultWithdrawn, InsightReady, InsightWithdrawn, ExportReady}
+	return []EventKind{UploadMerged, UploadFailed, UploadHeld, ResultStored, ResultWithdrawn, InsightReady, InsightWithdrawn, ExportReady, ExportFailed}
 }
 
 // Of is what a kind is of: what happens to an upload is one story, in turn.

@@ -179,6 +179,14 @@ func (s *Sweeper) reference(ctx context.Context, kind, uid, rest string) (refere
 	case blob.KindDays:
 		r, err := s.store.Days.Get(ctx, uid, key)
 		return reference{name: r.Value.Chunk, updated: r.Updated}, err
+	case blob.KindExports:
+		r, err := s.store.Exports.Get(ctx, uid, key)
+		for _, part := range r.Value.Parts {
+			if part.Object == blob.PersonPrefix(kind, uid)+rest {
+				return reference{name: part.Object, updated: r.Updated}, err
+			}
+		}
+		return reference{updated: r.Updated}, err
 	default:
 		r, err := s.store.Tombstones.Get(ctx, uid, record.TombstonesKey)
 		return reference{name: r.Value.Blob, updated: r.Updated}, err
