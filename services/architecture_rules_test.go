@@ -91,7 +91,7 @@ var rules = map[string][]string{
 	"services/ingress/internal/uploads": {ingressEdge, "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
 	"services/ingress/internal/waiting": {ingressReply, "services/health", "services/record", "=services/blob", "=services/store"},
-	"services/ingress/internal/synced": {ingressReply, ingressRoute, "services/health", "services/record", "=services/store"},
+	"services/ingress/internal/synced":  {ingressReply, ingressRoute, "services/health", "services/record", "=services/store"},
 	"services/ingress/internal/results": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/health", "services/record", "=services/audit", "=services/blob", "services/grounded", "=services/store"},
 	"services/ingress/internal/events": {"services/ingress/internal/streams", ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},

@@ -93,7 +93,7 @@ type fileReport struct {
 	Skipped  map[string]int `json:"skipped"`  // by reason
 	Deleted  int            `json:"deletions"`
 	Profile  bool           `json:"profile,omitempty"` // an export's was taken
-	Uploads  []string       `json:"uploads"` // ids of the acked, in order
+	Uploads  []string       `json:"uploads"`           // ids of the acked, in order
 	Verdicts []verdict      `json:"verdicts,omitempty"`
 	Merged   *mergeReport   `json:"merged,omitempty"` // with --wait
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
@@ -88,7 +89,7 @@ var errMore = errors.New("there is more to write")
 // Handle does what is due of one export. It may come twice: what is done is in the
 // export's record.
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
-	var m flow.ExportDue
+	var m exporting.Due
 	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" || m.ExportID == "" {
 		return failures().Verdict(s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
 	}
@@ -199,9 +200,9 @@ func (s *Stage) fail(ctx context.Context, j *job, reason string) error {
 // tell tells the person's devices what became of the export, and has the agenda hold
 // it until its time is over. Who is told twice is told once: see package feed.
 func (s *Stage) tell(ctx context.Context, j *job) error {
-	kind := flow.ExportReady
+	kind := flow.EventKind(exporting.Ready)
 	if j.record.Value.State == exported.Failed {
-		kind = flow.ExportFailed
+		kind = exporting.Failed
 	}
 	m, err := queue.JSON(flow.TopicEvents, j.uid, flow.Event{UID: j.uid, Kind: kind, Ref: j.record.Key, Version: "1"})
 	if err == nil {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/exports"
-	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
@@ -132,7 +132,7 @@ func newWorld(t *testing.T, keys int) *world {
 
 func (w *world) handle() string {
 	w.t.Helper()
-	m, err := queue.JSON(flow.TopicExports, anna, flow.ExportDue{UID: anna, ExportID: id})
+	m, err := queue.JSON(exporting.Topic, anna, exporting.Due{UID: anna, ExportID: id})
 	if err != nil {
 		w.t.Fatal(err)
 	}

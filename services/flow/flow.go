@@ -6,6 +6,7 @@ package flow
 import (
 	"strings"
 
+	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/health"
 )
 
@@ -15,13 +16,12 @@ const (
 	TopicHistory  = "history"  // UploadReceived of a person's past: a lane behind that of uploads
 	TopicAnalyses = "analyses" // WindowsDue: agenda → worker/analyse
 	TopicResults  = "results"  // ResultReady: worker/analyse → insights
-	TopicExports  = "exports"  // ExportDue: agenda → exports
 	TopicEvents   = "events"   // Event, of everyone
 )
 
 // Topics are all of them, in the order of the flow.
 func Topics() []string {
-	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, TopicExports, TopicEvents}
+	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, exporting.Topic, TopicEvents}
 }
 
 // The consumers: each is a subscription of the topics that Consumers lists it at.
@@ -29,7 +29,6 @@ const (
 	Intake   = "intake"   // merges uploads into days
 	Analyse  = "analyse"  // computes windows
 	Insights = "insights" // puts Results into words
-	Exports  = "exports"  // writes and removes exports
 	Feed     = "feed"     // records what a person's devices are told
 )
 
@@ -38,12 +37,12 @@ const (
 // no publisher learns of it.
 func Consumers() map[string][]string {
 	return map[string][]string{
-		TopicUploads:  {Intake},
-		TopicHistory:  {Intake},
-		TopicAnalyses: {Analyse},
-		TopicResults:  {Insights},
-		TopicExports:  {Exports},
-		TopicEvents:   {Feed},
+		TopicUploads:    {Intake},
+		TopicHistory:    {Intake},
+		TopicAnalyses:   {Analyse},
+		TopicResults:    {Insights},
+		exporting.Topic: {exporting.Consumer},
+		TopicEvents:     {Feed},
 	}
 }
 
@@ -78,13 +77,6 @@ type ResultReady struct {
 	End health.Day `json:"end"`
 }
 
-// ExportDue says that an export is to be written, told of, or removed: which, its
-// record says. Its queue key is the uid.
-type ExportDue struct {
-	UID      string `json:"uid"`
-	ExportID string `json:"exportId"`
-}
-
 // An Event is one thing to tell a person's devices. It refers, it does not contain.
 type Event struct {
 	UID  string    `json:"uid"`
@@ -99,7 +91,7 @@ type Event struct {
 // An EventKind is the event name on the wire.
 type EventKind string
 
-// The events a device can receive.
+// The events a device can receive, beside those of package exporting.
 const (
 	UploadMerged     EventKind = "upload.merged"
 	UploadFailed     EventKind = "upload.failed" // it will never be merged
@@ -108,13 +100,11 @@ const (
 	ResultWithdrawn  EventKind = "result.withdrawn" // its samples were deleted
 	InsightReady     EventKind = "insight.ready"
 	InsightWithdrawn EventKind = "insight.withdrawn" // with its result
-	ExportReady      EventKind = "export.ready"
-	ExportFailed     EventKind = "export.failed" // it will not be ready
 )
 
 // EventKinds are all of them.
 func EventKinds() []EventKind {
-	return []EventKind{UploadMerged, UploadFailed, UploadHeld, ResultStored, ResultWithdrawn, InsightReady, InsightWithdrawn, ExportReady, ExportFailed}
+	return []EventKind{UploadMerged, UploadFailed, UploadHeld, ResultStored, ResultWithdrawn, InsightReady, InsightWithdrawn, exporting.Ready, exporting.Failed}
 }
 
 // Of is what a kind is of: what happens to an upload is one story, in turn.

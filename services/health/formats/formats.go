@@ -45,7 +45,7 @@ const (
 	Accepted = record.Accepted
 	Rejected = record.Rejected
 	Skipped  = record.Skipped
-	Deleted  = record.Deleted
+	Deleted  = clarityexport.Deleted
 )
 
 // A Format names what a file was recognized as.

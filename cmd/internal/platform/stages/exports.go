@@ -5,7 +5,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/exports"
-	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
@@ -23,5 +23,5 @@ func buildExports(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	for _, section := range held.Sections() {
 		needs.Held = append(needs.Held, exports.Section(section))
 	}
-	return []platform.Runner{consume(p.Queue, flow.TopicExports, flow.Exports, exportConcurrency, exports.New(needs).Handle)}, nil
+	return []platform.Runner{consume(p.Queue, exporting.Topic, exporting.Consumer, exportConcurrency, exports.New(needs).Handle)}, nil
 }

@@ -14,6 +14,10 @@ import (
 	"github.com/clarity-loop/clarity/services/health/reject"
 )
 
+// Deleted is the verdict of a line that says that a sample is deleted: its Sample has
+// the uuid and the type.
+const Deleted record.Verdict = "deleted"
+
 // maxLine bounds one line: far more than the longest of an export.
 const maxLine = 16 << 20
 
@@ -142,5 +146,5 @@ func (d *Deletion) record(at record.Place) record.Record {
 	if kind == "" {
 		kind = unknownType
 	}
-	return record.Record{Place: at, Verdict: record.Deleted, Sample: health.Sample{UUID: uuid, Type: kind}}
+	return record.Record{Place: at, Verdict: Deleted, Sample: health.Sample{UUID: uuid, Type: kind}}
 }

@@ -31,7 +31,6 @@ const (
 	Accepted Verdict = "accepted" // Sample is set
 	Rejected Verdict = "rejected" // meant to be a sample, and is none
 	Skipped  Verdict = "skipped"  // not meant to be a sample
-	Deleted  Verdict = "deleted"  // says that a sample is deleted; Sample has its uuid and type
 )
 
 // The reasons of formats beside those of package reject.

@@ -24,7 +24,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/erasure"
 	"github.com/clarity-loop/clarity/services/exports"
-	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
@@ -140,7 +140,7 @@ func (w *World) Export(uid, id string) queue.Verdict {
 	for _, section := range held.Sections() {
 		needs.Held = append(needs.Held, exports.Section(section))
 	}
-	m, err := queue.JSON(flow.TopicExports, uid, flow.ExportDue{UID: uid, ExportID: id})
+	m, err := queue.JSON(exporting.Topic, uid, exporting.Due{UID: uid, ExportID: id})
 	if err != nil {
 		w.T.Fatal(err)
 	}
