@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -57,10 +58,14 @@ func (w *world) Publish(_ context.Context, msgs ...queue.Message) error {
 		}
 		var what struct {
 			UploadID string
+			End      *health.Day
 			Asked    int
 		}
 		if err := json.Unmarshal(m.Body, &what); err != nil {
 			w.t.Error(err)
+		}
+		if what.End != nil {
+			what.UploadID = what.End.String() + " "
 		}
 		w.said = append(w.said, fmt.Sprintf("%s %s%d", m.Topic, what.UploadID, what.Asked))
 	}
@@ -256,6 +261,39 @@ func TestConsentTakesUpWhatWasHeld(t *testing.T) {
 	same(t, "with it", 3, len(append(first, w.pass(0)...)))
 }
 
+// A Result that changed while there was no consent is told of with it: one without
+// an Insight, one whose Insight is of another, and one that is gone; no other, and
+// nothing is lost where the queue takes nothing.
+func TestConsentHasWhatChangedPutIntoWords(t *testing.T) {
+	w := newWorld(t)
+	w.agree(true)
+	digests := map[string][2]string{ // of the Result and of its Insight
+		"2026-03-28": {"a", "a"}, "2026-03-29": {"b", ""}, "2026-03-30": {"c", "before"}, "2026-03-31": {"", "d"},
+	}
+	for key, digest := range digests {
+		if digest[0] != "" {
+			if _, err := w.store.Results.Put(t.Context(), anna, key, 0, record.Result{Result: analysis.Result{Lineage: analysis.Lineage{InputDigest: digest[0]}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if digest[1] != "" {
+			if _, err := w.store.Insights.Put(t.Context(), anna, key, 0, record.Insight{Insight: analysis.Insight{InputDigest: digest[1]}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.agree(false)
+	same(t, "without consent", nil, w.pass(30*24*time.Hour))
+	w.agree(true)
+	w.fails = errors.New("away")
+	if _, err := w.stage.Pass(t.Context()); err == nil {
+		t.Error("nothing is wrong with a queue that takes nothing")
+	}
+	w.fails = nil
+	same(t, "with it", []string{"results 2026-03-29 0", "results 2026-03-30 0", "results 2026-03-31 0"}, w.pass(0))
+	same(t, "once", nil, w.pass(24*time.Hour))
+}
+
 // A change of what every Result rests on has all windows with data looked at, and
 // none that ends after tomorrow.
 func TestAReviewAsksForEveryWindowWithData(t *testing.T) {
@@ -302,6 +340,44 @@ func TestWhatCannotBeReadStopsNoOther(t *testing.T) {
 	if !bytes.Contains(w.log.Bytes(), []byte("what is due waits")) || bytes.Contains(w.log.Bytes(), []byte(anna)) {
 		t.Errorf("the log says %s", w.log.String())
 	}
+}
+
+// A shard that cannot be listed costs no other; a store that is away is not asked 64 times.
+func TestAShardThatCannotBeListedStopsNoOther(t *testing.T) {
+	w := newWorld(t)
+	w.ask(1)
+	for name, tt := range map[string]struct { // each at the same time
+		broken func(shard int) bool
+		asked  int // shards
+		said   []string
+	}{
+		"one before hers":   {func(shard int) bool { return shard == store.ShardOf(anna)-1 }, store.Shards, []string{"analyses 1"}},
+		"the store is away": {func(int) bool { return true }, 5, nil},
+	} {
+		w.now = w.now.Add(time.Second)
+		patchy := &patchy{Driver: w.driver, broken: tt.broken}
+		stage := due.New(due.Needs{Store: store.New(patchy, w.keys), Queue: w, Windows: w.windows, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler)})
+		if _, err := stage.Pass(t.Context()); err == nil {
+			t.Errorf("%s: nothing is wrong", name)
+		}
+		same(t, name, tt.said, w.said)
+		same(t, name, tt.asked, patchy.asked)
+		w.said, w.now = nil, w.now.Add(-time.Second)
+	}
+}
+
+// patchy lists some shards only.
+type patchy struct {
+	store.Driver
+	broken func(shard int) bool
+	asked  int
+}
+
+func (p *patchy) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+	if p.asked++; p.broken(shard) {
+		return nil, errors.New("away")
+	}
+	return p.Driver.Due(ctx, shard, before, limit)
 }
 
 // BenchmarkNothingDue is what a look costs where nothing is wrong.

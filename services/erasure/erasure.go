@@ -37,6 +37,8 @@ const (
 	again = 10 * time.Second
 	// perShard bounds what is taken up of a shard at a time.
 	perShard = 20
+	// gone is how many shards in a row cannot be listed where the store is away.
+	gone = 5
 	// page and parallel are of the objects that are deleted.
 	page     = 500
 	parallel = 16
@@ -63,7 +65,7 @@ type Needs struct {
 		Forget(ctx context.Context, key string) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (index int64, err error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Settle is how long a handler that began before may still write.
 	Settle time.Duration
@@ -94,14 +96,20 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 }
 
 // Pass does the next step of everyone whose erasure is to go on, and returns how
-// many they were. One that fails costs no other: it comes again.
+// many they were. One that fails costs no other: it comes again. So for a shard.
 func (s *Stage) Pass(ctx context.Context) (done int, err error) {
 	var failed []error
+	away := 0 // shards in a row that could not be listed
 	for shard := range store.Shards {
 		due, err := s.Store.Erasing(ctx, shard, s.Now(), perShard)
 		if err != nil {
-			return done, fmt.Errorf("list erasures: %w", err)
+			failed = append(failed, fmt.Errorf("list erasures: %w", err))
+			if away++; away == gone {
+				break
+			}
+			continue
 		}
+		away = 0
 		for _, d := range due {
 			if err := ctx.Err(); err != nil {
 				return done, err
@@ -178,7 +186,7 @@ func (s *Stage) step(ctx context.Context, uid string, e erased.Progress) (erased
 		if err := s.remove(ctx, uid); err != nil {
 			return e, time.Time{}, err
 		}
-		if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.AccountErased, UID: uid, ActorUID: uid, Object: e.ReceiptID, Outcome: "ok", Reason: "requested by the person"}); err != nil {
+		if err := s.Audit.Append(ctx, audit.Event{Action: audit.AccountErased, UID: uid, ActorUID: uid, Object: e.ReceiptID, Outcome: "ok", Reason: "requested by the person"}); err != nil {
 			return e, time.Time{}, fmt.Errorf("audit an erasure: %w", err)
 		}
 		e.Step, e.FinishedAt = erased.Removed, s.Now().UTC()

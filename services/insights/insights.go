@@ -35,7 +35,7 @@ type Needs struct {
 		Receive(ctx context.Context, sub queue.Subscription, handle queue.Handler) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (int64, error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Words puts facts into words that keep to them.
 	Words *grounded.Writer
@@ -79,6 +79,9 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	if how.onlyStored = true; err == nil {
 		err = s.refresh(ctx, flow.ResultReady(analysis.Request(ready).Weeks(1)), how)
 	}
+	if errors.Is(err, analysis.ErrNoConsent) {
+		err = s.left(ctx, ready.UID, standing)
+	}
 	if err == nil {
 		s.Log.Info("insights refreshed", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 		return queue.Ack()
@@ -87,6 +90,18 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		err = active
 	}
 	return failures().Verdict(s.Log, d, err)
+}
+
+// left leaves what is ready to the day on which the person agrees again, when what
+// changed without a word is told anew: as long as they stand as was read. Who agrees
+// meanwhile has the message handled again.
+func (s *Stage) left(ctx context.Context, uid string, standing store.Record[record.Account]) error {
+	if standing.Version > 0 {
+		if _, err := s.Store.Batch(ctx, uid, s.Store.Under(standing)); err != nil {
+			return err
+		}
+	}
+	return analysis.ErrNoConsent
 }
 
 // failures are what the stage makes of its errors.
@@ -135,7 +150,10 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 	}
 	facts := narrative.Facts(result.Value.Result, before)
 	if exists && same(stored.Value.Insight, result.Value.Result, facts) {
-		if digest := result.Value.Result.Lineage.InputDigest; stored.Value.Insight.InputDigest != digest { // it says of this Result what it said
+		again := how.again
+		if digest := result.Value.Result.Lineage.InputDigest; stored.Value.Insight.InputDigest == digest {
+			again = again || !how.onlyStored // another wrote it, and may have died before it told: who was told is not told twice
+		} else { // it says of this Result what it said
 			kept := stored.Value
 			kept.Insight.InputDigest = digest
 			if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, kept); err != nil {
@@ -143,7 +161,7 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 			}
 			stored.Value = kept
 		}
-		if how.again { // the process may have died after the text was stored
+		if again { // the process may have died after the text was stored
 			return s.publish(ctx, ready, stored.Value.Insight)
 		}
 		return nil
@@ -166,7 +184,7 @@ func (s *Stage) withdraw(ctx context.Context, ready flow.ResultReady, version in
 		if err := s.Store.Insights.Delete(ctx, ready.UID, key, version); err != nil {
 			return err
 		}
-	} else if !how.again {
+	} else if how.onlyStored && !how.again {
 		return nil
 	}
 	m, err := queue.JSON(flow.TopicEvents, ready.UID,

@@ -1,6 +1,7 @@
 package timeline
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -41,6 +42,23 @@ func (r *Reader) Deleted(ctx context.Context, uid, name string) ([]health.UUID, 
 	}
 	t, err := DecodeTombstones(plain)
 	return t.sorted, err
+}
+
+// Series is the JSON of a series as it was sent, of the object's name in the
+// record of its day.
+func (r *Reader) Series(ctx context.Context, uid, name string, of health.UUID) ([]byte, error) {
+	data, err := r.objects.Get(ctx, uid, name)
+	if err != nil {
+		return nil, fmt.Errorf("read series: %w", err)
+	}
+	id, content, err := unseal(kindSeries, data)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read series: %w", err)
+	case !bytes.Equal(id, of[:]):
+		return nil, fmt.Errorf("read series: %w: it is another", ErrDamaged)
+	}
+	return content, nil
 }
 
 // Samples are those of the chunk, one of each uuid.

@@ -79,7 +79,7 @@ func TestWhatAMergeCosts(t *testing.T) {
 		"with a deletion, of one day": merge("deleting"),
 	}
 	want := map[string]cost{
-		"the first, of eight types":   {Reads: 9, Commits: 3, Writes: 6},
+		"the first, of eight types":   {Reads: 10, Commits: 3, Writes: 6}, // a new day: was there a silence before it
 		"an hourly one":               {Reads: 8, Commits: 3, Writes: 6},
 		"the hourly one, told again":  {Reads: 2},
 		"with a deletion, of one day": {Reads: 10, Commits: 4, Writes: 7},

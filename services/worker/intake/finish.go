@@ -117,44 +117,83 @@ func cursorBytes(kind string, c record.Cursor) int {
 }
 
 // windows are those that read a touched day, but none that ends after both today
-// and the last day there is.
+// and the last day there is. Where the upload brings later days than there were,
+// those that end in the silence before them are asked for with it: nobody did
+// while there was nothing later.
 func (s *Stage) windows(ctx context.Context, j *uploadWork, touched []health.Day) ([]health.Day, error) {
 	if len(touched) == 0 {
 		return nil, nil
 	}
-	last, err := s.lastDay(ctx, j)
+	today, newest, err := s.lastDays(ctx, j)
 	if err != nil {
 		return nil, err
 	}
 	ends := map[health.Day]bool{}
 	for _, day := range touched {
 		first, until := analysis.Touching(day)
-		for end := first; end <= min(until, last); end++ {
+		for end := first; end <= min(until, max(today, newest)); end++ {
+			ends[end] = true
+		}
+	}
+	if slices.Contains(j.began, newest) {
+		former, next, err := s.silence(ctx, j)
+		if err != nil {
+			return nil, err
+		}
+		_, until := analysis.Touching(former)
+		for end := former + 1; end <= min(until, next-1); end++ {
 			ends[end] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(ends)), nil
 }
 
-// lastDay is today where the phone is, or the last day with a record if that is later.
-func (s *Stage) lastDay(ctx context.Context, j *uploadWork) (health.Day, error) {
+// lastDays are today where the phone is, and the last day with a record.
+func (s *Stage) lastDays(ctx context.Context, j *uploadWork) (today, newest health.Day, err error) {
 	loc, err := health.LoadZone(j.envelope.TimeZone)
 	if err != nil {
-		return 0, fmt.Errorf("find today: %w", err)
+		return 0, 0, fmt.Errorf("find today: %w", err)
 	}
-	today := health.DayOf(health.InstantOf(s.Now()), loc)
-	records, err := s.Store.Days.List(ctx, j.uid, store.Query{Descending: true, Limit: 1})
+	today = health.DayOf(health.InstantOf(s.Now()), loc)
+	newest, found, err := s.dayBefore(ctx, j.uid, "")
+	if err != nil || !found {
+		return today, today, err
+	}
+	return today, newest, nil
+}
+
+// dayBefore is the last day with a record, before the key if one is given.
+func (s *Stage) dayBefore(ctx context.Context, uid, key string) (day health.Day, found bool, err error) {
+	records, err := s.Store.Days.List(ctx, uid, store.Query{To: key, Descending: true, Limit: 1})
 	if err != nil {
-		return 0, fmt.Errorf("find last day: %w", err)
+		return 0, false, fmt.Errorf("find last day: %w", err)
 	}
 	if len(records) == 0 {
-		return today, nil
+		return 0, false, nil
 	}
-	last, err := health.ParseDay(records[0].Key)
-	if err != nil {
-		return 0, fmt.Errorf("find last day: %w", err)
+	if day, err = health.ParseDay(records[0].Key); err != nil {
+		return 0, false, fmt.Errorf("find last day: %w", err)
 	}
-	return max(today, last), nil
+	return day, true, nil
+}
+
+// silence is between the last day that there was before the upload, and the first
+// behind it that the upload began; next is no later than former where there is none.
+func (s *Stage) silence(ctx context.Context, j *uploadWork) (former, next health.Day, err error) {
+	began := slices.Compact(slices.Sorted(slices.Values(j.began)))
+	for i := len(began) - 1; i >= 0; i-- {
+		if i > 0 && began[i-1] == began[i]-1 {
+			continue
+		}
+		day, found, err := s.dayBefore(ctx, j.uid, began[i].String())
+		if err != nil || !found {
+			return 0, 0, err
+		}
+		if i == 0 || day != began[i-1] {
+			return day, began[i], nil
+		}
+	}
+	return 0, 0, nil
 }
 
 // publish lets the person's devices know what the upload has come to.

@@ -30,12 +30,17 @@ type dayWork struct {
 	day        health.Day
 	add        []health.Sample
 	record     store.Record[record.Day]
-	chunk      timeline.Chunk // as it is stored
+	chunk      timeline.Chunk    // as it is stored
+	contents   map[string][]byte // of the upload's series, by digest
+	put        map[string]string // the objects of those that are put, by digest
 	merged     timeline.Chunk
 	stats      timeline.Stats
 	tombstones int  // size of the tombstones that merged is less of
 	changed    bool // merged is not what is stored
 	full       bool // there was no room for what was to add
+	began      bool // there was no record of the day before
+	roomy      bool // what is stored and merged is kept until it is written
+	gone       bool // what is stored and merged was let go of
 }
 
 // merge brings the days up to date and returns those that the upload changed.
@@ -52,6 +57,7 @@ func (s *Stage) merge(ctx context.Context, j *uploadWork) (touched []health.Day,
 	if err != nil {
 		return nil, err
 	}
+	j.began = slices.Clone(j.record.Value.Days) // a call before may have begun any of them
 	if err := s.notePlan(ctx, j, works, news); err != nil {
 		return nil, err
 	}
@@ -61,17 +67,17 @@ func (s *Stage) merge(ctx context.Context, j *uploadWork) (touched []health.Day,
 	if works, err = s.search(ctx, j, works, tombstones.set); err != nil {
 		return nil, err
 	}
-	changed, full := map[health.Day]bool{}, map[health.Day]bool{}
-	for _, day := range j.record.Value.Days {
-		changed[day] = true
-	}
+	full := map[health.Day]bool{}
 	for {
-		if err := s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error { return s.apply(ctx, j.uid, w, tombstones.set) }); err != nil {
+		if err := s.noteDays(ctx, j, works, tombstones.set); err != nil {
+			return nil, err
+		}
+		if err := s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error { return s.apply(ctx, j, w, tombstones.set) }); err != nil {
 			return nil, err
 		}
 		for _, w := range works {
-			if w.changed {
-				changed[w.day] = true
+			if w.began {
+				j.began = append(j.began, w.day)
 			}
 			if w.full {
 				full[w.day] = true
@@ -83,7 +89,7 @@ func (s *Stage) merge(ctx context.Context, j *uploadWork) (touched []health.Day,
 		}
 		if now.version == tombstones.version {
 			j.full = slices.Sorted(maps.Keys(full))
-			return slices.Sorted(maps.Keys(changed)), nil
+			return j.record.Value.Days, nil
 		}
 		tombstones = now
 	}
@@ -100,17 +106,18 @@ func (s *Stage) plan(ctx context.Context, j *uploadWork, tombstones timeline.Tom
 	}
 	works := make([]*dayWork, 0, len(suspects))
 	for _, day := range slices.Sorted(maps.Keys(suspects)) {
-		works = append(works, &dayWork{day: day, add: j.days[day]})
+		works = append(works, &dayWork{day: day, add: j.days[day], contents: j.envelope.Series})
 	}
 	return works, s.load(ctx, j, works, tombstones)
 }
 
 func (s *Stage) load(ctx context.Context, j *uploadWork, works []*dayWork, tombstones timeline.Tombstones) error {
 	return s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error {
-		if err := s.loadDay(ctx, j.uid, w); err != nil {
+		if err := s.reload(ctx, j, w, tombstones); err != nil {
 			return err
 		}
-		return w.merge(tombstones)
+		j.settle(w)
+		return nil
 	})
 }
 
@@ -189,6 +196,28 @@ func (s *Stage) notePlan(ctx context.Context, j *uploadWork, works []*dayWork, d
 	return s.mark(ctx, j, func(u *record.Upload) {
 		u.State, u.Days, u.Added, u.Replaced, u.Duplicates, u.Deleted = record.UploadReceived, days, total.Added, total.Replaced, total.Duplicates, deleted
 	})
+}
+
+// noteDays writes down which days are about to change that the plan does not name:
+// others wrote meanwhile. Who finds them changed after a crash cannot tell by whom.
+func (s *Stage) noteDays(ctx context.Context, j *uploadWork, works []*dayWork, tombstones timeline.Tombstones) error {
+	days := map[health.Day]bool{}
+	for _, day := range j.record.Value.Days {
+		days[day] = true
+	}
+	for _, w := range works {
+		if err := s.bury(ctx, j, w, tombstones); err != nil {
+			return err
+		}
+		j.settle(w)
+		if w.changed {
+			days[w.day] = true
+		}
+	}
+	if len(days) == len(j.record.Value.Days) {
+		return nil
+	}
+	return s.mark(ctx, j, func(u *record.Upload) { u.State, u.Days = record.UploadReceived, slices.Sorted(maps.Keys(days)) })
 }
 
 func (s *Stage) eachDay(ctx context.Context, works []*dayWork, do func(context.Context, *dayWork) error) error {
@@ -272,21 +301,28 @@ func tooManyDeletions(err error) error {
 }
 
 // apply writes the day if it changes, as often as others change it first.
-func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, tombstones timeline.Tombstones) error {
+func (s *Stage) apply(ctx context.Context, j *uploadWork, w *dayWork, tombstones timeline.Tombstones) error {
 	changed := false
-	defer func() { w.changed = changed }()
+	defer func() {
+		w.changed = changed
+		j.settle(w)
+	}()
 	for range tries {
-		if w.tombstones != tombstones.Len() { // the set only grows: as large is equal
-			if err := w.merge(tombstones); err != nil {
+		if err := s.bury(ctx, j, w, tombstones); err != nil {
+			return err
+		}
+		if w.changed && w.gone {
+			if err := s.reload(ctx, j, w, tombstones); err != nil {
 				return err
 			}
 		}
 		if !w.changed {
 			return nil
 		}
-		switch err := s.writeDay(ctx, uid, w); {
+		begins := w.record.Version == 0
+		switch err := s.writeDay(ctx, j.uid, w); {
 		case err == nil:
-			changed = true
+			changed, w.began = true, w.began || begins
 			return nil
 		case isFull(err):
 			if err := w.refuse(tombstones, err); err != nil {
@@ -296,10 +332,7 @@ func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, tombstones ti
 		case !errors.Is(err, store.ErrConflict):
 			return err
 		}
-		if err := s.loadDay(ctx, uid, w); err != nil {
-			return err
-		}
-		if err := w.merge(tombstones); err != nil {
+		if err := s.reload(ctx, j, w, tombstones); err != nil {
 			return err
 		}
 	}
@@ -313,15 +346,21 @@ func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
 	if err != nil {
 		return err
 	}
+	placed, err := s.placeSeries(ctx, uid, w)
+	if err != nil {
+		return err
+	}
 	name, err := s.Objects.Replace(ctx, blob.KindDays, uid, fmt.Sprintf("%s/%s-%s", w.day, digest, unused()), data)
 	if err != nil {
 		return err
 	}
-	version, err := s.Store.Days.Put(ctx, uid, w.day.String(), w.record.Version, describe(w.merged, name, digest))
+	day := describe(w.merged, name, digest)
+	day.Series = placed
+	version, err := s.Store.Days.Put(ctx, uid, w.day.String(), w.record.Version, day)
 	if err != nil {
 		return fmt.Errorf("write day: %w", err)
 	}
-	w.record = store.Record[record.Day]{Key: w.day.String(), Version: version, Value: record.Day{Chunk: name, Digest: digest}}
+	w.record = store.Record[record.Day]{Key: w.day.String(), Version: version, Value: record.Day{Chunk: name, Digest: digest, Series: placed}}
 	w.chunk, w.changed = w.merged, false
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/blob"
@@ -25,6 +26,8 @@ type uploadWork struct {
 	lastSeen map[string]health.Instant // latest end by type
 	deleted  []health.UUID
 	full     []health.Day // that had no room for what the upload has of them
+	began    []health.Day // that may have had no record before it
+	room     atomic.Int64 // left for samples of days
 }
 
 // read decodes the raw body as the ingress did, by the clock of then, so that

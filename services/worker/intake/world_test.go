@@ -17,10 +17,12 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -165,7 +167,7 @@ func (d *driver) List(_ context.Context, q store.Query) (docs []store.Document, 
 	}
 	err = (*world)(d).look(func() error {
 		for k, doc := range d.docs {
-			if k.Collection == q.Collection && k.UID == q.UID && k.Key > q.After {
+			if k.Collection == q.Collection && k.UID == q.UID && k.Key > q.After && k.Key >= q.From && (q.To == "" || k.Key < q.To) {
 				docs = append(docs, doc)
 			}
 		}
@@ -317,6 +319,10 @@ func (w *world) state(t testing.TB) state {
 	for _, d := range days {
 		chunk := w.plain(t, d.Value.Chunk)
 		d.Value.Chunk = ""
+		for i, r := range d.Value.Series {
+			chunk = append(chunk, w.points(t, r)...)
+			d.Value.Series[i].Blob = ""
+		}
 		s.Days[d.Key] = fmt.Sprintf("%+v %x", d.Value, chunk)
 	}
 	if g, err := w.store.Tombstones.Get(ctx, person, record.TombstonesKey); err == nil {
@@ -328,6 +334,20 @@ func (w *world) state(t testing.TB) state {
 	}
 	maps.Copy(s.Cursors, cursors.Value.Types)
 	return s
+}
+
+// points are those that a day's record refers to.
+func (w *world) points(t testing.TB, r points.Reference) []byte {
+	t.Helper()
+	of, err := health.ParseUUID(r.UUID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := timeline.NewReader(vault.New((*blobs)(w), (*keys)(w))).Series(t.Context(), person, r.Blob, of)
+	if err != nil {
+		t.Fatalf("a record refers to a series that does not open: %v", err)
+	}
+	return content
 }
 
 func (w *world) plain(t testing.TB, name string) []byte {

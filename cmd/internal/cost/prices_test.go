@@ -1,0 +1,51 @@
+package cost_test
+
+// price is what one of a kind costs, in dollars: list prices of one region, and
+// what they are paid for.
+func price(k Kind) float64 {
+	const (
+		hundredThousand = 100_000
+		million         = 1_000_000
+		tebibyte        = 1 << 40
+		leastMessage    = 1000 // bytes, billed at the least for each way that it goes
+		ways            = 2    // in, and out to the one consumer
+	)
+	switch k {
+	case Read:
+		return 0.03 / hundredThousand // Firestore
+	case Write, Check:
+		return 0.09 / hundredThousand // Firestore
+	case Delete:
+		return 0.01 / hundredThousand // Firestore
+	case Put:
+		return 5.00 / million // Cloud Storage, class A
+	case Get:
+		return 0.40 / million // Cloud Storage, class B
+	case Message:
+		return 40.0 / tebibyte * leastMessage * ways // Pub/Sub
+	case Unwrap:
+		return 0.03 / hundredThousand // a document of the keys' database; the shards' keys stay in memory
+	}
+	return 0 // an audit entry is one of hundreds in an object
+}
+
+// Dollars is what it costs.
+func (c Counts) Dollars() (sum float64) {
+	for _, k := range Kinds() {
+		sum += float64(c.Sum(k)) * price(k)
+	}
+	return sum
+}
+
+// The load that is assumed of a year.
+const (
+	People        = 10_000_000
+	UploadsPerDay = 10 // a person's
+	daysOfAYear   = 365
+)
+
+// PerMillion is what a million uploads like this one cost.
+func (c Counts) PerMillion() float64 { return c.Dollars() * 1_000_000 }
+
+// PerYear is what a year of People costs whose uploads are all like this one.
+func (c Counts) PerYear() float64 { return c.Dollars() * People * UploadsPerDay * daysOfAYear }

@@ -1,0 +1,135 @@
+package intake_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// analysed takes off what is to be analysed, as if it were done.
+func (w *world) analysed(t testing.TB) {
+	t.Helper()
+	if err := w.store.Agenda.Delete(t.Context(), person, agenda.Errand{Kind: agenda.Windows}.Key(), store.Any); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whoever was away has the windows that end while they were, once they are back:
+// nobody asked for those while there was nothing later.
+func TestASilenceIsAnalysedOnceItIsOver(t *testing.T) {
+	tests := map[string]struct {
+		before, after []int // days before today
+		ends          []int // that are asked for then
+		dies          bool  // in between, behind the day's record
+	}{
+		"off for four days":                          {[]int{5}, []int{0}, []int{4, 3, 2, 1, 0}, false},
+		"and cut off while it comes back":            {[]int{5}, []int{0}, []int{4, 3, 2, 1, 0}, true},
+		"off for a month":                            {[]int{30}, []int{0}, []int{29, 28, 27, 26, 25, 24, 23, 1, 0}, false},
+		"off until yesterday":                        {[]int{1}, []int{0}, []int{1, 0}, false},
+		"back with two days that are apart":          {[]int{6}, []int{2, 0}, []int{5, 4, 3, 2, 1, 0}, false},
+		"back with an old day, too":                  {[]int{5}, []int{40, 0}, []int{41, 40, 39, 38, 37, 36, 35, 34, 33, 4, 3, 2, 1, 0}, false},
+		"more of a day that was there":               {[]int{5, 0}, []int{0}, []int{1, 0}, false},
+		"nobody was ever here":                       {nil, []int{0}, []int{1, 0}, false},
+		"a day that lies before all that there were": {[]int{5}, []int{20}, []int{21, 20, 19, 18, 17, 16, 15, 14, 13}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w, n := newWorld(), 0
+			w.consent(t, true)
+			send := func(id string, days []int, at time.Time, dies bool) {
+				t.Helper()
+				var e envelope
+				for _, ago := range days {
+					n++
+					e.Samples = append(e.Samples, beat(n, received.AddDate(0, 0, -ago).Add(-time.Minute), 60, ""))
+				}
+				w.arrive(t, arrival{id, e.encode(t), received})
+				w.now = at
+				if dies {
+					w.changes, w.dieAt, w.after = 0, 3, true // the plan, the chunk, the day's record
+				}
+				finish(t, w, id)
+			}
+			for i, ago := range tt.before { // each on its day
+				send(fmt.Sprint("before", i), []int{ago}, received.AddDate(0, 0, -ago), false)
+			}
+			if len(tt.before) > 0 {
+				w.analysed(t)
+			}
+			send("after", tt.after, received, tt.dies)
+			today := health.DayOf(health.InstantOf(received), time.UTC)
+			var want []string
+			for i := len(tt.ends) - 1; i >= 0; i-- {
+				want = append(want, (today - health.Day(tt.ends[i])).String())
+			}
+			if diff := cmp.Diff(want, w.due(t)); diff != "" {
+				t.Errorf("windows (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Another replica merges a sample that is deleted here, and what it asked for is
+// analysed, at any step of this one, which then dies at any change: whatever this one
+// has changed is analysed again.
+func TestNoChangeOfADayIsForgotten(t *testing.T) {
+	at := time.Date(2026, 3, 30, 10, 0, 0, 0, time.UTC)
+	x := beat(1, at, 60, "")
+	day := health.DayOf(health.InstantOf(at), time.UTC)
+	adds := arrival{"adds", envelope{Samples: []sample{x}}.encode(t), received}
+	other := beat(2, at.AddDate(0, 0, -60), 70, "")
+	deletes := arrival{"deletes", envelope{Samples: []sample{other}, Deleted: []deletion{{x.UUID, heartRate}}}.encode(t), received}
+	for step := 1; ; step++ {
+		came := false
+		for dies := 1; dies < 12; dies++ {
+			w := newWorld()
+			w.stage.Log = quietLog()
+			w.consent(t, true)
+			w.arrive(t, adds)
+			w.arrive(t, deletes)
+			seen := int64(0)
+			w.steps, w.between = 0, func(n int) {
+				if n != step {
+					return
+				}
+				came = true
+				w.between = nil
+				finish(t, w, adds.id)
+				w.analysed(t)
+				r, err := w.store.Days.Get(t.Context(), person, day.String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				seen = r.Version
+				w.dieAt, w.after = w.changes+dies, true
+			}
+			finish(t, w, deletes.id)
+			if !came {
+				break
+			}
+			r, err := w.store.Days.Get(t.Context(), person, day.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(w.chunk(t, r.Value.Chunk).Samples) > 0 {
+				t.Fatalf("step %d, change %d: the sample is there", step, dies)
+			}
+			if due := w.due(t); r.Version != seen && !slices.Contains(due, day.String()) {
+				t.Errorf("step %d, change %d: the day changed behind its analysis, asked for is %s", step, dies, due)
+			}
+		}
+		if !came {
+			if step < 15 {
+				t.Fatalf("only %d steps", step)
+			}
+			return
+		}
+	}
+}
