@@ -61,8 +61,8 @@ type Needs struct {
 	Store *store.Store
 	// Objects are people's own, sealed; a vault.Vault has them.
 	Objects interface {
-		Put(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
-		Delete(ctx context.Context, name string) error
+		Replace(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
+		Remove(ctx context.Context, name string) error
 	}
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
@@ -217,7 +217,7 @@ func (s *Stage) tell(ctx context.Context, j *job) error {
 // remove removes an export whose time is over: its parts, then itself.
 func (s *Stage) remove(ctx context.Context, j *job) error {
 	for _, part := range j.record.Value.Parts {
-		if err := s.Objects.Delete(ctx, part.Object); err != nil {
+		if err := s.Objects.Remove(ctx, part.Object); err != nil {
 			return fmt.Errorf("remove an export: %w", err)
 		}
 	}

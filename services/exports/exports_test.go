@@ -82,12 +82,12 @@ func (w *world) Publish(_ context.Context, msgs ...queue.Message) error {
 	})
 }
 
-func (w *world) Put(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error) {
-	return name, w.change(func() error { name, err = w.vault.Put(ctx, kind, uid, rest, plain); return err })
+func (w *world) Replace(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error) {
+	return name, w.change(func() error { name, err = w.vault.Replace(ctx, kind, uid, rest, plain); return err })
 }
 
-func (w *world) Delete(ctx context.Context, name string) error {
-	return w.change(func() error { return w.vault.Delete(ctx, name) })
+func (w *world) Remove(ctx context.Context, name string) error {
+	return w.change(func() error { return w.vault.Remove(ctx, name) })
 }
 
 // section has three lines a key.

@@ -135,7 +135,7 @@ func (w *writer) part() error {
 	}
 	e := &w.record.Value
 	sum := sha256.Sum256(packed)
-	name, err := w.Objects.Put(w.ctx, blob.KindExports, w.uid, fmt.Sprintf("%s/%06d-%s", w.record.Key, len(e.Parts), hex.EncodeToString(sum[:16])), packed)
+	name, err := w.Objects.Replace(w.ctx, blob.KindExports, w.uid, fmt.Sprintf("%s/%06d-%s", w.record.Key, len(e.Parts), hex.EncodeToString(sum[:16])), packed)
 	if err != nil {
 		return fmt.Errorf("write a part of an export: %w", err)
 	}

@@ -59,7 +59,7 @@ func (w *World) PutExport(id string, parts ...string) (path string) {
 		if err != nil {
 			w.T.Fatal(err)
 		}
-		name, err := objects.Put(ctx, blob.KindExports, "anna", fmt.Sprintf("%s/%d", id, i), packed)
+		name, err := objects.Replace(ctx, blob.KindExports, "anna", fmt.Sprintf("%s/%d", id, i), packed)
 		if err != nil {
 			w.T.Fatal(err)
 		}
