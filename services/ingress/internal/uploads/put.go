@@ -277,7 +277,7 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, body vault.Object, 
 func (r *Room) publish(ctx context.Context, a acceptedUpload) error {
 	audited := make(chan error, 1)
 	go func() {
-		err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Object: a.id, Outcome: "ok"})
+		err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Own: a.id, Outcome: "ok"})
 		audited <- err
 	}()
 	err := r.publishUpload(ctx, a)
