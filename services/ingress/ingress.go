@@ -68,6 +68,8 @@ type Needs struct {
 	Writer, Template narrative.Writer
 	// Samples reads the samples of a day's chunk, for an export.
 	Samples func(ctx context.Context, uid, chunk string) ([]health.Sample, error)
+	// Series reads the JSON of one series from the object that a day's record names.
+	Series func(ctx context.Context, uid, object string, of health.UUID) ([]byte, error)
 	// Plan is how the people are divided among a model's versions; false where
 	// there is none yet. Optional: without it no model is asked.
 	Plan func() (traffic.Plan, bool)
@@ -108,6 +110,7 @@ func (n *Needs) validate() error {
 	need("a Writer", n.Writer != nil)
 	need("a Template", n.Template != nil)
 	need("Samples", n.Samples != nil)
+	need("Series", n.Series != nil)
 	need("a Registry", n.Registry != nil)
 	need("a Logger", n.Logger != nil)
 	need("a clock (Now)", n.Now != nil)
@@ -196,7 +199,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	}
 	sync := synced.New(synced.Needs{Days: st.Days, Store: st})
 	res := results.New(results.Needs{
-		Days: st.Days, Results: st.Results, Insights: st.Insights, Samples: s.Samples, Accounts: accounts,
+		Days: st.Days, Results: st.Results, Insights: st.Insights, Samples: s.Samples, Series: s.Series, Accounts: accounts,
 		Words:          grounded.New(s.Writer, s.Template, l.HandlerTimeout/2),
 		InsightsPerDay: l.InsightsPerDay, Now: s.Now,
 	})

@@ -32,11 +32,12 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	if err != nil {
 		return nil, err
 	}
+	days := timeline.NewReader(vault.New(p.Blobs, p.Keys))
 	server, err := ingress.New(ingress.Needs{
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Space: p.Space, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
-		Plan: asked.Plan, Samples: timeline.NewReader(vault.New(p.Blobs, p.Keys)).Samples, Ready: func(ctx context.Context) error {
+		Plan: asked.Plan, Samples: days.Samples, Series: days.Series, Ready: func(ctx context.Context) error {
 			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx))
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,

@@ -17,8 +17,8 @@ import (
 const createExportDetail = `An export is a ticket: nothing is copied now. Its download reads everything at that moment and streams it, so that no
 second copy of anyone's health data lies about.`
 
-const downloadDetail = `NDJSON, a line a record: {"kind", "key", "value"}, kind being profile, consent, upload, cursor, day, sample, result or
-insight. The samples of a day follow its day line. The last line is {"kind": "end", "lines": n}: a download without it is
+const downloadDetail = `NDJSON, a line a record: {"kind", "key", "value"}, kind being profile, consent, upload, cursor, day, sample, series, result or
+insight. The samples and the series of a day follow its day line. The last line is {"kind": "end", "lines": n}: a download without it is
 incomplete and may be repeated.`
 
 // An exportView is a ticket to a download.
@@ -123,7 +123,7 @@ type exporter struct {
 
 // An exportLine is one record of an export.
 type exportLine struct {
-	Kind  string `json:"kind" enum:"profile,consent,upload,cursor,day,sample,result,insight,end"`
+	Kind  string `json:"kind" enum:"profile,consent,upload,cursor,day,sample,series,result,insight,end"`
 	Key   string `json:"key,omitempty"`
 	Value any    `json:"value,omitempty"`
 	Lines int    `json:"lines,omitempty" doc:"on the last line: how many came before it"`

@@ -45,7 +45,7 @@ func TestExport(t *testing.T) {
 			t.Errorf("the end counts %d lines of %d", l.Lines, len(lines)-1)
 		}
 	}
-	want := map[string]int{"profile": 1, "consent": 1, "upload": 1, "cursor": 1, "day": 1, "sample": 1, "result": 1, "insight": 1, "end": 1}
+	want := map[string]int{"profile": 1, "consent": 1, "upload": 1, "cursor": 1, "day": 1, "sample": 1, "series": 1, "result": 1, "insight": 1, "end": 1}
 	if diff := cmp.Diff(want, kinds); diff != "" {
 		t.Errorf("kinds (-want +got):\n%s", diff)
 	}

@@ -70,7 +70,10 @@ func New(t testing.TB, change ...Option) *World {
 	d := ingress.Needs{
 		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.Audit,
 		Writer: template.New(), Template: template.New(),
-		Samples:  func(context.Context, string, string) ([]health.Sample, error) { return nil, nil },
+		Samples: func(context.Context, string, string) ([]health.Sample, error) { return nil, nil },
+		Series: func(_ context.Context, uid, object string, of health.UUID) ([]byte, error) {
+			return []byte(`{"uuid":"` + of.String() + `","of":"` + uid + `","in":"` + object + `"}`), nil
+		},
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: w.Clock.Now, Limits: ingress.DefaultLimits(),
 	}

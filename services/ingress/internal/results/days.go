@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/clarity-loop/clarity/services/health"
+	ofpoints "github.com/clarity-loop/clarity/services/health/series"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -18,6 +19,7 @@ type dayView struct {
 	Samples  int                 `json:"samples" minimum:"0"`
 	Types    map[string]typeView `json:"types" doc:"by HealthKit type"`
 	Digest   string              `json:"digest" doc:"SHA-256 of the day's samples in canonical form: equal content, equal digest"`
+	Series   []daySeries         `json:"series,omitempty" nullable:"false" doc:"those of the samples that are many points; absent where there is none"`
 	Updated  reply.Time          `json:"updated"`
 }
 
@@ -28,7 +30,7 @@ type typeView struct {
 }
 
 func viewDay(r store.Record[record.Day]) dayView {
-	v := dayView{Date: r.Key, TimeZone: r.Value.Zone, Samples: r.Value.Samples, Digest: r.Value.Digest, Updated: reply.Time(r.Updated), Types: map[string]typeView{}}
+	v := dayView{Date: r.Key, TimeZone: r.Value.Zone, Samples: r.Value.Samples, Digest: r.Value.Digest, Series: viewSeries(r.Key, r.Value.Series), Updated: reply.Time(r.Updated), Types: map[string]typeView{}}
 	for name, t := range r.Value.Types {
 		v.Types[name] = typeView{Count: t.Count, First: reply.Time(t.First.Time()), Last: reply.Time(t.Last.Time())}
 	}
@@ -60,11 +62,14 @@ func (r *Room) exportDays(ctx context.Context, uid string, line reply.Line) erro
 			return fmt.Errorf("read the samples of a day: %w", err)
 		}
 		for i := range samples {
+			if _, ok := ofpoints.Of(&samples[i]); ok {
+				continue // with its points, below
+			}
 			if err := line("sample", d.Key, viewSample(&samples[i])); err != nil {
 				return err
 			}
 		}
-		return nil
+		return r.exportSeries(ctx, uid, d, line)
 	})
 }
 
