@@ -35,7 +35,7 @@ type Needs struct {
 		Receive(ctx context.Context, sub queue.Subscription, handle queue.Handler) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (int64, error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Words puts facts into words that keep to them.
 	Words *grounded.Writer

@@ -41,7 +41,7 @@ type Needs struct {
 		Hold(ctx context.Context, uid string, standing store.Record[record.Account]) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (int64, error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Models say which version looks at a person's week. Nil is none: the one
 	// thing that may be left out.
@@ -221,7 +221,7 @@ func erasedError(err error) error {
 
 // publish records the result in the audit log and tells the stages behind.
 func (s *Stage) publish(ctx context.Context, req analysis.Request, digest string) error {
-	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
+	if err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
 	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
