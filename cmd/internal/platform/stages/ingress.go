@@ -18,11 +18,19 @@ import (
 // rememberedTokens is how many verified tokens the ingress remembers.
 const rememberedTokens = 10_000
 
+// warnOfErasures says that deletions of accounts are taken in and not done here.
+func warnOfErasures(p platform.Parts) {
+	if !slices.Contains(p.Config.Stages, Erasure) {
+		p.Log.Warn("deletions of accounts are accepted, and none is done by this process: run the stage "+Erasure, "stage", Ingress, "stages", p.Config.Stages)
+	}
+}
+
 func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 	asked, err := askedModels(p)
 	if err != nil {
 		return nil, err
 	}
+	warnOfErasures(p)
 	limits := ingress.DefaultLimits()
 	if p.Config.Ingress.Unlimited {
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}

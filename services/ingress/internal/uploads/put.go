@@ -248,20 +248,27 @@ func (r *Room) takeBack(ctx context.Context, a acceptedUpload, name string, why 
 	return why
 }
 
-// repeat answers an id that is taken: the same body gets the same reply, another
-// is a conflict and leaves nothing behind.
+// repeat answers an id that is taken: the same body gets the same reply, however it
+// is packed and in whatever order its members are; another is a conflict. Neither
+// leaves anything behind.
 func (r *Room) repeat(ctx context.Context, a acceptedUpload, name, digest string) (given []byte, outcome string, err error) {
 	first, err := r.Uploads.Get(ctx, a.uid, a.id)
 	if err != nil {
 		return nil, "failed", fmt.Errorf("read the upload that was first: %w", err)
 	}
 	if first.Value.BodySHA256 != digest {
-		if first.Value.Blob != name {
-			if err := r.Objects.Delete(ctx, name); err != nil {
-				return nil, "failed", fmt.Errorf("remove a conflicting upload: %w", err)
+		var same bool
+		if first.Value.Blob != name { // else the bodies' names collide: they are two
+			if same, err = r.sameContent(ctx, a, first.Value); err == nil {
+				err = r.Objects.Delete(ctx, name)
 			}
 		}
-		return nil, "conflict", problem.New(UploadConflict, "the upload id was used for another body")
+		switch {
+		case err != nil:
+			return nil, "failed", fmt.Errorf("compare an upload with the one that was first: %w", err)
+		case !same:
+			return nil, "conflict", problem.New(UploadConflict, "the upload id was used for another body")
+		}
 	}
 	if first.Value.State == record.UploadReceived || first.Value.State == record.UploadHeld {
 		// The message may have been lost with the ack; a second one finds the work done.
