@@ -89,6 +89,9 @@ type Needs struct {
 	// origins whose pages may call. Both are empty where nobody is.
 	Proxies []netip.Prefix
 	Origins []string
+	// ProxyProtocol says that those proxies tell with the PROXY protocol for whom each
+	// connection is.
+	ProxyProtocol bool
 	// MetricsApart says that somebody else serves the Registry: the API does not.
 	MetricsApart bool
 }
@@ -259,7 +262,7 @@ func (s *Server) OpenAPI() []byte { return s.openAPI }
 func (s *Server) Serve(l net.Listener) error {
 	// A Shutdown that comes before the server knows its listener closes it, too.
 	own := line.Bounded(l, line.Bound{
-		Most: s.Limits.Connections, PerAddress: s.Limits.PerAddress, FirstByte: s.Limits.FirstByte, Unacked: s.Limits.Unacked, Proxies: s.Proxies,
+		Most: s.Limits.Connections, PerAddress: s.Limits.PerAddress, FirstByte: s.Limits.FirstByte, Unacked: s.Limits.Unacked, Proxies: s.Proxies, ProxyProtocol: s.ProxyProtocol,
 	})
 	s.app.Server().ConnState = own.State
 	defer context.AfterFunc(s.base, func() { _ = own.Close() })()

@@ -49,7 +49,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx))
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,
-		Origins: p.Config.Ingress.Origins, Proxies: proxies, MetricsApart: p.Config.Listen.Admin != "",
+		Origins: p.Config.Ingress.Origins, Proxies: proxies, ProxyProtocol: p.Config.Ingress.ProxyProtocol, MetricsApart: p.Config.Listen.Admin != "",
 	})
 	if err != nil {
 		return nil, err
