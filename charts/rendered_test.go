@@ -209,7 +209,7 @@ func TestGoogleRightsAreOnSingleResources(t *testing.T) {
 			workers++
 		}
 	}
-	if workers != 9 {
-		t.Errorf("the worker has %d grants, want 9: its identity, 2 topics, 2 subscriptions, 3 buckets and the key", workers)
+	if workers != 13 {
+		t.Errorf("the worker has %d grants, want 13: its identity, 5 topics, 3 subscriptions, 3 buckets and the key", workers)
 	}
 }

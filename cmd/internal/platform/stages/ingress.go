@@ -20,7 +20,7 @@ const rememberedTokens = 10_000
 
 // warnOfErasures says that deletions of accounts are taken in and not done here.
 func warnOfErasures(p platform.Parts) {
-	if !slices.Contains(p.Config.Stages, Erasure) {
+	if stages := p.Config.Stages; slices.Contains(stages, Ingress) && !slices.Contains(stages, Erasure) {
 		p.Log.Warn("deletions of accounts are accepted, and none is done by this process: run the stage "+Erasure, "stage", Ingress, "stages", p.Config.Stages)
 	}
 }
