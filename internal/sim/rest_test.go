@@ -332,6 +332,7 @@ func (s *inspection) eventsOf(p *person) {
 	}
 	for _, e := range events {
 		switch {
+		case p.life > 0: // it may be of the life before: its message was on its way when that ended
 		case e.Value.Kind == flow.ResultStored && !there[e.Value.Ref]:
 			tell(flow.ResultWithdrawn, e.Value.Ref)
 		case e.Value.Kind == flow.InsightReady && !there[e.Value.Ref]:
