@@ -89,7 +89,7 @@ var rules = map[string][]string{
 	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring", "=services/store"},
 	"services/ingress/internal/envelope": {"services/health"},
-	"services/ingress/internal/uploads": {ingressEdge, "services/ingress/internal/envelope", "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
+	"services/ingress/internal/uploads": {ingressEdge, "services/ingress/internal/envelope", "services/vault", "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
 	"services/ingress/internal/synced": {ingressReply, ingressRoute, "services/health", "services/record", "=services/store"},
 	"services/ingress/internal/results": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
@@ -107,7 +107,7 @@ var rules = map[string][]string{
 	"services/erasure": {"services/fault", "services/record", "=services/audit", "=services/blob", "=services/store"},
 	"services/feed":    {"services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue"},
 	// What has served its time goes: it knows which records refer to which objects.
-	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
+	"services/retention": {"services/record", "services/vault", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the
 	// standard library alone, the worker's commands, the traffic plan and the labels.
 	"api":         {},

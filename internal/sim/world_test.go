@@ -136,7 +136,7 @@ func (r *replica) start() {
 		merger := intake.New(intake.Needs{Store: st, Objects: vaulted, Queue: q, Windows: windows, Now: r.now, Log: log})
 		analyser := analyse.New(analyse.Needs{Store: st, Chunks: timeline.NewReader(vaulted), Queue: q, Windows: windows, Audit: ledger{r}, Now: r.now, Log: log})
 		looker := due.New(due.Needs{Store: st, Queue: q, Windows: windows, Now: r.now, Log: log})
-		sweeper := retention.New(objects{r}, st, r.now)
+		sweeper := retention.New(objects{r}, st, keys, r.now)
 		r.handle[flow.TopicUploads], r.handle[flow.TopicHistory], r.handle[flow.TopicAnalyses] = merger.Handle, merger.Handle, analyser.Handle
 		r.passes["agenda"] = looker.Pass
 		r.passes["retention"] = sweeper.Sweep
@@ -146,7 +146,7 @@ func (r *replica) start() {
 	case "feed":
 		r.handle[flow.TopicEvents] = feed.New(feed.Needs{Store: st, Queue: q, Now: r.now, Log: log}).Handle
 	case "erasure":
-		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Settle: 2 * time.Second, Now: r.now, Log: log})
+		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Settle: 2 * time.Second, Now: r.now, Log: log})
 		r.passes["erasures"] = eraser.Pass
 	}
 }
