@@ -45,7 +45,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Space: p.Space, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
-		Plan: asked.Plan, Samples: days.Samples, Series: days.Series, Ready: func(ctx context.Context) error {
+		Plan: asked.Plan, Series: days.Series, Ready: func(ctx context.Context) error {
 			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx))
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,

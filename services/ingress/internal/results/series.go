@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/points"
@@ -63,36 +64,33 @@ func (r *Room) getSeries(ctx context.Context, in *seriesInput) (*seriesOutput, e
 		if s.UUID != in.UUID {
 			continue
 		}
-		content, err := r.points(ctx, uid, s)
+		content, err := readPoints(ctx, r.Series, uid, s)
 		return &seriesOutput{sampleSeries{content}}, err
 	}
 	return nil, store.ErrNotFound
 }
 
-func (r *Room) points(ctx context.Context, uid string, s points.Reference) ([]byte, error) {
+// seriesReader reads the JSON of one series from its object.
+type seriesReader func(ctx context.Context, uid, object string, of health.UUID) ([]byte, error)
+
+func readPoints(ctx context.Context, read seriesReader, uid string, s points.Reference) ([]byte, error) {
 	of, err := health.ParseUUID(s.UUID)
 	if err != nil {
 		return nil, fmt.Errorf("read a day's series: %w", err)
 	}
-	return r.Series(ctx, uid, s.Blob, of)
+	return read(ctx, uid, s.Blob, of)
 }
 
-// exportSeries are the day's series, a line each, as they can be uploaded again.
-func (r *Room) exportSeries(ctx context.Context, uid string, d store.Record[record.Day], line reply.Line) error {
+// series are the day's, a line each, as they can be uploaded again.
+func (h Held) series(ctx context.Context, uid string, d store.Record[record.Day], line reply.Line) error {
 	for _, s := range d.Value.Series {
-		content, err := r.points(ctx, uid, s)
+		content, err := readPoints(ctx, h.Series, uid, s)
 		if err != nil {
 			return fmt.Errorf("read the series of a day: %w", err)
 		}
-		if err := line("series", d.Key, exportedSeries{s.Zone, content}); err != nil {
+		if err := line(clarityexport.KindSeries, d.Key, clarityexport.Series{TimeZone: s.Zone, Series: content}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// An exportedSeries is a series as it was sent, and the zone that decided its day.
-type exportedSeries struct {
-	TimeZone string          `json:"timeZone"`
-	Series   json.RawMessage `json:"series"`
 }
