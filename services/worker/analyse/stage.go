@@ -231,7 +231,7 @@ func erasedError(err error) error {
 
 // publish records the result in the audit log and tells the stages behind.
 func (s *Stage) publish(ctx context.Context, req analysis.Request, digest string) error {
-	if err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
+	if err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Own: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
 	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
