@@ -14,8 +14,8 @@
 //  5. Look whether the tombstones grew meanwhile, and if so do step 4 again: a
 //     deletion that came between must not find its sample later.
 //  6. In one batch mark the upload merged, take it off the agenda, commit the
-//     phone's anchors and put the windows on it that are to be analysed; then tell
-//     the devices.
+//     phone's anchors, put the windows on it that are to be analysed, and tell the
+//     devices.
 //
 // A day that has no room for what an upload has of it is left without that, and
 // the upload's record says so; its deletions, and all other days, are merged.
@@ -54,8 +54,9 @@ type Needs struct {
 		Replace(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
 		Delete(ctx context.Context, name string) error
 	}
-	Queue interface {
-		Publish(ctx context.Context, msgs ...queue.Message) error
+	// News tells the person's devices, with what it is about; a news.Book does.
+	News interface {
+		Batch(ctx context.Context, uid string, events []flow.Event, with ...store.Change) (versions []int64, err error)
 	}
 	// Windows are those that are to be analysed; an agenda.Windows has them.
 	Windows interface {
@@ -80,7 +81,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		return queue.Dead("the message cannot be decoded")
 	}
 	started := s.Now()
-	err := s.intake(ctx, m, d.Attempt > 1)
+	err := s.intake(ctx, m)
 	if err == nil {
 		s.Log.Info("upload handled", "stage", "intake", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 	}
@@ -127,7 +128,7 @@ func (f *failure) Unwrap() error  { return analysis.ErrUnreadable }
 var errNoRecord = errors.New("upload has no record")
 
 // intake brings one upload to its end, whatever was done for it before.
-func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) error {
+func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 	standing, err := s.Store.Standing(ctx, m.UID)
 	if err == nil {
 		err = standing.Value.Active()
@@ -145,28 +146,17 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
 	switch stored.Value.State {
 	case record.UploadMerged:
-		if !again {
-			return nil
-		}
-		return s.publish(ctx, j) // the process may have died before it did
+		return nil
 	case record.UploadFailed:
-		if again {
-			if err := s.publish(ctx, j); err != nil {
-				return err
-			}
-		}
 		return &failure{reason(stored.Value.Reason)}
 	}
 	if standing.Value.Permitted() != nil {
-		return s.hold(ctx, j, standing, again)
+		return s.hold(ctx, j, standing)
 	}
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
 		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(failed.reason) }, s.done(j)); err != nil {
-			return err
-		}
-		if err := s.publish(ctx, j); err != nil {
 			return err
 		}
 	}
@@ -181,24 +171,17 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err != nil {
 		return err
 	}
-	if err := s.finish(ctx, j, touched); err != nil {
-		return err
-	}
-	return s.publish(ctx, j)
+	return s.finish(ctx, j, touched)
 }
 
 // hold keeps the upload until the person agrees again. It is held only as long
 // as they stand as was read: who agrees meanwhile has the message handled anew.
-func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account], again bool) error {
-	if j.record.Value.State != record.UploadHeld {
-		held := func(u *record.Upload) { u.State = record.UploadHeld }
-		if err := s.mark(ctx, j, held, s.done(j), s.Store.Under(standing)); err != nil {
-			return err
-		}
-	} else if !again {
+func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account]) error {
+	if j.record.Value.State == record.UploadHeld {
 		return nil
 	}
-	return s.publish(ctx, j)
+	held := func(u *record.Upload) { u.State = record.UploadHeld }
+	return s.mark(ctx, j, held, s.done(j), s.Store.Under(standing))
 }
 
 // done takes the upload off the agenda.
@@ -207,11 +190,12 @@ func (s *Stage) done(j *uploadWork) store.Change {
 }
 
 // mark changes the upload's record as this work knows it, and what belongs to
-// that, at once.
+// that, at once; the devices are told in the same batch.
 func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*record.Upload), with ...store.Change) error {
 	value := j.record.Value
 	change(&value)
-	versions, err := s.Store.Batch(ctx, j.uid, append([]store.Change{s.Store.Uploads.ToPut(j.id, j.record.Version, value)}, with...)...)
+	with = append([]store.Change{s.Store.Uploads.ToPut(j.id, j.record.Version, value)}, with...)
+	versions, err := s.News.Batch(ctx, j.uid, j.news(value.State), with...)
 	if err != nil {
 		return fmt.Errorf("write upload's record: %w", err)
 	}

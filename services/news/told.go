@@ -1,4 +1,4 @@
-package feed
+package news
 
 import (
 	"crypto/sha256"
@@ -7,13 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/clarity-loop/clarity/services/flow"
 )
-
-// rememberedPeople bounds the memory: about 1 KiB each.
-const rememberedPeople = 1024
 
 // A mark stands for an event: digests of what it is of, and of what tells it from
 // others of that.
@@ -54,44 +50,29 @@ func (t told) with(last uint64, m mark) told {
 	return told{last, append(slices.Clone(kept), m)}
 }
 
-// memory saves reading a person's newest events each time. It need not be
-// right: a number that is taken already is refused by the store, and then it is
-// read anew.
-type memory struct {
-	most int
+// markBytes is how long a mark is among the marks of a record.
+const markBytes = 16
 
-	mu    sync.Mutex
-	known map[string]told
-}
-
-func newMemory(most int) *memory { return &memory{most: most, known: make(map[string]told)} }
-
-func (m *memory) get(uid string) (told, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	t, ok := m.known[uid]
-	return t, ok
-}
-
-func (m *memory) put(uid string, t told) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, there := m.known[uid]; !there && len(m.known) >= m.most {
-		for other := range m.known {
-			delete(m.known, other)
-			break
-		}
+// encode is the marks as a record has them.
+func (t told) encode() []byte {
+	b := make([]byte, 0, markBytes*len(t.marks))
+	for _, m := range t.marks {
+		b = append(append(b, m.of[:]...), m.what[:]...)
 	}
-	m.known[uid] = t
+	return b
 }
 
-func (m *memory) drop(uid string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.known, uid)
+// decode is what a record with these marks tells; what is no whole mark is none.
+func decode(last uint64, marks []byte) told {
+	t := told{last: last}
+	for ; len(marks) >= markBytes; marks = marks[markBytes:] {
+		t.marks = append(t.marks, mark{[8]byte(marks[:8]), [8]byte(marks[8:markBytes])})
+	}
+	return t
 }
 
-var errNumber = errors.New("an event's key is not a sequence number")
+// ErrNumber is where the store holds what no book wrote.
+var ErrNumber = errors.New("an event's key is not a sequence number")
 
 // key is the number as a key: keys sort as numbers do.
 func key(n uint64) string { return fmt.Sprintf("%016x", n) }
@@ -99,7 +80,7 @@ func key(n uint64) string { return fmt.Sprintf("%016x", n) }
 func number(key string) (uint64, error) {
 	n, err := strconv.ParseUint(key, 16, 64)
 	if err != nil || len(key) != 16 {
-		return 0, errNumber
+		return 0, ErrNumber
 	}
 	return n, nil
 }
