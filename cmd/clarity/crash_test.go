@@ -332,9 +332,17 @@ func atRestOnDisk(t *testing.T, dir string, counts []int) {
 		t.Errorf("dead letters:\n%s", out)
 	}
 	must(t, "audit", "verify", "--data", dir)
-	data, err := os.ReadFile(filepath.Join(dir, "audit", "log.jsonl"))
+	segments, err := filepath.Glob(filepath.Join(dir, "audit", "log*.jsonl"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	var data []byte
+	for _, path := range segments {
+		lines, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = append(data, lines...)
 	}
 	accepted := map[string]bool{}
 	for line := range bytes.Lines(data) {

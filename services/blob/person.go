@@ -11,13 +11,14 @@ const (
 	KindUploads    = "uploads"    // raw bodies, by upload id and digest
 	KindDays       = "days"       // chunks, by day and digest
 	KindTombstones = "tombstones" // sets of deleted uuids, by digest
+	KindSeries     = "series"     // points of one sample, by day and digest
 )
 
 // Checkpoints begins the names of shards' checkpoints, which are nobody's.
 const Checkpoints = "shards/"
 
 // PersonKinds lists the kinds: what an erasure must empty.
-func PersonKinds() []string { return []string{KindUploads, KindDays, KindTombstones} }
+func PersonKinds() []string { return []string{KindUploads, KindDays, KindTombstones, KindSeries} }
 
 // PersonPrefix begins the name of every object of one kind that is the
 // person's: "days/4f/anna/". The second segment spreads people evenly: two

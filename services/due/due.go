@@ -139,8 +139,8 @@ func (s *Stage) ask(ctx context.Context, uid string, r store.Record[agenda.Erran
 	return nil
 }
 
-// resume takes up what was held: each upload has an entry again, and the windows'
-// is due.
+// resume takes up what was held: each upload has an entry again, the windows' is
+// due, and what changed of Results without a word is told to who puts them into words.
 func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Errand]) error {
 	now := s.Now().UTC()
 	for after := ""; ; {
@@ -166,6 +166,9 @@ func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Er
 		}
 	}
 	if err := s.Windows.wake(ctx, uid); err != nil {
+		return err
+	}
+	if err := s.retell(ctx, uid); err != nil {
 		return err
 	}
 	return s.Store.Agenda.Delete(ctx, uid, r.Key, r.Version)

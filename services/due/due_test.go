@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -57,10 +58,14 @@ func (w *world) Publish(_ context.Context, msgs ...queue.Message) error {
 		}
 		var what struct {
 			UploadID string
+			End      *health.Day
 			Asked    int
 		}
 		if err := json.Unmarshal(m.Body, &what); err != nil {
 			w.t.Error(err)
+		}
+		if what.End != nil {
+			what.UploadID = what.End.String() + " "
 		}
 		w.said = append(w.said, fmt.Sprintf("%s %s%d", m.Topic, what.UploadID, what.Asked))
 	}
@@ -254,6 +259,39 @@ func TestConsentTakesUpWhatWasHeld(t *testing.T) {
 	}
 	first := w.pass(0)
 	same(t, "with it", 3, len(append(first, w.pass(0)...)))
+}
+
+// A Result that changed while there was no consent is told of with it: one without
+// an Insight, one whose Insight is of another, and one that is gone; no other, and
+// nothing is lost where the queue takes nothing.
+func TestConsentHasWhatChangedPutIntoWords(t *testing.T) {
+	w := newWorld(t)
+	w.agree(true)
+	digests := map[string][2]string{ // of the Result and of its Insight
+		"2026-03-28": {"a", "a"}, "2026-03-29": {"b", ""}, "2026-03-30": {"c", "before"}, "2026-03-31": {"", "d"},
+	}
+	for key, digest := range digests {
+		if digest[0] != "" {
+			if _, err := w.store.Results.Put(t.Context(), anna, key, 0, record.Result{Result: analysis.Result{Lineage: analysis.Lineage{InputDigest: digest[0]}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if digest[1] != "" {
+			if _, err := w.store.Insights.Put(t.Context(), anna, key, 0, record.Insight{Insight: analysis.Insight{InputDigest: digest[1]}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.agree(false)
+	same(t, "without consent", nil, w.pass(30*24*time.Hour))
+	w.agree(true)
+	w.fails = errors.New("away")
+	if _, err := w.stage.Pass(t.Context()); err == nil {
+		t.Error("nothing is wrong with a queue that takes nothing")
+	}
+	w.fails = nil
+	same(t, "with it", []string{"results 2026-03-29 0", "results 2026-03-30 0", "results 2026-03-31 0"}, w.pass(0))
+	same(t, "once", nil, w.pass(24*time.Hour))
 }
 
 // A change of what every Result rests on has all windows with data looked at, and

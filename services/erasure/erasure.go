@@ -63,7 +63,7 @@ type Needs struct {
 		Forget(ctx context.Context, key string) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (index int64, err error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Settle is how long a handler that began before may still write.
 	Settle time.Duration
@@ -178,7 +178,7 @@ func (s *Stage) step(ctx context.Context, uid string, e erased.Progress) (erased
 		if err := s.remove(ctx, uid); err != nil {
 			return e, time.Time{}, err
 		}
-		if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.AccountErased, UID: uid, ActorUID: uid, Object: e.ReceiptID, Outcome: "ok", Reason: "requested by the person"}); err != nil {
+		if err := s.Audit.Append(ctx, audit.Event{Action: audit.AccountErased, UID: uid, ActorUID: uid, Object: e.ReceiptID, Outcome: "ok", Reason: "requested by the person"}); err != nil {
 			return e, time.Time{}, fmt.Errorf("audit an erasure: %w", err)
 		}
 		e.Step, e.FinishedAt = erased.Removed, s.Now().UTC()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record/erased"
@@ -46,7 +47,7 @@ func TestAnErasureStepByStep(t *testing.T) {
 	if left := w.left(anna); len(left) > 0 {
 		t.Errorf("%v are left", left)
 	}
-	if len(w.left(ben)) != 4 {
+	if len(w.left(ben)) != 1+len(blob.PersonKinds()) {
 		t.Errorf("of Ben there is %v", w.left(ben))
 	}
 	if depth, err := w.queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); err != nil || depth.Waiting != 1 {

@@ -182,8 +182,8 @@ func (m mortalQueue) Forget(ctx context.Context, key string) error {
 
 type mortalAudit struct{ w *world }
 
-func (m mortalAudit) Append(_ context.Context, e audit.Event) (int64, error) {
-	return 0, m.w.change(func() error { m.w.audited = append(m.w.audited, e); return nil })
+func (m mortalAudit) Append(_ context.Context, e audit.Event) error {
+	return m.w.change(func() error { m.w.audited = append(m.w.audited, e); return nil })
 }
 
 // furnish gives the person something of each kind, n objects among them.

@@ -74,8 +74,8 @@ type WindowsDue struct {
 type ResultsReady struct {
 	UID     string    `json:"uid"`
 	Results []Changed `json:"results,omitempty"`
-	// End is of the messages of the releases before, of which each said it of one
-	// window, and told the devices apart.
+	// End is a window whose Insight is to be looked at, though there is nothing to tell
+	// of its Result; so was every message of the releases before.
 	End *health.Day `json:"end,omitempty"`
 }
 

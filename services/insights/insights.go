@@ -35,7 +35,7 @@ type Needs struct {
 		Receive(ctx context.Context, sub queue.Subscription, handle queue.Handler) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (int64, error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Words puts facts into words that keep to them.
 	Words *grounded.Writer
@@ -75,6 +75,9 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	if err == nil {
 		err = s.refreshAll(ctx, ready, how)
 	}
+	if errors.Is(err, analysis.ErrNoConsent) {
+		err = s.left(ctx, ready.UID, standing)
+	}
 	if err == nil {
 		s.Log.Info("insights refreshed", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 		return queue.Ack()
@@ -83,6 +86,18 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		err = active
 	}
 	return failures().Verdict(s.Log, d, err)
+}
+
+// left leaves what is ready to the day on which the person agrees again, when what
+// changed without a word is told anew: as long as they stand as was read. Who agrees
+// meanwhile has the message handled again.
+func (s *Stage) left(ctx context.Context, uid string, standing store.Record[record.Account]) error {
+	if standing.Version > 0 {
+		if _, err := s.Store.Batch(ctx, uid, s.Store.Under(standing)); err != nil {
+			return err
+		}
+	}
+	return analysis.ErrNoConsent
 }
 
 // failures are what the stage makes of its errors.

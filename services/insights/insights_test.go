@@ -253,6 +253,33 @@ func TestNothingIsWrittenWithoutLeave(t *testing.T) {
 	}
 }
 
+// Who agrees again between the stage's look and its leaving the message has it
+// handled again: what was told by then was told before there was a Result.
+func TestConsentGivenWhileAResultIsLeft(t *testing.T) {
+	w := newWorld(t, plain("template"), plain("template"))
+	w.put(result(t, friday, "d1", 432))
+	w.consent(record.PurposeProcessing, false)
+	calm := w.Store
+	w.Store = store.New(overtaken{w.driver, func() { w.Store = calm; w.consent(record.PurposeProcessing, true) }}, w.keys)
+	if got := w.ready(friday, 1); got != "postpone: the insight was replaced meanwhile" {
+		t.Errorf("verdict %q", got)
+	}
+	if got := w.ready(friday, 2); got != "ack" || w.insight(friday).Version == 0 {
+		t.Errorf("verdict %q", got)
+	}
+}
+
+// overtaken has another do something before each batch.
+type overtaken struct {
+	store.Driver
+	do func()
+}
+
+func (o overtaken) Batch(ctx context.Context, writes []store.Write) ([]int64, error) {
+	o.do()
+	return o.Driver.Batch(ctx, writes)
+}
+
 // An erasure that comes between the stage's look and its write ends the work.
 func TestAnErasureMeanwhileEndsTheWork(t *testing.T) {
 	var w *world

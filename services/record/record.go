@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record/packed"
+	"github.com/clarity-loop/clarity/services/record/points"
 )
 
 // The keys of the records that a person has one of.
@@ -64,6 +65,9 @@ type Day struct {
 	Samples int                    `json:"samples"`
 	Types   map[string]TypeSummary `json:"types"`
 	Filter  []byte                 `json:"filter"` // Bloom filter over the uuids: which days a deletion must open
+	// Series are those among the samples whose points lie in an object of their own,
+	// by the order of the chunk.
+	Series []points.Reference `json:"series,omitempty"`
 }
 
 // A TypeSummary counts one type's samples of one day.

@@ -1,5 +1,5 @@
-// Package retention removes what has served its time: raw uploads after they
-// were merged and kept long enough for a replay, objects that a crash left
+// Package retention removes what has served its time: uploads, body and record,
+// after they were merged and kept long enough for a replay, objects that a crash left
 // behind without a record that refers to them, and old checkpoints of shards.
 package retention
 
@@ -8,19 +8,23 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
 // The times things are kept.
 const (
-	// Uploads is how long a merged raw body is kept for replay.
-	Uploads = 30 * 24 * time.Hour
+	// Uploads is how long an upload is kept once it is merged, or could not be read:
+	// its body for a replay, its record so that a phone can ask for it. Then the id
+	// is as new.
+	Uploads = 31 * 24 * time.Hour
 	// Checkpoints is how long the newest checkpoint of a shard is kept: a run
 	// that was stopped for longer begins again.
 	Checkpoints = 30 * 24 * time.Hour
@@ -147,7 +151,7 @@ func (s *Sweeper) over(ctx context.Context, info blob.Info) (bool, error) {
 	if !ok || age < Former {
 		return false, nil
 	}
-	r, err := s.reference(ctx, kind, uid, rest)
+	r, err := s.reference(ctx, kind, uid, rest, info.Name)
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, keyring.ErrDestroyed):
 		return age >= Orphans, nil
@@ -156,29 +160,55 @@ func (s *Sweeper) over(ctx context.Context, info blob.Info) (bool, error) {
 	case r.name != info.Name:
 		return s.now().Sub(r.updated) >= Former, nil
 	case kind == blob.KindUploads:
-		return age >= Uploads && (r.state == record.UploadMerged || r.state == record.UploadFailed), nil
+		return s.served(ctx, uid, r)
 	default:
 		return false, nil
 	}
+}
+
+// served removes the record of an upload whose time is over. Its body goes behind
+// it: without a record it would go a day later.
+func (s *Sweeper) served(ctx context.Context, uid string, r reference) (bool, error) {
+	if !Served(r.state, r.updated, s.now()) {
+		return false, nil
+	}
+	err := s.store.Uploads.Delete(ctx, uid, r.key, r.version)
+	if errors.Is(err, store.ErrConflict) { // it is in use again
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Served says whether the time is over of an upload that has come to the state then.
+func Served(state record.UploadState, then, now time.Time) bool {
+	return (state == record.UploadMerged || state == record.UploadFailed) && now.Sub(then) >= Uploads
 }
 
 // A reference is what the record behind an object's name says.
 type reference struct {
 	name    string // of the object that it refers to
 	updated time.Time
+	key     string
+	version int64
 	state   record.UploadState // of an upload
 }
 
-// reference reads the record behind a name.
-func (s *Sweeper) reference(ctx context.Context, kind, uid, rest string) (reference, error) {
+// reference reads the record behind a name, whose end is rest.
+func (s *Sweeper) reference(ctx context.Context, kind, uid, rest, name string) (reference, error) {
 	key, _, _ := strings.Cut(rest, "/")
 	switch kind {
 	case blob.KindUploads:
 		r, err := s.store.Uploads.Get(ctx, uid, key)
-		return reference{r.Value.Blob, r.Updated, r.Value.State}, err
+		return reference{r.Value.Blob, r.Updated, key, r.Version, r.Value.State}, err
 	case blob.KindDays:
 		r, err := s.store.Days.Get(ctx, uid, key)
 		return reference{name: r.Value.Chunk, updated: r.Updated}, err
+	case blob.KindSeries:
+		r, err := s.store.Days.Get(ctx, uid, key)
+		if slices.ContainsFunc(r.Value.Series, func(s points.Reference) bool { return s.Blob == name }) {
+			return reference{name: name}, err
+		}
+		return reference{updated: r.Updated}, err
 	default:
 		r, err := s.store.Tombstones.Get(ctx, uid, record.TombstonesKey)
 		return reference{name: r.Value.Blob, updated: r.Updated}, err

@@ -3,6 +3,8 @@ package retention_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
@@ -23,6 +26,7 @@ func TestSweep(t *testing.T) {
 	upload := blob.PersonPrefix(blob.KindUploads, uid) + "upload-1/0123456789abcdef"
 	chunk := blob.PersonPrefix(blob.KindDays, uid) + "2026-11-20/0123456789abcdef"
 	tombs := blob.PersonPrefix(blob.KindTombstones, uid) + "0123456789abcdef"
+	points := blob.PersonPrefix(blob.KindSeries, uid) + "2026-11-20/0123456789abcdef"
 	tests := map[string]struct {
 		name  string
 		state record.UploadState // of the upload's record; "" for none
@@ -30,18 +34,21 @@ func TestSweep(t *testing.T) {
 		age   time.Duration
 		kept  bool
 	}{
-		"a merged upload of 29 days is kept":            {upload, record.UploadMerged, true, 29 * 24 * time.Hour, true},
-		"a merged upload of 30 days has served":         {upload, record.UploadMerged, true, 30 * 24 * time.Hour, false},
-		"an unreadable upload of 30 days has served":    {upload, record.UploadFailed, true, 30 * 24 * time.Hour, false},
-		"an upload that waits is kept, however old":     {upload, record.UploadReceived, true, 400 * 24 * time.Hour, true},
-		"an upload that is held is kept, however old":   {upload, record.UploadHeld, true, 400 * 24 * time.Hour, true},
-		"an upload that is being recorded is kept":      {upload, "", false, 23 * time.Hour, true},
-		"an upload that was never recorded is removed":  {upload, "", false, 24 * time.Hour, false},
-		"an upload whose id went to another is removed": {upload, record.UploadReceived, false, 24 * time.Hour, false},
-		"a day's chunk is kept":                         {chunk, "", true, 4000 * 24 * time.Hour, true},
-		"a chunk that was replaced is removed":          {chunk, "", false, 24 * time.Hour, false},
-		"the set of deleted samples is kept":            {tombs, "", true, 4000 * 24 * time.Hour, true},
-		"an older set of deleted samples is removed":    {tombs, "", false, 24 * time.Hour, false},
+		"a merged upload of 30 days is kept":             {upload, record.UploadMerged, true, 30 * 24 * time.Hour, true},
+		"a merged upload of 31 days has served":          {upload, record.UploadMerged, true, 31 * 24 * time.Hour, false},
+		"an unreadable upload of 31 days has served":     {upload, record.UploadFailed, true, 31 * 24 * time.Hour, false},
+		"an upload that waits is kept, however old":      {upload, record.UploadReceived, true, 400 * 24 * time.Hour, true},
+		"an upload that is held is kept, however old":    {upload, record.UploadHeld, true, 400 * 24 * time.Hour, true},
+		"an upload that is being recorded is kept":       {upload, "", false, 23 * time.Hour, true},
+		"an upload that was never recorded is removed":   {upload, "", false, 24 * time.Hour, false},
+		"an upload whose id went to another is removed":  {upload, record.UploadReceived, false, 24 * time.Hour, false},
+		"a day's chunk is kept":                          {chunk, "", true, 4000 * 24 * time.Hour, true},
+		"a chunk that was replaced is removed":           {chunk, "", false, 24 * time.Hour, false},
+		"a day's series is kept":                         {points, "", true, 4000 * 24 * time.Hour, true},
+		"a series that its day has no longer is removed": {points, "", false, 24 * time.Hour, false},
+		"a series that is being recorded is kept":        {points, "", false, 59 * time.Minute, true},
+		"the set of deleted samples is kept":             {tombs, "", true, 4000 * 24 * time.Hour, true},
+		"an older set of deleted samples is removed":     {tombs, "", false, 24 * time.Hour, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -67,6 +74,13 @@ func TestSweep(t *testing.T) {
 			}
 			if kept := len(infos) == 1; kept != tt.kept || removed != 1-len(infos) {
 				t.Errorf("kept %v, removed %d; want kept %v", kept, removed, tt.kept)
+			}
+			if tt.state == "" || !tt.refer {
+				return
+			}
+			_, err = records.Uploads.Get(ctx, uid, "upload-1")
+			if gone := errors.Is(err, store.ErrNotFound); gone == tt.kept {
+				t.Errorf("the object is kept: %v; its record: %v", tt.kept, err)
 			}
 		})
 	}
@@ -183,6 +197,58 @@ func TestAFormerObjectIsKeptForAWhile(t *testing.T) {
 }
 
 // refer writes the record that a name belongs to, referring to another name.
+// An object whose deletion is lost with the sector of the disk that told of it is
+// there again. It is what nobody refers to: the next sweep has it.
+func TestWhatComesBackWithADamagedDiskIsRemovedAgain(t *testing.T) {
+	dir, now := t.TempDir(), time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	name := blob.PersonPrefix(blob.KindDays, uid) + "2026-11-20/0123456789abcdef"
+	t.Run("deleted", func(t *testing.T) {
+		l := stagetest.Open(t, stagetest.Options{Dir: dir, Now: clock})
+		refer(t, l.Store, name, "another/object", "")
+		if err := l.Blobs.Put(t.Context(), name, []byte("sealed")); err != nil {
+			t.Fatal(err)
+		}
+		segment := filepath.Join(dir, "blobs", "00000001.seg")
+		from := size(t, segment)
+		if err := l.Blobs.Delete(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		until := size(t, segment)
+		if err := l.Blobs.Put(t.Context(), "behind/it", nil); err != nil { // the last group could be one that never came
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(segment, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.WriteAt(make([]byte, until-from), from); err != nil {
+			t.Fatal(err)
+		}
+	})
+	l := stagetest.Open(t, stagetest.Options{Dir: dir, Now: clock})
+	if _, err := l.Blobs.Get(t.Context(), name); err != nil {
+		t.Fatalf("nothing came back: %v", err)
+	}
+	now = now.Add(retention.Orphans)
+	if n, err := retention.New(l.Blobs, l.Store, clock).Sweep(t.Context()); err != nil || n != 1 {
+		t.Errorf("removed %d, %v", n, err)
+	}
+	if _, err := l.Blobs.Get(t.Context(), name); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("it is there still: %v", err)
+	}
+}
+
+func size(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
 func refer(t *testing.T, s *store.Store, name, refers string, state record.UploadState) {
 	t.Helper()
 	kind, uid, rest, ok := blob.SplitPerson(name)
@@ -198,6 +264,8 @@ func refer(t *testing.T, s *store.Store, name, refers string, state record.Uploa
 		}
 	case blob.KindDays:
 		_, err = s.Days.Put(ctx, uid, rest[:len(time.DateOnly)], 0, record.Day{Chunk: refers})
+	case blob.KindSeries:
+		_, err = s.Days.Put(ctx, uid, rest[:len(time.DateOnly)], 0, record.Day{Series: []points.Reference{{Blob: "series/another"}, {Blob: refers}}})
 	default:
 		_, err = s.Tombstones.Put(ctx, uid, record.TombstonesKey, 0, record.Tombstones{Blob: refers})
 	}

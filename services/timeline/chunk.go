@@ -27,10 +27,13 @@ import (
 // watch records.
 const MaxSamples = 200_000
 
+// MaxSeries is the most series among them: many a minute's heartbeats.
+const MaxSeries = 1000
+
 // The sentinels of this package.
 var (
-	// ErrFull says that a day would hold more than MaxSamples, a chunk more
-	// than 64 MiB, or a person more than MaxTombstones deletions.
+	// ErrFull says that a day would hold more than MaxSamples or MaxSeries, a
+	// chunk more than 64 MiB, or a person more than MaxTombstones deletions.
 	ErrFull = errors.New("timeline: too much")
 	// ErrDamaged says that bytes are no encoded chunk or tombstones.
 	ErrDamaged = errors.New("timeline: damaged encoding")
@@ -101,14 +104,14 @@ func (s Stats) Changed() bool { return s.Added+s.Replaced+s.Removed > 0 }
 
 // Merge is the union of the chunk and the samples to add, one of each uuid that
 // is added, less the deleted. It changes neither argument; add may have any order.
-// The error is ErrFull.
+// A series goes with the sample that it is of. The error is ErrFull.
 func Merge(c Chunk, add []health.Sample, deleted Tombstones) (Chunk, Stats, error) {
 	var stats Stats
 	news, replaced := newsOf(add, deleted, &stats), map[health.UUID]bool{}
 	kept := make([]*health.Sample, 0, len(c.Samples))
 	for i := range c.Samples {
 		switch s := &c.Samples[i]; {
-		case deleted.Has(s.UUID):
+		case deleted.forbid(s):
 			stats.Removed++
 		case news.meet(s, replaced):
 			kept = append(kept, s)
@@ -129,6 +132,8 @@ func Merge(c Chunk, add []health.Sample, deleted Tombstones) (Chunk, Stats, erro
 		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d samples", ErrFull, MaxSamples)
 	case textBytes(merged.Samples) > maxText:
 		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d bytes of text", ErrFull, maxText)
+	case countSeries(merged.Samples) > MaxSeries:
+		return Chunk{}, Stats{}, fmt.Errorf("merge a day: %w: more than %d series", ErrFull, MaxSeries)
 	}
 	return merged, stats, nil
 }

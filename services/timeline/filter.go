@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/series"
 )
 
 // Filters are Bloom filters: about one in a hundred uuids that are not in the
@@ -15,17 +16,28 @@ const (
 )
 
 // Filter is a set of uuids that may say yes too often, never no: which days a
-// deletion must open. It is a function of the chunk.
+// deletion must open. It is a function of the chunk: of its samples, and of those
+// that its series are of.
 func (c Chunk) Filter() []byte {
 	if len(c.Samples) == 0 {
 		return nil
 	}
-	filter := make([]byte, (len(c.Samples)*filterBits+7)/8)
+	var parents []health.UUID
 	for i := range c.Samples {
-		probe(filter, &c.Samples[i].UUID, func(at int, mask byte) bool {
-			filter[at] |= mask
-			return true
-		})
+		if parent, ok := series.ParentOf(&c.Samples[i]); ok {
+			parents = append(parents, parent)
+		}
+	}
+	filter := make([]byte, ((len(c.Samples)+len(parents))*filterBits+7)/8)
+	set := func(at int, mask byte) bool {
+		filter[at] |= mask
+		return true
+	}
+	for i := range c.Samples {
+		probe(filter, &c.Samples[i].UUID, set)
+	}
+	for i := range parents {
+		probe(filter, &parents[i], set)
 	}
 	return filter
 }

@@ -13,7 +13,7 @@ import (
 // The frame of everything this package encodes, in little-endian order:
 //
 //	0   4  magic "CLT1": Clarity Loop timeline, version 1
-//	4   1  kind: 'c' chunk, 't' tombstones
+//	4   1  kind: 'c' chunk, 't' tombstones, 's' a series: its uuid and its JSON
 //	5   4  CRC-32C of all that follows
 //	9   4  number of uuids
 //	13  4  length of the columns before compression
@@ -23,6 +23,7 @@ const (
 	magic          = "CLT1"
 	kindChunk      = 'c'
 	kindTombstones = 't'
+	kindSeries     = 's'
 	headerBytes    = 17
 	maxColumns     = 64 << 20
 )

@@ -1,6 +1,7 @@
 package timeline
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -30,6 +31,23 @@ func (r *Reader) Chunk(ctx context.Context, uid, name string) (Chunk, error) {
 		return Chunk{}, fmt.Errorf("read chunk: %w", err)
 	}
 	return Decode(plain)
+}
+
+// Series is the JSON of a series as it was sent, of the object's name in the
+// record of its day.
+func (r *Reader) Series(ctx context.Context, uid, name string, of health.UUID) ([]byte, error) {
+	data, err := r.objects.Get(ctx, uid, name)
+	if err != nil {
+		return nil, fmt.Errorf("read series: %w", err)
+	}
+	id, content, err := unseal(kindSeries, data)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read series: %w", err)
+	case !bytes.Equal(id, of[:]):
+		return nil, fmt.Errorf("read series: %w: it is another", ErrDamaged)
+	}
+	return content, nil
 }
 
 // Samples are those of the chunk.

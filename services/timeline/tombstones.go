@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/series"
 )
 
 // MaxTombstones is the most deletions of one person.
@@ -25,6 +26,18 @@ func (t Tombstones) Has(uuid health.UUID) bool {
 	}
 	_, found := slices.BinarySearchFunc(t.sorted, uuid, compareUUID)
 	return found
+}
+
+// forbid says whether the sample is deleted, or what it is a series of.
+func (t Tombstones) forbid(s *health.Sample) bool {
+	if len(t.sorted) == 0 {
+		return false
+	}
+	if t.Has(s.UUID) {
+		return true
+	}
+	parent, ok := series.ParentOf(s)
+	return ok && t.Has(parent)
 }
 
 func compareUUID(a, b health.UUID) int { return bytes.Compare(a[:], b[:]) }

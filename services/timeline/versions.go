@@ -28,7 +28,7 @@ func newsOf(add []health.Sample, deleted Tombstones, stats *Stats) news {
 	n := news{byUUID: make(map[health.UUID]*health.Sample, len(add))}
 	for i := range add {
 		s := &add[i]
-		if deleted.Has(s.UUID) {
+		if deleted.forbid(s) {
 			stats.Deleted++
 			continue
 		}

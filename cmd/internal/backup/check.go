@@ -2,6 +2,8 @@ package backup
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +14,9 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
@@ -151,8 +155,24 @@ func (c *check) eachDay(ctx context.Context, uid string) {
 		if err == nil && digest != r.Value.Digest {
 			err = errors.New("its samples have another digest than its record")
 		}
+		for _, s := range r.Value.Series {
+			err = errors.Join(err, openSeries(ctx, chunks, uid, s))
+		}
 		return err
 	})
+}
+
+// openSeries opens the points of a series and holds them against their digest.
+func openSeries(ctx context.Context, objects *timeline.Reader, uid string, s points.Reference) error {
+	of, err := health.ParseUUID(s.UUID)
+	if err != nil {
+		return err
+	}
+	content, err := objects.Series(ctx, uid, s.Blob, of)
+	if sum := sha256.Sum256(content); err == nil && hex.EncodeToString(sum[:]) != s.Digest {
+		err = errors.New("the points of a series have another digest than its record")
+	}
+	return err
 }
 
 func (c *check) tombstones(ctx context.Context, uid string) {

@@ -249,7 +249,7 @@ type entries struct {
 	m *Meter
 }
 
-func (l *entries) Append(ctx context.Context, e audit.Event) (int64, error) {
+func (l *entries) Append(ctx context.Context, e audit.Event) error {
 	l.m.add(Audit, string(e.Action), 1)
 	return l.Log.Append(ctx, e)
 }

@@ -43,7 +43,7 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkVersion(dir), writeVersion(dir)); err != nil {
+	if _, err := readVersion(dir); err != nil {
 		return nil, errors.Join(err, release())
 	}
 	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {
@@ -54,7 +54,8 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if err != nil {
 		return nil, errors.Join(describe(dir, err), release())
 	}
-	if err := syncDirs(dir); err != nil { // what the drivers have made in it
+	// What the drivers have made in it, and itself: who made it may have died before.
+	if err := syncEntries(dir); err != nil {
 		return nil, errors.Join(err, opened.Close(), release())
 	}
 	p := &Platform{opened, sync.OnceValue(release)}
@@ -85,6 +86,9 @@ func prepare(ctx context.Context, dir string, told platform.Backends, e platform
 		return b, err
 	}
 	found, err := embedded.Replay(ctx, b, e.Now)
+	if err == nil {
+		err = upgrade(ctx, dir, b, e)
+	}
 	if err != nil {
 		return b, err
 	}

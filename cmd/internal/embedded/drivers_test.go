@@ -66,7 +66,7 @@ func fill(t *testing.T, d *drawer, dir string, find bool) error {
 	key := store.Key{Collection: "days", UID: "anna", Key: "1"}
 	if !find {
 		_, err := documents.Batch(ctx, []store.Write{{Key: key, Data: []byte("day")}})
-		_, logged := log.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: "anna", Outcome: "ok"})
+		logged := log.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: "anna", Outcome: "ok"})
 		return errors.Join(err, logged, blobs.Put(ctx, "a/b", []byte("blob")),
 			messages.Publish(ctx, queue.Message{Topic: flow.TopicUploads, Key: "anna", Body: []byte("{}")}))
 	}

@@ -157,3 +157,26 @@ func TestSpaceOfDeletedObjectsComesBack(t *testing.T) {
 		}
 	}
 }
+
+// A segment that a full disk has no room to compact is compacted once there is:
+// after an hour, or at once where the clock was set back, and not before.
+func TestASegmentIsCompactedOnceThereIsRoom(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	l := &log{now: func() time.Time { return now }, segments: map[uint32]*segment{7: {id: 7, size: 100, live: 10}}}
+	is := func(when string, want bool) {
+		t.Helper()
+		if _, due := l.due(); due != want {
+			t.Errorf("%s: due %t, want %t", when, due, want)
+		}
+	}
+	is("at first", true)
+	l.leaveAlone(7)
+	is("when it has failed", false)
+	now = now.Add(time.Hour - time.Second)
+	is("within the hour", false)
+	now = now.Add(time.Second)
+	is("after an hour", true)
+	l.leaveAlone(7)
+	now = now.AddDate(0, 0, -1)
+	is("of a clock that was ahead", true)
+}

@@ -194,8 +194,8 @@ func (s *Store) commit(ops []*operation) []error {
 }
 
 // compactWhenAsked compacts one segment after the other, each in a group with
-// what else is written then. An error marks the segment, which is left alone
-// until the store is opened again: nothing is lost with it but space.
+// what else is written then. An error marks the segment, which is left alone for a
+// while: nothing is lost with it but space.
 func (s *Store) compactWhenAsked(ctx context.Context) {
 	for {
 		select {

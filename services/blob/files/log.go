@@ -43,7 +43,7 @@ type segment struct {
 	keeps   map[uint32]int64 // of those, tombstones, by the segment they are about
 	tainted bool             // holds bytes that do not count
 	copied  bool             // holds objects that are elsewhere too: its compaction was cut short
-	alone   bool             // could not be compacted
+	alone   time.Time        // could not be compacted: when that is tried again
 }
 
 // A writer appends to the active segment.

@@ -14,22 +14,23 @@ const (
 	InvalidUUID    Code = "invalid_uuid"  // not the 36-character form
 	InvalidTime    Code = "invalid_time"  // not RFC 3339 with an offset, or outside 1900–2200
 	EndBeforeStart Code = "end_before_start"
-	FutureTime     Code = "future_time"    // starts more than 24 hours ahead of the server's clock
-	TooLong        Code = "too_long"       // lasts longer than the type can
-	InvalidNumber  Code = "invalid_number" // NaN, infinite or out of float64's range
-	OutOfRange     Code = "out_of_range"   // no person can have this value
-	UnknownUnit    Code = "unknown_unit"   // the unit is not one of the type's dimension
-	InvalidZone    Code = "invalid_zone"   // of a file: the zone to read it in is none
-	InvalidValue   Code = "invalid_value"  // not a value that an enumeration can have
-	InvalidText    Code = "invalid_text"   // a string with control characters, half a surrogate pair, empty, or too long
-	UnknownField   Code = "unknown_field"  // a member that the contract does not have
+	FutureTime     Code = "future_time"     // starts more than 24 hours ahead of the server's clock
+	TooLong        Code = "too_long"        // lasts longer than the type can
+	InvalidNumber  Code = "invalid_number"  // NaN, infinite or out of float64's range
+	OutOfRange     Code = "out_of_range"    // no person can have this value
+	UnknownUnit    Code = "unknown_unit"    // the unit is not one of the type's dimension
+	InvalidZone    Code = "invalid_zone"    // of a file: the zone to read it in is none
+	InvalidValue   Code = "invalid_value"   // not a value that an enumeration can have
+	InvalidText    Code = "invalid_text"    // a string with control characters, half a surrogate pair, empty, or too long
+	UnknownField   Code = "unknown_field"   // a member that the contract does not have
+	TooManyPoints  Code = "too_many_points" // of a series
 )
 
 // Codes are all of them.
 func Codes() []Code {
 	return []Code{
 		MissingField, WrongType, DuplicateKey, InvalidUUID, InvalidTime, EndBeforeStart, FutureTime, TooLong,
-		InvalidNumber, OutOfRange, UnknownUnit, InvalidZone, InvalidValue, InvalidText, UnknownField,
+		InvalidNumber, OutOfRange, UnknownUnit, InvalidZone, InvalidValue, InvalidText, UnknownField, TooManyPoints,
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // Envelope and costs no other sample.
 //
 // When the body was read to its end and accepted, emit is called for each
-// accepted sample in order. The Sample is emit's during the call only; the
+// accepted sample or series in order. The Sample is emit's during the call only; the
 // strings in it are copies and may be kept. With a nil emit nothing is built
 // for a sample and nothing allocated; the verdicts are the same.
 func Decode(body []byte, now health.Instant, emit func(*health.Sample)) (*Envelope, error) {
@@ -28,7 +28,7 @@ func Decode(body []byte, now health.Instant, emit func(*health.Sample)) (*Envelo
 	defer d.release()
 	d.data, d.latest, d.keep = body, now+futureAllowance, emit != nil
 	d.env = &Envelope{Stage: Daily}
-	d.where, d.index = "", -1
+	d.where, d.kind, d.index = "", "", -1
 	if i := d.envelope(d.space(0)); i < 0 || d.finishEnvelope(i) < 0 {
 		return nil, d.err
 	}
@@ -55,6 +55,7 @@ type decoder struct {
 
 	// Where in the envelope: for the error's path.
 	where string // "", "/samples", …
+	kind  string // of the upload: its schema
 	index int    // entry of a list, or -1
 
 	// The sample being read. strict: look for repeated names and huge numbers,
@@ -80,12 +81,13 @@ type decoder struct {
 	warnings   [warnKinds]health.Warning
 	samples    []health.Sample
 	interned   map[string]string
+	measures   []measure // of a location
 }
 
 var decoders sync.Pool
 
 func newDecoder() *decoder {
-	return &decoder{date: lastDate{date: ^uint64(0)}, interned: map[string]string{}, zones: zones{valid: map[string]string{}}}
+	return &decoder{date: lastDate{date: ^uint64(0)}, interned: map[string]string{}, measures: measures(), zones: zones{valid: map[string]string{}}}
 }
 
 // release forgets everything of the body and puts the decoder back, unless the

@@ -5,6 +5,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/reject"
+	"github.com/clarity-loop/clarity/services/health/series"
 )
 
 // MaxAnchorBytes bounds the anchor of one type in a cursor.
@@ -20,6 +21,7 @@ const (
 	memberCursor
 	memberStage
 	memberFinal
+	memberSeries
 )
 
 // envelope reads the body's one object.
@@ -61,6 +63,10 @@ func (d *decoder) envelope(i int) int {
 	switch {
 	case seen&memberSchema == 0:
 		return d.invalid(i, "schema is missing")
+	case seen&memberSeries != 0 && d.kind != series.Schema:
+		return d.invalid(i, "series are an upload of their own: its schema is "+series.Schema)
+	case seen&memberSamples != 0 && d.kind != Schema:
+		return d.invalid(i, "samples are an upload of their own: its schema is "+Schema)
 	case seen&memberInstallation == 0:
 		return d.invalid(i, "installationId is missing")
 	case seen&memberZone == 0:
@@ -79,6 +85,8 @@ func envelopeMember(name []byte) (bit int, path string) {
 		return memberZone, "/timeZone"
 	case "samples":
 		return memberSamples, "/samples"
+	case "series":
+		return memberSeries, listOfSeries
 	case "deleted":
 		return memberDeleted, "/deleted"
 	case "cursor":
@@ -95,6 +103,8 @@ func (d *decoder) member(bit, i int) int {
 	switch bit {
 	case memberSamples:
 		return d.entries(i, d.sample)
+	case memberSeries:
+		return d.entries(i, d.readSeries)
 	case memberDeleted:
 		return d.entries(i, d.deletion)
 	case memberCursor:
@@ -109,8 +119,8 @@ func (d *decoder) member(bit, i int) int {
 	}
 	switch bit {
 	case memberSchema:
-		if string(s) != Schema {
-			return d.fail(BadSchema, at, "the schema is not "+Schema)
+		if d.kind = string(s); d.kind != Schema && d.kind != series.Schema {
+			return d.fail(BadSchema, at, "the schema is neither "+Schema+" nor "+series.Schema)
 		}
 	case memberInstallation:
 		d.env.InstallationID = string(s)
@@ -184,7 +194,7 @@ func (d *decoder) entries(i int, object func(i int) int) int {
 	i, more := d.first(i+1, ']')
 	for d.index = 0; more; d.index++ {
 		if d.env.Received++; d.env.Received > MaxSamples {
-			return d.fail(TooManySamples, i, "the upload has more than 10000 samples and deletions together")
+			return d.fail(TooManySamples, i, "the upload has more than 10000 samples, series and deletions together")
 		}
 		d.begin(i)
 		if i < len(d.data) && d.data[i] == '{' {
@@ -205,35 +215,62 @@ func (d *decoder) entries(i int, object func(i int) int) int {
 	return i
 }
 
+// entryMembers reads the members of an entry of a list, of which i is behind the brace.
+func (d *decoder) entryMembers(i int, member func(name []byte, i int) int) int {
+	i, more := d.first(i, '}')
+	for more {
+		var name []byte
+		if name, i = d.name(i); i < 0 {
+			return i
+		}
+		if d.code == "" {
+			i = member(name, i)
+		} else {
+			d.arena = d.arena[:0]
+			i = d.value(i, 4)
+		}
+		if i < 0 {
+			return i
+		}
+		i, more = d.next(i, '}')
+	}
+	return i
+}
+
 // begin starts an entry of a list.
 func (d *decoder) begin(i int) {
 	d.record = record{from: i}
 	d.code, d.strict, d.halfPair = "", true, false
-	d.limit, d.limitDetail = i+maxRawBytes, "the sample is too long"
+	d.limit, d.limitDetail = i+maxRawBytes, tooLong
 	d.names, d.members, d.arena = d.names[:0], d.members[:0], d.arena[:0]
 }
 
 // verdict ends an entry of a list; i is behind it.
 func (d *decoder) verdict(i int) {
-	deletion := d.where == "/deleted"
+	deletion, ofPoints := d.where == "/deleted", d.where == listOfSeries
 	if d.code == "" && d.halfPair {
 		d.reject(reject.InvalidText, "a string holds half a surrogate pair")
 	}
 	if d.code == "" && deletion {
 		d.checkDeletion()
+	} else if d.code == "" && ofPoints {
+		d.checkSeries()
 	} else if d.code == "" {
 		d.check(i)
 	}
 	switch {
 	case d.code != "":
+		d.pointOut()
 		r := health.Rejection{Index: d.index, Code: d.code, Detail: d.detail}
-		if deletion {
-			r.In = "deleted"
+		if deletion || ofPoints {
+			r.In = d.where[1:]
 		}
 		d.rejected = append(d.rejected, r)
 		return
 	case deletion:
 		d.env.Deleted = append(d.env.Deleted, Deletion{d.record.uuid, d.typeName()})
+	case d.keep && ofPoints:
+		d.buildSeries(i)
 	case d.keep:
 		d.build(i)
 	}

@@ -2,6 +2,8 @@ package upload_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -11,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/series"
 	"github.com/clarity-loop/clarity/services/health/upload"
 	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
 )
@@ -26,6 +29,7 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range envelopeCases {
 		f.Add([]byte(c.body))
 	}
+	f.Add(seriesBody(electrocardiogram(""), routeHead+`,"locations":[`+located+`]}`, beatsHead+`,"beats":[{"time":0,"precededByGap":false}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if len(body) > 12<<10 {
 			return
@@ -36,6 +40,10 @@ func FuzzDecode(f *testing.F) {
 
 func agree(t *testing.T, body []byte) {
 	t.Helper()
+	if root, err := parse(body); err == nil && root.members["schema"].text == series.Schema {
+		agreeOnSeries(t, body)
+		return
+	}
 	var samples []health.Sample
 	got, err := upload.Decode(body, now, func(s *health.Sample) { samples = append(samples, *s) })
 	quick, quickErr := upload.Decode(body, now, nil)
@@ -82,6 +90,32 @@ func agree(t *testing.T, body []byte) {
 		if d.UUID != want.deleted[i] {
 			t.Fatalf("deletion %d is %v, want %v", i, d.UUID, want.deleted[i])
 		}
+	}
+}
+
+// agreeOnSeries holds the decoder against itself: the same verdicts with and without
+// building, and of each accepted series what was sent.
+func agreeOnSeries(t *testing.T, body []byte) {
+	t.Helper()
+	var samples []health.Sample
+	got, err := upload.Decode(body, now, func(s *health.Sample) { samples = append(samples, *s) })
+	quick, quickErr := upload.Decode(body, now, nil)
+	if !reflect.DeepEqual(err, quickErr) {
+		t.Fatalf("building %v, without %v", err, quickErr)
+	}
+	if err != nil {
+		return
+	}
+	for i := range samples {
+		summary, ok := series.Of(&samples[i])
+		content := got.Series[summary.Digest]
+		if sum := sha256.Sum256(content); !ok || !json.Valid(content) || hex.EncodeToString(sum[:]) != summary.Digest {
+			t.Fatalf("series %d is %+v with %d bytes", i, summary, len(content))
+		}
+	}
+	got.Series = nil
+	if !reflect.DeepEqual(got, quick) || len(samples)+len(got.Deleted) != got.Accepted || got.Accepted+len(got.Rejected) != got.Received {
+		t.Fatalf("building %+v, %d samples\nwithout %+v", got, len(samples), quick)
 	}
 }
 
@@ -134,6 +168,19 @@ func TestEveryChangeOfOneByteIsRuledAlike(t *testing.T) {
 	for n := range body {
 		agree(t, body[:n])
 		for _, c := range []byte("\"\\{}[],:0-9.eEtZ \x00\x1f\x7f\xc3\xff") {
+			changed := bytes.Clone(body)
+			changed[n] = c
+			agree(t, changed)
+		}
+	}
+}
+
+// Every prefix, and every single changed byte, of a small body of series.
+func TestEveryChangeOfOneByteOfASeriesIsRuledAlike(t *testing.T) {
+	body := seriesBody(electrocardiogram(""), routeHead+`,"locations":[`+located+`]}`, beatsHead+`,"beats":[{"time":0,"precededByGap":false}]}`)
+	for n := range body {
+		agree(t, body[:n])
+		for _, c := range []byte("\"\\{}[],:0-9.eZ \xc3") {
 			changed := bytes.Clone(body)
 			changed[n] = c
 			agree(t, changed)

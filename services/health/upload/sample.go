@@ -1,11 +1,13 @@
 package upload
 
 import (
+	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/catalog"
 	"github.com/clarity-loop/clarity/services/health/reject"
+	"github.com/clarity-loop/clarity/services/health/series"
 )
 
 // The members of a sample (and of a deletion: uuid and type), as bits.
@@ -37,28 +39,12 @@ type record struct {
 	source      [4][]byte // bundle, name, product, OS
 	zone        string
 	userEntered bool
+	points      points // of a series
 }
 
 // sample reads one; i is behind its brace.
 func (d *decoder) sample(i int) int {
-	i, more := d.first(i, '}')
-	for more {
-		var name []byte
-		if name, i = d.name(i); i < 0 {
-			return i
-		}
-		if d.code == "" {
-			i = d.sampleMember(name, i)
-		} else {
-			d.arena = d.arena[:0]
-			i = d.value(i, 4)
-		}
-		if i < 0 {
-			return i
-		}
-		i, more = d.next(i, '}')
-	}
-	return i
+	return d.entryMembers(i, d.sampleMember)
 }
 
 func (d *decoder) sampleMember(name []byte, i int) int {
@@ -80,7 +66,12 @@ func (d *decoder) sampleMember(name []byte, i int) int {
 	case "metadata":
 		return d.readMetadata(d.once(memberMetadata, i))
 	}
-	// Whether this matters depends on the type, which may come later.
+	return d.unknownMember(name, i)
+}
+
+// unknownMember reads one that the contract does not have. Whether it matters
+// depends on the type, which may come later.
+func (d *decoder) unknownMember(name []byte, i int) int {
 	d.record.unknown = true
 	for _, former := range d.names {
 		if string(former) == string(name) {
@@ -211,7 +202,7 @@ func (d *decoder) check(i int) {
 	case r.start > d.latest:
 		d.reject(reject.FutureTime, "start is more than 24 hours ahead of the server's clock")
 	case (t == nil || r.unknown) && i-r.from > maxRawBytes:
-		d.reject(reject.InvalidText, "the sample is too long")
+		d.reject(reject.InvalidText, tooLong)
 	case t == nil:
 	case !r.isNumber:
 		d.reject(reject.WrongType, "value is not a number")
@@ -222,6 +213,17 @@ func (d *decoder) check(i int) {
 		if r.unknown {
 			r.warned |= 1 << warnField
 		}
+	}
+}
+
+// tooLong is what is said of a sample that is longer than one may be.
+const tooLong = "the sample is too long"
+
+// pointOut says of a sample that is rejected as too long what it is, where it is a
+// series.
+func (d *decoder) pointOut() {
+	if d.detail == tooLong && slices.Contains(series.Types(), string(d.record.kind)) {
+		d.detail += ": with its points it is a series, and uploaded as " + series.Schema
 	}
 }
 
@@ -274,16 +276,21 @@ func (d *decoder) typeName() string {
 	return d.intern(d.record.kind)
 }
 
-// build makes the Sample of an accepted record that ends at i.
-func (d *decoder) build(i int) {
+// common are the fields that a sample and a series have.
+func (d *decoder) common() health.Sample {
 	r := &d.record
-	s := health.Sample{
-		UUID: r.uuid, Type: d.typeName(), Start: r.start, End: r.end, Zone: r.zone,
-		Value: r.canonical, OriginalValue: r.number, OriginalUnit: d.intern(r.unit), UserEntered: r.userEntered,
+	return health.Sample{
+		UUID: r.uuid, Type: d.typeName(), Start: r.start, End: r.end, Zone: r.zone, UserEntered: r.userEntered,
 		Source: health.Source{BundleID: d.intern(r.source[0]), Name: d.intern(r.source[1]),
 			ProductType: d.intern(r.source[2]), OSVersion: d.intern(r.source[3])},
 		Metadata: d.intern(d.canonical(d.members)),
 	}
+}
+
+// build makes the Sample of an accepted record that ends at i.
+func (d *decoder) build(i int) {
+	r, s := &d.record, d.common()
+	s.Value, s.OriginalValue, s.OriginalUnit = r.canonical, r.number, d.intern(r.unit)
 	if r.known != nil {
 		s.Unit = r.known.Unit
 	} else {

@@ -6,12 +6,12 @@ package upload
 
 import "github.com/clarity-loop/clarity/services/health"
 
-// Schema is the version of the envelope this package reads.
+// Schema is the version of the envelope of samples; that of series is series.Schema.
 const Schema = "clarity.upload/1"
 
 // The bounds of one upload.
 const (
-	MaxSamples   = 10_000   // in samples and deleted together
+	MaxSamples   = 10_000   // in samples, series and deleted together
 	MaxBodyBytes = 32 << 20 // inflated
 	MaxRatio     = 200      // inflated to received
 	MaxDepth     = 32       // nested arrays and objects
@@ -44,8 +44,11 @@ type Envelope struct {
 	// them without a Rejection.
 	Received, Accepted int
 	Rejected           []health.Rejection
-	// Warnings are of accepted samples.
+	// Warnings are of accepted samples and series.
 	Warnings []health.Warning
+	// Series are the accepted series as they were sent, in compact JSON, by the
+	// digest in their samples' Raw; empty without an emit.
+	Series map[string][]byte
 }
 
 // A Deletion is a tombstone: the sample must not exist, before or after.
@@ -74,7 +77,7 @@ const (
 	TooDeep        ErrorCode = "too_deep"           // nested deeper than MaxDepth
 	TooManySamples ErrorCode = "too_many_samples"   // more than MaxSamples
 	BadEnvelope    ErrorCode = "invalid_envelope"   // a member missing, unknown, of a wrong type or value
-	BadSchema      ErrorCode = "unsupported_schema" // schema is not Schema
+	BadSchema      ErrorCode = "unsupported_schema" // schema is neither Schema nor series.Schema
 
 	UnknownEncoding ErrorCode = "unsupported_encoding" // neither gzip, zstd nor identity
 	BadEncoding     ErrorCode = "invalid_encoding"     // damaged, truncated, or trailed by other bytes

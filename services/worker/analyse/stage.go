@@ -41,7 +41,7 @@ type Needs struct {
 		Hold(ctx context.Context, uid string, standing store.Record[record.Account]) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (int64, error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Models say which version looks at a person's week. Nil is none: the one
 	// thing that may be left out.
@@ -212,7 +212,7 @@ type teller func(ctx context.Context, c flow.Changed) error
 
 // stored records the Result in the audit log and tells of it.
 func (s *Stage) stored(ctx context.Context, req analysis.Request, digest string, tell teller) error {
-	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
+	if err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
 	return tell(ctx, flow.Changed{End: req.End, Version: digest})

@@ -24,6 +24,7 @@ func (w *world) over(d store.Driver) (stages [2]*intake.Stage) {
 		stages[i] = intake.New(intake.Needs{Store: documents, Windows: &due.Windows{Store: documents, Now: now, Quiet: time.Second}, Objects: vault.New((*blobs)(w), (*keys)(w)), News: news.NewBook(documents, now),
 			Now: now, Log: quietLog()})
 	}
+	intake.Tighten(stages[1])
 	return stages
 }
 

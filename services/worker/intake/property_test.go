@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/series"
 	"github.com/clarity-loop/clarity/services/health/upload"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -43,7 +44,8 @@ type envelope struct {
 	Schema         string            `json:"schema"`
 	InstallationID string            `json:"installationId"`
 	TimeZone       string            `json:"timeZone"`
-	Samples        []sample          `json:"samples"`
+	Samples        []sample          `json:"samples,omitempty"`
+	Series         []routed          `json:"series,omitempty"`
 	Deleted        []deletion        `json:"deleted"`
 	Cursor         map[string]string `json:"cursor"`
 }
@@ -51,11 +53,11 @@ type envelope struct {
 func (e envelope) encode(t testing.TB) []byte {
 	t.Helper()
 	e.Schema, e.InstallationID = upload.Schema, "phone"
+	if e.Series != nil || e.Cursor[series.WorkoutRoute] != "" {
+		e.Schema = series.Schema
+	}
 	if e.TimeZone == "" {
 		e.TimeZone = "Europe/Berlin"
-	}
-	if e.Samples == nil {
-		e.Samples = []sample{}
 	}
 	if e.Deleted == nil {
 		e.Deleted = []deletion{}
@@ -80,9 +82,37 @@ func beat(n int, at time.Time, value float64, zone string) sample {
 	return s
 }
 
+// routed is a route, of a sample that may be deleted.
+type routed struct {
+	UUID      string    `json:"uuid"`
+	Type      string    `json:"type"`
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end"`
+	Parent    string    `json:"parent"`
+	Locations []located `json:"locations"`
+}
+
+type located struct {
+	Time      time.Time `json:"time"`
+	Latitude  float64   `json:"latitude"`
+	Longitude float64   `json:"longitude"`
+}
+
+func routeUUID(n int) string { return uuid(1000 + n) }
+
+func route(n int, night time.Time, version int) routed {
+	start := night.Add(time.Duration(n*30) * time.Minute)
+	r := routed{UUID: routeUUID(n), Type: series.WorkoutRoute, Start: start, End: start.Add(time.Hour), Parent: uuid(n)}
+	for i := range 3 {
+		r.Locations = append(r.Locations, located{start.Add(time.Duration(i) * time.Minute), 52.5 + float64(version), 13.4})
+	}
+	return r
+}
+
 // arrivals makes up uploads of few uuids, so that they collide: repeated
 // samples, other versions of a uuid, deletions before and after, zones that
-// disagree, around the night in which Berlin's clock goes forward.
+// disagree, series that go with what they are of, around the night in which Berlin's
+// clock goes forward.
 func arrivals(t testing.TB, seed uint64, n int) []arrival {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 7))
@@ -106,6 +136,13 @@ func arrivals(t testing.TB, seed uint64, n int) []arrival {
 		}
 		for range r.IntN(3) {
 			e.Deleted = append(e.Deleted, deletion{uuid(r.IntN(30)), heartRate})
+		}
+		if i%3 == 2 { // routes, each of one of the samples
+			e.Samples, e.Cursor = nil, map[string]string{series.WorkoutRoute: fmt.Sprint("anchor", i)}
+			for range r.IntN(6) {
+				e.Series = append(e.Series, route(r.IntN(20), dst, r.IntN(3)))
+			}
+			e.Deleted = append(e.Deleted, deletion{routeUUID(r.IntN(20)), series.WorkoutRoute})
 		}
 		received := time.Date(2026, 4, 1, 8, i/2, 0, 0, time.UTC) // two at a time
 		out = append(out, arrival{fmt.Sprintf("upload-%d", i), e.encode(t), received})
@@ -183,7 +220,10 @@ func checkAgainstSets(t *testing.T, w *world, all []arrival) {
 			deleted[d.UUID] = true
 		}
 	}
-	maps.DeleteFunc(want, func(s health.Sample, _ bool) bool { return deleted[s.UUID] })
+	maps.DeleteFunc(want, func(s health.Sample, _ bool) bool {
+		parent, ok := series.ParentOf(&s)
+		return deleted[s.UUID] || ok && deleted[parent]
+	})
 	calendar := timeline.NewCalendar()
 	type place struct {
 		day  health.Day
@@ -331,12 +371,16 @@ func TestAnotherWorkerBetweenAnyTwoSteps(t *testing.T) {
 	adds := arrival{"adds", envelope{Samples: []sample{x, z}, Cursor: map[string]string{heartRate: "a"}}.encode(t), received.Add(time.Second)}
 	deletes := arrival{"deletes", envelope{Deleted: []deletion{{x.UUID, heartRate}, {uuid(9), heartRate}}, Cursor: map[string]string{heartRate: "b"}}.encode(t), received.Add(2 * time.Second)}
 	deletesMore := arrival{"deletes-more", envelope{Deleted: []deletion{{y.UUID, heartRate}}}.encode(t), received.Add(3 * time.Second)}
+	walks := routed{UUID: routeUUID(1), Type: series.WorkoutRoute, Start: at, End: at.Add(time.Hour), Parent: x.UUID, Locations: []located{{at, 1, 1}}}
+	walk := arrival{"walk", envelope{Series: []routed{walks}}.encode(t), received.Add(time.Second)}
 	for name, pair := range map[string][2]arrival{
-		"a deletion comes into an addition":  {adds, deletes},
-		"an addition comes into a deletion":  {deletes, adds},
-		"a deletion comes into a deletion":   {deletes, deletesMore},
-		"the same upload comes into itself":  {adds, adds},
-		"an addition comes into another one": {arrival{"twin", adds.body, adds.received}, adds},
+		"a deletion comes into a series of it": {walk, deletes},
+		"a series comes into its deletion":     {deletes, walk},
+		"a deletion comes into an addition":    {adds, deletes},
+		"an addition comes into a deletion":    {deletes, adds},
+		"a deletion comes into a deletion":     {deletes, deletesMore},
+		"the same upload comes into itself":    {adds, adds},
+		"an addition comes into another one":   {arrival{"twin", adds.body, adds.received}, adds},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := []arrival{base, pair[0]}

@@ -67,10 +67,13 @@ type Needs struct {
 }
 
 // A Stage handles the topic of uploads.
-type Stage struct{ Needs }
+type Stage struct {
+	Needs
+	room int // samples of days that an upload may hold at once
+}
 
 // New is the stage over what it needs.
-func New(n Needs) *Stage { return &Stage{n} }
+func New(n Needs) *Stage { return &Stage{n, roomFor} }
 
 // Handle merges one upload. A body that cannot be read is marked failed and
 // becomes a dead letter; without consent it is held until there is one.
@@ -117,6 +120,7 @@ const (
 	bodyGone       reason = "body_gone"          // the stored body is not there
 	bodyUnreadable reason = "body_unreadable"    // the release that merges reads uploads otherwise than the one that took it
 	deletionsFull  reason = "too_many_deletions" // the person's set of deletions has no room
+	notAgreed      reason = "consent_withdrawn"  // it was held for as long as it may be
 )
 
 func (f *failure) Error() string  { return "upload is impossible: " + string(f.reason) }
@@ -144,10 +148,14 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 		return fmt.Errorf("read upload's record: %w", err)
 	}
 	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
+	j.room.Store(int64(s.room))
 	switch stored.Value.State {
 	case record.UploadMerged:
 		return nil
 	case record.UploadFailed:
+		if stored.Value.Reason == string(notAgreed) {
+			return nil // nothing is wrong with it
+		}
 		return &failure{reason(stored.Value.Reason)}
 	}
 	if standing.Value.Permitted() != nil {
@@ -174,14 +182,25 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	return s.finish(ctx, j, touched)
 }
 
-// hold keeps the upload until the person agrees again. It is held only as long
-// as they stand as was read: who agrees meanwhile has the message handled anew.
+// keptHeld is how long an upload waits for consent. Then it has failed, and its body
+// goes with the retention: nobody's data is kept for ever for whom there is no leave.
+const keptHeld = 90 * 24 * time.Hour
+
+// hold keeps the upload until the person agrees again, or has not for so long. It is
+// held only as long as they stand as was read: who agrees meanwhile has the message
+// handled anew.
 func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account]) error {
-	if j.record.Value.State == record.UploadHeld {
-		return nil
+	now := s.Now().UTC()
+	switch {
+	case j.record.Value.State != record.UploadHeld:
+		held := func(u *record.Upload) { u.State = record.UploadHeld }
+		look := agenda.Errand{Kind: agenda.Upload, Ref: j.id, Since: now, Historical: j.record.Value.Historical}
+		return s.mark(ctx, j, held, s.Store.Agenda.ToPut(look.Key(), store.Any, look).At(now.Add(keptHeld)), s.Store.Under(standing))
+	case now.Sub(j.record.Updated) >= keptHeld:
+		given := func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(notAgreed) }
+		return s.mark(ctx, j, given, s.done(j), s.Store.Under(standing))
 	}
-	held := func(u *record.Upload) { u.State = record.UploadHeld }
-	return s.mark(ctx, j, held, s.done(j), s.Store.Under(standing))
+	return nil
 }
 
 // done takes the upload off the agenda.

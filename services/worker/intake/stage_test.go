@@ -1,6 +1,7 @@
 package intake_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -344,4 +345,55 @@ func encode(t *testing.T, s sample) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// What a later release wrote of a person is no damage: the upload waits for a
+// process that knows it.
+func TestWhatALaterReleaseWroteIsWaitedFor(t *testing.T) {
+	for name, of := range map[string]func(*testing.T, *world) string{
+		"a day": func(t *testing.T, w *world) string {
+			d, err := w.store.Days.List(t.Context(), person, store.Query{Limit: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d[0].Value.Chunk
+		},
+		"the tombstones": func(t *testing.T, w *world) string {
+			g, err := w.store.Tombstones.Get(t.Context(), person, record.TombstonesKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return g.Value.Blob
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}, Deleted: []deletion{{uuid(9), heartRate}}})
+			if v := w.handle(t, id, 1); v != "ack" {
+				t.Fatal(v)
+			}
+			object := of(t, w)
+			known := w.objects[object]
+			plain := w.plain(t, object)
+			later := bytes.Clone(plain)
+			later[3]++ // of the magic, which is its version
+			sealed, err := (*keys)(w).Seal(t.Context(), person, object, later)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.objects[object] = sealed
+			w.arrive(t, arrival{"next", envelope{Samples: []sample{beat(2, received, 62, "")}, Deleted: []deletion{{uuid(8), heartRate}}}.encode(t), received})
+			for attempt := range 20 {
+				if v := w.handle(t, "next", attempt+1); v != "postpone: timeline decode: newer" {
+					t.Fatalf("verdict %q", v)
+				}
+			}
+			if u := w.upload(t, "next"); u.State != record.UploadReceived || !bytes.Equal(w.objects[object], sealed) {
+				t.Errorf("the upload is %q, the object as it was: %t", u.State, bytes.Equal(w.objects[object], sealed))
+			}
+			w.objects[object] = known
+			if v := w.handle(t, "next", 1); v != "ack" {
+				t.Errorf("once it is known: %q", v)
+			}
+		})
+	}
 }

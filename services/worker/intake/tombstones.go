@@ -37,7 +37,10 @@ func (s *Stage) loadTombstones(ctx context.Context, uid string) (tombstones, err
 			return tombstones{}, fmt.Errorf("read tombstones: %w", err)
 		}
 		set, err := timeline.DecodeTombstones(plain)
-		return tombstones{set, stored.Version, stored.Value.Blob}, err
+		if err != nil {
+			return tombstones{}, fmt.Errorf("read tombstones: %w", decoded(err))
+		}
+		return tombstones{set, stored.Version, stored.Value.Blob}, nil
 	}
 	return tombstones{}, fmt.Errorf("read tombstones: %w", blob.ErrNotFound)
 }

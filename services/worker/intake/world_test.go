@@ -17,11 +17,13 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/news"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -308,6 +310,10 @@ func (w *world) state(t testing.TB) state {
 	for _, d := range days {
 		chunk := w.plain(t, d.Value.Chunk)
 		d.Value.Chunk = ""
+		for i, r := range d.Value.Series {
+			chunk = append(chunk, w.points(t, r)...)
+			d.Value.Series[i].Blob = ""
+		}
 		s.Days[d.Key] = fmt.Sprintf("%+v %x", d.Value, chunk)
 	}
 	if g, err := w.store.Tombstones.Get(ctx, person, record.TombstonesKey); err == nil {
@@ -319,6 +325,20 @@ func (w *world) state(t testing.TB) state {
 	}
 	maps.Copy(s.Cursors, cursors.Value.Types)
 	return s
+}
+
+// points are those that a day's record refers to.
+func (w *world) points(t testing.TB, r points.Reference) []byte {
+	t.Helper()
+	of, err := health.ParseUUID(r.UUID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := timeline.NewReader(vault.New((*blobs)(w), (*keys)(w))).Series(t.Context(), person, r.Blob, of)
+	if err != nil {
+		t.Fatalf("a record refers to a series that does not open: %v", err)
+	}
+	return content
 }
 
 func (w *world) plain(t testing.TB, name string) []byte {

@@ -70,6 +70,22 @@ func TestWhatWaitsComesAtOnce(t *testing.T) {
 	}
 }
 
+// A stream that is so slow that events behind its last are not kept any more says
+// so, and goes on at the oldest that is.
+func TestAStreamThatWasTooSlowIsReset(t *testing.T) {
+	w := ingresstest.New(t, func(d *ingress.Needs) { d.Limits.WriteTimeout, d.Limits.Heartbeat = 3*time.Minute, 2*time.Minute })
+	w.Deliver("anna", 1)
+	lines, end := w.Stream(ingresstest.Anna, "0000000000000000")
+	defer end()
+	next(t, lines, 6)
+	w.Deliver("anna", 5)
+	got := next(t, lines, 6)
+	got[2] = ""
+	if diff := cmp.Diff([]string{"id: 0000000000000004", "event: reset", "", "", "id: 0000000000000005", "event: result.stored"}, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}
+
 // Without a Last-Event-ID a stream begins behind the newest event, not the oldest.
 func TestAStreamBeginsNow(t *testing.T) {
 	w := ingresstest.New(t, func(d *ingress.Needs) { d.Limits.Heartbeat = 20 * time.Millisecond })

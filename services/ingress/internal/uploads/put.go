@@ -276,7 +276,7 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, name, digest string
 func (r *Room) publish(ctx context.Context, a acceptedUpload) error {
 	audited := make(chan error, 1)
 	go func() {
-		_, err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Object: a.id, Outcome: "ok"})
+		err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Object: a.id, Outcome: "ok"})
 		audited <- err
 	}()
 	err := r.publishUpload(ctx, a)

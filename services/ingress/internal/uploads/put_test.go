@@ -93,23 +93,27 @@ func TestTheSameIDAgain(t *testing.T) {
 	}
 }
 
-func TestARepeatedUploadThatIsMergedIsNotAnnounced(t *testing.T) {
-	w := ingresstest.New(t)
-	w.Consent(ingresstest.Anna, true)
-	w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2))
-	stored, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored.Value.State = record.UploadMerged
-	if _, err := w.Store.Uploads.Put(t.Context(), "anna", "upload-0001", stored.Version, stored.Value); err != nil {
-		t.Fatal(err)
-	}
-	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2)); r.Status != 202 {
-		t.Fatal(r.Status)
-	}
-	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != 1 {
-		t.Errorf("depth %+v, want the first message alone", depth)
+// An upload that is sent again is announced again while there is something left to
+// do: also one that is held, which the worker looks at again.
+func TestARepeatedUploadIsAnnouncedWhileItWaits(t *testing.T) {
+	for state, want := range map[record.UploadState]int{record.UploadReceived: 2, record.UploadHeld: 2, record.UploadMerged: 1, record.UploadFailed: 1} {
+		w := ingresstest.New(t)
+		w.Consent(ingresstest.Anna, true)
+		w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2))
+		stored, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored.Value.State = state
+		if _, err := w.Store.Uploads.Put(t.Context(), "anna", "upload-0001", stored.Version, stored.Value); err != nil {
+			t.Fatal(err)
+		}
+		if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2)); r.Status != 202 {
+			t.Fatal(r.Status)
+		}
+		if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != want {
+			t.Errorf("%s: depth %+v, want %d", state, depth, want)
+		}
 	}
 }
 

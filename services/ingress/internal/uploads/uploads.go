@@ -55,7 +55,7 @@ type Needs struct {
 		Publish(ctx context.Context, msgs ...queue.Message) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (index int64, err error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Accounts says whether a person's samples may be stored.
 	Accounts interface {

@@ -1,0 +1,149 @@
+package analyse_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/vault"
+	"github.com/clarity-loop/clarity/services/worker/analyse"
+)
+
+// meanwhile has another do something once, while the stage reads the samples of a
+// window whose record it has read.
+type meanwhile struct {
+	*timeline.Reader
+	do func()
+}
+
+func (m *meanwhile) Chunk(ctx context.Context, uid, name string) (timeline.Chunk, error) {
+	if do := m.do; do != nil {
+		m.do = nil
+		do()
+	}
+	return m.Reader.Chunk(ctx, uid, name)
+}
+
+// A Result that another replica stored while this one computed is neither replaced
+// nor removed by it: this one looks again.
+func TestAResultThatCameMeanwhileIsKept(t *testing.T) {
+	for name, empty := range map[string]bool{"computed": false, "withdrawn": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			end := b.keepWeek()
+			if v := b.handle(end, 1); v != "ack" {
+				t.Fatal(v)
+			}
+			for day := end - 8; day <= end+1; day++ {
+				b.keep(day, nil)
+			}
+			if !empty {
+				b.keep(end, []health.Sample{walked(end)})
+			}
+			newer := record.Result{Result: analysis.Result{Schema: "of another replica"}, ComputedAt: time.Now()}
+			b.stage = analyse.New(analyse.Needs{Store: b.store, Windows: b.windows, Queue: b, Audit: b, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+				Chunks: &meanwhile{timeline.NewReader(vault.New(b.blobs, b.keys)), func() {
+					if _, err := b.store.Results.Put(t.Context(), uid, end.String(), store.Any, newer); err != nil {
+						t.Error(err)
+					}
+				}}})
+			if v := b.handle(end, 1); v != "postpone: the result was replaced meanwhile" {
+				t.Errorf("verdict %q", v)
+			}
+			if r := b.result(end); r == nil || r.Schema != newer.Result.Schema {
+				t.Errorf("the newer result is gone: %+v", r)
+			}
+			if v := b.handle(end, 2); v != "ack" || (b.result(end) == nil) != empty {
+				t.Errorf("the next look: %q, a result: %t", v, b.result(end) != nil)
+			}
+		})
+	}
+}
+
+func walked(day health.Day) health.Sample {
+	at := health.InstantOf(time.Date(1970, 1, 1, 10, 0, 0, 0, time.UTC).AddDate(0, 0, int(day)))
+	return health.Sample{UUID: health.UUID{1}, Type: "HKQuantityTypeIdentifierStepCount", Start: at, End: at + 60_000, Zone: "Europe/Berlin", Value: 100, Unit: "count", OriginalValue: 100, OriginalUnit: "count"}
+}
+
+// Whatever became of the process that stored a Result, it is told of: the message
+// comes again of itself, or what is due is asked for again.
+func TestAResultIsToldOfWhoeverAsksAgain(t *testing.T) {
+	for name, asked := range map[string]int{"the same message": 1, "asked for again": 2} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			end := b.keepWeek()
+			b.ask(end, end)
+			b.fail = errors.New("down")
+			if b.due(1) == "ack" || b.result(end) == nil {
+				t.Fatal("no result that nobody was told of")
+			}
+			b.fail = nil
+			if v := b.due(asked); v != "ack" || len(b.published) < 1 {
+				t.Errorf("verdict %q, told %v", v, b.topics())
+			}
+		})
+	}
+}
+
+// A Result that a clock behind this one's stored is told of where its window is
+// asked for again.
+func TestAResultOfAClockThatIsBehindIsToldOf(t *testing.T) {
+	b := newBench(t)
+	end := b.keepWeek()
+	late := analyse.New(analyse.Needs{Store: b.store, Windows: b.windows, Queue: b, Audit: b, Log: slog.New(slog.DiscardHandler),
+		Chunks: timeline.NewReader(vault.New(b.blobs, b.keys)), Now: func() time.Time { return time.Now().Add(-2 * time.Hour) }})
+	b.ask(end, end)
+	b.fail, b.stage = errors.New("down"), late
+	if b.due(1) == "ack" || b.result(end) == nil {
+		t.Fatal("no result that nobody was told of")
+	}
+	b.fail = nil
+	if v := b.due(2); v != "ack" || len(b.published) < 1 {
+		t.Errorf("verdict %q, told %v", v, b.topics())
+	}
+}
+
+// A day that a later release wrote is no damage: its windows wait for a process
+// that knows it, and are nobody's dead letter.
+func TestADayOfALaterReleaseIsWaitedFor(t *testing.T) {
+	b := newBench(t)
+	end := b.keepWeek()
+	day, err := b.store.Days.Get(t.Context(), uid, end.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := b.blobs.Get(t.Context(), day.Value.Chunk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := b.keys.Open(t.Context(), uid, day.Value.Chunk, sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := bytes.Clone(plain)
+	later[3]++ // of the magic, which is its version
+	b.write(t.Context(), day.Value.Chunk, later)
+	b.ask(end, end)
+	b.ask(end-9, end-9) // reads another week, and is not held up
+	for attempt := range 20 {
+		if v := b.due(attempt + 1); v != "postpone: timeline decode: newer" {
+			t.Fatalf("verdict %q", v)
+		}
+	}
+	if !slices.Equal(b.left(), []health.Day{end}) {
+		t.Errorf("left are %v", b.left())
+	}
+	b.write(t.Context(), day.Value.Chunk, plain)
+	if v := b.due(1); v != "ack" || b.result(end) == nil {
+		t.Errorf("once it is known: %q", v)
+	}
+}
