@@ -134,6 +134,10 @@ bench: clarity ## Measure the ingest path: acknowledgement latency, CPU and allo
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(COUNT) -timeout 30m
 	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(COUNT)
 
+.PHONY: bench-import
+bench-import: ## Measure an import of five years: time, memory, disk; and what a fifth person waits while four import
+	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkImport$$' -benchtime 1x -count $(COUNT) -timeout 60m
+
 .PHONY: bench-operator
 bench-operator: controlplane ## Measure the operator with 10,000 AnalysisJobs and 50 models × 5 versions: writes, jobs/s, memory, CPU (half an hour)
 	CLARITY_CONTROLPLANE=1 $(GO) test ./controllers/e2e -run '^TestScale$$' -e2e.scale -v -count=1 -timeout 60m

@@ -123,6 +123,8 @@ var rules = map[string][]string{
 	"controllers/modelversion/serving": {"api", "controllers/internal"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
+	// The simulator of the whole platform: tests alone, which see every room.
+	"internal/sim": {},
 	// The edge.
 	"cmd": {"api", "controllers", "internal/dirlock", "services"},
 	// What a program was built from: every program may say it.
@@ -147,6 +149,8 @@ var testDrivers = map[string][]string{
 	"cmd/internal/platform/stages": {"services/narrative/template"},
 	// The operator's plan and its servers, as workers see them.
 	"controllers/e2e": {"services/model/traffic/configmap", "services/model/triton"},
+	// The whole platform, in memory.
+	"internal/sim": {"services/narrative/template"},
 	// The page about keys, line by line.
 	"internal/house": {"services/keyring/tink"},
 	// The kinds of models beside each other, and through the router.

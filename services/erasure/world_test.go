@@ -33,13 +33,14 @@ var errDead = errors.New("the process is dead")
 
 // A world is an erasure over embedded drivers, in a process that can die at any change.
 type world struct {
-	t     *testing.T
-	store *store.Store
-	blobs *files.Store
-	queue queue.Driver
-	keys  *tink.Keyring
-	stage *erasure.Stage
-	logs  strings.Builder
+	t      *testing.T
+	driver store.Driver
+	store  *store.Store
+	blobs  *files.Store
+	queue  queue.Driver
+	keys   *tink.Keyring
+	stage  *erasure.Stage
+	logs   strings.Builder
 
 	mu      sync.Mutex
 	now     time.Time
@@ -75,7 +76,7 @@ func newWorld(t *testing.T) *world {
 			}
 		}
 	})
-	w.queue = messages
+	w.driver, w.queue = documents, messages
 	w.store = store.New(&mortalStore{documents, w}, w.keys)
 	w.stage = erasure.New(erasure.Needs{Store: w.store, Keys: mortalKeys{w}, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Audit: mortalAudit{w},
 		Settle: 2 * time.Second, Now: w.clock, Log: slog.New(slog.NewTextHandler(&w.logs, nil))})

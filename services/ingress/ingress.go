@@ -242,6 +242,12 @@ func (s *Server) config(unrouted fiber.ErrorHandler) fiber.Config {
 	}
 }
 
+// Handler answers one request as Serve does, for who has no listener.
+func (s *Server) Handler() fasthttp.RequestHandler {
+	_ = s.app.Handler() // for what it does on the way: the routes are put in order
+	return s.app.Server().Handler
+}
+
 // OpenAPI is the description of the API, as /openapi.json serves it.
 func (s *Server) OpenAPI() []byte { return s.openAPI }
 

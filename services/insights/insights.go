@@ -165,7 +165,10 @@ func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refresh
 	}
 	facts := narrative.Facts(result.Value.Result, before)
 	if exists && same(stored.Value.Insight, result.Value.Result, facts) {
-		if digest := result.Value.Result.Lineage.InputDigest; stored.Value.Insight.InputDigest != digest { // it says of this Result what it said
+		again := how.again
+		if digest := result.Value.Result.Lineage.InputDigest; stored.Value.Insight.InputDigest == digest {
+			again = again || !how.onlyStored // another wrote it, and may have died before it told: who was told is not told twice
+		} else { // it says of this Result what it said
 			kept := stored.Value
 			kept.Insight.InputDigest = digest
 			if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, kept); err != nil {
@@ -173,7 +176,7 @@ func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refresh
 			}
 			stored.Value = kept
 		}
-		if how.again { // the process may have died after the text was stored
+		if again { // the process may have died after the text was stored
 			return s.written(ctx, ready, stored.Value.Insight, tell)
 		}
 		return nil
@@ -196,7 +199,7 @@ func (s *Stage) withdraw(ctx context.Context, ready analysis.Request, version in
 		if err := s.Store.Insights.Delete(ctx, ready.UID, key, version); err != nil {
 			return err
 		}
-	} else if !how.again {
+	} else if how.onlyStored && !how.again {
 		return nil
 	}
 	tell(flow.Event{Kind: flow.InsightWithdrawn, Ref: key, Version: "withdrawn"})

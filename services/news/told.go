@@ -24,8 +24,8 @@ func markOf(kind flow.EventKind, ref, version string) mark {
 	return mark{digest(kind.Of(), ref), digest(string(kind), version)}
 }
 
-// told is the last number of a person and the newest marks, oldest first. It
-// is never changed in place.
+// told is the last number of a person and the newest marks, oldest first. It is
+// never changed in place.
 type told struct {
 	last  uint64
 	marks []mark

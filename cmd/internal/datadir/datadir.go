@@ -36,6 +36,7 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if err := Validate(dir, c, d, table); err != nil {
 		return nil, err
 	}
+	_, missing := os.Stat(dir)
 	if err := probe(dir); err != nil {
 		return nil, err
 	}
@@ -43,16 +44,20 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if err != nil {
 		return nil, err
 	}
+	leave := release
+	if errors.Is(missing, fs.ErrNotExist) {
+		leave = orUnmade(dir, release)
+	}
 	if _, err := readVersion(dir); err != nil {
-		return nil, errors.Join(err, release())
+		return nil, errors.Join(err, leave())
 	}
 	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {
-		return nil, errors.Join(describe(dir, err), release())
+		return nil, errors.Join(describe(dir, err), leave())
 	}
 	e.Space = (&space{dir: dir, now: e.Now}).left
 	opened, err := platform.Open(ctx, c, d, table, e)
 	if err != nil {
-		return nil, errors.Join(describe(dir, err), release())
+		return nil, errors.Join(describe(dir, err), leave())
 	}
 	// What the drivers have made in it, and itself: who made it may have died before.
 	if err := syncEntries(dir); err != nil {

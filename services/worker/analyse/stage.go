@@ -93,8 +93,7 @@ func (s *Stage) find(ctx context.Context, req analysis.Request, anyModel bool) (
 	if err := s.Store.Permitted(ctx, req.UID); err != nil {
 		return f, erasedError(err)
 	}
-	first, last := req.Reads()
-	d, err := s.read(ctx, req.UID, first, last)
+	d, err := s.read(ctx, req.UID, req.End, req.End)
 	if err != nil {
 		return f, err
 	}
@@ -124,10 +123,7 @@ func (s *Stage) stands(ctx context.Context, req analysis.Request, anyModel bool,
 			return err
 		}
 	}
-	f.before, err = s.Store.Results.Get(ctx, req.UID, req.End.String())
-	if f.exists = err == nil; !f.exists && !errors.Is(err, store.ErrNotFound) {
-		return erasedError(err)
-	}
+	f.before, f.exists = f.days.results[req.End.String()]
 	lineage := f.before.Value.Result.Lineage
 	f.current = f.exists && current(lineage, f.in)
 	if anyModel && f.exists && f.model == nil && lineage.Model != analysis.NoModel {
@@ -161,6 +157,11 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 		if err := s.forget(ctx, f.model, req, f.exists || again); err != nil {
 			return Kept, 0, err
 		}
+		if !f.exists && !again { // another may have deleted the Result, and died before it told
+			if again, err = s.spoken(ctx, req); err != nil {
+				return Kept, 0, err
+			}
+		}
 		if !f.exists && !again {
 			return NoData, 0, nil
 		}
@@ -178,6 +179,15 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 		return Kept, 0, err
 	}
 	return Stored, version, s.followUp(ctx, f.model, req, changed || again)
+}
+
+// spoken says whether there is an Insight of the window.
+func (s *Stage) spoken(ctx context.Context, req analysis.Request) (bool, error) {
+	_, err := s.Store.Insights.Get(ctx, req.UID, req.End.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, erasedError(err)
 }
 
 // withdraw deletes the Result of a window that has no data any more, and has who is

@@ -101,20 +101,24 @@ func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn
 // whose Result is another, and returns those that are done: for good, too, where a
 // window cannot be read.
 func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, asked due.Asked, again bool, t *turn) (done []health.Day, err error) {
-	first, _ := analysis.Request{End: ends[len(ends)-1]}.Reads()
-	_, last := analysis.Request{End: ends[0]}.Reads()
-	d, err := s.read(ctx, uid, first, last)
+	last := ends[0]
+	if last == asked.Ends()[0] { // behind it is what nobody asked for
+		_, last = analysis.Touching(last)
+	}
+	d, err := s.read(ctx, uid, ends[len(ends)-1], last)
 	if err != nil {
 		return nil, err
 	}
 	var failed error
-	for _, end := range ends {
+	later := d.later(ends[0])
+	for i, end := range slices.Concat(later, ends) {
 		t.windows++
-		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again, t.tell)
+		wanted := i >= len(later)
+		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again && wanted, t.tell)
 		if outcome == Stored {
 			t.stored++
 		}
-		if err == nil || errors.Is(err, analysis.ErrUnreadable) && !newer(err) {
+		if wanted && (err == nil || errors.Is(err, analysis.ErrUnreadable) && !newer(err)) {
 			done = append(done, end)
 		}
 		failed = errors.Join(failed, err)
