@@ -25,7 +25,10 @@ GOFILES  = git ls-files --cached --others --exclude-standard '*.go'
 PKGS ?= ./...## packages that `make test` tests
 export CLARITY_CONTROLPLANE ?= 1## empty: skip the tests on a real control plane, and build none
 FUZZTIME ?= 30s## how long `make fuzz` runs each target
+SEEDS ?= 1000## how many seeds `make sim` runs
+FROM ?= 1## the first of them
 KILLS ?= 100## how often `make crash` kills the platform
+SOAK ?= 10m## how long `make soak` keeps up its load
 CUTS ?= 200## at how many moments `make powercut` cuts the power
 CLUSTER ?= $(CURDIR)/.cache/cluster## where `make cluster` keeps its state
 COUNT ?= 1## how often `make bench` measures
@@ -93,6 +96,14 @@ crash: clarity ## Kill the platform with SIGKILL 100 times under load; nothing a
 powercut: ## Cut the power under load: start on what a disk may hold then, 200 times (needs strace; BITES=. shows that each sync is needed)
 	$(WATCH) "cutting the power $(CUTS) times" $(GO) test ./cmd/clarity -run '^TestPowerCut$(if $(BITES),Bites)$$' -count=1 -v -timeout 120m -power.cuts=$(CUTS) -power.plants='$(BITES)'
 
+.PHONY: sim
+sim: ## Run the whole platform in a simulator, SEEDS seeds from FROM on, or the one seed SEED with its trace
+	@hack/sim.sh $(or $(SEED),$(SEEDS)) $(if $(SEED),seed,$(FROM))
+
+.PHONY: sim-bites
+sim-bites: ## Show that the simulator finds faults: each of those planted, within 1,000 seeds
+	@BITES=$(or $(BITES),all) $(WATCH) "planting faults" $(GO) test ./internal/sim -run '^TestBites$$' -count=1 -v -timeout 60m
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target
 	@hack/fuzz.sh $(FUZZTIME)
@@ -129,6 +140,10 @@ vuln: ## Run govulncheck (DB=file:///path uses an offline copy of the database)
 	"$$($(TOOL) govulncheck)" $(if $(DB),-db $(DB)) ./...
 
 ##@ Measure
+.PHONY: soak
+soak: ## Keep up 100 uploads and an erasure a second for ten minutes: nothing may grow, nobody wait longer (SOAK=1m for a try)
+	@$(WATCH) "soaking for $(SOAK)" $(GO) test ./cmd/clarity -run '^TestSoak$$' -count=1 -v -timeout 60m -soak.for=$(SOAK)
+
 .PHONY: bench
 bench: clarity ## Measure the ingest path: acknowledgement latency, CPU and allocations per upload, memory (benchstat format)
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(COUNT) -timeout 30m

@@ -20,6 +20,7 @@ func TestPowerCutBites(t *testing.T) {
 	if *powerPlants == "" {
 		t.Skip("builds and records many platforms: -power.plants=. does")
 	}
+	needStrace(t)
 	wanted := regexp.MustCompile(*powerPlants)
 	for name, changes := range plants() {
 		if !wanted.MatchString(name) {

@@ -58,7 +58,7 @@ func TestACallInWhichTheProcessWasKilled(t *testing.T) {
 	}
 	r := traceIn(t, dir, create(3, "half"), create(4, "all"), create(5, "former"), create(6, "linked"), create(7, "stays"),
 		fmt.Sprintf("1 renameat(AT_FDCWD, '%s/former', AT_FDCWD, '%s/renamed') = ?", dir, dir),
-		"2 write(3, 'abcd', 4 <unfinished ...>", "3 pwrite64(4, 'abcd', 4, 0 <unfinished ...>) = ?", "4 pwrite64(3, 'never', 5, 8 <unfinished ...>",
+		"2 write(3, 'abcd', 4 <unfinished ...>", "3 pwrite64(4, 'abcd', 4, 0 <unfinished ...>) = ?", "4 pwrite64(3, 'never', 5, 8 <detached ...>",
 		fmt.Sprintf("5 unlink('%s/linked' <unfinished ...>", dir), fmt.Sprintf("6 unlink('%s/stays') = ?", dir), "2 <... write resumed>) = ?", "1 +++ killed by SIGKILL +++")
 	if err := r.Differs(func(string) bool { return false }); err != nil {
 		t.Error(err)
@@ -108,7 +108,7 @@ func TestWhatACutLeaves(t *testing.T) {
 		"the file was synced, its entry was not": {
 			[]string{create, "1 write(3, 'ab', 2) = 2", "1 fsync(3) = 0"}, []string{"", "f=ab"}},
 		"both were synced": {
-			[]string{create, "1 write(3, 'ab', 2) = 2", "1 fdatasync(3) = 0", folder, "1 fsync(4) = 0"}, []string{"f=ab"}},
+			[]string{create, "1 write(3, 'ab', 2) = 2", "1 fdatasync(3) = 0", folder, "1 fsync(4)                         = 0"}, []string{"f=ab"}},
 		"what was written while it was synced may be lost": {
 			[]string{create, folder, "1 fsync(4) = 0", "1 fsync(3 <unfinished ...>", "2 write(3, 'ab', 2) = 2", "1 <... fsync resumed>) = 0"},
 			[]string{"f=", "f=ab", "f=.."}},

@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,8 +66,6 @@ type node struct {
 
 // A span is the lines at which a call began and had ended.
 type span struct{ began, ended int }
-
-const never = math.MaxInt
 
 // A change is one that a call made to a node: bytes, a size, or an entry.
 type change struct {

@@ -2,6 +2,7 @@ package powerloss
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +22,8 @@ const calls = "open,openat,creat,close,dup,dup2,dup3,read,lseek,write,writev,pwr
 
 // Command is the program under strace, which writes the trace that Add reads.
 // The program is strace's child, and strace ends as it does.
-func Command(trace, program string, args ...string) *exec.Cmd {
-	return exec.Command("strace", append([]string{"-f", "-xx", "-s", "67108864", "-ttt", "--seccomp-bpf", "-e", "signal=none", "-e", "trace=" + calls, "-o", trace, program}, args...)...) //nolint:gosec // the test's own program
+func Command(ctx context.Context, trace, program string, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "strace", append([]string{"-f", "-xx", "-s", "67108864", "-ttt", "--seccomp-bpf", "-e", "signal=none", "-e", "trace=" + calls, "-o", trace, program}, args...)...) //nolint:gosec // the test's own program
 }
 
 // Add reads the trace of a process, which began after those before had ended, and
@@ -118,35 +119,33 @@ type call struct {
 // end takes a call that has ended.
 func (p *process) end(text string, at span) error {
 	name, rest, isCall := strings.Cut(text, "(")
-	i := strings.LastIndex(rest, ") = ")
-	if j := strings.LastIndex(rest, ")  = "); j >= 0 && i < 0 {
-		i = j
-	}
+	i := strings.LastIndex(rest, "= ") // strings are hexadecimal
+	args, closed := strings.CutSuffix(strings.TrimRight(rest[:max(i, 0)], " "), ")")
 	if !isCall || strings.HasPrefix(name, "+++") || strings.HasPrefix(name, "---") {
 		return nil
 	}
-	if i < 0 { // the process was killed in it
+	if !closed { // the process was killed in it
 		p.unfinished[text] = begun{text, at.began}
 		return nil
 	}
-	_, said, _ := strings.Cut(rest[i:], "= ")
-	said, _, _ = strings.Cut(said, " ")
+	said, _, _ := strings.Cut(rest[i+2:], " ")
 	if said == "?" {
-		p.unfinished[text] = begun{name + "(" + strings.TrimSuffix(rest[:i], " <unfinished ...>"), at.began}
+		p.unfinished[text] = begun{name + "(" + strings.TrimSuffix(args, " <unfinished ...>"), at.began}
 		return nil
 	}
 	result, err := strconv.ParseInt(said, 0, 64)
 	if err != nil || result < 0 { // it failed
 		return nil //nolint:nilerr // as above
 	}
-	return p.done(call{name, arguments(rest[:i]), result, at})
+	return p.done(call{name, arguments(args), result, at})
 }
 
 // killed takes the calls in which the process was killed: of a write, what is in the
 // file; of any other that leaves something to see, whether it is there.
 func (p *process) killed() error {
 	for _, b := range p.unfinished {
-		name, rest, _ := strings.Cut(b.text, "(")
+		text, _, _ := strings.Cut(b.text, " <detached ...>")
+		name, rest, _ := strings.Cut(text, "(")
 		c := call{name, arguments(rest), 0, span{b.line, p.lines}}
 		var err error
 		switch strings.TrimSuffix(name, "at") {

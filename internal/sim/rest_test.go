@@ -336,6 +336,7 @@ func (s *inspection) eventsOf(p *person) {
 	}
 	for _, e := range events {
 		switch {
+		case p.life > 0: // it may be of the life before: its message was on its way when that ended
 		case e.Kind == flow.ResultStored && !there[e.Ref]:
 			tell(flow.ResultWithdrawn, e.Ref)
 		case e.Kind == flow.InsightReady && !there[e.Ref]:

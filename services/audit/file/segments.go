@@ -108,21 +108,47 @@ func (l *Log) roll() error {
 
 // thinOut leaves of a closed segment's checkpoints where it begins and where it
 // ends: the others say nothing that these do not.
-func (l *Log) thinOut(s segment) error {
+func (l *Log) thinOut(s segment) (err error) {
 	path := filepath.Join(l.dir, s.checkpoints())
-	all, err := os.ReadFile(path) //nolint:gosec // a file of the log's directory
+	f, err := os.Open(path) //nolint:gosec // a file of the log's directory
 	if err != nil {
 		return err
 	}
-	each := bytes.SplitAfter(all, []byte(separator))
-	if each = each[:len(each)-1]; len(each) <= 2 {
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	last, err := partOf(f, max(0, info.Size()-maxCheckpoint))
+	if err != nil {
+		return err
+	}
+	if i := bytes.LastIndex(bytes.TrimSuffix(last, []byte(separator)), []byte(separator)); i >= 0 {
+		last = last[i+len(separator):]
+	}
+	keep := last
+	if s > 0 {
+		begin, err := partOf(f, 0)
+		if err != nil {
+			return err
+		}
+		begin, _, _ = bytes.Cut(begin, []byte(separator))
+		keep = slices.Concat(begin, []byte(separator), last)
+	}
+	if int64(len(keep)) >= info.Size() {
 		return nil
 	}
-	keep := each[len(each)-1]
-	if s > 0 {
-		keep = append(bytes.Clone(each[0]), keep...)
-	}
 	return durable.Replace(path, keep, 0o600)
+}
+
+// partOf is what a file of checkpoints has from there on, at most one and a part.
+func partOf(f io.ReaderAt, off int64) ([]byte, error) {
+	b := make([]byte, maxCheckpoint)
+	n, err := f.ReadAt(b, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read checkpoints: %w", err)
+	}
+	return b[:n], nil
 }
 
 // signBase is the checkpoint that a segment begins with: the tree head, and of
@@ -144,12 +170,11 @@ func (s segment) beginning(f io.ReaderAt, verifier note.Verifier) (h head, err e
 		return h, nil
 	}
 	foreign := &audit.BadEntry{Index: int64(s), Detail: "the checkpoint that its segment begins with is not signed by this log's key"}
-	first := make([]byte, maxCheckpoint)
-	n, err := f.ReadAt(first, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return h, fmt.Errorf("read checkpoints: %w", err)
+	first, err := partOf(f, 0)
+	if err != nil {
+		return h, err
 	}
-	signed, _, whole := bytes.Cut(first[:n], []byte(separator))
+	signed, _, whole := bytes.Cut(first, []byte(separator))
 	tree, text, err := openNote(signed, verifier)
 	if !whole || err != nil || tree.N != int64(s) || !h.parse(text) {
 		return h, foreign

@@ -3,6 +3,7 @@ package analyse_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,9 @@ func TestAResultOfTomorrowIsBroughtUpToDate(t *testing.T) {
 	before := b.result(end + 1).Lineage.InputDigest
 	b.keep(end, []health.Sample{walked(end)})
 	b.ask(end, end)
+	if got := b.due(1); !strings.HasPrefix(got, "postpone: ") || len(b.left()) != 1 {
+		t.Errorf("%q, left %v; want that tomorrow's has its turn", got, b.left())
+	}
 	if got := b.due(1); got != "ack" || b.result(end+1).Lineage.InputDigest == before {
 		t.Errorf("%q, and tomorrow's result rests on what was", got)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
@@ -49,20 +48,6 @@ func (s *Stage) read(ctx context.Context, uid string, from, to health.Day) (*rea
 	}
 	d.preferred = cleanPrefixes(profile.Value.SourcePriority)
 	return d, nil
-}
-
-// later are the windows behind the end that have a Result, the newest first. Who
-// asked for windows up to today need not have known of them: it is tomorrow where
-// another phone is, or by another process's clock.
-func (d *reading) later(end health.Day) (ends []health.Day) {
-	for _, r := range d.results {
-		if r.Value.Result.Window.End > end {
-			ends = append(ends, r.Value.Result.Window.End)
-		}
-	}
-	slices.Sort(ends)
-	slices.Reverse(ends)
-	return ends
 }
 
 // input is everything of the window but its samples, and the records of the

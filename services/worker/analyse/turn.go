@@ -109,16 +109,17 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 	if err != nil {
 		return nil, err
 	}
+	if err := s.askLater(ctx, d, ends[0]); err != nil {
+		return nil, err
+	}
 	var failed error
-	later := d.later(ends[0])
-	for i, end := range slices.Concat(later, ends) {
+	for _, end := range ends {
 		t.windows++
-		wanted := i >= len(later)
-		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again && wanted, t.tell)
+		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again, t.tell)
 		if outcome == Stored {
 			t.stored++
 		}
-		if wanted && (err == nil || errors.Is(err, analysis.ErrUnreadable) && !newer(err)) {
+		if err == nil || errors.Is(err, analysis.ErrUnreadable) && !newer(err) {
 			done = append(done, end)
 		}
 		failed = errors.Join(failed, err)
@@ -131,6 +132,28 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 	}
 	t.changed = nil
 	return done, failed
+}
+
+// askLater has the windows behind the end be analysed that have a Result and are not
+// current. Who asked for windows up to today need not have known of them: it is
+// tomorrow where another phone is, or by another process's clock.
+func (s *Stage) askLater(ctx context.Context, d *reading, end health.Day) error {
+	var stale []health.Day
+	for _, r := range d.results {
+		later := r.Value.Result.Window.End
+		if later <= end {
+			continue
+		}
+		f, err := s.findIn(ctx, analysis.Request{UID: d.uid, End: later}, d, false)
+		if err != nil {
+			return err
+		}
+		f.release()
+		if !f.current {
+			stale = append(stale, later)
+		}
+	}
+	return s.Windows.Ask(ctx, d.uid, stale...)
 }
 
 // window brings one window's Result up to date. One that is current is announced
