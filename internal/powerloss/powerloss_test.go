@@ -48,7 +48,7 @@ func traceIn(t *testing.T, dir string, calls ...string) *powerloss.Recording {
 // What a call has done in which the process was killed is seen in the directory.
 func TestACallInWhichTheProcessWasKilled(t *testing.T) {
 	dir := t.TempDir()
-	for name, data := range map[string]string{"half": "ab", "all": "abcd", "renamed": "", "linked": ""} {
+	for name, data := range map[string]string{"half": "ab", "all": "abcd", "cut": "a", "whole": "abcd", "renamed": "", "linked": ""} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -57,6 +57,7 @@ func TestACallInWhichTheProcessWasKilled(t *testing.T) {
 		return fmt.Sprintf("1 openat(AT_FDCWD, '%s/%s', O_RDWR|O_CREAT, 0600) = %d", dir, name, fd)
 	}
 	r := traceIn(t, dir, create(3, "half"), create(4, "all"), create(5, "former"), create(6, "linked"), create(7, "stays"),
+		create(8, "cut"), create(9, "whole"), "1 write(8, 'abcd', 4) = 4", "1 write(9, 'abcd', 4) = 4", "7 ftruncate(8, 1 <unfinished ...>", "8 ftruncate(9, 1) = ?",
 		fmt.Sprintf("1 renameat(AT_FDCWD, '%s/former', AT_FDCWD, '%s/renamed') = ?", dir, dir),
 		"2 write(3, 'abcd', 4 <unfinished ...>", "3 pwrite64(4, 'abcd', 4, 0 <unfinished ...>) = ?", "4 pwrite64(3, 'never', 5, 8 <detached ...>",
 		fmt.Sprintf("5 unlink('%s/linked' <unfinished ...>", dir), fmt.Sprintf("6 unlink('%s/stays') = ?", dir), "2 <... write resumed>) = ?", "1 +++ killed by SIGKILL +++")

@@ -151,6 +151,8 @@ func (p *process) killed() error {
 		switch strings.TrimSuffix(name, "at") {
 		case "write", "pwrite64":
 			err = p.halfWritten(c)
+		case "ftruncate":
+			err = p.halfCut(c)
 		case "rename", "link", "unlink", "mkdir", "rmdir":
 			err = p.halfDone(c)
 		}
@@ -191,6 +193,21 @@ func (p *process) halfWritten(c call) error {
 		return nil
 	}
 	return f.wrote(c)
+}
+
+// halfCut takes a size if the file has it.
+func (p *process) halfCut(c call) error {
+	fd, err := c.number(0)
+	f := p.files[int(fd)]
+	if err != nil || f == nil {
+		return err
+	}
+	info, err := os.Stat(f.path)
+	size, asked := c.number(1)
+	if err != nil || asked != nil || info.Size() != size {
+		return err
+	}
+	return f.done(c)
 }
 
 // halfDone takes a change of entries if it is there to see.

@@ -198,7 +198,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	res := results.New(results.Needs{
 		Days: st.Days, Results: st.Results, Insights: st.Insights, Samples: s.Samples, Accounts: accounts,
 		Words:          grounded.New(s.Writer, s.Template, l.HandlerTimeout/2),
-		InsightsPerDay: l.InsightsPerDay, Now: s.Now,
+		InsightsPerDay: l.InsightsPerDay, Spent: s.Store.Spent, Now: s.Now,
 	})
 	ev := events.New(events.Needs{
 		Events: st.Events, Accounts: accounts, Streams: s.streams, Places: streams.NewPlaces(l.StreamsPerUser), Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,

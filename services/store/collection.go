@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/spent"
 )
 
 // A Sealer encrypts a document before the driver sees it; keyring.Keyring is one.
@@ -36,6 +37,7 @@ type Store struct {
 	Profiles   Collection[record.Profile]
 	Consents   Collection[record.Consent]
 	Exports    Collection[record.Export]
+	Spent      Collection[spent.Day]
 	Agenda     Collection[agenda.Errand]
 	Accounts   Collection[record.Account]
 }
@@ -55,6 +57,7 @@ func New(d Driver, s Sealer) *Store {
 		Profiles:   Collection[record.Profile]{d, s, collectionProfiles},
 		Consents:   Collection[record.Consent]{d, s, collectionConsents},
 		Exports:    Collection[record.Export]{d, s, collectionExports},
+		Spent:      Collection[spent.Day]{d, s, collectionSpent},
 		Agenda:     Collection[agenda.Errand]{d, s, collectionAgenda},
 		Accounts:   Collection[record.Account]{d, plain{}, collectionAccounts},
 	}
