@@ -88,7 +88,7 @@ var rules = map[string][]string{
 	"services/ingress/internal/streams": {ingressProblem, ingressReply},
 	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring", "=services/store"},
-	"services/ingress/internal/uploads": {ingressEdge, "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
+	"services/ingress/internal/uploads": {ingressEdge, "services/vault", "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
 	"services/ingress/internal/synced": {ingressReply, ingressRoute, "services/health", "services/record", "=services/store"},
 	"services/ingress/internal/results": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
@@ -108,7 +108,7 @@ var rules = map[string][]string{
 	// What people's devices are told, in the order of its numbers: for whoever writes what it is about.
 	"services/news": {"services/flow", "services/record", "=services/store"},
 	// What has served its time goes: it knows which records refer to which objects.
-	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
+	"services/retention": {"services/record", "services/vault", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the
 	// standard library alone, the worker's commands, the traffic plan and the labels.
 	"api":         {},

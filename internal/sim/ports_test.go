@@ -1,8 +1,10 @@
 package sim_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,6 +115,11 @@ func (d documents) Due(ctx context.Context, shard int, before time.Time, limit i
 
 func docsPlace(shard int) string { return string(rune('A'+shard/8)) + string(rune('0'+shard%8)) }
 
+func (d documents) People(ctx context.Context, after string, limit int) (uids []string, err error) {
+	err = d.call(ctx, "store", "people", after, func() error { uids, err = d.world.store.People(ctx, after, limit); return err })
+	return uids, err
+}
+
 func (d documents) EraseUser(ctx context.Context, uid string) error {
 	return d.call(ctx, "store", "erase", uid, func() error { return d.world.store.EraseUser(ctx, uid) })
 }
@@ -125,13 +132,24 @@ type objects struct{ *replica }
 // nameOf is a name without what is random in it.
 func nameOf(name string) string {
 	if kind, _, _, ok := blob.SplitPerson(name); ok && kind != blob.KindUploads {
-		return name[:max(0, len(name)-17)]
+		return name[:strings.LastIndexByte(name, '/')]
 	}
 	return name
 }
 
-func (o objects) Put(ctx context.Context, name string, data []byte) error {
-	return o.call(ctx, "blob", "put", nameOf(name), func() error { return o.world.blobs.Put(ctx, name, data) })
+func (o objects) Put(ctx context.Context, name string, data []byte) (generation int64, err error) {
+	err = o.call(ctx, "blob", "put", nameOf(name), func() error { generation, err = o.world.blobs.Put(ctx, name, data); return err })
+	return generation, err
+}
+
+func (o objects) Renew(ctx context.Context, name string) (generation int64, err error) {
+	err = o.call(ctx, "blob", "renew", nameOf(name), func() error { generation, err = o.world.blobs.Renew(ctx, name); return err })
+	return generation, err
+}
+
+func (o objects) Stat(ctx context.Context, name string) (info blob.Info, err error) {
+	err = o.call(ctx, "blob", "stat", nameOf(name), func() error { info, err = o.world.blobs.Stat(ctx, name); return err })
+	return info, err
 }
 
 func (o objects) Get(ctx context.Context, name string) (data []byte, err error) {
@@ -139,12 +157,19 @@ func (o objects) Get(ctx context.Context, name string) (data []byte, err error) 
 	return data, err
 }
 
-func (o objects) Delete(ctx context.Context, name string) error {
-	return o.call(ctx, "blob", "delete", nameOf(name), func() error { return o.world.blobs.Delete(ctx, name) })
+func (o objects) Delete(ctx context.Context, name string, generation int64) error {
+	return o.call(ctx, "blob", "delete", nameOf(name), func() error { return o.world.blobs.Delete(ctx, name, generation) })
+}
+
+func (o objects) DeletePrefix(ctx context.Context, prefix string) error {
+	return o.call(ctx, "blob", "delete prefix", prefix, func() error { return o.world.blobs.DeletePrefix(ctx, prefix) })
 }
 
 func (o objects) List(ctx context.Context, prefix, after string, limit int) (infos []blob.Info, err error) {
 	err = o.call(ctx, "blob", "list", prefix, func() error { infos, err = o.world.blobs.List(ctx, prefix, after, limit); return err })
+	slices.SortFunc(infos, func(a, b blob.Info) int { // what is random in names decides on no order
+		return cmp.Or(strings.Compare(nameOf(a.Name), nameOf(b.Name)), cmp.Compare(a.Generation, b.Generation))
+	})
 	return infos, err
 }
 

@@ -137,7 +137,7 @@ func (r *replica) start() {
 		merger := intake.New(intake.Needs{Store: st, Objects: vaulted, News: news.NewBook(st, r.now), Windows: windows, Now: r.now, Log: log})
 		analyser := analyse.New(analyse.Needs{Store: st, Chunks: timeline.NewReader(vaulted), Queue: q, Windows: windows, Audit: ledger{r}, Now: r.now, Log: log})
 		looker := due.New(due.Needs{Store: st, Queue: q, Windows: windows, Now: r.now, Log: log})
-		sweeper := retention.New(objects{r}, st, r.now)
+		sweeper := retention.New(objects{r}, st, keys, r.now)
 		r.handle[at(flow.TopicUploads, flow.Intake)], r.handle[at(flow.TopicHistory, flow.Intake)], r.handle[at(flow.TopicAnalyses, flow.Analyse)] = merger.Handle, merger.Handle, analyser.Handle
 		r.passes["agenda"] = looker.Pass
 		r.passes["retention"] = sweeper.Sweep
@@ -148,7 +148,7 @@ func (r *replica) start() {
 		told := feed.New(feed.Needs{Store: st, Queue: q, News: news.NewBook(st, r.now), Log: log})
 		r.handle[at(flow.TopicResults, flow.Feed)], r.handle[at(flow.TopicEvents, flow.Feed)] = told.HandleResults, told.Handle
 	case "erasure":
-		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Settle: 2 * time.Second, Now: r.now, Log: log})
+		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Settle: 2 * time.Second, Now: r.now, Log: log})
 		r.passes["erasures"] = eraser.Pass
 	}
 }

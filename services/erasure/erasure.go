@@ -57,8 +57,13 @@ type Needs struct {
 		Destroy(ctx context.Context, uid string) error
 		Lag() time.Duration
 	}
+	// Names have people's pseudonyms, which are in their objects' names.
+	Names interface {
+		Pseudonym(ctx context.Context, uid string) (string, error)
+	}
 	Blobs interface {
-		Delete(ctx context.Context, name string) error
+		Delete(ctx context.Context, name string, generation int64) error
+		DeletePrefix(ctx context.Context, prefix string) error
 		List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error)
 	}
 	Queue interface {
@@ -222,30 +227,42 @@ func (s *Stage) removeAll(ctx context.Context, uid string) error {
 	if err := s.Queue.Forget(ctx, uid); err != nil {
 		return fmt.Errorf("forget messages: %w", err)
 	}
+	name, err := s.Names.Pseudonym(ctx, uid)
+	if err != nil {
+		return fmt.Errorf("name objects: %w", err)
+	}
 	for _, kind := range blob.PersonKinds() {
-		if err := s.removeObjects(ctx, kind, uid); err != nil {
+		if err := s.removeObjects(ctx, kind, name); err != nil {
 			return err
+		}
+		// Those of the releases before have the uid in their names: nothing is to be
+		// left of it in any file.
+		if err := s.Blobs.DeletePrefix(ctx, blob.PersonPrefix(kind, uid)); err != nil {
+			return fmt.Errorf("delete %s of before: %w", kind, err)
 		}
 	}
 	return nil
 }
 
-func (s *Stage) removeObjects(ctx context.Context, kind, uid string) error {
+// removeObjects removes the objects of a kind that have the person's pseudonym in
+// their names. Until a segment is full of such, what is left of them is noise
+// under a keyed hash.
+func (s *Stage) removeObjects(ctx context.Context, kind, name string) error {
 	for {
-		found, err := s.Blobs.List(ctx, blob.PersonPrefix(kind, uid), "", page)
+		found, err := s.Blobs.List(ctx, blob.PersonPrefix(kind, name), "", page)
 		if err != nil {
 			return fmt.Errorf("list %s: %w", kind, err)
+		}
+		if len(found) == 0 {
+			return nil
 		}
 		group, within := errgroup.WithContext(ctx)
 		group.SetLimit(parallel)
 		for _, o := range found {
-			group.Go(func() error { return s.Blobs.Delete(within, o.Name) })
+			group.Go(func() error { return s.Blobs.Delete(within, o.Name, o.Generation) })
 		}
 		if err := group.Wait(); err != nil {
 			return fmt.Errorf("delete %s: %w", kind, err)
-		}
-		if len(found) < page {
-			return nil
 		}
 	}
 }

@@ -59,6 +59,7 @@ type Needs struct {
 	Keys  interface { // they destroy nothing
 		keyring.Sealer
 		keyring.Renewer
+		keyring.Pseudonymizer
 	}
 	Verifier identity.Verifier // asked on every request: let it remember what it verified
 	Audit    audit.Log

@@ -66,6 +66,27 @@ func New(d Driver, s Sealer) *Store {
 // EraseUser removes every document of the uid but its Account.
 func (s *Store) EraseUser(ctx context.Context, uid string) error { return s.driver.EraseUser(ctx, uid) }
 
+// People lists whom there are documents of; see Driver.
+func (s *Store) People(ctx context.Context, after string, limit int) ([]string, error) {
+	return s.driver.People(ctx, after, limit)
+}
+
+// EachPerson calls see with everyone of whom there are documents, in byte order.
+func (s *Store) EachPerson(ctx context.Context, see func(uid string) error) error {
+	for after := ""; ; {
+		people, err := s.driver.People(ctx, after, MaxLimit)
+		if err != nil || len(people) == 0 {
+			return err
+		}
+		for _, uid := range people {
+			if err := see(uid); err != nil {
+				return err
+			}
+		}
+		after = people[len(people)-1]
+	}
+}
+
 // Due returns the documents of the agenda's shard that are due, the oldest first,
 // as far as the driver knows; Agenda.Open reads one. See Driver.
 func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error) {

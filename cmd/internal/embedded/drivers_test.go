@@ -67,7 +67,8 @@ func fill(t *testing.T, d *drawer, dir string, find bool) error {
 	if !find {
 		_, err := documents.Batch(ctx, []store.Write{{Key: key, Data: []byte("day")}})
 		logged := log.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: "anna", Outcome: "ok"})
-		return errors.Join(err, logged, blobs.Put(ctx, "a/b", []byte("blob")),
+		_, put := blobs.Put(ctx, "a/b", []byte("blob"))
+		return errors.Join(err, logged, put,
 			messages.Publish(ctx, queue.Message{Topic: flow.TopicUploads, Key: "anna", Body: []byte("{}")}))
 	}
 	document, err := documents.Get(ctx, key)

@@ -42,7 +42,7 @@ func Upgrade(ctx context.Context, b platform.Backends, now func() time.Time) (fo
 	}
 	defer func() { err = errors.Join(err, documents.Close()) }()
 	u := upgrade{typed: store.New(documents, keys), now: now().UTC()}
-	err = EachPerson(ctx, documents, func(uid string) error { return u.person(ctx, uid) })
+	err = u.typed.EachPerson(ctx, func(uid string) error { return u.person(ctx, uid) })
 	return u.found, err
 }
 

@@ -52,7 +52,6 @@ type Needs struct {
 	Objects interface {
 		Get(ctx context.Context, uid, name string) ([]byte, error)
 		Replace(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
-		Delete(ctx context.Context, name string) error
 	}
 	// News tells the person's devices, with what it is about; a news.Book does.
 	News interface {

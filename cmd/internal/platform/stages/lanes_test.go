@@ -52,12 +52,12 @@ func (q *toil) of(topic string) []string {
 func (w *world) arrive(t *testing.T, uid, id string, start time.Time, historical bool) {
 	t.Helper()
 	body := uploadtest.Body(20, uploadtest.Options{Seed: uint64(start.Unix()), Start: start, Zone: "UTC"}) //nolint:gosec // a time of this century
-	name, err := vault.New(w.Blobs, w.Keys).Put(t.Context(), blob.KindUploads, uid, id+"/0", body)
+	kept, err := vault.New(w.Blobs, w.Keys).Put(t.Context(), blob.KindUploads, uid, id+"/0", body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := w.Now()
-	stored := record.Upload{Blob: name, Encoding: "identity", Bytes: len(body), ReceivedAt: now, State: record.UploadReceived, Historical: historical}
+	stored := record.Upload{Blob: kept.Name, Encoding: "identity", Bytes: len(body), ReceivedAt: now, State: record.UploadReceived, Historical: historical}
 	errand := agenda.Errand{Kind: agenda.Upload, Ref: id, Since: now, Historical: historical}
 	if _, err := w.Store.Batch(t.Context(), uid, w.Store.Uploads.ToPut(id, 0, stored), w.Store.Agenda.ToPut(errand.Key(), 0, errand).At(now.Add(time.Hour))); err != nil {
 		t.Fatal(err)

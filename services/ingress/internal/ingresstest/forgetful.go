@@ -24,7 +24,7 @@ func Forgetful(n *ingress.Needs) {
 
 type noBlobs struct{ blob.Store }
 
-func (noBlobs) Put(context.Context, string, []byte) error { return nil }
+func (noBlobs) Put(context.Context, string, []byte) (int64, error) { return 1, nil }
 
 type noQueue struct{ queue.Queue }
 
