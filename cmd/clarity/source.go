@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats"
+	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
 	"github.com/clarity-loop/clarity/services/health/upload"
 )
 
@@ -92,6 +93,9 @@ func (s *source) isExport() bool {
 	return len(head) > 0 && (head[0] == '<' || head[0] == '{' || head[0] == '[')
 }
 
+// isOwnExport says whether the platform wrote it.
+func (s *source) isOwnExport() bool { return clarityexport.Is(s.head(512)) }
+
 // isEnvelope says whether it is an upload as a phone makes it.
 func (s *source) isEnvelope() bool {
 	head := s.head(64 << 10)
@@ -132,12 +136,17 @@ func (s *source) records(zone string, read func(n int), visit func(formats.Recor
 // deletes.
 func (s *source) samples(zone string, now health.Instant, visit func(*health.Sample) error) ([]upload.Deletion, error) {
 	if !s.isEnvelope() {
-		return nil, s.records(zone, nil, func(r formats.Record) error {
-			if r.Verdict != formats.Accepted {
-				return nil
+		var deleted []upload.Deletion
+		err := s.records(zone, nil, func(r formats.Record) error {
+			switch r.Verdict {
+			case formats.Accepted:
+				return visit(&r.Sample)
+			case formats.Deleted:
+				deleted = append(deleted, upload.Deletion{UUID: r.Sample.UUID, Type: r.Sample.Type})
 			}
-			return visit(&r.Sample)
+			return nil
 		})
+		return deleted, err
 	}
 	body, err := s.envelope()
 	if err != nil {

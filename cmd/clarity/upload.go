@@ -13,8 +13,8 @@ import (
 
 const uploadHelp = `Acts as the phone: reads the files as a stream, cuts them into uploads of at most
 2,000 samples, and puts each until it is acked. Formats: Apple Health export.xml
-or export.zip, Health Auto Export JSON, FHIR Observations, clarity.upload/1; each
-also gzipped. Upload ids come from the content, so a second run adds nothing.
+or export.zip, Health Auto Export JSON, FHIR Observations, clarity.upload/1, an export
+of the platform's (a person without a profile gets the one in it); each also gzipped. Upload ids come from the content, so a second run adds nothing.
 Every record gets a verdict; the summary counts them, --verdicts lists them.`
 
 func uploadFiles(ctx context.Context, c *call) error {
@@ -92,7 +92,8 @@ type fileReport struct {
 	Rejected map[string]int `json:"rejected"` // by code
 	Skipped  map[string]int `json:"skipped"`  // by reason
 	Deleted  int            `json:"deletions"`
-	Uploads  []string       `json:"uploads"` // ids of the acked, in order
+	Profile  bool           `json:"profile,omitempty"` // an export's was taken
+	Uploads  []string       `json:"uploads"`           // ids of the acked, in order
 	Verdicts []verdict      `json:"verdicts,omitempty"`
 	Merged   *mergeReport   `json:"merged,omitempty"` // with --wait
 }

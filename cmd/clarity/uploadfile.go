@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -16,7 +17,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats"
+	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
 	"github.com/clarity-loop/clarity/services/health/upload"
 )
 
@@ -66,13 +69,25 @@ func (j *job) read(f *source, p progress) error {
 	if f.isEnvelope() {
 		return j.readEnvelope(f)
 	}
+	own := f.isOwnExport()
+	if own {
+		if err := j.profile(f); err != nil {
+			return err
+		}
+	}
 	batcher := phone.NewBatcher("clarity-upload", j.zone, j.put)
 	err := f.records(j.zone, p.add, func(r formats.Record) error {
 		j.count(r)
-		if r.Verdict != formats.Accepted {
+		add := batcher.Add
+		switch {
+		case r.Verdict == formats.Deleted:
+			add = func(s *health.Sample) error { return batcher.Delete(s.UUID, s.Type) }
+		case r.Verdict != formats.Accepted:
 			return j.ctx.Err()
+		case own:
+			add = batcher.AddAsSent
 		}
-		if err := batcher.Add(&r.Sample); err != nil {
+		if err := add(&r.Sample); err != nil {
 			return err
 		}
 		j.batch = append(j.batch, verdict{Place: place(r), Type: r.Sample.Type})
@@ -82,6 +97,25 @@ func (j *job) read(f *source, p progress) error {
 		return err
 	}
 	return batcher.Close()
+}
+
+// profile gives a person without a profile the one of the export: their results rest
+// on it.
+func (j *job) profile(f *source) error {
+	text, there, err := clarityexport.Profile(io.NewSectionReader(f.file, 0, f.size))
+	if err != nil || !there {
+		return err
+	}
+	var members map[string]any
+	if err := json.Unmarshal(text, &members); err != nil {
+		return fmt.Errorf("read the export's profile: %w", err)
+	}
+	delete(members, "updatedAt") // it says when it was written there
+	if text, err = json.Marshal(members); err != nil {
+		return err
+	}
+	j.report.Profile, err = j.client.PutProfile(j.ctx, text)
+	return err
 }
 
 // readEnvelope sends an upload as it is: it is one already.
@@ -123,6 +157,9 @@ func (j *job) count(r formats.Record) {
 		j.report.Rejected[v.Code]++
 	case formats.Skipped:
 		j.report.Skipped[v.Code]++
+	case formats.Deleted:
+		j.report.Deleted++
+		return
 	default:
 		return // the platform has the last word
 	}

@@ -90,7 +90,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 	}
 	job := func(run, existing string, who ...string) testRun {
 		args := jobArgs(run, 4, "2025-10-01", "2025-11-30", existing, append(who, "--model=pat@1", "--model-artifact=file://"+model, "--model-digest="+preview.Digest)...)
-		return testRun{t, dir, args, []string{"CLARITY_SHARD_TURN=100ms"}}
+		return testRun{t, dir, args, []string{"CLARITY_SHARD_TURN=400ms"}} // several turns: each opens the directory
 	}
 	busy := job("busy", "Skip", "--all")
 	busy.env = append(busy.env, "CLARITY_SHARD_WAIT=200ms")

@@ -17,7 +17,6 @@ import (
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -58,7 +57,6 @@ func newDoors(t testing.TB) []*door {
 		server, err := ingress.New(ingress.Needs{
 			Store: store.New(b.store, b.keys), Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: b.identity, Audit: b.audit,
 			Writer: template.New(), Template: template.New(),
-			Samples:  func(context.Context, string, string) ([]health.Sample, error) { return nil, nil },
 			Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return (*d.now.Load())() }, Limits: limits,
 		})
 		if err != nil {

@@ -12,13 +12,16 @@ const (
 	KindDays       = "days"       // chunks, by day and digest
 	KindTombstones = "tombstones" // sets of deleted uuids, by digest
 	KindSeries     = "series"     // points of one sample, by day and digest
+	KindExports    = "exports"    // parts of exports, by export id and digest
 )
 
 // Checkpoints begins the names of shards' checkpoints, which are nobody's.
 const Checkpoints = "shards/"
 
 // PersonKinds lists the kinds: what an erasure must empty.
-func PersonKinds() []string { return []string{KindUploads, KindDays, KindTombstones, KindSeries} }
+func PersonKinds() []string {
+	return []string{KindUploads, KindDays, KindTombstones, KindSeries, KindExports}
+}
 
 // PersonPrefix begins the name of every object of one kind that is the
 // person's: "days/4f/anna/". The second segment spreads people evenly: two

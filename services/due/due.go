@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -121,6 +122,8 @@ func (s *Stage) take(ctx context.Context, d store.Document) error {
 		return s.ask(ctx, uid, r, flow.UploadReceived{}.Topic(r.Value.Historical), func(int) any { return flow.UploadReceived{UID: uid, UploadID: r.Value.Ref} }, 5)
 	case agenda.Windows:
 		return s.ask(ctx, uid, r, flow.TopicAnalyses, func(asked int) any { return flow.WindowsDue{UID: uid, Asked: asked} }, 1)
+	case agenda.Export:
+		return s.ask(ctx, uid, r, exporting.Topic, func(int) any { return exporting.Due{UID: uid, ExportID: r.Value.Ref} }, 5)
 	case agenda.Resume:
 		return s.resume(ctx, uid, r)
 	case agenda.Review:

@@ -6,6 +6,7 @@ package flow
 import (
 	"strings"
 
+	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/health"
 )
 
@@ -20,7 +21,7 @@ const (
 
 // Topics are all of them, in the order of the flow.
 func Topics() []string {
-	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, TopicEvents}
+	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, exporting.Topic, TopicEvents}
 }
 
 // The consumers: each is a subscription of the topics that Consumers lists it at.
@@ -36,11 +37,12 @@ const (
 // no publisher learns of it.
 func Consumers() map[string][]string {
 	return map[string][]string{
-		TopicUploads:  {Intake},
-		TopicHistory:  {Intake},
-		TopicAnalyses: {Analyse},
-		TopicResults:  {Insights, Feed},
-		TopicEvents:   {Feed},
+		TopicUploads:    {Intake},
+		TopicHistory:    {Intake},
+		TopicAnalyses:   {Analyse},
+		TopicResults:    {Insights, Feed},
+		exporting.Topic: {exporting.Consumer},
+		TopicEvents:     {Feed},
 	}
 }
 
@@ -139,7 +141,7 @@ type Event struct {
 // An EventKind is the event name on the wire.
 type EventKind string
 
-// The events a device can receive.
+// The events a device can receive, beside those of package exporting.
 const (
 	UploadMerged     EventKind = "upload.merged"
 	UploadFailed     EventKind = "upload.failed" // it will never be merged
@@ -148,12 +150,11 @@ const (
 	ResultWithdrawn  EventKind = "result.withdrawn" // its samples were deleted
 	InsightReady     EventKind = "insight.ready"
 	InsightWithdrawn EventKind = "insight.withdrawn" // with its result
-	ExportReady      EventKind = "export.ready"
 )
 
 // EventKinds are all of them.
 func EventKinds() []EventKind {
-	return []EventKind{UploadMerged, UploadFailed, UploadHeld, ResultStored, ResultWithdrawn, InsightReady, InsightWithdrawn, ExportReady}
+	return []EventKind{UploadMerged, UploadFailed, UploadHeld, ResultStored, ResultWithdrawn, InsightReady, InsightWithdrawn, exporting.Ready, exporting.Failed}
 }
 
 // Of is what a kind is of: what happens to an upload is one story, in turn.

@@ -45,6 +45,7 @@ func requests() map[string]struct {
 		"createExport":      {"/v1/exports", "", 201},
 		"listExports":       {"/v1/exports", "", 200},
 		"getExport":         {"/v1/exports/00000000000000000000000000000001", "", 200},
+		"deleteExport":      {"/v1/exports/00000000000000000000000000000001", "", 204},
 		"downloadExport":    {"/v1/exports/00000000000000000000000000000001/download", "", 200},
 		"eraseAccount":      {"/v1/account", "", 202},
 		"beginAnew":         {"/v1/account", "", 204},

@@ -30,7 +30,6 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/grounded"
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/account"
@@ -67,8 +66,6 @@ type Needs struct {
 	// Writer puts facts into words on demand; Template does where the Writer's
 	// text says more than the facts. They may be the same.
 	Writer, Template narrative.Writer
-	// Samples reads the samples of a day's chunk, for an export.
-	Samples func(ctx context.Context, uid, chunk string) ([]health.Sample, error)
 	// Plan is how the people are divided among a model's versions; false where
 	// there is none yet. Optional: without it no model is asked.
 	Plan func() (traffic.Plan, bool)
@@ -108,7 +105,6 @@ func (n *Needs) validate() error {
 	need("an Audit log", n.Audit != nil)
 	need("a Writer", n.Writer != nil)
 	need("a Template", n.Template != nil)
-	need("Samples", n.Samples != nil)
 	need("a Registry", n.Registry != nil)
 	need("a Logger", n.Logger != nil)
 	need("a clock (Now)", n.Now != nil)
@@ -188,8 +184,9 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	if s.streams, err = streams.New(l.WriteTimeout, s.Registry); err != nil {
 		return nil, err
 	}
+	objects := vault.New(s.Blobs, s.Keys)
 	up, err := uploads.New(uploads.Needs{
-		Store: st, Agenda: st.Agenda, Uploads: st.Uploads, Objects: vault.New(s.Blobs, s.Keys), Queue: s.Queue, Audit: s.Audit,
+		Store: st, Agenda: st.Agenda, Uploads: st.Uploads, Objects: objects, Queue: s.Queue, Audit: s.Audit,
 		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, Timeout: l.HandlerTimeout, Space: s.Space, Problem: failures.Problem,
 	})
 	if err != nil {
@@ -197,7 +194,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	}
 	sync := synced.New(synced.Needs{Days: st.Days, Store: st})
 	res := results.New(results.Needs{
-		Days: st.Days, Results: st.Results, Insights: st.Insights, Samples: s.Samples, Accounts: accounts,
+		Days: st.Days, Results: st.Results, Insights: st.Insights, Accounts: accounts,
 		Words:          grounded.New(s.Writer, s.Template, l.HandlerTimeout/2),
 		InsightsPerDay: l.InsightsPerDay, Spent: s.Store.Spent, Now: s.Now,
 	})
@@ -205,10 +202,9 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		Events: st.Events, Accounts: accounts, Streams: s.streams, Places: streams.NewPlaces(l.StreamsPerUser), Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
 	})
 	acc := account.New(account.Needs{
-		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts, Standing: st,
-		Keys: s.Keys, Grace: s.Grace, Queue: s.Queue, Audit: s.Audit, Cache: accounts,
-		Exported: slices.Concat(up.Exported(), sync.Exported(), res.Exported()),
-		Streams:  s.streams, Places: streams.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
+		Profiles: st.Profiles, Consents: st.Consents, Exports: st.Exports, Accounts: st.Accounts, Agenda: st.Agenda, Standing: st,
+		Objects: objects, Keys: s.Keys, Grace: s.Grace, Audit: s.Audit, Cache: accounts,
+		Streams: s.streams, Places: streams.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})
 	return slices.Concat(up.Routes(), sync.Routes(), res.Routes(), ev.Routes(), acc.Routes(), s.systemRoutes()), nil
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 )
@@ -13,8 +12,6 @@ import (
 // A panic costs its request and nothing else.
 func TestAPanicIsA500(t *testing.T) {
 	w := ingresstest.New(t, func(d *ingress.Needs) {
-		d.Samples = nil
-		d.Samples = func(context.Context, string, string) ([]health.Sample, error) { return nil, nil }
 		d.Ready = func(context.Context) error { panic("canary-in-a-panic") }
 	})
 	if r := w.Do("GET", "/readyz", "", nil); r.Status != 500 || r.Code() != "internal_error" {

@@ -11,10 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
-	"github.com/clarity-loop/clarity/services/record"
 )
 
 func TestReadiness(t *testing.T) {
@@ -122,21 +120,13 @@ func TestAListenerThatIsGone(t *testing.T) {
 func TestShutdownDoesNotWaitForEver(t *testing.T) {
 	reading, read := make(chan struct{}), make(chan struct{})
 	w := ingresstest.New(t, func(n *ingress.Needs) {
-		n.Samples = func(context.Context, string, string) ([]health.Sample, error) {
-			close(reading)
-			<-read
-			return nil, nil
-		}
+		n.Blobs = &ingresstest.Slow{Store: n.Blobs, Reading: reading, Read: read}
 	})
-	if _, err := w.Store.Days.Put(t.Context(), "anna", "2026-11-20", 0, record.Day{Chunk: "c"}); err != nil {
-		t.Fatal(err)
-	}
-	var e struct{ Download string }
-	w.Do("POST", "/v1/exports", ingresstest.Anna, nil).JSON(t, &e)
+	path := w.PutExport("00000000000000000000000000000001", "a line\n")
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = w.Try("GET", e.Download, ingresstest.Anna, nil)
+		_, _ = w.Try("GET", path, ingresstest.Anna, nil)
 	}()
 	<-reading
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

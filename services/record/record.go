@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/record/packed"
 	"github.com/clarity-loop/clarity/services/record/points"
 )
@@ -176,11 +177,24 @@ const PurposeProcessing = "processing"
 // PurposeNarrative is the consent to have facts put into words by a language model.
 const PurposeNarrative = "narrative"
 
-// An Export is a copy of everything the platform holds of a person.
+// An Export is a copy of everything the platform holds of a person, in parts.
 type Export struct {
-	State     string    `json:"state"` // pending, ready, failed
-	Blob      string    `json:"blob,omitempty"`
-	Bytes     int       `json:"bytes,omitempty"`
-	CreatedAt time.Time `json:"createdAt"`
-	ReadyAt   time.Time `json:"readyAt,omitzero"`
+	State     exported.State `json:"state"`
+	Reason    string         `json:"reason,omitempty"` // stable code of a failure
+	CreatedAt time.Time      `json:"createdAt"`
+	ReadyAt   time.Time      `json:"readyAt,omitzero"`
+	// ExpiresAt is when it goes; zero while it is pending.
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+	// Slot is which of the person's it has, from 1. It is 0 of the releases
+	// before, whose exports were tickets and copied nothing.
+	Slot  int             `json:"slot,omitempty"`
+	Parts []exported.Part `json:"parts,omitempty"`
+	Bytes int             `json:"bytes,omitempty"` // of all parts, unpacked
+	Lines map[string]int  `json:"lines,omitempty"` // by kind
+	// Digest is the SHA-256 of all bytes, in hexadecimal, of one that is ready.
+	Digest   string            `json:"digest,omitempty"`
+	Progress exported.Progress `json:"progress,omitzero"`
 }
+
+// Over says whether the export's time is over: it goes, or has gone.
+func (e Export) Over(now time.Time) bool { return !e.ExpiresAt.IsZero() && !now.Before(e.ExpiresAt) }

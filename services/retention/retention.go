@@ -253,6 +253,14 @@ func (s *sweep) reference(ctx context.Context, kind, uid, key, name string) (ref
 	case blob.KindDays:
 		r, err := s.store.Days.Get(ctx, uid, key)
 		return reference{name: r.Value.Chunk, updated: r.Updated}, err
+	case blob.KindExports:
+		r, err := s.store.Exports.Get(ctx, uid, key)
+		for _, part := range r.Value.Parts {
+			if part.Object == name {
+				return reference{name: part.Object, updated: r.Updated}, err
+			}
+		}
+		return reference{updated: r.Updated}, err
 	case blob.KindSeries:
 		r, err := s.store.Days.Get(ctx, uid, key)
 		if slices.ContainsFunc(r.Value.Series, func(s points.Reference) bool { return s.Blob == name }) {

@@ -33,6 +33,17 @@ func (r *Reader) Chunk(ctx context.Context, uid, name string) (Chunk, error) {
 	return Decode(plain)
 }
 
+// Deleted are the uuids of the person's tombstones of the name in their record, by
+// rising order.
+func (r *Reader) Deleted(ctx context.Context, uid, name string) ([]health.UUID, error) {
+	plain, err := r.objects.Get(ctx, uid, name)
+	if err != nil {
+		return nil, fmt.Errorf("read tombstones: %w", err)
+	}
+	t, err := DecodeTombstones(plain)
+	return t.sorted, err
+}
+
 // Series is the JSON of a series as it was sent, of the object's name in the
 // record of its day.
 func (r *Reader) Series(ctx context.Context, uid, name string, of health.UUID) ([]byte, error) {
@@ -50,8 +61,8 @@ func (r *Reader) Series(ctx context.Context, uid, name string, of health.UUID) (
 	return content, nil
 }
 
-// Samples are those of the chunk.
+// Samples are those of the chunk, one of each uuid.
 func (r *Reader) Samples(ctx context.Context, uid, name string) ([]health.Sample, error) {
 	c, err := r.Chunk(ctx, uid, name)
-	return c.Samples, err
+	return c.Settled().Samples, err
 }

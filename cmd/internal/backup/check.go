@@ -95,6 +95,7 @@ func (c *check) person(ctx context.Context, uid string) (err error) {
 	c.eachDay(ctx, uid)
 	c.tombstones(ctx, uid)
 	c.results(ctx, uid)
+	c.exports(ctx, uid)
 	each(ctx, c, uid, "an insight", c.Store.Insights, nil)
 	each(ctx, c, uid, "an event", c.Store.Events, nil)
 	each(ctx, c, uid, "a consent", c.Store.Consents, nil)
@@ -132,6 +133,22 @@ func (c *check) uploads(ctx context.Context, uid string) {
 		}
 		_, err := c.objects.Get(ctx, uid, r.Value.Blob)
 		return err
+	})
+}
+
+// exports opens every part of every export.
+func (c *check) exports(ctx context.Context, uid string) {
+	each(ctx, c, uid, "an export", c.Store.Exports, func(r store.Record[record.Export]) error {
+		for _, part := range r.Value.Parts {
+			packed, err := c.objects.Get(ctx, uid, part.Object)
+			if err == nil {
+				_, err = part.Unpack(packed)
+			}
+			if err != nil && !r.Value.Over(time.Now()) { // else it is about to go
+				return err
+			}
+		}
+		return nil
 	})
 }
 

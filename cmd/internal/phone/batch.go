@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/klauspost/compress/gzip"
@@ -60,6 +61,7 @@ type Batcher struct {
 	emit         func(Upload) error
 
 	samples int
+	deleted int // of the batch, which has then no samples
 	body    bytes.Buffer
 	record  []byte // scratch
 	cursor  map[string]string
@@ -74,23 +76,80 @@ func NewBatcher(installation, zone string, emit func(Upload) error) *Batcher {
 // Add puts an accepted sample into the current batch.
 func (b *Batcher) Add(s *health.Sample) error {
 	b.record = formats.AppendUploadSample(b.record[:0], s)
-	if b.samples == BatchSamples || b.samples > 0 && b.body.Len()+len(b.record) > batchBytes {
-		if err := b.flush(false); err != nil {
-			return err
-		}
+	if err := b.room(b.deleted > 0); err != nil {
+		return err
 	}
-	if b.samples > 0 {
+	b.samples++
+	b.cursor[s.Type] = "import-" + s.UUID.String()
+	b.append()
+	return nil
+}
+
+// AddAsSent is Add for a sample that the platform has exported: what it keeps as it
+// was sent is sent as it was. The upload has the sample's zone where the sample
+// itself cannot name it.
+func (b *Batcher) AddAsSent(s *health.Sample) error {
+	rides := s.Raw == "" && !strings.Contains(s.Metadata, `"HKTimeZone"`) && len(s.Metadata) < health.MaxMetadata-256
+	if rides || s.Raw != "" && !json.Valid([]byte(s.Raw)) {
+		return b.Add(s)
+	}
+	record := []byte(s.Raw)
+	if s.Raw == "" {
+		unzoned := *s
+		unzoned.Zone = ""
+		record = formats.AppendUploadSample(nil, &unzoned)
+	}
+	b.record = append(b.record[:0], record...)
+	if err := b.room(b.deleted > 0 || s.Zone != "" && s.Zone != b.zone); err != nil {
+		return err
+	}
+	if s.Zone != "" {
+		b.zone = s.Zone
+	}
+	b.samples++
+	b.cursor[s.Type] = "import-" + s.UUID.String()
+	b.append()
+	return nil
+}
+
+// Delete puts a deletion into the current batch.
+func (b *Batcher) Delete(id health.UUID, kind string) error {
+	text, err := json.Marshal(struct {
+		UUID string `json:"uuid"`
+		Type string `json:"type"`
+	}{id.String(), kind})
+	if err != nil {
+		return fmt.Errorf("encode a deletion: %w", err)
+	}
+	b.record = append(b.record[:0], text...)
+	if err := b.room(b.samples > 0); err != nil {
+		return err
+	}
+	b.deleted++
+	b.append()
+	return nil
+}
+
+// room emits the batch where the record at hand has no room in it, or may not be in it.
+func (b *Batcher) room(other bool) error {
+	n := b.samples + b.deleted
+	if n == BatchSamples || n > 0 && (other || b.body.Len()+len(b.record) > batchBytes) {
+		return b.flush(false)
+	}
+	return nil
+}
+
+// append adds the record at hand, which is counted.
+func (b *Batcher) append() {
+	if b.body.Len() > 0 {
 		b.body.WriteByte(',')
 	}
 	b.body.Write(b.record)
-	b.samples++
-	b.cursor[s.Type] = "import-" + s.UUID.String()
-	return nil
 }
 
 // Close emits what is left.
 func (b *Batcher) Close() error {
-	if b.samples == 0 {
+	if b.samples+b.deleted == 0 {
 		return nil
 	}
 	return b.flush(true)
@@ -110,14 +169,18 @@ func (b *Batcher) flush(final bool) error {
 	}
 	envelope := make([]byte, 0, len(head)+b.body.Len()+16)
 	envelope = append(envelope, head[:len(head)-1]...)
-	envelope = append(envelope, `,"samples":[`...)
+	list := `,"samples":[`
+	if b.deleted > 0 {
+		list = `,"deleted":[`
+	}
+	envelope = append(envelope, list...)
 	envelope = append(envelope, b.body.Bytes()...)
 	envelope = append(envelope, `]}`...)
-	u, err := Pack(envelope, b.samples, 0)
+	u, err := Pack(envelope, b.samples, b.deleted)
 	if err != nil {
 		return err
 	}
-	b.samples = 0
+	b.samples, b.deleted = 0, 0
 	b.body.Reset()
 	clear(b.cursor)
 	return b.emit(u)

@@ -113,6 +113,21 @@ func (c *Client) Get(ctx context.Context, path string, into any) error {
 	return c.do(ctx, http.MethodGet, path, http.Header{}, nil, into)
 }
 
+// PutProfile writes the profile of a person who has none yet, and says whether that
+// was so.
+func (c *Client) PutProfile(ctx context.Context, profile []byte) (written bool, err error) {
+	header := http.Header{"Content-Type": {"application/json"}, "If-Match": {`"0"`}}
+	err = c.do(ctx, http.MethodPut, "/v1/profile", header, profile, nil)
+	var refused *RefusalError
+	if errors.As(err, &refused) && refused.Status == http.StatusPreconditionFailed {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("put the profile: %w", err)
+	}
+	return true, nil
+}
+
 // Send writes a JSON document with the method given and reads the reply into
 // into, which may be nil.
 func (c *Client) Send(ctx context.Context, method, path string, document, into any) error {

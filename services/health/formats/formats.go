@@ -1,6 +1,6 @@
 // Package formats reads the files that people have of their health data into
 // Samples: Apple's export.xml and export.zip, Health Auto Export's JSON, FHIR
-// Observations and Open Wearables' SDK payloads. Every record of a file gets a
+// Observations, Open Wearables' SDK payloads and the platform's own export. Every record of a file gets a
 // verdict; nothing is dropped silently, and memory does not grow with the file.
 //
 // What the formats disagree on is brought to one convention, that of the
@@ -24,6 +24,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/appleexport"
+	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
 	"github.com/clarity-loop/clarity/services/health/formats/fhir"
 	"github.com/clarity-loop/clarity/services/health/formats/healthautoexport"
 	"github.com/clarity-loop/clarity/services/health/formats/internal/jsonstream"
@@ -44,6 +45,7 @@ const (
 	Accepted = record.Accepted
 	Rejected = record.Rejected
 	Skipped  = record.Skipped
+	Deleted  = clarityexport.Deleted
 )
 
 // A Format names what a file was recognized as.
@@ -56,6 +58,7 @@ const (
 	HealthAutoExport Format = "health-auto-export"
 	FHIR             Format = "fhir"
 	OpenWearables    Format = "open-wearables"
+	ClarityExport    Format = "clarity-export"
 )
 
 // A Reader is a file whose format is known.
@@ -68,7 +71,7 @@ type Reader struct {
 }
 
 // ErrUnknownFormat is the error of a file that is none of the formats.
-var ErrUnknownFormat = errors.New("not Apple's export, Health Auto Export, FHIR or Open Wearables")
+var ErrUnknownFormat = errors.New("not Apple's export, Health Auto Export, FHIR, Open Wearables or an export of the platform's")
 
 // Open recognizes the format of a file by its content. The name appears in
 // errors only. The file must stay readable while records are read.
@@ -98,6 +101,8 @@ func (r *Reader) Records() iter.Seq2[Record, error] {
 		return fhir.JSON(r.file, r.size, r.options)
 	case OpenWearables:
 		return openwearables.JSON(r.file, r.size, r.options)
+	case ClarityExport:
+		return clarityexport.NDJSON(io.NewSectionReader(r.file, 0, r.size))
 	}
 	return healthautoexport.JSON(r.file, r.size, r.options)
 }
@@ -116,6 +121,8 @@ func sniff(file io.ReaderAt, size int64) (Format, error) {
 		return "", ErrUnknownFormat
 	case head[0] == '<':
 		return AppleExportXML, nil
+	case clarityexport.Is(head):
+		return ClarityExport, nil
 	case head[0] == '{' || head[0] == '[':
 		return sniffJSON(jsonstream.New(file, 0, size))
 	}

@@ -2,6 +2,7 @@
 package agenda
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/health"
@@ -11,7 +12,7 @@ import (
 // with the time at which somebody looks whether it still is, until it is done.
 type Errand struct {
 	Kind  Kind      `json:"kind"`
-	Ref   string    `json:"ref"`   // the upload id; "" where a person has one of the kind
+	Ref   string    `json:"ref"`   // the upload or export id; "" where a person has one of the kind
 	Since time.Time `json:"since"` // when it began to be unfinished
 	// Historical is of an upload: it is told in the lane of the past.
 	Historical bool `json:"historical,omitempty"`
@@ -35,13 +36,18 @@ type Run struct {
 // A Kind says what is unfinished.
 type Kind string
 
-// The kinds. Of all but the first a person has one at most.
+// The kinds. Of all but uploads and exports a person has one at most.
 const (
 	Upload  Kind = "upload"  // an upload that is received and in no day yet
 	Windows Kind = "windows" // windows that are to be analysed
 	Resume  Kind = "resume"  // consent was given: what was held goes on
 	Review  Kind = "review"  // something that every Result rests on is another
+	Export  Kind = "export"  // an export to be written, told of, or removed
 )
 
-// Key is where the agenda holds it.
+// Key is where the agenda holds it, an export's beside: see ExportKey.
 func (e Errand) Key() string { return string(e.Kind) + ":" + e.Ref }
+
+// ExportKey is where the agenda holds the export that has the slot: no more can be
+// on it than there are slots.
+func ExportKey(slot int) string { return string(Export) + ":" + strconv.Itoa(slot) }

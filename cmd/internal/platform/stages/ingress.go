@@ -11,8 +11,6 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
-	"github.com/clarity-loop/clarity/services/timeline"
-	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // rememberedTokens is how many verified tokens the ingress remembers.
@@ -36,7 +34,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Space: p.Space, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
-		Plan: asked.Plan, Samples: timeline.NewReader(vault.New(p.Blobs, p.Keys)).Samples, Ready: func(ctx context.Context) error {
+		Plan: asked.Plan, Ready: func(ctx context.Context) error {
 			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx))
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,

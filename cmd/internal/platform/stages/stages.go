@@ -17,6 +17,7 @@ const (
 	Worker   = "worker"
 	Insights = "insights"
 	Delivery = "delivery"
+	Exports  = "exports"
 	Erasure  = "erasure"
 )
 
@@ -31,6 +32,7 @@ func All() []platform.Stage {
 		{Name: Worker, Needs: documents | capability.Blobs | capability.Queue | capability.Audit | capability.Model, Build: buildWorker},
 		{Name: Insights, Needs: documents | capability.Queue | capability.Audit | capability.Writer, Build: buildInsights},
 		{Name: Delivery, Needs: documents | capability.Queue, Build: buildDelivery},
+		{Name: Exports, Needs: documents | capability.Blobs | capability.Queue, Build: buildExports},
 		{Name: Erasure, Needs: documents | capability.Blobs | capability.Queue | capability.Erasure | capability.Audit, Build: buildErasure},
 	}
 }

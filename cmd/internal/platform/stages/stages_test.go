@@ -16,6 +16,7 @@ func TestEachStageNeedsWhatItNeeds(t *testing.T) {
 		"worker":   "store blobs queue keys audit model",
 		"insights": "store queue keys audit writer",
 		"delivery": "store queue keys",
+		"exports":  "store blobs queue keys",
 		"erasure":  "store blobs queue keys erasure audit",
 	}
 	var names []string

@@ -12,7 +12,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/ingress/internal/streams"
-	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
@@ -30,6 +29,11 @@ type Needs struct {
 	Consents store.Collection[record.Consent]
 	Exports  store.Collection[record.Export]
 	Accounts store.Collection[record.Account]
+	Agenda   store.Collection[agenda.Errand]
+	// Objects are people's own, sealed.
+	Objects interface {
+		Get(ctx context.Context, uid, name string) ([]byte, error)
+	}
 	// Standing is changed by what a person decides; a store.Store does.
 	Standing interface {
 		Errand(kind agenda.Kind, now time.Time) store.Change
@@ -44,10 +48,6 @@ type Needs struct {
 	}
 	// Grace is how long an erasure can be taken back.
 	Grace time.Duration
-	Queue interface {
-		Publish(ctx context.Context, msgs ...queue.Message) error
-	}
-
 	Audit interface {
 		Append(ctx context.Context, e audit.Event) error
 	}
@@ -56,8 +56,6 @@ type Needs struct {
 		Storing(ctx context.Context, uid string, write func(demand store.Change) error) error
 		Forget(uid string)
 	}
-	// Exported is what other rooms add to an export, in its order.
-	Exported       []reply.Records
 	Streams        *streams.Streams
 	Places         *streams.Places // of downloads
 	StreamLifetime time.Duration
@@ -85,11 +83,12 @@ func (r *Room) Routes() []route.Route {
 		{Method: "PUT", Path: "/v1/consents/{purpose}", ID: "putConsent", Tag: "person", Summary: "Agree to a purpose, or withdraw",
 			Detail: "Withdrawing from `processing` stops uploads and analysis at once; what was uploaded and not yet merged is held, for 90 days at most. Agreeing again takes it up.",
 			Body:   route.JSONBody, Problems: []problem.Code{problem.VersionConflict}, Mount: route.Typed(r.putConsent)},
-		{Method: "POST", Path: "/v1/exports", ID: "createExport", Tag: "person", Summary: "Ask for a copy of everything", Detail: createExportDetail, Status: 201, Mount: route.Typed(r.createExport)},
+		{Method: "POST", Path: "/v1/exports", ID: "createExport", Tag: "person", Summary: "Ask for a copy of everything", Detail: createExportDetail, Status: 201, Problems: []problem.Code{TooManyExports}, Mount: route.Typed(r.createExport)},
 		{Method: "GET", Path: "/v1/exports", ID: "listExports", Tag: "person", Summary: "List exports", Mount: route.Typed(r.listExports)},
 		{Method: "GET", Path: "/v1/exports/{exportId}", ID: "getExport", Tag: "person", Summary: "One export", Problems: missing, Mount: route.Typed(r.getExport)},
+		{Method: "DELETE", Path: "/v1/exports/{exportId}", ID: "deleteExport", Tag: "person", Summary: "Delete an export", Detail: "Its copy goes at once, and its place is free a moment later.", Status: 204, Problems: []problem.Code{problem.NotFound, problem.VersionConflict}, Mount: route.Typed(r.deleteExport)},
 		{Method: "GET", Path: "/v1/exports/{exportId}/download", ID: "downloadExport", Tag: "person", Summary: "Download everything held of the person", Detail: downloadDetail,
-			Stream: true, Audit: audit.DataRead, Problems: missing, Mount: route.Typed(r.downloadExport),
+			Stream: true, Audit: audit.DataRead, Problems: []problem.Code{problem.NotFound, ExportPending, ExportFailed, RangeNotSatisfiable}, Mount: route.Typed(r.downloadExport),
 			Text: &route.Text{Kind: reply.NDJSON, Summary: "Everything held of the person", Detail: "a line a record, then the line that says end"}},
 		{Method: "DELETE", Path: "/v1/account", ID: "eraseAccount", Tag: "person", Summary: "Erase the account", Detail: eraseDetail, Status: 202, ErasedToo: true,
 			Problems: []problem.Code{FreshSignInRequired, problem.VersionConflict}, Mount: route.Typed(r.eraseAccount)},

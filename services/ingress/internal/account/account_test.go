@@ -1,8 +1,6 @@
 package account_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,9 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
-	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -117,6 +113,8 @@ func TestWhatFailsIsNotAnsweredAsDone(t *testing.T) {
 		"a consent that cannot be read":       {"get consents", "PUT", "/v1/consents/narrative", `{"granted":true,"version":"1"}`},
 		"a consent that cannot be written":    {"write consents", "PUT", "/v1/consents/narrative", `{"granted":true,"version":"1"}`},
 		"an export that cannot be written":    {"write exports", "POST", "/v1/exports", ""},
+		"an export without an agenda":         {"get agenda", "POST", "/v1/exports", ""},
+		"an export that cannot be deleted":    {"write exports", "DELETE", export, ""},
 		"exports that cannot be listed":       {"list exports", "GET", "/v1/exports", ""},
 		"an export that cannot be read":       {"get exports", "GET", export, ""},
 		"a download whose export is not read": {"get exports", "GET", export + "/download", ""},
@@ -190,27 +188,5 @@ func TestTheProfileAsItIsSent(t *testing.T) {
 	}
 	if n := w.Audit.Count(audit.ProfileChanged); n != 7 {
 		t.Errorf("%d changes are audited", n)
-	}
-}
-
-// telling fails to publish, once asked to.
-type telling struct {
-	queue.Queue
-	fails bool
-}
-
-func (q *telling) Publish(ctx context.Context, m ...queue.Message) error {
-	if q.fails {
-		return errors.New("power cut")
-	}
-	return q.Queue.Publish(ctx, m...)
-}
-
-func TestAnExportThatNobodyIsToldOf(t *testing.T) {
-	q := &telling{fails: true}
-	w := ingresstest.New(t, func(n *ingress.Needs) { q.Queue, n.Queue = n.Queue, q })
-	w.Consent(ingresstest.Anna, true)
-	if r := w.Do("POST", "/v1/exports", ingresstest.Anna, nil); r.Status != 500 {
-		t.Errorf("%d %s", r.Status, r.Body)
 	}
 }

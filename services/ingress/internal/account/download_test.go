@@ -1,63 +1,86 @@
 package account_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/vault"
 )
 
-// days gives Anna n days, and an export to download; it returns its path.
-func days(w *ingresstest.World, n int) string {
-	w.T.Helper()
-	for i := range n {
-		if _, err := w.Store.Days.Put(w.T.Context(), "anna", health.Day(20000+i).String(), 0, record.Day{Chunk: "c"}); err != nil {
-			w.T.Fatal(err)
+const exportID = "00000000000000000000000000000001"
+
+func TestARangeOfADownload(t *testing.T) {
+	w := ingresstest.New(t)
+	path := w.PutExport(exportID, "0123", "4567", "89\n")
+	const all = "0123456789\n"
+	whole := w.Do("GET", path, ingresstest.Anna, nil)
+	tag := whole.Header.Get("Etag")
+	if whole.Status != 200 || string(whole.Body) != all || len(tag) != 66 || whole.Header.Get("Content-Length") != "11" || whole.Header.Get("Accept-Ranges") != "bytes" || whole.Header.Get("Content-Type") != "application/x-ndjson" {
+		t.Fatalf("%d %q %v", whole.Status, whole.Body, whole.Header)
+	}
+	tests := map[string]struct {
+		headers ingresstest.Header
+		status  int
+		body    string
+		of      string // Content-Range
+	}{
+		"from the middle of a part":     {ingresstest.Header{"Range": "bytes=5-"}, 206, all[5:], "bytes 5-10/11"},
+		"over parts":                    {ingresstest.Header{"Range": "bytes=2-8"}, 206, all[2:9], "bytes 2-8/11"},
+		"one byte":                      {ingresstest.Header{"Range": "bytes=4-4"}, 206, "4", "bytes 4-4/11"},
+		"beyond the end":                {ingresstest.Header{"Range": "bytes=9-99"}, 206, all[9:], "bytes 9-10/11"},
+		"the last":                      {ingresstest.Header{"Range": "bytes=-3"}, 206, all[8:], "bytes 8-10/11"},
+		"more than all":                 {ingresstest.Header{"Range": "bytes=-300"}, 206, all, "bytes 0-10/11"},
+		"behind the end":                {ingresstest.Header{"Range": "bytes=11-"}, 416, "", "bytes */11"},
+		"the last none":                 {ingresstest.Header{"Range": "bytes=-0"}, 416, "", "bytes */11"},
+		"several are ignored":           {ingresstest.Header{"Range": "bytes=0-1,3-4"}, 200, all, ""},
+		"backwards":                     {ingresstest.Header{"Range": "bytes=5-4"}, 200, all, ""},
+		"of other units":                {ingresstest.Header{"Range": "lines=5-6"}, 200, all, ""},
+		"no number":                     {ingresstest.Header{"Range": "bytes=a-b"}, 200, all, ""},
+		"of what is there":              {ingresstest.Header{"Range": "bytes=10-", "If-Range": tag}, 206, "\n", "bytes 10-10/11"},
+		"of another":                    {ingresstest.Header{"Range": "bytes=10-", "If-Range": `"x"`}, 200, all, ""},
+		"who has it":                    {ingresstest.Header{"If-None-Match": `"x", W/` + tag}, 304, "", ""},
+		"who has another":               {ingresstest.Header{"If-None-Match": `"x"`}, 200, all, ""},
+		"compression is not asked here": {ingresstest.Header{"Accept-Encoding": "gzip"}, 200, all, ""},
+	}
+	for name, tt := range tests {
+		r := w.Do("GET", path, ingresstest.Anna, nil, tt.headers)
+		if r.Status != tt.status || tt.status < 400 && string(r.Body) != tt.body || r.Header.Get("Content-Range") != tt.of || tt.status == 416 && r.Code() != "range_not_satisfiable" {
+			t.Errorf("%s: %d %q %v", name, r.Status, r.Body, r.Header)
 		}
 	}
-	var e struct{ Download string }
-	w.Do("POST", "/v1/exports", ingresstest.Anna, nil).JSON(w.T, &e)
-	return e.Download
+	if r := w.Do("HEAD", path, ingresstest.Anna, nil); r.Status != 200 || r.Header.Get("Etag") != tag || len(r.Body) > 0 {
+		t.Errorf("HEAD: %d %v", r.Status, r.Header)
+	}
 }
 
-// The reply of a download that fails is 200 already: that it lacks its end says
-// so, and the log says why.
-func TestADownloadThatFailsHasNoEnd(t *testing.T) {
-	var fail atomic.Bool
-	w := ingresstest.New(t, func(n *ingress.Needs) {
-		n.Limits.DownloadsPerUser = 1
-		n.Samples = func(context.Context, string, string) ([]health.Sample, error) {
-			if fail.Load() {
-				return nil, errors.New("a chunk is gone")
-			}
-			return nil, nil
-		}
-	})
-	path := days(w, 2)
+// A part that is gone is an error before the reply, or breaks the connection: it
+// never looks like the end.
+func TestADownloadThatCannotBeWhole(t *testing.T) {
+	w := ingresstest.New(t, func(n *ingress.Needs) { n.Limits.DownloadsPerUser = 1 })
+	path := w.PutExport(exportID, strings.Repeat("a", 100<<10), "b")
+	e, err := w.Store.Exports.Get(t.Context(), "anna", exportID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := vault.New(w.Blobs, w.Keys).Remove(t.Context(), e.Value.Parts[1].Object); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 { // a download that is over gives its place back
-		if r := w.Do("GET", path, ingresstest.Anna, nil); r.Status != 200 || !strings.HasSuffix(string(r.Body), `{"kind":"end","lines":2}`+"\n") {
-			t.Errorf("whole: %d %s", r.Status, r.Body)
+		if r, err := w.Try("GET", path, ingresstest.Anna, nil); err == nil {
+			t.Errorf("it ends as if it were whole: %d, %d bytes", r.Status, len(r.Body))
 		}
 	}
-	if said := w.Log.String(); strings.Contains(said, "ended early") {
-		t.Errorf("a whole download ended early: %s", said)
-	}
-	fail.Store(true)
-	if r := w.Do("GET", path, ingresstest.Anna, nil); r.Status != 200 || strings.Contains(string(r.Body), `"end"`) || strings.Count(string(r.Body), "\n") != 1 {
-		t.Errorf("cut: %d %s", r.Status, r.Body)
-	}
-	if said := w.Log.String(); !strings.Contains(said, "export ended early") || !strings.Contains(said, "a chunk is gone") {
+	if said := w.Log.String(); !strings.Contains(said, "export download ended early") {
 		t.Error("nobody is told why")
+	}
+	if r := w.Do("GET", path, ingresstest.Anna, nil, ingresstest.Header{"Range": "bytes=102400-"}); r.Status != 404 {
+		t.Errorf("the part alone: %d %s", r.Status, r.Body)
 	}
 }
 
@@ -66,13 +89,9 @@ func TestADownloadTakesAPlace(t *testing.T) {
 	reading, read := make(chan struct{}, 2), make(chan struct{})
 	w := ingresstest.New(t, func(n *ingress.Needs) {
 		n.Limits.StreamsPerUser, n.Limits.DownloadsPerUser = 1, 1
-		n.Samples = func(context.Context, string, string) ([]health.Sample, error) {
-			reading <- struct{}{}
-			<-read
-			return nil, nil
-		}
+		n.Blobs = &ingresstest.Slow{Store: n.Blobs, Reading: reading, Read: read}
 	})
-	path := days(w, 1)
+	path := w.PutExport(exportID, "a")
 	lines, end := w.Stream(ingresstest.Anna, "")
 	defer end()
 	<-lines
@@ -90,19 +109,12 @@ func TestADownloadTakesAPlace(t *testing.T) {
 
 // Whoever goes away has nothing more read for them, and it is nobody's fault.
 func TestADownloadWhoseClientGoesAway(t *testing.T) {
-	const all = 64
-	var read atomic.Int64
-	gone := make(chan struct{})
-	w := ingresstest.New(t, func(n *ingress.Needs) {
-		n.Samples = func(context.Context, string, string) ([]health.Sample, error) {
-			if read.Add(1) > 1 {
-				<-gone
-			}
-			raw := `"` + strings.Repeat("x", 1<<20) + `"`
-			return []health.Sample{{Type: "HKA", Raw: raw}, {Type: "HKA", Raw: raw}}, nil
-		}
-	})
-	path := days(w, all)
+	w := ingresstest.New(t)
+	parts := make([]string, 64)
+	for i := range parts {
+		parts[i] = strings.Repeat("x", 1<<20)
+	}
+	path := w.PutExport(exportID, parts...)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.URL+path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -116,32 +128,47 @@ func TestADownloadWhoseClientGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	close(gone)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if err := w.Server.Shutdown(ctx); err != nil { // waits for streams
-		t.Fatal(err)
-	}
-	if n := read.Load(); n == all {
-		t.Errorf("all %d days were read for nobody", n)
+	for limit := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) { // its place is free again
+		if r := w.Do("GET", path, ingresstest.Anna, nil, ingresstest.Header{"Range": "bytes=0-0"}); r.Status == 206 {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatal("it holds its place")
+		}
 	}
 	if said := w.Log.String(); strings.Contains(said, "ended early") {
 		t.Errorf("it is told as a fault: %s", said)
 	}
 }
 
-// A download may take longer than one write: each batch of lines has its own time.
+// A download may take longer than one write: each has its own time.
 func TestADownloadOutlivesTheWriteTimeout(t *testing.T) {
-	w := ingresstest.New(t, func(n *ingress.Needs) {
-		n.Limits.WriteTimeout, n.Limits.Heartbeat = time.Second, 500*time.Millisecond
-		n.Samples = func(context.Context, string, string) ([]health.Sample, error) {
-			time.Sleep(300 * time.Millisecond)
-			return make([]health.Sample, 70), nil
+	w := ingresstest.New(t, func(n *ingress.Needs) { n.Limits.WriteTimeout, n.Limits.Heartbeat = time.Second, 500*time.Millisecond })
+	parts := make([]string, 24)
+	for i := range parts {
+		parts[i] = strings.Repeat("x", 1<<20)
+	}
+	path := w.PutExport(exportID, parts...)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+ingresstest.Anna)
+	response, err := w.Client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	read := 0
+	for range len(parts) / 4 {
+		n, err := io.ReadFull(response.Body, make([]byte, 4<<20))
+		if read += n; err != nil {
+			t.Fatalf("behind %d bytes: %v", read, err)
 		}
-	})
-	path := days(w, 6)
-	if r, err := w.Try("GET", path, ingresstest.Anna, nil); err != nil || !strings.HasSuffix(string(r.Body), fmt.Sprintf(`{"kind":"end","lines":%d}`, 6*71)+"\n") {
-		t.Errorf("%d bytes, %v", len(r.Body), err)
+		time.Sleep(400 * time.Millisecond)
+	}
+	if n, err := io.Copy(io.Discard, response.Body); err != nil || n > 0 {
+		t.Errorf("%d more, %v", n, err)
 	}
 }
 

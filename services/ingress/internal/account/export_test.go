@@ -1,6 +1,4 @@
 package account
 
-type (
-	ExportView = exportView
-	ExportLine = exportLine
-)
+// ExportView is shown to tests.
+type ExportView = exportView

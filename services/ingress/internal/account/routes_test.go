@@ -19,6 +19,7 @@ func TestWhatTheRoutesAre(t *testing.T) {
 		"POST /v1/exports: access 0, body 0, status 201, stream false, erased too false",
 		"GET /v1/exports: access 0, body 0, status 0, stream false, erased too false",
 		"GET /v1/exports/{exportId}: access 0, body 0, status 0, stream false, erased too false",
+		"DELETE /v1/exports/{exportId}: access 0, body 0, status 204, stream false, erased too false",
 		"GET /v1/exports/{exportId}/download: access 0, body 0, status 0, stream true, erased too false",
 		"DELETE /v1/account: access 0, body 0, status 202, stream false, erased too true",
 		"POST /v1/account: access 0, body 0, status 204, stream false, erased too true",

@@ -21,7 +21,7 @@ import (
 )
 
 const eventsDetail = "Server-sent events: `id` is a sequence number of 16 hexadecimal digits, `event` one of `upload.merged`, `upload.failed`,\n" +
-	"`upload.held`, `result.stored`, `result.withdrawn`, `insight.ready`, `insight.withdrawn`, `export.ready`, `reset`, `data` a JSON object {\"ref\", \"version\", \"at\"}: what to fetch, never what it holds.\n\n" +
+	"`upload.held`, `result.stored`, `result.withdrawn`, `insight.ready`, `insight.withdrawn`, `export.ready`, `export.failed`, `reset`, `data` a JSON object {\"ref\", \"version\", \"at\"}: what to fetch, never what it holds.\n\n" +
 	"With Last-Event-ID the stream goes on behind that event (0000000000000000: from the first); without, it begins now.\n" +
 	"`reset` says that events are missing between the last one seen and this stream, because they are not kept any more or because\n" +
 	"they never came from here: read again what you show. Its `id` is where the stream goes on, its `ref` and `version` are empty.\n\n" +
@@ -55,6 +55,37 @@ func (r *Room) Routes() []route.Route {
 		Text: &route.Text{Kind: "text/event-stream", Summary: "A stream of server-sent events", Schema: eventSchema()}}}
 }
 
+// mostAtOnce is more events than are ever told at once.
+const mostAtOnce = 64
+
+// Exported are the events of an export, as far as they are kept.
+func Exported(events store.Collection[record.Told]) []reply.Section {
+	return []reply.Section{{Name: "event", Each: func(ctx context.Context, uid, after string, line reply.Line) error {
+		seen, begin := uint64(0), ""
+		if after != "" {
+			seen = before(after) + 1
+			begin = key(seen - min(seen, mostAtOnce)) // others that were told with it follow
+		}
+		return reply.EachRecord(ctx, events, uid, begin, func(r store.Record[record.Told]) error {
+			for i, e := range r.Value.All() {
+				n := before(r.Key) + 1 + uint64(i)
+				if n <= seen {
+					continue
+				}
+				if err := line("event", key(n), exportedEvent{string(e.Kind), eventView{Ref: e.Ref, Version: e.Version, At: reply.Time(e.At)}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}}}
+}
+
+type exportedEvent struct {
+	Event string `json:"event"`
+	eventView
+}
+
 type eventsInput struct {
 	LastEventID string `header:"Last-Event-ID" maxLength:"16" pattern:"^([0-9a-f]{16})?$" doc:"the last event seen; none if empty" example:"0000000000000000"`
 }
@@ -73,7 +104,7 @@ func eventSchema() *huma.Schema {
 		Type: huma.TypeObject, Description: "one event of the stream", Required: []string{"id", "event", "data"},
 		Properties: map[string]*huma.Schema{
 			"id":    line("sequence number, 16 hexadecimal digits"),
-			"event": line("upload.merged, upload.failed, upload.held, result.stored, result.withdrawn, insight.ready, insight.withdrawn, export.ready or reset; others may come"),
+			"event": line("upload.merged, upload.failed, upload.held, result.stored, result.withdrawn, insight.ready, insight.withdrawn, export.ready, export.failed or reset; others may come"),
 			"data":  line(`JSON: {"ref", "version", "at"}`),
 		},
 	}

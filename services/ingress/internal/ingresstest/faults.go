@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -82,4 +83,19 @@ func (f *faults) EraseUser(ctx context.Context, uid string) error {
 		return err
 	}
 	return f.Driver.EraseUser(ctx, uid)
+}
+
+// Slow are objects of which each is read once Read is closed: it says on Reading that
+// one is asked for.
+type Slow struct {
+	blob.Store
+	Reading chan<- struct{}
+	Read    <-chan struct{}
+}
+
+// Get waits.
+func (s *Slow) Get(ctx context.Context, name string) ([]byte, error) {
+	s.Reading <- struct{}{}
+	<-s.Read
+	return s.Store.Get(ctx, name)
 }

@@ -3,6 +3,8 @@ package ingresstest
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -11,9 +13,12 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/exported"
+	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // Secret is in every one of A's records.
@@ -39,7 +44,32 @@ func Furnish(w *World) {
 	must(w.Store.Insights.Put(ctx, "anna", day, 0, record.Insight{Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: Secret}}, Facts: []analysis.Fact{{ID: "a.b", Label: Secret}}}}))
 	must(w.Store.Events.Put(ctx, "anna", "0000000000000001", 0, record.Told{Event: record.Event{Kind: flow.ResultStored, Ref: Secret}}))
 	must(w.Store.Profiles.Put(ctx, "anna", record.ProfileKey, 0, record.Profile{TimeZone: "Europe/Berlin", SourcePriority: []string{Secret}}))
-	must(w.Store.Exports.Put(ctx, "anna", "00000000000000000000000000000001", 0, record.Export{State: "ready"}))
+	w.PutExport("00000000000000000000000000000001", `{"kind":"note","value":"`+Secret+`"}`+"\n", `{"kind":"end","lines":1}`+"\n")
+}
+
+// PutExport gives A an export of these parts, which is ready, and returns its path.
+func (w *World) PutExport(id string, parts ...string) (path string) {
+	w.T.Helper()
+	ctx, objects := context.Background(), vault.New(w.Blobs, w.Keys)
+	e := record.Export{State: exported.Ready, CreatedAt: w.Clock.Now(), ReadyAt: w.Clock.Now(), ExpiresAt: w.Clock.Now().Add(exported.Kept), Slot: 1}
+	digest := sha256.New()
+	for i, part := range parts {
+		_, _ = io.WriteString(digest, part)
+		packed, err := exported.Pack([]byte(part))
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		name, err := objects.Replace(ctx, blob.KindExports, "anna", fmt.Sprintf("%s/%d", id, i), packed)
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		e.Parts, e.Bytes = append(e.Parts, exported.Part{Object: name, Bytes: len(part)}), e.Bytes+len(part)
+	}
+	e.Digest = hex.EncodeToString(digest.Sum(nil))
+	if _, err := w.Store.Exports.Put(ctx, "anna", id, 0, e); err != nil {
+		w.T.Fatal(err)
+	}
+	return "/v1/exports/" + id + "/download"
 }
 
 // ShortStreams ends streams soon.

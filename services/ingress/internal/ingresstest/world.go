@@ -23,6 +23,8 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/erasure"
+	"github.com/clarity-loop/clarity/services/exports"
+	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
@@ -30,6 +32,7 @@ import (
 	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // The people of the tests, by their tokens.
@@ -56,6 +59,9 @@ type World struct {
 	Audit     *Audit
 	Dir       string
 
+	// Samples are those of a day, as an export reads them.
+	Samples func(ctx context.Context, uid, chunk string) ([]health.Sample, error)
+
 	faults *faults
 }
 
@@ -70,7 +76,6 @@ func New(t testing.TB, change ...Option) *World {
 	d := ingress.Needs{
 		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.Audit,
 		Writer: template.New(), Template: template.New(),
-		Samples:  func(context.Context, string, string) ([]health.Sample, error) { return nil, nil },
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: w.Clock.Now, Limits: ingress.DefaultLimits(),
 	}
@@ -132,6 +137,28 @@ func (w *World) Erase() {
 			return
 		}
 	}
+}
+
+// Export runs the stage of exports on the person's export until nothing is left to
+// do at once, and returns what it said last.
+func (w *World) Export(uid, id string) queue.Verdict {
+	w.T.Helper()
+	objects := vault.New(w.Blobs, w.Keys)
+	held := ingress.Held{Store: w.Store, Objects: objects, Samples: func(ctx context.Context, uid, chunk string) ([]health.Sample, error) {
+		if w.Samples == nil {
+			return nil, nil
+		}
+		return w.Samples(ctx, uid, chunk)
+	}, Deleted: func(context.Context, string, string) ([]health.UUID, error) { return nil, nil }}
+	needs := exports.Needs{Store: w.Store, Objects: objects, Queue: w.Queue, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)}
+	for _, section := range held.Sections() {
+		needs.Held = append(needs.Held, exports.Section(section))
+	}
+	m, err := queue.JSON(exporting.Topic, uid, exporting.Due{UID: uid, ExportID: id})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return exports.New(needs).Handle(context.Background(), queue.Delivery{Message: m, Attempt: 1})
 }
 
 // A Reply is what a request came to.

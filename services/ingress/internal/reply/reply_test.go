@@ -213,7 +213,7 @@ func TestExportedRecordsComeInPages(t *testing.T) {
 		d := &listDriver{keys: keys(n)}
 		part := reply.Exported(store.New(d, openKeys{}).Days, "day", func(r store.Record[record.Day]) string { return "v" + r.Key })
 		var got []string
-		err := part(t.Context(), "anna", func(kind, key string, value any) error {
+		err := part.Each(t.Context(), "anna", "", func(kind, key string, value any) error {
 			if kind != "day" || value != "v"+key {
 				t.Errorf("%s %s %v", kind, key, value)
 			}
@@ -230,11 +230,11 @@ func TestExportedRecordsComeInPages(t *testing.T) {
 			t.Errorf("%d records were asked for in %d pages, want %d", n, len(d.asked), want)
 		}
 		stop := errors.New("gone")
-		if err := part(t.Context(), "anna", func(string, string, any) error { return stop }); n > 0 && !errors.Is(err, stop) {
+		if err := part.Each(t.Context(), "anna", "", func(string, string, any) error { return stop }); n > 0 && !errors.Is(err, stop) {
 			t.Errorf("a line that fails: %v", err)
 		}
 		d.err = errors.New("down")
-		if err := part(t.Context(), "anna", func(string, string, any) error { return nil }); !errors.Is(err, d.err) {
+		if err := part.Each(t.Context(), "anna", "", func(string, string, any) error { return nil }); !errors.Is(err, d.err) {
 			t.Errorf("a store that is down: %v", err)
 		}
 	}

@@ -2,10 +2,7 @@ package results
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -47,63 +44,4 @@ func (r *Room) getDay(ctx context.Context, in *reply.DateInput) (*dayOutput, err
 		return nil, err
 	}
 	return &dayOutput{viewDay(found)}, nil
-}
-
-// exportDays are each day and its samples, as lines of an export.
-func (r *Room) exportDays(ctx context.Context, uid string, line reply.Line) error {
-	return reply.EachRecord(ctx, r.Days, uid, func(d store.Record[record.Day]) error {
-		if err := line("day", d.Key, viewDay(d)); err != nil {
-			return err
-		}
-		samples, err := r.Samples(ctx, uid, d.Value.Chunk)
-		if err != nil {
-			return fmt.Errorf("read the samples of a day: %w", err)
-		}
-		for i := range samples {
-			if err := line("sample", d.Key, viewSample(&samples[i])); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// A sampleView is a sample as it is exported.
-type sampleView struct {
-	UUID          string          `json:"uuid"`
-	Type          string          `json:"type"`
-	Start         reply.Time      `json:"start"`
-	End           reply.Time      `json:"end"`
-	TimeZone      string          `json:"timeZone"`
-	Value         float64         `json:"value"`
-	Unit          string          `json:"unit,omitempty"`
-	OriginalValue float64         `json:"originalValue"`
-	OriginalUnit  string          `json:"originalUnit,omitempty"`
-	Source        sourceView      `json:"source"`
-	UserEntered   bool            `json:"userEntered,omitempty"`
-	Metadata      json.RawMessage `json:"metadata,omitempty"`
-	Raw           json.RawMessage `json:"raw,omitempty"`
-}
-
-type sourceView struct {
-	BundleID    string `json:"bundleId,omitempty"`
-	Name        string `json:"name,omitempty"`
-	ProductType string `json:"productType,omitempty"`
-	OSVersion   string `json:"osVersion,omitempty"`
-}
-
-func viewSample(s *health.Sample) sampleView {
-	return sampleView{
-		UUID: s.UUID.String(), Type: s.Type, Start: reply.Time(s.Start.Time()), End: reply.Time(s.End.Time()), TimeZone: s.Zone,
-		Value: s.Value, Unit: s.Unit, OriginalValue: s.OriginalValue, OriginalUnit: s.OriginalUnit,
-		Source: sourceView(s.Source), UserEntered: s.UserEntered, Metadata: rawJSON(s.Metadata), Raw: rawJSON(s.Raw),
-	}
-}
-
-// rawJSON is the text as JSON, or absent.
-func rawJSON(text string) json.RawMessage {
-	if !json.Valid([]byte(text)) {
-		return nil
-	}
-	return json.RawMessage(text)
 }

@@ -131,12 +131,12 @@ func TestALineThatIsNotTaken(t *testing.T) {
 	if _, err := w.Store.Days.Put(t.Context(), "anna", "2026-11-21", 0, record.Day{Chunk: "of the 21st"}); err != nil {
 		t.Fatal(err)
 	}
-	room := results.New(results.Needs{
-		Days: w.Store.Days, Results: w.Store.Results, Insights: w.Store.Insights, Now: time.Now,
+	held := results.Held{
+		Days: w.Store.Days, Results: w.Store.Results, Insights: w.Store.Insights, Tombstones: w.Store.Tombstones,
 		Samples: func(_ context.Context, _, chunk string) ([]health.Sample, error) {
 			return []health.Sample{{Type: "first of " + chunk}, {Type: "second of " + chunk}}, nil
 		},
-	})
+	}
 	errFull := errors.New("no more")
 	all := []string{
 		"day 2026-11-20", "sample 2026-11-20", "sample 2026-11-20", "day 2026-11-21", "sample 2026-11-21", "sample 2026-11-21",
@@ -155,8 +155,8 @@ func TestALineThatIsNotTaken(t *testing.T) {
 				return nil
 			}
 			var err error
-			for _, part := range room.Exported() {
-				if err = part(t.Context(), "anna", take); err != nil {
+			for _, part := range held.Exported() {
+				if err = part.Each(t.Context(), "anna", "", take); err != nil {
 					break
 				}
 			}
@@ -169,7 +169,7 @@ func TestALineThatIsNotTaken(t *testing.T) {
 		})
 	}
 	w.Break("list days")
-	if err := room.Exported()[0](t.Context(), "anna", func(string, string, any) error { return nil }); !errors.Is(err, ingresstest.ErrBroken) {
+	if err := held.Exported()[0].Each(t.Context(), "anna", "", func(string, string, any) error { return nil }); !errors.Is(err, ingresstest.ErrBroken) {
 		t.Errorf("days that cannot be listed: %v", err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/grounded"
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
@@ -25,8 +24,6 @@ type Needs struct {
 	Days     store.Collection[record.Day]
 	Results  store.Collection[record.Result]
 	Insights store.Collection[record.Insight]
-	// Samples reads the samples of a day's chunk, for an export.
-	Samples func(ctx context.Context, uid, chunk string) ([]health.Sample, error)
 	// Accounts says what a person agreed to.
 	Accounts interface {
 		Get(ctx context.Context, uid string) (record.Account, error)
@@ -59,14 +56,5 @@ func (r *Room) Routes() []route.Route {
 		{Method: "POST", Path: "/v1/insights", ID: "writeInsight", Tag: "insights", Summary: "Put a window's facts into words, now", Detail: writeInsightDetail,
 			Body: route.JSONBody, Audit: audit.DataRead, Problems: []problem.Code{problem.NotFound, problem.ConsentRequired, BudgetSpent}, Mount: route.Typed(r.writeInsight),
 			Text: &route.Text{Kind: reply.NDJSON, Summary: "Sentences", Detail: "a line a sentence, then the line that says done"}},
-	}
-}
-
-// Exported are the days with their samples, the results and the insights of an export.
-func (r *Room) Exported() []reply.Records {
-	return []reply.Records{
-		r.exportDays,
-		reply.Exported(r.Results, "result", viewWeek),
-		reply.Exported(r.Insights, "insight", viewInsight),
 	}
 }

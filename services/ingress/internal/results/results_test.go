@@ -2,7 +2,10 @@ package results_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,10 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
-	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
+	"github.com/clarity-loop/clarity/services/ingress/internal/results"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
 )
 
 // A store that fails is a 500 at each route that asks it, and says nothing of why.
@@ -108,31 +113,89 @@ func TestTrendsAsTheyAreSent(t *testing.T) {
 	}
 }
 
+// A day that another takes the place of is read again, and comes whole; one that
+// cannot be read is an error.
 func TestDaysOfAnExport(t *testing.T) {
-	var fail error
-	w := ingresstest.New(t, func(n *ingress.Needs) {
-		n.Samples = func(context.Context, string, string) ([]health.Sample, error) {
-			return []health.Sample{{Type: "HKA", Value: 61, Metadata: `{"a":1}`, Raw: "no JSON"}}, fail
-		}
-	})
-	for n := range 3 {
-		if _, err := w.Store.Days.Put(t.Context(), "anna", health.Day(20000+n).String(), 0, record.Day{Chunk: "c"}); err != nil {
+	w := ingresstest.New(t)
+	put := func(day health.Day, version int64, chunk string) {
+		t.Helper()
+		if _, err := w.Store.Days.Put(t.Context(), "anna", day.String(), version, record.Day{Chunk: chunk}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var export struct{ Download string }
-	w.Do("POST", "/v1/exports", ingresstest.Anna, nil).JSON(t, &export)
-	whole := strings.Split(strings.TrimSpace(string(w.Do("GET", export.Download, ingresstest.Anna, nil).Body)), "\n")
-	if len(whole) != 7 || !strings.HasPrefix(whole[0], `{"kind":"day","key":"2024-10-04"`) || !strings.HasPrefix(whole[1], `{"kind":"sample","key":"2024-10-04"`) || whole[6] != `{"kind":"end","lines":6}` {
-		t.Errorf("%d lines: %q", len(whole), whole)
+	for n := range 3 {
+		put(health.Day(20000+n), 0, "former")
+	}
+	var fails error
+	replaced := 0
+	held := results.Held{Days: w.Store.Days, Samples: func(_ context.Context, _, chunk string) ([]health.Sample, error) {
+		if chunk == "former" {
+			for n := range 3 - replaced {
+				put(health.Day(20000+n), store.Any, "now")
+			}
+			replaced = 3
+			return nil, fmt.Errorf("read chunk: %w", blob.ErrNotFound)
+		}
+		return []health.Sample{{Type: "HKA", Value: 61, Metadata: `{"a":1}`, Raw: "no JSON"}}, fails
+	}}
+	days := held.Exported()[0]
+	read := func(after string) (lines []string, err error) {
+		err = days.Each(t.Context(), "anna", after, func(kind, key string, value any) error {
+			text, err := json.Marshal(value)
+			lines = append(lines, kind+" "+key+" "+string(text))
+			return err
+		})
+		return lines, err
+	}
+	whole, err := read("")
+	if err != nil || len(whole) != 6 || !strings.HasPrefix(whole[0], "day 2024-10-04 ") || !strings.HasPrefix(whole[1], "sample 2024-10-04 ") {
+		t.Fatalf("%d lines: %q, %v", len(whole), whole, err)
 	}
 	if !strings.Contains(whole[1], `"metadata":{"a":1}`) || strings.Contains(whole[1], `"raw"`) {
 		t.Errorf("a sample: %s", whole[1])
 	}
-	fail = errors.New("a chunk is gone")
-	cut := string(w.Do("GET", export.Download, ingresstest.Anna, nil).Body)
-	if strings.Contains(cut, `"end"`) || !strings.Contains(w.Log.String(), "read the samples of a day: a chunk is gone") {
-		t.Errorf("an export without its samples ends as if it were whole: %s", cut)
+	if rest, err := read("2024-10-04"); err != nil || !slices.Equal(rest, whole[2:]) {
+		t.Errorf("behind the first day: %q, %v", rest, err)
+	}
+	fails = errors.New("a chunk is gone")
+	if cut, err := read(""); !errors.Is(err, fails) || len(cut) > 0 {
+		t.Errorf("%q, %v", cut, err)
+	}
+}
+
+// The deletions come by uuid, and go on behind any.
+func TestDeletionsOfAnExport(t *testing.T) {
+	w := ingresstest.New(t)
+	held := results.Held{Tombstones: w.Store.Tombstones, Deleted: func(_ context.Context, _, object string) ([]health.UUID, error) {
+		if object != "now" {
+			if _, err := w.Store.Tombstones.Put(t.Context(), "anna", record.TombstonesKey, store.Any, record.Tombstones{Blob: "now"}); err != nil {
+				return nil, err
+			}
+			return nil, fmt.Errorf("read tombstones: %w", blob.ErrNotFound)
+		}
+		return []health.UUID{{1}, {2}, {255}}, nil
+	}}
+	read := func(after string) (keys []string) {
+		err := held.Exported()[1].Each(t.Context(), "anna", after, func(kind, key string, _ any) error {
+			keys = append(keys, kind+" "+key[:2])
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys
+	}
+	if got := read(""); len(got) > 0 {
+		t.Errorf("of none there are %q", got)
+	}
+	if _, err := w.Store.Tombstones.Put(t.Context(), "anna", record.TombstonesKey, 0, record.Tombstones{Blob: "former"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(""); !slices.Equal(got, []string{"deletion 01", "deletion 02", "deletion ff"}) {
+		t.Errorf("%q", got)
+	}
+	if got := read((health.UUID{2}).String()); !slices.Equal(got, []string{"deletion ff"}) {
+		t.Errorf("behind the second: %q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ package streams
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -54,6 +55,44 @@ func (s *Streams) Reply(contentType string, end func(), write func(*Writer)) *re
 		})
 	}}
 }
+
+// Sized is a reply of so many bytes, which are read from what is given: where that
+// ends early, the connection breaks, so that nobody takes it for the whole. Each read
+// has the time of a send; end runs when it is done.
+func (s *Streams) Sized(status int, headers map[string]string, size int, from io.Reader, end func()) *reply.BodyOutput {
+	return &reply.BodyOutput{Body: func(hc huma.Context) {
+		for name, value := range headers {
+			hc.SetHeader(name, value)
+		}
+		hc.SetStatus(status)
+		rc := humafiber.Unwrap(hc).Context()
+		s.busy.Add(1)
+		s.open.Inc()
+		rc.Response.SetBodyStream(&sized{Reader: from, conn: rc.Conn(), timeout: s.timeout, end: sync.OnceFunc(func() {
+			s.open.Dec()
+			end()
+			s.busy.Done()
+		})}, size)
+	}}
+}
+
+// sized is the body of a reply, until it is closed.
+type sized struct {
+	io.Reader
+	conn    net.Conn
+	timeout time.Duration
+	end     func()
+}
+
+func (b *sized) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if b.conn != nil && err == nil {
+		err = b.conn.SetWriteDeadline(time.Now().Add(b.timeout))
+	}
+	return n, err
+}
+
+func (b *sized) Close() error { b.end(); return nil }
 
 // A Writer sends to a client as it goes: each Flush has a deadline of its own.
 type Writer struct {

@@ -39,21 +39,25 @@ func (r *Room) Routes() []route.Route {
 	}
 }
 
-// Exported are the cursors of an export.
-func (r *Room) Exported() []reply.Records { return []reply.Records{r.exportedCursors} }
-
-// exportedCursors are the cursors, a line a type.
-func (r *Room) exportedCursors(ctx context.Context, uid string, line reply.Line) error {
-	cursors, err := r.Store.Synced(ctx, uid)
-	if err != nil {
-		return err
-	}
-	for _, kind := range slices.Sorted(maps.Keys(cursors.Value.Types)) {
-		if err := line("cursor", kind, cursors.Value.Types[kind]); err != nil {
+// Exported are the cursors of an export, a line a type.
+func Exported(from interface {
+	Synced(ctx context.Context, uid string) (store.Record[record.Cursors], error)
+}) []reply.Section {
+	return []reply.Section{{Name: "cursor", Each: func(ctx context.Context, uid, after string, line reply.Line) error {
+		cursors, err := from.Synced(ctx, uid)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
+		for _, kind := range slices.Sorted(maps.Keys(cursors.Value.Types)) {
+			if kind <= after {
+				continue
+			}
+			if err := line("cursor", kind, cursors.Value.Types[kind]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}}
 }
 
 type syncInput struct {

@@ -269,6 +269,8 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, body vault.Object, 
 		if err := r.publish(ctx, a); err != nil {
 			return nil, "failed", err
 		}
+	} else if err := r.audit(ctx, a); err != nil { // it may have been merged before anybody wrote that it came
+		return nil, "failed", err
 	}
 	return first.Value.Receipt, "repeated", nil
 }
@@ -276,15 +278,17 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, body vault.Object, 
 // publish tells the worker and the audit log, at the same time.
 func (r *Room) publish(ctx context.Context, a acceptedUpload) error {
 	audited := make(chan error, 1)
-	go func() {
-		err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Object: a.id, Outcome: "ok"})
-		audited <- err
-	}()
+	go func() { audited <- r.audit(ctx, a) }()
 	err := r.publishUpload(ctx, a)
-	if auditErr := <-audited; auditErr != nil {
-		err = errors.Join(err, fmt.Errorf("audit upload: %w", auditErr))
+	return errors.Join(err, <-audited)
+}
+
+func (r *Room) audit(ctx context.Context, a acceptedUpload) error {
+	err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Object: a.id, Outcome: "ok"})
+	if err != nil {
+		return fmt.Errorf("audit upload: %w", err)
 	}
-	return err
+	return nil
 }
 
 func (r *Room) publishUpload(ctx context.Context, a acceptedUpload) error {

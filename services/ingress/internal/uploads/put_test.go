@@ -96,7 +96,8 @@ func TestTheSameIDAgain(t *testing.T) {
 }
 
 // An upload that is sent again is announced again while there is something left to
-// do: also one that is held, which the worker looks at again.
+// do: also one that is held, which the worker looks at again. That it came is in the
+// audit log whatever has become of it: the process may have died between the two.
 func TestARepeatedUploadIsAnnouncedWhileItWaits(t *testing.T) {
 	for state, want := range map[record.UploadState]int{record.UploadReceived: 2, record.UploadHeld: 2, record.UploadMerged: 1, record.UploadFailed: 1} {
 		w := ingresstest.New(t)
@@ -115,6 +116,9 @@ func TestARepeatedUploadIsAnnouncedWhileItWaits(t *testing.T) {
 		}
 		if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting != want {
 			t.Errorf("%s: depth %+v, want %d", state, depth, want)
+		}
+		if n := w.Audit.Count(audit.UploadAccepted); n != 2 {
+			t.Errorf("%s: the audit log has it %d times, want 2", state, n)
 		}
 	}
 }

@@ -59,6 +59,11 @@ func viewUpload(r store.Record[record.Upload]) uploadView {
 	return v
 }
 
+// Exported are the uploads of an export.
+func Exported(uploads store.Collection[record.Upload]) []reply.Section {
+	return []reply.Section{reply.Exported(uploads, "upload", viewUpload)}
+}
+
 type listUploadsInput struct {
 	reply.PageInput
 	State string `query:"state" enum:"received,merged,failed,held" doc:"those in this state alone; all if absent"`
@@ -75,7 +80,7 @@ func (r *Room) listUploads(ctx context.Context, in *listUploadsInput) (*reply.Pa
 		}
 	}
 	var page []store.Record[record.Upload]
-	err := reply.EachRecord(ctx, r.Uploads, reply.UID(ctx), func(u store.Record[record.Upload]) error {
+	err := reply.EachRecord(ctx, r.Uploads, reply.UID(ctx), "", func(u store.Record[record.Upload]) error {
 		if in.State != "" && string(u.Value.State) != in.State || !stands(u).behind(from) {
 			return nil
 		}

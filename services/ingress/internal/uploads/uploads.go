@@ -14,7 +14,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
 	"github.com/clarity-loop/clarity/services/ingress/internal/memory"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
-	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
@@ -106,11 +105,6 @@ func (r *Room) Routes() []route.Route {
 		{Method: "GET", Path: "/v1/uploads/{uploadId}", ID: "getUpload", Tag: "uploads", Summary: "How far an upload has come",
 			Problems: []problem.Code{problem.NotFound}, Mount: route.Typed(r.getUpload)},
 	}
-}
-
-// Exported are the uploads of an export.
-func (r *Room) Exported() []reply.Records {
-	return []reply.Records{reply.Exported(r.Uploads, "upload", viewUpload)}
 }
 
 // metrics are what is counted of uploads.

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clarity-loop/clarity/cmd/internal/history"
+	"github.com/clarity-loop/clarity/cmd/internal/phone"
+)
+
+// peculiar is an upload of what is kept as it was sent, and of deletions.
+const peculiar = `{"schema":"clarity.upload/1","installationId":"i","timeZone":"Asia/Tokyo","samples":[
+{"uuid":"00000000-0000-4000-8000-000000000001","type":"HKWorkoutTypeIdentifier","start":"2026-02-01T10:00:00.123+01:00","end":"2026-02-01T11:00:00+01:00","zeta":[1e3, 2.50],"alpha":{"b":1,"a":"<&>"},"source":{"bundleId":"b","name":"Ünï"},"metadata":{"z":1,"a":true}},
+{"uuid":"00000000-0000-4000-8000-000000000002","type":"HKCategoryTypeIdentifierSleepAnalysis","start":"2026-02-01T10:00:00Z","end":"2026-02-01T11:00:00Z","value":7,"source":{"productType":"Watch7,5","osVersion":"12.1"}},
+{"uuid":"00000000-0000-4000-8000-000000000003","type":"HKQuantityTypeIdentifierHeartRate","start":"2026-02-01T10:00:00Z","end":"2026-02-01T10:00:00Z","value":61,"unit":"count/min","novelty":{"q":1.0}},
+{"uuid":"00000000-0000-4000-8000-000000000004","type":"HKQuantityTypeIdentifierHeartRate","start":"2026-02-01T22:30:00Z","end":"2026-02-01T22:30:00Z","value":62,"unit":"count/s","metadata":{"HKTimeZone":"GMT+0100","HKWasUserEntered":1,"x":"<b>\u2028"}},
+{"uuid":"00000000-0000-4000-8000-000000000005","type":"HKQuantityTypeIdentifierHeartRate","start":"2026-02-01T22:30:00Z","end":"2026-02-01T22:30:00Z","value":63,"unit":"count/min","metadata":{"HKTimeZone":"Mars/Olympus","k":0}},
+{"uuid":"00000000-0000-4000-8000-000000000006","type":"HKQuantityTypeIdentifierOxygenSaturation","start":"2026-02-01T23:30:00Z","end":"2026-02-01T23:30:00Z","value":0.97,"unit":"%"},
+{"uuid":"00000000-0000-4000-8000-000000000007","type":"HKQuantityTypeIdentifierStepCount","start":"2026-02-01T08:00:00Z","end":"2026-02-01T08:10:00Z","value":100,"unit":"count"},
+{"uuid":"00000000-0000-4000-8000-000000000007","type":"HKQuantityTypeIdentifierStepCount","start":"2026-02-01T08:00:00Z","end":"2026-02-01T08:10:00Z","value":100,"unit":"count","source":{"osVersion":"12.2"}}],
+"deleted":[{"uuid":"00000000-0000-4000-8000-000000000006","type":"HKQuantityTypeIdentifierOxygenSaturation"},{"uuid":"00000000-0000-4000-8000-0000000000ff","type":"HKX"}]}`
+
+// exportOf asks for an export, waits for it and downloads it.
+func exportOf(t *testing.T, url, token string) string {
+	t.Helper()
+	c := phone.New(url, token, time.Minute, nil)
+	defer c.Close()
+	var e struct{ ExportID, State, Reason, Download string }
+	if err := c.Send(t.Context(), http.MethodPost, "/v1/exports", nil, &e); err != nil {
+		t.Fatal(err)
+	}
+	for limit := time.Now().Add(time.Minute); e.State == "pending"; time.Sleep(50 * time.Millisecond) {
+		if err := c.Get(t.Context(), "/v1/exports/"+e.ExportID, &e); err != nil || time.Now().After(limit) {
+			t.Fatalf("%+v, %v", e, err)
+		}
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+e.Download, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK || e.State != "ready" {
+		t.Fatalf("%+v: %d, %v", e, res.StatusCode, err)
+	}
+	return string(body)
+}
+
+// linesOf are an export's of some kinds, without what tells of when it was written.
+func linesOf(t *testing.T, export string, kinds ...string) (lines []string) {
+	t.Helper()
+	for text := range strings.Lines(export) {
+		var l struct {
+			Kind  string
+			Key   string
+			Value json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(kinds, l.Kind) {
+			continue
+		}
+		if l.Kind != "sample" { // whose bytes are compared
+			var members map[string]any
+			if err := json.Unmarshal(l.Value, &members); err != nil {
+				t.Fatal(err)
+			}
+			for _, when := range []string{"updated", "updatedAt", "computedAt"} {
+				delete(members, when)
+			}
+			value, err := json.Marshal(members)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Value = value
+		}
+		lines = append(lines, fmt.Sprintf("%s %s %s", l.Kind, l.Key, l.Value))
+	}
+	return lines
+}
+
+// An export that is uploaded gives an equal account: the same days, byte for byte,
+// the same deletions and profile, the same results.
+func TestAnExportGivesAnEqualAccount(t *testing.T) {
+	dir := t.TempDir()
+	p := startPlatform(t, dir)
+	h, err := history.Generate(history.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := func(user string) string { return strings.TrimSpace(must(t, "token", "--data", dir, "--user", user)) }
+	files := []string{write(t, "peculiar.json", peculiar)}
+	for i, u := range h.Uploads[len(h.Uploads)-6:] {
+		files = append(files, write(t, fmt.Sprintf("%02d.json", i), string(u.Body)))
+	}
+	must(t, append([]string{"upload", "--data", dir, "--user", "anna", "--wait"}, files...)...)
+	c := phone.New(p.url, token("anna"), time.Minute, nil)
+	defer c.Close()
+	if written, err := c.PutProfile(t.Context(), []byte(`{"birthYear":1980,"sourcePriority":["iPhone","Watch"]}`)); err != nil || !written {
+		t.Fatal(written, err)
+	}
+	settled := func(user string) string { // the profile has the results be looked at again
+		before := ""
+		for limit := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+			now := exportOf(t, p.url, token(user))
+			for _, e := range exportIDs(t, p.url, token(user)) {
+				forget(t, p.url, token(user), e)
+			}
+			results := strings.Join(linesOf(t, now, "result"), "\n")
+			if results == before || time.Now().After(limit) {
+				return now
+			}
+			before = results
+		}
+	}
+	first := settled("anna")
+	r := uploadReport(t, dir, "ben", write(t, "export.ndjson", first), "--wait")
+	if len(r.Rejected) > 0 || !r.Profile || r.Deleted < 2 {
+		t.Errorf("%+v", fileReport{Records: r.Records, Rejected: r.Rejected, Profile: r.Profile, Deleted: r.Deleted})
+	}
+	second := settled("ben")
+	for _, kind := range []string{"profile", "day", "sample", "deletion", "result"} {
+		want, got := linesOf(t, first, kind), linesOf(t, second, kind)
+		if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+			t.Errorf("%d lines of kind %s (-exported +of the account that it was uploaded to):\n%.3000s", len(want), kind, diff)
+		}
+	}
+	again := uploadReport(t, dir, "ben", write(t, "again.ndjson", second), "--wait")
+	if !slices.Equal(again.Uploads, r.Uploads) || again.Profile {
+		t.Errorf("uploaded again: %d uploads, other than the %d before", len(again.Uploads), len(r.Uploads))
+	}
+}
+
+func exportIDs(t *testing.T, url, token string) (ids []string) {
+	t.Helper()
+	c := phone.New(url, token, time.Minute, nil)
+	defer c.Close()
+	var list struct{ Items []struct{ ExportID string } }
+	if err := c.Get(t.Context(), "/v1/exports", &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list.Items {
+		ids = append(ids, e.ExportID)
+	}
+	return ids
+}
+
+func forget(t *testing.T, url, token, id string) {
+	t.Helper()
+	c := phone.New(url, token, time.Minute, nil)
+	defer c.Close()
+	if err := c.Send(t.Context(), http.MethodDelete, "/v1/exports/"+id, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+}
