@@ -12,8 +12,8 @@
 // driver SHOULD begin at a checkpoint that it trusts, and not read what is before.
 //
 // An entry holds no health value, uid, e-mail or token: Subject and Actor are
-// keyed hashes (HMAC) under a key of the log, Object is a digest over ciphertext
-// or a public name. So an erased person's entries still verify and say nothing.
+// keyed hashes (HMAC) under a key of the log, and so is what a person's Own names;
+// Object is a public name. So an erased person's entries still verify and say nothing.
 package audit
 
 import (
@@ -38,7 +38,8 @@ type Event struct {
 	Action   Action
 	UID      string // whose data
 	ActorUID string // who acted; "" for the platform itself
-	Object   string // what was touched: an upload id, a day, a digest
+	Object   string // what was touched, by a name that says nothing of the person: a route, a purpose, a receipt
+	Own      string // or by one that does: an upload's id, a day, an export. It is kept as a keyed hash
 	Outcome  string // "ok", or a stable error code
 	Reason   string // for break-glass and deletion
 }

@@ -164,7 +164,7 @@ func (s *Stage) claim(ctx context.Context, uid string) (none store.Record[record
 		return none, nil
 	}
 	claimed := *account.Value.Erasure
-	claimed.Until = now.Add(lease)
+	claimed.Begun, claimed.Until = true, now.Add(lease)
 	account.Value.Erasure = &claimed
 	account, err = s.Store.ChangeAccount(ctx, uid, account, account.Value, claimed.Until)
 	if errors.Is(err, store.ErrConflict) {

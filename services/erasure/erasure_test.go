@@ -1,8 +1,11 @@
 package erasure_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +186,40 @@ func TestAnErasureIsOneProcessesAtATime(t *testing.T) {
 	w.passes(0)
 	w.pass(5 * time.Second)
 	w.passes(1)
+}
+
+// Behind the receipt no file of the objects has the uid in it, of names of before
+// neither: the chunks that others took the place of long ago are among them.
+func TestBehindTheReceiptNoObjectsFileNamesThePerson(t *testing.T) {
+	w := newWorld(t)
+	w.furnish(anna, 5)
+	w.furnish(ben, 50)
+	former, err := w.blobs.Stat(t.Context(), blob.PersonPrefix(blob.KindDays, anna)+"0001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.blobs.Delete(t.Context(), former.Name, former.Generation); err != nil {
+		t.Fatal(err)
+	}
+	w.erase(0)
+	for range 2 {
+		w.passes(1)
+		w.pass(2 * time.Second)
+	}
+	if !w.account().Value.Erasure.Finished() {
+		t.Fatal("there is no receipt yet")
+	}
+	files, err := filepath.Glob(filepath.Join(w.dir, "blobs", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil || bytes.Contains(text, []byte("/"+anna+"/")) {
+			t.Errorf("%s names the person, or %v", filepath.Base(file), err)
+		}
+	}
+	if len(w.left(ben)) != 1+2*len(blob.PersonKinds()) {
+		t.Errorf("of Ben there is %v", w.left(ben))
+	}
 }

@@ -34,6 +34,7 @@ var errDead = errors.New("the process is dead")
 // A world is an erasure over embedded drivers, in a process that can die at any change.
 type world struct {
 	t      *testing.T
+	dir    string
 	driver store.Driver
 	store  *store.Store
 	blobs  *files.Store
@@ -53,8 +54,8 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}
-	dir := t.TempDir()
+	w := &world{t: t, dir: t.TempDir(), now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}
+	dir := w.dir
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

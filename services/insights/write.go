@@ -44,7 +44,7 @@ func (s *Stage) words(ctx context.Context, agreed bool, facts []analysis.Fact) (
 // written records the Insight in the audit log and tells of it.
 func (s *Stage) written(ctx context.Context, ready analysis.Request, in analysis.Insight, tell func(flow.Event)) error {
 	date := ready.End.String()
-	if err := s.Audit.Append(ctx, audit.Event{Action: audit.InsightStored, UID: ready.UID, Object: date, Outcome: "ok"}); err != nil {
+	if err := s.Audit.Append(ctx, audit.Event{Action: audit.InsightStored, UID: ready.UID, Own: date, Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit insight: %w", err)
 	}
 	version, err := versionOf(in)

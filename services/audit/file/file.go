@@ -262,6 +262,9 @@ func (l *Log) lines(h *head, group []*pending) error {
 }
 
 func (l *Log) entry(e audit.Event, index int64) audit.Entry {
+	if e.Own != "" {
+		e.Object = l.keyed("own\x00", e.UID+"\x00"+e.Own)
+	}
 	return audit.Entry{
 		Index: index, Time: l.now().UTC(), Action: e.Action,
 		Subject: l.token(e.UID), Actor: l.token(e.ActorUID),
@@ -274,7 +277,11 @@ func (l *Log) token(uid string) string {
 	if uid == "" {
 		return ""
 	}
-	m := l.macs.of([]byte("subject\x00"), []byte(uid))
+	return l.keyed("subject\x00", uid)
+}
+
+func (l *Log) keyed(use, text string) string {
+	m := l.macs.of([]byte(use), []byte(text))
 	return hex.EncodeToString(m[:])
 }
 

@@ -3,6 +3,7 @@ package file
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -618,5 +619,35 @@ func appendTo(t *testing.T, path, text string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is a person's own is in no file, and is told apart.
+func TestAnEntryNamesNothingOfThePersons(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	for _, own := range []string{"upload-of-anna", "upload-of-anna", "another-of-anna"} {
+		if err := l.Append(t.Context(), audit.Event{Action: audit.UploadAccepted, UID: "uid-of-anna", ActorUID: "uid-of-anna", Own: own, Outcome: "ok"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "log.jsonl"))
+	if err != nil || bytes.Contains(text, []byte("of-anna")) {
+		t.Errorf("%s, %v", text, err)
+	}
+	objects := map[string]int{}
+	for line := range bytes.Lines(text) {
+		var e audit.Entry
+		entry, _, _ := bytes.Cut(line, []byte("\t"))
+		if err := json.Unmarshal(entry, &e); err != nil || e.Object == "" {
+			t.Errorf("%s: %v", line, err)
+		}
+		objects[e.Object]++
+	}
+	if len(objects) != 2 {
+		t.Errorf("of two uploads there are %v", objects)
 	}
 }

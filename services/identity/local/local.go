@@ -42,6 +42,7 @@ type Issuer struct {
 	current *signer
 	modTime time.Time
 	checked time.Time
+	unread  error // of the last look at the file; while there is one nobody is believed
 }
 
 // Open opens the issuer in dir, making the directory and a key at first. Other
@@ -183,10 +184,10 @@ func (i *Issuer) change(what string, edit func(*state) error) (err error) {
 func (i *Issuer) refresh() error {
 	now := i.now()
 	i.mu.RLock()
-	due := now.Sub(i.checked) >= time.Second
+	due, unread := now.Sub(i.checked) >= time.Second, i.unread
 	i.mu.RUnlock()
 	if !due {
-		return nil
+		return unread
 	}
 	return i.reload()
 }
@@ -197,11 +198,11 @@ func (i *Issuer) reload() error {
 	defer i.mu.Unlock()
 	i.checked = i.now()
 	modified := i.fileTime()
-	if modified.Equal(i.modTime) {
+	if modified.Equal(i.modTime) && i.unread == nil {
 		return nil
 	}
-	if err := i.load(); err != nil {
-		return err
+	if i.unread = i.load(); i.unread != nil {
+		return i.unread
 	}
 	i.modTime = modified
 	return nil

@@ -181,6 +181,31 @@ func TestAnUnreadableKeyFileClosesTheDoor(t *testing.T) {
 	}
 }
 
+// It stays closed until the file can be read: not for one request alone.
+func TestAnUnreadableKeyFileKeepsTheDoorClosed(t *testing.T) {
+	now := time.Now()
+	dir := t.TempDir()
+	i := open(t, dir, at(&now))
+	token := issue(t, i, identity.Subject{UID: "anna"})
+	good, err := os.ReadFile(i.path())
+	if err == nil {
+		err = os.WriteFile(i.path(), []byte("not JSON"), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Second)
+	for range 3 {
+		verify(t, i, token, identity.ErrUnavailable)
+		now = now.Add(100 * time.Millisecond)
+	}
+	if err := os.WriteFile(i.path(), good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Second)
+	verify(t, i, token, nil)
+}
+
 func TestKeyFileIsForTheOwnerAlone(t *testing.T) {
 	i := open(t, t.TempDir(), at(&noon))
 	info, err := os.Stat(i.path())

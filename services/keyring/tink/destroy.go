@@ -18,9 +18,8 @@ import (
 
 // Destroy makes everything sealed for the person unreadable for good.
 func (k *Keyring) Destroy(_ context.Context, uid string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.cache.Remove(uid)
+	defer k.people.of(uid)()
+	k.forget(uid)
 	life, _, err := k.life(uid, 0)
 	if err != nil {
 		return keyring.Fault("destroy", err)
@@ -40,8 +39,7 @@ func (k *Keyring) Lag() time.Duration { return 0 }
 
 // Renew lets the person have the key of the life given.
 func (k *Keyring) Renew(_ context.Context, uid string, life int) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	defer k.people.of(uid)()
 	now, gone, err := k.life(uid, 0)
 	switch {
 	case err != nil:

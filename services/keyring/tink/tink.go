@@ -19,6 +19,7 @@ package tink
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,9 +47,24 @@ type Keyring struct {
 	kek        tink.AEAD
 	pseudonyms pseudonyms
 
-	mu    sync.Mutex // guards cache, and serialises the making and destroying of keys
+	people stripes // one at a time looks for, makes and destroys the keys of a person
+
+	mu    sync.Mutex // guards cache; nothing is waited for under it
 	cache *simplelru.LRU[string, held]
 }
+
+// stripes are locks of people: two may share one, and most do not. A new key's
+// way to the disk keeps nobody else waiting.
+type stripes [256]sync.Mutex
+
+// of locks a person, and returns what unlocks them.
+func (s *stripes) of(uid string) (unlock func()) {
+	m := &s[stripeOf(uid)]
+	m.Lock()
+	return m.Unlock
+}
+
+func stripeOf(uid string) byte { return sha256.Sum256([]byte(uid))[0] }
 
 // held is a person's unwrapped key, and which of their keys it is.
 type held struct {
@@ -104,15 +120,14 @@ func (k *Keyring) Open(_ context.Context, uid, name string, ciphertext []byte) (
 // key is the person's unwrapped key. The marker of a destroyed key is looked
 // for each time, since another process may have set it.
 func (k *Keyring) key(uid string, create bool) (tink.AEAD, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	known, cached := k.cache.Get(uid)
+	defer k.people.of(uid)()
+	known, cached := k.remembered(uid)
 	life, gone, err := k.life(uid, known.life)
 	switch {
 	case err != nil:
 		return nil, err
 	case gone:
-		k.cache.Remove(uid)
+		k.forget(uid)
 		return nil, keyring.ErrDestroyed
 	case cached && known.life == life:
 		return known.key, nil
@@ -128,8 +143,26 @@ func (k *Keyring) key(uid string, create bool) (tink.AEAD, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.cache.Add(uid, held{life, key})
+	k.remember(uid, held{life, key})
 	return key, nil
+}
+
+func (k *Keyring) remembered(uid string) (held, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.cache.Get(uid)
+}
+
+func (k *Keyring) remember(uid string, h held) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cache.Add(uid, h)
+}
+
+func (k *Keyring) forget(uid string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.cache.Remove(uid)
 }
 
 func (k *Keyring) unwrap(uid, path string) (tink.AEAD, error) {

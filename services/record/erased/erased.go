@@ -12,6 +12,8 @@ type Progress struct {
 	// of theirs was left.
 	DestroyedAt time.Time `json:"destroyedAt,omitzero"`
 	FinishedAt  time.Time `json:"finishedAt,omitzero"`
+	// Begun says that the key may be destroyed, whatever the step: there is no way back.
+	Begun bool `json:"begun,omitempty"`
 	// Until is how long a process that is at work on it has it for itself.
 	Until time.Time `json:"until,omitzero"`
 }

@@ -222,7 +222,7 @@ type teller func(ctx context.Context, c flow.Changed) error
 
 // stored records the Result in the audit log and tells of it.
 func (s *Stage) stored(ctx context.Context, req analysis.Request, digest string, tell teller) error {
-	if err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
+	if err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Own: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
 	return tell(ctx, flow.Changed{End: req.End, Version: digest})

@@ -126,8 +126,8 @@ type Attempt struct {
 	Holder string
 }
 
-// Blobs are where checkpoints lie, beside people's objects; a blob.Store is one.
-type Blobs interface {
+// objects are where checkpoints lie, beside people's data; a blob.Store is one.
+type objects interface {
 	Put(ctx context.Context, name string, data []byte) (generation int64, err error)
 	Get(ctx context.Context, name string) ([]byte, error)
 	Delete(ctx context.Context, name string, generation int64) error
@@ -141,7 +141,7 @@ type Data struct {
 		Analyse(ctx context.Context, req analysis.Request, order analyse.Order) (analyse.Outcome, int64, error)
 		Ends(ctx context.Context, uid string, first, last health.Day) ([]health.Day, error)
 	}
-	Blobs Blobs
+	Blobs objects
 	// People are all that there is something of; a store.Store knows them.
 	People interface {
 		EachPerson(ctx context.Context, see func(uid string) error) error

@@ -100,7 +100,7 @@ func list(ctx context.Context, data Data, t Task) ([]person, error) {
 
 // holdsDays says whether there is a day of the person: under their pseudonym, or
 // under the uid, as the releases before named objects.
-func holdsDays(ctx context.Context, blobs Blobs, names ...string) (bool, error) {
+func holdsDays(ctx context.Context, blobs objects, names ...string) (bool, error) {
 	for _, name := range names {
 		infos, err := blobs.List(ctx, blob.PersonPrefix(blob.KindDays, name), "", 1)
 		if err != nil {

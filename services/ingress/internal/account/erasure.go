@@ -104,7 +104,7 @@ func (r *Room) receiptOf(account store.Record[record.Account]) (*erasureOutput, 
 		out.Status, out.Body.State = 200, stateErased
 	case e.Step != erased.Requested:
 		out.Body.State = stateDestroyed
-	case account.Due.After(r.Now()) && e.Until.IsZero():
+	case inGrace(account, r.Now()):
 		out.Body.BeginsAt = moment(account.Due)
 	}
 	return out, nil
@@ -147,7 +147,7 @@ func (r *Room) beginAnew(ctx context.Context, _ *struct{}) (*struct{}, error) {
 	switch e := a.Erasure; {
 	case e == nil && a.Receipt == "", e != nil && e.Until.After(now):
 		return nil, erasureRunning()
-	case e != nil && e.Step == erased.Requested && account.Due.After(now):
+	case e != nil && inGrace(account, now):
 		to = a.Kept()
 	case e != nil && !e.Finished():
 		return nil, erasureRunning()
@@ -161,6 +161,13 @@ func (r *Room) beginAnew(ctx context.Context, _ *struct{}) (*struct{}, error) {
 		return nil, erasureRunning()
 	}
 	return nil, err
+}
+
+// inGrace says whether the erasure can be taken back: it has a grace period, which
+// lasts, and nobody has begun.
+func inGrace(account store.Record[record.Account], now time.Time) bool {
+	e := account.Value.Erasure
+	return e.Step == erased.Requested && !e.Begun && account.Due.After(account.Value.ErasedAt) && account.Due.After(now)
 }
 
 func erasureRunning() error {

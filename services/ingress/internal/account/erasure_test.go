@@ -2,7 +2,10 @@ package account_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,9 +14,11 @@ import (
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/erasure"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
 )
 
@@ -109,6 +114,34 @@ func TestAGraceCanBeTakenBack(t *testing.T) {
 	w.Clock.Advance(time.Hour)
 	w.Erase()
 	read(t, w.Do("GET", receiptPath, ingresstest.Anna, nil), 200)
+}
+
+// An erasure that has begun, and whose step failed, waits to be tried again: that is
+// no grace, with a period or without, since the key may be gone.
+func TestAnErasureThatHasBegunCannotBeTakenBack(t *testing.T) {
+	for _, grace := range []time.Duration{0, time.Hour} {
+		w := ingresstest.New(t, func(n *ingress.Needs) { n.Grace = grace })
+		w.Consent(ingresstest.Anna, true)
+		w.Do("DELETE", accountPath, ingresstest.Anna, nil)
+		w.Clock.Advance(grace + time.Second)
+		stage := erasure.New(erasure.Needs{Store: w.Store, Keys: lostAnswer{w.Keys}, Blobs: w.Blobs, Queue: w.Queue, Audit: w.Audit, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)})
+		if _, err := stage.Pass(t.Context()); err == nil {
+			t.Fatal("the step does not fail")
+		}
+		if r := w.Do("POST", accountPath, ingresstest.Anna, nil); r.Status != 409 || r.Code() != "erasure_running" {
+			t.Errorf("grace %v: %d %s", grace, r.Status, r.Body)
+		}
+		if r := read(t, w.Do("GET", receiptPath, ingresstest.Anna, nil), 202); r.BeginsAt != "" {
+			t.Errorf("grace %v: it is said to begin at %s", grace, r.BeginsAt)
+		}
+	}
+}
+
+// lostAnswer destroys keys, and says that it could not.
+type lostAnswer struct{ keyring.Keyring }
+
+func (l lostAnswer) Destroy(ctx context.Context, uid string) error {
+	return errors.Join(l.Keyring.Destroy(ctx, uid), errors.New("the answer was lost"))
 }
 
 func TestWhoIsErasedComesBackUnderANewKey(t *testing.T) {

@@ -85,7 +85,7 @@ func (r *Room) createExport(ctx context.Context, _ *struct{}) (*createExportOutp
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Audit.Append(ctx, audit.Event{Action: audit.ExportCreated, UID: uid, ActorUID: uid, Object: id, Outcome: "ok"}); err != nil {
+	if err := r.Audit.Append(ctx, audit.Event{Action: audit.ExportCreated, UID: uid, ActorUID: uid, Own: id, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit an export: %w", err)
 	}
 	return &createExportOutput{Location: "/v1/exports/" + id, Body: viewExport(store.Record[record.Export]{Key: id, Value: e})}, nil

@@ -284,7 +284,7 @@ func (r *Room) publish(ctx context.Context, a acceptedUpload) error {
 }
 
 func (r *Room) audit(ctx context.Context, a acceptedUpload) error {
-	err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Object: a.id, Outcome: "ok"})
+	err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Own: a.id, Outcome: "ok"})
 	if err != nil {
 		return fmt.Errorf("audit upload: %w", err)
 	}
