@@ -309,12 +309,18 @@ func (d *device) poison() {
 		}
 		return
 	}
-	topic := flow.Topics()[d.random.IntN(len(flow.Topics()))]
+	topics := slices.DeleteFunc(flow.Topics(), func(topic string) bool { return !w.handles(topic) })
+	topic := topics[d.random.IntN(len(topics))]
 	body := fmt.Sprintf("poison %d of %s", len(w.poison), d.uid)
 	w.poison[body] = true
 	if err := w.place.Open(flow.Consumers()).Publish(context.Background(), queue.Message{Topic: topic, Key: "nobody", Body: []byte(body)}); err != nil {
 		w.fault("publish poison: %v", err)
 	}
+}
+
+// handles says whether some process handles the topic: that of exports none does.
+func (w *world) handles(topic string) bool {
+	return slices.ContainsFunc(w.processes, func(r *replica) bool { return r.handle[topic] != nil })
 }
 
 // blobOf is where the body of an upload lies, as its record says; "" where it has none.
