@@ -61,7 +61,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"an address that is no range":             {"networkPolicies.data.cidrs={anywhere}", "/networkPolicies/data/cidrs/0"},
 		"a port that does not exist":              {"networkPolicies.monitoring.port=70000", "/networkPolicies/monitoring/port"},
 		"a stage on a privileged port":            {"dataPlane.ingress.port=80", "/dataPlane/ingress/port"},
-		"a stage that is none":                    {"dataPlane.delivery.enabled=true", "'delivery'"},
+		"a stage that is none":                    {"dataPlane.narrator.enabled=true", "'narrator'"},
 		"alerts for nobody":                       {"monitoring.rules=datadog", "/monitoring/rules"},
 		"a gateway without a name to serve":       {"gateway.enabled=true", "/gateway/hostnames"},
 		"a host with a path":                      {"gateway.hostnames={api.example/v1}", "/gateway/hostnames/0"},

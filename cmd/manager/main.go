@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
 	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
+	"github.com/clarity-loop/clarity/cmd/internal/settings"
 	"github.com/clarity-loop/clarity/controllers/operator"
 )
 
@@ -75,18 +76,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, _ = fmt.Fprintf(stderr, "manager: there is no command %.40q; it has version\n", rest[0])
 		return errUsage
 	}
-	settings, err := operator.Read(*file)
+	configured, err := operator.Read(*file)
 	if err != nil || *check {
 		return err
 	}
-	log := settings.Logger(func(o *slog.HandlerOptions) slog.Handler { return slog.NewJSONHandler(stderr, o) })
+	log := configured.Logger(func(o *slog.HandlerOptions) slog.Handler { return settings.JSONLog(stderr, o.Level) })
 	klog.SetSlogLogger(log)
 	ctrl.SetLogger(klog.NewKlogr())
 	server, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
-	mgr, err := operator.New(ctx, server, settings, operator.Options{Log: log, Version: buildinfo.Of(version).Version})
+	mgr, err := operator.New(ctx, server, configured, operator.Options{Log: log, Version: buildinfo.Of(version).Version})
 	if err != nil {
 		return err
 	}

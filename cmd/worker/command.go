@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
 	"github.com/clarity-loop/clarity/cmd/internal/emulators"
+	"github.com/clarity-loop/clarity/cmd/internal/settings"
 )
 
 // An exitError ends the process with its code. The reason is its word, where a
@@ -94,7 +95,7 @@ func (c *call) configure() error {
 	if s := c.getenv("CLARITY_LOG_LEVEL"); s != "" && level.UnmarshalText([]byte(s)) != nil {
 		faults = append(faults, fmt.Errorf("CLARITY_LOG_LEVEL is debug, info, warn or error, not %.20q", s))
 	}
-	c.log = slog.New(slog.NewJSONHandler(c.stderr, &slog.HandlerOptions{Level: level})).With("command", c.name)
+	c.log = slog.New(settings.JSONLog(c.stderr, level)).With("command", c.name)
 	if s := c.getenv("CLARITY_DEV"); s != "" {
 		on, err := strconv.ParseBool(s)
 		if err != nil {

@@ -55,7 +55,8 @@ type Sample struct {
 	// were taken: a JSON object with sorted keys, or "".
 	Metadata string
 	// Raw is the compact JSON of a sample of which something is unknown: its
-	// type, its value in the type's enumeration, or a member; else "".
+	// type, its value in the type's enumeration, or a member; of a series it is
+	// the Summary of its points (package series); else "".
 	Raw string
 }
 
@@ -81,15 +82,15 @@ type Source struct {
 type Warning struct {
 	Code   reject.Warning `json:"code" doc:"what was not understood, in a stable word of docs/api/codes.md; others may come" example:"unknown_value"`
 	Count  int            `json:"count" doc:"how many samples it is true of" minimum:"1"`
-	First  int            `json:"first" doc:"position of the first of them in samples, from 0" minimum:"0"`
+	First  int            `json:"first" doc:"position of the first of them in samples or series, from 0" minimum:"0"`
 	Detail string         `json:"detail" doc:"what becomes of such a sample, for a person"`
 }
 
 // A Rejection says why one sample of a batch was not taken. It never carries
 // the sample's value, text or uuid.
 type Rejection struct {
-	Index  int         `json:"index" doc:"position in samples (or in deleted, where in says so), from 0" minimum:"0"`
-	In     string      `json:"in,omitempty" enum:"samples,deleted" doc:"the list that index counts in; samples if absent"`
+	Index  int         `json:"index" doc:"position in samples (or in series or deleted, where in says so), from 0" minimum:"0"`
+	In     string      `json:"in,omitempty" enum:"samples,series,deleted" doc:"the list that index counts in; samples if absent"`
 	Code   reject.Code `json:"code" doc:"stable machine-readable reason"`
 	Detail string      `json:"detail" doc:"what is wrong and in which field, for a person"`
 }

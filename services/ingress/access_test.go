@@ -31,6 +31,7 @@ func requests() map[string]struct {
 		"getSync":           {"/v1/sync", "", 200},
 		"listDays":          {"/v1/days", "", 200},
 		"getDay":            {"/v1/days/2026-11-20", "", 200},
+		"getSeries":         {"/v1/days/2026-11-20/series/" + ingresstest.SeriesOf, "", 200},
 		"listWeeks":         {"/v1/weeks", "", 200},
 		"getWeek":           {"/v1/weeks/2026-11-20", "", 200},
 		"getTrends":         {"/v1/trends", "", 200},

@@ -24,6 +24,8 @@ type Held struct {
 	// tombstones' object by rising order.
 	Samples func(ctx context.Context, uid, chunk string) ([]health.Sample, error)
 	Deleted func(ctx context.Context, uid, object string) ([]health.UUID, error)
+	// Series reads the JSON of one series from the object that a day's record names.
+	Series func(ctx context.Context, uid, object string, of health.UUID) ([]byte, error)
 }
 
 // Sections are everything that is held of a person, in the words of the API and the
@@ -31,7 +33,7 @@ type Held struct {
 func (h Held) Sections() []reply.Section {
 	st := h.Store
 	apart := waiting.Held{Uploads: st.Uploads, Objects: h.Objects}
-	res := results.Held{Days: st.Days, Results: st.Results, Insights: st.Insights, Tombstones: st.Tombstones, Samples: h.Samples, Deleted: h.Deleted}
+	res := results.Held{Days: st.Days, Results: st.Results, Insights: st.Insights, Tombstones: st.Tombstones, Samples: h.Samples, Deleted: h.Deleted, Series: h.Series}
 	return slices.Concat(
 		account.Exported(st.Profiles, st.Consents), uploads.Exported(st.Uploads), synced.Exported(st), res.Exported(),
 		[]reply.Section{apart.Section()}, events.Exported(st.Events), []reply.Section{account.ExportedExports(st.Exports)},

@@ -30,6 +30,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/grounded"
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/account"
@@ -66,6 +67,8 @@ type Needs struct {
 	// Writer puts facts into words on demand; Template does where the Writer's
 	// text says more than the facts. They may be the same.
 	Writer, Template narrative.Writer
+	// Series reads the JSON of one series from the object that a day's record names.
+	Series func(ctx context.Context, uid, object string, of health.UUID) ([]byte, error)
 	// Plan is how the people are divided among a model's versions; false where
 	// there is none yet. Optional: without it no model is asked.
 	Plan func() (traffic.Plan, bool)
@@ -85,6 +88,9 @@ type Needs struct {
 	// origins whose pages may call. Both are empty where nobody is.
 	Proxies []netip.Prefix
 	Origins []string
+	// ProxyProtocol says that those proxies tell with the PROXY protocol for whom each
+	// connection is.
+	ProxyProtocol bool
 	// MetricsApart says that somebody else serves the Registry: the API does not.
 	MetricsApart bool
 }
@@ -105,6 +111,7 @@ func (n *Needs) validate() error {
 	need("an Audit log", n.Audit != nil)
 	need("a Writer", n.Writer != nil)
 	need("a Template", n.Template != nil)
+	need("Series", n.Series != nil)
 	need("a Registry", n.Registry != nil)
 	need("a Logger", n.Logger != nil)
 	need("a clock (Now)", n.Now != nil)
@@ -194,7 +201,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	}
 	sync := synced.New(synced.Needs{Days: st.Days, Store: st})
 	res := results.New(results.Needs{
-		Days: st.Days, Results: st.Results, Insights: st.Insights, Accounts: accounts,
+		Days: st.Days, Results: st.Results, Insights: st.Insights, Series: s.Series, Accounts: accounts,
 		Words:          grounded.New(s.Writer, s.Template, l.HandlerTimeout/2),
 		InsightsPerDay: l.InsightsPerDay, Spent: s.Store.Spent, Now: s.Now,
 	})
@@ -253,7 +260,7 @@ func (s *Server) OpenAPI() []byte { return s.openAPI }
 func (s *Server) Serve(l net.Listener) error {
 	// A Shutdown that comes before the server knows its listener closes it, too.
 	own := line.Bounded(l, line.Bound{
-		Most: s.Limits.Connections, PerAddress: s.Limits.PerAddress, FirstByte: s.Limits.FirstByte, Unacked: s.Limits.Unacked, Proxies: s.Proxies,
+		Most: s.Limits.Connections, PerAddress: s.Limits.PerAddress, FirstByte: s.Limits.FirstByte, Unacked: s.Limits.Unacked, Proxies: s.Proxies, ProxyProtocol: s.ProxyProtocol,
 	})
 	s.app.Server().ConnState = own.State
 	defer context.AfterFunc(s.base, func() { _ = own.Close() })()

@@ -17,7 +17,7 @@ func TestEverythingThatIsMissingIsTold(t *testing.T) {
 		t.Fatalf("%v %v", s, err)
 	}
 	var want []string
-	for _, need := range []string{"a Store", "Blobs", "a Queue", "Keys", "a Verifier", "an Audit log", "a Writer", "a Template", "a Registry", "a Logger", "a clock (Now)"} {
+	for _, need := range []string{"a Store", "Blobs", "a Queue", "Keys", "a Verifier", "an Audit log", "a Writer", "a Template", "Series", "a Registry", "a Logger", "a clock (Now)"} {
 		want = append(want, "ingress needs "+need)
 	}
 	for _, limit := range []string{"BodyBytes", "BodyRate", "BodyWindow", "Connections", "PerAddress", "FirstByte", "Unacked", "ReadTimeout", "WriteTimeout", "IdleTimeout", "HandlerTimeout", "StreamsPerUser", "DownloadsPerUser", "StreamLifetime", "Heartbeat", "InsightsPerDay", "PersonTTL"} {

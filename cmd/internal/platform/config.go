@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/cmd/internal/settings"
 )
 
 // A Config is what a process of the platform is told, a struct a room.
@@ -86,13 +87,12 @@ func (l Log) Logger(w io.Writer) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
 		faults = append(faults, configErrorf("the log's level is debug, info, warn or error, not %q", l.Level))
 	}
-	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler
 	switch l.Format {
 	case "json":
-		handler = slog.NewJSONHandler(w, options)
+		handler = settings.JSONLog(w, level)
 	case "text":
-		handler = slog.NewTextHandler(w, options)
+		handler = slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
 	default:
 		faults = append(faults, configErrorf("the log's format is text or json, not %q", l.Format))
 	}

@@ -16,6 +16,9 @@ type Ingress struct {
 	// TrustedProxies are the networks (or addresses) of the proxies in front, whose
 	// X-Forwarded-For is believed; nobody's if empty.
 	TrustedProxies []string `yaml:"trustedProxies"`
+	// ProxyProtocol says that those proxies tell with the PROXY protocol for whom each
+	// connection is.
+	ProxyProtocol bool `yaml:"proxyProtocol"`
 	// AddressConnections is how many connections one address may have at a time,
 	// trusted proxies aside; 0 is the ingress's default.
 	AddressConnections int `yaml:"addressConnections"`
@@ -23,6 +26,9 @@ type Ingress struct {
 
 func (i Ingress) check() error {
 	var faults []error
+	if i.ProxyProtocol && len(i.TrustedProxies) == 0 {
+		faults = append(faults, configErrorf("ingress proxyProtocol: trustedProxies names nobody who may speak it"))
+	}
 	for _, o := range i.Origins {
 		u, err := url.Parse(o)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != o {

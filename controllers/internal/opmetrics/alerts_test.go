@@ -204,7 +204,8 @@ func TestRulesAndPlaybooksAskForMetricsThatExist(t *testing.T) {
 func TestRulesNameLabelsThatExist(t *testing.T) {
 	lists := map[string][]string{
 		"stage": stages(), "reason": append(versionReasons(), jobReasons()...), "verdict": verdicts(),
-		"state": append(states(), shardStates()...), "source": sources(), "role": {"live", "shadow"}, "outcome": {"ok", "error"},
+		"state":  slices.Concat(states(), shardStates(), []string{"waiting", "leased", "dead"}), // of jobs, shards, messages
+		"source": sources(), "role": {"live", "shadow"}, "outcome": {"ok", "error"},
 	}
 	matcher := regexp.MustCompile(`\b([a-z_]+)\s*(?:=|!=|=~|!~)\s*"([^"]*)"`)
 	for _, r := range rules(t) {

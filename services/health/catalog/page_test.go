@@ -40,7 +40,8 @@ func typesMarkdown() string {
 
 <!-- Generated from services/health/catalog: go test ./services/health/catalog -run TypesPage -update -->
 
-Every type that an upload is checked against. A sample of a type that is not here is kept as it was sent.
+Every type that an upload is checked against. A sample of a type that is not here is kept as it was sent. Routes,
+heartbeat series and electrocardiograms are [series](README.md#series).
 
 - **Unit** is the canonical UCUM unit of stored values and results. An upload may use any unit of the same dimension, spelled as HealthKit or UCUM spell it.
 - **Percent**: in an upload ` + "`%`" + ` is HealthKit's fraction (0.97); in results it is UCUM's, per hundred (97).

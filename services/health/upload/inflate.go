@@ -206,7 +206,9 @@ func reserve(dst []byte, n int) []byte {
 // badEncoding does not wrap the decompressor's error, which is about bytes.
 func badEncoding(encoding string, offset int, err error) *Error {
 	detail := "the body is not valid " + encoding
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		detail = fmt.Sprintf("the zstd body needs a window of more than %d MiB (RFC 8878 §3.1.1.1.2): compress it with a smaller one", maxWindow>>20)
+	} else if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		detail = "the " + encoding + " body is truncated"
 	}
 	return &Error{Code: BadEncoding, Offset: offset, Detail: detail}

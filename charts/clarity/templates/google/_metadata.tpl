@@ -11,10 +11,10 @@ annotations:
 {{- define "clarity.grants" -}}
 {{- $prefix := .prefix -}}
 {{- $c := .of -}}
-{{- $publishes := dict "worker" (list "analyses" "results") "ingress" (list "uploads") "insights" list -}}
-{{- $consumes := dict "worker" (list "uploads" "analyses") "ingress" list "insights" (list "results") -}}
-{{- $reads := dict "worker" (list "models") "ingress" list "insights" list -}}
-{{- $writes := dict "worker" (list "uploads" "days") "ingress" (list "uploads" "days") "insights" list -}}
+{{- $publishes := dict "worker" (list "uploads" "history" "analyses" "results" "events") "ingress" (list "uploads" "history" "events") "insights" (list "events") "delivery" list "erasure" list -}}
+{{- $consumes := dict "worker" (list "uploads" "history" "analyses") "ingress" list "insights" (list "results") "delivery" (list "events") "erasure" list -}}
+{{- $reads := dict "worker" (list "models") "ingress" list "insights" list "delivery" list "erasure" list -}}
+{{- $writes := dict "worker" (list "uploads" "days") "ingress" (list "uploads" "days") "insights" list "delivery" list "erasure" (list "uploads" "days") -}}
 {{- range get $publishes .account -}}{{- if has . $c.topics }}
 - {name: publish-{{ . }}, role: pubsub.publisher, kind: PubSubTopic, resource: {{ $prefix }}-{{ . }}}
 {{- end }}{{- end }}

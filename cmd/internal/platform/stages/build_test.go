@@ -322,6 +322,23 @@ func TestTheIngressAnswersAndListsTheModels(t *testing.T) {
 }
 
 // What the configuration says of the ingress's manners reaches it.
+// A process that takes in deletions of accounts and does none says so when it starts.
+func TestAnIngressWithoutErasuresSaysSo(t *testing.T) {
+	for _, tt := range []struct {
+		stages []string
+		warned bool
+	}{{[]string{"ingress"}, true}, {[]string{"ingress", "erasure"}, false}} {
+		w := newWorld(t)
+		w.Config.Stages = tt.stages
+		if _, err := w.build(t, "ingress"); err != nil {
+			t.Fatal(err)
+		}
+		if warned := strings.Contains(w.log.String(), "deletions of accounts are accepted"); warned != tt.warned {
+			t.Errorf("%v: warned %v", tt.stages, warned)
+		}
+	}
+}
+
 func TestTheIngressIsToldItsManners(t *testing.T) {
 	w := newWorld(t)
 	w.Config.Listen.Admin = "127.0.0.1:0"

@@ -18,7 +18,7 @@ const exportConcurrency = 2
 func buildExports(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 	objects := vault.New(p.Blobs, p.Keys)
 	chunks := timeline.NewReader(objects)
-	held := ingress.Held{Store: p.Store, Objects: objects, Samples: chunks.Samples, Deleted: chunks.Deleted}
+	held := ingress.Held{Store: p.Store, Objects: objects, Samples: chunks.Samples, Deleted: chunks.Deleted, Series: chunks.Series}
 	needs := exports.Needs{Store: p.Store, Objects: objects, Queue: p.Queue, Now: p.Now, Log: p.Log}
 	for _, section := range held.Sections() {
 		needs.Held = append(needs.Held, exports.Section(section))

@@ -11,16 +11,26 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
+	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // rememberedTokens is how many verified tokens the ingress remembers.
 const rememberedTokens = 10_000
+
+// warnOfErasures says that deletions of accounts are taken in and not done here.
+func warnOfErasures(p platform.Parts) {
+	if stages := p.Config.Stages; slices.Contains(stages, Ingress) && !slices.Contains(stages, Erasure) {
+		p.Log.Warn("deletions of accounts are accepted, and none is done by this process: run the stage "+Erasure, "stage", Ingress, "stages", p.Config.Stages)
+	}
+}
 
 func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 	asked, err := askedModels(p)
 	if err != nil {
 		return nil, err
 	}
+	warnOfErasures(p)
 	limits := ingress.DefaultLimits()
 	if p.Config.Ingress.Unlimited {
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}
@@ -30,15 +40,16 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	if err != nil {
 		return nil, err
 	}
+	days := timeline.NewReader(vault.New(p.Blobs, p.Keys))
 	server, err := ingress.New(ingress.Needs{
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Space: p.Space, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
-		Plan: asked.Plan, Ready: func(ctx context.Context) error {
+		Plan: asked.Plan, Series: days.Series, Ready: func(ctx context.Context) error {
 			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx))
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,
-		Origins: p.Config.Ingress.Origins, Proxies: proxies, MetricsApart: p.Config.Listen.Admin != "",
+		Origins: p.Config.Ingress.Origins, Proxies: proxies, ProxyProtocol: p.Config.Ingress.ProxyProtocol, MetricsApart: p.Config.Listen.Admin != "",
 	})
 	if err != nil {
 		return nil, err

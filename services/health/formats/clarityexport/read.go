@@ -118,7 +118,9 @@ func (l line) record(at record.Place) record.Record {
 		return d.record(at)
 	case KindHeld:
 		var h Held
-		if err := json.Unmarshal(l.Value, &h); err != nil || (h.Sample == nil) == (h.Deleted == nil) {
+		if err := json.Unmarshal(l.Value, &h); err == nil && h.Series != nil {
+			break
+		} else if err != nil || (h.Sample == nil) == (h.Deleted == nil) {
 			return record.Reject(at, reject.WrongType, "the line holds neither a sample nor a deletion")
 		}
 		if h.Deleted != nil {

@@ -14,6 +14,7 @@ import (
 // The kinds of the lines that hold samples, or say that one is gone.
 const (
 	KindSample   = "sample"   // of a day
+	KindSeries   = "series"   // of a day: a sample that is many points, as it was sent
 	KindHeld     = "held"     // of an upload that is in no day yet, or a deletion of it
 	KindDeletion = "deletion" // a uuid that is deleted
 	KindProfile  = "profile"
@@ -45,15 +46,23 @@ type Source struct {
 	OSVersion   string `json:"osVersion,omitempty"`
 }
 
+// A Series is a sample that is many points, as it was sent, and the zone that decided
+// its day.
+type Series struct {
+	TimeZone string          `json:"timeZone"`
+	Series   json.RawMessage `json:"series"`
+}
+
 // A Deletion says that a sample is deleted. Its type is known of an upload's alone.
 type Deletion struct {
 	UUID string `json:"uuid"`
 	Type string `json:"type,omitempty"`
 }
 
-// A Held is a sample, or a deletion, of an upload that is in no day yet.
+// A Held is a sample, a series, or a deletion, of an upload that is in no day yet.
 type Held struct {
 	Sample  *Sample   `json:"sample,omitempty"`
+	Series  *Series   `json:"series,omitempty"`
 	Deleted *Deletion `json:"deleted,omitempty"`
 }
 

@@ -105,7 +105,22 @@ func eventSchema() *huma.Schema {
 		Properties: map[string]*huma.Schema{
 			"id":    line("sequence number, 16 hexadecimal digits"),
 			"event": line("upload.merged, upload.failed, upload.held, result.stored, result.withdrawn, insight.ready, insight.withdrawn, export.ready, export.failed or reset; others may come"),
-			"data":  line(`JSON: {"ref", "version", "at"}`),
+			"data": {Type: huma.TypeString, Description: `JSON: {"ref", "version", "at"}`, Extensions: map[string]any{
+				"contentMediaType": "application/json", "contentSchema": dataSchema(),
+			}},
+		},
+	}
+}
+
+// dataSchema describes what a line of data holds as JSON, of an event of any name.
+func dataSchema() *huma.Schema {
+	text := func(detail string) *huma.Schema { return &huma.Schema{Type: huma.TypeString, Description: detail} }
+	return &huma.Schema{
+		Type: huma.TypeObject, Description: "what an event is of", Required: []string{"ref", "version", "at"},
+		Properties: map[string]*huma.Schema{
+			"ref":     text("of upload events the upload id, of results and insights the window's last day, of exports the export id; empty in a reset"),
+			"version": text("tells one state of ref from the next"),
+			"at":      {Type: huma.TypeString, Format: "date-time"},
 		},
 	}
 }

@@ -18,11 +18,15 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/exported"
+	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // Secret is in every one of A's records.
 const Secret = "s3cr3t-of-anna"
+
+// SeriesOf is the uuid of the series that Furnish gives A.
+const SeriesOf = "0b9d1c8e-6a3f-4f0e-8c2d-1e2f3a4b5c6d"
 
 // Furnish gives A one of everything.
 func Furnish(w *World) {
@@ -37,7 +41,8 @@ func Furnish(w *World) {
 	}
 	one := 1.0
 	must(w.Store.Uploads.Put(ctx, "anna", "upload-0001", 0, record.Upload{State: record.UploadMerged, Reason: Secret, Encoding: "gzip"}))
-	must(w.Store.Days.Put(ctx, "anna", day, 0, record.Day{Zone: Secret, Types: map[string]record.TypeSummary{Secret: {Count: 1}}}))
+	must(w.Store.Days.Put(ctx, "anna", day, 0, record.Day{Zone: Secret, Types: map[string]record.TypeSummary{Secret: {Count: 1}},
+		Series: []points.Reference{{UUID: SeriesOf, Type: Secret, Points: 3, Blob: "series/there"}}}))
 	must(w.Store.Cursors.Put(ctx, "anna", "=all", 0, record.Cursors{Types: map[string]record.Cursor{"HKX": {Anchor: Secret}}}))
 	must(w.Store.Results.Put(ctx, "anna", day, 0, record.Result{Result: analysis.Result{
 		Input: analysis.Input{Kind: "none", SleepSource: "none", SleepAlgorithm: Secret}, Sleep: analysis.Family{"s3cr3t_of_anna": &one}}}))

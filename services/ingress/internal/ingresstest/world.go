@@ -76,6 +76,7 @@ func New(t testing.TB, change ...Option) *World {
 	d := ingress.Needs{
 		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.Audit,
 		Writer: template.New(), Template: template.New(),
+		Series:   readSeries,
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: w.Clock.Now, Limits: ingress.DefaultLimits(),
 	}
@@ -149,7 +150,7 @@ func (w *World) Export(uid, id string) queue.Verdict {
 			return nil, nil
 		}
 		return w.Samples(ctx, uid, chunk)
-	}, Deleted: func(context.Context, string, string) ([]health.UUID, error) { return nil, nil }}
+	}, Deleted: func(context.Context, string, string) ([]health.UUID, error) { return nil, nil }, Series: readSeries}
 	needs := exports.Needs{Store: w.Store, Objects: objects, Queue: w.Queue, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)}
 	for _, section := range held.Sections() {
 		needs.Held = append(needs.Held, exports.Section(section))
@@ -354,4 +355,9 @@ func (a *Audit) Count(action audit.Action) (n int) {
 		}
 	}
 	return n
+}
+
+// readSeries says what it was asked for.
+func readSeries(_ context.Context, uid, object string, of health.UUID) ([]byte, error) {
+	return []byte(`{"uuid":"` + of.String() + `","of":"` + uid + `","in":"` + object + `"}`), nil
 }

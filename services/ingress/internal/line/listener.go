@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pires/go-proxyproto"
 	"github.com/valyala/fasthttp"
 
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
@@ -30,6 +31,9 @@ type Bound struct {
 	FirstByte  time.Duration // from a connection's opening to its first byte
 	Unacked    time.Duration // how long what was sent may go unacknowledged until the peer counts as gone
 	Proxies    Proxies       // whose connections are many people's
+	// ProxyProtocol says that the proxies say for whom a connection is in its first
+	// bytes (the PROXY protocol, versions 1 and 2). Of nobody else is that believed.
+	ProxyProtocol bool
 }
 
 // A Listener holds as many connections as its Bound says. Where it is full, the
@@ -71,6 +75,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 		}
 		if one != nil {
 			giveUpAfter(c, l.bound.Unacked)
+			if l.bound.ProxyProtocol && l.bound.Proxies.Trust(c.RemoteAddr()) {
+				one.Conn = proxyproto.NewConn(c, proxyproto.WithPolicy(proxyproto.USE), proxyproto.SetReadHeaderTimeout(l.bound.FirstByte))
+			}
 			return one, nil
 		}
 		_ = c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // an empty send buffer takes it at once

@@ -15,6 +15,7 @@ type dayView struct {
 	Samples  int                 `json:"samples" minimum:"0"`
 	Types    map[string]typeView `json:"types" doc:"by HealthKit type"`
 	Digest   string              `json:"digest" doc:"SHA-256 of the day's samples in canonical form: equal content, equal digest"`
+	Series   []daySeries         `json:"series,omitempty" nullable:"false" doc:"those of the samples that are many points; absent where there is none"`
 	Updated  reply.Time          `json:"updated"`
 }
 
@@ -25,7 +26,7 @@ type typeView struct {
 }
 
 func viewDay(r store.Record[record.Day]) dayView {
-	v := dayView{Date: r.Key, TimeZone: r.Value.Zone, Samples: r.Value.Samples, Digest: r.Value.Digest, Updated: reply.Time(r.Updated), Types: map[string]typeView{}}
+	v := dayView{Date: r.Key, TimeZone: r.Value.Zone, Samples: r.Value.Samples, Digest: r.Value.Digest, Series: viewSeries(r.Key, r.Value.Series), Updated: reply.Time(r.Updated), Types: map[string]typeView{}}
 	for name, t := range r.Value.Types {
 		v.Types[name] = typeView{Count: t.Count, First: reply.Time(t.First.Time()), Last: reply.Time(t.Last.Time())}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
+	ofpoints "github.com/clarity-loop/clarity/services/health/series"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -26,6 +27,8 @@ type Held struct {
 	// tombstones' object by rising order.
 	Samples func(ctx context.Context, uid, chunk string) ([]health.Sample, error)
 	Deleted func(ctx context.Context, uid, object string) ([]health.UUID, error)
+	// Series reads the JSON of one series from the object that a day's record names.
+	Series func(ctx context.Context, uid, object string, of health.UUID) ([]byte, error)
 }
 
 // Exported are the days with their samples, the deletions, the results and the
@@ -50,11 +53,14 @@ func (h Held) days(ctx context.Context, uid, after string, line reply.Line) erro
 			return err
 		}
 		for i := range samples {
+			if _, ok := ofpoints.Of(&samples[i]); ok {
+				continue // with its points, below
+			}
 			if err := line(clarityexport.KindSample, d.Key, clarityexport.Of(&samples[i])); err != nil {
 				return err
 			}
 		}
-		return nil
+		return h.series(ctx, uid, d, line)
 	})
 }
 

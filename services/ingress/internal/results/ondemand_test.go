@@ -136,10 +136,11 @@ func TestALineThatIsNotTaken(t *testing.T) {
 		Samples: func(_ context.Context, _, chunk string) ([]health.Sample, error) {
 			return []health.Sample{{Type: "first of " + chunk}, {Type: "second of " + chunk}}, nil
 		},
+		Series: func(context.Context, string, string, health.UUID) ([]byte, error) { return []byte("{}"), nil },
 	}
 	errFull := errors.New("no more")
 	all := []string{
-		"day 2026-11-20", "sample 2026-11-20", "sample 2026-11-20", "day 2026-11-21", "sample 2026-11-21", "sample 2026-11-21",
+		"day 2026-11-20", "sample 2026-11-20", "sample 2026-11-20", "series 2026-11-20", "day 2026-11-21", "sample 2026-11-21", "sample 2026-11-21",
 		"result 2026-11-20", "insight 2026-11-20",
 	}
 	for most := range len(all) + 1 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/grounded"
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
@@ -24,6 +25,8 @@ type Needs struct {
 	Days     store.Collection[record.Day]
 	Results  store.Collection[record.Result]
 	Insights store.Collection[record.Insight]
+	// Series reads the JSON of one series from the object that a day's record names.
+	Series func(ctx context.Context, uid, object string, of health.UUID) ([]byte, error)
 	// Accounts says what a person agreed to.
 	Accounts interface {
 		Get(ctx context.Context, uid string) (record.Account, error)
@@ -47,6 +50,7 @@ func (r *Room) Routes() []route.Route {
 	return []route.Route{
 		{Method: "GET", Path: "/v1/days", ID: "listDays", Tag: "results", Summary: "List local days, newest first", Audit: audit.DataRead, Conditional: true, Mount: route.Typed(r.listDays)},
 		{Method: "GET", Path: "/v1/days/{date}", ID: "getDay", Tag: "results", Summary: "What is held of one local day", Audit: audit.DataRead, Problems: missing, Conditional: true, Mount: route.Typed(r.getDay)},
+		{Method: "GET", Path: "/v1/days/{date}/series/{uuid}", ID: "getSeries", Tag: "results", Summary: "The points of one series of a day, as they were sent", Audit: audit.DataRead, Problems: missing, Conditional: true, Mount: route.Typed(r.getSeries)},
 		{Method: "GET", Path: "/v1/weeks", ID: "listWeeks", Tag: "results", Summary: "List results, newest window first", Audit: audit.DataRead, Conditional: true, Mount: route.Typed(r.listWeeks)},
 		{Method: "GET", Path: "/v1/weeks/{date}", ID: "getWeek", Tag: "results", Summary: "The result of the seven days that end with a date", Audit: audit.DataRead, Problems: missing, Conditional: true, Mount: route.Typed(r.getWeek)},
 		{Method: "GET", Path: "/v1/trends", ID: "getTrends", Tag: "results", Summary: "Each metric over time, beside the person's own baseline", Detail: trendsDetail, Audit: audit.DataRead, Conditional: true, Mount: route.Typed(r.getTrends)},

@@ -27,7 +27,7 @@ func TestAStoreThatFails(t *testing.T) {
 	ingresstest.Furnish(w)
 	for what, requests := range map[string][]string{
 		"list days":     {"GET /v1/days"},
-		"get days":      {"GET /v1/days/2026-11-20"},
+		"get days":      {"GET /v1/days/2026-11-20", "GET /v1/days/2026-11-20/series/" + ingresstest.SeriesOf},
 		"list results":  {"GET /v1/weeks", "GET /v1/trends"},
 		"get results":   {"GET /v1/weeks/2026-11-20"},
 		"list insights": {"GET /v1/insights"},

@@ -18,6 +18,7 @@ func TestWhatTheRoutesAre(t *testing.T) {
 	want := []string{
 		"GET /v1/days: access 0, body 0, status 0, stream false, erased too false",
 		"GET /v1/days/{date}: access 0, body 0, status 0, stream false, erased too false",
+		"GET /v1/days/{date}/series/{uuid}: access 0, body 0, status 0, stream false, erased too false",
 		"GET /v1/weeks: access 0, body 0, status 0, stream false, erased too false",
 		"GET /v1/weeks/{date}: access 0, body 0, status 0, stream false, erased too false",
 		"GET /v1/trends: access 0, body 0, status 0, stream false, erased too false",

@@ -104,7 +104,7 @@ func isIndex(token string) bool {
 func isMember(token string) bool {
 	switch token {
 	case "schema", "installationId", "timeZone", "samples", "deleted", "cursor", "stage", "final", "uuid", "type", "start", "end",
-		"value", "unit", "source", "bundleId", "name", "productType", "osVersion", "metadata":
+		"value", "unit", "source", "bundleId", "name", "productType", "osVersion", "metadata", "series":
 		return true
 	}
 	return false

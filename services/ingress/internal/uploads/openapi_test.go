@@ -12,7 +12,9 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/reject"
+	"github.com/clarity-loop/clarity/services/health/series"
 	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/ingress/internal/envelope"
 )
 
 // at is what a JSON document holds at a path of names and indices.
@@ -56,7 +58,7 @@ func TestHowAnUploadIsDescribed(t *testing.T) {
 		schema + "type":                                                "object",
 		schema + "additionalProperties":                                false,
 		schema + "required":                                            []any{"schema", "installationId", "timeZone"},
-		schema + "properties schema enum":                              []any{upload.Schema},
+		schema + "properties schema enum":                              []any{upload.Schema, series.Schema},
 		schema + "properties installationId minLength":                 1.0,
 		schema + "properties installationId maxLength":                 float64(upload.MaxTextBytes),
 		schema + "properties samples maxItems":                         float64(upload.MaxSamples),
@@ -66,6 +68,8 @@ func TestHowAnUploadIsDescribed(t *testing.T) {
 		schema + "properties stage enum":                               []any{"daily", "historical"},
 		"operation requestBody content application/json schema $ref":   "#/components/schemas/Envelope",
 		schema + "properties samples items $ref":                       "#/components/schemas/Sample",
+		schema + "properties series items $ref":                        "#/components/schemas/SampleSeries",
+		"schemas SampleSeries properties locations maxItems":           float64(series.MaxPoints),
 		schema + "properties deleted items $ref":                       "#/components/schemas/Deletion",
 		"schemas Sample properties source $ref":                        "#/components/schemas/Source",
 		"schemas Sample required":                                      []any{"uuid", "type", "start", "end", "source"},
@@ -83,7 +87,7 @@ func TestHowAnUploadIsDescribed(t *testing.T) {
 
 // The example of the documentation is an upload, and all of it is taken.
 func TestTheExampleIsTaken(t *testing.T) {
-	body, err := json.Marshal(envelopeExample())
+	body, err := json.Marshal(envelope.Example())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -249,19 +249,26 @@ func (r *Room) takeBack(ctx context.Context, a acceptedUpload, body vault.Object
 	return why
 }
 
-// repeat answers an id that is taken: the same body gets the same reply, another
-// is a conflict and leaves nothing behind.
+// repeat answers an id that is taken: the same body gets the same reply, however it
+// is packed and in whatever order its members are; another is a conflict. Neither
+// leaves anything behind.
 func (r *Room) repeat(ctx context.Context, a acceptedUpload, body vault.Object, digest string) (given []byte, outcome string, err error) {
 	first, err := r.Uploads.Get(ctx, a.uid, a.id)
 	if err != nil {
 		return nil, "failed", fmt.Errorf("read the upload that was first: %w", err)
 	}
+	same := first.Value.BodySHA256 == digest
 	if first.Value.Blob != body.Name {
+		if !same {
+			if same, err = r.sameContent(ctx, a, first.Value); err != nil {
+				return nil, "failed", fmt.Errorf("compare an upload with the one that was first: %w", err)
+			}
+		}
 		if err := r.Objects.Delete(ctx, body); err != nil {
 			return nil, "failed", fmt.Errorf("remove an upload that came again: %w", err)
 		}
 	}
-	if first.Value.BodySHA256 != digest {
+	if !same { // or the bodies' names collide: they are two
 		return nil, "conflict", problem.New(UploadConflict, "the upload id was used for another body")
 	}
 	if first.Value.State == record.UploadReceived || first.Value.State == record.UploadHeld {

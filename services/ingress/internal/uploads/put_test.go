@@ -84,6 +84,22 @@ func TestTheSameIDAgain(t *testing.T) {
 	if other.Status != 409 || other.Code() != "upload_conflict" {
 		t.Errorf("another body got %d %s, want 409", other.Status, other.Body)
 	}
+	var sorted any
+	if err := json.Unmarshal(ingresstest.Batch(2), &sorted); err != nil {
+		t.Fatal(err)
+	}
+	reordered, err := json.Marshal(sorted)
+	if err != nil || string(reordered) == string(ingresstest.Batch(2)) {
+		t.Fatal("the members should be in another order", err)
+	}
+	for what, anew := range map[string]ingresstest.Reply{
+		"compressed":                    w.Do("PUT", "/v1/uploads/upload-0001", ingresstest.Anna, ingresstest.Zipped(ingresstest.Batch(2)), ingresstest.AsJSON(), ingresstest.Header{"Content-Encoding": "gzip"}),
+		"with members in another order": w.Upload(ingresstest.Anna, "upload-0001", reordered),
+	} {
+		if anew.Status != 202 || string(anew.Body) != string(first.Body) {
+			t.Errorf("the same batch, %s: %d %s", what, anew.Status, anew.Body)
+		}
+	}
 	if found := w.Objects(blob.KindUploads, "anna"); len(found) != 1 {
 		t.Errorf("%d blobs are left, want that of the first upload alone", len(found))
 	}

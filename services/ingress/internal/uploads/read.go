@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
@@ -20,6 +21,7 @@ type uploadView struct {
 	UploadID   string       `json:"uploadId"`
 	State      string       `json:"state" enum:"received,merged,failed,held" doc:"received: durable, waits; merged: in the days; failed: see reason; held: consent was withdrawn before it was merged"`
 	Reason     string       `json:"reason,omitempty" doc:"stable code of the failure"`
+	Waiting    string       `json:"waiting,omitempty" doc:"why it is not merged by now, in a stable word of docs/api/codes.md; absent while it is in time; others may come" example:"overdue"`
 	ReceivedAt reply.Time   `json:"receivedAt"`
 	MergedAt   *reply.Time  `json:"mergedAt,omitempty"`
 	Bytes      int          `json:"bytes" minimum:"0" doc:"as received"`
@@ -40,6 +42,30 @@ type uploadView struct {
 type refusedDay struct {
 	Day  health.Day `json:"day"`
 	Code string     `json:"code" doc:"day_full: it would hold more than a day can; others may come" example:"day_full"`
+}
+
+// The reasons for which an upload is not merged by now.
+const (
+	waitsForConsent = "consent" // the person withdrew it
+	overdue         = "overdue" // a backend is away, or its message is a dead letter
+)
+
+// waiting is why an upload is not merged by now. When somebody looks at what is
+// unfinished and asks again, it is overdue: whatever it waits for is not its turn.
+func waiting(u record.Upload, now time.Time) string {
+	switch {
+	case u.State == record.UploadHeld:
+		return waitsForConsent
+	case u.State == record.UploadReceived && now.Sub(u.ReceivedAt) >= unfinished:
+		return overdue
+	}
+	return ""
+}
+
+func (r *Room) view(u store.Record[record.Upload]) uploadView {
+	v := viewUpload(u)
+	v.Waiting = waiting(u.Value, r.Now())
+	return v
 }
 
 func viewUpload(r store.Record[record.Upload]) uploadView {
@@ -99,7 +125,7 @@ func (r *Room) listUploads(ctx context.Context, in *listUploadsInput) (*reply.Pa
 		out.Body.Next = stands(page[in.Limit-1]).cursor()
 	}
 	for _, u := range page {
-		out.Body.Items = append(out.Body.Items, viewUpload(u))
+		out.Body.Items = append(out.Body.Items, r.view(u))
 	}
 	return out, nil
 }
@@ -141,5 +167,5 @@ func (r *Room) getUpload(ctx context.Context, in *uploadInput) (*uploadOutput, e
 	if err != nil {
 		return nil, err
 	}
-	return &uploadOutput{viewUpload(found)}, nil
+	return &uploadOutput{r.view(found)}, nil
 }

@@ -49,6 +49,7 @@ type Needs struct {
 	// Objects are a person's own, sealed; a vault.Vault has them.
 	Objects interface {
 		Put(ctx context.Context, kind, uid, rest string, plain []byte) (vault.Object, error)
+		Get(ctx context.Context, uid, name string) ([]byte, error)
 		Delete(ctx context.Context, o vault.Object) error
 	}
 	Queue interface {

@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
+	"github.com/clarity-loop/clarity/services/health/series"
 	"github.com/clarity-loop/clarity/services/health/upload"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
@@ -51,8 +52,11 @@ func (h Held) upload(ctx context.Context, uid string, u store.Record[record.Uplo
 		return unreadable(err)
 	}
 	var failed error
+	var many []manyPoints
 	envelope, err := upload.Decode(inflated, health.InstantOf(u.Value.ReceivedAt), func(s *health.Sample) {
-		if failed == nil {
+		if points, ok := series.Of(s); ok { // with what was sent, below
+			many = append(many, manyPoints{points.Digest, s.Zone})
+		} else if failed == nil {
 			view := clarityexport.Of(s)
 			failed = line(clarityexport.KindHeld, u.Key, clarityexport.Held{Sample: &view})
 		}
@@ -62,6 +66,12 @@ func (h Held) upload(ctx context.Context, uid string, u store.Record[record.Uplo
 		return unreadable(err)
 	case failed != nil:
 		return failed
+	}
+	for _, m := range many {
+		held := clarityexport.Held{Series: &clarityexport.Series{TimeZone: m.zone, Series: envelope.Series[m.digest]}}
+		if err := line(clarityexport.KindHeld, u.Key, held); err != nil {
+			return err
+		}
 	}
 	for _, d := range envelope.Deleted {
 		if err := line(clarityexport.KindHeld, u.Key, clarityexport.Held{Deleted: &clarityexport.Deletion{UUID: d.UUID.String(), Type: d.Type}}); err != nil {
@@ -73,3 +83,6 @@ func (h Held) upload(ctx context.Context, uid string, u store.Record[record.Uplo
 
 // unreadable says that no retry reads the body: it was read when it came.
 func unreadable(err error) error { return errors.Join(blob.ErrCorrupt, err) }
+
+// manyPoints is one of the upload's series, and the zone that decides its day.
+type manyPoints struct{ digest, zone string }
