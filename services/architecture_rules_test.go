@@ -109,7 +109,9 @@ var rules = map[string][]string{
 	"services/exports": {"services/stage", "services/fault", "services/flow", "services/analysis", "services/timeline", "services/record",
 		"=services/blob", "=services/keyring", "=services/queue", "=services/store"},
 	"services/erasure": {"services/fault", "services/record", "=services/audit", "=services/blob", "=services/store"},
-	"services/feed":    {"services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue"},
+	"services/feed":    {"services/stage", "services/flow", "services/news", "services/analysis", "=services/store", "=services/queue"},
+	// What people's devices are told, in the order of its numbers: for whoever writes what it is about.
+	"services/news": {"services/flow", "services/record", "=services/store"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "services/vault", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the

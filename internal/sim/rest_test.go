@@ -306,16 +306,20 @@ func (s *inspection) wanted(p *person) (ends []health.Day) {
 // eventsOf says that a device which follows sees how all stands: it reads again
 // what an event is about, so that there has to be one of each thing's last state.
 func (s *inspection) eventsOf(p *person) {
-	events, err := s.store.Events.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
+	pages, err := s.store.Events.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	told := map[string]bool{}
-	for i, e := range events {
-		if want := fmt.Sprintf("%016x", i+1); e.Key != want {
-			s.fault("%s: event %s is the %d.", p.uid, e.Key, i+1)
+	var events []record.Event
+	for _, page := range pages {
+		if want := fmt.Sprintf("%016x", len(events)+1); page.Key != want {
+			s.fault("%s: event %s is the %d.", p.uid, page.Key, len(events)+1)
 			return
 		}
-		told[string(e.Value.Kind)+" "+e.Value.Ref] = true
-		told[string(e.Value.Kind)+" "+e.Value.Ref+" "+e.Value.Version] = true
+		for _, e := range page.Value.All() {
+			events = append(events, e)
+			told[string(e.Kind)+" "+e.Ref] = true
+			told[string(e.Kind)+" "+e.Ref+" "+e.Version] = true
+		}
 	}
 	tell := func(kind flow.EventKind, ref string) {
 		if !told[string(kind)+" "+ref] {
@@ -333,10 +337,10 @@ func (s *inspection) eventsOf(p *person) {
 	for _, e := range events {
 		switch {
 		case p.life > 0: // it may be of the life before: its message was on its way when that ended
-		case e.Value.Kind == flow.ResultStored && !there[e.Value.Ref]:
-			tell(flow.ResultWithdrawn, e.Value.Ref)
-		case e.Value.Kind == flow.InsightReady && !there[e.Value.Ref]:
-			tell(flow.InsightWithdrawn, e.Value.Ref)
+		case e.Kind == flow.ResultStored && !there[e.Ref]:
+			tell(flow.ResultWithdrawn, e.Ref)
+		case e.Kind == flow.InsightReady && !there[e.Ref]:
+			tell(flow.InsightWithdrawn, e.Ref)
 		}
 	}
 	uploads, err := s.store.Uploads.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})

@@ -121,14 +121,14 @@ func (w *world) deliveries(sooner func(time.Time)) (moves []move) {
 		for _, consumer := range flow.Consumers()[topic] {
 			could, next := w.place.Waiting(topic, consumer)
 			sooner(next)
-			if len(could) == 0 || len(w.able(topic)) == 0 {
+			if len(could) == 0 || len(w.able(at(topic, consumer))) == 0 {
 				continue
 			}
 			h := could[0]
 			if !w.calm && w.loom.chance(150) {
 				h = could[w.loom.random.IntN(len(could))]
 			}
-			moves = append(moves, func() { w.deliver(topic, h) })
+			moves = append(moves, func() { w.deliver(at(topic, consumer), h) })
 		}
 	}
 	for i, g := range w.ghosts {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 )
@@ -23,6 +24,7 @@ type outcome struct {
 // runSeed runs a seed; tell, where there is one, is told of each step.
 func runSeed(t *testing.T, seed uint64, doors []*door, tell func(string)) (o outcome) {
 	t.Helper()
+	cryptotest.SetGlobalRandom(t, seed) // what is swept comes in the order of names, which end at random
 	// Pools hold what has channels, which belong to the run they were made in: the
 	// second collection takes what the first has left to be found once more.
 	runtime.GC()

@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/services/insights"
 	"github.com/clarity-loop/clarity/services/keyring/keyringtest"
 	"github.com/clarity-loop/clarity/services/narrative/template"
+	"github.com/clarity-loop/clarity/services/news"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/queue/queuetest"
 	"github.com/clarity-loop/clarity/services/retention"
@@ -133,18 +134,19 @@ func (r *replica) start() {
 	case "worker":
 		vaulted := vault.New(objects{r}, keys)
 		windows := &due.Windows{Store: st, Now: r.now, Quiet: due.DefaultQuiet}
-		merger := intake.New(intake.Needs{Store: st, Objects: vaulted, Queue: q, Windows: windows, Now: r.now, Log: log})
+		merger := intake.New(intake.Needs{Store: st, Objects: vaulted, News: news.NewBook(st, r.now), Windows: windows, Now: r.now, Log: log})
 		analyser := analyse.New(analyse.Needs{Store: st, Chunks: timeline.NewReader(vaulted), Queue: q, Windows: windows, Audit: ledger{r}, Now: r.now, Log: log})
 		looker := due.New(due.Needs{Store: st, Queue: q, Windows: windows, Now: r.now, Log: log})
 		sweeper := retention.New(objects{r}, st, keys, r.now)
-		r.handle[flow.TopicUploads], r.handle[flow.TopicHistory], r.handle[flow.TopicAnalyses] = merger.Handle, merger.Handle, analyser.Handle
+		r.handle[at(flow.TopicUploads, flow.Intake)], r.handle[at(flow.TopicHistory, flow.Intake)], r.handle[at(flow.TopicAnalyses, flow.Analyse)] = merger.Handle, merger.Handle, analyser.Handle
 		r.passes["agenda"] = looker.Pass
 		r.passes["retention"] = sweeper.Sweep
 	case "words":
 		words := insights.New(insights.Needs{Store: st, Queue: q, Audit: ledger{r}, Words: grounded.New(template.New(), template.New(), time.Second), Now: r.now, Log: log})
-		r.handle[flow.TopicResults] = words.Handle
+		r.handle[at(flow.TopicResults, flow.Insights)] = words.Handle
 	case "feed":
-		r.handle[flow.TopicEvents] = feed.New(feed.Needs{Store: st, Queue: q, Now: r.now, Log: log}).Handle
+		told := feed.New(feed.Needs{Store: st, Queue: q, News: news.NewBook(st, r.now), Log: log})
+		r.handle[at(flow.TopicResults, flow.Feed)], r.handle[at(flow.TopicEvents, flow.Feed)] = told.HandleResults, told.Handle
 	case "erasure":
 		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Settle: 2 * time.Second, Now: r.now, Log: log})
 		r.passes["erasures"] = eraser.Pass
@@ -220,6 +222,9 @@ func (w *world) turn(s *stop) {
 		}
 	}
 }
+
+// at is a subscription in a word.
+func at(topic, consumer string) string { return topic + " for " + consumer }
 
 // deliver hands a message to a process, whose handler runs as a task.
 func (w *world) deliver(topic string, h *queuetest.Held) {

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -44,7 +43,7 @@ func (s *Stage) retell(ctx context.Context, uid string) error {
 		if err != nil {
 			return fmt.Errorf("list results: %w", err)
 		}
-		m, err := queue.JSON(flow.TopicResults, uid, flow.ResultReady(analysis.Request{UID: uid, End: end}))
+		m, err := queue.JSON(flow.TopicResults, uid, flow.ResultsReady{UID: uid, End: &end})
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/news"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
@@ -45,9 +48,18 @@ func newWorldOf(t testing.TB, consumers queue.Consumers) *world {
 	t.Helper()
 	l := stagetest.Open(t, stagetest.Options{Consumers: consumers})
 	w := &world{t: t, keys: l.Keys, queue: l.Queue, log: &bytes.Buffer{}}
-	w.Stage = New(Needs{Store: l.Store, Queue: l.Queue, Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil))})
+	w.over(l.Store)
 	return w
 }
+
+// over has a process of its own over the store; it remembers nobody.
+func (w *world) over(s *store.Store) *Stage {
+	w.Stage = New(Needs{Store: s, Queue: w.queue, News: news.NewBook(s, noon), Log: slog.New(slog.NewTextHandler(w.log, nil))})
+	return w.Stage
+}
+
+// key is an event's number as the store has it.
+func key(n uint64) string { return fmt.Sprintf("%016x", n) }
 
 // tell hands an event to the stage and returns the verdict in a word.
 func tell(t testing.TB, s *Stage, uid string, kind flow.EventKind, ref, version string) string {
@@ -72,7 +84,13 @@ func (w *world) recorded(uid string) (lines []string) {
 			w.t.Fatal(err)
 		}
 		for _, r := range page {
-			lines = append(lines, fmt.Sprintf("%s %s %s %s", r.Key, r.Value.Kind, r.Value.Ref, r.Value.Version))
+			first, err := strconv.ParseUint(r.Key, 16, 64)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			for i, e := range r.Value.All() {
+				lines = append(lines, fmt.Sprintf("%s %s %s %s", key(first+uint64(i)), e.Kind, e.Ref, e.Version))
+			}
 			after = r.Key
 		}
 		if len(page) < 500 {
@@ -123,7 +141,7 @@ func TestARepetitionIsNotRecorded(t *testing.T) {
 			w := newWorld(t)
 			tell(t, w.Stage, "anna", flow.InsightReady, "2026-11-20", "a")
 			if tt.forgets {
-				w.Stage = New(w.Needs)
+				w.over(w.Store)
 			}
 			if got := tell(t, w.Stage, "anna", tt.second.Kind, tt.second.Ref, tt.second.Version); got != "ack" {
 				t.Fatal(got)
@@ -174,34 +192,86 @@ func TestWhoComesBackIsToldFromTheBeginning(t *testing.T) {
 	}
 }
 
+// The last thousand are kept, whatever they were told together with, and not many more.
 func TestTheLastThousandAreKept(t *testing.T) {
 	w := newWorld(t)
-	const more = 130
-	for i := range Kept + more {
-		if got := tell(t, w.Stage, "anna", flow.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
+	told := 0
+	for n := 1; told < news.Kept+130; n = n%5 + 1 {
+		m := flow.Told{Event: flow.Event{UID: "anna"}}
+		for range n {
+			told++
+			m.Events = append(m.Events, flow.Event{Kind: flow.UploadMerged, Ref: fmt.Sprint("u", told), Version: "1"})
+		}
+		body, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := handle(w.Stage, body); got != "ack" {
 			t.Fatal(got)
 		}
 	}
 	got := w.recorded("anna")
-	if len(got) != Kept || !strings.HasPrefix(got[0], key(more+1)) || !strings.HasPrefix(got[Kept-1], key(Kept+more)) {
+	if len(got) < news.Kept || len(got) > news.Kept+news.Recent+5 || !strings.HasPrefix(got[len(got)-1], key(uint64(told))) {
 		t.Fatalf("kept %d, from %q to %q", len(got), got[0], got[len(got)-1])
 	}
-	// What a crash between recording and forgetting left goes with the next reading.
-	for _, n := range []uint64{1, 5, more} {
-		if _, err := w.Store.Events.Put(t.Context(), "anna", key(n), 0, record.Event{Kind: flow.UploadMerged, Ref: "old", Version: "1"}); err != nil {
+	for i, line := range got {
+		if want := key(uint64(told - len(got) + 1 + i)); !strings.HasPrefix(line, want) {
+			t.Fatalf("line %d is %q, want number %s", i, line, want)
+		}
+	}
+}
+
+// What the releases before wrote, an event a document, is gone on with: its numbers,
+// and what was told already.
+func TestEventsOfTheReleasesBeforeAreGoneOnWith(t *testing.T) {
+	w := newWorld(t)
+	for n := range uint64(5) {
+		e := record.Told{Event: record.Event{Kind: flow.UploadMerged, Ref: fmt.Sprint("u", n+1), Version: "1"}}
+		if _, err := w.Store.Events.Put(t.Context(), "anna", key(n+1), 0, e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.Stage = New(w.Needs)
-	tell(t, w.Stage, "anna", flow.UploadMerged, "last", "1")
-	if got := w.recorded("anna"); len(got) != Kept || !strings.HasPrefix(got[0], key(more+2)) {
-		t.Errorf("kept %d, from %q", len(got), got[0])
+	tell(t, w.Stage, "anna", flow.UploadMerged, "u3", "1")
+	tell(t, w.Stage, "anna", flow.UploadMerged, "u6", "1")
+	w.over(w.Store)
+	tell(t, w.Stage, "anna", flow.UploadMerged, "u2", "1")
+	if got := w.recorded("anna"); len(got) != 6 || got[5] != key(6)+" upload.merged u6 1" {
+		t.Errorf("recorded %v", got)
+	}
+}
+
+// Results are told in the order of the message, those that are news.
+func TestResultsAreToldTogether(t *testing.T) {
+	w := newWorld(t)
+	today := health.Day(20_000)
+	ready := func(changed ...flow.Changed) string {
+		m, err := queue.JSON(flow.TopicResults, "anna", flow.ResultsReady{UID: "anna", Results: changed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stagetest.Word(w.HandleResults(t.Context(), queue.Delivery{Message: m, Attempt: 1}))
+	}
+	for _, got := range []string{
+		ready(flow.Changed{End: today, Version: "a"}, flow.Changed{End: today - 1}),
+		ready(flow.Changed{End: today, Version: "a"}, flow.Changed{End: today - 2, Version: "b"}),
+	} {
+		if got != "ack" {
+			t.Error(got)
+		}
+	}
+	want := []string{key(1) + " result.stored 2024-10-04 a", key(2) + " result.withdrawn 2024-10-03 withdrawn", key(3) + " result.stored 2024-10-02 b"}
+	if diff := cmp.Diff(want, w.recorded("anna")); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
+	}
+	pages, err := w.Store.Events.List(t.Context(), "anna", store.Query{Limit: 10})
+	if err != nil || len(pages) != 2 {
+		t.Errorf("%d documents, %v", len(pages), err)
 	}
 }
 
 func TestTwoProcessesShareTheNumbers(t *testing.T) {
 	w := newWorld(t)
-	stages := []*Stage{w.Stage, New(w.Needs)}
+	stages := []*Stage{w.Stage, w.over(w.Store)}
 	const n = 40
 	for i := range n { // the one that did not write last remembers a number that is taken
 		if got := tell(t, stages[i%2], "anna", flow.UploadMerged, fmt.Sprint("u", i), "1"); got != "ack" {
@@ -273,7 +343,7 @@ func (broken) Batch(context.Context, []store.Write) ([]int64, error) {
 
 func TestABrokenStoreIsWaitedForAndNobodyIsNamed(t *testing.T) {
 	w := newWorld(t)
-	w.Store = store.New(broken{emptyDriver{}}, w.keys)
+	w.over(store.New(broken{emptyDriver{}}, w.keys))
 	if got := tell(t, w.Stage, "anna-canary", flow.UploadMerged, "ref-canary", "1"); got != "retry: a backend is unavailable" {
 		t.Errorf("verdict %q", got)
 	}
@@ -296,7 +366,7 @@ func TestRunDeliversWhatIsPublished(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := w.Run(ctx); err != nil {
+		if err := w.Run(ctx, flow.TopicEvents); err != nil {
 			t.Error(err)
 		}
 	})
@@ -340,7 +410,7 @@ func TestAConsumerIsARow(t *testing.T) {
 	heard := make(chan queue.Delivery, 10)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := w.Run(ctx); err != nil {
+		if err := w.Run(ctx, flow.TopicEvents); err != nil {
 			t.Error(err)
 		}
 	})
@@ -377,25 +447,6 @@ func TestAConsumerIsARow(t *testing.T) {
 	}
 	stop()
 	wg.Wait()
-}
-
-func TestMemoryIsBounded(t *testing.T) {
-	m := newMemory(10)
-	for i := range 100 {
-		var t told
-		for j := range 3 * Recent {
-			t = t.with(uint64(j), 1, markOf(flow.UploadMerged, fmt.Sprint(j), "1"))
-		}
-		m.put(fmt.Sprint(i), t)
-	}
-	if len(m.known) != 10 {
-		t.Errorf("%d people are remembered", len(m.known))
-	}
-	for _, known := range m.known {
-		if len(known.marks) != Recent {
-			t.Errorf("%d marks are remembered", len(known.marks))
-		}
-	}
 }
 
 func BenchmarkHandle(b *testing.B) {

@@ -23,11 +23,11 @@ func TestOverAStoreAsBadAsItsContract(t *testing.T) {
 		w := newWorld(t)
 		var documents store.Driver
 		l := stagetest.Open(t, stagetest.Options{Over: func(d store.Driver) store.Driver { documents = d; return d }})
-		w.Store = l.Store
+		w.over(l.Store)
 		hostile := storetest.Hostile(documents, storetest.Options{Seed: seed, Worst: 0.25, Now: time.Now})
-		needs := w.Needs
-		needs.Store = store.New(hostile, l.Keys)
-		replicas := []*Stage{New(needs), New(needs)}
+		bad := store.New(hostile, l.Keys)
+		replicas := []*Stage{w.over(bad), w.over(bad)}
+		w.over(l.Store)
 		turn := 0
 		for n := range events {
 			for attempt := 1; tell(t, replicas[turn%2], "anna", flow.UploadMerged, fmt.Sprintf("u%02d", n), "1") != "ack"; attempt++ {

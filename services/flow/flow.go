@@ -15,8 +15,8 @@ const (
 	TopicUploads  = "uploads"  // UploadReceived: ingress → worker/intake
 	TopicHistory  = "history"  // UploadReceived of a person's past: a lane behind that of uploads
 	TopicAnalyses = "analyses" // WindowsDue: agenda → worker/analyse
-	TopicResults  = "results"  // ResultReady: worker/analyse → insights
-	TopicEvents   = "events"   // Event, of everyone
+	TopicResults  = "results"  // ResultsReady: worker/analyse → insights, feed
+	TopicEvents   = "events"   // Told: insights and exports → feed
 )
 
 // Topics are all of them, in the order of the flow.
@@ -40,7 +40,7 @@ func Consumers() map[string][]string {
 		TopicUploads:    {Intake},
 		TopicHistory:    {Intake},
 		TopicAnalyses:   {Analyse},
-		TopicResults:    {Insights},
+		TopicResults:    {Insights, Feed},
 		exporting.Topic: {exporting.Consumer},
 		TopicEvents:     {Feed},
 	}
@@ -71,21 +71,71 @@ type WindowsDue struct {
 	End *health.Day `json:"end,omitempty"`
 }
 
-// ResultReady says that a new Result is stored. Its queue key is the uid.
-type ResultReady struct {
-	UID string     `json:"uid"`
+// ResultsReady says that Results of a person are stored anew, or withdrawn. Its
+// queue key is the uid.
+type ResultsReady struct {
+	UID     string    `json:"uid"`
+	Results []Changed `json:"results,omitempty"`
+	// End is a window whose Insight is to be looked at, though there is nothing to tell
+	// of its Result; so was every message of the releases before.
+	End *health.Day `json:"end,omitempty"`
+}
+
+// Changed is a window whose Result is another.
+type Changed struct {
 	End health.Day `json:"end"`
+	// Version tells the Result from the former; "" where there is none any more.
+	Version string `json:"version,omitempty"`
+}
+
+// Ends are the last days of the windows.
+func (r ResultsReady) Ends() (ends []health.Day) {
+	if r.End != nil {
+		ends = append(ends, *r.End)
+	}
+	for _, c := range r.Results {
+		ends = append(ends, c.End)
+	}
+	return ends
+}
+
+// Told is what the person's devices are told of it.
+func (r ResultsReady) Told() Told {
+	t := Told{Event: Event{UID: r.UID}}
+	for _, c := range r.Results {
+		e := Event{Kind: ResultStored, Ref: c.End.String(), Version: c.Version}
+		if c.Version == "" {
+			e.Kind, e.Version = ResultWithdrawn, "withdrawn"
+		}
+		t.Events = append(t.Events, e)
+	}
+	return t
+}
+
+// Told is what there is to tell a person's devices, in order: an Event, or several
+// of the person that Event names. Its queue key is the uid.
+type Told struct {
+	Event
+	Events []Event `json:"events,omitempty"`
+}
+
+// All are the events.
+func (t Told) All() []Event {
+	if t.Kind != "" {
+		return append([]Event{t.Event}, t.Events...)
+	}
+	return t.Events
 }
 
 // An Event is one thing to tell a person's devices. It refers, it does not contain.
 type Event struct {
-	UID  string    `json:"uid"`
-	Kind EventKind `json:"kind"`
+	UID  string    `json:"uid,omitempty"` // "" where it is one of several
+	Kind EventKind `json:"kind,omitempty"`
 	// Ref is the upload id, the window's last day, or the export id.
-	Ref string `json:"ref"`
+	Ref string `json:"ref,omitempty"`
 	// Version tells one state of Ref from the next: an event that repeats the
 	// last one of its Ref is not recorded again.
-	Version string `json:"version"`
+	Version string `json:"version,omitempty"`
 }
 
 // An EventKind is the event name on the wire.

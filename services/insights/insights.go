@@ -58,11 +58,10 @@ func (s *Stage) Run(ctx context.Context) error {
 	return nil
 }
 
-// Handle puts one Result into words and publishes that it did. The text of the
-// week after compares with this one: where it is there, it is brought up to
-// date too.
+// Handle puts Results into words and publishes that it did. The text of the week
+// after each compares with it: where it is there, it is brought up to date too.
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
-	var ready flow.ResultReady
+	var ready flow.ResultsReady
 	if err := json.Unmarshal(d.Body, &ready); err != nil || ready.UID == "" {
 		s.Log.Error("message is unreadable", "stage", "insights", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be read")
@@ -74,10 +73,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	}
 	how := refreshing{again: d.Attempt > 1, agreed: standing.Value.Agreed(record.PurposeNarrative)}
 	if err == nil {
-		err = s.refresh(ctx, ready, how)
-	}
-	if how.onlyStored = true; err == nil {
-		err = s.refresh(ctx, flow.ResultReady(analysis.Request(ready).Weeks(1)), how)
+		err = s.refreshAll(ctx, ready, how)
 	}
 	if errors.Is(err, analysis.ErrNoConsent) {
 		err = s.left(ctx, ready.UID, standing)
@@ -126,8 +122,27 @@ type refreshing struct {
 	agreed     bool // to have facts put into words by a language model
 }
 
+// refreshAll brings the Insights of the windows up to date, and tells of those that
+// are other than they were: also where it could not be done for all.
+func (s *Stage) refreshAll(ctx context.Context, ready flow.ResultsReady, how refreshing) (err error) {
+	var news []flow.Event
+	tell := func(e flow.Event) { news = append(news, e) }
+	for _, end := range ready.Ends() {
+		req := analysis.Request{UID: ready.UID, End: end}
+		how.onlyStored = false
+		if err = s.refresh(ctx, req, how, tell); err != nil {
+			break
+		}
+		how.onlyStored = true
+		if err = s.refresh(ctx, req.Weeks(1), how, tell); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, s.publish(ctx, ready.UID, news))
+}
+
 // refresh brings the stored Insight of one window up to date.
-func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refreshing) error {
+func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refreshing, tell func(flow.Event)) error {
 	key := ready.End.String()
 	stored, err := s.Store.Insights.Get(ctx, ready.UID, key)
 	exists := err == nil
@@ -139,7 +154,7 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 	}
 	result, err := s.Store.Results.Get(ctx, ready.UID, key)
 	if errors.Is(err, store.ErrNotFound) { // the data was withdrawn: so is what was said of it
-		return s.withdraw(ctx, ready, stored.Version, how)
+		return s.withdraw(ctx, ready, stored.Version, how, tell)
 	}
 	if err != nil {
 		return err
@@ -162,7 +177,7 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 			stored.Value = kept
 		}
 		if again { // the process may have died after the text was stored
-			return s.publish(ctx, ready, stored.Value.Insight)
+			return s.written(ctx, ready, stored.Value.Insight, tell)
 		}
 		return nil
 	}
@@ -173,12 +188,12 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 	if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, record.Insight{Insight: insight, WrittenAt: s.Now().UTC()}); err != nil {
 		return err
 	}
-	return s.publish(ctx, ready, insight)
+	return s.written(ctx, ready, insight, tell)
 }
 
 // withdraw deletes the Insight of the version and tells the person's devices, for
 // whom a text that is gone must go.
-func (s *Stage) withdraw(ctx context.Context, ready flow.ResultReady, version int64, how refreshing) error {
+func (s *Stage) withdraw(ctx context.Context, ready analysis.Request, version int64, how refreshing, tell func(flow.Event)) error {
 	key := ready.End.String()
 	if version > 0 {
 		if err := s.Store.Insights.Delete(ctx, ready.UID, key, version); err != nil {
@@ -187,20 +202,13 @@ func (s *Stage) withdraw(ctx context.Context, ready flow.ResultReady, version in
 	} else if how.onlyStored && !how.again {
 		return nil
 	}
-	m, err := queue.JSON(flow.TopicEvents, ready.UID,
-		flow.Event{UID: ready.UID, Kind: flow.InsightWithdrawn, Ref: key, Version: "withdrawn"})
-	if err != nil {
-		return err
-	}
-	if err := s.Queue.Publish(ctx, m); err != nil {
-		return fmt.Errorf("publish withdrawn insight: %w", err)
-	}
+	tell(flow.Event{Kind: flow.InsightWithdrawn, Ref: key, Version: "withdrawn"})
 	return nil
 }
 
 // before is the Result of the week before, nil where there is none.
-func (s *Stage) before(ctx context.Context, ready flow.ResultReady) (*analysis.Result, error) {
-	r, err := s.Store.Results.Get(ctx, ready.UID, analysis.Request(ready).Weeks(-1).End.String())
+func (s *Stage) before(ctx context.Context, ready analysis.Request) (*analysis.Result, error) {
+	r, err := s.Store.Results.Get(ctx, ready.UID, ready.Weeks(-1).End.String())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}

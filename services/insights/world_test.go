@@ -75,11 +75,14 @@ func (w *world) Publish(ctx context.Context, messages ...queue.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range messages {
-		var d flow.Event
+		var d flow.Told
 		if err := json.Unmarshal(m.Body, &d); err != nil || m.Topic != flow.TopicEvents || m.Key != d.UID {
 			w.t.Errorf("published %+v: %v", m, err)
 		}
-		w.told = append(w.told, d)
+		for _, e := range d.All() {
+			e.UID = d.UID
+			w.told = append(w.told, e)
+		}
 	}
 	return w.queue.Publish(ctx, messages...)
 }
@@ -106,7 +109,7 @@ func (w *world) put(r analysis.Result) {
 // ready hands the stage the news and returns its verdict in a word.
 func (w *world) ready(end string, attempt int) string {
 	w.t.Helper()
-	body, err := json.Marshal(flow.ResultReady{UID: "anna", End: day(w.t, end)})
+	body, err := json.Marshal(flow.ResultsReady{UID: "anna", Results: []flow.Changed{{End: day(w.t, end), Version: "v"}}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

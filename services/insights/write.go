@@ -41,23 +41,30 @@ func (s *Stage) words(ctx context.Context, agreed bool, facts []analysis.Fact) (
 	return s.Words.Write(ctx, facts)
 }
 
-// publish records the Insight in the audit log and tells the person's devices.
-func (s *Stage) publish(ctx context.Context, ready flow.ResultReady, in analysis.Insight) error {
+// written records the Insight in the audit log and tells of it.
+func (s *Stage) written(ctx context.Context, ready analysis.Request, in analysis.Insight, tell func(flow.Event)) error {
 	date := ready.End.String()
 	if err := s.Audit.Append(ctx, audit.Event{Action: audit.InsightStored, UID: ready.UID, Own: date, Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit insight: %w", err)
 	}
 	version, err := versionOf(in)
-	if err != nil {
-		return err
+	if err == nil {
+		tell(flow.Event{Kind: flow.InsightReady, Ref: date, Version: version})
 	}
-	m, err := queue.JSON(flow.TopicEvents, ready.UID,
-		flow.Event{UID: ready.UID, Kind: flow.InsightReady, Ref: date, Version: version})
+	return err
+}
+
+// publish tells the person's devices.
+func (s *Stage) publish(ctx context.Context, uid string, news []flow.Event) error {
+	if len(news) == 0 {
+		return nil
+	}
+	m, err := queue.JSON(flow.TopicEvents, uid, flow.Told{Event: flow.Event{UID: uid}, Events: news})
 	if err != nil {
 		return err
 	}
 	if err := s.Queue.Publish(ctx, m); err != nil {
-		return fmt.Errorf("publish insight: %w", err)
+		return fmt.Errorf("publish insights: %w", err)
 	}
 	return nil
 }

@@ -118,7 +118,20 @@ type Cursor struct {
 	Received time.Time      `json:"received"`
 }
 
-// An Event is one thing told to a person's devices; its key is its sequence number.
+// Told is what was told to a person's devices at once; its key is the sequence number
+// of the first, and those of the others follow.
+type Told struct {
+	Event
+	More []Event `json:"more,omitempty"`
+	// Marks are digests of the events told last, these included, the oldest first: see
+	// package news. The releases before had none.
+	Marks []byte `json:"marks,omitempty"`
+}
+
+// All are the events, in order.
+func (t Told) All() []Event { return append([]Event{t.Event}, t.More...) }
+
+// An Event is one thing told to a person's devices.
 type Event struct {
 	Kind    flow.EventKind `json:"kind"`
 	Ref     string         `json:"ref"`

@@ -33,7 +33,7 @@ type Store struct {
 	Insights   Collection[record.Insight]
 	Embeddings Collection[record.Embedding]
 	Cursors    Collection[record.Cursors]
-	Events     Collection[record.Event]
+	Events     Collection[record.Told]
 	Profiles   Collection[record.Profile]
 	Consents   Collection[record.Consent]
 	Exports    Collection[record.Export]
@@ -53,7 +53,7 @@ func New(d Driver, s Sealer) *Store {
 		Insights:   Collection[record.Insight]{d, s, collectionInsights},
 		Embeddings: Collection[record.Embedding]{d, s, collectionEmbeddings},
 		Cursors:    Collection[record.Cursors]{d, s, collectionCursors},
-		Events:     Collection[record.Event]{d, s, collectionEvents},
+		Events:     Collection[record.Told]{d, s, collectionEvents},
 		Profiles:   Collection[record.Profile]{d, s, collectionProfiles},
 		Consents:   Collection[record.Consent]{d, s, collectionConsents},
 		Exports:    Collection[record.Export]{d, s, collectionExports},

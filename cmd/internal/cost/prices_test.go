@@ -8,7 +8,7 @@ func price(k Kind) float64 {
 		million         = 1_000_000
 		tebibyte        = 1 << 40
 		leastMessage    = 1000 // bytes, billed at the least for each way that it goes
-		ways            = 2    // in, and out to the one consumer
+		ways            = 3    // in, and out to two consumers at most
 	)
 	switch k {
 	case Read:

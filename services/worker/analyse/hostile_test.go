@@ -35,7 +35,7 @@ func TestOverAStoreAsBadAsItsContract(t *testing.T) {
 		if diff := cmp.Diff(calm.result(end), b.result(end)); diff != "" {
 			t.Errorf("seed %d (-calm +hostile):\n%s", seed, diff)
 		}
-		if len(b.published) < 2 {
+		if len(b.published) < 1 {
 			t.Errorf("seed %d: told %v", seed, b.topics())
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -61,7 +62,7 @@ func (s *Stage) Analyse(ctx context.Context, req analysis.Request, order Order) 
 		return Kept, 0, err
 	}
 	defer f.release()
-	return s.refresh(ctx, req, f, order)
+	return s.refresh(ctx, req, f, order, func(ctx context.Context, c flow.Changed) error { return s.publish(ctx, req.UID, c) })
 }
 
 // Ends lists the windows that end on one of the days from first to last, as far

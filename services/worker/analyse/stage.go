@@ -136,13 +136,13 @@ func (s *Stage) stands(ctx context.Context, req analysis.Request, anyModel bool,
 	return nil
 }
 
-// refresh does what the order says with what was found; version is that of the
-// Result's record afterwards.
-func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, order Order) (outcome Outcome, version int64, err error) {
+// refresh does what the order says with what was found, and tells what is to be
+// told; version is that of the Result's record afterwards.
+func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, order Order, tell teller) (outcome Outcome, version int64, err error) {
 	again := order.Again
 	if f.current && !order.Replace {
 		if again { // the process may have died after the result was stored
-			err = errors.Join(s.publish(ctx, req, f.before.Value.Result.Lineage.InputDigest), s.followUp(ctx, f.model, req, true))
+			err = errors.Join(s.stored(ctx, req, f.before.Value.Result.Lineage.InputDigest, tell), s.followUp(ctx, f.model, req, true))
 		}
 		return Kept, f.before.Version, err
 	}
@@ -162,7 +162,10 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 				return Kept, 0, err
 			}
 		}
-		return NoData, 0, s.withdraw(ctx, req, f.before.Version, again)
+		if !f.exists && !again {
+			return NoData, 0, nil
+		}
+		return NoData, 0, s.withdraw(ctx, req, f.before.Version, tell)
 	}
 	changed, err := s.embed(ctx, f.model, req, f.in, epochs, f.earlier, &result)
 	if err != nil {
@@ -172,7 +175,7 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 	if err != nil {
 		return Kept, 0, erasedError(err)
 	}
-	if err := s.publish(ctx, req, result.Lineage.InputDigest); err != nil {
+	if err := s.stored(ctx, req, result.Lineage.InputDigest, tell); err != nil {
 		return Kept, 0, err
 	}
 	return Stored, version, s.followUp(ctx, f.model, req, changed || again)
@@ -187,30 +190,15 @@ func (s *Stage) spoken(ctx context.Context, req analysis.Request) (bool, error) 
 	return err == nil, erasedError(err)
 }
 
-// withdraw deletes the Result of a window that has no data any more, has the
-// stages behind look at it and tells the person's devices.
-func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int64, again bool) error {
-	if version == 0 && !again {
-		return nil
-	}
+// withdraw deletes the Result of a window that has no data any more, and has who is
+// behind know.
+func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int64, tell teller) error {
 	if version > 0 {
 		if err := s.Store.Results.Delete(ctx, req.UID, req.End.String(), version); err != nil {
 			return erasedError(err)
 		}
 	}
-	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
-	if err != nil {
-		return err
-	}
-	event, err := queue.JSON(flow.TopicEvents, req.UID,
-		flow.Event{UID: req.UID, Kind: flow.ResultWithdrawn, Ref: req.End.String(), Version: "withdrawn"})
-	if err != nil {
-		return err
-	}
-	if err := s.Queue.Publish(ctx, ready, event); err != nil {
-		return fmt.Errorf("publish withdrawn result: %w", err)
-	}
-	return nil
+	return tell(ctx, flow.Changed{End: req.End})
 }
 
 // current says whether a Result still rests on all that determines it.
@@ -229,22 +217,28 @@ func erasedError(err error) error {
 	return err
 }
 
-// publish records the result in the audit log and tells the stages behind.
-func (s *Stage) publish(ctx context.Context, req analysis.Request, digest string) error {
+// A teller has who is behind know of a Result: the insights, and the person's devices.
+type teller func(ctx context.Context, c flow.Changed) error
+
+// stored records the Result in the audit log and tells of it.
+func (s *Stage) stored(ctx context.Context, req analysis.Request, digest string, tell teller) error {
 	if err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Own: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
-	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))
+	return tell(ctx, flow.Changed{End: req.End, Version: digest})
+}
+
+// publish tells of Results.
+func (s *Stage) publish(ctx context.Context, uid string, changed ...flow.Changed) error {
+	if len(changed) == 0 {
+		return nil
+	}
+	m, err := queue.JSON(flow.TopicResults, uid, flow.ResultsReady{UID: uid, Results: changed})
 	if err != nil {
 		return err
 	}
-	event, err := queue.JSON(flow.TopicEvents, req.UID,
-		flow.Event{UID: req.UID, Kind: flow.ResultStored, Ref: req.End.String(), Version: digest})
-	if err != nil {
-		return err
-	}
-	if err := s.Queue.Publish(ctx, ready, event); err != nil {
-		return fmt.Errorf("publish result: %w", err)
+	if err := s.Queue.Publish(ctx, m); err != nil {
+		return fmt.Errorf("publish results: %w", err)
 	}
 	return nil
 }

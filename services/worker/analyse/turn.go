@@ -42,6 +42,13 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 type turn struct {
 	windows, stored int
 	left            bool // more are to be analysed
+	changed         []flow.Changed
+}
+
+// tell notes what is told of the turn's windows together.
+func (t *turn) tell(_ context.Context, c flow.Changed) error {
+	t.changed = append(t.changed, c)
+	return nil
 }
 
 func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn, err error) {
@@ -90,8 +97,9 @@ func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn
 	return t, failed
 }
 
-// windows analyses windows whose days are read once for all of them, and returns
-// those that are done: for good, too, where a window cannot be read.
+// windows analyses windows whose days are read once for all of them, tells of those
+// whose Result is another, and returns those that are done: for good, too, where a
+// window cannot be read.
 func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, asked due.Asked, again bool, t *turn) (done []health.Day, err error) {
 	last := ends[0]
 	if last == asked.Ends()[0] { // behind it is what nobody asked for
@@ -107,7 +115,7 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 	var failed error
 	for _, end := range ends {
 		t.windows++
-		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again)
+		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again, t.tell)
 		if outcome == Stored {
 			t.stored++
 		}
@@ -119,6 +127,10 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 			break
 		}
 	}
+	if err := s.publish(ctx, uid, t.changed...); err != nil {
+		return nil, errors.Join(failed, err)
+	}
+	t.changed = nil
 	return done, failed
 }
 
@@ -146,14 +158,14 @@ func (s *Stage) askLater(ctx context.Context, d *reading, end health.Day) error 
 
 // window brings one window's Result up to date. One that is current is announced
 // again where it may have been stored for the same asking, and the process died.
-func (s *Stage) window(ctx context.Context, req analysis.Request, d *reading, asked due.Asked, again bool) (Outcome, error) {
+func (s *Stage) window(ctx context.Context, req analysis.Request, d *reading, asked due.Asked, again bool, tell teller) (Outcome, error) {
 	f, err := s.findIn(ctx, req, d, false)
 	if err != nil {
 		return Kept, err
 	}
 	defer f.release()
 	again = again || f.exists && !f.before.Value.ComputedAt.Before(asked.Since())
-	outcome, _, err := s.refresh(ctx, req, f, Order{Again: again})
+	outcome, _, err := s.refresh(ctx, req, f, Order{Again: again}, tell)
 	return outcome, err
 }
 

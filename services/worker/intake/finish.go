@@ -13,7 +13,6 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
-	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -196,15 +195,13 @@ func (s *Stage) silence(ctx context.Context, j *uploadWork) (former, next health
 	return 0, 0, nil
 }
 
-// publish lets the person's devices know what the upload has come to.
-func (s *Stage) publish(ctx context.Context, j *uploadWork) error {
-	state := j.record.Value.State
-	kind := map[record.UploadState]flow.EventKind{
+// news is what the person's devices are told of the upload in that state.
+func (j *uploadWork) news(state record.UploadState) []flow.Event {
+	kind, is := map[record.UploadState]flow.EventKind{
 		record.UploadMerged: flow.UploadMerged, record.UploadFailed: flow.UploadFailed, record.UploadHeld: flow.UploadHeld,
 	}[state]
-	m, err := queue.JSON(flow.TopicEvents, j.uid, flow.Event{UID: j.uid, Kind: kind, Ref: j.id, Version: string(state)})
-	if err != nil {
-		return err
+	if !is {
+		return nil
 	}
-	return wrap("publish event", s.Queue.Publish(ctx, m))
+	return []flow.Event{{Kind: kind, Ref: j.id, Version: string(state)}}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/due"
+	"github.com/clarity-loop/clarity/services/news"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/storetest"
@@ -20,7 +21,7 @@ import (
 func (w *world) over(d store.Driver) (stages [2]*intake.Stage) {
 	for i := range stages {
 		documents, now := store.New(d, (*keys)(w)), func() time.Time { return w.now }
-		stages[i] = intake.New(intake.Needs{Store: documents, Windows: &due.Windows{Store: documents, Now: now, Quiet: time.Second}, Objects: vault.New((*blobs)(w), (*keys)(w)), Queue: (*topics)(w),
+		stages[i] = intake.New(intake.Needs{Store: documents, Windows: &due.Windows{Store: documents, Now: now, Quiet: time.Second}, Objects: vault.New((*blobs)(w), (*keys)(w)), News: news.NewBook(documents, now),
 			Now: now, Log: quietLog()})
 	}
 	intake.Tighten(stages[1])

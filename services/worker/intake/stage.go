@@ -14,8 +14,8 @@
 //  5. Look whether the tombstones grew meanwhile, and if so do step 4 again: a
 //     deletion that came between must not find its sample later.
 //  6. In one batch mark the upload merged, take it off the agenda, commit the
-//     phone's anchors and put the windows on it that are to be analysed; then tell
-//     the devices.
+//     phone's anchors, put the windows on it that are to be analysed, and tell the
+//     devices.
 //
 // A day that has no room for what an upload has of it is left without that, and
 // the upload's record says so; its deletions, and all other days, are merged.
@@ -53,8 +53,9 @@ type Needs struct {
 		Get(ctx context.Context, uid, name string) ([]byte, error)
 		Replace(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
 	}
-	Queue interface {
-		Publish(ctx context.Context, msgs ...queue.Message) error
+	// News tells the person's devices, with what it is about; a news.Book does.
+	News interface {
+		Batch(ctx context.Context, uid string, events []flow.Event, with ...store.Change) (versions []int64, err error)
 	}
 	// Windows are those that are to be analysed; an agenda.Windows has them.
 	Windows interface {
@@ -82,7 +83,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		return queue.Dead("the message cannot be decoded")
 	}
 	started := s.Now()
-	err := s.intake(ctx, m, d.Attempt > 1)
+	err := s.intake(ctx, m)
 	if err == nil {
 		s.Log.Info("upload handled", "stage", "intake", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 	}
@@ -130,7 +131,7 @@ func (f *failure) Unwrap() error  { return analysis.ErrUnreadable }
 var errNoRecord = errors.New("upload has no record")
 
 // intake brings one upload to its end, whatever was done for it before.
-func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) error {
+func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 	standing, err := s.Store.Standing(ctx, m.UID)
 	if err == nil {
 		err = standing.Value.Active()
@@ -149,31 +150,20 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 	j.room.Store(int64(s.room))
 	switch stored.Value.State {
 	case record.UploadMerged:
-		if !again {
-			return nil
-		}
-		return s.publish(ctx, j) // the process may have died before it did
+		return nil
 	case record.UploadFailed:
-		if again {
-			if err := s.publish(ctx, j); err != nil {
-				return err
-			}
-		}
 		if stored.Value.Reason == string(notAgreed) {
 			return nil // nothing is wrong with it
 		}
 		return &failure{reason(stored.Value.Reason)}
 	}
 	if standing.Value.Permitted() != nil {
-		return s.hold(ctx, j, standing, again)
+		return s.hold(ctx, j, standing)
 	}
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
 		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(failed.reason) }, s.done(j)); err != nil {
-			return err
-		}
-		if err := s.publish(ctx, j); err != nil {
 			return err
 		}
 	}
@@ -188,10 +178,7 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err != nil {
 		return err
 	}
-	if err := s.finish(ctx, j, touched); err != nil {
-		return err
-	}
-	return s.publish(ctx, j)
+	return s.finish(ctx, j, touched)
 }
 
 // keptHeld is how long an upload waits for consent. Then it has failed, and its body
@@ -201,24 +188,18 @@ const keptHeld = 90 * 24 * time.Hour
 // hold keeps the upload until the person agrees again, or has not for so long. It is
 // held only as long as they stand as was read: who agrees meanwhile has the message
 // handled anew.
-func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account], again bool) error {
+func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account]) error {
 	now := s.Now().UTC()
 	switch {
 	case j.record.Value.State != record.UploadHeld:
 		held := func(u *record.Upload) { u.State = record.UploadHeld }
 		look := agenda.Errand{Kind: agenda.Upload, Ref: j.id, Since: now, Historical: j.record.Value.Historical}
-		if err := s.mark(ctx, j, held, s.Store.Agenda.ToPut(look.Key(), store.Any, look).At(now.Add(keptHeld)), s.Store.Under(standing)); err != nil {
-			return err
-		}
+		return s.mark(ctx, j, held, s.Store.Agenda.ToPut(look.Key(), store.Any, look).At(now.Add(keptHeld)), s.Store.Under(standing))
 	case now.Sub(j.record.Updated) >= keptHeld:
 		given := func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(notAgreed) }
-		if err := s.mark(ctx, j, given, s.done(j), s.Store.Under(standing)); err != nil {
-			return err
-		}
-	case !again:
-		return nil
+		return s.mark(ctx, j, given, s.done(j), s.Store.Under(standing))
 	}
-	return s.publish(ctx, j)
+	return nil
 }
 
 // done takes the upload off the agenda.
@@ -227,11 +208,12 @@ func (s *Stage) done(j *uploadWork) store.Change {
 }
 
 // mark changes the upload's record as this work knows it, and what belongs to
-// that, at once.
+// that, at once; the devices are told in the same batch.
 func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*record.Upload), with ...store.Change) error {
 	value := j.record.Value
 	change(&value)
-	versions, err := s.Store.Batch(ctx, j.uid, append([]store.Change{s.Store.Uploads.ToPut(j.id, j.record.Version, value)}, with...)...)
+	with = append([]store.Change{s.Store.Uploads.ToPut(j.id, j.record.Version, value)}, with...)
+	versions, err := s.News.Batch(ctx, j.uid, j.news(value.State), with...)
 	if err != nil {
 		return fmt.Errorf("write upload's record: %w", err)
 	}

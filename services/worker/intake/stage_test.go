@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
@@ -83,7 +82,7 @@ func TestWhatBecomesOfAnUpload(t *testing.T) {
 				t.Errorf("the log names the person:\n%s", logged)
 			}
 			if tt.state == record.UploadFailed { // and again, after a crash
-				if got := w.handle(t, id, 2); got != tt.verdict || len(w.told(t)) != 2 {
+				if got := w.handle(t, id, 2); got != tt.verdict || len(w.told(t)) != 1 {
 					t.Errorf("again: %q, want %q; told %v", got, tt.verdict, w.told(t))
 				}
 			}
@@ -94,15 +93,14 @@ func TestWhatBecomesOfAnUpload(t *testing.T) {
 // told is what the person's devices are told, in order.
 func (w *world) told(t testing.TB) (events []string) {
 	t.Helper()
-	for _, m := range w.sent {
-		if m.Topic != flow.TopicEvents {
-			continue
+	pages, err := w.store.Events.List(t.Context(), person, store.Query{Limit: store.MaxLimit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pages {
+		for _, e := range p.Value.All() {
+			events = append(events, string(e.Kind)+" "+e.Ref+" "+e.Version)
 		}
-		var e flow.Event
-		if err := json.Unmarshal(m.Body, &e); err != nil || e.UID != person {
-			t.Errorf("event %s: %v", m.Body, err)
-		}
-		events = append(events, string(e.Kind)+" "+e.Ref+" "+e.Version)
 	}
 	return events
 }
@@ -110,8 +108,8 @@ func (w *world) told(t testing.TB) (events []string) {
 func TestADestroyedKeyEndsTheWork(t *testing.T) {
 	w, id := one(t, envelope{})
 	w.erased = true
-	if got := w.handle(t, id, 1); got != "ack" || len(w.sent) != 0 {
-		t.Errorf("verdict %q, %d messages", got, len(w.sent))
+	if got := w.handle(t, id, 1); got != "ack" || len(w.told(t)) != 0 {
+		t.Errorf("verdict %q, told %v", got, w.told(t))
 	}
 }
 
@@ -131,12 +129,12 @@ func TestMessagesThatAreNone(t *testing.T) {
 func TestAHeldUploadIsMergedOnceThereIsConsent(t *testing.T) {
 	w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
 	w.consent(t, false)
-	for attempt := 1; attempt <= 2; attempt++ { // the process may have died before it told of it
-		if v := w.handle(t, id, attempt); v != "ack" || len(w.told(t)) != attempt {
+	for attempt := 1; attempt <= 2; attempt++ {
+		if v := w.handle(t, id, attempt); v != "ack" || len(w.told(t)) != 1 {
 			t.Fatalf("attempt %d: %s, told %v", attempt, v, w.told(t))
 		}
 	}
-	if v := w.handle(t, id, 1); v != "ack" || len(w.told(t)) != 2 {
+	if v := w.handle(t, id, 1); v != "ack" || len(w.told(t)) != 1 {
 		t.Fatalf("another message: %s, told %v", v, w.told(t))
 	}
 	w.consent(t, true)
@@ -183,7 +181,6 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if err := w.store.Agenda.Delete(t.Context(), person, agenda.Errand{Kind: agenda.Windows}.Key(), store.Any); err != nil {
 		t.Fatal(err)
 	}
-	w.sent = nil
 	if v := w.handle(t, "twin", 1); v != "ack" {
 		t.Fatal(v)
 	}
@@ -193,8 +190,8 @@ func TestNothingNewWritesNoDay(t *testing.T) {
 	if due := w.due(t); len(due) != 0 || len(first) == 0 {
 		t.Errorf("%v are analysed for the twin, %v for the first", due, first)
 	}
-	if n := len(w.asked(flow.TopicEvents)); n != 1 {
-		t.Errorf("%d deliveries for the twin", n)
+	if told := w.told(t); len(told) != 2 {
+		t.Errorf("the devices are told %v", told)
 	}
 }
 
@@ -231,9 +228,8 @@ func TestEveryWindowWithATouchedDayIsAskedFor(t *testing.T) {
 			if err != nil || !entry.Due.Equal(received.Add(time.Second)) {
 				t.Errorf("they are due %v, %v; want when the person was quiet for a second", entry.Due, err)
 			}
-			body, _ := json.Marshal(flow.Event{UID: person, Kind: flow.UploadMerged, Ref: id, Version: "merged"})
-			if diff := cmp.Diff([]queue.Message{{Topic: flow.TopicEvents, Key: person, Body: body}}, w.sent); diff != "" {
-				t.Errorf("messages (-want +got):\n%s", diff)
+			if diff := cmp.Diff([]string{"upload.merged u1 merged"}, w.told(t)); diff != "" {
+				t.Errorf("the devices are told (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/news"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
@@ -42,7 +43,6 @@ type world struct {
 	docs     map[store.Key]store.Document
 	versions int64
 	objects  map[string][]byte
-	sent     []queue.Message
 	erased   bool
 
 	changes int
@@ -65,7 +65,7 @@ func newWorld() *world {
 	w.store = store.New((*driver)(w), (*keys)(w))
 	now := func() time.Time { return w.now }
 	w.windows = &due.Windows{Store: w.store, Now: now, Quiet: time.Second}
-	w.stage = intake.New(intake.Needs{Store: w.store, Windows: w.windows, Objects: vault.New((*blobs)(w), (*keys)(w)), Queue: (*topics)(w),
+	w.stage = intake.New(intake.Needs{Store: w.store, Windows: w.windows, Objects: vault.New((*blobs)(w), (*keys)(w)), News: news.NewBook(w.store, now),
 		Now: now, Log: slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{ReplaceAttr: timeless}))})
 	return w
 }
@@ -246,15 +246,6 @@ func (k *keys) Pseudonym(_ context.Context, uid string) (string, error) {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(uid))), nil
 }
 
-type topics world
-
-func (q *topics) Publish(_ context.Context, msgs ...queue.Message) error {
-	return (*world)(q).change(func() error {
-		q.sent = append(q.sent, msgs...)
-		return nil
-	})
-}
-
 // An arrival is an upload as the ingress leaves it.
 type arrival struct {
 	id       string
@@ -361,7 +352,6 @@ func (w *world) plain(t testing.TB, name string) []byte {
 	return plain
 }
 
-// asked are the distinct messages of a topic.
 // due are the windows that are to be analysed.
 func (w *world) due(t testing.TB) (ends []string) {
 	t.Helper()
@@ -373,16 +363,6 @@ func (w *world) due(t testing.TB) (ends []string) {
 		ends = append(ends, end.String())
 	}
 	return ends
-}
-
-func (w *world) asked(topic string) []string {
-	set := map[string]bool{}
-	for _, m := range w.sent {
-		if m.Topic == topic {
-			set[string(m.Body)] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(set))
 }
 
 func (w *world) chunk(t testing.TB, name string) timeline.Chunk {

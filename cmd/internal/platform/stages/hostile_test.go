@@ -190,12 +190,14 @@ func (w *world) life(t *testing.T) life {
 	all(t, w.Store.Results, func(r store.Record[record.Result]) { l.Results[r.Key] = r.Value.Result.Lineage.InputDigest })
 	all(t, w.Store.Insights, func(r store.Record[record.Insight]) { l.Insights[r.Key] = r.Value.Insight })
 	n := 0
-	all(t, w.Store.Events, func(r store.Record[record.Event]) {
-		if n++; r.Key != fmt.Sprintf("%016x", n) {
-			t.Errorf("event %d has the number %s", n, r.Key)
+	all(t, w.Store.Events, func(r store.Record[record.Told]) {
+		if r.Key != fmt.Sprintf("%016x", n+1) {
+			t.Errorf("event %d has the number %s", n+1, r.Key)
 		}
-		if r.Value.Kind != flow.ResultWithdrawn && r.Value.Kind != flow.InsightWithdrawn { // of what never was, too: a process may have died meanwhile
-			told[string(r.Value.Kind)+" "+r.Value.Ref] = true
+		for _, e := range r.Value.All() {
+			if n++; e.Kind != flow.ResultWithdrawn && e.Kind != flow.InsightWithdrawn { // of what never was, too: a process may have died meanwhile
+				told[string(e.Kind)+" "+e.Ref] = true
+			}
 		}
 	})
 	l.Told = slices.Sorted(maps.Keys(told))

@@ -2,11 +2,11 @@
 package events
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -31,7 +31,7 @@ const eventsDetail = "Server-sent events: `id` is a sequence number of 16 hexade
 
 // Needs is what the events need.
 type Needs struct {
-	Events   store.Collection[record.Event]
+	Events   store.Collection[record.Told]
 	Accounts interface {
 		Get(ctx context.Context, uid string) (record.Account, error)
 	}
@@ -55,11 +55,30 @@ func (r *Room) Routes() []route.Route {
 		Text: &route.Text{Kind: "text/event-stream", Summary: "A stream of server-sent events", Schema: eventSchema()}}}
 }
 
+// mostAtOnce is more events than are ever told at once.
+const mostAtOnce = 64
+
 // Exported are the events of an export, as far as they are kept.
-func Exported(events store.Collection[record.Event]) []reply.Section {
-	return []reply.Section{reply.Exported(events, "event", func(e store.Record[record.Event]) exportedEvent {
-		return exportedEvent{string(e.Value.Kind), eventView{Ref: e.Value.Ref, Version: e.Value.Version, At: reply.Time(e.Value.At)}}
-	})}
+func Exported(events store.Collection[record.Told]) []reply.Section {
+	return []reply.Section{{Name: "event", Each: func(ctx context.Context, uid, after string, line reply.Line) error {
+		seen, begin := uint64(0), ""
+		if after != "" {
+			seen = before(after) + 1
+			begin = key(seen - min(seen, mostAtOnce)) // others that were told with it follow
+		}
+		return reply.EachRecord(ctx, events, uid, begin, func(r store.Record[record.Told]) error {
+			for i, e := range r.Value.All() {
+				n := before(r.Key) + 1 + uint64(i)
+				if n <= seen {
+					continue
+				}
+				if err := line("event", key(n), exportedEvent{string(e.Kind), eventView{Ref: e.Ref, Version: e.Version, At: reply.Time(e.At)}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}}}
 }
 
 type exportedEvent struct {
@@ -118,7 +137,7 @@ func (r *Room) streamEvents(ctx context.Context, in *eventsInput) (*reply.BodyOu
 	s := stream{uid: uid}
 	err := r.begin(ctx, &s, in.LastEventID)
 	if err == nil {
-		s.behind, err = r.Events.Tail(opened, uid, s.after)
+		s.behind, err = r.Events.Tail(opened, uid, key(s.after))
 	}
 	if err != nil {
 		end()
@@ -134,7 +153,8 @@ func (r *Room) streamEvents(ctx context.Context, in *eventsInput) (*reply.BodyOu
 type stream struct {
 	uid    string
 	to     *streams.Writer
-	after  string // the event it goes on behind
+	after  uint64 // the event it goes on behind
+	page   string // the document that event is in, where others of it follow; else ""
 	missed bool   // events lie between the last that the device saw and that
 	behind <-chan struct{}
 }
@@ -142,31 +162,72 @@ type stream struct {
 // begin finds where a stream begins for a device that saw the event last: the
 // numbers of a person are consecutive, so that what is missing shows.
 func (r *Room) begin(ctx context.Context, s *stream, last string) error {
-	if last != "" {
-		next, err := r.Events.List(ctx, s.uid, store.Query{After: last, Limit: 1})
-		if err != nil {
-			return err
-		}
-		if len(next) > 0 {
-			s.after = before(next[0].Key)
-			s.missed = s.after != last
-			return nil
-		}
+	if last == "" {
+		page, err := r.page(ctx, s.uid, "")
+		s.after = page.last
+		return err
 	}
-	newest, err := r.newestEvent(ctx, s.uid)
+	seen, err := strconv.ParseUint(last, 16, 64)
 	if err != nil {
 		return err
 	}
-	s.after = cmp.Or(newest, firstEvent)
-	s.missed = last > s.after
-	if last != "" && last < s.after { // it came meanwhile
-		s.after = last
+	page, err := r.page(ctx, s.uid, after(seen))
+	if err != nil {
+		return err
+	}
+	switch {
+	case page.last > seen: // others that were told with it follow
+		s.after, s.page = seen, page.key
+	case page.key != "": // the newest, or it never came from here
+		s.after, s.missed = page.last, seen > page.last
+	default: // it is not kept any more, or none is there
+		oldest, err := r.Events.List(ctx, s.uid, store.Query{Limit: 1})
+		if err != nil {
+			return err
+		}
+		for _, o := range oldest {
+			s.after = before(o.Key)
+		}
+		s.missed = s.after != seen
 	}
 	return nil
 }
 
-// firstEvent is what lies before every event.
-const firstEvent = "0000000000000000"
+// A page is where events that were told at once are, and the number of the last.
+type page struct {
+	key  string
+	last uint64
+}
+
+// page is the one whose first number is the greatest below the key: of all where
+// that is "". There may be none.
+func (r *Room) page(ctx context.Context, uid, below string) (page, error) {
+	found, err := r.Events.List(ctx, uid, store.Query{To: below, Descending: true, Limit: 1})
+	if err != nil || len(found) == 0 {
+		return page{}, err
+	}
+	return page{found[0].Key, before(found[0].Key) + uint64(len(found[0].Value.All()))}, nil
+}
+
+// key is the number as the store and a device have it.
+func key(n uint64) string { return fmt.Sprintf("%016x", n) }
+
+// after is the key behind the number's, "" where there is none.
+func after(n uint64) string {
+	if n == math.MaxUint64 {
+		return ""
+	}
+	return key(n + 1)
+}
+
+// before is the number that lies before the key's: the store's keys are numbers, from 1 on.
+func before(key string) uint64 {
+	n, err := strconv.ParseUint(key, 16, 64)
+	if err != nil || n == 0 {
+		return 0
+	}
+	return n - 1
+}
 
 // lifetime is how long a stream of the subject may stay open.
 func (r *Room) lifetime(subject identity.Subject) time.Duration {
@@ -174,14 +235,6 @@ func (r *Room) lifetime(subject identity.Subject) time.Duration {
 		return r.Lifetime
 	}
 	return min(r.Lifetime, subject.Expires.Sub(r.Now()))
-}
-
-func (r *Room) newestEvent(ctx context.Context, uid string) (string, error) {
-	newest, err := r.Events.List(ctx, uid, store.Query{Descending: true, Limit: 1})
-	if err != nil || len(newest) == 0 {
-		return "", err
-	}
-	return newest[0].Key, nil
 }
 
 // follow sends what lies behind where the stream goes on, and what comes, until
@@ -217,42 +270,45 @@ func (r *Room) follow(ctx context.Context, s stream) {
 	}
 }
 
-// perPage is how many events are read at a time.
+// perPage is how many documents of events are read at a time.
 const perPage = 100
 
-// catchUp sends one page of events and says how many it holds.
+// catchUp sends one page of events and says how many documents it was.
 func (r *Room) catchUp(ctx context.Context, s *stream) (int, error) {
-	events, err := r.Events.List(ctx, s.uid, store.Query{After: s.after, Limit: perPage})
+	query := store.Query{After: key(s.after), Limit: perPage}
+	if s.page != "" {
+		query = store.Query{From: s.page, Limit: perPage}
+	}
+	pages, err := r.Events.List(ctx, s.uid, query)
 	if err != nil {
 		return 0, err
 	}
-	if len(events) > 0 && before(events[0].Key) != s.after { // it was so slow that they are gone
-		s.after = before(events[0].Key)
-		if err := r.reset(*s); err != nil {
-			return 0, err
+	for _, p := range pages {
+		first := before(p.Key) + 1
+		if first > s.after+1 { // it was so slow that they are gone
+			s.after = first - 1
+			if err := r.reset(*s); err != nil {
+				return 0, err
+			}
+		}
+		for i, e := range p.Value.All() {
+			n := first + uint64(i)
+			if n <= s.after {
+				continue
+			}
+			if err := send(s.to, key(n), string(e.Kind), eventView{e.Ref, e.Version, reply.Time(e.At)}); err != nil {
+				return 0, err
+			}
+			s.after = n
 		}
 	}
-	for _, e := range events {
-		if err := send(s.to, e.Key, string(e.Value.Kind), eventView{e.Value.Ref, e.Value.Version, reply.Time(e.Value.At)}); err != nil {
-			return 0, err
-		}
-		s.after = e.Key
-	}
-	return len(events), nil
+	s.page = ""
+	return len(pages), nil
 }
 
 // reset tells the device that events are missing, and where the stream goes on.
 func (r *Room) reset(s stream) error {
-	return send(s.to, s.after, "reset", eventView{At: reply.Time(r.Now())})
-}
-
-// before is the number that lies before the key's.
-func before(key string) string {
-	n, err := strconv.ParseUint(key, 16, 64)
-	if err != nil || n == 0 {
-		return firstEvent // the store's keys are numbers, from 1 on
-	}
-	return fmt.Sprintf("%016x", n-1)
+	return send(s.to, key(s.after), "reset", eventView{At: reply.Time(r.Now())})
 }
 
 func send(w *streams.Writer, id, kind string, v eventView) error {

@@ -10,8 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
+	"github.com/clarity-loop/clarity/services/record"
 )
 
 // ids reads n events' ids.
@@ -58,6 +60,33 @@ func TestEventsAreFollowedAndResumed(t *testing.T) {
 	got := ids(t, resumed, 300)
 	if got[0] != "0000000000000005" || got[299] != "0000000000000130" {
 		t.Errorf("300 events came as %s to %s", got[0], got[299])
+	}
+}
+
+// Events that were told at once are one document. A device goes on within it.
+func TestEventsThatWereToldAtOnce(t *testing.T) {
+	w := ingresstest.New(t)
+	for first, n := range map[int]int{1: 1, 2: 4, 6: 2} {
+		e := record.Event{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "v", At: time.Unix(1, 0)}
+		page := record.Told{Event: e}
+		for range n - 1 {
+			page.More = append(page.More, e)
+		}
+		if _, err := w.Store.Events.Put(t.Context(), "anna", fmt.Sprintf("%016x", first), 0, page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for last := range 8 {
+		lines, end := w.Stream(ingresstest.Anna, fmt.Sprintf("%016x", last))
+		next(t, lines, 2)
+		var want []string
+		for n := last + 1; n <= 7; n++ {
+			want = append(want, fmt.Sprintf("%016x", n))
+		}
+		if got := ids(t, lines, len(want)); !slices.Equal(got, want) {
+			t.Errorf("behind %d: %v, want %v", last, got, want)
+		}
+		end()
 	}
 }
 

@@ -1,0 +1,168 @@
+// Package news writes down what there is to tell a person's devices.
+//
+// Each event has the next sequence number of its person, so that a device which
+// reads in order and remembers the last number misses nothing. The numbers of a
+// person are consecutive and never used twice. One that repeats the last of its Ref
+// among the person's last Recent is not written again; the last Kept are kept.
+//
+// Events that are told at once are one document, under the number of the first, 16
+// hexadecimal digits: see record.Told. It also has the marks of the Recent before
+// it, so that whoever writes the next reads one document. Two who write at once want the same number, and the store
+// refuses one of them.
+package news
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+const (
+	// Kept is how many events of a person are kept.
+	Kept = 1000
+	// Recent is among how many of the newest a repetition is recognised.
+	Recent = 64
+)
+
+// attempts is how often a number is tried that another process takes at the same time.
+const attempts = 4
+
+// A Book writes what people's devices are told.
+type Book struct {
+	store *store.Store
+	now   func() time.Time
+}
+
+// NewBook is a book in the store.
+func NewBook(s *store.Store, now func() time.Time) *Book {
+	return &Book{s, now}
+}
+
+// Batch applies the changes of one person's records, and tells the events that are
+// news, all or none; it returns the versions of the records. It is ErrConflict where
+// one of the changes does not apply.
+func (b *Book) Batch(ctx context.Context, uid string, events []flow.Event, changes ...store.Change) (versions []int64, err error) {
+	if len(events) == 0 && len(changes) == 0 {
+		return nil, nil
+	}
+	if len(events) == 0 {
+		return b.store.Batch(ctx, uid, changes...)
+	}
+	former := told{}
+	for attempt := range attempts {
+		known, err := b.told(ctx, uid)
+		if err != nil {
+			return nil, err
+		}
+		if attempt > 0 && known.last == former.last { // it is not about the number
+			break
+		}
+		all, next := changes, known
+		if page := b.page(&next, events); page != nil {
+			all = append(slices.Clone(changes), b.store.Events.ToPut(key(known.last+1), 0, *page))
+		}
+		if len(all) == 0 { // all of it was told
+			return nil, nil
+		}
+		versions, err = b.store.Batch(ctx, uid, all...)
+		if err == nil {
+			_ = b.forget(ctx, uid, known.last, next.last) // or the next time
+			return versions[:len(changes)], nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return nil, err
+		}
+		former = known
+	}
+	return nil, fmt.Errorf("tell what is new: %w", store.ErrConflict)
+}
+
+// page is the document of those of the events that are news, nil for none; known is
+// what was told with it.
+func (b *Book) page(known *told, events []flow.Event) *record.Told {
+	var page *record.Told
+	at := b.now().UTC()
+	for _, e := range events {
+		m := markOf(e.Kind, e.Ref, e.Version)
+		if known.repeats(m) {
+			continue
+		}
+		*known = known.with(known.last+1, m)
+		one := record.Event{Kind: e.Kind, Ref: e.Ref, Version: e.Version, At: at}
+		if page == nil {
+			page = &record.Told{Event: one}
+		} else {
+			page.More = append(page.More, one)
+		}
+	}
+	if page != nil {
+		page.Marks = known.encode()
+	}
+	return page
+}
+
+// told is what the person was told lately.
+func (b *Book) told(ctx context.Context, uid string) (told, error) {
+	newest, err := b.store.Events.List(ctx, uid, store.Query{Descending: true, Limit: 1})
+	if err != nil || len(newest) == 0 {
+		return told{}, err
+	}
+	if len(newest[0].Value.Marks) == 0 {
+		return b.gather(ctx, uid)
+	}
+	first, err := number(newest[0].Key)
+	return decode(first+uint64(len(newest[0].Value.More)), newest[0].Value.Marks), err
+}
+
+// gather is told of the events that the releases before wrote, one a document and
+// without marks.
+func (b *Book) gather(ctx context.Context, uid string) (told, error) {
+	newest, err := b.store.Events.List(ctx, uid, store.Query{Descending: true, Limit: Recent})
+	if err != nil || len(newest) == 0 {
+		return told{}, err
+	}
+	var known told
+	for i := len(newest) - 1; i >= 0; i-- {
+		first, err := number(newest[i].Key)
+		if err != nil {
+			return told{}, err
+		}
+		for n, v := range newest[i].Value.All() {
+			known = known.with(first+uint64(n), markOf(v.Kind, v.Ref, v.Version))
+		}
+	}
+	return known, nil
+}
+
+// forgetting is behind how many events those are looked for that are not kept any more.
+const forgetting = 64
+
+// forget removes the documents of which no event is among the last Kept, each time
+// that a number of events was told.
+func (b *Book) forget(ctx context.Context, uid string, before, last uint64) error {
+	if last <= Kept || before/forgetting == last/forgetting {
+		return nil
+	}
+	stale, err := b.store.Events.List(ctx, uid, store.Query{To: key(last - Kept + 2), Limit: store.MaxLimit})
+	if err != nil || len(stale) == 0 {
+		return err
+	}
+	var gone []store.Change
+	for _, r := range stale[:len(stale)-1] { // what follows the last of them may begin behind what is kept
+		gone = append(gone, b.store.Events.ToDelete(r.Key, store.Any))
+	}
+	for len(gone) > 0 {
+		n := min(len(gone), store.MaxBatch)
+		if _, err := b.store.Batch(ctx, uid, gone[:n]...); err != nil {
+			return err
+		}
+		gone = gone[n:]
+	}
+	return nil
+}
