@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash"
 	"hash/fnv"
@@ -61,9 +60,6 @@ const (
 )
 
 type taskKey struct{}
-
-// errDead is what the last calls of a process that is killed end with; nobody hears of it.
-var errDead = errors.New("the process is dead")
 
 func newLoom(seed uint64) *loom {
 	return &loom{random: rand.New(rand.NewPCG(seed, 0x100)), sum: fnv.New64a()}

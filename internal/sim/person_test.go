@@ -3,7 +3,6 @@ package sim_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -370,7 +369,7 @@ func bodyOf(samples, deleted []string) []byte {
 func began() time.Time { return time.Date(2026, 3, 10, 10, 0, 0, 0, time.UTC) }
 
 // wrote is told of each batch of documents that a process has written.
-func (w *world) wrote(ctx context.Context, r *replica, writes []store.Write) {
+func (w *world) wrote(ctx context.Context, writes []store.Write) {
 	t, _ := ctx.Value(taskKey{}).(*task)
 	if t == nil {
 		return
@@ -385,11 +384,4 @@ func (w *world) wrote(ctx context.Context, r *replica, writes []store.Write) {
 			}
 		}
 	}
-}
-
-// receipt is an upload's reply.
-func receipt(a answer) (rejected int) {
-	var r struct{ Rejected []json.RawMessage }
-	_ = json.Unmarshal(a.body, &r)
-	return len(r.Rejected)
 }

@@ -24,7 +24,7 @@ const (
 // run is the whole of a seed: people and trouble, then rest. It returns what the
 // platform did wrong.
 func (w *world) run() (faults []string) {
-	time.Sleep(began().Sub(time.Now()))
+	time.Sleep(time.Until(began()))
 	defer w.end()
 	w.loom.began = time.Now()
 	w.populate()
@@ -149,7 +149,7 @@ func (w *world) looks(sooner func(time.Time)) (moves []move) {
 	for _, of := range [][2]string{{"agenda", "agenda"}, {"erasures", "accounts"}} {
 		what, collection := of[0], of[1]
 		next := w.memory.Next(collection)
-		if next.IsZero() || next.Sub(time.Now()) > 1000*time.Hour {
+		if next.IsZero() || time.Until(next) > 1000*time.Hour {
 			continue
 		}
 		for _, r := range w.processes {

@@ -157,8 +157,6 @@ func placeOf(spec, driver string) string {
 	return at
 }
 
-// replayPage is how many accounts are looked at together.
-const replayPage = 1000
 
 // Replay has everyone erased whose key is destroyed and whose documents do not
 // know, as in a data directory that was put back from a copy, and takes up the

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -173,7 +174,7 @@ func TestSeriesAreAnUploadOfTheirOwn(t *testing.T) {
 	} {
 		var e *upload.Error
 		_, err := upload.Decode([]byte(body), now, nil)
-		if e, _ = err.(*upload.Error); (err != nil) != (want != "") || e != nil && e.Code != want {
+		if errors.As(err, &e); (err != nil) != (want != "") || e != nil && e.Code != want {
 			t.Errorf("%.60s: %v, want %q", body, err, want)
 		}
 	}

@@ -23,8 +23,10 @@ const (
 const (
 	// Slots are how many a person can have, whatever their state.
 	Slots = 3
-	// Kept is how long a ready one is, and KeptFailed how long one that failed.
-	Kept, KeptFailed = 7 * 24 * time.Hour, 24 * time.Hour
+	// Kept is how long a ready one is kept.
+	Kept = 7 * 24 * time.Hour
+	// KeptFailed is how long one is kept that failed.
+	KeptFailed = 24 * time.Hour
 )
 
 // A Part is an object that holds some lines of an export, packed.
