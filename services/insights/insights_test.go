@@ -40,7 +40,7 @@ func TestAResultIsPutIntoWordsStoredAndTold(t *testing.T) {
 	if !slices.ContainsFunc(in.Sentences, func(c analysis.Claim) bool { return strings.Contains(c.Text, "7 h 12 min") }) {
 		t.Errorf("no sentence tells the sleep: %v", in.Sentences)
 	}
-	want := []audit.Event{{Action: audit.InsightStored, UID: "anna", Object: friday, Outcome: "ok"}}
+	want := []audit.Event{{Action: audit.InsightStored, UID: "anna", Own: friday, Outcome: "ok"}}
 	if diff := cmp.Diff(want, w.audited); diff != "" {
 		t.Errorf("audited (-want +got):\n%s", diff)
 	}

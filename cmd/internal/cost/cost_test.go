@@ -19,9 +19,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file anew")
 
-// most is what an hourly upload of somebody that the process has seen an hour
-// before may cost: a bound beside the golden file, which fails on any rise.
-var most = map[Kind]int{Read: 1000, Message: 1000, Get: 1000}
+// most is what an hourly upload may cost, whatever the golden file says: what is
+// asked of it where that is met, and else what it has come to.
+var most = map[Kind]int{Read: 37, Write: 15, Put: 2, Get: 11, Message: 4}
 
 // Operations are golden: what a person does is counted in documents, objects and
 // messages, over the whole platform and the drivers of a laptop. Where a figure
@@ -62,7 +62,7 @@ func TestWhatPeopleDoCosts(t *testing.T) {
 	row("an import of five years", w.cost(func() { w.upload("cleo", w.history(5*365, 1, measured()...)) }), 0)
 
 	for kind, bound := range most {
-		if n := warm.Sum(kind); n > bound {
+		if n := max(cold.Sum(kind), warm.Sum(kind)); n > bound {
 			t.Errorf("an hourly upload is %d of %s, at most %d are asked", n, kind, bound)
 		}
 	}
