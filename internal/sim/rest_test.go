@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/erased"
+	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
@@ -309,7 +310,7 @@ func (s *inspection) eventsOf(p *person) {
 	pages, err := s.store.Events.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	told := map[string]bool{}
-	var events []record.Event
+	var events []notice.Event
 	for _, page := range pages {
 		if want := fmt.Sprintf("%016x", len(events)+1); page.Key != want {
 			s.fault("%s: event %s is the %d.", p.uid, page.Key, len(events)+1)

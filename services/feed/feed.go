@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -101,7 +100,7 @@ func failures() stage.Failures {
 
 func legal(what flow.Told) bool {
 	for _, e := range what.All() {
-		if !slices.Contains(flow.EventKinds(), e.Kind) || e.Ref == "" || len(e.Ref) > maxText || e.Version == "" || len(e.Version) > maxText {
+		if !e.Kind.Known() || e.Ref == "" || len(e.Ref) > maxText || e.Version == "" || len(e.Version) > maxText {
 			return false
 		}
 	}

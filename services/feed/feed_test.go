@@ -21,7 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/news"
 	"github.com/clarity-loop/clarity/services/queue"
-	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -226,7 +226,7 @@ func TestTheLastThousandAreKept(t *testing.T) {
 func TestEventsOfTheReleasesBeforeAreGoneOnWith(t *testing.T) {
 	w := newWorld(t)
 	for n := range uint64(5) {
-		e := record.Told{Event: record.Event{Kind: flow.UploadMerged, Ref: fmt.Sprint("u", n+1), Version: "1"}}
+		e := notice.Page{Event: notice.Event{Kind: flow.UploadMerged, Ref: fmt.Sprint("u", n+1), Version: "1"}}
 		if _, err := w.Store.Events.Put(t.Context(), "anna", key(n+1), 0, e); err != nil {
 			t.Fatal(err)
 		}

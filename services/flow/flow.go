@@ -152,9 +152,13 @@ const (
 	InsightWithdrawn EventKind = "insight.withdrawn" // with its result
 )
 
-// EventKinds are all of them.
-func EventKinds() []EventKind {
-	return []EventKind{UploadMerged, UploadFailed, UploadHeld, ResultStored, ResultWithdrawn, InsightReady, InsightWithdrawn, exporting.Ready, exporting.Failed}
+// Known says whether a kind is one of these or an export's.
+func (k EventKind) Known() bool {
+	switch k {
+	case UploadMerged, UploadFailed, UploadHeld, ResultStored, ResultWithdrawn, InsightReady, InsightWithdrawn, exporting.Ready, exporting.Failed:
+		return true
+	}
+	return false
 }
 
 // Of is what a kind is of: what happens to an upload is one story, in turn.

@@ -6,7 +6,7 @@
 // among the person's last Recent is not written again; the last Kept are kept.
 //
 // Events that are told at once are one document, under the number of the first, 16
-// hexadecimal digits: see record.Told. It also has the marks of the Recent before
+// hexadecimal digits: see notice.Page. It also has the marks of the Recent before
 // it, so that whoever writes the next reads one document. Two who write at once want the same number, and the store
 // refuses one of them.
 package news
@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -85,8 +85,8 @@ func (b *Book) Batch(ctx context.Context, uid string, events []flow.Event, chang
 
 // page is the document of those of the events that are news, nil for none; known is
 // what was told with it.
-func (b *Book) page(known *told, events []flow.Event) *record.Told {
-	var page *record.Told
+func (b *Book) page(known *told, events []flow.Event) *notice.Page {
+	var page *notice.Page
 	at := b.now().UTC()
 	for _, e := range events {
 		m := markOf(e.Kind, e.Ref, e.Version)
@@ -94,9 +94,9 @@ func (b *Book) page(known *told, events []flow.Event) *record.Told {
 			continue
 		}
 		*known = known.with(known.last+1, m)
-		one := record.Event{Kind: e.Kind, Ref: e.Ref, Version: e.Version, At: at}
+		one := notice.Event{Kind: e.Kind, Ref: e.Ref, Version: e.Version, At: at}
 		if page == nil {
-			page = &record.Told{Event: one}
+			page = &notice.Page{Event: one}
 		} else {
 			page.More = append(page.More, one)
 		}

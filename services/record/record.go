@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
-	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/record/packed"
@@ -116,27 +115,6 @@ type Cursor struct {
 	LastSeen health.Instant `json:"lastSeen"`
 	UploadID string         `json:"uploadId"` // that committed the anchor
 	Received time.Time      `json:"received"`
-}
-
-// Told is what was told to a person's devices at once; its key is the sequence number
-// of the first, and those of the others follow.
-type Told struct {
-	Event
-	More []Event `json:"more,omitempty"`
-	// Marks are digests of the events told last, these included, the oldest first: see
-	// package news. The releases before had none.
-	Marks []byte `json:"marks,omitempty"`
-}
-
-// All are the events, in order.
-func (t Told) All() []Event { return append([]Event{t.Event}, t.More...) }
-
-// An Event is one thing told to a person's devices.
-type Event struct {
-	Kind    flow.EventKind `json:"kind"`
-	Ref     string         `json:"ref"`
-	Version string         `json:"version"`
-	At      time.Time      `json:"at"`
 }
 
 // A Profile is what a person tells about themselves.

@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/record/spent"
 )
 
@@ -33,7 +34,7 @@ type Store struct {
 	Insights   Collection[record.Insight]
 	Embeddings Collection[record.Embedding]
 	Cursors    Collection[record.Cursors]
-	Events     Collection[record.Told]
+	Events     Collection[notice.Page]
 	Profiles   Collection[record.Profile]
 	Consents   Collection[record.Consent]
 	Exports    Collection[record.Export]
@@ -53,7 +54,7 @@ func New(d Driver, s Sealer) *Store {
 		Insights:   Collection[record.Insight]{d, s, collectionInsights},
 		Embeddings: Collection[record.Embedding]{d, s, collectionEmbeddings},
 		Cursors:    Collection[record.Cursors]{d, s, collectionCursors},
-		Events:     Collection[record.Told]{d, s, collectionEvents},
+		Events:     Collection[notice.Page]{d, s, collectionEvents},
 		Profiles:   Collection[record.Profile]{d, s, collectionProfiles},
 		Consents:   Collection[record.Consent]{d, s, collectionConsents},
 		Exports:    Collection[record.Export]{d, s, collectionExports},

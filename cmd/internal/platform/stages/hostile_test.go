@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/queue/queuetest"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -190,7 +191,7 @@ func (w *world) life(t *testing.T) life {
 	all(t, w.Store.Results, func(r store.Record[record.Result]) { l.Results[r.Key] = r.Value.Result.Lineage.InputDigest })
 	all(t, w.Store.Insights, func(r store.Record[record.Insight]) { l.Insights[r.Key] = r.Value.Insight })
 	n := 0
-	all(t, w.Store.Events, func(r store.Record[record.Told]) {
+	all(t, w.Store.Events, func(r store.Record[notice.Page]) {
 		if r.Key != fmt.Sprintf("%016x", n+1) {
 			t.Errorf("event %d has the number %s", n+1, r.Key)
 		}

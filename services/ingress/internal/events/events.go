@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/ingress/internal/streams"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -31,7 +32,7 @@ const eventsDetail = "Server-sent events: `id` is a sequence number of 16 hexade
 
 // Needs is what the events need.
 type Needs struct {
-	Events   store.Collection[record.Told]
+	Events   store.Collection[notice.Page]
 	Accounts interface {
 		Get(ctx context.Context, uid string) (record.Account, error)
 	}
@@ -59,14 +60,14 @@ func (r *Room) Routes() []route.Route {
 const mostAtOnce = 64
 
 // Exported are the events of an export, as far as they are kept.
-func Exported(events store.Collection[record.Told]) []reply.Section {
+func Exported(events store.Collection[notice.Page]) []reply.Section {
 	return []reply.Section{{Name: "event", Each: func(ctx context.Context, uid, after string, line reply.Line) error {
 		seen, begin := uint64(0), ""
 		if after != "" {
 			seen = before(after) + 1
 			begin = key(seen - min(seen, mostAtOnce)) // others that were told with it follow
 		}
-		return reply.EachRecord(ctx, events, uid, begin, func(r store.Record[record.Told]) error {
+		return reply.EachRecord(ctx, events, uid, begin, func(r store.Record[notice.Page]) error {
 			for i, e := range r.Value.All() {
 				n := before(r.Key) + 1 + uint64(i)
 				if n <= seen {

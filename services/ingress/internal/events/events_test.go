@@ -13,7 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
-	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/notice"
 )
 
 // ids reads n events' ids.
@@ -67,8 +67,8 @@ func TestEventsAreFollowedAndResumed(t *testing.T) {
 func TestEventsThatWereToldAtOnce(t *testing.T) {
 	w := ingresstest.New(t)
 	for first, n := range map[int]int{1: 1, 2: 4, 6: 2} {
-		e := record.Event{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "v", At: time.Unix(1, 0)}
-		page := record.Told{Event: e}
+		e := notice.Event{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "v", At: time.Unix(1, 0)}
+		page := notice.Page{Event: e}
 		for range n - 1 {
 			page.More = append(page.More, e)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/exported"
+	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/vault"
 )
@@ -47,7 +48,7 @@ func Furnish(w *World) {
 	must(w.Store.Results.Put(ctx, "anna", day, 0, record.Result{Result: analysis.Result{
 		Input: analysis.Input{Kind: "none", SleepSource: "none", SleepAlgorithm: Secret}, Sleep: analysis.Family{"s3cr3t_of_anna": &one}}}))
 	must(w.Store.Insights.Put(ctx, "anna", day, 0, record.Insight{Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: Secret}}, Facts: []analysis.Fact{{ID: "a.b", Label: Secret}}}}))
-	must(w.Store.Events.Put(ctx, "anna", "0000000000000001", 0, record.Told{Event: record.Event{Kind: flow.ResultStored, Ref: Secret}}))
+	must(w.Store.Events.Put(ctx, "anna", "0000000000000001", 0, notice.Page{Event: notice.Event{Kind: flow.ResultStored, Ref: Secret}}))
 	must(w.Store.Profiles.Put(ctx, "anna", record.ProfileKey, 0, record.Profile{TimeZone: "Europe/Berlin", SourcePriority: []string{Secret}}))
 	w.PutExport("00000000000000000000000000000001", `{"kind":"note","value":"`+Secret+`"}`+"\n", `{"kind":"end","lines":1}`+"\n")
 }
@@ -114,7 +115,7 @@ func (w *World) Stream(token, lastID string) (lines <-chan string, closeStream f
 // Deliver stores the person's event n.
 func (w *World) Deliver(uid string, n int) {
 	w.T.Helper()
-	_, err := w.Store.Events.Put(w.T.Context(), uid, fmt.Sprintf("%016x", n), 0, record.Told{Event: record.Event{Kind: flow.ResultStored, Ref: fmt.Sprintf("ref-%d", n), Version: "v", At: time.Unix(int64(n), 0)}})
+	_, err := w.Store.Events.Put(w.T.Context(), uid, fmt.Sprintf("%016x", n), 0, notice.Page{Event: notice.Event{Kind: flow.ResultStored, Ref: fmt.Sprintf("ref-%d", n), Version: "v", At: time.Unix(int64(n), 0)}})
 	if err != nil {
 		w.T.Fatal(err)
 	}
