@@ -414,14 +414,17 @@ func TestDeadLettersOfEveryConsumer(t *testing.T) {
 			counts, last := map[string]int{}, 0
 			for _, l := range got {
 				n, err := strconv.Atoi(l.ID)
-				if counts[l.Consumer]++; err != nil || counts[l.Consumer] > 1 && n != last+1 {
-					t.Fatalf("%s: %s after %d", l.Consumer, l.ID, last)
+				of := l.Topic + " " + l.Consumer
+				if counts[of]++; err != nil || counts[of] > 1 && n != last+1 {
+					t.Fatalf("%s: %s after %d", of, l.ID, last)
 				}
 				last = n
 			}
 			want := map[string]int{}
 			for topic, n := range dead {
-				want[flow.Consumers()[topic][0]] = n
+				for _, consumer := range flow.Consumers()[topic] {
+					want[topic+" "+consumer] = n
+				}
 			}
 			if diff := cmp.Diff(want, counts); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

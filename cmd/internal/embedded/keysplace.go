@@ -157,7 +157,6 @@ func placeOf(spec, driver string) string {
 	return at
 }
 
-
 // Replay has everyone erased whose key is destroyed and whose documents do not
 // know, as in a data directory that was put back from a copy, and takes up the
 // erasures that a release before has left. It returns how many they were. The

@@ -120,8 +120,8 @@ func (l *log) names(id uint32, prefix string) (bool, error) {
 		return true, nil
 	}
 	f, err := l.dir.Open(segmentName(id))
-	if errors.Is(err, fs.ErrNotExist) && !l.has(id) { // it was compacted meanwhile
-		return false, nil
+	if errors.Is(err, fs.ErrNotExist) { // it is being removed: whoever asks to compact it waits until it is
+		return l.has(id), nil
 	}
 	if err != nil {
 		return false, err

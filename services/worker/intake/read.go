@@ -92,10 +92,3 @@ func unreadable(err error) error {
 
 // unused is the end of an object's name that nobody used before.
 func unused() string { return rand.Text()[:16] }
-
-func wrap(what string, err error) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
-}
