@@ -23,6 +23,8 @@ import (
 	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // A door is the API of one process. To build it takes sixteen milliseconds, so it
@@ -56,7 +58,7 @@ func newDoors(t testing.TB) []*door {
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}
 		server, err := ingress.New(ingress.Needs{
 			Store: store.New(b.store, b.keys), Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: b.identity, Audit: b.audit,
-			Writer: template.New(), Template: template.New(),
+			Writer: template.New(), Template: template.New(), Series: timeline.NewReader(vault.New(b.blobs, b.keys)).Series,
 			Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return (*d.now.Load())() }, Limits: limits,
 		})
 		if err != nil {

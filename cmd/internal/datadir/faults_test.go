@@ -373,7 +373,7 @@ func (q *letters) Dead(_ context.Context, topic, name string, after string, limi
 	var out []queue.DeadLetter
 	behind, _ := strconv.Atoi(after)
 	for s := behind + 1; s <= q.dead[topic] && len(out) < limit; s++ {
-		out = append(out, queue.DeadLetter{Topic: topic, Consumer: name, ID: strconv.Itoa(s)})
+		out = append(out, queue.DeadLetter{Delivery: queue.Delivery{Message: queue.Message{Topic: topic}}, Consumer: name, ID: strconv.Itoa(s)})
 	}
 	return out, nil
 }
