@@ -317,9 +317,14 @@ func (d *device) poison() {
 	}
 }
 
-// handles says whether some process handles the topic: that of exports none does.
+// handles says whether each consumer of the topic is some process: that of exports is none.
 func (w *world) handles(topic string) bool {
-	return slices.ContainsFunc(w.processes, func(r *replica) bool { return r.handle[topic] != nil })
+	for _, consumer := range flow.Consumers()[topic] {
+		if !slices.ContainsFunc(w.processes, func(r *replica) bool { return r.handle[at(topic, consumer)] != nil }) {
+			return false
+		}
+	}
+	return true
 }
 
 // blobOf is where the body of an upload lies, as its record says; "" where it has none.

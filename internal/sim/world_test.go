@@ -77,7 +77,7 @@ type replica struct {
 	request *task // of an ingress: all of its requests
 	looked  map[string]time.Time
 
-	handle  map[string]queue.Handler // by topic
+	handle  map[string]queue.Handler // by topic and consumer
 	passes  map[string]func(context.Context) (int, error)
 	quiet   map[string]int  // passes in a row that found nothing
 	serving map[string]bool // people with a request in hand
