@@ -76,7 +76,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		err = s.refreshAll(ctx, ready, how)
 	}
 	if errors.Is(err, analysis.ErrNoConsent) {
-		err = s.left(ctx, ready.UID, standing)
+		err = s.left(ctx, ready, how, standing)
 	}
 	if err == nil {
 		s.Log.Info("insights refreshed", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
@@ -90,14 +90,57 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 
 // left leaves what is ready to the day on which the person agrees again, when what
 // changed without a word is told anew: as long as they stand as was read. Who agrees
-// meanwhile has the message handled again.
-func (s *Stage) left(ctx context.Context, uid string, standing store.Record[record.Account]) error {
+// meanwhile has the message handled again. What an attempt before wrote, and did not
+// come to tell, is told now: on that day it is a text like another.
+func (s *Stage) left(ctx context.Context, ready flow.ResultsReady, how refreshing, standing store.Record[record.Account]) error {
+	if err := s.tellStored(ctx, ready, how); err != nil {
+		return err
+	}
 	if standing.Version > 0 {
-		if _, err := s.Store.Batch(ctx, uid, s.Store.Under(standing)); err != nil {
+		if _, err := s.Store.Batch(ctx, ready.UID, s.Store.Under(standing)); err != nil {
 			return err
 		}
 	}
 	return analysis.ErrNoConsent
+}
+
+// tellStored tells of the Insights of the windows as they are, and writes none.
+func (s *Stage) tellStored(ctx context.Context, ready flow.ResultsReady, how refreshing) error {
+	var news []flow.Event
+	tell := func(e flow.Event) { news = append(news, e) }
+	for _, end := range ready.Ends() {
+		req := analysis.Request{UID: ready.UID, End: end}
+		how.onlyStored = false
+		err := s.tellOne(ctx, req, how, tell)
+		if err == nil && how.again {
+			how.onlyStored = true
+			err = s.tellOne(ctx, req.Weeks(1), how, tell)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return s.publish(ctx, ready.UID, news)
+}
+
+// tellOne tells of one Insight that is stored, or that it is gone with its Result.
+func (s *Stage) tellOne(ctx context.Context, ready analysis.Request, how refreshing, tell func(flow.Event)) error {
+	key := ready.End.String()
+	stored, err := s.Store.Insights.Get(ctx, ready.UID, key)
+	if err == nil {
+		return s.written(ctx, ready, stored.Value.Insight, tell)
+	}
+	if how.onlyStored && errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if _, err := s.Store.Results.Get(ctx, ready.UID, key); !errors.Is(err, store.ErrNotFound) {
+		return err // nil where there is a Result, of which nothing was said
+	}
+	tell(flow.Event{Kind: flow.InsightWithdrawn, Ref: key, Version: "withdrawn"})
+	return nil
 }
 
 // failures are what the stage makes of its errors.

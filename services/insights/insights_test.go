@@ -253,6 +253,27 @@ func TestNothingIsWrittenWithoutLeave(t *testing.T) {
 	}
 }
 
+// What an attempt wrote that died before it told is told, whether or not there is still
+// consent when the message comes again: nobody asks for it on the day of the next one.
+func TestWhatWasWrittenIsToldThoughConsentIsWithdrawn(t *testing.T) {
+	w := newWorld(t, plain("template"), plain("template"))
+	w.put(result(t, friday, "d1", 432))
+	w.ready(friday, 1)
+	told := w.told
+	w.told = nil
+	w.consent(record.PurposeProcessing, false)
+	if got := w.ready(friday, 2); got != "ack" || len(told) != 1 || !slices.Equal(w.told, told) {
+		t.Errorf("verdict %q, told %v, want %v", got, w.told, told)
+	}
+	w.told = nil
+	if err := errors.Join(w.Store.Results.Delete(t.Context(), "anna", friday, store.Any), w.Store.Insights.Delete(t.Context(), "anna", friday, store.Any)); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.ready(friday, 2); got != "ack" || len(w.told) != 1 || w.told[0].Kind != flow.InsightWithdrawn {
+		t.Errorf("verdict %q, told %v of a text that is gone", got, w.told)
+	}
+}
+
 // Who agrees again between the stage's look and its leaving the message has it
 // handled again: what was told by then was told before there was a Result.
 func TestConsentGivenWhileAResultIsLeft(t *testing.T) {

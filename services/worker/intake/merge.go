@@ -195,7 +195,7 @@ func (s *Stage) notePlan(ctx context.Context, j *uploadWork, works []*dayWork, d
 	}
 	return s.mark(ctx, j, func(u *record.Upload) {
 		u.State, u.Days, u.Added, u.Replaced, u.Duplicates, u.Deleted = record.UploadReceived, days, total.Added, total.Replaced, total.Duplicates, deleted
-	})
+	}, j.taken...)
 }
 
 // noteDays writes down which days are about to change that the plan does not name:

@@ -25,9 +25,10 @@ type uploadWork struct {
 	days     map[health.Day][]health.Sample
 	lastSeen map[string]health.Instant // latest end by type
 	deleted  []health.UUID
-	full     []health.Day // that had no room for what the upload has of them
-	began    []health.Day // that may have had no record before it
-	room     atomic.Int64 // left for samples of days
+	taken    []store.Change // go with the first change of a record that says held
+	full     []health.Day   // that had no room for what the upload has of them
+	began    []health.Day   // that may have had no record before it
+	room     atomic.Int64   // left for samples of days
 }
 
 // read decodes the raw body as the ingress did, by the clock of then, so that

@@ -160,6 +160,9 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 	if standing.Value.Permitted() != nil {
 		return s.hold(ctx, j, standing)
 	}
+	if stored.Value.State == record.UploadHeld {
+		j.taken = s.taken(j, standing)
+	}
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
@@ -185,6 +188,10 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 // goes with the retention: nobody's data is kept for ever for whom there is no leave.
 const keptHeld = 90 * 24 * time.Hour
 
+// unfinished is how long after it was taken up an upload is looked at that has come to
+// no end.
+const unfinished = 5 * time.Minute
+
 // hold keeps the upload until the person agrees again, or has not for so long. It is
 // held only as long as they stand as was read: who agrees meanwhile has the message
 // handled anew.
@@ -200,6 +207,15 @@ func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[r
 		return s.mark(ctx, j, given, s.done(j), s.Store.Under(standing))
 	}
 	return nil
+}
+
+// taken is what belongs to taking up an upload that was held, as long as the person
+// stands as was read: it is looked at soon if it is not merged, no longer when it has
+// been held for ever.
+func (s *Stage) taken(j *uploadWork, standing store.Record[record.Account]) []store.Change {
+	now := s.Now().UTC()
+	look := agenda.Errand{Kind: agenda.Upload, Ref: j.id, Since: now, Historical: j.record.Value.Historical}
+	return []store.Change{s.Store.Agenda.ToPut(look.Key(), store.Any, look).At(now.Add(unfinished)), s.Store.Under(standing)}
 }
 
 // done takes the upload off the agenda.
