@@ -175,6 +175,24 @@ func TestWhatIsAskedForMeanwhileStays(t *testing.T) {
 	}
 }
 
+// Who was slow takes nothing off that was asked for since another had done all of it:
+// the entry is another by then, whose generations begin anew.
+func TestWhatIsAskedForAnewStays(t *testing.T) {
+	w := newWorld(t)
+	for range 5 {
+		w.ask(1, 2)
+	}
+	slow := w.asked()
+	if left, err := w.windows.Done(t.Context(), anna, slow, []health.Day{1, 2}); err != nil || left {
+		t.Fatal(left, err)
+	}
+	w.ask(2)
+	if left, err := w.windows.Done(t.Context(), anna, slow, []health.Day{1, 2}); err != nil || !left {
+		t.Error(left, err)
+	}
+	same(t, "left", []health.Day{2}, w.asked().Ends())
+}
+
 // Two processes that look at the same entries ask once.
 func TestWhoeverIsFirstAsks(t *testing.T) {
 	w := newWorld(t)

@@ -10,6 +10,7 @@ package due
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,6 +30,9 @@ const (
 	// longestOf is how many times that is waited for one who is never quiet.
 	longestOf = 20
 )
+
+// lifeLen is how long the word is that tells an entry from the one before it.
+const lifeLen = 8
 
 // tries is how often what others change meanwhile is tried.
 const tries = 8
@@ -97,7 +101,7 @@ func (w *Windows) Adding(ctx context.Context, uid string, ends ...health.Day) (s
 		a.ends[end] = e.Gen
 	}
 	if a.version == 0 {
-		e.Since = now
+		e.Since, e.Life = now, rand.Text()[:lifeLen]
 	}
 	if e.Waits.IsZero() || e.Waits.After(now) { // a clock that was ahead holds up nobody
 		e.Waits = now
@@ -141,7 +145,7 @@ func (w *Windows) Done(ctx context.Context, uid string, of Asked, ends []health.
 	for range tries {
 		rest := Asked{errand: now.errand, version: now.version, ends: maps.Clone(now.ends)}
 		for _, end := range ends {
-			if gen, there := rest.ends[end]; there && gen <= of.errand.Gen {
+			if gen, there := rest.ends[end]; there && rest.errand.Life == of.errand.Life && gen <= of.errand.Gen {
 				delete(rest.ends, end)
 			}
 		}

@@ -19,9 +19,11 @@ type Errand struct {
 	// Asked is how often somebody was asked to do it.
 	Asked int `json:"asked,omitempty"`
 	// Windows are those that are to be analysed, Gen is that of the newest of them,
-	// and Waits since when some of them wait to be asked for.
+	// and Waits since when some of them wait to be asked for. Life tells the entry from
+	// the one before it, whose generations are other ones.
 	Windows []Run     `json:"windows,omitempty"`
 	Gen     int64     `json:"gen,omitempty"`
+	Life    string    `json:"life,omitempty"`
 	Waits   time.Time `json:"waits,omitzero"`
 }
 
