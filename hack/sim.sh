@@ -13,6 +13,7 @@ cd internal/sim
 if [ "$from" = seed ]; then
   SEED=$seeds exec "$program" -test.run '^TestSeed$' -test.v
 fi
+"$program" -test.run '^TestASeedIsARun$' >"$program.0" 2>&1 || { cat "$program.0"; exit 1; }
 n=$(getconf _NPROCESSORS_ONLN)
 [ "$seeds" -ge "$n" ] || n=1
 pids=()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"testing/synctest"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/flow"
@@ -59,6 +60,7 @@ func (w *world) populate() {
 			d := &device{person: p, n: n, random: rand.New(rand.NewPCG(w.seed, uint64(1000+i*10+n)))}
 			d.task = &task{name: fmt.Sprintf("phone/%s/%d", p.uid, n)}
 			w.loom.start(context.Background(), d.task, func(context.Context) { d.live() })
+			synctest.Wait()
 		}
 	}
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"testing/synctest"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
@@ -32,10 +34,11 @@ func (w *world) rest() {
 	w.loom.note("rest", happens)
 	w.calm, w.store.Worst = true, 0
 	clear(w.gone)
-	for _, p := range w.people {
+	for i, p := range w.people {
 		if !p.erased && !p.granted && w.loom.chance(700) {
-			d := &device{person: p, random: w.loom.random, task: &task{name: "phone/" + p.uid + "/rest"}}
+			d := &device{person: p, random: rand.New(rand.NewPCG(w.seed, uint64(2000+i))), task: &task{name: "phone/" + p.uid + "/rest"}}
 			w.loom.start(context.Background(), d.task, func(context.Context) { d.decide(true) })
+			synctest.Wait()
 		}
 	}
 	if !w.until(bound) {

@@ -113,6 +113,13 @@ func TestRegressions(t *testing.T) {
 	}
 }
 
+// TestMain has one goroutine run at a time: those of one process that work beside each
+// other would draw the names of their objects in another order each time.
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(1)
+	m.Run()
+}
+
 // TestSeed runs the one seed SEED, and prints its trace.
 func TestSeed(t *testing.T) {
 	if os.Getenv("SEED") == "" {
@@ -126,6 +133,9 @@ func TestSeed(t *testing.T) {
 
 // TestASeedIsARun has a run be the same run again, and another seed another.
 func TestASeedIsARun(t *testing.T) {
+	if raced {
+		t.Skip("the race detector has goroutines run in an order of its own; make sim runs this without it")
+	}
 	sums := map[uint64]bool{}
 	for seed := range uint64(4) {
 		first, again := runSeed(t, 100+seed, newDoors(t), nil), runSeed(t, 100+seed, newDoors(t), nil)

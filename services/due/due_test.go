@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type world struct {
 	store   *store.Store
 	driver  store.Driver
 	keys    store.Sealer
+	mu      sync.Mutex // of now
 	now     time.Time
 	windows *due.Windows
 	stage   *due.Stage
@@ -40,12 +42,25 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, now: time.Date(2026, 4, 2, 9, 0, 0, 0, time.UTC)}
-	now := func() time.Time { return w.now }
+	now := w.clock
 	l := stagetest.Open(t, stagetest.Options{Now: now, Over: func(d store.Driver) store.Driver { w.driver = d; return d }})
 	w.store, w.keys = l.Store, l.Keys
 	w.windows = &due.Windows{Store: w.store, Now: now, Quiet: time.Second}
 	w.stage = due.New(due.Needs{Store: w.store, Queue: w, Windows: w.windows, Now: now, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
 	return w
+}
+
+// clock is for the drivers' own goroutines, too.
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) later(by time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(by)
 }
 
 func (w *world) Publish(_ context.Context, msgs ...queue.Message) error {
@@ -75,7 +90,7 @@ func (w *world) Publish(_ context.Context, msgs ...queue.Message) error {
 // pass moves the clock and returns what is asked for then.
 func (w *world) pass(by time.Duration) (said []string) {
 	w.t.Helper()
-	w.now = w.now.Add(by)
+	w.later(by)
 	if _, err := w.stage.Pass(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
@@ -143,7 +158,7 @@ func TestWhatIsLostIsAskedForAgain(t *testing.T) {
 	same(t, "after a minute", []string{"analyses 2"}, w.pass(20*time.Second))
 	same(t, "after another", nil, w.pass(time.Minute))
 	w.fails = errors.New("away")
-	w.now = w.now.Add(2 * time.Minute)
+	w.later(2 * time.Minute)
 	if _, err := w.stage.Pass(t.Context()); err == nil {
 		t.Error("nothing is wrong with a queue that takes nothing")
 	}
@@ -197,12 +212,12 @@ func TestWhatIsAskedForAnewStays(t *testing.T) {
 func TestWhoeverIsFirstAsks(t *testing.T) {
 	w := newWorld(t)
 	w.ask(1)
-	w.now = w.now.Add(time.Second)
-	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.now, 10)
+	w.later(time.Second)
+	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock(), 10)
 	if err != nil || len(docs) != 1 {
 		t.Fatal(docs, err)
 	}
-	other := due.New(due.Needs{Store: store.New(stale{w.driver, docs}, w.keys), Queue: w, Windows: w.windows, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler)})
+	other := due.New(due.Needs{Store: store.New(stale{w.driver, docs}, w.keys), Queue: w, Windows: w.windows, Now: w.clock, Log: slog.New(slog.DiscardHandler)})
 	same(t, "the one", []string{"analyses 1"}, w.pass(0))
 	if _, err := other.Pass(t.Context()); err != nil {
 		t.Fatal(err)
@@ -225,11 +240,11 @@ func (s stale) Due(_ context.Context, shard int, _ time.Time, _ int) ([]store.Do
 
 func TestAnUploadIsAnnouncedAgainUntilItIsDone(t *testing.T) {
 	w := newWorld(t)
-	e := agenda.Errand{Kind: agenda.Upload, Ref: "upload-1", Since: w.now}
+	e := agenda.Errand{Kind: agenda.Upload, Ref: "upload-1", Since: w.clock()}
 	if _, err := w.store.Agenda.Put(t.Context(), anna, e.Key(), 0, e); err == nil {
 		t.Fatal("an entry without a time is taken")
 	}
-	if _, err := w.store.Batch(t.Context(), anna, w.store.Agenda.ToPut(e.Key(), 0, e).At(w.now.Add(5*time.Minute))); err != nil {
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Agenda.ToPut(e.Key(), 0, e).At(w.clock().Add(5*time.Minute))); err != nil {
 		t.Fatal(err)
 	}
 	same(t, "soon", nil, w.pass(4*time.Minute))
@@ -245,7 +260,7 @@ func TestAnUploadIsAnnouncedAgainUntilItIsDone(t *testing.T) {
 func (w *world) agree(granted bool) {
 	w.t.Helper()
 	if _, err := w.store.Answer(w.t.Context(), anna, record.PurposeProcessing, func(record.Consent) record.Consent {
-		return record.Consent{Granted: granted, At: w.now}
+		return record.Consent{Granted: granted, At: w.clock()}
 	}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -325,7 +340,7 @@ func TestAReviewAsksForEveryWindowWithData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Review, w.now)); err != nil {
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Review, w.clock())); err != nil {
 		t.Fatal(err)
 	}
 	w.pass(0)
@@ -341,8 +356,8 @@ func TestAReviewAsksForEveryWindowWithData(t *testing.T) {
 func TestWhatCannotBeReadStopsNoOther(t *testing.T) {
 	w := newWorld(t)
 	w.ask(1)
-	odd := agenda.Errand{Kind: "later", Since: w.now}
-	if _, err := w.store.Batch(t.Context(), anna, w.store.Agenda.ToPut(odd.Key(), 0, odd).At(w.now)); err != nil {
+	odd := agenda.Errand{Kind: "later", Since: w.clock()}
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Agenda.ToPut(odd.Key(), 0, odd).At(w.clock())); err != nil {
 		t.Fatal(err)
 	}
 	same(t, "asked", []string{"analyses 1"}, w.pass(time.Second))
@@ -353,7 +368,7 @@ func TestWhatCannotBeReadStopsNoOther(t *testing.T) {
 	defer cancel()
 	w.fails = errors.New(anna)
 	w.ask(2)
-	w.now = w.now.Add(time.Hour)
+	w.later(time.Hour)
 	w.stage.Run(ctx, 10*time.Millisecond)
 	if !bytes.Contains(w.log.Bytes(), []byte("what is due waits")) || bytes.Contains(w.log.Bytes(), []byte(anna)) {
 		t.Errorf("the log says %s", w.log.String())
@@ -372,15 +387,16 @@ func TestAShardThatCannotBeListedStopsNoOther(t *testing.T) {
 		"one before hers":   {func(shard int) bool { return shard == store.ShardOf(anna)-1 }, store.Shards, []string{"analyses 1"}},
 		"the store is away": {func(int) bool { return true }, 5, nil},
 	} {
-		w.now = w.now.Add(time.Second)
+		w.later(time.Second)
 		patchy := &patchy{Driver: w.driver, broken: tt.broken}
-		stage := due.New(due.Needs{Store: store.New(patchy, w.keys), Queue: w, Windows: w.windows, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler)})
+		stage := due.New(due.Needs{Store: store.New(patchy, w.keys), Queue: w, Windows: w.windows, Now: w.clock, Log: slog.New(slog.DiscardHandler)})
 		if _, err := stage.Pass(t.Context()); err == nil {
 			t.Errorf("%s: nothing is wrong", name)
 		}
 		same(t, name, tt.said, w.said)
 		same(t, name, tt.asked, patchy.asked)
-		w.said, w.now = nil, w.now.Add(-time.Second)
+		w.said = nil
+		w.later(-time.Second)
 	}
 }
 

@@ -12,11 +12,10 @@ const restBetween = time.Hour
 // due names the oldest segment that is worth its copying: one less than half
 // alive, or one that ought to have gone already.
 func (l *log) due() (id uint32, found bool) {
-	now := l.now()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, s := range l.segments {
-		if s.rests(now) || l.active != nil && s == l.active.segment {
+		if s.rests(l.now) || l.active != nil && s == l.active.segment {
 			continue
 		}
 		if (s.tainted || s.copied || 2*s.live < s.size) && (!found || s.id < id) {
@@ -28,8 +27,11 @@ func (l *log) due() (id uint32, found bool) {
 
 // rests says whether the segment is left alone: never for longer than it may be,
 // whatever the clock says meanwhile.
-func (s *segment) rests(now time.Time) bool {
-	left := s.alone.Sub(now)
+func (s *segment) rests(now func() time.Time) bool {
+	if s.alone.IsZero() {
+		return false
+	}
+	left := s.alone.Sub(now())
 	return left > 0 && left <= restBetween
 }
 
