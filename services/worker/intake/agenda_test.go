@@ -98,6 +98,34 @@ func TestAnUploadIsHeldForSoLong(t *testing.T) {
 	}
 }
 
+// What was held and is taken up is looked at soon, wherever the process dies: it is an
+// upload like another by then, and waits for nobody's consent.
+func TestAnUploadThatIsTakenUpIsLookedAtSoon(t *testing.T) {
+	for at, seen := 1, false; ; at++ {
+		w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+		w.consent(t, false)
+		w.handle(t, id, 1)
+		w.consent(t, true)
+		w.dieAt, w.after = w.changes+(at+1)/2, at%2 == 0
+		w.handle(t, id, 1)
+		died := w.dead
+		w.restart()
+		if u := w.upload(t, id); u.State == record.UploadReceived {
+			seen = true
+			entry, err := w.store.Agenda.Get(t.Context(), person, agenda.Errand{Kind: agenda.Upload, Ref: id}.Key())
+			if err != nil || entry.Due.After(w.now.Add(5*time.Minute)) {
+				t.Fatalf("dead at change %d: somebody looks at %v, %v", at, entry.Due, err)
+			}
+		}
+		if !died {
+			if !seen {
+				t.Error("it was never taken up and not merged")
+			}
+			return
+		}
+	}
+}
+
 // Consent is given at any moment of a handling that began without. Whoever gives
 // it has what is held taken up; what is not held yet must not become so.
 func TestConsentGivenWhileAnUploadIsBeingHeld(t *testing.T) {
