@@ -73,7 +73,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	}
 	how := refreshing{again: d.Attempt > 1, agreed: standing.Value.Agreed(record.PurposeNarrative)}
 	if err == nil {
-		err = s.refreshAll(ctx, ready, how)
+		err = s.each(ctx, ready, how, s.refresh)
 	}
 	if errors.Is(err, analysis.ErrNoConsent) {
 		err = s.left(ctx, ready, how, standing)
@@ -93,7 +93,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 // meanwhile has the message handled again. What an attempt before wrote, and did not
 // come to tell, is told now: on that day it is a text like another.
 func (s *Stage) left(ctx context.Context, ready flow.ResultsReady, how refreshing, standing store.Record[record.Account]) error {
-	if err := s.tellStored(ctx, ready, how); err != nil {
+	if err := s.each(ctx, ready, how, s.tellStored); err != nil {
 		return err
 	}
 	if standing.Version > 0 {
@@ -104,37 +104,21 @@ func (s *Stage) left(ctx context.Context, ready flow.ResultsReady, how refreshin
 	return analysis.ErrNoConsent
 }
 
-// tellStored tells of the Insights of the windows as they are, and writes none.
-func (s *Stage) tellStored(ctx context.Context, ready flow.ResultsReady, how refreshing) error {
-	var news []flow.Event
-	tell := func(e flow.Event) { news = append(news, e) }
-	for _, end := range ready.Ends() {
-		req := analysis.Request{UID: ready.UID, End: end}
-		how.onlyStored = false
-		err := s.tellOne(ctx, req, how, tell)
-		if err == nil && how.again {
-			how.onlyStored = true
-			err = s.tellOne(ctx, req.Weeks(1), how, tell)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return s.publish(ctx, ready.UID, news)
-}
-
-// tellOne tells of one Insight that is stored, or that it is gone with its Result.
-func (s *Stage) tellOne(ctx context.Context, ready analysis.Request, how refreshing, tell func(flow.Event)) error {
-	key := ready.End.String()
-	stored, err := s.Store.Insights.Get(ctx, ready.UID, key)
-	if err == nil {
-		return s.written(ctx, ready, stored.Value.Insight, tell)
-	}
-	if how.onlyStored && errors.Is(err, store.ErrNotFound) {
+// tellStored tells of one Insight as it is stored, or that it is gone with its Result,
+// and writes none.
+func (s *Stage) tellStored(ctx context.Context, ready analysis.Request, how refreshing, tell func(flow.Event)) error {
+	if how.onlyStored && !how.again {
 		return nil
 	}
-	if !errors.Is(err, store.ErrNotFound) {
+	key := ready.End.String()
+	stored, err := s.Store.Insights.Get(ctx, ready.UID, key)
+	switch {
+	case err == nil:
+		return s.written(ctx, ready, stored.Value.Insight, tell)
+	case !errors.Is(err, store.ErrNotFound):
 		return err
+	case how.onlyStored:
+		return nil
 	}
 	if _, err := s.Store.Results.Get(ctx, ready.UID, key); !errors.Is(err, store.ErrNotFound) {
 		return err // nil where there is a Result, of which nothing was said
@@ -165,19 +149,20 @@ type refreshing struct {
 	agreed     bool // to have facts put into words by a language model
 }
 
-// refreshAll brings the Insights of the windows up to date, and tells of those that
-// are other than they were: also where it could not be done for all.
-func (s *Stage) refreshAll(ctx context.Context, ready flow.ResultsReady, how refreshing) (err error) {
+// each does the same for the windows, and for the week after each, of which the text
+// compares with it; it tells of what is news, also where it could not be done for all.
+func (s *Stage) each(ctx context.Context, ready flow.ResultsReady, how refreshing,
+	do func(context.Context, analysis.Request, refreshing, func(flow.Event)) error) (err error) {
 	var news []flow.Event
 	tell := func(e flow.Event) { news = append(news, e) }
 	for _, end := range ready.Ends() {
 		req := analysis.Request{UID: ready.UID, End: end}
 		how.onlyStored = false
-		if err = s.refresh(ctx, req, how, tell); err != nil {
+		if err = do(ctx, req, how, tell); err != nil {
 			break
 		}
 		how.onlyStored = true
-		if err = s.refresh(ctx, req.Weeks(1), how, tell); err != nil {
+		if err = do(ctx, req.Weeks(1), how, tell); err != nil {
 			break
 		}
 	}

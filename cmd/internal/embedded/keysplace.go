@@ -162,23 +162,34 @@ func placeOf(spec, driver string) string {
 // erasures that a release before has left. It returns how many they were. The
 // place is the caller's alone.
 func Replay(ctx context.Context, b platform.Backends, now func() time.Time) (found int, err error) {
+	err = overDocuments(ctx, b, now, func(documents store.Driver, keys *tink.Keyring) error {
+		found, err = replay(ctx, documents, keys, now)
+		return err
+	})
+	return found, err
+}
+
+// overDocuments does something with the documents of a data directory and their keys,
+// where there are any and both are of the drivers that keep them in one. The place is
+// the caller's alone.
+func overDocuments(ctx context.Context, b platform.Backends, now func() time.Time, do func(store.Driver, *tink.Keyring) error) (err error) {
 	at, keysAt := placeOf(b.Store, "sqlite"), placeOf(b.Keys, "tink")
 	if at == "" || keysAt == "" {
-		return 0, nil
+		return nil
 	}
 	if _, err := os.Stat(filepath.Join(at, storesqlite.FileName)); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return nil
 	}
 	keys, err := tink.Open(keysAt)
 	if err != nil {
-		return 0, &platform.OpenError{Of: "keys", Driver: "tink", At: keysAt, Cause: err}
+		return &platform.OpenError{Of: "keys", Driver: "tink", At: keysAt, Cause: err}
 	}
 	documents, err := storesqlite.Open(ctx, at, now)
 	if err != nil {
-		return 0, &platform.OpenError{Of: "store", Driver: "sqlite", At: at, Cause: err}
+		return &platform.OpenError{Of: "store", Driver: "sqlite", At: at, Cause: err}
 	}
 	defer func() { err = errors.Join(err, documents.Close()) }()
-	return replay(ctx, documents, keys, now)
+	return do(documents, keys)
 }
 
 func replay(ctx context.Context, documents store.Driver, keys *tink.Keyring, now func() time.Time) (found int, err error) {

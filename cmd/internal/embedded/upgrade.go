@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -17,7 +14,6 @@ import (
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/store"
-	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 )
 
 // Upgrade gives what a release before has left what this one looks for: an upload
@@ -25,25 +21,13 @@ import (
 // which the body may be gone already, is removed. It returns how many are on the agenda
 // now. It may be repeated, and the place is the caller's alone.
 func Upgrade(ctx context.Context, b platform.Backends, now func() time.Time) (found int, err error) {
-	at, keysAt := placeOf(b.Store, "sqlite"), placeOf(b.Keys, "tink")
-	if at == "" || keysAt == "" {
-		return 0, nil
-	}
-	if _, err := os.Stat(filepath.Join(at, storesqlite.FileName)); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	keys, err := tink.Open(keysAt)
-	if err != nil {
-		return 0, &platform.OpenError{Of: "keys", Driver: "tink", At: keysAt, Cause: err}
-	}
-	documents, err := storesqlite.Open(ctx, at, now)
-	if err != nil {
-		return 0, &platform.OpenError{Of: "store", Driver: "sqlite", At: at, Cause: err}
-	}
-	defer func() { err = errors.Join(err, documents.Close()) }()
-	u := upgrade{typed: store.New(documents, keys), now: now().UTC()}
-	err = u.typed.EachPerson(ctx, func(uid string) error { return u.person(ctx, uid) })
-	return u.found, err
+	err = overDocuments(ctx, b, now, func(documents store.Driver, keys *tink.Keyring) error {
+		u := upgrade{typed: store.New(documents, keys), now: now().UTC()}
+		err := u.typed.EachPerson(ctx, func(uid string) error { return u.person(ctx, uid) })
+		found = u.found
+		return err
+	})
+	return found, err
 }
 
 // upgradePage is how many records are read at a time.
