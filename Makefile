@@ -102,7 +102,7 @@ sim: ## Run the whole platform in a simulator, SEEDS seeds from FROM on, or the 
 
 .PHONY: sim-bites
 sim-bites: ## Show that the simulator finds faults: each of those planted, within 1,000 seeds
-	@BITES=$(or $(BITES),all) $(WATCH) "planting faults" $(GO) test ./internal/sim -run '^TestBites$$' -count=1 -v -timeout 60m
+	@BITES='$(or $(BITES),all)' $(WATCH) "planting faults" $(GO) test ./internal/sim -run '^TestBites$$' -count=1 -v -timeout 60m
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target
