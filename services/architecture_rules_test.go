@@ -88,7 +88,7 @@ var rules = map[string][]string{
 	"services/ingress/internal/streams": {ingressProblem, ingressReply},
 	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring", "=services/store"},
-	"services/ingress/internal/uploads": {ingressEdge, "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
+	"services/ingress/internal/uploads": {ingressEdge, "services/vault", "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
 	"services/ingress/internal/synced": {ingressReply, ingressRoute, "services/health", "services/record", "=services/store"},
 	"services/ingress/internal/results": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
@@ -106,7 +106,7 @@ var rules = map[string][]string{
 	"services/erasure": {"services/fault", "services/record", "=services/audit", "=services/blob", "=services/store"},
 	"services/feed":    {"services/stage", "services/flow", "services/record", "services/analysis", "=services/store", "=services/queue"},
 	// What has served its time goes: it knows which records refer to which objects.
-	"services/retention": {"services/record", "=services/blob", "=services/keyring", "=services/store"},
+	"services/retention": {"services/record", "services/vault", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the
 	// standard library alone, the worker's commands, the traffic plan and the labels.
 	"api":         {},
@@ -121,6 +121,8 @@ var rules = map[string][]string{
 	"controllers/modelversion/serving": {"api", "controllers/internal"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
+	// The simulator of the whole platform: tests alone, which see every room.
+	"internal/sim": {},
 	// The edge.
 	"cmd": {"api", "controllers", "internal/dirlock", "services"},
 	// What a program was built from: every program may say it.
@@ -145,6 +147,8 @@ var testDrivers = map[string][]string{
 	"cmd/internal/platform/stages": {"services/narrative/template"},
 	// The operator's plan and its servers, as workers see them.
 	"controllers/e2e": {"services/model/traffic/configmap", "services/model/triton"},
+	// The whole platform, in memory.
+	"internal/sim": {"services/narrative/template"},
 	// The page about keys, line by line.
 	"internal/house": {"services/keyring/tink"},
 	// The kinds of models beside each other, and through the router.

@@ -67,6 +67,9 @@ func TestABackupIsPutBackAndErasuresStay(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(copied, "*.lock")); err != nil || len(left) > 0 {
 		t.Errorf("left in the backup: %v", left)
 	}
+	if _, err := os.Stat(filepath.Join(copied, "VERSION")); err != nil {
+		t.Errorf("the backup does not say of which layout it is: %v", err)
+	}
 	found := 0
 	_ = filepath.WalkDir(copied, func(path string, _ os.DirEntry, _ error) error {
 		if strings.HasSuffix(path, ".key") || filepath.Base(path) == "kek.json" {

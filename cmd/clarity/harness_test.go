@@ -93,8 +93,12 @@ func launch(bin, dir string, args ...string) (*running, error) {
 }
 
 func launchOn(bin, dir, address string, args ...string) (*running, error) {
-	p := &running{log: &safeBuffer{}, exited: make(chan struct{})}
-	p.cmd = exec.Command(bin, append([]string{"up", "--data", dir, "--listen", address}, args...)...)
+	return launchCommand(exec.Command(bin, append([]string{"up", "--data", dir, "--listen", address}, args...)...))
+}
+
+// launchCommand starts a platform by a command of the caller's.
+func launchCommand(cmd *exec.Cmd) (*running, error) {
+	p := &running{cmd: cmd, log: &safeBuffer{}, exited: make(chan struct{})}
 	p.cmd.Stderr = p.log
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -134,6 +138,16 @@ func launchOn(bin, dir, address string, args ...string) (*running, error) {
 func (p *running) kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.exited
+}
+
+// end sends the signal and waits, no longer than a minute.
+func (p *running) end(sig syscall.Signal) {
+	_ = p.cmd.Process.Signal(sig)
+	select {
+	case <-p.exited:
+	case <-time.After(time.Minute):
+		p.kill()
+	}
 }
 
 // stop sends the signal and returns how long the process took to leave.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,6 +108,30 @@ func mounted(t *testing.T, name string, flags uintptr, options string) string {
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, 0) })
 	return dir
+}
+
+// An up that cannot listen leaves no directory behind that it has made, and every one
+// that was there.
+func TestUpThatCannotListenLeavesNothing(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for name, there := range map[string]bool{"made": false, "there": true} {
+		dir := filepath.Join(t.TempDir(), "data")
+		if there {
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, stderr, code := clarity(t, "up", "--data", dir, "--listen", l.Addr().String()); code == 0 || !strings.Contains(stderr, "is taken") {
+			t.Errorf("%s: exit %d, %s", name, code, stderr)
+		}
+		if _, err := os.Stat(dir); (err == nil) != there {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestUpListensOnLoopbackOnly(t *testing.T) {

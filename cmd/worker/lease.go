@@ -42,5 +42,5 @@ func (l *dataLock) Acquire(ctx context.Context) (shard.Data, func() error, error
 	if l.model != nil {
 		needs.Models = analyse.One(l.model)
 	}
-	return shard.Data{Stage: analyse.New(needs), Blobs: o.Blobs, Keys: o.Keys}, release, nil
+	return shard.Data{Stage: analyse.New(needs), Blobs: o.Blobs, People: o.Store, Keys: o.Keys}, release, nil
 }

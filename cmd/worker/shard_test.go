@@ -90,7 +90,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 	}
 	job := func(run, existing string, who ...string) testRun {
 		args := jobArgs(run, 4, "2025-10-01", "2025-11-30", existing, append(who, "--model=pat@1", "--model-artifact=file://"+model, "--model-digest="+preview.Digest)...)
-		return testRun{t, dir, args, []string{"CLARITY_SHARD_TURN=100ms"}}
+		return testRun{t, dir, args, []string{"CLARITY_SHARD_TURN=400ms"}} // several turns: each opens the directory
 	}
 	busy := job("busy", "Skip", "--all")
 	busy.env = append(busy.env, "CLARITY_SHARD_WAIT=200ms")
@@ -124,7 +124,7 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 		if diff := cmp.Diff(online, documents(t, dir, people)); diff != "" {
 			t.Errorf("%s: other documents than the platform's (-online +shards):\n%.2000s", step.name, diff)
 		}
-		quiet(t, dir, logs, append(people, "canary-silent"))
+		namesNobody(t, dir, logs, append(people, "canary-silent"))
 	}
 
 	// The stages behind take what the shards published, and nothing changes.
@@ -137,8 +137,8 @@ func TestShardsComputeWhatThePlatformDoes(t *testing.T) {
 	bySubject(t, dir, people, job)
 }
 
-// quiet says that a pod's output names nobody: neither uid nor pseudonym.
-func quiet(t *testing.T, dir, logs string, people []string) {
+// namesNobody says that a pod's output names nobody: neither uid nor pseudonym.
+func namesNobody(t *testing.T, dir, logs string, people []string) {
 	t.Helper()
 	for _, uid := range people {
 		pseudonym, err := datadir.Pseudonym(t.Context(), datadir.Place{Dir: dir}, uid)
@@ -187,7 +187,7 @@ func bySubject(t *testing.T, dir string, people []string, job func(run, existing
 }
 
 // crowdSize is how many people the crowd is.
-const crowdSize = 40
+const crowdSize = 16
 
 // made is the crowd, of which every test gets a copy.
 var made struct {

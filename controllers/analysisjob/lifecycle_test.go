@@ -56,11 +56,11 @@ func TestAJobRunsToItsEnd(t *testing.T) {
 		"subjects that fail are counted by their reasons": {
 			MakeJob("reasons").Shards(2),
 			func(shard, _ int) shardEnd {
-				return shardEnd{report: report(5, 2, 3, map[string]int64{"TooFewDays": 2, "NoEpochs": int64(shard)})}
+				return shardEnd{report: report(5, 2, 3, map[string]int64{"NoData": 2, "NoEpochs": int64(shard)})}
 			},
 			outcomeOf{State: "Succeeded", Reason: "Completed", Message: "all 2 shards succeeded", Shards: "2/2",
 				Done: 20, OK: 10, Skipped: 4, Broken: 6,
-				Why: []v1alpha1.FailureCount{{Reason: "TooFewDays", Count: 4}, {Reason: "NoEpochs", Count: 1}}},
+				Why: []v1alpha1.FailureCount{{Reason: "NoData", Count: 4}, {Reason: "NoEpochs", Count: 1}}},
 		},
 		"a shard is tried again and counted once": {
 			MakeJob("retry").Shards(2).Retry(1, 0),

@@ -27,7 +27,7 @@ func TestTwoHundredShardsAddUp(t *testing.T) {
 		failed, skipped := int64(i%3), int64(i%7)
 		reports[i] = termination.Report{Subjects: each, Succeeded: each - failed - skipped, Skipped: skipped, Failed: failed}
 		if failed > 0 {
-			reports[i].Reasons = map[string]int64{"TooFewDays": failed}
+			reports[i].Reasons = map[string]int64{"NoData": failed}
 		}
 		if i%20 == 0 { // it breaks halfway
 			reports[i] = termination.Report{Subjects: 250, Succeeded: 249, Failed: 1, Reasons: map[string]int64{"Panicked": 1}}

@@ -159,7 +159,7 @@ func (c *cohort) play(ctx context.Context, pod *corev1.Pod) node.End {
 	r := termination.Report{Subjects: 500, Failed: int64(shard % 3), Skipped: int64(shard % 7)}
 	r.Succeeded = r.Subjects - r.Failed - r.Skipped
 	if r.Failed > 0 {
-		r.Reasons = map[string]int64{"TooFewDays": r.Failed}
+		r.Reasons = map[string]int64{"NoData": r.Failed}
 	}
 	end := node.End{}
 	if shard%20 == 0 {

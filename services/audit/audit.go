@@ -1,12 +1,15 @@
 // Package audit is the contract for the record of who did what to whose data.
 //
-// Append adds an entry and returns its index; on return the entry MUST be
-// durable. Entries form a hash-chained log (a Merkle tree as of RFC 6962, by
+// Append adds an entry; on return it MUST be durable. A log may have any number of
+// writers, each with a chain of its own: entries are in order within a writer, and
+// between two by their times alone. Processes of one writer take turns, and go on with
+// its chain. A chain is hashed (a Merkle tree as of RFC 6962, by
 // golang.org/x/mod/sumdb/tlog) with signed checkpoints (sumdb/note). Entries
-// MUST NOT be changed or removed. Verify reads the whole log and MUST name the
+// MUST NOT be changed or removed. Verify reads every writer's chain and MUST name the
 // first bad entry: edited, dropped, reordered, cut off behind a checkpoint, or
-// forked. An entry that a crash left half-written was never acknowledged and is
-// dropped at the next start.
+// forked. An entry that a crash or a loss of power left half-written was never
+// acknowledged, is not vouched for, and is dropped when its writer goes on. To go on a
+// driver SHOULD begin at a checkpoint that it trusts, and not read what is before.
 //
 // An entry holds no health value, uid, e-mail or token: Subject and Actor are
 // keyed hashes (HMAC) under a key of the log, Object is a digest over ciphertext
@@ -23,9 +26,9 @@ import (
 
 // A Log is append-only.
 type Log interface {
-	Append(ctx context.Context, e Event) (index int64, err error)
-	// Verify checks the whole log against its checkpoints. It returns how many
-	// entries it holds, and a *BadEntry where one is wrong.
+	Append(ctx context.Context, e Event) error
+	// Verify checks the whole log, every writer's chain against its checkpoints. It
+	// returns how many entries it holds, and a *BadEntry where one is wrong.
 	Verify(ctx context.Context) (entries int64, err error)
 }
 
@@ -57,7 +60,7 @@ const (
 	AccessDenied     Action = "access.denied"
 )
 
-// An Entry is one line of the log as it is kept.
+// An Entry is one line of a writer's chain as it is kept.
 type Entry struct {
 	Index   int64     `json:"index"`
 	Time    time.Time `json:"time"`
@@ -71,11 +74,17 @@ type Entry struct {
 
 // BadEntry is Verify's finding.
 type BadEntry struct { //nolint:errname // it is the entry that is bad
-	Index  int64 // the first entry that is wrong
+	Writer string // whose chain it is in; "" where there is one writer
+	Index  int64  // the first entry of it that is wrong
 	Detail string
 }
 
-func (e *BadEntry) Error() string { return fmt.Sprintf("audit: entry %d: %s", e.Index, e.Detail) }
+func (e *BadEntry) Error() string {
+	if e.Writer != "" {
+		return fmt.Sprintf("audit: writer %s: entry %d: %s", e.Writer, e.Index, e.Detail)
+	}
+	return fmt.Sprintf("audit: entry %d: %s", e.Index, e.Detail)
+}
 
 // Fault is what a driver returns for an error it met; see package fault.
 func Fault(op string, err error) error {

@@ -23,6 +23,9 @@ import (
 // everybody's.
 const perShard = 100
 
+// gone is how many shards in a row cannot be listed where the store is away.
+const gone = 5
+
 // reask is how long somebody has who was asked so often, before they are asked again.
 func reask(asked int) time.Duration {
 	return min(time.Minute<<min(max(asked-1, 0), 6), time.Hour)
@@ -77,14 +80,20 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 }
 
 // Pass takes up everything that is due, and returns how much that was. One entry
-// that cannot be taken up costs no other: it is looked at again.
+// that cannot be taken up costs no other: it is looked at again. So for a shard.
 func (s *Stage) Pass(ctx context.Context) (taken int, err error) {
 	var failed []error
+	away := 0 // shards in a row that could not be listed
 	for shard := range store.Shards {
 		due, err := s.Store.Due(ctx, shard, s.Now(), perShard)
 		if err != nil {
-			return taken, fmt.Errorf("list what is due: %w", err)
+			failed = append(failed, fmt.Errorf("list what is due: %w", err))
+			if away++; away == gone {
+				break
+			}
+			continue
 		}
+		away = 0
 		for _, d := range due {
 			if err := ctx.Err(); err != nil {
 				return taken, err

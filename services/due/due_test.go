@@ -342,6 +342,44 @@ func TestWhatCannotBeReadStopsNoOther(t *testing.T) {
 	}
 }
 
+// A shard that cannot be listed costs no other; a store that is away is not asked 64 times.
+func TestAShardThatCannotBeListedStopsNoOther(t *testing.T) {
+	w := newWorld(t)
+	w.ask(1)
+	for name, tt := range map[string]struct { // each at the same time
+		broken func(shard int) bool
+		asked  int // shards
+		said   []string
+	}{
+		"one before hers":   {func(shard int) bool { return shard == store.ShardOf(anna)-1 }, store.Shards, []string{"analyses 1"}},
+		"the store is away": {func(int) bool { return true }, 5, nil},
+	} {
+		w.now = w.now.Add(time.Second)
+		patchy := &patchy{Driver: w.driver, broken: tt.broken}
+		stage := due.New(due.Needs{Store: store.New(patchy, w.keys), Queue: w, Windows: w.windows, Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler)})
+		if _, err := stage.Pass(t.Context()); err == nil {
+			t.Errorf("%s: nothing is wrong", name)
+		}
+		same(t, name, tt.said, w.said)
+		same(t, name, tt.asked, patchy.asked)
+		w.said, w.now = nil, w.now.Add(-time.Second)
+	}
+}
+
+// patchy lists some shards only.
+type patchy struct {
+	store.Driver
+	broken func(shard int) bool
+	asked  int
+}
+
+func (p *patchy) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+	if p.asked++; p.broken(shard) {
+		return nil, errors.New("away")
+	}
+	return p.Driver.Due(ctx, shard, before, limit)
+}
+
 // BenchmarkNothingDue is what a look costs where nothing is wrong.
 func BenchmarkNothingDue(b *testing.B) {
 	now := time.Now

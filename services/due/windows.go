@@ -48,6 +48,7 @@ type Windows struct {
 type Asked struct {
 	errand  agenda.Errand
 	version int64
+	due     time.Time
 	ends    map[health.Day]int64 // the generation that asked for it
 }
 
@@ -73,7 +74,7 @@ func (w *Windows) Asked(ctx context.Context, uid string) (Asked, error) {
 }
 
 func askedOf(r store.Record[agenda.Errand]) Asked {
-	a := Asked{errand: r.Value, version: r.Version, ends: map[health.Day]int64{}}
+	a := Asked{errand: r.Value, version: r.Version, due: r.Due, ends: map[health.Day]int64{}}
 	for _, run := range r.Value.Windows {
 		for end := run.First; end <= run.Last; end++ {
 			a.ends[end] = run.Gen
@@ -147,7 +148,11 @@ func (w *Windows) Done(ctx context.Context, uid string, of Asked, ends []health.
 		left = len(rest.ends) > 0
 		change := w.Store.Agenda.ToDelete(key(), now.version)
 		if left {
-			change = rest.put(w.Store, rest.errand, w.Now().UTC().Add(reask(rest.errand.Asked)))
+			due := w.Now().UTC().Add(reask(rest.errand.Asked))
+			if due.Before(now.due) { // by a clock that is slow nobody is asked the sooner
+				due = now.due
+			}
+			change = rest.put(w.Store, rest.errand, due)
 		}
 		if _, err = w.Store.Batch(ctx, uid, change); !errors.Is(err, store.ErrConflict) {
 			return left, err

@@ -37,6 +37,8 @@ const (
 	again = 10 * time.Second
 	// perShard bounds what is taken up of a shard at a time.
 	perShard = 20
+	// gone is how many shards in a row cannot be listed where the store is away.
+	gone = 5
 	// page and parallel are of the objects that are deleted.
 	page     = 500
 	parallel = 16
@@ -55,15 +57,20 @@ type Needs struct {
 		Destroy(ctx context.Context, uid string) error
 		Lag() time.Duration
 	}
+	// Names have people's pseudonyms, which are in their objects' names.
+	Names interface {
+		Pseudonym(ctx context.Context, uid string) (string, error)
+	}
 	Blobs interface {
-		Delete(ctx context.Context, name string) error
+		Delete(ctx context.Context, name string, generation int64) error
+		DeletePrefix(ctx context.Context, prefix string) error
 		List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error)
 	}
 	Queue interface {
 		Forget(ctx context.Context, key string) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (index int64, err error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Settle is how long a handler that began before may still write.
 	Settle time.Duration
@@ -94,14 +101,20 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 }
 
 // Pass does the next step of everyone whose erasure is to go on, and returns how
-// many they were. One that fails costs no other: it comes again.
+// many they were. One that fails costs no other: it comes again. So for a shard.
 func (s *Stage) Pass(ctx context.Context) (done int, err error) {
 	var failed []error
+	away := 0 // shards in a row that could not be listed
 	for shard := range store.Shards {
 		due, err := s.Store.Erasing(ctx, shard, s.Now(), perShard)
 		if err != nil {
-			return done, fmt.Errorf("list erasures: %w", err)
+			failed = append(failed, fmt.Errorf("list erasures: %w", err))
+			if away++; away == gone {
+				break
+			}
+			continue
 		}
+		away = 0
 		for _, d := range due {
 			if err := ctx.Err(); err != nil {
 				return done, err
@@ -178,7 +191,7 @@ func (s *Stage) step(ctx context.Context, uid string, e erased.Progress) (erased
 		if err := s.remove(ctx, uid); err != nil {
 			return e, time.Time{}, err
 		}
-		if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.AccountErased, UID: uid, ActorUID: uid, Object: e.ReceiptID, Outcome: "ok", Reason: "requested by the person"}); err != nil {
+		if err := s.Audit.Append(ctx, audit.Event{Action: audit.AccountErased, UID: uid, ActorUID: uid, Object: e.ReceiptID, Outcome: "ok", Reason: "requested by the person"}); err != nil {
 			return e, time.Time{}, fmt.Errorf("audit an erasure: %w", err)
 		}
 		e.Step, e.FinishedAt = erased.Removed, s.Now().UTC()
@@ -214,30 +227,42 @@ func (s *Stage) removeAll(ctx context.Context, uid string) error {
 	if err := s.Queue.Forget(ctx, uid); err != nil {
 		return fmt.Errorf("forget messages: %w", err)
 	}
+	name, err := s.Names.Pseudonym(ctx, uid)
+	if err != nil {
+		return fmt.Errorf("name objects: %w", err)
+	}
 	for _, kind := range blob.PersonKinds() {
-		if err := s.removeObjects(ctx, kind, uid); err != nil {
+		if err := s.removeObjects(ctx, kind, name); err != nil {
 			return err
+		}
+		// Those of the releases before have the uid in their names: nothing is to be
+		// left of it in any file.
+		if err := s.Blobs.DeletePrefix(ctx, blob.PersonPrefix(kind, uid)); err != nil {
+			return fmt.Errorf("delete %s of before: %w", kind, err)
 		}
 	}
 	return nil
 }
 
-func (s *Stage) removeObjects(ctx context.Context, kind, uid string) error {
+// removeObjects removes the objects of a kind that have the person's pseudonym in
+// their names. Until a segment is full of such, what is left of them is noise
+// under a keyed hash.
+func (s *Stage) removeObjects(ctx context.Context, kind, name string) error {
 	for {
-		found, err := s.Blobs.List(ctx, blob.PersonPrefix(kind, uid), "", page)
+		found, err := s.Blobs.List(ctx, blob.PersonPrefix(kind, name), "", page)
 		if err != nil {
 			return fmt.Errorf("list %s: %w", kind, err)
+		}
+		if len(found) == 0 {
+			return nil
 		}
 		group, within := errgroup.WithContext(ctx)
 		group.SetLimit(parallel)
 		for _, o := range found {
-			group.Go(func() error { return s.Blobs.Delete(within, o.Name) })
+			group.Go(func() error { return s.Blobs.Delete(within, o.Name, o.Generation) })
 		}
 		if err := group.Wait(); err != nil {
 			return fmt.Errorf("delete %s: %w", kind, err)
-		}
-		if len(found) < page {
-			return nil
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestAnErasureStepByStep(t *testing.T) {
 	if left := w.left(anna); len(left) > 0 {
 		t.Errorf("%v are left", left)
 	}
-	if len(w.left(ben)) != 1+len(blob.PersonKinds()) {
+	if len(w.left(ben)) != 1+2*len(blob.PersonKinds()) {
 		t.Errorf("of Ben there is %v", w.left(ben))
 	}
 	if depth, err := w.queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); err != nil || depth.Waiting != 1 {
@@ -58,7 +58,7 @@ func TestAnErasureStepByStep(t *testing.T) {
 	}
 	for _, late := range []time.Duration{time.Hour, 23 * time.Hour} {
 		w.passes(0)
-		if err := w.blobs.Put(t.Context(), "days/55/anna/late", []byte("noise")); err != nil {
+		if _, err := w.blobs.Put(t.Context(), "days/55/anna/late", []byte("noise")); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(late)

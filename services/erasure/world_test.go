@@ -33,13 +33,14 @@ var errDead = errors.New("the process is dead")
 
 // A world is an erasure over embedded drivers, in a process that can die at any change.
 type world struct {
-	t     *testing.T
-	store *store.Store
-	blobs *files.Store
-	queue queue.Driver
-	keys  *tink.Keyring
-	stage *erasure.Stage
-	logs  strings.Builder
+	t      *testing.T
+	driver store.Driver
+	store  *store.Store
+	blobs  *files.Store
+	queue  queue.Driver
+	keys   *tink.Keyring
+	stage  *erasure.Stage
+	logs   strings.Builder
 
 	mu      sync.Mutex
 	now     time.Time
@@ -75,9 +76,9 @@ func newWorld(t *testing.T) *world {
 			}
 		}
 	})
-	w.queue = messages
+	w.driver, w.queue = documents, messages
 	w.store = store.New(&mortalStore{documents, w}, w.keys)
-	w.stage = erasure.New(erasure.Needs{Store: w.store, Keys: mortalKeys{w}, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Audit: mortalAudit{w},
+	w.stage = erasure.New(erasure.Needs{Store: w.store, Keys: mortalKeys{w}, Names: w.keys, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Audit: mortalAudit{w},
 		Settle: 2 * time.Second, Now: w.clock, Log: slog.New(slog.NewTextHandler(&w.logs, nil))})
 	return w
 }
@@ -160,11 +161,18 @@ func (m mortalKeys) Lag() time.Duration { return 0 }
 
 type mortalBlobs struct{ w *world }
 
-func (m mortalBlobs) Delete(ctx context.Context, name string) error {
+func (m mortalBlobs) Delete(ctx context.Context, name string, generation int64) error {
 	if err := m.w.change(func() error { return nil }); err != nil {
 		return err
 	}
-	return m.w.blobs.Delete(ctx, name)
+	return m.w.blobs.Delete(ctx, name, generation)
+}
+
+func (m mortalBlobs) DeletePrefix(ctx context.Context, prefix string) error {
+	if err := m.w.change(func() error { return nil }); err != nil {
+		return err
+	}
+	return m.w.blobs.DeletePrefix(ctx, prefix)
 }
 
 func (m mortalBlobs) List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error) {
@@ -182,8 +190,18 @@ func (m mortalQueue) Forget(ctx context.Context, key string) error {
 
 type mortalAudit struct{ w *world }
 
-func (m mortalAudit) Append(_ context.Context, e audit.Event) (int64, error) {
-	return 0, m.w.change(func() error { m.w.audited = append(m.w.audited, e); return nil })
+func (m mortalAudit) Append(_ context.Context, e audit.Event) error {
+	return m.w.change(func() error { m.w.audited = append(m.w.audited, e); return nil })
+}
+
+// names are what a person's objects are named by, and were.
+func (w *world) names(uid string) []string {
+	w.t.Helper()
+	pseudonym, err := w.keys.Pseudonym(w.t.Context(), uid)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return []string{pseudonym, uid}
 }
 
 // furnish gives the person something of each kind, n objects among them.
@@ -198,8 +216,10 @@ func (w *world) furnish(uid string, n int) {
 	}
 	for i := range n {
 		for _, kind := range blob.PersonKinds() {
-			if err := w.blobs.Put(ctx, fmt.Sprintf("%s%04d", blob.PersonPrefix(kind, uid), i), []byte("x")); err != nil {
-				w.t.Fatal(err)
+			for _, name := range w.names(uid) { // as it is named now, and as it was by the releases before
+				if _, err := w.blobs.Put(ctx, fmt.Sprintf("%s%04d", blob.PersonPrefix(kind, name), i), []byte("x")); err != nil {
+					w.t.Fatal(err)
+				}
 			}
 		}
 	}
@@ -233,8 +253,10 @@ func (w *world) left(uid string) (kinds []string) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	for _, kind := range blob.PersonKinds() {
-		if found, err := w.blobs.List(ctx, blob.PersonPrefix(kind, uid), "", 1); err != nil || len(found) > 0 {
-			kinds = append(kinds, fmt.Sprint(kind, err))
+		for _, name := range w.names(uid) {
+			if found, err := w.blobs.List(ctx, blob.PersonPrefix(kind, name), "", 1); err != nil || len(found) > 0 {
+				kinds = append(kinds, fmt.Sprint(kind, err))
+			}
 		}
 	}
 	if _, err := w.store.Uploads.Get(ctx, uid, "upload-1"); !errors.Is(err, store.ErrNotFound) {

@@ -111,15 +111,11 @@ func (s *Stage) record(ctx context.Context, d flow.Event) error {
 		}
 		mark := markOf(d.Kind, d.Ref, d.Version)
 		if known.repeats(mark) {
-			return nil
+			err = s.stands(ctx, d.UID, known)
+		} else {
+			err = s.write(ctx, d, known, mark)
 		}
-		next := known.last + 1
-		_, err = s.Store.Events.Put(ctx, d.UID, key(next), 0, record.Event{
-			Kind: d.Kind, Ref: d.Ref, Version: d.Version, At: s.Now().UTC(),
-		})
 		if err == nil {
-			s.memory.put(d.UID, known.with(next, mark))
-			s.forget(ctx, d.UID, next)
 			return nil
 		}
 		s.memory.drop(d.UID) // another process was first, or nothing is known
@@ -130,9 +126,34 @@ func (s *Stage) record(ctx context.Context, d flow.Event) error {
 	return err
 }
 
+// write writes the event behind the last one, if that is there as it was remembered.
+func (s *Stage) write(ctx context.Context, d flow.Event, known told, m mark) error {
+	next := known.last + 1
+	changes := []store.Change{s.Store.Events.ToPut(key(next), 0, record.Event{Kind: d.Kind, Ref: d.Ref, Version: d.Version, At: s.Now().UTC()})}
+	if known.last > 0 {
+		changes = append(changes, s.Store.Events.ToCheck(key(known.last), known.version))
+	}
+	versions, err := s.Store.Batch(ctx, d.UID, changes...)
+	if err != nil {
+		return err
+	}
+	s.memory.put(d.UID, known.with(next, versions[0], m))
+	s.forget(ctx, d.UID, next)
+	return nil
+}
+
+// stands is store.ErrConflict where the last event is not there as it was remembered.
+func (s *Stage) stands(ctx context.Context, uid string, known told) error {
+	last, err := s.Store.Events.Get(ctx, uid, key(known.last))
+	if errors.Is(err, store.ErrNotFound) || err == nil && last.Version != known.version {
+		return fmt.Errorf("look at the last event: %w", store.ErrConflict)
+	}
+	return err
+}
+
 // told is what the person was told lately, read where it is not remembered.
 // The numbers behind what is kept, which a crash may have left, go then.
-func (s *Stage) told(ctx context.Context, uid string) (told, error) {
+func (s *Stage) told(ctx context.Context, uid string) (known told, err error) {
 	if known, ok := s.memory.get(uid); ok {
 		return known, nil
 	}
@@ -144,10 +165,10 @@ func (s *Stage) told(ctx context.Context, uid string) (told, error) {
 	if err != nil {
 		return told{}, err
 	}
-	known := told{last: last}
+	known = told{last: last, version: newest[0].Version}
 	for i := len(newest) - 1; i >= 0; i-- {
 		v := newest[i].Value
-		known = known.with(last, markOf(v.Kind, v.Ref, v.Version))
+		known = known.with(last, known.version, markOf(v.Kind, v.Ref, v.Version))
 	}
 	if last <= Kept {
 		return known, nil

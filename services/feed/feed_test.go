@@ -153,6 +153,27 @@ func TestWhatComesBackIsTold(t *testing.T) {
 	}
 }
 
+// Who was erased and has come back is told from the beginning, the same again too:
+// what a process remembers is of nobody any more.
+func TestWhoComesBackIsToldFromTheBeginning(t *testing.T) {
+	w := newWorld(t)
+	for i := range 3 {
+		tell(t, w.Stage, "anna", flow.UploadMerged, fmt.Sprint("up-", i), "merged")
+	}
+	if err := w.Store.EraseUser(t.Context(), "anna"); err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{"up-2", "up-9"} {
+		if got := tell(t, w.Stage, "anna", flow.UploadMerged, ref, "merged"); got != "ack" {
+			t.Fatalf("%s: %s", ref, got)
+		}
+	}
+	want := []string{"0000000000000001 upload.merged up-2 merged", "0000000000000002 upload.merged up-9 merged"}
+	if diff := cmp.Diff(want, w.recorded("anna")); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
+	}
+}
+
 func TestTheLastThousandAreKept(t *testing.T) {
 	w := newWorld(t)
 	const more = 130
@@ -363,7 +384,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := range 100 {
 		var t told
 		for j := range 3 * Recent {
-			t = t.with(uint64(j), markOf(flow.UploadMerged, fmt.Sprint(j), "1"))
+			t = t.with(uint64(j), 1, markOf(flow.UploadMerged, fmt.Sprint(j), "1"))
 		}
 		m.put(fmt.Sprint(i), t)
 	}

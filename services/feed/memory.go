@@ -28,11 +28,12 @@ func markOf(kind flow.EventKind, ref, version string) mark {
 	return mark{digest(kind.Of(), ref), digest(string(kind), version)}
 }
 
-// told is the last number of a person and the newest marks, oldest first. It
-// is never changed in place.
+// told is the last number of a person, the version of its event, and the newest
+// marks, oldest first. It is never changed in place.
 type told struct {
-	last  uint64
-	marks []mark
+	last    uint64
+	version int64
+	marks   []mark
 }
 
 // repeats says whether the event is the last one there was of what it is of: a
@@ -46,17 +47,19 @@ func (t told) repeats(m mark) bool {
 	return false
 }
 
-func (t told) with(last uint64, m mark) told {
+func (t told) with(last uint64, version int64, m mark) told {
 	kept := t.marks
 	if len(kept) >= Recent {
 		kept = kept[len(kept)-Recent+1:]
 	}
-	return told{last, append(slices.Clone(kept), m)}
+	return told{last, version, append(slices.Clone(kept), m)}
 }
 
 // memory saves reading a person's newest events each time. It need not be
-// right: a number that is taken already is refused by the store, and then it is
-// read anew.
+// right: an event is written under the demand that the last one is there as it was
+// remembered, and what seems to be told already is so only where that one is there.
+// So neither another process, nor an erasure from which the person has come back,
+// is overlooked.
 type memory struct {
 	most int
 

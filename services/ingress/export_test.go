@@ -8,10 +8,9 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 )
 
-func (s *Server) Table() []route.Route             { return s.table }
-func (s *Server) API() huma.API                    { return s.api }
-func (s *Server) Handler() fasthttp.RequestHandler { return s.app.Server().Handler }
-func (s *Server) Inner() fasthttp.RequestHandler   { return s.inner }
-func (s *Server) Routed()                          { s.app.Handler() }
+func (s *Server) Table() []route.Route           { return s.table }
+func (s *Server) API() huma.API                  { return s.api }
+func (s *Server) Inner() fasthttp.RequestHandler { return s.inner }
+func (s *Server) Routed()                        { s.app.Handler() }
 
 func Codes(s *Server) []problem.Code { return codes(s.table) }

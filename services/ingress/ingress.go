@@ -59,6 +59,7 @@ type Needs struct {
 	Keys  interface { // they destroy nothing
 		keyring.Sealer
 		keyring.Renewer
+		keyring.Pseudonymizer
 	}
 	Verifier identity.Verifier // asked on every request: let it remember what it verified
 	Audit    audit.Log
@@ -198,7 +199,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	res := results.New(results.Needs{
 		Days: st.Days, Results: st.Results, Insights: st.Insights, Samples: s.Samples, Accounts: accounts,
 		Words:          grounded.New(s.Writer, s.Template, l.HandlerTimeout/2),
-		InsightsPerDay: l.InsightsPerDay, Now: s.Now,
+		InsightsPerDay: l.InsightsPerDay, Spent: s.Store.Spent, Now: s.Now,
 	})
 	ev := events.New(events.Needs{
 		Events: st.Events, Accounts: accounts, Streams: s.streams, Places: streams.NewPlaces(l.StreamsPerUser), Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
@@ -240,6 +241,12 @@ func (s *Server) config(unrouted fiber.ErrorHandler) fiber.Config {
 		IdleTimeout:                  s.Limits.IdleTimeout,
 		ErrorHandler:                 unrouted,
 	}
+}
+
+// Handler answers one request as Serve does, for who has no listener.
+func (s *Server) Handler() fasthttp.RequestHandler {
+	_ = s.app.Handler() // for what it does on the way: the routes are put in order
+	return s.app.Server().Handler
 }
 
 // OpenAPI is the description of the API, as /openapi.json serves it.

@@ -35,7 +35,7 @@ type Needs struct {
 		Receive(ctx context.Context, sub queue.Subscription, handle queue.Handler) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (int64, error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Words puts facts into words that keep to them.
 	Words *grounded.Writer
@@ -150,7 +150,10 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 	}
 	facts := narrative.Facts(result.Value.Result, before)
 	if exists && same(stored.Value.Insight, result.Value.Result, facts) {
-		if digest := result.Value.Result.Lineage.InputDigest; stored.Value.Insight.InputDigest != digest { // it says of this Result what it said
+		again := how.again
+		if digest := result.Value.Result.Lineage.InputDigest; stored.Value.Insight.InputDigest == digest {
+			again = again || !how.onlyStored // another wrote it, and may have died before it told: who was told is not told twice
+		} else { // it says of this Result what it said
 			kept := stored.Value
 			kept.Insight.InputDigest = digest
 			if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, kept); err != nil {
@@ -158,7 +161,7 @@ func (s *Stage) refresh(ctx context.Context, ready flow.ResultReady, how refresh
 			}
 			stored.Value = kept
 		}
-		if how.again { // the process may have died after the text was stored
+		if again { // the process may have died after the text was stored
 			return s.publish(ctx, ready, stored.Value.Insight)
 		}
 		return nil
@@ -181,7 +184,7 @@ func (s *Stage) withdraw(ctx context.Context, ready flow.ResultReady, version in
 		if err := s.Store.Insights.Delete(ctx, ready.UID, key, version); err != nil {
 			return err
 		}
-	} else if !how.again {
+	} else if how.onlyStored && !how.again {
 		return nil
 	}
 	m, err := queue.JSON(flow.TopicEvents, ready.UID,

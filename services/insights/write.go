@@ -44,7 +44,7 @@ func (s *Stage) words(ctx context.Context, agreed bool, facts []analysis.Fact) (
 // publish records the Insight in the audit log and tells the person's devices.
 func (s *Stage) publish(ctx context.Context, ready flow.ResultReady, in analysis.Insight) error {
 	date := ready.End.String()
-	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.InsightStored, UID: ready.UID, Object: date, Outcome: "ok"}); err != nil {
+	if err := s.Audit.Append(ctx, audit.Event{Action: audit.InsightStored, UID: ready.UID, Object: date, Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit insight: %w", err)
 	}
 	version, err := versionOf(in)

@@ -60,6 +60,7 @@ type Keyring interface {
 	Sealer
 	Eraser
 	Renewer
+	Pseudonymizer
 }
 
 // A Pseudonymizer names people where no uid may stand: in an object of a cluster, a
@@ -67,6 +68,8 @@ type Keyring interface {
 // for a uid in every process and forever, after Destroy too; 16 to 128 bytes of
 // [A-Za-z0-9_-]; and whoever has not the key MUST NOT be able to tell whose it
 // is, or whether two platforms' pseudonyms are one person's. It opens nothing.
+//
+// Other texts than uids have pseudonyms, too: one with a byte 0 in it is no uid's.
 type Pseudonymizer interface {
 	Pseudonym(ctx context.Context, uid string) (string, error)
 }

@@ -1,5 +1,5 @@
-// Package retention removes what has served its time: raw uploads after they
-// were merged and kept long enough for a replay, objects that a crash left
+// Package retention removes what has served its time: uploads, body and record,
+// after they were merged and kept long enough for a replay, objects that a crash left
 // behind without a record that refers to them, and old checkpoints of shards.
 package retention
 
@@ -17,12 +17,15 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // The times things are kept.
 const (
-	// Uploads is how long a merged raw body is kept for replay.
-	Uploads = 30 * 24 * time.Hour
+	// Uploads is how long an upload is kept once it is merged, or could not be read:
+	// its body for a replay, its record so that a phone can ask for it. Then the id
+	// is as new.
+	Uploads = 31 * 24 * time.Hour
 	// Checkpoints is how long the newest checkpoint of a shard is kept: a run
 	// that was stopped for longer begins again.
 	Checkpoints = 30 * 24 * time.Hour
@@ -37,16 +40,46 @@ const (
 
 const page = 500
 
+// Blobs are what is swept; a blob.Store is one.
+type Blobs interface {
+	Delete(ctx context.Context, name string, generation int64) error
+	List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error)
+}
+
 // A Sweeper removes what has served its time.
 type Sweeper struct {
-	blobs blob.Store
+	blobs Blobs
 	store *store.Store
+	namer vault.Namer
 	now   func() time.Time
 }
 
-// New is a Sweeper over the blobs and the records that refer to them.
-func New(blobs blob.Store, records *store.Store, now func() time.Time) *Sweeper {
-	return &Sweeper{blobs: blobs, store: records, now: now}
+// New is a Sweeper over the blobs and the records that refer to them. The namer
+// is whose pseudonyms the objects' names have.
+func New(blobs Blobs, records *store.Store, namer vault.Namer, now func() time.Time) *Sweeper {
+	return &Sweeper{blobs, records, namer, now}
+}
+
+// A sweep is one look at everything.
+type sweep struct {
+	*Sweeper
+	names  vault.Names
+	people map[string]string // uids by pseudonym
+}
+
+// begin finds out who there is. Whoever comes later has no object that is old
+// enough to go.
+func (s *Sweeper) begin(ctx context.Context) (*sweep, error) {
+	w := &sweep{s, vault.NewNames(s.namer), map[string]string{}}
+	err := s.store.EachPerson(ctx, func(uid string) error {
+		name, err := s.namer.Pseudonym(ctx, uid)
+		w.people[name] = uid
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list people: %w", err)
+	}
+	return w, nil
 }
 
 // Run sweeps at once and then every interval, until ctx is done. A sweep that
@@ -77,15 +110,19 @@ func (s *Sweeper) Run(ctx context.Context, every time.Duration, log *slog.Logger
 // cannot be looked at, or removed, is left, and costs no other: the error is
 // about all of it.
 func (s *Sweeper) Sweep(ctx context.Context) (removed int, err error) {
+	w, err := s.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
 	var faults []error
 	for _, kind := range blob.PersonKinds() {
-		n, err := s.sweep(ctx, kind+"/", s.over)
+		n, err := s.remove(ctx, kind+"/", w.over)
 		removed += n
 		if err != nil {
 			faults = append(faults, fmt.Errorf("sweep %s: %w", kind, err))
 		}
 	}
-	n, err := s.sweep(ctx, blob.Checkpoints, func(_ context.Context, info blob.Info) (bool, error) {
+	n, err := s.remove(ctx, blob.Checkpoints, func(_ context.Context, info blob.Info) (bool, error) {
 		return s.now().Sub(info.Created) >= Checkpoints, nil
 	})
 	if err != nil {
@@ -113,8 +150,8 @@ func (s *skipped) err() error {
 	return fmt.Errorf("%d objects are left as they are, the first: %w", s.objects, s.first)
 }
 
-// sweep removes the objects below the prefix whose time is over.
-func (s *Sweeper) sweep(ctx context.Context, prefix string, over func(context.Context, blob.Info) (bool, error)) (removed int, err error) {
+// remove removes the objects below the prefix whose time is over.
+func (s *Sweeper) remove(ctx context.Context, prefix string, over func(context.Context, blob.Info) (bool, error)) (removed int, err error) {
 	var left skipped
 	for after := ""; ; {
 		infos, err := s.blobs.List(ctx, prefix, after, page)
@@ -127,7 +164,7 @@ func (s *Sweeper) sweep(ctx context.Context, prefix string, over func(context.Co
 		for _, info := range infos {
 			is, err := over(ctx, info)
 			if is && err == nil {
-				if err = s.blobs.Delete(ctx, info.Name); err == nil {
+				if err = s.blobs.Delete(ctx, info.Name, info.Generation); err == nil {
 					removed++
 				}
 			}
@@ -143,13 +180,17 @@ func (s *Sweeper) sweep(ctx context.Context, prefix string, over func(context.Co
 }
 
 // over reports whether the object's time is over.
-func (s *Sweeper) over(ctx context.Context, info blob.Info) (bool, error) {
+func (s *sweep) over(ctx context.Context, info blob.Info) (bool, error) {
 	age := s.now().Sub(info.Created)
-	kind, uid, rest, ok := blob.SplitPerson(info.Name)
+	kind, name, rest, ok := blob.SplitPerson(info.Name)
 	if !ok || age < Former {
 		return false, nil
 	}
-	r, err := s.reference(ctx, kind, uid, rest, info.Name)
+	uid, key, err := s.belongs(ctx, kind, name, rest)
+	if err != nil {
+		return false, err
+	}
+	r, err := s.reference(ctx, kind, uid, key, info.Name)
 	switch {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, keyring.ErrDestroyed):
 		return age >= Orphans, nil
@@ -158,26 +199,57 @@ func (s *Sweeper) over(ctx context.Context, info blob.Info) (bool, error) {
 	case r.name != info.Name:
 		return s.now().Sub(r.updated) >= Former, nil
 	case kind == blob.KindUploads:
-		return age >= Uploads && (r.state == record.UploadMerged || r.state == record.UploadFailed), nil
+		return s.served(ctx, uid, r)
 	default:
 		return false, nil
 	}
+}
+
+// belongs is whose object it is, and the key of the record behind it. One that is
+// named by no pseudonym that anybody has is of a release before, or of who has
+// been erased: nobody has records under that name then.
+func (s *sweep) belongs(ctx context.Context, kind, name, rest string) (uid, key string, err error) {
+	if uid, is := s.people[name]; is {
+		key, err = s.names.Key(ctx, kind, uid, rest)
+		return uid, key, err
+	}
+	key, _, _ = strings.Cut(rest, "/")
+	return name, key, nil
+}
+
+// served removes the record of an upload whose time is over. Its body goes behind
+// it: without a record it would go a day later.
+func (s *Sweeper) served(ctx context.Context, uid string, r reference) (bool, error) {
+	if !Served(r.state, r.updated, s.now()) {
+		return false, nil
+	}
+	err := s.store.Uploads.Delete(ctx, uid, r.key, r.version)
+	if errors.Is(err, store.ErrConflict) { // it is in use again
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Served says whether the time is over of an upload that has come to the state then.
+func Served(state record.UploadState, then, now time.Time) bool {
+	return (state == record.UploadMerged || state == record.UploadFailed) && now.Sub(then) >= Uploads
 }
 
 // A reference is what the record behind an object's name says.
 type reference struct {
 	name    string // of the object that it refers to
 	updated time.Time
+	key     string
+	version int64
 	state   record.UploadState // of an upload
 }
 
-// reference reads the record behind a name, whose end is rest.
-func (s *Sweeper) reference(ctx context.Context, kind, uid, rest, name string) (reference, error) {
-	key, _, _ := strings.Cut(rest, "/")
+// reference reads the record of the key, behind the object of a name.
+func (s *sweep) reference(ctx context.Context, kind, uid, key, name string) (reference, error) {
 	switch kind {
 	case blob.KindUploads:
 		r, err := s.store.Uploads.Get(ctx, uid, key)
-		return reference{r.Value.Blob, r.Updated, r.Value.State}, err
+		return reference{r.Value.Blob, r.Updated, key, r.Version, r.Value.State}, err
 	case blob.KindDays:
 		r, err := s.store.Days.Get(ctx, uid, key)
 		return reference{name: r.Value.Chunk, updated: r.Updated}, err

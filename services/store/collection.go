@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/spent"
 )
 
 // A Sealer encrypts a document before the driver sees it; keyring.Keyring is one.
@@ -36,6 +37,7 @@ type Store struct {
 	Profiles   Collection[record.Profile]
 	Consents   Collection[record.Consent]
 	Exports    Collection[record.Export]
+	Spent      Collection[spent.Day]
 	Agenda     Collection[agenda.Errand]
 	Accounts   Collection[record.Account]
 }
@@ -55,6 +57,7 @@ func New(d Driver, s Sealer) *Store {
 		Profiles:   Collection[record.Profile]{d, s, collectionProfiles},
 		Consents:   Collection[record.Consent]{d, s, collectionConsents},
 		Exports:    Collection[record.Export]{d, s, collectionExports},
+		Spent:      Collection[spent.Day]{d, s, collectionSpent},
 		Agenda:     Collection[agenda.Errand]{d, s, collectionAgenda},
 		Accounts:   Collection[record.Account]{d, plain{}, collectionAccounts},
 	}
@@ -62,6 +65,27 @@ func New(d Driver, s Sealer) *Store {
 
 // EraseUser removes every document of the uid but its Account.
 func (s *Store) EraseUser(ctx context.Context, uid string) error { return s.driver.EraseUser(ctx, uid) }
+
+// People lists whom there are documents of; see Driver.
+func (s *Store) People(ctx context.Context, after string, limit int) ([]string, error) {
+	return s.driver.People(ctx, after, limit)
+}
+
+// EachPerson calls see with everyone of whom there are documents, in byte order.
+func (s *Store) EachPerson(ctx context.Context, see func(uid string) error) error {
+	for after := ""; ; {
+		people, err := s.driver.People(ctx, after, MaxLimit)
+		if err != nil || len(people) == 0 {
+			return err
+		}
+		for _, uid := range people {
+			if err := see(uid); err != nil {
+				return err
+			}
+		}
+		after = people[len(people)-1]
+	}
+}
 
 // Due returns the documents of the agenda's shard that are due, the oldest first,
 // as far as the driver knows; Agenda.Open reads one. See Driver.

@@ -13,6 +13,7 @@ const (
 	collectionProfiles   = "profiles"   // one, "profile"
 	collectionConsents   = "consents"   // by purpose
 	collectionExports    = "exports"    // by export id
+	collectionSpent      = "spent"      // what is bounded a day, under spent.Key
 	collectionAgenda     = "agenda"     // what is unfinished, by what it is
 	collectionAccounts   = "accounts"   // one, "account": how the person stands; outlives erasure, holds no health data
 )

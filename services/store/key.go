@@ -22,7 +22,7 @@ func Personal() []string {
 	return []string{
 		collectionUploads, collectionDays, collectionTombstones, collectionResults,
 		collectionInsights, collectionCursors, collectionEvents, collectionProfiles,
-		collectionConsents, collectionExports, collectionEmbeddings, collectionAgenda,
+		collectionConsents, collectionExports, collectionEmbeddings, collectionSpent, collectionAgenda,
 	}
 }
 

@@ -55,6 +55,12 @@
 // or put off may still be there. So whoever acts on an entry does it under the
 // entry's version. It costs what it lists, and nothing where nothing is due.
 //
+// # People
+//
+// People lists those of whom there is a document in accounts or consents, in byte
+// order, at most limit of them behind the uid `after`. It is for retention, a
+// shard of a batch and who verifies: it costs everybody.
+//
 // EraseUser removes every document of the uid in every collection but Accounts.
 // It is no transaction: after an error some are gone, and it is repeated. What
 // another process writes meanwhile may stay.
@@ -100,6 +106,7 @@ type Driver interface {
 	List(ctx context.Context, q Query) ([]Document, error)
 	Tail(ctx context.Context, collection, uid, after string) (<-chan struct{}, error)
 	Due(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error)
+	People(ctx context.Context, after string, limit int) (uids []string, err error)
 	EraseUser(ctx context.Context, uid string) error
 	Ready(ctx context.Context) error
 }

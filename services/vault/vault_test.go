@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/blob/blobtest"
 	"github.com/clarity-loop/clarity/services/blob/files"
 	"github.com/clarity-loop/clarity/services/fault/faulttest"
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -53,8 +54,9 @@ func (w world) has(t *testing.T, name, want string) {
 
 func TestAnObjectIsThePersonsAndSealed(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
-	name, err := w.Put(ctx, blob.KindDays, anna, "2026-11-20/d1", []byte("62 beats"))
-	if err != nil || !strings.HasPrefix(name, blob.PersonPrefix(blob.KindDays, anna)) {
+	put, err := w.Put(ctx, blob.KindDays, anna, "2026-11-20/d1", []byte("62 beats"))
+	name := put.Name
+	if err != nil || !strings.HasPrefix(name, "days/") {
 		t.Fatalf("%q, %v", name, err)
 	}
 	w.has(t, name, "62 beats")
@@ -68,7 +70,7 @@ func TestAnObjectIsThePersonsAndSealed(t *testing.T) {
 	if _, err := w.Get(ctx, "bert", name); !errors.Is(err, keyring.ErrTampered) {
 		t.Errorf("another person: %v, want ErrTampered", err)
 	}
-	if err := errors.Join(w.Delete(ctx, name), w.Delete(ctx, name)); err != nil {
+	if err := errors.Join(w.Delete(ctx, put), w.Delete(ctx, put), w.Remove(ctx, name)); err != nil {
 		t.Error(err)
 	}
 	_, err = w.Get(ctx, anna, name)
@@ -94,14 +96,19 @@ func TestPutAndReplaceOfWhatIsThere(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			tt.former(t, w, blob.PersonPrefix(blob.KindTombstones, anna)+"x")
-			put := w.Put
-			if tt.replace {
-				put = w.Replace
-			}
-			name, err := put(t.Context(), blob.KindTombstones, anna, "x", []byte("new"))
-			if err != nil {
+			named, err := w.Put(t.Context(), blob.KindTombstones, anna, "x", nil)
+			if err != nil || w.Remove(t.Context(), named.Name) != nil {
 				t.Fatal(err)
+			}
+			tt.former(t, w, named.Name)
+			name := named.Name
+			if tt.replace {
+				name, err = w.Replace(t.Context(), blob.KindTombstones, anna, "x", []byte("new"))
+			} else {
+				_, err = w.Put(t.Context(), blob.KindTombstones, anna, "x", []byte("new"))
+			}
+			if err != nil || name != named.Name {
+				t.Fatal(name, err)
 			}
 			w.has(t, name, tt.want)
 		})
@@ -120,7 +127,7 @@ func before(t *testing.T, w world, text string) {
 
 func tampered(t *testing.T, w world, name string) {
 	t.Helper()
-	if err := w.blobs.Put(t.Context(), name, []byte("not sealed at all, and long enough to be")); err != nil {
+	if _, err := w.blobs.Put(t.Context(), name, []byte("not sealed at all, and long enough to be")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.keys.Seal(t.Context(), anna, "n", nil); err != nil { // there is a key
@@ -130,14 +137,14 @@ func tampered(t *testing.T, w world, name string) {
 
 func TestADestroyedKeyEndsIt(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
-	name, err := w.Put(ctx, blob.KindDays, anna, "x", []byte("x"))
+	there, err := w.Put(ctx, blob.KindDays, anna, "x", []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := w.keys.Destroy(ctx, anna); err != nil {
 		t.Fatal(err)
 	}
-	_, got := w.Get(ctx, anna, name)
+	_, got := w.Get(ctx, anna, there.Name)
 	_, put := w.Put(ctx, blob.KindDays, anna, "y", nil)
 	_, replaced := w.Replace(ctx, blob.KindDays, anna, "x", nil)
 	for what, err := range map[string]error{"get": got, "put": put, "replace": replaced} {
@@ -145,5 +152,84 @@ func TestADestroyedKeyEndsIt(t *testing.T) {
 		if !errors.Is(err, keyring.ErrDestroyed) {
 			t.Errorf("%s: %v, want ErrDestroyed", what, err)
 		}
+	}
+}
+
+// What whoever lists the bucket or reads its logs sees says neither who nor when,
+// and the sweeper that knows the person reads the key in it.
+func TestANameTellsNobodyWhoAndWhen(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	names := map[string]bool{}
+	for _, rest := range []string{"2026-11-20/d1", "2026-11-20/d2", "2026-11-21/d1"} {
+		for _, uid := range []string{anna, "bert"} {
+			o, err := w.Put(ctx, blob.KindDays, uid, rest, []byte("x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, secret := range []string{anna, "bert", "2026", "11-2", "d1"} {
+				if strings.Contains(o.Name, secret) {
+					t.Errorf("%q has %q in it", o.Name, secret)
+				}
+			}
+			names[o.Name] = true
+			prefix, err := w.Prefix(ctx, blob.KindDays, uid)
+			behind, theirs := strings.CutPrefix(o.Name, prefix)
+			if err != nil || !theirs {
+				t.Errorf("%q does not begin with %q, %v", o.Name, prefix, err)
+			}
+			if key, err := w.Key(ctx, blob.KindDays, uid, behind); err != nil || key != rest[:10] {
+				t.Errorf("the key is %q, %v", key, err)
+			}
+			if _, err := w.Key(ctx, blob.KindDays, uid+"x", behind); err == nil {
+				t.Error("another person's key opens it")
+			}
+		}
+	}
+	if len(names) != 6 {
+		t.Errorf("of six objects there are %d names", len(names))
+	}
+}
+
+// Whoever finds the name taken makes it young: a sweeper that saw it old, and a
+// writer that gives up what it put, leave it (pipeline 9).
+func TestWhatIsPutAgainIsNobodyElses(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	first, err := w.Put(ctx, blob.KindUploads, anna, "upload-1/d", []byte("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.Put(ctx, blob.KindUploads, anna, "upload-1/d", []byte("x"))
+	if err != nil || second.Name != first.Name || second.Generation != 0 {
+		t.Fatalf("%+v, then %+v, %v", first, second, err)
+	}
+	if err := errors.Join(w.Delete(ctx, first), w.Delete(ctx, second)); err != nil {
+		t.Fatal(err)
+	}
+	w.has(t, first.Name, "x")
+	replaced, err := w.Replace(ctx, blob.KindUploads, anna, "upload-1/d", []byte("x"))
+	if err != nil || w.Delete(ctx, first) != nil {
+		t.Fatal(err)
+	}
+	w.has(t, replaced, "x")
+}
+
+// What is damaged does not stop who sends it once more: the answer is that of
+// before.
+func TestWhatIsDamagedIsThere(t *testing.T) {
+	keys, err := tink.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs := blobtest.Memory(time.Now)
+	v := vault.New(blobs, keys)
+	first, err := v.Put(t.Context(), blob.KindUploads, anna, "upload-1/d", []byte("x"))
+	if err == nil {
+		err = blobs.Damage(first.Name)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := v.Put(t.Context(), blob.KindUploads, anna, "upload-1/d", []byte("x")); err != nil || again.Name != first.Name {
+		t.Errorf("%+v, %v", again, err)
 	}
 }

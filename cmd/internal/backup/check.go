@@ -39,20 +39,13 @@ type Report struct {
 // what it refers to is opened and decoded, each day held against its digest, each
 // result against its days, the audit log against its checkpoints.
 func Check(ctx context.Context, p datadir.Place, d platform.Drivers, now func() time.Time) (r Report, err error) {
-	var documents store.Driver
-	open := d.Store["sqlite"]
-	d.Store = map[string]platform.Opener[store.Driver]{"sqlite": func(ctx context.Context, at string, e platform.Env) (store.Driver, error) {
-		driver, err := open(ctx, at, e)
-		documents = driver
-		return driver, err
-	}}
 	l := datadir.Lease{Dir: p.Dir, Drivers: d, Backends: p.Backends, Needs: capability.Store | capability.Blobs | capability.Keys, Env: platform.Env{Now: now, Log: slog.New(slog.DiscardHandler)}}
 	o, release, err := l.Acquire(ctx)
 	if err != nil {
 		return r, err
 	}
 	c := &check{Opened: o, objects: vault.New(o.Blobs, o.Keys), report: &r}
-	err = embedded.EachPerson(ctx, documents, func(uid string) error { return c.person(ctx, uid) })
+	err = o.Store.EachPerson(ctx, func(uid string) error { return c.person(ctx, uid) })
 	if err = errors.Join(err, release()); err != nil {
 		return r, err
 	}

@@ -188,9 +188,19 @@ func kindOf(name string) string {
 	return kind
 }
 
-func (o *objects) Put(ctx context.Context, name string, data []byte) error {
+func (o *objects) Put(ctx context.Context, name string, data []byte) (int64, error) {
 	o.m.add(Put, kindOf(name), 1)
 	return o.Store.Put(ctx, name, data)
+}
+
+func (o *objects) Renew(ctx context.Context, name string) (int64, error) {
+	o.m.add(Put, kindOf(name), 1)
+	return o.Store.Renew(ctx, name)
+}
+
+func (o *objects) Stat(ctx context.Context, name string) (blob.Info, error) {
+	o.m.add(Get, kindOf(name), 1)
+	return o.Store.Stat(ctx, name)
 }
 
 func (o *objects) Get(ctx context.Context, name string) ([]byte, error) {
@@ -249,7 +259,7 @@ type entries struct {
 	m *Meter
 }
 
-func (l *entries) Append(ctx context.Context, e audit.Event) (int64, error) {
+func (l *entries) Append(ctx context.Context, e audit.Event) error {
 	l.m.add(Audit, string(e.Action), 1)
 	return l.Log.Append(ctx, e)
 }

@@ -36,6 +36,7 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if err := Validate(dir, c, d, table); err != nil {
 		return nil, err
 	}
+	_, missing := os.Stat(dir)
 	if err := probe(dir); err != nil {
 		return nil, err
 	}
@@ -43,18 +44,23 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkVersion(dir), writeVersion(dir)); err != nil {
-		return nil, errors.Join(err, release())
+	leave := release
+	if errors.Is(missing, fs.ErrNotExist) {
+		leave = orUnmade(dir, release)
+	}
+	if _, err := readVersion(dir); err != nil {
+		return nil, errors.Join(err, leave())
 	}
 	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {
-		return nil, errors.Join(describe(dir, err), release())
+		return nil, errors.Join(describe(dir, err), leave())
 	}
 	e.Space = (&space{dir: dir, now: e.Now}).left
 	opened, err := platform.Open(ctx, c, d, table, e)
 	if err != nil {
-		return nil, errors.Join(describe(dir, err), release())
+		return nil, errors.Join(describe(dir, err), leave())
 	}
-	if err := syncDirs(dir); err != nil { // what the drivers have made in it
+	// What the drivers have made in it, and itself: who made it may have died before.
+	if err := syncEntries(dir); err != nil {
 		return nil, errors.Join(err, opened.Close(), release())
 	}
 	p := &Platform{opened, sync.OnceValue(release)}
@@ -85,6 +91,9 @@ func prepare(ctx context.Context, dir string, told platform.Backends, e platform
 		return b, err
 	}
 	found, err := embedded.Replay(ctx, b, e.Now)
+	if err == nil {
+		err = upgrade(ctx, dir, b, e)
+	}
 	if err != nil {
 		return b, err
 	}

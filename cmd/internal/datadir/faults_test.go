@@ -476,7 +476,7 @@ func TestToolsBesideARunningPlatform(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := log.Append(t.Context(), audit.Event{Action: audit.DataRead, UID: "anna", Outcome: "ok"}); err != nil {
+		if err := log.Append(t.Context(), audit.Event{Action: audit.DataRead, UID: "anna", Outcome: "ok"}); err != nil {
 			t.Fatal(err)
 		}
 	}

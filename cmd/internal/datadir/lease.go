@@ -59,9 +59,12 @@ func (l *Lease) Acquire(ctx context.Context) (o platform.Opened, release func() 
 		return errors.Join(errs...)
 	}
 	b := embedded.In(l.Dir, l.Backends)
-	err = checkVersion(l.Dir)
+	_, err = readVersion(l.Dir)
 	if err == nil && l.Needs.HasAny(capability.Keys|capability.Erasure) {
 		err = embedded.CheckKeys(l.Dir, b)
+	}
+	if err == nil && l.Needs.HasAny(capability.Audit|capability.Store) {
+		err = upgrade(ctx, l.Dir, b, l.Env)
 	}
 	if err != nil {
 		return o, nil, errors.Join(err, release())

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/clarity-loop/clarity/internal/dirlock"
 )
@@ -34,6 +35,21 @@ func probe(dir string) error {
 func lock(dir string) (release func() error, err error) {
 	release, err = dirlock.LockFile(filepath.Join(dir, lockName))
 	return release, Sentence(dir, err)
+}
+
+// orUnmade is release, which then removes a directory that was made for a platform
+// that did not come to write anything: one that could not start leaves no trace.
+func orUnmade(dir string, release func() error) func() error {
+	return func() error {
+		entries, err := os.ReadDir(dir)
+		if err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != lockName && e.Name() != versionName }) {
+			for _, e := range entries {
+				err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+			}
+			err = errors.Join(err, os.Remove(dir))
+		}
+		return errors.Join(err, release())
+	}
 }
 
 // mustExist keeps a mistyped directory from becoming a new, empty one.

@@ -1,6 +1,7 @@
 package datadir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 )
 
 const (
@@ -15,36 +19,50 @@ const (
 	// without it is of the first.
 	versionName = "VERSION"
 	// layout is what this program writes, and the newest that it reads.
-	layout = 1
+	layout = 2
 )
 
-// checkVersion refuses a directory that a later release has laid out: nothing
-// of it is opened, or changed.
-func checkVersion(dir string) error {
+// readVersion is which layout the directory has. One that a later release has laid
+// out is refused: nothing of it is opened, or changed.
+func readVersion(dir string) (version int, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, versionName)) //nolint:gosec // the data directory is the caller's own
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return 1, nil
 	}
 	if err != nil {
-		return Sentence(dir, err)
+		return 0, Sentence(dir, err)
 	}
-	version, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	version, err = strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
-		return fmt.Errorf("the data directory %s has a file %s that names no version", dir, versionName)
+		return 0, fmt.Errorf("the data directory %s has a file %s that names no version", dir, versionName)
 	}
 	if version > layout {
-		return fmt.Errorf("the data directory %s was written by a newer program (version %d, this one knows %d): nothing of it was changed; run that program", dir, version, layout)
+		return 0, fmt.Errorf("the data directory %s was written by a newer program (version %d, this one knows %d): nothing of it was changed; run that program", dir, version, layout)
 	}
-	return nil
+	return version, nil
 }
 
-// writeVersion says which layout the directory has, where nothing does.
+// upgrade brings a directory of a release before to this layout; its keys are where
+// they belong.
+func upgrade(ctx context.Context, dir string, b platform.Backends, e platform.Env) error {
+	version, err := readVersion(dir)
+	if err != nil || version == layout {
+		return err
+	}
+	found, err := embedded.Upgrade(ctx, b, e.Now)
+	if err != nil {
+		return err
+	}
+	if found > 0 && e.Log != nil {
+		e.Log.Info("uploads that a release before has not merged are on the agenda", "uploads", found)
+	}
+	return writeVersion(dir)
+}
+
+// writeVersion says that the directory has this layout.
 func writeVersion(dir string) error {
 	path := filepath.Join(dir, versionName)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // as above
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
+	f, err := os.CreateTemp(dir, ".version-*")
 	if err != nil {
 		return Sentence(dir, err)
 	}
@@ -52,20 +70,27 @@ func writeVersion(dir string) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(Sentence(dir, err), os.Remove(path))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	return syncDirs(dir, filepath.Dir(dir))
+	if err != nil {
+		return errors.Join(Sentence(dir, err), os.Remove(f.Name()))
+	}
+	return syncEntries(dir)
 }
 
-// syncDirs makes the directories' entries durable.
-func syncDirs(dirs ...string) error {
-	for _, dir := range dirs {
-		d, err := os.Open(dir) //nolint:gosec // the data directory is the caller's own
+// syncEntries makes the directory's entries durable, and its own in what it lies in,
+// which may be somebody else's.
+func syncEntries(dir string) error {
+	for _, d := range []string{dir, filepath.Dir(filepath.Clean(dir))} {
+		f, err := os.Open(d) //nolint:gosec // the data directory is the caller's own
+		if d != dir && errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
 		if err != nil {
 			return Sentence(dir, err)
 		}
-		if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
 			return Sentence(dir, err)
 		}
 	}

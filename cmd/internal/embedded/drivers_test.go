@@ -66,8 +66,9 @@ func fill(t *testing.T, d *drawer, dir string, find bool) error {
 	key := store.Key{Collection: "days", UID: "anna", Key: "1"}
 	if !find {
 		_, err := documents.Batch(ctx, []store.Write{{Key: key, Data: []byte("day")}})
-		_, logged := log.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: "anna", Outcome: "ok"})
-		return errors.Join(err, logged, blobs.Put(ctx, "a/b", []byte("blob")),
+		logged := log.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: "anna", Outcome: "ok"})
+		_, put := blobs.Put(ctx, "a/b", []byte("blob"))
+		return errors.Join(err, logged, put,
 			messages.Publish(ctx, queue.Message{Topic: flow.TopicUploads, Key: "anna", Body: []byte("{}")}))
 	}
 	document, err := documents.Get(ctx, key)

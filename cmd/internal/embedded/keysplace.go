@@ -186,7 +186,7 @@ func Replay(ctx context.Context, b platform.Backends, now func() time.Time) (fou
 
 func replay(ctx context.Context, documents store.Driver, keys *tink.Keyring, now func() time.Time) (found int, err error) {
 	typed := store.New(documents, keys)
-	err = EachPerson(ctx, documents, func(uid string) error {
+	err = typed.EachPerson(ctx, func(uid string) error {
 		is, err := replayOne(ctx, typed, keys, uid, now().UTC())
 		if is {
 			found++
@@ -194,27 +194,6 @@ func replay(ctx context.Context, documents store.Driver, keys *tink.Keyring, now
 		return err
 	})
 	return found, err
-}
-
-// EachPerson calls see with everyone of whom the data directory's own store has
-// documents, in byte order.
-func EachPerson(ctx context.Context, documents store.Driver, see func(uid string) error) error {
-	own, is := documents.(*storesqlite.Store)
-	if !is {
-		return errors.New("list people: the store is not the data directory's own")
-	}
-	for after := ""; ; {
-		people, err := own.People(ctx, after, replayPage)
-		if err != nil || len(people) == 0 {
-			return err
-		}
-		for _, uid := range people {
-			if err := see(uid); err != nil {
-				return err
-			}
-		}
-		after = people[len(people)-1]
-	}
 }
 
 // HoldsAudit says whether there is an audit log.

@@ -191,7 +191,7 @@ func refusal(res *http.Response, data []byte) (time.Duration, error) {
 	}
 	p.Status = res.StatusCode
 	switch res.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusInsufficientStorage:
 		seconds, err := strconv.Atoi(res.Header.Get("Retry-After"))
 		if err != nil || seconds < 0 {
 			seconds = 0

@@ -61,7 +61,8 @@ func TestPut(t *testing.T) {
 		"an unavailable platform is tried again": {[]func(http.ResponseWriter){says(503, ``), says(202, receipt)}, 2, 0},
 		"a conflict is a definite no":            {[]func(http.ResponseWriter){says(409, `{"title":"Conflict","detail":"other body"}`)}, 1, 409},
 		"too large is a definite no":             {[]func(http.ResponseWriter){says(413, `{}`)}, 1, 413},
-		"a fault of the platform is said":        {[]func(http.ResponseWriter){says(500, `{}`)}, 1, 500},
+		"a fault of the platform is tried again": {[]func(http.ResponseWriter){says(500, `{}`), says(202, receipt)}, 2, 0},
+		"a full disk is tried again":             {[]func(http.ResponseWriter){says(507, `{}`), says(202, receipt)}, 2, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -109,7 +109,7 @@ func TestADefiniteNoIsSaid(t *testing.T) {
 	}
 }
 
-// A maybe is one of four; the pause is what the platform asks for, if that is a time.
+// A maybe is one of six; the pause is what the platform asks for, if that is a time.
 func TestAMaybeIsTriedAgain(t *testing.T) {
 	tests := map[string]struct {
 		status int
@@ -117,6 +117,8 @@ func TestAMaybeIsTriedAgain(t *testing.T) {
 		pause  string
 	}{
 		"too many requests":      {429, "1", "too many requests 1s"},
+		"something failed":       {500, "", "internal server error 0s"},
+		"a full disk":            {507, "2", "insufficient storage 2s"},
 		"a bad gateway":          {502, "", "bad gateway 0s"},
 		"unavailable":            {503, "-5", "service unavailable 0s"},
 		"a gateway that is late": {504, "soon", "gateway timeout 0s"},

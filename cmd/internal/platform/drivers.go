@@ -42,7 +42,6 @@ type Opener[T any] func(ctx context.Context, at string, e Env) (T, error)
 // an Eraser are two things that it may need.
 type Keyring interface {
 	keyring.Keyring
-	keyring.Pseudonymizer
 }
 
 // Keys seal, name people by pseudonyms, and let who was erased come back.

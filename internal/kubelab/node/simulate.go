@@ -19,7 +19,7 @@ func SimulatedJob(took time.Duration) func(context.Context, *corev1.Pod) End {
 	messages := map[string]string{
 		label.Verify:   `{"verified":true}`,
 		label.Validate: `{"cases":32,"passed":32,"maxError":"1.2e-06"}`,
-		label.Shard:    `{"subjects":500,"succeeded":497,"skipped":2,"failed":1,"reasons":{"TooFewDays":1}}`,
+		label.Shard:    `{"subjects":500,"succeeded":497,"skipped":2,"failed":1,"reasons":{"NoData":1}}`,
 	}
 	return func(ctx context.Context, pod *corev1.Pod) End {
 		select {

@@ -34,42 +34,34 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() Log)) {
 		defer closeLog(t, l)
 		over, cancel := context.WithCancel(ctx)
 		cancel()
-		_, err := l.Append(over, audit.Event{Action: audit.DataRead, UID: faulttest.Mark, ActorUID: faulttest.Mark, Object: faulttest.Mark, Outcome: "ok"})
+		err := l.Append(over, audit.Event{Action: audit.DataRead, UID: faulttest.Mark, ActorUID: faulttest.Mark, Object: faulttest.Mark, Outcome: "ok"})
 		faulttest.Of(t, err, "audit", "append")
 	})
-	t.Run("indices count from 0, on through a reopening", func(t *testing.T) {
+	t.Run("every entry counts, on through a reopening", func(t *testing.T) {
 		open := fresh(t)
 		for round := range int64(3) {
 			l := open()
-			for i := range int64(5) {
-				got, err := l.Append(ctx, event)
-				if err != nil || got != round*5+i {
-					t.Fatalf("Append = %d, %v; want %d", got, err, round*5+i)
+			for range 5 {
+				if err := l.Append(ctx, event); err != nil {
+					t.Fatal(err)
 				}
 			}
 			wantEntries(t, l, (round+1)*5)
 			closeLog(t, l)
 		}
 	})
-	t.Run("entries appended at once get one index each", func(t *testing.T) {
+	t.Run("entries appended at once are all there", func(t *testing.T) {
 		l := fresh(t)()
 		defer closeLog(t, l)
 		const n = 200
-		seen := make([]bool, n)
-		var mu sync.Mutex
 		var wg sync.WaitGroup
 		for i := range n {
 			wg.Go(func() {
 				e := event
 				e.Object = fmt.Sprint(i)
-				index, err := l.Append(ctx, e)
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil || index < 0 || index >= n || seen[index] {
-					t.Errorf("Append = %d, %v", index, err)
-					return
+				if err := l.Append(ctx, e); err != nil {
+					t.Error(err)
 				}
-				seen[index] = true
 			})
 		}
 		wg.Wait()
@@ -80,7 +72,7 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() Log)) {
 		defer closeLog(t, l)
 		gone, cancel := context.WithCancel(ctx)
 		cancel()
-		if _, err := l.Append(gone, event); err == nil {
+		if err := l.Append(gone, event); err == nil {
 			t.Error("Append with a cancelled context succeeds")
 		}
 		wantEntries(t, l, 0)
@@ -88,7 +80,7 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() Log)) {
 	t.Run("a closed log refuses", func(t *testing.T) {
 		l := fresh(t)()
 		closeLog(t, l)
-		if _, err := l.Append(ctx, event); err == nil {
+		if err := l.Append(ctx, event); err == nil {
 			t.Error("Append to a closed log succeeds")
 		}
 	})

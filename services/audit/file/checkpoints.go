@@ -21,9 +21,12 @@ const separator = "\f\n"
 const maxCheckpoint = 4 << 10
 
 // checkpoint signs the head.
-func checkpoint(h head, signer note.Signer) ([]byte, error) {
+func checkpoint(h head, signer note.Signer) ([]byte, error) { return sign(h, "", signer) }
+
+// sign signs the head, with more lines behind it.
+func sign(h head, more string, signer note.Signer) ([]byte, error) {
 	text := tlog.FormatTree(tlog.Tree{N: h.size, Hash: h.root()})
-	signed, err := note.Sign(&note.Note{Text: string(text)}, signer)
+	signed, err := note.Sign(&note.Note{Text: string(text) + more}, signer)
 	if err != nil {
 		return nil, fmt.Errorf("sign checkpoint: %w", err)
 	}
@@ -97,38 +100,67 @@ func newest(f io.ReaderAt, size int64, verifier note.Verifier) (tree tlog.Tree, 
 }
 
 func openCheckpoint(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
+	tree, _, err := openNote(signed, verifier)
+	return tree, err
+}
+
+// openNote is a signed tree head, and its whole text.
+func openNote(signed []byte, verifier note.Verifier) (tree tlog.Tree, text string, err error) {
 	n, err := note.Open(signed, note.VerifierList(verifier))
 	if err != nil {
-		return tlog.Tree{}, err
+		return tree, "", err
 	}
 	if len(n.Sigs) != 1 || len(n.UnverifiedSigs) != 0 {
-		return tlog.Tree{}, errors.New("not one signature")
+		return tree, "", errors.New("not one signature")
 	}
 	// Base64 has bits to spare; note does not mind what they are.
 	if _, err := base64.StdEncoding.Strict().DecodeString(n.Sigs[0].Base64); err != nil {
-		return tlog.Tree{}, errors.New("signature is not in its one form")
+		return tree, "", errors.New("signature is not in its one form")
 	}
-	return tlog.ParseTree([]byte(n.Text))
+	tree, err = tlog.ParseTree([]byte(n.Text))
+	return tree, n.Text, err
 }
 
+// sectorBytes is what a disk writes whole.
+const sectorBytes = 512
+
 // withoutTear is the size of the checkpoints without what a loss of power has
-// made of the last: its place is there, and of it zeros, which a signed note never
-// holds, to the end of the file. More than one cannot be lost so.
+// made of the last: its place is there, and some of its sectors are zeros, which a
+// signed note never holds. More than one cannot be lost so.
 func withoutTear(f io.ReaderAt, size int64) (int64, error) {
 	tail := make([]byte, min(size, maxCheckpoint))
 	from := size - int64(len(tail))
 	if _, err := f.ReadAt(tail, from); err != nil && !errors.Is(err, io.EOF) {
 		return 0, fmt.Errorf("read checkpoints: %w", err)
 	}
-	if !bytes.HasSuffix(tail, []byte{0, 0}) {
+	zero := bytes.IndexByte(tail, 0)
+	if zero < 0 {
 		return size, nil
 	}
-	end := bytes.LastIndex(tail, []byte(separator))
-	switch {
-	case end >= 0:
-		return from + int64(end+len(separator)), nil
-	case from == 0:
-		return 0, nil
+	start := 0
+	if end := bytes.LastIndex(tail[:zero], []byte(separator)); end >= 0 {
+		start = end + len(separator)
+	} else if from > 0 {
+		return size, nil
 	}
-	return size, nil
+	if !torn(tail[start:], from+int64(start)) {
+		return size, nil
+	}
+	return from + int64(start), nil
+}
+
+// torn says whether the bytes are of one checkpoint that has lost a sector; off is
+// where they are.
+func torn(b []byte, off int64) bool {
+	if i := bytes.Index(b, []byte(separator)); i >= 0 && i+len(separator) < len(b) {
+		return false
+	}
+	for len(b) > 0 {
+		n := min(int64(len(b)), sectorBytes-off%sectorBytes)
+		if !bytes.ContainsFunc(b[:n], func(r rune) bool { return r != 0 }) {
+			return true
+		}
+		b, off = b[n:], off+n
+	}
+	return false
 }

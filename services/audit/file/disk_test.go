@@ -25,7 +25,7 @@ func TestALogGoesOnWhenThereIsRoomAgain(t *testing.T) {
 	defer l.Close()
 	event := audit.Event{Action: audit.DataRead, UID: "anna", ActorUID: "anna", Object: "2026-11-20", Outcome: "ok"}
 	for range 3 {
-		if _, err := l.Append(context.Background(), event); err != nil {
+		if err := l.Append(context.Background(), event); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -33,7 +33,7 @@ func TestALogGoesOnWhenThereIsRoomAgain(t *testing.T) {
 	for name, room := range map[string]int64{"for half a line": before + 100, "for no byte": before} {
 		limitFiles(t, room, func() {
 			for range 3 {
-				if _, err := l.Append(context.Background(), event); err == nil {
+				if err := l.Append(context.Background(), event); err == nil {
 					t.Errorf("room %s: appended", name)
 				}
 			}
@@ -45,8 +45,8 @@ func TestALogGoesOnWhenThereIsRoomAgain(t *testing.T) {
 			t.Errorf("room %s: the log has %d bytes, before %d", name, now, before)
 		}
 	}
-	if index, err := l.Append(context.Background(), event); err != nil || index != 3 {
-		t.Errorf("with room: entry %d, %v", index, err)
+	if err := l.Append(context.Background(), event); err != nil {
+		t.Errorf("with room: %v", err)
 	}
 	if n, err := l.Verify(context.Background()); err != nil || n != 4 {
 		t.Errorf("%d entries, %v", n, err)
@@ -94,7 +94,7 @@ func TestATornCheckpointIsNoTampering(t *testing.T) {
 	path := filepath.Join(dir, "checkpoints")
 	var sizes []int64
 	for range 3 {
-		if _, err := l.Append(context.Background(), event); err != nil {
+		if err := l.Append(context.Background(), event); err != nil {
 			t.Fatal(err)
 		}
 		sizes = append(sizes, size(t, path))
@@ -116,6 +116,7 @@ func TestATornCheckpointIsNoTampering(t *testing.T) {
 		"the one before the last is zeros": {sizes[0], sizes[1], 0, false},
 		"the one before the last is noise": {sizes[0], sizes[1], 'x', false},
 		"zeros in the last":                {sizes[1] + 20, sizes[1] + 40, 0, false},
+		"a sector of the last is lost":     {sizes[1], 512, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			damaged := bytes.Clone(whole)

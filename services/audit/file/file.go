@@ -1,15 +1,20 @@
 // Package file keeps the audit log in one directory.
 //
-//	log.jsonl     one entry a line: JSON, a tab, the chain's MAC in hexadecimal
-//	checkpoints   signed tree heads, one after each group of entries (signed notes)
-//	keys.json     the MAC key and the Ed25519 signing key, mode 0600
-//	verifier      the public key that checks the checkpoints, for everyone
-//	LOCK          held by the one process that may append; reading needs it not
+//	log.jsonl          one entry a line: JSON, a tab, the chain's MAC in hexadecimal
+//	checkpoints        signed tree heads, one after each group of entries (signed notes)
+//	log-N.jsonl, checkpoints-N   the same from entry N on, once a segment was full
+//	keys.json          the MAC key and the Ed25519 signing key, mode 0600
+//	verifier           the public key that checks the checkpoints, for everyone
+//	LOCK               held by the one process that may append; reading needs it not
+//
+// There is one writer: processes that share the directory take turns, and each
+// continues the chain of the one before.
 //
 // Every line's MAC covers the line and the MAC before it, so an edited, dropped
 // or moved line is found where it is. The checkpoints sign the RFC 6962 tree of
 // all lines, so a log that was cut, or continued from an older copy, does not
-// match them. Whoever holds keys.json can write another history: keep a copy of
+// match them. A segment's first checkpoint signs the state of the whole log
+// before it, so that opening reads the newest segment alone. Whoever holds keys.json can write another history: keep a copy of
 // the checkpoints elsewhere to find that, too.
 package file
 
@@ -25,7 +30,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +54,8 @@ type Log struct {
 	signer note.Signer
 	macs   *macs // of the committing goroutine
 
+	limit       int64   // how long a segment gets
+	at          segment // the newest
 	entries     *os.File
 	checkpoints *os.File
 	head        head
@@ -67,16 +73,19 @@ type Log struct {
 // pending is one entry on its way.
 type pending struct {
 	event audit.Event
-	index int64
 }
 
 // Open opens the log in dir, making the directory and keys at first. It reads
-// the whole log and holds its tree against the newest checkpoint; a
+// the newest segment and holds its tree against the newest checkpoint; a
 // *audit.BadEntry is returned where they differ. What a crash left half-written
 // was never acknowledged and is dropped. The error is a *dirlock.InUseError where
 // another process has the log open: two that continue one log break it for good.
 func Open(dir string, now func() time.Time) (*Log, error) {
-	l := &Log{dir: dir, now: now}
+	return openIn(dir, now, segmentBytes)
+}
+
+func openIn(dir string, now func() time.Time, limit int64) (*Log, error) {
+	l := &Log{dir: dir, now: now, limit: limit}
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("open audit log: %w", errors.Join(err, l.closeFiles()))
 	}
@@ -92,14 +101,16 @@ func (l *Log) open() (err error) {
 		return err
 	}
 	l.macs = newMACs(l.keys.MAC)
-	if l.entries, err = os.OpenFile(filepath.Join(l.dir, "log.jsonl"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	all, err := segmentsOf(l.dir)
+	if err != nil {
 		return err
 	}
-	if l.checkpoints, err = os.OpenFile(filepath.Join(l.dir, "checkpoints"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
-		return err
+	newest := all[len(all)-1]
+	if err := l.openSegment(newest); err != nil {
+		return newest.missing(err)
 	}
 	// What was just made is there after a loss of power, too.
-	if err := errors.Join(durable.SyncDir(l.dir), durable.SyncDir(filepath.Dir(filepath.Clean(l.dir)))); err != nil {
+	if err := errors.Join(durable.SyncDir(l.dir), durable.SyncEntry(l.dir)); err != nil {
 		return err
 	}
 	return l.recover()
@@ -107,7 +118,7 @@ func (l *Log) open() (err error) {
 
 // recover checks what is there and cuts off what was never acknowledged.
 func (l *Log) recover() error {
-	v, err := newVerification(l.keys, l.checkpoints)
+	v, err := newVerification(l.keys, l.checkpoints, l.at)
 	if err != nil {
 		return err
 	}
@@ -135,12 +146,8 @@ func (l *Log) Broken() error {
 }
 
 // Append adds an entry; entries appended at the same time share a sync.
-func (l *Log) Append(ctx context.Context, e audit.Event) (int64, error) {
-	p := &pending{event: e}
-	if err := l.group.Do(ctx, p); err != nil {
-		return 0, audit.Fault("append", err)
-	}
-	return p.index, nil
+func (l *Log) Append(ctx context.Context, e audit.Event) error {
+	return audit.Fault("append", l.group.Do(ctx, &pending{event: e}))
 }
 
 // Verify reads the whole log as it is on disk now.
@@ -168,6 +175,9 @@ func (l *Log) closeFiles() error {
 // commit writes a group: the lines, one sync, one checkpoint.
 func (l *Log) commit(group []*pending) []error {
 	err := l.Broken()
+	if err == nil {
+		err = l.roll()
+	}
 	if err == nil {
 		err = l.write(group)
 	}
@@ -242,8 +252,7 @@ func (l *Log) breaks(err error) error {
 // lines writes the group's lines into the buffer, behind h.
 func (l *Log) lines(h *head, group []*pending) error {
 	for _, p := range group {
-		p.index = h.size
-		entry, err := json.Marshal(l.entry(p))
+		entry, err := json.Marshal(l.entry(p.event, h.size))
 		if err != nil {
 			return fmt.Errorf("encode entry: %w", err)
 		}
@@ -252,10 +261,9 @@ func (l *Log) lines(h *head, group []*pending) error {
 	return nil
 }
 
-func (l *Log) entry(p *pending) audit.Entry {
-	e := p.event
+func (l *Log) entry(e audit.Event, index int64) audit.Entry {
 	return audit.Entry{
-		Index: p.index, Time: l.now().UTC(), Action: e.Action,
+		Index: index, Time: l.now().UTC(), Action: e.Action,
 		Subject: l.token(e.UID), Actor: l.token(e.ActorUID),
 		Object: e.Object, Outcome: e.Outcome, Reason: e.Reason,
 	}

@@ -44,7 +44,7 @@ func filled(t testing.TB, dir string, n int, object string) {
 	l := open(t, dir)
 	for i := range n {
 		e := audit.Event{Action: audit.DataRead, UID: "anna", Object: fmt.Sprint(object, i), Outcome: "ok"}
-		if _, err := l.Append(ctx, e); err != nil {
+		if err := l.Append(ctx, e); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +75,7 @@ func TestASecondOwnerIsRefused(t *testing.T) {
 			t.Errorf("%s: %v, want an InUseError", path, err)
 		}
 	}
-	if _, err := l.Append(t.Context(), audit.Event{Action: "consent.granted"}); err != nil {
+	if err := l.Append(t.Context(), audit.Event{Action: "consent.granted"}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := Verify(t.Context(), filepath.Join(dir, "audit")); n != 1 || err != nil {
@@ -228,7 +228,7 @@ func verifier(t testing.TB, dir string) func(log []byte) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := newVerification(k, signed)
+	v, err := newVerification(k, signed, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,6 +325,25 @@ func TestAChangedCheckpointIsFound(t *testing.T) {
 	}
 }
 
+// What a loss of power has torn of lines that no checkpoint vouches for is no
+// tampering, before the log is opened again, too; another line that does not follow is.
+func TestTornLinesAreNotVouchedFor(t *testing.T) {
+	for torn, want := range map[string]bool{
+		"{\"index\":3,\"ti\x00\x00\x00\x00\":1}\n{\"index\":4}\n": true,
+		string(make([]byte, 2*maxLine)) + "\n":                    true,
+		"{\"index\":3}\tabc\n":                                    false,
+	} {
+		dir := t.TempDir()
+		filled(t, dir, 3, "a-")
+		appendTo(t, filepath.Join(dir, "log.jsonl"), torn)
+		n, err := Verify(ctx, dir)
+		var bad *audit.BadEntry
+		if want && (err != nil || n != 3) || !want && (!errors.As(err, &bad) || bad.Index != 3) {
+			t.Errorf("%.20q: %d entries, %v", torn, n, err)
+		}
+	}
+}
+
 // Opening looks at the newest checkpoint alone; whatever is wrong with it or
 // behind it, the full verification then says.
 func TestOpenRefusesANewestCheckpointOfAnotherKey(t *testing.T) {
@@ -362,7 +381,7 @@ func TestALogThatGrowsVerifies(t *testing.T) {
 	wg.Go(func() {
 		defer close(done)
 		for range 300 {
-			if _, err := l.Append(ctx, audit.Event{Action: audit.DataRead, Outcome: "ok"}); err != nil {
+			if err := l.Append(ctx, audit.Event{Action: audit.DataRead, Outcome: "ok"}); err != nil {
 				t.Error(err)
 				return
 			}
@@ -446,7 +465,7 @@ func TestAfterAFailedWriteNothingIsAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := l.Append(ctx, audit.Event{Action: audit.DataRead, Outcome: "ok"}); err == nil {
+		if err := l.Append(ctx, audit.Event{Action: audit.DataRead, Outcome: "ok"}); err == nil {
 			t.Fatal("Append succeeds on a closed file")
 		}
 	}
@@ -459,7 +478,7 @@ func TestAfterAFailedWriteNothingIsAcknowledged(t *testing.T) {
 func TestNobodyIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir)
-	if _, err := l.Append(ctx, audit.Event{Action: audit.AccountErased, UID: "canary-uid", ActorUID: "canary-actor", Outcome: "ok"}); err != nil {
+	if err := l.Append(ctx, audit.Event{Action: audit.AccountErased, UID: "canary-uid", ActorUID: "canary-actor", Outcome: "ok"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Close(); err != nil {
@@ -515,7 +534,7 @@ func BenchmarkAppend(b *testing.B) {
 			for range callers {
 				wg.Go(func() {
 					for range b.N / callers {
-						if _, err := l.Append(ctx, e); err != nil {
+						if err := l.Append(ctx, e); err != nil {
 							b.Error(err)
 						}
 					}

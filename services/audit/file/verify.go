@@ -41,21 +41,39 @@ func verifyDir(ctx context.Context, dir string) (good verified, err error) {
 		return good, err
 	}
 	// Only what is vouched for now: the log may grow meanwhile.
-	signed, err := os.Open(filepath.Join(dir, "checkpoints")) //nolint:gosec // a file of the log's directory
+	all, err := segmentsOf(dir)
+	if err != nil {
+		return good, err
+	}
+	for _, s := range all {
+		if good, err = verifySegment(ctx, dir, k, s, good.head); err != nil {
+			return good, err
+		}
+	}
+	return good, nil
+}
+
+// verifySegment checks a segment of the log behind the head before.
+func verifySegment(ctx context.Context, dir string, k keys, s segment, before head) (good verified, err error) {
+	good.head = before
+	signed, err := os.Open(filepath.Join(dir, s.checkpoints())) //nolint:gosec // a file of the log's directory
 	if err != nil {
 		return good, err
 	}
 	defer func() { err = errors.Join(err, signed.Close()) }()
-	log, err := os.Open(filepath.Join(dir, "log.jsonl")) //nolint:gosec // a file of the log's directory
-	if err != nil {
-		return good, err
-	}
-	defer func() { err = errors.Join(err, log.Close()) }()
 	info, err := signed.Stat()
 	if err != nil {
 		return good, err
 	}
-	v, err := newVerification(k, signed)
+	log, err := os.Open(filepath.Join(dir, s.log())) //nolint:gosec // a file of the log's directory
+	if err != nil {
+		return good, s.missing(err)
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	v, err := newVerification(k, signed, s)
+	if err == nil {
+		err = s.joins(v.from, before)
+	}
 	if err != nil {
 		return good, err
 	}
@@ -66,11 +84,12 @@ func verifyDir(ctx context.Context, dir string) (good verified, err error) {
 	return v.run(ctx, log, v.trees(size))
 }
 
-// verification is one pass over a log.
+// verification is one pass over a segment.
 type verification struct {
 	macs     *macs
 	verifier note.Verifier
 	signed   *os.File // the checkpoints
+	from     head     // what is before the segment
 }
 
 // verified is how far a log is good.
@@ -79,12 +98,16 @@ type verified struct {
 	bytes int64
 }
 
-func newVerification(k keys, signed *os.File) (*verification, error) {
+func newVerification(k keys, signed *os.File, of segment) (*verification, error) {
 	verifier, err := note.NewVerifier(k.Verifier)
 	if err != nil {
 		return nil, errors.New("read keys.json: not a verifier key")
 	}
-	return &verification{macs: newMACs(k.MAC), verifier: verifier, signed: signed}, nil
+	from, err := of.beginning(signed, verifier)
+	if err != nil {
+		return nil, err
+	}
+	return &verification{macs: newMACs(k.MAC), verifier: verifier, signed: signed, from: from}, nil
 }
 
 // resume finds where the log goes on: good is behind its last entry, whole
@@ -97,16 +120,16 @@ func (v *verification) resume(log io.ReadSeeker) (good verified, whole int64, er
 	if err != nil {
 		return good, 0, err
 	}
-	tree, whole, err := newest(v.signed, info.Size(), v.verifier)
+	size, err := withoutTear(v.signed, info.Size())
+	if err != nil {
+		return good, 0, err
+	}
+	tree, whole, err := newest(v.signed, size, v.verifier)
 	if err == nil {
 		good, err = v.quick(log, tree)
 	}
 	if err == nil {
 		return good, whole, nil
-	}
-	size, torn := withoutTear(v.signed, info.Size())
-	if torn != nil {
-		return good, whole, torn
 	}
 	if _, full := v.run(context.Background(), log, v.trees(size)); full != nil {
 		return good, whole, full
@@ -120,6 +143,7 @@ var errDiffers = errors.New("the log is not the one that was signed")
 // quick holds the log's tree against one checkpoint. Behind it, lines count as
 // long as their MACs follow; from the first that does not, all was never acknowledged.
 func (v *verification) quick(log io.ReadSeeker, tree tlog.Tree) (good verified, err error) {
+	good.head = v.from.clone()
 	lines, err := newLines(log)
 	if err != nil {
 		return good, err
@@ -162,12 +186,13 @@ type nextTree func() (tree tlog.Tree, ok bool, err error)
 
 // run reads the log and the checkpoints from their starts, side by side.
 func (v *verification) run(ctx context.Context, log io.ReadSeeker, next nextTree) (good verified, err error) {
+	good.head = v.from.clone()
 	lines, err := newLines(log)
 	if err != nil {
 		return good, err
 	}
 	tree, more, err := next()
-	matched := int64(0) // entries covered by a checkpoint that matched
+	matched := v.from.size // entries covered by a checkpoint that matched
 	for err == nil {
 		for more && tree.N == good.size && err == nil {
 			if tree.Hash != good.root() {
@@ -191,10 +216,13 @@ func (v *verification) run(ctx context.Context, log io.ReadSeeker, next nextTree
 			return good, &audit.BadEntry{Index: good.size, Detail: fmt.Sprintf("it is missing: a checkpoint vouches for %d entries", tree.N)}
 		case !ok:
 			return good, nil
-		case !v.follows(&good.head, line):
+		case v.follows(&good.head, line):
+			good.take(line)
+		case !more && bytes.IndexByte(line, 0) >= 0:
+			return good, nil // a loss of power has torn it: nobody has vouched for it
+		default:
 			return good, &audit.BadEntry{Index: good.size, Detail: "it was changed, moved or does not follow the one before"}
 		}
-		good.take(line)
 	}
 	return good, err
 }
@@ -258,7 +286,7 @@ func (l *lines) next() (line []byte, ok bool, err error) {
 	case errors.Is(err, io.EOF): // what is left has no end: never acknowledged
 		return nil, false, nil
 	case errors.Is(err, bufio.ErrBufferFull):
-		return nil, true, nil
+		return line, true, nil
 	}
 	return nil, false, fmt.Errorf("read log: %w", err)
 }

@@ -34,6 +34,10 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"one of many who put the same name wins", testRace},
 		{"what was put and deleted is so after the store is opened again", testDurable},
 		{"a deleted object is gone, and its name is free", testDelete},
+		{"a generation is of one object, for good", testGenerations},
+		{"nobody deletes what another has just taken", testDeleteWhatWasSeen},
+		{"a renewed object is young, and never away", testRenew},
+		{"a prefix goes whole, and nothing beside it", testDeletePrefix},
 		{"illegal names are refused", testNames},
 		{"a list is in byte order of names, within its prefix", testList},
 		{"pages meet every object once", testPages},
@@ -48,9 +52,26 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 
 func put(t *testing.T, s blob.Store, name string, data []byte) {
 	t.Helper()
-	if err := s.Put(context.Background(), name, data); err != nil {
+	if _, err := s.Put(context.Background(), name, data); err != nil {
 		t.Fatalf("put %s: %v", name, err)
 	}
+}
+
+// remove deletes what is there.
+func remove(t *testing.T, s blob.Store, name string) {
+	t.Helper()
+	if err := s.Delete(context.Background(), name, generation(t, s, name)); err != nil {
+		t.Fatalf("delete %s: %v", name, err)
+	}
+}
+
+func generation(t *testing.T, s blob.Store, name string) int64 {
+	t.Helper()
+	info, err := s.Stat(context.Background(), name)
+	if err != nil || info.Generation <= 0 || info.Name != name {
+		t.Fatalf("stat %s: %+v, %v", name, info, err)
+	}
+	return info.Generation
 }
 
 func has(t *testing.T, s blob.Store, name string, want []byte) {
@@ -106,7 +127,7 @@ func testCreateOnly(t *testing.T, open Opener) {
 	s := open()
 	put(t, s, "a", []byte("first"))
 	for _, data := range [][]byte{[]byte("second"), []byte("first"), nil} {
-		if err := s.Put(context.Background(), "a", data); !errors.Is(err, blob.ErrExists) {
+		if _, err := s.Put(context.Background(), "a", data); !errors.Is(err, blob.ErrExists) {
 			t.Errorf("put again: %v, want ErrExists", err)
 		}
 	}
@@ -124,7 +145,7 @@ func testRace(t *testing.T, open Opener) {
 		for racer := range 8 {
 			wg.Go(func() {
 				data := []byte(fmt.Sprintf("racer %d", racer))
-				switch err := s.Put(context.Background(), name, data); {
+				switch _, err := s.Put(context.Background(), name, data); {
 				case err == nil:
 					won <- data
 				case !errors.Is(err, blob.ErrExists):
@@ -149,9 +170,7 @@ func testDurable(t *testing.T, open Opener) {
 	put(t, s, "gone", noise(1000))
 	put(t, s, "again", []byte("old"))
 	for _, name := range []string{"gone", "again"} {
-		if err := s.Delete(context.Background(), name); err != nil {
-			t.Fatal(err)
-		}
+		remove(t, s, name)
 	}
 	put(t, s, "again", []byte("new"))
 	before, err := s.List(context.Background(), "", "", 10)
@@ -171,7 +190,7 @@ func testDurable(t *testing.T, open Opener) {
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("the list after opening again (-before +after):\n%s", diff)
 		}
-		if err := s.Put(context.Background(), "kept", nil); !errors.Is(err, blob.ErrExists) {
+		if _, err := s.Put(context.Background(), "kept", nil); !errors.Is(err, blob.ErrExists) {
 			t.Errorf("put again: %v, want ErrExists", err)
 		}
 	}
@@ -180,15 +199,19 @@ func testDurable(t *testing.T, open Opener) {
 func testDelete(t *testing.T, open Opener) {
 	s := open()
 	ctx := context.Background()
-	if err := s.Delete(ctx, "nothing"); err != nil {
+	if err := s.Delete(ctx, "nothing", 1); err != nil {
 		t.Errorf("delete of nothing: %v, want nil", err)
 	}
+	if _, err := s.Stat(ctx, "nothing"); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("stat of nothing: %v, want ErrNotFound", err)
+	}
 	for i := range 3 {
-		data := []byte(fmt.Sprint("generation ", i))
+		data := []byte(fmt.Sprint("time ", i))
 		put(t, s, "a", data)
 		has(t, s, "a", data)
+		seen := generation(t, s, "a")
 		for range 2 {
-			if err := s.Delete(ctx, "a"); err != nil {
+			if err := s.Delete(ctx, "a", seen); err != nil {
 				t.Fatal(err)
 			}
 			missing(t, s, "a")
@@ -207,14 +230,20 @@ func testNames(t *testing.T, open Opener) {
 		"", "/", "/a", "a/", "a//b", ".", "..", "a/./b", "a/../b", "../a", "a b", "a\x00", "a\n", "ä", "a:b", "a@b", "a\\b", "a*", "%2e%2e",
 		strings.Repeat("a", 513), "a/" + strings.Repeat("b/", 255) + "c",
 	} {
-		if err := s.Put(ctx, name, []byte("x")); !errors.Is(err, blob.ErrName) {
+		if _, err := s.Put(ctx, name, []byte("x")); !errors.Is(err, blob.ErrName) {
 			t.Errorf("put %q: %v, want ErrName", name, err)
 		}
 		if _, err := s.Get(ctx, name); !errors.Is(err, blob.ErrName) {
 			t.Errorf("get %q: %v, want ErrName", name, err)
 		}
-		if err := s.Delete(ctx, name); !errors.Is(err, blob.ErrName) {
+		if err := s.Delete(ctx, name, 1); !errors.Is(err, blob.ErrName) {
 			t.Errorf("delete %q: %v, want ErrName", name, err)
+		}
+		if _, err := s.Stat(ctx, name); !errors.Is(err, blob.ErrName) {
+			t.Errorf("stat %q: %v, want ErrName", name, err)
+		}
+		if _, err := s.Renew(ctx, name); !errors.Is(err, blob.ErrName) {
+			t.Errorf("renew %q: %v, want ErrName", name, err)
 		}
 	}
 	for _, name := range []string{"a", "...", "..a", "a.", "-", "=", "_", "A/Z/0/9", strings.Repeat("a", 512), strings.Repeat("b/", 255) + "cc"} {
@@ -278,7 +307,7 @@ func testPages(t *testing.T, open Opener) {
 		name := fmt.Sprintf("p/%04d", i*7919%n)
 		want = append(want, name)
 		wg.Go(func() {
-			if err := s.Put(context.Background(), name, []byte(name)); err != nil {
+			if _, err := s.Put(context.Background(), name, []byte(name)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -287,8 +316,9 @@ func testPages(t *testing.T, open Opener) {
 	slices.Sort(want)
 	for i, name := range want {
 		if i%3 == 0 {
+			seen := generation(t, s, name)
 			wg.Go(func() {
-				if err := s.Delete(context.Background(), name); err != nil {
+				if err := s.Delete(context.Background(), name, seen); err != nil {
 					t.Error(err)
 				}
 			})
@@ -327,14 +357,15 @@ func testConcurrent(t *testing.T, open Opener) {
 		wg.Go(func() {
 			for i := range 40 {
 				name, data := fmt.Sprintf("w%d/%d", w, i), noise(w*1000+i)
-				if err := s.Put(ctx, name, data); err != nil {
+				seen, err := s.Put(ctx, name, data)
+				if err != nil {
 					t.Error(err)
 				}
 				if got, err := s.Get(ctx, name); err != nil || !bytes.Equal(got, data) {
 					t.Errorf("get %s: %d bytes, %v", name, len(got), err)
 				}
 				if i%2 == 1 {
-					if err := s.Delete(ctx, name); err != nil {
+					if err := s.Delete(ctx, name, seen); err != nil {
 						t.Error(err)
 					}
 				}
@@ -371,7 +402,7 @@ func testContext(t *testing.T, open Opener) {
 	s := open()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.Put(ctx, "a", nil); !errors.Is(err, context.Canceled) {
+	if _, err := s.Put(ctx, "a", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("put: %v, want context.Canceled", err)
 	}
 	missing(t, s, "a")

@@ -40,27 +40,27 @@ func Hostile(s blob.Store, o Options) *HostileDriver {
 }
 
 // Put is where most happens.
-func (h *HostileDriver) Put(ctx context.Context, name string, data []byte) error {
+func (h *HostileDriver) Put(ctx context.Context, name string, data []byte) (int64, error) {
 	if err := h.before(ctx, "put", name); err != nil {
-		return err
+		return 0, err
 	}
 	if blob.CheckName(name) != nil {
 		return h.store.Put(ctx, name, data)
 	}
 	switch h.Draw("outcome", name, 4) {
 	case 1:
-		if err := h.store.Put(ctx, name, data); err != nil {
-			return err
+		if _, err := h.store.Put(ctx, name, data); err != nil {
+			return 0, err
 		}
-		return h.unknown("put", "put and failed")
+		return 0, h.unknown("put", "put and failed")
 	case 2:
-		return h.unknown("put", "not put and failed")
+		return 0, h.unknown("put", "not put and failed")
 	case 3:
 		h.later(name, data)
-		return h.unknown("put", "put later and failed")
+		return 0, h.unknown("put", "put later and failed")
 	case 4: // the first of two calls, whose answer was lost on the way to a library that tries again
-		if err := h.store.Put(ctx, name, data); err != nil {
-			return err
+		if _, err := h.store.Put(ctx, name, data); err != nil {
+			return 0, err
 		}
 		h.Count("exists by its own hand")
 	}
@@ -75,14 +75,46 @@ func (h *HostileDriver) Get(ctx context.Context, name string) ([]byte, error) {
 	return h.store.Get(ctx, name)
 }
 
+// Stat fails, or answers late.
+func (h *HostileDriver) Stat(ctx context.Context, name string) (blob.Info, error) {
+	if err := h.before(ctx, "stat", name); err != nil {
+		return blob.Info{}, err
+	}
+	return h.store.Stat(ctx, name)
+}
+
+// Renew fails, before it renews or behind it.
+func (h *HostileDriver) Renew(ctx context.Context, name string) (int64, error) {
+	if err := h.before(ctx, "renew", name); err != nil {
+		return 0, err
+	}
+	generation, err := h.store.Renew(ctx, name)
+	if err == nil && h.Falls("renewed and failed", name) {
+		return 0, blob.Fault("renew", blob.ErrUnavailable)
+	}
+	return generation, err
+}
+
 // Delete fails, before it deletes or behind it.
-func (h *HostileDriver) Delete(ctx context.Context, name string) error {
+func (h *HostileDriver) Delete(ctx context.Context, name string, generation int64) error {
 	if err := h.before(ctx, "delete", name); err != nil {
 		return err
 	}
-	err := h.store.Delete(ctx, name)
+	err := h.store.Delete(ctx, name, generation)
 	if err == nil && h.Falls("deleted and failed", name) {
-		return blob.Fault("delete", mischief.ErrAway)
+		return blob.Fault("delete", blob.ErrUnavailable)
+	}
+	return err
+}
+
+// DeletePrefix fails, before it deletes or behind it.
+func (h *HostileDriver) DeletePrefix(ctx context.Context, prefix string) error {
+	if err := h.before(ctx, "delete prefix", prefix); err != nil {
+		return err
+	}
+	err := h.store.DeletePrefix(ctx, prefix)
+	if err == nil && h.Falls("deleted all and failed", prefix) {
+		return blob.Fault("delete prefix", blob.ErrUnavailable)
 	}
 	return err
 }
@@ -100,17 +132,18 @@ func (h *HostileDriver) List(ctx context.Context, prefix, after string, limit in
 func (h *HostileDriver) before(ctx context.Context, what, name string) error {
 	for _, w := range h.ripe() {
 		// Whether it still goes in is for nobody to know.
-		_ = h.store.Put(context.WithoutCancel(ctx), w.name, w.data)
+		_, _ = h.store.Put(context.WithoutCancel(ctx), w.name, w.data)
 	}
-	if err := h.Before(ctx, what, name); err != nil {
-		return blob.Fault(what, err)
+	err := h.Before(ctx, what, name)
+	if errors.Is(err, mischief.ErrAway) {
+		err = blob.ErrUnavailable
 	}
-	return nil
+	return blob.Fault(what, err)
 }
 
 func (h *HostileDriver) unknown(op, how string) error {
 	h.Count(how)
-	return blob.Fault(op, errors.New("the answer was lost"))
+	return blob.Fault(op, blob.ErrUnavailable)
 }
 
 // later keeps a put until some calls have passed.

@@ -22,12 +22,14 @@ type MemoryStore struct {
 
 	mu      sync.Mutex
 	objects map[string]object
+	last    int64 // generation
 }
 
 type object struct {
-	data    []byte
-	created time.Time
-	damaged bool
+	data       []byte
+	created    time.Time
+	generation int64
+	damaged    bool
 }
 
 // Memory is an empty store.
@@ -36,17 +38,41 @@ func Memory(now func() time.Time) *MemoryStore {
 }
 
 // Put keeps an object of a new name.
-func (m *MemoryStore) Put(ctx context.Context, name string, data []byte) error {
+func (m *MemoryStore) Put(ctx context.Context, name string, data []byte) (int64, error) {
 	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
-		return blob.Fault("put", err)
+		return 0, blob.Fault("put", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, taken := m.objects[name]; taken {
-		return blob.Fault("put", blob.ErrExists)
+		return 0, blob.Fault("put", blob.ErrExists)
 	}
-	m.objects[name] = object{data: bytes.Clone(data), created: m.now().UTC().Round(0)}
-	return nil
+	return m.keep(name, object{data: bytes.Clone(data)}), nil
+}
+
+// Renew has the object be as if it had just been put.
+func (m *MemoryStore) Renew(ctx context.Context, name string) (int64, error) {
+	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
+		return 0, blob.Fault("renew", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o, there := m.objects[name]
+	switch {
+	case !there:
+		return 0, blob.Fault("renew", blob.ErrNotFound)
+	case o.damaged:
+		return 0, blob.Fault("renew", blob.ErrCorrupt)
+	}
+	return m.keep(name, o), nil
+}
+
+// keep keeps an object that was created now, under a generation of its own.
+func (m *MemoryStore) keep(name string, o object) int64 {
+	m.last++
+	o.created, o.generation = m.now().UTC().Round(0), m.last
+	m.objects[name] = o
+	return o.generation
 }
 
 // Get returns what was put.
@@ -66,14 +92,45 @@ func (m *MemoryStore) Get(ctx context.Context, name string) ([]byte, error) {
 	return bytes.Clone(o.data), nil
 }
 
-// Delete removes what is there.
-func (m *MemoryStore) Delete(ctx context.Context, name string) error {
+// Stat tells of an object.
+func (m *MemoryStore) Stat(ctx context.Context, name string) (blob.Info, error) {
+	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
+		return blob.Info{}, blob.Fault("stat", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o, there := m.objects[name]
+	if !there {
+		return blob.Info{}, blob.Fault("stat", blob.ErrNotFound)
+	}
+	return o.info(name), nil
+}
+
+func (o object) info(name string) blob.Info {
+	return blob.Info{Name: name, Size: int64(len(o.data)), Created: o.created, Generation: o.generation}
+}
+
+// Delete removes what is there, if it has the generation.
+func (m *MemoryStore) Delete(ctx context.Context, name string, generation int64) error {
 	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
 		return blob.Fault("delete", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.objects, name)
+	if m.objects[name].generation == generation {
+		delete(m.objects, name)
+	}
+	return nil
+}
+
+// DeletePrefix removes all whose names begin so.
+func (m *MemoryStore) DeletePrefix(ctx context.Context, prefix string) error {
+	if err := ctx.Err(); err != nil {
+		return blob.Fault("delete prefix", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.objects, func(name string, _ object) bool { return strings.HasPrefix(name, prefix) })
 	return nil
 }
 
@@ -90,7 +147,7 @@ func (m *MemoryStore) List(ctx context.Context, prefix, after string, limit int)
 	var infos []blob.Info
 	for _, name := range slices.Sorted(maps.Keys(m.objects)) {
 		if name > after && strings.HasPrefix(name, prefix) && len(infos) < limit {
-			infos = append(infos, blob.Info{Name: name, Size: int64(len(m.objects[name].data)), Created: m.objects[name].created})
+			infos = append(infos, m.objects[name].info(name))
 		}
 	}
 	return infos, nil

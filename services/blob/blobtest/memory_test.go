@@ -22,7 +22,8 @@ func TestDamageIsFound(t *testing.T) {
 	if err := m.Damage("a"); err == nil {
 		t.Error("what is not there is damaged")
 	}
-	if err := errors.Join(m.Put(t.Context(), "a", []byte("x")), m.Damage("a")); err != nil {
+	_, err := m.Put(t.Context(), "a", []byte("x"))
+	if err := errors.Join(err, m.Damage("a")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Get(t.Context(), "a"); !errors.Is(err, blob.ErrCorrupt) {

@@ -1,14 +1,22 @@
 package files
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
+
+// restBetween is how long a segment is left alone that could not be compacted: a
+// full disk may have room again, a damaged one costs a try an hour.
+const restBetween = time.Hour
 
 // due names the oldest segment that is worth its copying: one less than half
 // alive, or one that ought to have gone already.
 func (l *log) due() (id uint32, found bool) {
+	now := l.now()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, s := range l.segments {
-		if s.alone || l.active != nil && s == l.active.segment {
+		if s.rests(now) || l.active != nil && s == l.active.segment {
 			continue
 		}
 		if (s.tainted || s.copied || 2*s.live < s.size) && (!found || s.id < id) {
@@ -18,11 +26,18 @@ func (l *log) due() (id uint32, found bool) {
 	return id, found
 }
 
+// rests says whether the segment is left alone: never for longer than it may be,
+// whatever the clock says meanwhile.
+func (s *segment) rests(now time.Time) bool {
+	left := s.alone.Sub(now)
+	return left > 0 && left <= restBetween
+}
+
 func (l *log) leaveAlone(id uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s := l.segments[id]; s != nil {
-		s.alone = true
+		s.alone = l.now().Add(restBetween)
 	}
 }
 

@@ -32,7 +32,8 @@ func TestCrashChild(t *testing.T) {
 		go func() {
 			for i := 0; ; i++ {
 				name := fmt.Sprintf("%d/%d/%d-%d", os.Getpid(), w, rand.IntN(200_000), i)
-				if err := s.Put(context.Background(), name, content(name)); err != nil {
+				generation, err := s.Put(context.Background(), name, content(name))
+				if err != nil {
 					t.Error(err)
 					return
 				}
@@ -41,7 +42,7 @@ func TestCrashChild(t *testing.T) {
 					continue
 				}
 				tell("deleting " + name)
-				if err := s.Delete(context.Background(), name); err != nil {
+				if err := s.Delete(context.Background(), name, generation); err != nil {
 					t.Error(err)
 					return
 				}
@@ -93,7 +94,7 @@ func BenchmarkPut(b *testing.B) {
 	b.RunParallel(func(p *testing.PB) {
 		r := rand.New(rand.NewPCG(rand.Uint64(), 0))
 		for p.Next() {
-			if err := s.Put(context.Background(), fmt.Sprintf("uploads/ab/%016x", r.Uint64()), data); err != nil {
+			if _, err := s.Put(context.Background(), fmt.Sprintf("uploads/ab/%016x", r.Uint64()), data); err != nil {
 				b.Error(err)
 			}
 		}

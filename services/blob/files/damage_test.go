@@ -23,8 +23,9 @@ func furnish(t *testing.T) (*memoryDir, map[string][]byte) {
 	for i := range 16 {
 		data := bytes.Repeat([]byte{byte(i)}, 150+10*i)
 		ops := []*operation{putOp(fmt.Sprintf("kept/%02d", i), data), putOp(fmt.Sprintf("gone/%02d", i), data[:50])}
-		if i > 0 {
-			ops = append(ops, &operation{verb: verbDelete, name: fmt.Sprintf("gone/%02d", i-1)})
+		if gone := fmt.Sprintf("gone/%02d", i-1); i > 0 {
+			former, _ := l.lookup(gone)
+			ops = append(ops, &operation{verb: verbDelete, name: gone, generation: former.created})
 		}
 		for _, err := range l.commit(ops) {
 			if err != nil {
@@ -175,7 +176,7 @@ func FuzzOpen(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	l.commit([]*operation{putOp("a", []byte("first")), putOp("b", []byte("second")), {verb: verbDelete, name: "a"}})
+	l.commit([]*operation{putOp("a", []byte("first")), putOp("b", []byte("second")), eraseOp("a")})
 	f.Add(slices.Clone(dir.names[segmentName(1)].data), []byte{})
 	f.Add(slices.Clone(dir.names[segmentName(1)].data), slices.Clone(dir.names[segmentName(1)].data))
 	f.Add([]byte{}, []byte("CLG1"))

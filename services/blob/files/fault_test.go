@@ -16,6 +16,11 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 )
 
+// eraseOp removes what has the name, whatever its generation.
+func eraseOp(name string) *operation {
+	return &operation{verb: verbDeleteAll, name: name, entries: []entry{{name: name}}}
+}
+
 func putOp(name string, data []byte) *operation {
 	return &operation{verb: verbPut, name: name, data: data, crc: crc32.Checksum(data, castagnoli)}
 }
@@ -41,7 +46,8 @@ func TestAFailingDisk(t *testing.T) {
 			defer s.Close()
 			ctx := context.Background()
 			big := make([]byte, worldSegment) // fills the segment: the next put needs a new one
-			if err := s.Put(ctx, "before", big); err != nil {
+			first, err := s.Put(ctx, "before", big)
+			if err != nil {
 				t.Fatal(err)
 			}
 			failed := map[string]bool{} // files a call has failed on
@@ -60,14 +66,14 @@ func TestAFailingDisk(t *testing.T) {
 			}
 			dir.mu.Unlock()
 			for i := range 3 {
-				if err := s.Put(ctx, fmt.Sprint("during/", i), []byte("x")); !errors.Is(err, c.err) {
+				if _, err := s.Put(ctx, fmt.Sprint("during/", i), []byte("x")); !errors.Is(err, c.err) {
 					t.Errorf("put %d: %v, want %v", i, err, c.err)
 				}
 				if _, err := s.Get(ctx, fmt.Sprint("during/", i)); !errors.Is(err, blob.ErrNotFound) {
 					t.Errorf("an object that was not acknowledged is there: %v", err)
 				}
 			}
-			if err := s.Delete(ctx, "before"); !errors.Is(err, c.err) {
+			if err := s.Delete(ctx, "before", first); !errors.Is(err, c.err) {
 				t.Errorf("delete: %v, want %v", err, c.err)
 			}
 			if got, err := s.Get(ctx, "before"); err != nil || !bytes.Equal(got, big) {
@@ -76,7 +82,7 @@ func TestAFailingDisk(t *testing.T) {
 			dir.mu.Lock()
 			dir.fault = nil
 			dir.mu.Unlock()
-			if err := s.Put(ctx, "after", []byte("x")); err != nil {
+			if _, err := s.Put(ctx, "after", []byte("x")); err != nil {
 				t.Errorf("put when the disk works again: %v", err)
 			}
 		})
@@ -103,7 +109,7 @@ func TestConcurrentPutsShareASync(t *testing.T) {
 	for c := range callers {
 		wg.Go(func() {
 			for i := range each {
-				if err := s.Put(context.Background(), fmt.Sprintf("%d/%d", c, i), []byte("x")); err != nil {
+				if _, err := s.Put(context.Background(), fmt.Sprintf("%d/%d", c, i), []byte("x")); err != nil {
 					t.Error(err)
 				}
 			}
@@ -125,12 +131,15 @@ func TestSpaceOfDeletedObjectsComesBack(t *testing.T) {
 	}
 	defer s.Close()
 	ctx := context.Background()
+	var generations []int64
 	for i := range 400 { // a window of 10 objects moves on; one in 40 stays
-		if err := s.Put(ctx, fmt.Sprint("o/", i), make([]byte, 300)); err != nil {
+		generation, err := s.Put(ctx, fmt.Sprint("o/", i), make([]byte, 300))
+		if err != nil {
 			t.Fatal(err)
 		}
+		generations = append(generations, generation)
 		if i >= 10 && (i-10)%40 != 0 {
-			if err := s.Delete(ctx, fmt.Sprint("o/", i-10)); err != nil {
+			if err := s.Delete(ctx, fmt.Sprint("o/", i-10), generations[i-10]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -156,4 +165,27 @@ func TestSpaceOfDeletedObjectsComesBack(t *testing.T) {
 			t.Errorf("o/%d: %v", i, err)
 		}
 	}
+}
+
+// A segment that a full disk has no room to compact is compacted once there is:
+// after an hour, or at once where the clock was set back, and not before.
+func TestASegmentIsCompactedOnceThereIsRoom(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	l := &log{now: func() time.Time { return now }, segments: map[uint32]*segment{7: {id: 7, size: 100, live: 10}}}
+	is := func(when string, want bool) {
+		t.Helper()
+		if _, due := l.due(); due != want {
+			t.Errorf("%s: due %t, want %t", when, due, want)
+		}
+	}
+	is("at first", true)
+	l.leaveAlone(7)
+	is("when it has failed", false)
+	now = now.Add(time.Hour - time.Second)
+	is("within the hour", false)
+	now = now.Add(time.Second)
+	is("after an hour", true)
+	l.leaveAlone(7)
+	now = now.AddDate(0, 0, -1)
+	is("of a clock that was ahead", true)
 }

@@ -118,23 +118,53 @@ func (s *Store) do(ctx context.Context, op *operation) error {
 }
 
 // Put stores a new object; see blob.Store.
-func (s *Store) Put(ctx context.Context, name string, data []byte) error {
+func (s *Store) Put(ctx context.Context, name string, data []byte) (generation int64, err error) {
 	if err := blob.CheckName(name); err != nil {
-		return fmt.Errorf("put blob: %w", err)
+		return 0, fmt.Errorf("put blob: %w", err)
 	}
 	if len(data) > MaxObject {
-		return fmt.Errorf("put blob: %d bytes are over the limit of %d", len(data), MaxObject)
+		return 0, fmt.Errorf("put blob: %d bytes are over the limit of %d", len(data), MaxObject)
 	}
 	op := &operation{verb: verbPut, name: name, data: data, crc: crc32.Checksum(data, castagnoli)}
-	return blob.Fault("put", s.do(ctx, op))
+	if err := s.do(ctx, op); err != nil {
+		return 0, blob.Fault("put", err)
+	}
+	return op.generation, nil
 }
 
-// Delete removes an object; one that is not there is nil.
-func (s *Store) Delete(ctx context.Context, name string) error {
+// Renew has an object be as if it had just been put.
+func (s *Store) Renew(ctx context.Context, name string) (generation int64, err error) {
+	if err := blob.CheckName(name); err != nil {
+		return 0, fmt.Errorf("renew blob: %w", err)
+	}
+	op := &operation{verb: verbRenew, name: name}
+	if err := s.do(ctx, op); err != nil {
+		return 0, blob.Fault("renew", err)
+	}
+	return op.generation, nil
+}
+
+// Delete removes the object of the generation; where it is not there it is nil.
+func (s *Store) Delete(ctx context.Context, name string, generation int64) error {
 	if err := blob.CheckName(name); err != nil {
 		return fmt.Errorf("delete blob: %w", err)
 	}
-	return blob.Fault("delete", s.do(ctx, &operation{verb: verbDelete, name: name}))
+	return blob.Fault("delete", s.do(ctx, &operation{verb: verbDelete, name: name, generation: generation}))
+}
+
+// Stat describes an object, or is blob.ErrNotFound.
+func (s *Store) Stat(ctx context.Context, name string) (blob.Info, error) {
+	if err := blob.CheckName(name); err != nil {
+		return blob.Info{}, fmt.Errorf("stat blob: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return blob.Info{}, blob.Fault("stat", err)
+	}
+	e, found := s.log.lookup(name)
+	if !found {
+		return blob.Info{}, fmt.Errorf("stat blob: %w", blob.ErrNotFound)
+	}
+	return e.info(), nil
 }
 
 // Get returns the object's bytes, checked against their CRC.
@@ -176,7 +206,7 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]bl
 	entries := s.log.list(prefix, after, limit)
 	infos := make([]blob.Info, len(entries))
 	for i, e := range entries {
-		infos[i] = blob.Info{Name: e.name, Size: int64(e.size), Created: time.Unix(0, e.created).UTC()}
+		infos[i] = e.info()
 	}
 	return infos, nil
 }
@@ -194,8 +224,8 @@ func (s *Store) commit(ops []*operation) []error {
 }
 
 // compactWhenAsked compacts one segment after the other, each in a group with
-// what else is written then. An error marks the segment, which is left alone
-// until the store is opened again: nothing is lost with it but space.
+// what else is written then. An error marks the segment, which is left alone for a
+// while: nothing is lost with it but space.
 func (s *Store) compactWhenAsked(ctx context.Context) {
 	for {
 		select {

@@ -2,6 +2,7 @@ package files
 
 import (
 	"fmt"
+	"hash/crc32"
 	"io"
 
 	"github.com/clarity-loop/clarity/services/blob"
@@ -16,7 +17,6 @@ const (
 type group struct {
 	log     *log
 	number  uint64
-	created int64
 	w       *writer // nil until the first record
 	buf     []byte
 	off     int64            // where the next byte goes, buf included
@@ -33,7 +33,7 @@ type change struct {
 
 func (l *log) newGroup() *group {
 	l.number++
-	return &group{log: l, number: l.number, created: l.now().UnixNano(), buf: l.buf[:0], seen: map[string]entry{}}
+	return &group{log: l, number: l.number, buf: l.buf[:0], seen: map[string]entry{}}
 }
 
 // add appends what the operations need. An error of the disk fails the group;
@@ -52,11 +52,16 @@ func (g *group) add(ops []*operation, errs []error) error {
 				errs[i] = blob.ErrExists
 				continue
 			}
-			err = g.put(record{name: op.name, created: g.created, dataCRC: op.crc}, op.data)
+			op.generation = g.log.stamp()
+			err = g.put(record{name: op.name, created: op.generation, dataCRC: op.crc}, op.data)
+		case verbRenew:
+			errs[i], err = g.renew(op)
 		case verbDelete:
-			if e, found := g.lookup(op.name); found {
+			if e, found := g.lookup(op.name); found && e.created == op.generation {
 				err = g.bury(op.name, e.at)
 			}
+		case verbDeleteAll:
+			err = g.deleteAll(op.entries)
 		case verbCompact:
 			errs[i], err = g.compact(op.segment)
 		}
@@ -84,6 +89,40 @@ func (g *group) put(r record, data []byte) error {
 	e := entry{name: r.name, created: r.created, at: at, size: r.dataLen}
 	g.seen[r.name] = e
 	g.changes = append(g.changes, change{kind: kindPut, entry: e})
+	return nil
+}
+
+// renew appends what is there once more, and only then has the former be dead.
+// refused is an error about the object alone.
+func (g *group) renew(op *operation) (refused, err error) {
+	e, found := g.lookup(op.name)
+	if !found {
+		return blob.ErrNotFound, nil
+	}
+	if _, here := g.seen[op.name]; here { // it was put a moment ago
+		op.generation = e.created
+		return nil, nil
+	}
+	data, err := g.log.read(e)
+	if err != nil {
+		return err, nil
+	}
+	op.generation = g.log.stamp()
+	if err := g.put(record{name: op.name, created: op.generation, dataCRC: crc32.Checksum(data, castagnoli)}, data); err != nil {
+		return nil, err
+	}
+	return nil, g.bury(op.name, e.at)
+}
+
+// deleteAll appends the tombstones of the names, whatever their generations.
+func (g *group) deleteAll(entries []entry) error {
+	for _, named := range entries {
+		if e, found := g.lookup(named.name); found {
+			if err := g.bury(e.name, e.at); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 

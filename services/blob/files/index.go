@@ -3,6 +3,9 @@ package files
 import (
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/blob"
 )
 
 const pageEntries = 256
@@ -13,6 +16,10 @@ type entry struct {
 	created int64
 	at      place
 	size    uint32
+}
+
+func (e entry) info() blob.Info {
+	return blob.Info{Name: e.name, Size: int64(e.size), Created: time.Unix(0, e.created).UTC(), Generation: e.created}
 }
 
 // An index is the objects in byte order of names: pages of sorted entries.

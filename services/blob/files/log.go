@@ -22,10 +22,11 @@ type log struct {
 	index    index
 	segments map[uint32]*segment
 
-	active *writer // nil: the next group creates a segment
-	lastID uint32
-	number uint64 // of the last group
-	buf    []byte // reused from group to group
+	active  *writer // nil: the next group creates a segment
+	lastID  uint32
+	number  uint64 // of the last group
+	stamped int64  // the newest generation that was given
+	buf     []byte // reused from group to group
 
 	cuts []Cut // of the opening
 
@@ -43,7 +44,8 @@ type segment struct {
 	keeps   map[uint32]int64 // of those, tombstones, by the segment they are about
 	tainted bool             // holds bytes that do not count
 	copied  bool             // holds objects that are elsewhere too: its compaction was cut short
-	alone   bool             // could not be compacted
+	alone   time.Time        // could not be compacted: when that is tried again
+	people  map[uint32]bool  // whose names it holds, alive or dead, by a hash of what their names begin with
 }
 
 // A writer appends to the active segment.
@@ -58,17 +60,22 @@ type verb int
 
 const (
 	verbPut verb = iota
+	verbRenew
 	verbDelete
+	verbDeleteAll // of some names, whatever their generations
 	verbCompact
+	verbRetire // the active segment is full as it is
 )
 
 // An operation is one caller's change.
 type operation struct {
-	verb    verb
-	name    string
-	data    []byte
-	crc     uint32
-	segment uint32
+	verb       verb
+	name       string
+	data       []byte
+	crc        uint32
+	generation int64 // of what is to be deleted; of what was put, afterwards
+	entries    []entry
+	segment    uint32
 }
 
 func segmentName(id uint32) string { return fmt.Sprintf("%08x.seg", id) }
@@ -140,10 +147,37 @@ func (l *log) commitGroup(ops []*operation, errs []error) {
 	}
 	l.apply(g.changes)
 	for i, op := range ops {
-		if op.verb == verbCompact && errs[i] == nil {
+		switch {
+		case op.verb == verbCompact && errs[i] == nil:
 			errs[i] = l.unlink(op.segment)
+		case op.verb == verbRetire:
+			errs[i] = l.retire()
 		}
 	}
+}
+
+// retire gives the active segment up for full: the next group opens a new one.
+func (l *log) retire() error {
+	full := l.active
+	if full == nil {
+		return nil
+	}
+	l.setActive(nil)
+	return full.f.Close()
+}
+
+// stampLimit is how far a clock may be set back before generations follow it.
+const stampLimit = int64(time.Second)
+
+// stamp is a time of creation that nothing else has: a generation. It is the
+// clock's, or a moment behind the one before.
+func (l *log) stamp() int64 {
+	now := l.now().UnixNano()
+	if ahead := l.stamped - now; ahead >= 0 && ahead < stampLimit {
+		now = l.stamped + 1
+	}
+	l.stamped = now
+	return now
 }
 
 // roll opens a new segment where the active one is full or given up.
@@ -151,11 +185,8 @@ func (l *log) roll() error {
 	if l.active != nil && l.active.size < l.limit {
 		return nil
 	}
-	if full := l.active; full != nil {
-		l.setActive(nil)
-		if err := full.f.Close(); err != nil {
-			return err
-		}
+	if err := l.retire(); err != nil {
+		return err
 	}
 	id := l.lastID + 1
 	f, err := l.dir.Create(segmentName(id))
@@ -163,7 +194,7 @@ func (l *log) roll() error {
 		return err
 	}
 	l.lastID = id
-	s := &segment{id: id, keeps: map[uint32]int64{}}
+	s := newSegment(id, 0)
 	l.mu.Lock()
 	l.segments[id] = s
 	l.mu.Unlock()
@@ -223,6 +254,7 @@ func (l *log) apply(changes []change) {
 		c := &changes[i]
 		size := recordSize(len(c.entry.name), int64(c.entry.size))
 		own := l.segments[c.entry.at.segment]
+		own.note(c.entry.name)
 		switch c.kind {
 		case kindPut:
 			if old, found := l.index.get(c.entry.name); found { // moved by a compaction

@@ -129,7 +129,7 @@ func (b *builder) loadFrom(f file, id, bound uint32, bounded, last bool) (active
 	if err != nil {
 		return nil, err
 	}
-	s := &segment{id: id, size: size, keeps: map[uint32]int64{}}
+	s := newSegment(id, size)
 	if bounded {
 		s.tainted, s.size = size > int64(bound), min(size, int64(bound))
 	}
@@ -190,8 +190,10 @@ func settleTail(f file, read *scan) (size int64, err error) {
 func (b *builder) take(r record) {
 	l := b.log
 	l.number = max(l.number, r.group)
+	l.segments[r.at.segment].note(r.name)
 	switch r.kind {
 	case kindPut:
+		l.stamped = max(l.stamped, r.created)
 		if killed, found := b.killed[r.name]; found && !r.at.after(killed) {
 			return
 		}

@@ -83,8 +83,9 @@ func (w *world) live() error {
 	}
 	for !w.dir.dead() {
 		ops := make([]*operation, 1+w.r.IntN(5))
+		used := map[string]bool{}
 		for i := range ops {
-			ops[i] = w.operation()
+			ops[i] = w.operation(used)
 		}
 		errs := w.log.commit(ops)
 		for i, op := range ops {
@@ -107,10 +108,20 @@ func (w *world) live() error {
 	return nil
 }
 
-func (w *world) operation() *operation {
+// operation is one of a group. What goes by a generation is the first of its name
+// in the group, so that it is known what it means.
+func (w *world) operation(used map[string]bool) *operation {
 	name := worldNames[w.r.IntN(len(worldNames))]
-	if w.r.IntN(5) < 2 {
-		return &operation{verb: verbDelete, name: name}
+	first := !used[name]
+	used[name] = true
+	seen, _ := w.log.lookup(name)
+	switch n := w.r.IntN(10); {
+	case n < 2 && first:
+		return &operation{verb: verbDelete, name: name, generation: seen.created}
+	case n < 4 && first:
+		return &operation{verb: verbRenew, name: name}
+	case n < 5:
+		return eraseOp(name)
 	}
 	w.made++
 	data := []byte(fmt.Sprintf("object %d ", w.made) + strings.Repeat(".", w.r.IntN(300)))
@@ -122,9 +133,14 @@ func (w *world) operation() *operation {
 func (w *world) learn(op *operation, err error) error {
 	may := w.model[op.name]
 	switch {
-	case op.verb == verbDelete && err == nil:
+	case op.verb == verbDelete && op.generation == 0:
+	case op.verb == verbRenew:
+		if errors.Is(err, blob.ErrNotFound) && !may[absent] {
+			return fmt.Errorf("%s is said not to be there, and is", op.name)
+		}
+	case op.verb != verbPut && err == nil:
 		w.model[op.name] = map[string]bool{absent: true}
-	case op.verb == verbDelete:
+	case op.verb != verbPut:
 		may[absent] = true
 	case err == nil:
 		if !may[absent] {

@@ -74,6 +74,16 @@ func Copy(from, to string, exists int) error {
 	return errors.Join(err, f.Close())
 }
 
+// SyncEntry makes the path's own entry durable, in the directory that it is in. One
+// that may not be read was not made by this program.
+func SyncEntry(path string) error {
+	err := SyncDir(filepath.Dir(filepath.Clean(path)))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
 // SyncDir makes the directory's entries durable.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -27,18 +27,12 @@ type Options struct {
 // Lag; answers late; and is away as long as it is told to be.
 type HostileKeyring struct {
 	*mischief.Dice
-	keys  driver
+	keys  keyring.Keyring
 	lag   time.Duration
 	world *world
 
 	mu    sync.Mutex
 	known map[[32]byte]plain // what this replica could still open, by its ciphertext
-}
-
-// A driver is what a hostile one is over: a keyring that knows pseudonyms, too.
-type driver interface {
-	keyring.Keyring
-	keyring.Pseudonymizer
 }
 
 type plain struct {
@@ -59,7 +53,7 @@ type event struct {
 
 // Hostile is the driver, as bad as it may be. What happens at a call depends on
 // the seed and on how often that call for that person was made before.
-func Hostile(k driver, o Options) *HostileKeyring {
+func Hostile(k keyring.Keyring, o Options) *HostileKeyring {
 	return &HostileKeyring{Dice: mischief.New(o.Options), keys: k, lag: o.Lag, world: &world{last: map[string]event{}}, known: map[[32]byte]plain{}}
 }
 

@@ -117,6 +117,21 @@ func makeParent(path string) error {
 	return durable.SyncDir(filepath.Dir(parent))
 }
 
+// syncAll makes every entry of the keyring durable, and its own: who made one may
+// have died before.
+func syncAll(dir string) error {
+	parents, err := filepath.Glob(filepath.Join(dir, "people", "*"))
+	if err != nil {
+		return err
+	}
+	for _, d := range append(parents, filepath.Join(dir, "people"), dir) {
+		if err := durable.SyncDir(d); err != nil {
+			return err
+		}
+	}
+	return durable.SyncEntry(dir)
+}
+
 // finishDestroying destroys each key that lies beside its marker.
 func finishDestroying(people string) error {
 	markers, err := filepath.Glob(filepath.Join(people, "*", "*.gone"))

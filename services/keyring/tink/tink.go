@@ -68,6 +68,9 @@ func Open(dir string) (*Keyring, error) {
 	if err := finishDestroying(filepath.Join(dir, "people")); err != nil {
 		return nil, fmt.Errorf("open keyring: %w", err)
 	}
+	if err := syncAll(dir); err != nil {
+		return nil, fmt.Errorf("open keyring: %w", err)
+	}
 	cache, err := simplelru.NewLRU[string, held](CacheSize, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open keyring: %w", err)

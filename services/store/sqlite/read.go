@@ -77,9 +77,11 @@ func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int)
 }
 
 // People lists whom there are documents of: those with an account or a consent,
-// in byte order, behind the one given. It is not of the contract: who puts a copy
-// back, or looks whether all is whole, needs to know everyone.
+// in byte order, behind the one given.
 func (s *Store) People(ctx context.Context, after string, limit int) (uids []string, err error) {
+	if limit < 1 || limit > store.MaxLimit {
+		return nil, faulted("list people", fmt.Errorf("limit %d", limit))
+	}
 	const query = `SELECT DISTINCT uid FROM documents WHERE collection IN ('accounts', 'consents') AND uid > ? ORDER BY uid LIMIT ?`
 	rows, err := s.db.Reader().QueryContext(ctx, query, after, limit)
 	if err != nil {

@@ -233,6 +233,14 @@ func (h *HostileDriver) Tail(ctx context.Context, collection, uid, after string)
 	return out, nil
 }
 
+// People fails, or answers late.
+func (h *HostileDriver) People(ctx context.Context, after string, limit int) ([]string, error) {
+	if err := h.before(ctx, "list people", store.Key{UID: after}); err != nil {
+		return nil, err
+	}
+	return h.Driver.People(ctx, after, limit)
+}
+
 // EraseUser fails before, or behind what it did.
 func (h *HostileDriver) EraseUser(ctx context.Context, uid string) error {
 	k := store.Key{UID: uid}

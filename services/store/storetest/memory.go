@@ -193,14 +193,34 @@ func (m *MemoryDriver) Due(ctx context.Context, shard int, before time.Time, lim
 	return docs[:min(len(docs), limit)], nil
 }
 
-// Next is when the next document of anybody falls due that is after the time
-// given; zero for none. It is not of the contract.
-func (m *MemoryDriver) Next(after time.Time) (next time.Time) {
+// People lists who has an account or a consent.
+func (m *MemoryDriver) People(ctx context.Context, after string, limit int) (uids []string, err error) {
+	if limit < 1 || limit > store.MaxLimit {
+		return nil, store.Fault("list people", fmt.Errorf("limit %d", limit))
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, store.Fault("list people", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for p, of := range m.places {
+		if (p.collection == "accounts" || p.collection == "consents") && p.uid > after && len(of) > 0 {
+			uids = append(uids, p.uid)
+		}
+	}
+	slices.Sort(uids)
+	uids = slices.Compact(uids)
+	return uids[:min(len(uids), limit)], nil
+}
+
+// Next is when the next document of a collection falls due, of anybody; zero for
+// never. It is not of the contract.
+func (m *MemoryDriver) Next(collection string) (next time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, shard := range m.due {
-		for _, at := range shard {
-			if at.After(after) && (next.IsZero() || at.Before(next)) {
+		for k, at := range shard {
+			if k.Collection == collection && (next.IsZero() || at.Before(next)) {
 				next = at
 			}
 		}

@@ -47,6 +47,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"a tail ends with its context", testTailEnds},
 		{"the agenda lists what is due of a shard, the oldest first", testDue},
 		{"an agenda's document moves with its time, and goes", testAgendaChanges},
+		{"everybody is listed who has an account or a consent", testPeople},
 		{"a driver that commits is ready", testReady},
 		{"an erasure takes everything of one person but the account", testErase},
 		{"a context that has ended stops a call", testContext},

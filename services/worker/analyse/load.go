@@ -16,18 +16,29 @@ import (
 )
 
 // A reading is what several windows of a person are made of, read once for all of
-// them: the records of a run of days, the profile, and the chunks so far.
+// them: their Results, the records of a run of days, the profile, and the chunks so
+// far. The Results are read first: where one rests on newer days than are read
+// here, it is another by now, and no write under its version applies.
 type reading struct {
 	uid       string
+	results   map[string]store.Record[record.Result]
 	records   []store.Record[record.Day]
 	preferred []string
 	chunks    map[string]timeline.Chunk
 }
 
-// read reads the records of the days from first to last, and the profile.
-func (s *Stage) read(ctx context.Context, uid string, first, last health.Day) (*reading, error) {
-	d := &reading{uid: uid, chunks: map[string]timeline.Chunk{}}
-	var err error
+// read reads what windows are made of that end on the days from first to last.
+func (s *Stage) read(ctx context.Context, uid string, from, to health.Day) (*reading, error) {
+	d := &reading{uid: uid, results: map[string]store.Record[record.Result]{}, chunks: map[string]timeline.Chunk{}}
+	results, err := s.Store.Results.List(ctx, uid, store.Query{From: from.String(), To: (to + 1).String(), Limit: int(to-from) + 1})
+	if err != nil {
+		return nil, erasedError(err)
+	}
+	for _, r := range results {
+		d.results[r.Key] = r
+	}
+	first, _ := analysis.Request{End: from}.Reads()
+	_, last := analysis.Request{End: to}.Reads()
 	if d.records, err = s.Store.Days.List(ctx, uid, store.Query{From: first.String(), To: (last + 1).String(), Limit: int(last-first) + 1}); err != nil {
 		return nil, erasedError(err)
 	}

@@ -41,7 +41,7 @@ type Needs struct {
 		Hold(ctx context.Context, uid string, standing store.Record[record.Account]) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (int64, error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Models say which version looks at a person's week. Nil is none: the one
 	// thing that may be left out.
@@ -93,8 +93,7 @@ func (s *Stage) find(ctx context.Context, req analysis.Request, anyModel bool) (
 	if err := s.Store.Permitted(ctx, req.UID); err != nil {
 		return f, erasedError(err)
 	}
-	first, last := req.Reads()
-	d, err := s.read(ctx, req.UID, first, last)
+	d, err := s.read(ctx, req.UID, req.End, req.End)
 	if err != nil {
 		return f, err
 	}
@@ -124,10 +123,7 @@ func (s *Stage) stands(ctx context.Context, req analysis.Request, anyModel bool,
 			return err
 		}
 	}
-	f.before, err = s.Store.Results.Get(ctx, req.UID, req.End.String())
-	if f.exists = err == nil; !f.exists && !errors.Is(err, store.ErrNotFound) {
-		return erasedError(err)
-	}
+	f.before, f.exists = f.days.results[req.End.String()]
 	lineage := f.before.Value.Result.Lineage
 	f.current = f.exists && current(lineage, f.in)
 	if anyModel && f.exists && f.model == nil && lineage.Model != analysis.NoModel {
@@ -161,6 +157,11 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 		if err := s.forget(ctx, f.model, req, f.exists || again); err != nil {
 			return Kept, 0, err
 		}
+		if !f.exists && !again { // another may have deleted the Result, and died before it told
+			if again, err = s.spoken(ctx, req); err != nil {
+				return Kept, 0, err
+			}
+		}
 		return NoData, 0, s.withdraw(ctx, req, f.before.Version, again)
 	}
 	changed, err := s.embed(ctx, f.model, req, f.in, epochs, f.earlier, &result)
@@ -175,6 +176,15 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 		return Kept, 0, err
 	}
 	return Stored, version, s.followUp(ctx, f.model, req, changed || again)
+}
+
+// spoken says whether there is an Insight of the window.
+func (s *Stage) spoken(ctx context.Context, req analysis.Request) (bool, error) {
+	_, err := s.Store.Insights.Get(ctx, req.UID, req.End.String())
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, erasedError(err)
 }
 
 // withdraw deletes the Result of a window that has no data any more, has the
@@ -221,7 +231,7 @@ func erasedError(err error) error {
 
 // publish records the result in the audit log and tells the stages behind.
 func (s *Stage) publish(ctx context.Context, req analysis.Request, digest string) error {
-	if _, err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
+	if err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Object: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
 	ready, err := queue.JSON(flow.TopicResults, req.UID, flow.ResultReady(req))

@@ -93,10 +93,15 @@ func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn
 // windows analyses windows whose days are read once for all of them, and returns
 // those that are done: for good, too, where a window cannot be read.
 func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, asked due.Asked, again bool, t *turn) (done []health.Day, err error) {
-	first, _ := analysis.Request{End: ends[len(ends)-1]}.Reads()
-	_, last := analysis.Request{End: ends[0]}.Reads()
-	d, err := s.read(ctx, uid, first, last)
+	last := ends[0]
+	if last == asked.Ends()[0] { // behind it is what nobody asked for
+		_, last = analysis.Touching(last)
+	}
+	d, err := s.read(ctx, uid, ends[len(ends)-1], last)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.askLater(ctx, d, ends[0]); err != nil {
 		return nil, err
 	}
 	var failed error
@@ -115,6 +120,28 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 		}
 	}
 	return done, failed
+}
+
+// askLater has the windows behind the end be analysed that have a Result and are not
+// current. Who asked for windows up to today need not have known of them: it is
+// tomorrow where another phone is, or by another process's clock.
+func (s *Stage) askLater(ctx context.Context, d *reading, end health.Day) error {
+	var stale []health.Day
+	for _, r := range d.results {
+		later := r.Value.Result.Window.End
+		if later <= end {
+			continue
+		}
+		f, err := s.findIn(ctx, analysis.Request{UID: d.uid, End: later}, d, false)
+		if err != nil {
+			return err
+		}
+		f.release()
+		if !f.current {
+			stale = append(stale, later)
+		}
+	}
+	return s.Windows.Ask(ctx, d.uid, stale...)
 }
 
 // window brings one window's Result up to date. One that is current is announced

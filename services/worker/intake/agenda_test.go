@@ -1,6 +1,7 @@
 package intake_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
@@ -24,7 +26,8 @@ func (w *world) onAgenda(t testing.TB, id string) bool {
 	return err == nil
 }
 
-// Whatever dies where: an upload is on the agenda exactly as long as it is received.
+// Whatever dies where: an upload is on the agenda exactly as long as it is received,
+// or waits for consent.
 func TestAnUploadIsOnTheAgendaUntilItIsDone(t *testing.T) {
 	good := envelope{Samples: []sample{beat(1, received.Add(-time.Hour), 61, "")}, Cursor: map[string]string{heartRate: "a"}}
 	for name, prepare := range map[string]func(w *world){
@@ -43,11 +46,11 @@ func TestAnUploadIsOnTheAgendaUntilItIsDone(t *testing.T) {
 				w.handle(t, id, 1)
 				died := w.dead
 				w.restart()
-				if state := w.upload(t, id).State; w.onAgenda(t, id) != (state == record.UploadReceived) {
+				if state := w.upload(t, id).State; w.onAgenda(t, id) != (state == record.UploadReceived || state == record.UploadHeld) {
 					t.Fatalf("dead at change %d: state %q, on the agenda %v", at, state, w.onAgenda(t, id))
 				}
 				w.handle(t, id, 2)
-				if state := w.upload(t, id).State; string(state) != name || w.onAgenda(t, id) {
+				if state := w.upload(t, id).State; string(state) != name || w.onAgenda(t, id) != (name == "held") {
 					t.Fatalf("at the end: state %q, on the agenda %v", state, w.onAgenda(t, id))
 				}
 				if !died {
@@ -55,6 +58,46 @@ func TestAnUploadIsOnTheAgendaUntilItIsDone(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who does not agree again for 90 days has the upload fail, of which their devices are
+// told, and whose body goes: whatever dies where, and no sooner. It is no dead letter.
+func TestAnUploadIsHeldForSoLong(t *testing.T) {
+	for at := 1; ; at++ {
+		w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+		w.consent(t, false)
+		if v := w.handle(t, id, 1); v != "ack" {
+			t.Fatal(v)
+		}
+		entry, err := w.store.Agenda.Get(t.Context(), person, agenda.Errand{Kind: agenda.Upload, Ref: id}.Key())
+		if err != nil || !entry.Due.Equal(w.now.Add(90*24*time.Hour)) {
+			t.Fatalf("somebody looks at %v, %v", entry.Due, err)
+		}
+		w.now = entry.Due.Add(-time.Second)
+		if v := w.handle(t, id, 1); v != "ack" || w.upload(t, id).State != record.UploadHeld {
+			t.Fatalf("a second too early: %s, %q", v, w.upload(t, id).State)
+		}
+		w.now, w.sent = entry.Due, nil
+		w.dieAt, w.after = w.changes+at, at%2 == 0
+		w.handle(t, id, 1)
+		died := w.dead
+		w.restart()
+		for range 2 {
+			if v := w.handle(t, id, 2); v != "ack" {
+				t.Errorf("verdict %q", v)
+			}
+		}
+		if u := w.upload(t, id); u.State != record.UploadFailed || u.Reason != "consent_withdrawn" || w.onAgenda(t, id) {
+			t.Fatalf("dead at change %d: %q, %q, on the agenda %v", at, u.State, u.Reason, w.onAgenda(t, id))
+		}
+		body, _ := json.Marshal(flow.Event{UID: person, Kind: flow.UploadFailed, Ref: id, Version: "failed"})
+		if diff := cmp.Diff([]string{string(body)}, w.asked(flow.TopicEvents)); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+		if !died {
+			return
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ func (w *world) over(d store.Driver) (stages [2]*intake.Stage) {
 		stages[i] = intake.New(intake.Needs{Store: documents, Windows: &due.Windows{Store: documents, Now: now, Quiet: time.Second}, Objects: vault.New((*blobs)(w), (*keys)(w)), Queue: (*topics)(w),
 			Now: now, Log: quietLog()})
 	}
+	intake.Tighten(stages[1])
 	return stages
 }
 

@@ -39,6 +39,8 @@ type dayWork struct {
 	changed    bool // merged is not what is stored
 	full       bool // there was no room for what was to add
 	began      bool // there was no record of the day before
+	roomy      bool // what is stored and merged is kept until it is written
+	gone       bool // what is stored and merged was let go of
 }
 
 // merge brings the days up to date and returns those that the upload changed.
@@ -70,7 +72,7 @@ func (s *Stage) merge(ctx context.Context, j *uploadWork) (touched []health.Day,
 		if err := s.noteDays(ctx, j, works, tombstones.set); err != nil {
 			return nil, err
 		}
-		if err := s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error { return s.apply(ctx, j.uid, w, tombstones.set) }); err != nil {
+		if err := s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error { return s.apply(ctx, j, w, tombstones.set) }); err != nil {
 			return nil, err
 		}
 		for _, w := range works {
@@ -111,10 +113,11 @@ func (s *Stage) plan(ctx context.Context, j *uploadWork, tombstones timeline.Tom
 
 func (s *Stage) load(ctx context.Context, j *uploadWork, works []*dayWork, tombstones timeline.Tombstones) error {
 	return s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error {
-		if err := s.loadDay(ctx, j.uid, w); err != nil {
+		if err := s.reload(ctx, j, w, tombstones); err != nil {
 			return err
 		}
-		return w.merge(tombstones)
+		j.settle(w)
+		return nil
 	})
 }
 
@@ -203,9 +206,10 @@ func (s *Stage) noteDays(ctx context.Context, j *uploadWork, works []*dayWork, t
 		days[day] = true
 	}
 	for _, w := range works {
-		if err := w.bury(tombstones); err != nil {
+		if err := s.bury(ctx, j, w, tombstones); err != nil {
 			return err
 		}
+		j.settle(w)
 		if w.changed {
 			days[w.day] = true
 		}
@@ -273,14 +277,6 @@ func (w *dayWork) merge(tombstones timeline.Tombstones) (err error) {
 	return err
 }
 
-// bury merges again where the tombstones grew. The set only grows: as large is equal.
-func (w *dayWork) bury(tombstones timeline.Tombstones) error {
-	if w.tombstones == tombstones.Len() {
-		return nil
-	}
-	return w.merge(tombstones)
-}
-
 // refuse leaves out what was to add to a day that has no room for it: what is
 // deleted of the day still goes, and no other day notices.
 func (w *dayWork) refuse(tombstones timeline.Tombstones, err error) error {
@@ -305,18 +301,26 @@ func tooManyDeletions(err error) error {
 }
 
 // apply writes the day if it changes, as often as others change it first.
-func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, tombstones timeline.Tombstones) error {
+func (s *Stage) apply(ctx context.Context, j *uploadWork, w *dayWork, tombstones timeline.Tombstones) error {
 	changed := false
-	defer func() { w.changed = changed }()
+	defer func() {
+		w.changed = changed
+		j.settle(w)
+	}()
 	for range tries {
-		if err := w.bury(tombstones); err != nil {
+		if err := s.bury(ctx, j, w, tombstones); err != nil {
 			return err
+		}
+		if w.changed && w.gone {
+			if err := s.reload(ctx, j, w, tombstones); err != nil {
+				return err
+			}
 		}
 		if !w.changed {
 			return nil
 		}
 		begins := w.record.Version == 0
-		switch err := s.writeDay(ctx, uid, w); {
+		switch err := s.writeDay(ctx, j.uid, w); {
 		case err == nil:
 			changed, w.began = true, w.began || begins
 			return nil
@@ -328,10 +332,7 @@ func (s *Stage) apply(ctx context.Context, uid string, w *dayWork, tombstones ti
 		case !errors.Is(err, store.ErrConflict):
 			return err
 		}
-		if err := s.loadDay(ctx, uid, w); err != nil {
-			return err
-		}
-		if err := w.merge(tombstones); err != nil {
+		if err := s.reload(ctx, j, w, tombstones); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/blob"
@@ -26,6 +27,7 @@ type uploadWork struct {
 	deleted  []health.UUID
 	full     []health.Day // that had no room for what the upload has of them
 	began    []health.Day // that may have had no record before it
+	room     atomic.Int64 // left for samples of days
 }
 
 // read decodes the raw body as the ingress did, by the clock of then, so that

@@ -52,7 +52,6 @@ type Needs struct {
 	Objects interface {
 		Get(ctx context.Context, uid, name string) ([]byte, error)
 		Replace(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
-		Delete(ctx context.Context, name string) error
 	}
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
@@ -66,10 +65,13 @@ type Needs struct {
 }
 
 // A Stage handles the topic of uploads.
-type Stage struct{ Needs }
+type Stage struct {
+	Needs
+	room int // samples of days that an upload may hold at once
+}
 
 // New is the stage over what it needs.
-func New(n Needs) *Stage { return &Stage{n} }
+func New(n Needs) *Stage { return &Stage{n, roomFor} }
 
 // Handle merges one upload. A body that cannot be read is marked failed and
 // becomes a dead letter; without consent it is held until there is one.
@@ -116,6 +118,7 @@ const (
 	bodyGone       reason = "body_gone"          // the stored body is not there
 	bodyUnreadable reason = "body_unreadable"    // the release that merges reads uploads otherwise than the one that took it
 	deletionsFull  reason = "too_many_deletions" // the person's set of deletions has no room
+	notAgreed      reason = "consent_withdrawn"  // it was held for as long as it may be
 )
 
 func (f *failure) Error() string  { return "upload is impossible: " + string(f.reason) }
@@ -143,6 +146,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 		return fmt.Errorf("read upload's record: %w", err)
 	}
 	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
+	j.room.Store(int64(s.room))
 	switch stored.Value.State {
 	case record.UploadMerged:
 		if !again {
@@ -154,6 +158,9 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, again bool) e
 			if err := s.publish(ctx, j); err != nil {
 				return err
 			}
+		}
+		if stored.Value.Reason == string(notAgreed) {
+			return nil // nothing is wrong with it
 		}
 		return &failure{reason(stored.Value.Reason)}
 	}
@@ -187,15 +194,28 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	return s.publish(ctx, j)
 }
 
-// hold keeps the upload until the person agrees again. It is held only as long
-// as they stand as was read: who agrees meanwhile has the message handled anew.
+// keptHeld is how long an upload waits for consent. Then it has failed, and its body
+// goes with the retention: nobody's data is kept for ever for whom there is no leave.
+const keptHeld = 90 * 24 * time.Hour
+
+// hold keeps the upload until the person agrees again, or has not for so long. It is
+// held only as long as they stand as was read: who agrees meanwhile has the message
+// handled anew.
 func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account], again bool) error {
-	if j.record.Value.State != record.UploadHeld {
+	now := s.Now().UTC()
+	switch {
+	case j.record.Value.State != record.UploadHeld:
 		held := func(u *record.Upload) { u.State = record.UploadHeld }
-		if err := s.mark(ctx, j, held, s.done(j), s.Store.Under(standing)); err != nil {
+		look := agenda.Errand{Kind: agenda.Upload, Ref: j.id, Since: now, Historical: j.record.Value.Historical}
+		if err := s.mark(ctx, j, held, s.Store.Agenda.ToPut(look.Key(), store.Any, look).At(now.Add(keptHeld)), s.Store.Under(standing)); err != nil {
 			return err
 		}
-	} else if !again {
+	case now.Sub(j.record.Updated) >= keptHeld:
+		given := func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(notAgreed) }
+		if err := s.mark(ctx, j, given, s.done(j), s.Store.Under(standing)); err != nil {
+			return err
+		}
+	case !again:
 		return nil
 	}
 	return s.publish(ctx, j)

@@ -57,7 +57,7 @@ func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) 
 		}
 		data := set.Encode()
 		sum := sha256.Sum256(data)
-		name, err := s.Objects.Replace(ctx, blob.KindTombstones, j.uid, hex.EncodeToString(sum[:])+"-"+unused(), data)
+		name, err := s.Objects.Replace(ctx, blob.KindTombstones, j.uid, record.TombstonesKey+"/"+hex.EncodeToString(sum[:])+"-"+unused(), data)
 		if err != nil {
 			return tombstones{}, err
 		}

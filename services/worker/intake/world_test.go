@@ -3,6 +3,7 @@ package intake_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -185,16 +186,18 @@ func (d *driver) Tail(context.Context, string, string, string) (<-chan struct{},
 	return nil, nil
 }
 func (d *driver) Due(context.Context, int, time.Time, int) ([]store.Document, error) { return nil, nil }
+func (d *driver) People(context.Context, string, int) ([]string, error)              { return nil, nil }
 func (d *driver) EraseUser(context.Context, string) error                            { return nil }
 func (d *driver) Ready(context.Context) error                                        { return nil }
 
 type blobs world
 
-func (b *blobs) Put(_ context.Context, name string, data []byte) error {
+// Put counts on names that are taken by nobody else, as the stage's are.
+func (b *blobs) Put(_ context.Context, name string, data []byte) (int64, error) {
 	if err := blob.CheckName(name); err != nil {
-		return err
+		return 0, err
 	}
-	return (*world)(b).change(func() error {
+	return 1, (*world)(b).change(func() error {
 		if _, taken := b.objects[name]; taken {
 			return blob.ErrExists
 		}
@@ -214,14 +217,9 @@ func (b *blobs) Get(_ context.Context, name string) (data []byte, err error) {
 	return bytes.Clone(data), err
 }
 
-func (b *blobs) Delete(_ context.Context, name string) error {
-	return (*world)(b).change(func() error {
-		delete(b.objects, name)
-		return nil
-	})
-}
-
-func (b *blobs) List(context.Context, string, string, int) ([]blob.Info, error) { return nil, nil }
+func (b *blobs) Renew(context.Context, string) (int64, error)    { panic("a name is taken") }
+func (b *blobs) Stat(context.Context, string) (blob.Info, error) { panic("a name is taken") }
+func (b *blobs) Delete(context.Context, string, int64) error     { panic("a name is taken") }
 
 // keys seal by writing the name in front.
 type keys world
@@ -242,6 +240,10 @@ func (k *keys) Open(_ context.Context, uid, name string, sealed []byte) ([]byte,
 		return nil, keyring.ErrTampered
 	}
 	return plain, nil
+}
+
+func (k *keys) Pseudonym(_ context.Context, uid string) (string, error) {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(uid))), nil
 }
 
 type topics world

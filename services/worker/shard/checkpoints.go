@@ -121,7 +121,7 @@ func (c checkpoints) place() string {
 func (c checkpoints) name(number int64) string { return fmt.Sprintf("%s%016d", c.place(), number) }
 
 // list returns the checkpoints after the number, oldest first.
-func (c checkpoints) list(ctx context.Context, blobs blob.Store, after int64) ([]int64, error) {
+func (c checkpoints) list(ctx context.Context, blobs Blobs, after int64) ([]int64, error) {
 	var numbers []int64
 	for from := c.name(after); ; {
 		const page = 100
@@ -143,7 +143,7 @@ func (c checkpoints) list(ctx context.Context, blobs blob.Store, after int64) ([
 }
 
 // latest reads the newest checkpoint, or the zero state.
-func (c checkpoints) latest(ctx context.Context, blobs blob.Store) (state, error) {
+func (c checkpoints) latest(ctx context.Context, blobs Blobs) (state, error) {
 	for {
 		numbers, err := c.list(ctx, blobs, 0)
 		if err != nil || len(numbers) == 0 {
@@ -158,7 +158,7 @@ func (c checkpoints) latest(ctx context.Context, blobs blob.Store) (state, error
 	}
 }
 
-func (c checkpoints) read(ctx context.Context, blobs blob.Store, number int64) (state, error) {
+func (c checkpoints) read(ctx context.Context, blobs Blobs, number int64) (state, error) {
 	raw, err := blobs.Get(ctx, c.name(number))
 	if errors.Is(err, blob.ErrCorrupt) {
 		return state{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
@@ -174,7 +174,7 @@ func (c checkpoints) read(ctx context.Context, blobs blob.Store, number int64) (
 }
 
 // still is nil where the checkpoint is the newest.
-func (c checkpoints) still(ctx context.Context, blobs blob.Store, s state) error {
+func (c checkpoints) still(ctx context.Context, blobs Blobs, s state) error {
 	numbers, err := c.list(ctx, blobs, s.Number)
 	if err == nil && len(numbers) > 0 {
 		err = ErrSuperseded
@@ -185,12 +185,12 @@ func (c checkpoints) still(ctx context.Context, blobs blob.Store, s state) error
 // put adds a checkpoint at its number. It returns ErrSuperseded where another
 // attempt has that number or a later one. The second look is for the number
 // that was taken once, and removed when later ones had come.
-func (c checkpoints) put(ctx context.Context, blobs blob.Store, s state) error {
+func (c checkpoints) put(ctx context.Context, blobs Blobs, s state) error {
 	raw, err := s.encode()
 	if err != nil {
 		return err
 	}
-	err = blobs.Put(ctx, c.name(s.Number), raw)
+	_, err = blobs.Put(ctx, c.name(s.Number), raw)
 	if errors.Is(err, blob.ErrExists) {
 		there, err := blobs.Get(ctx, c.name(s.Number))
 		if err == nil && !bytes.Equal(there, raw) || errors.Is(err, blob.ErrNotFound) {
@@ -209,7 +209,7 @@ func (c checkpoints) put(ctx context.Context, blobs blob.Store, s state) error {
 }
 
 // prune removes the checkpoints up to a number.
-func (c checkpoints) prune(ctx context.Context, blobs blob.Store, last int64) error {
+func (c checkpoints) prune(ctx context.Context, blobs Blobs, last int64) error {
 	infos, err := blobs.List(ctx, c.place(), "", kept+1)
 	if err != nil {
 		return fmt.Errorf("list checkpoints: %w", err)
@@ -218,7 +218,7 @@ func (c checkpoints) prune(ctx context.Context, blobs blob.Store, last int64) er
 		if info.Name > c.name(last) {
 			break
 		}
-		if err := blobs.Delete(ctx, info.Name); err != nil {
+		if err := blobs.Delete(ctx, info.Name, info.Generation); err != nil {
 			return fmt.Errorf("remove old checkpoint: %w", err)
 		}
 	}

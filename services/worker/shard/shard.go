@@ -126,6 +126,14 @@ type Attempt struct {
 	Holder string
 }
 
+// Blobs are where checkpoints lie, beside people's objects; a blob.Store is one.
+type Blobs interface {
+	Put(ctx context.Context, name string, data []byte) (generation int64, err error)
+	Get(ctx context.Context, name string) ([]byte, error)
+	Delete(ctx context.Context, name string, generation int64) error
+	List(ctx context.Context, prefix, after string, limit int) ([]blob.Info, error)
+}
+
 // Data is what a shard works with.
 type Data struct {
 	Stage interface {
@@ -133,7 +141,11 @@ type Data struct {
 		Analyse(ctx context.Context, req analysis.Request, order analyse.Order) (analyse.Outcome, int64, error)
 		Ends(ctx context.Context, uid string, first, last health.Day) ([]health.Day, error)
 	}
-	Blobs blob.Store
+	Blobs Blobs
+	// People are all that there is something of; a store.Store knows them.
+	People interface {
+		EachPerson(ctx context.Context, see func(uid string) error) error
+	}
 	// Keys name people by pseudonyms; see keyring.Pseudonymizer.
 	Keys interface {
 		Pseudonym(ctx context.Context, uid string) (string, error)

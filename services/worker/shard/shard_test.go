@@ -479,19 +479,31 @@ func FuzzDecodeState(f *testing.F) {
 	})
 }
 
-func TestEveryoneIsFoundOnceWhateverLiesBetween(t *testing.T) {
+// Those are subjects of whom a day is held, under the names of this release or of
+// those before, and nobody else whom there is something of.
+func TestWhoHasDaysIsASubject(t *testing.T) {
 	w := &world{blobs: map[string][]byte{}}
 	p := &process{world: w, step: alive}
-	want := []string{"a", "a.b", "a b", "ä", "a/b", "..", "zoë"}
-	for _, uid := range want {
-		for d := health.Day(1); d < 4; d++ {
-			w.blobs[blob.PersonPrefix(blob.KindDays, uid)+d.String()+"/x"] = nil
+	var want []string
+	for i, uid := range []string{"a", "a.b", "a b", "ä", "a/b", "..", "zoë"} {
+		pseudonym, _ := p.Pseudonym(t.Context(), uid)
+		w.others = append(w.others, uid, uid+"-without-days")
+		name := uid
+		if i%2 == 0 {
+			name = pseudonym
 		}
+		for d := health.Day(1); d < 4; d++ {
+			w.blobs[blob.PersonPrefix(blob.KindDays, name)+d.String()+"/x"] = nil
+		}
+		want = append(want, uid)
 	}
-	w.blobs["days/stray"], w.blobs["days/ff/stray/x"], w.blobs["uploads/00/x/y"] = nil, nil, nil
-	var got []string
-	if err := everyone(t.Context(), p, func(uid string) error { got = append(got, uid); return nil }); err != nil {
+	people, err := list(t.Context(), Data{Blobs: p, People: p, Keys: p}, Task{Shards: 1})
+	if err != nil {
 		t.Fatal(err)
+	}
+	var got []string
+	for _, one := range people {
+		got = append(got, one.uid)
 	}
 	slices.Sort(want)
 	slices.Sort(got)

@@ -70,19 +70,26 @@ func list(ctx context.Context, data Data, t Task) ([]person, error) {
 		}
 	}
 	var people []person
-	err := everyone(ctx, data.Blobs, func(uid string) error {
+	err := data.People.EachPerson(ctx, func(uid string) error {
 		pseudonym, err := data.Keys.Pseudonym(ctx, uid)
 		if err != nil {
 			return fmt.Errorf("name a subject: %w", err)
 		}
-		if t.Subjects == nil && t.mine(pseudonym) || wanted[pseudonym] {
+		if (t.Subjects != nil || !t.mine(pseudonym)) && !wanted[pseudonym] {
+			return nil
+		}
+		held, err := holdsDays(ctx, data.Blobs, pseudonym, uid)
+		if err != nil {
+			return err
+		}
+		if held {
 			people = append(people, person{pseudonym, uid})
 			delete(wanted, pseudonym)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list people: %w", err)
 	}
 	for pseudonym := range wanted {
 		people = append(people, person{pseudonym, ""})
@@ -91,25 +98,17 @@ func list(ctx context.Context, data Data, t Task) ([]person, error) {
 	return people, nil
 }
 
-// everyone calls f with the uid of each person of whom a day is held. It jumps
-// from one person's objects to the next one's.
-func everyone(ctx context.Context, blobs blob.Store, f func(uid string) error) error {
-	const behind = "~" // no byte of a name is as large
-	for after := ""; ; {
-		infos, err := blobs.List(ctx, blob.KindDays+"/", after, 1)
+// holdsDays says whether there is a day of the person: under their pseudonym, or
+// under the uid, as the releases before named objects.
+func holdsDays(ctx context.Context, blobs Blobs, names ...string) (bool, error) {
+	for _, name := range names {
+		infos, err := blobs.List(ctx, blob.PersonPrefix(blob.KindDays, name), "", 1)
 		if err != nil {
-			return fmt.Errorf("list people: %w", err)
+			return false, fmt.Errorf("look for days: %w", err)
 		}
-		if len(infos) == 0 {
-			return nil
+		if len(infos) > 0 {
+			return true, nil
 		}
-		kind, uid, _, ok := blob.SplitPerson(infos[0].Name)
-		if after = infos[0].Name; !ok {
-			continue // not an object of a person
-		}
-		if err := f(uid); err != nil {
-			return err
-		}
-		after = blob.PersonPrefix(kind, uid) + behind
 	}
+	return false, nil
 }

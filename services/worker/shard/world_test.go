@@ -36,6 +36,7 @@ type world struct {
 	blobs   map[string][]byte
 	results map[string]result
 	people  map[string]life
+	others  []string // of whom there is something, and it may be no day
 }
 
 type result struct {
@@ -128,9 +129,9 @@ func (p *process) Analyse(ctx context.Context, req analysis.Request, order analy
 	return analyse.Stored, before.version + 1, p.step()
 }
 
-func (p *process) Put(ctx context.Context, name string, data []byte) error {
+func (p *process) Put(ctx context.Context, name string, data []byte) (int64, error) {
 	if err := cmp.Or(ctx.Err(), p.step()); err != nil {
-		return err
+		return 0, err
 	}
 	p.mu.Lock()
 	_, taken := p.blobs[name]
@@ -139,9 +140,28 @@ func (p *process) Put(ctx context.Context, name string, data []byte) error {
 	}
 	p.mu.Unlock()
 	if taken {
-		return blob.ErrExists
+		return 0, blob.ErrExists
 	}
-	return p.step()
+	return 1, p.step()
+}
+
+// EachPerson calls see with those whose days there are, and others.
+func (p *process) EachPerson(_ context.Context, see func(uid string) error) error {
+	p.mu.Lock()
+	uids := map[string]bool{}
+	for uid := range p.people {
+		uids[uid] = true
+	}
+	for _, uid := range p.others {
+		uids[uid] = true
+	}
+	p.mu.Unlock()
+	for _, uid := range slices.Sorted(maps.Keys(uids)) {
+		if err := see(uid); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *process) Get(_ context.Context, name string) ([]byte, error) {
@@ -154,7 +174,7 @@ func (p *process) Get(_ context.Context, name string) ([]byte, error) {
 	return slices.Clone(data), nil
 }
 
-func (p *process) Delete(_ context.Context, name string) error {
+func (p *process) Delete(_ context.Context, name string, _ int64) error {
 	if err := p.step(); err != nil {
 		return err
 	}
@@ -177,7 +197,7 @@ func (p *process) List(_ context.Context, prefix, after string, limit int) (info
 
 // Acquire gives the process to its runner.
 func (p *process) Acquire(ctx context.Context) (Data, func() error, error) {
-	return Data{Stage: p, Blobs: p, Keys: p}, func() error { return nil }, ctx.Err()
+	return Data{Stage: p, Blobs: p, People: p, Keys: p}, func() error { return nil }, ctx.Err()
 }
 
 func aTask(replace bool) Task {

@@ -77,7 +77,10 @@ func (h *hearing) Receive(ctx context.Context, sub queue.Subscription, _ queue.H
 	return nil
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldAt(t, today) }
+
+// newWorldAt is a world with a clock of its own.
+func newWorldAt(t *testing.T, now func() time.Time) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir(), log: &journal{}, heard: &hearing{}}
 	var closers []io.Closer
@@ -88,7 +91,7 @@ func newWorld(t *testing.T) *world {
 			}
 		}
 	})
-	w.Env = platform.Env{Now: today, Log: slog.New(slog.NewTextHandler(w.log, nil)), Version: "test", Closing: func(what string, c io.Closer) {
+	w.Env = platform.Env{Now: now, Log: slog.New(slog.NewTextHandler(w.log, nil)), Version: "test", Closing: func(what string, c io.Closer) {
 		w.closed, closers = append(w.closed, what), append(closers, c)
 	}}
 	must := func(err error) {

@@ -17,7 +17,7 @@ const (
 )
 
 func buildErasure(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
-	s := erasure.New(erasure.Needs{Store: p.Store, Keys: p.Erasure, Blobs: p.Blobs, Queue: p.Queue, Audit: p.Audit, Settle: settle, Now: p.Now, Log: p.Log})
+	s := erasure.New(erasure.Needs{Store: p.Store, Keys: p.Erasure, Names: p.Keys, Blobs: p.Blobs, Queue: p.Queue, Audit: p.Audit, Settle: settle, Now: p.Now, Log: p.Log})
 	return []platform.Runner{{Name: Erasure, Run: func(ctx context.Context) error {
 		s.Run(ctx, erasureInterval)
 		return nil

@@ -42,7 +42,7 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Now: p.Now, Log: p.Log})
 	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, Queue: p.Queue, Windows: windows, Now: p.Now, Log: p.Log})
 	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Windows: windows, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
-	sweeper := retention.New(p.Blobs, p.Store, p.Now)
+	sweeper := retention.New(p.Blobs, p.Store, p.Keys, p.Now)
 	return []platform.Runner{
 		{Name: "traffic", Run: active.Run},
 		consume(p.Queue, flow.TopicUploads, flow.Intake, mergeConcurrency, merger.Handle),

@@ -28,7 +28,7 @@ const rememberedUsers = 50_000
 
 // An Auditor keeps what was done.
 type Auditor interface {
-	Append(ctx context.Context, e audit.Event) (index int64, err error)
+	Append(ctx context.Context, e audit.Event) error
 }
 
 // Needs is what the guard needs.
@@ -156,7 +156,7 @@ func (g *Guard) authorize(ctx context.Context, rc *fasthttp.RequestCtx, r *route
 // denied refuses a token with a role at a person's route: services and
 // operators have no health data, and see no one's.
 func (g *Guard) denied(ctx context.Context, subject identity.Subject, r *route.Route) *problem.Problem {
-	if _, err := g.Audit.Append(ctx, audit.Event{Action: audit.AccessDenied, ActorUID: subject.UID, Object: r.ID, Outcome: problem.Forbidden.Reason()}); err != nil {
+	if err := g.Audit.Append(ctx, audit.Event{Action: audit.AccessDenied, ActorUID: subject.UID, Object: r.ID, Outcome: problem.Forbidden.Reason()}); err != nil {
 		return g.Problem(ctx, fmt.Errorf("audit a denied access: %w", err))
 	}
 	return problem.New(problem.Forbidden, "the route serves a person's own data; this token is a service's or an operator's")
@@ -191,7 +191,7 @@ func unauthenticated(detail, challenge string) *problem.Problem {
 // body is taken back.
 func (g *Guard) auditRead(ctx context.Context, rc *fasthttp.RequestCtx, r *route.Route) {
 	uid := reply.UID(ctx)
-	_, err := g.Audit.Append(ctx, audit.Event{Action: r.Audit, UID: uid, ActorUID: uid, Object: r.ID, Outcome: "ok"})
+	err := g.Audit.Append(ctx, audit.Event{Action: r.Audit, UID: uid, ActorUID: uid, Object: r.ID, Outcome: "ok"})
 	if err != nil {
 		edge.Refuse(rc, g.Problem(ctx, fmt.Errorf("audit a read: %w", err)))
 	}

@@ -49,7 +49,7 @@ type Needs struct {
 	}
 
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (index int64, err error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Cache remembers for a moment how people stand, and has what is stored rest on it.
 	Cache interface {
@@ -83,7 +83,7 @@ func (r *Room) Routes() []route.Route {
 			Body: route.JSONBody, Problems: []problem.Code{PreconditionFailed, PreconditionRequired}, Mount: route.Typed(r.putProfile)},
 		{Method: "GET", Path: "/v1/consents", ID: "listConsents", Tag: "person", Summary: "Every purpose and its answer", Mount: route.Typed(r.listConsents)},
 		{Method: "PUT", Path: "/v1/consents/{purpose}", ID: "putConsent", Tag: "person", Summary: "Agree to a purpose, or withdraw",
-			Detail: "Withdrawing from `processing` stops uploads and analysis at once; what was uploaded and not yet merged is held. Agreeing again takes it up.",
+			Detail: "Withdrawing from `processing` stops uploads and analysis at once; what was uploaded and not yet merged is held, for 90 days at most. Agreeing again takes it up.",
 			Body:   route.JSONBody, Problems: []problem.Code{problem.VersionConflict}, Mount: route.Typed(r.putConsent)},
 		{Method: "POST", Path: "/v1/exports", ID: "createExport", Tag: "person", Summary: "Ask for a copy of everything", Detail: createExportDetail, Status: 201, Mount: route.Typed(r.createExport)},
 		{Method: "GET", Path: "/v1/exports", ID: "listExports", Tag: "person", Summary: "List exports", Mount: route.Typed(r.listExports)},

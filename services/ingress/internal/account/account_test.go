@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -181,7 +182,13 @@ func TestTheProfileAsItIsSent(t *testing.T) {
 			t.Errorf("a fixed offset: %s", r.Body)
 		}
 	}
-	if n := w.Audit.Count(audit.ProfileChanged); n != 5 {
+	for year, want := range map[int]int{0: 422, 1899: 422, 1900: 200, time.Now().Year(): 200, time.Now().Year() + 2: 422, 2101: 422} {
+		r := w.Do("PUT", "/v1/profile", ingresstest.Anna, fmt.Appendf(nil, `{"birthYear":%d}`, year), ingresstest.AsJSON(), ingresstest.Header{"If-Match": "*"})
+		if r.Status != want || want == 422 && !strings.Contains(string(r.Body), "body.birthYear") {
+			t.Errorf("born %d: %d %s, want %d", year, r.Status, r.Body, want)
+		}
+	}
+	if n := w.Audit.Count(audit.ProfileChanged); n != 7 {
 		t.Errorf("%d changes are audited", n)
 	}
 }

@@ -84,7 +84,7 @@ func (r *Room) putConsent(ctx context.Context, in *putConsentInput) (*consentOut
 	if in.Body.Granted {
 		action = audit.ConsentGranted
 	}
-	if _, err := r.Audit.Append(ctx, audit.Event{Action: action, UID: uid, ActorUID: uid, Object: in.Purpose, Outcome: "ok"}); err != nil {
+	if err := r.Audit.Append(ctx, audit.Event{Action: action, UID: uid, ActorUID: uid, Object: in.Purpose, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit a consent: %w", err)
 	}
 	return &consentOutput{viewConsent(in.Purpose, c)}, nil

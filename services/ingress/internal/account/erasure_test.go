@@ -207,7 +207,7 @@ func TestErasureDuringUploads(t *testing.T) {
 	if gone.Load() == 0 {
 		t.Error("no upload met the erasure: the test shows nothing")
 	}
-	if found, _ := w.Blobs.List(t.Context(), blob.PersonPrefix(blob.KindUploads, "anna"), "", 10); len(found) > 0 {
+	if found := w.Objects(blob.KindUploads, "anna"); len(found) > 0 {
 		t.Errorf("%d blobs are left", len(found))
 	}
 	if depth, _ := w.Queue.Depth(t.Context(), flow.TopicUploads, flow.Intake); depth.Waiting > 0 {

@@ -48,7 +48,7 @@ func (r *Room) createExport(ctx context.Context, _ *struct{}) (*createExportOutp
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.Audit.Append(ctx, audit.Event{Action: audit.ExportCreated, UID: uid, ActorUID: uid, Object: id, Outcome: "ok"}); err != nil {
+	if err := r.Audit.Append(ctx, audit.Event{Action: audit.ExportCreated, UID: uid, ActorUID: uid, Object: id, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit an export: %w", err)
 	}
 	if err := r.publishReady(ctx, uid, id); err != nil {

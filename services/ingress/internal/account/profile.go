@@ -102,7 +102,7 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.Audit.Append(ctx, audit.Event{Action: audit.ProfileChanged, UID: uid, ActorUID: uid, Object: record.ProfileKey, Outcome: "ok"}); err != nil {
+	if err := r.Audit.Append(ctx, audit.Event{Action: audit.ProfileChanged, UID: uid, ActorUID: uid, Object: record.ProfileKey, Outcome: "ok"}); err != nil {
 		return nil, fmt.Errorf("audit a profile: %w", err)
 	}
 	return viewProfile(p, written), nil

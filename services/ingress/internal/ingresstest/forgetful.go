@@ -24,7 +24,7 @@ func Forgetful(n *ingress.Needs) {
 
 type noBlobs struct{ blob.Store }
 
-func (noBlobs) Put(context.Context, string, []byte) error { return nil }
+func (noBlobs) Put(context.Context, string, []byte) (int64, error) { return 1, nil }
 
 type noQueue struct{ queue.Queue }
 
@@ -32,8 +32,8 @@ func (noQueue) Publish(context.Context, ...queue.Message) error { return nil }
 
 type noAudit struct{}
 
-func (noAudit) Append(context.Context, audit.Event) (int64, error) { return 0, nil }
-func (noAudit) Verify(context.Context) (int64, error)              { return 0, nil }
+func (noAudit) Append(context.Context, audit.Event) error { return nil }
+func (noAudit) Verify(context.Context) (int64, error)     { return 0, nil }
 
 // consentOnly keeps all documents but uploads.
 type consentOnly struct {

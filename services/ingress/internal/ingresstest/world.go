@@ -105,10 +105,24 @@ func New(t testing.TB, change ...Option) *World {
 	return w
 }
 
+// Objects are the person's of one kind.
+func (w *World) Objects(kind, uid string) []blob.Info {
+	w.T.Helper()
+	name, err := w.Keys.Pseudonym(context.Background(), uid)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	found, err := w.Blobs.List(context.Background(), blob.PersonPrefix(kind, name), "", 1000)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return found
+}
+
 // Erase runs the stage of erasures until nothing is left to go on with at once.
 func (w *World) Erase() {
 	w.T.Helper()
-	stage := erasure.New(erasure.Needs{Store: w.Store, Keys: w.Keys, Blobs: w.Blobs, Queue: w.Queue, Audit: w.Audit, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)})
+	stage := erasure.New(erasure.Needs{Store: w.Store, Keys: w.Keys, Names: w.Keys, Blobs: w.Blobs, Queue: w.Queue, Audit: w.Audit, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)})
 	for {
 		n, err := stage.Pass(context.Background())
 		if err != nil {
@@ -290,14 +304,14 @@ type Audit struct {
 }
 
 // Append keeps the event, or fails where the log is broken.
-func (a *Audit) Append(_ context.Context, e audit.Event) (int64, error) {
+func (a *Audit) Append(_ context.Context, e audit.Event) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.Broken {
-		return 0, errors.New("disk full")
+		return errors.New("disk full")
 	}
 	a.events = append(a.events, e)
-	return int64(len(a.events) - 1), nil
+	return nil
 }
 
 // Verify counts the entries.

@@ -71,7 +71,17 @@ func (f Failures) Problem(ctx context.Context, err error) *problem.Problem {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return Unavailable("the request took too long; it may be repeated")
 	}
+	if passes(err) {
+		return Unavailable("the platform cannot do it now; the request may be repeated")
+	}
 	return problem.New(problem.Internal, "the platform failed; the request may be repeated")
+}
+
+// passes says that the error is a backend's that is away, or has no room: not of
+// what is asked, and not for good.
+func passes(err error) bool {
+	var e *fault.Error
+	return errors.As(err, &e) && (e.Class == fault.Unavailable || e.Class == fault.Limit)
 }
 
 // Tell logs an error without the person: drivers promise to name none, and a

@@ -21,7 +21,7 @@ func TestABackendsFaultIsLogged(t *testing.T) {
 	ctx := reply.WithSubject(t.Context(), identity.Subject{UID: faulttest.Mark})
 	err := fmt.Errorf("keep upload of %s: %w", faulttest.Mark, fault.Wrap("blob", "put", syscall.ENOSPC))
 	p := reply.Failures{Log: slog.New(slog.NewTextHandler(&log, nil))}.Problem(ctx, err)
-	if p.Code != problem.New(problem.Internal, "").Code {
+	if p.Code != problem.New(problem.Unavailable, "").Code {
 		t.Errorf("the client is told %+v", p)
 	}
 	if line := log.String(); !strings.Contains(line, `room=blob op=put class=limit code="no space"`) || strings.Contains(line, faulttest.Mark) {

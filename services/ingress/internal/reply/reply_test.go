@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -40,6 +41,11 @@ func TestWhatAnErrorBecomes(t *testing.T) {
 		"a verifier that is away":    {identity.ErrUnavailable, problem.Unavailable, false},
 		"a deadline":                 {context.DeadlineExceeded, problem.Unavailable, true},
 		"a request that was cut off": {context.Canceled, problem.Unavailable, true},
+		"a backend that is away":     {&fault.Error{Room: "queue", Op: "publish", Class: fault.Unavailable}, problem.Unavailable, true},
+		"nobody knows if it is done": {store.Fault("write", store.ErrUnknown), problem.Unavailable, true},
+		"a full disk":                {store.Fault("write", syscall.ENOSPC), problem.Unavailable, true},
+		"a broken disk":              {store.Fault("write", syscall.EIO), problem.Internal, true},
+		"a later release's":          {&fault.Error{Room: "timeline", Op: "decode", Class: fault.Newer}, problem.Internal, true},
 		"anything else":              {errors.New("disk full"), problem.Internal, true},
 	}
 	for name, tt := range tests {

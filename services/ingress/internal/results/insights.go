@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -51,8 +49,7 @@ func (r *Room) getInsight(ctx context.Context, in *reply.DateInput) (*insightOut
 
 const writeInsightDetail = `Takes the facts of the stored insight of the date and has them put into words anew. The reply is NDJSON: a line a
 sentence, {"text", "facts"}, and a last line {"done": true, "writer", "fellBack"}. A text is checked as a whole before its
-first line is sent: what was said cannot be taken back. Nothing is stored. Bounded a person and UTC day (in memory of the
-process: a restart forgets what was spent). A writer that is a language model needs consent to the purpose narrative.`
+first line is sent: what was said cannot be taken back. Nothing is stored. Bounded a person and UTC day. A writer that is a language model needs consent to the purpose narrative.`
 
 type insightRequest struct {
 	Date string `json:"date" format:"date" doc:"last day of the window" example:"2026-11-20"`
@@ -81,7 +78,9 @@ func (r *Room) writeInsight(ctx context.Context, in *writeInsightInput) (*reply.
 	if err != nil {
 		return nil, err
 	}
-	if retry, ok := r.budget.spend(uid); !ok {
+	if retry, err := r.spend(ctx, uid); err != nil {
+		return nil, err
+	} else if retry > 0 {
 		return nil, problem.OverLimit(BudgetSpent, "today's insights on demand are used up", "insights", int64(r.InsightsPerDay)).
 			With("Retry-After", fmt.Sprint(edge.Seconds(retry)))
 	}
@@ -115,34 +114,4 @@ func lines(claims []analysis.Claim, last lastLine) ([]byte, error) {
 		return nil, fmt.Errorf("write an insight's end: %w", err)
 	}
 	return text.Bytes(), nil
-}
-
-// A budget counts what a person may do a UTC day.
-type budget struct {
-	most int
-	now  func() time.Time
-
-	mu    sync.Mutex
-	day   int64
-	spent map[string]int
-}
-
-func newBudget(most int, now func() time.Time) *budget {
-	return &budget{most: most, now: now, spent: map[string]int{}}
-}
-
-// spend takes one of the person's; where none is left it tells how long to wait.
-func (b *budget) spend(uid string) (retry time.Duration, ok bool) {
-	now := b.now().UTC()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if day := now.Unix() / 86400; day != b.day {
-		b.day = day
-		clear(b.spent)
-	}
-	if b.spent[uid] >= b.most {
-		return time.Unix((b.day+1)*86400, 0).Sub(now), false
-	}
-	b.spent[uid]++
-	return 0, true
 }

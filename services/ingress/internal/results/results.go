@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/spent"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -33,17 +34,15 @@ type Needs struct {
 	// Words puts facts into words that keep to them, on demand.
 	Words          *grounded.Writer
 	InsightsPerDay int // insights on demand, a person and UTC day
+	Spent          store.Collection[spent.Day]
 	Now            func() time.Time
 }
 
 // A Room answers what is asked of results.
-type Room struct {
-	Needs
-	budget *budget
-}
+type Room struct{ Needs }
 
 // New is the room.
-func New(n Needs) *Room { return &Room{Needs: n, budget: newBudget(n.InsightsPerDay, n.Now)} }
+func New(n Needs) *Room { return &Room{n} }
 
 // Routes are the room's operations.
 func (r *Room) Routes() []route.Route {

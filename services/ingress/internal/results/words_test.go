@@ -4,41 +4,11 @@ import (
 	"fmt"
 	"math"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 )
-
-func TestBudget(t *testing.T) {
-	now := time.Date(2026, 11, 20, 23, 59, 58, 0, time.UTC)
-	b := newBudget(2, func() time.Time { return now })
-	for n := range 2 {
-		if retry, ok := b.spend("anna"); !ok || retry != 0 {
-			t.Errorf("%d: %v %v", n, retry, ok)
-		}
-	}
-	if retry, ok := b.spend("anna"); ok || retry != 2*time.Second {
-		t.Errorf("the third: %v %v, want two seconds to wait", retry, ok)
-	}
-	if _, ok := b.spend("ben"); !ok {
-		t.Error("another person has their own")
-	}
-	now = now.Add(1999 * time.Millisecond)
-	if retry, ok := b.spend("anna"); ok || retry != time.Millisecond {
-		t.Errorf("a moment before midnight: %v %v", retry, ok)
-	}
-	now = now.Add(time.Millisecond)
-	if _, ok := b.spend("anna"); !ok {
-		t.Error("the next day")
-	}
-	now = time.Date(2026, 11, 21, 0, 0, 1, 0, time.UTC)
-	b.spend("anna")
-	if retry, ok := b.spend("anna"); ok || retry != 24*time.Hour-time.Second {
-		t.Errorf("early in the day: %v %v", retry, ok)
-	}
-}
 
 func TestLines(t *testing.T) {
 	got, err := lines([]analysis.Claim{{Text: "a < b"}, {Text: "c", Facts: []string{"d"}}}, lastLine{Done: true, Writer: "w", FellBack: "timeout"})

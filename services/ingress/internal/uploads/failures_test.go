@@ -18,18 +18,18 @@ type fullBlobs struct {
 	put, remove atomic.Bool
 }
 
-func (b *fullBlobs) Put(ctx context.Context, name string, data []byte) error {
+func (b *fullBlobs) Put(ctx context.Context, name string, data []byte) (int64, error) {
 	if b.put.Load() {
-		return errors.New("disk full")
+		return 0, errors.New("disk full")
 	}
 	return b.Store.Put(ctx, name, data)
 }
 
-func (b *fullBlobs) Delete(ctx context.Context, name string) error {
+func (b *fullBlobs) Delete(ctx context.Context, name string, generation int64) error {
 	if b.remove.Load() {
 		return errors.New("disk full")
 	}
-	return b.Store.Delete(ctx, name)
+	return b.Store.Delete(ctx, name, generation)
 }
 
 // An upload that cannot be kept is no 202, is counted as failed, and goes well later.

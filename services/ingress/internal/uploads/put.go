@@ -28,6 +28,7 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // A receipt is the reply to an upload: kept, and given again to the same body.
@@ -198,21 +199,21 @@ func receiptFor(id string, e *upload.Envelope) ([]byte, error) {
 func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, outcome string, err error) {
 	sum := sha256.Sum256(a.body)
 	digest := hex.EncodeToString(sum[:])
-	name, err := r.Objects.Put(ctx, blob.KindUploads, a.uid, a.id+"/"+digest[:16], a.body)
+	body, err := r.Objects.Put(ctx, blob.KindUploads, a.uid, a.id+"/"+digest[:16], a.body)
 	if err != nil {
 		return nil, "failed", fmt.Errorf("keep upload: %w", err)
 	}
 	stored := record.Upload{
-		Blob: name, BodySHA256: digest, Encoding: a.encoding, Bytes: len(a.body),
+		Blob: body.Name, BodySHA256: digest, Encoding: a.encoding, Bytes: len(a.body),
 		ReceivedAt: a.received, Receipt: a.receipt, State: record.UploadReceived, Historical: a.historical,
 	}
 	switch err := r.record(ctx, a, stored); {
 	case errors.Is(err, store.ErrConflict):
-		return r.repeat(ctx, a, name, digest)
+		return r.repeat(ctx, a, body, digest)
 	case errors.Is(err, analysis.ErrNoConsent), errors.Is(err, analysis.ErrErased), errors.Is(err, store.ErrTooLarge):
-		return nil, "refused", r.takeBack(ctx, a, name, err)
+		return nil, "refused", r.takeBack(ctx, a, body, err)
 	case errors.Is(err, keyring.ErrDestroyed):
-		return nil, "failed", r.takeBack(ctx, a, name, analysis.ErrErased)
+		return nil, "failed", r.takeBack(ctx, a, body, analysis.ErrErased)
 	case err != nil:
 		return nil, "failed", fmt.Errorf("record upload: %w", err)
 	}
@@ -241,26 +242,26 @@ func (r *Room) record(ctx context.Context, a acceptedUpload, stored record.Uploa
 
 // takeBack removes the body of an upload that was not let in, unless an upload
 // of before has it.
-func (r *Room) takeBack(ctx context.Context, a acceptedUpload, name string, why error) error {
+func (r *Room) takeBack(ctx context.Context, a acceptedUpload, body vault.Object, why error) error {
 	if _, err := r.Uploads.Get(ctx, a.uid, a.id); errors.Is(why, analysis.ErrErased) || errors.Is(err, store.ErrNotFound) {
-		return errors.Join(why, r.Objects.Delete(ctx, name))
+		return errors.Join(why, r.Objects.Delete(ctx, body))
 	}
 	return why
 }
 
 // repeat answers an id that is taken: the same body gets the same reply, another
 // is a conflict and leaves nothing behind.
-func (r *Room) repeat(ctx context.Context, a acceptedUpload, name, digest string) (given []byte, outcome string, err error) {
+func (r *Room) repeat(ctx context.Context, a acceptedUpload, body vault.Object, digest string) (given []byte, outcome string, err error) {
 	first, err := r.Uploads.Get(ctx, a.uid, a.id)
 	if err != nil {
 		return nil, "failed", fmt.Errorf("read the upload that was first: %w", err)
 	}
-	if first.Value.BodySHA256 != digest {
-		if first.Value.Blob != name {
-			if err := r.Objects.Delete(ctx, name); err != nil {
-				return nil, "failed", fmt.Errorf("remove a conflicting upload: %w", err)
-			}
+	if first.Value.Blob != body.Name {
+		if err := r.Objects.Delete(ctx, body); err != nil {
+			return nil, "failed", fmt.Errorf("remove an upload that came again: %w", err)
 		}
+	}
+	if first.Value.BodySHA256 != digest {
 		return nil, "conflict", problem.New(UploadConflict, "the upload id was used for another body")
 	}
 	if first.Value.State == record.UploadReceived || first.Value.State == record.UploadHeld {
@@ -276,7 +277,7 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, name, digest string
 func (r *Room) publish(ctx context.Context, a acceptedUpload) error {
 	audited := make(chan error, 1)
 	go func() {
-		_, err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Object: a.id, Outcome: "ok"})
+		err := r.Audit.Append(ctx, audit.Event{Action: audit.UploadAccepted, UID: a.uid, ActorUID: a.uid, Object: a.id, Outcome: "ok"})
 		audited <- err
 	}()
 	err := r.publishUpload(ctx, a)

@@ -28,11 +28,7 @@ func answer(t *testing.T, w *ingresstest.World, granted bool) {
 
 func objects(t *testing.T, w *ingresstest.World) int {
 	t.Helper()
-	found, err := w.Blobs.List(t.Context(), blob.PersonPrefix(blob.KindUploads, "anna"), "", 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(found)
+	return len(w.Objects(blob.KindUploads, "anna"))
 }
 
 // What another process decided is kept here, though it is not known here.

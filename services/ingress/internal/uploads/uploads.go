@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/vault"
 )
 
 // The codes that an upload alone is refused with.
@@ -48,14 +49,14 @@ type Needs struct {
 	Uploads store.Collection[record.Upload]
 	// Objects are a person's own, sealed; a vault.Vault has them.
 	Objects interface {
-		Put(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
-		Delete(ctx context.Context, name string) error
+		Put(ctx context.Context, kind, uid, rest string, plain []byte) (vault.Object, error)
+		Delete(ctx context.Context, o vault.Object) error
 	}
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
 	}
 	Audit interface {
-		Append(ctx context.Context, e audit.Event) (index int64, err error)
+		Append(ctx context.Context, e audit.Event) error
 	}
 	// Accounts says whether a person's samples may be stored.
 	Accounts interface {

@@ -1,0 +1,308 @@
+package sim_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing/synctest"
+	"time"
+
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob/blobtest"
+	"github.com/clarity-loop/clarity/services/due"
+	"github.com/clarity-loop/clarity/services/erasure"
+	"github.com/clarity-loop/clarity/services/feed"
+	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/grounded"
+	"github.com/clarity-loop/clarity/services/insights"
+	"github.com/clarity-loop/clarity/services/keyring/keyringtest"
+	"github.com/clarity-loop/clarity/services/narrative/template"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/queue/queuetest"
+	"github.com/clarity-loop/clarity/services/retention"
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/store/storetest"
+	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/vault"
+	"github.com/clarity-loop/clarity/services/worker/analyse"
+	"github.com/clarity-loop/clarity/services/worker/intake"
+)
+
+// replicas is how many processes there are of each kind.
+const replicas = 3
+
+// lag is how long a process may not know that a key is destroyed.
+const lag = 10 * time.Second
+
+// A world is the platform: its drivers, its processes and its people.
+type world struct {
+	seed uint64
+	loom *loom
+
+	memory  *storetest.MemoryDriver
+	store   *storetest.HostileDriver
+	blobs   *blobtest.MemoryStore
+	place   *queuetest.Place
+	keys    *keyringtest.Keys
+	audited []audit.Event
+
+	calm   bool            // nothing goes wrong any more
+	gone   map[string]bool // drivers that are away
+	outage time.Time       // until when
+	shown  [store.Shards]bool
+	doomed []*replica // that die at the end of the step
+	kills  int
+
+	processes []*replica
+	doors     []*door
+	ghosts    []ghost // messages that come once more, though they were acked
+	people    []*person
+	poison    map[string]bool // bodies
+	faults    []string        // of the platform, found on the way
+}
+
+// A replica is one process.
+type replica struct {
+	world   *world
+	kind    string
+	n       int
+	life    int
+	skew    time.Duration
+	dying   bool // its last calls are not over
+	up      time.Time
+	mu      sync.Mutex
+	tasks   map[*task]bool
+	request *task // of an ingress: all of its requests
+	looked  map[string]time.Time
+
+	handle  map[string]queue.Handler // by topic
+	passes  map[string]func(context.Context) (int, error)
+	quiet   map[string]int  // passes in a row that found nothing
+	serving map[string]bool // people with a request in hand
+	door    *door
+}
+
+// A ghost is a delivery that comes again.
+type ghost struct {
+	topic    string
+	delivery queue.Delivery
+	at       time.Time
+}
+
+// hands are how many messages a process handles at a time.
+const hands = 3
+
+// now is the process's clock, which may be wrong.
+func (r *replica) now() time.Time { return time.Now().Add(r.skew) }
+
+func (r *replica) name() string { return fmt.Sprintf("%s%d", r.kind, r.n) }
+
+func newWorld(seed uint64, doors []*door) *world {
+	w := &world{seed: seed, loom: newLoom(seed), gone: map[string]bool{}, poison: map[string]bool{}, doors: doors}
+	w.memory = storetest.Memory(time.Now)
+	w.store = storetest.Hostile(w.memory, storetest.Options{Seed: seed, Worst: 0.01 * float64(w.loom.random.IntN(5)), Now: time.Now})
+	w.blobs, w.place, w.keys = blobtest.Memory(time.Now), queuetest.Memory(time.Now), keyringtest.Memory(time.Now, lag)
+	for _, kind := range []string{"ingress", "worker", "words", "feed", "erasure"} {
+		for n := range replicas {
+			r := &replica{world: w, kind: kind, n: n}
+			if w.loom.chance(150) {
+				r.skew = time.Duration(w.loom.random.Int64N(int64(4*time.Hour))) - 2*time.Hour
+			}
+			w.processes = append(w.processes, r)
+			r.start()
+		}
+	}
+	return w
+}
+
+// start builds the process anew: what it remembered is gone.
+func (r *replica) start() {
+	w := r.world
+	r.life++
+	r.dying, r.tasks, r.serving, r.looked, r.quiet = false, map[*task]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]int{}
+	r.handle, r.passes = map[string]queue.Handler{}, map[string]func(context.Context) (int, error){}
+	keys := ring{w.keys.Process(), r}
+	q := messages{w.place.Open(flow.Consumers()), r}
+	st, log := store.New(documents{r}, keys), slog.New(slog.DiscardHandler)
+	switch r.kind {
+	case "ingress":
+		r.request = &task{name: r.name(), replica: r}
+		r.door = w.doors[r.n]
+		r.door.open(r, keys, q)
+	case "worker":
+		vaulted := vault.New(objects{r}, keys)
+		windows := &due.Windows{Store: st, Now: r.now, Quiet: due.DefaultQuiet}
+		merger := intake.New(intake.Needs{Store: st, Objects: vaulted, Queue: q, Windows: windows, Now: r.now, Log: log})
+		analyser := analyse.New(analyse.Needs{Store: st, Chunks: timeline.NewReader(vaulted), Queue: q, Windows: windows, Audit: ledger{r}, Now: r.now, Log: log})
+		looker := due.New(due.Needs{Store: st, Queue: q, Windows: windows, Now: r.now, Log: log})
+		sweeper := retention.New(objects{r}, st, keys, r.now)
+		r.handle[flow.TopicUploads], r.handle[flow.TopicHistory], r.handle[flow.TopicAnalyses] = merger.Handle, merger.Handle, analyser.Handle
+		r.passes["agenda"] = looker.Pass
+		r.passes["retention"] = sweeper.Sweep
+	case "words":
+		words := insights.New(insights.Needs{Store: st, Queue: q, Audit: ledger{r}, Words: grounded.New(template.New(), template.New(), time.Second), Now: r.now, Log: log})
+		r.handle[flow.TopicResults] = words.Handle
+	case "feed":
+		r.handle[flow.TopicEvents] = feed.New(feed.Needs{Store: st, Queue: q, Now: r.now, Log: log}).Handle
+	case "erasure":
+		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Settle: 2 * time.Second, Now: r.now, Log: log})
+		r.passes["erasures"] = eraser.Pass
+	}
+}
+
+// die ends the process, between any two calls; it is started again after a while.
+func (r *replica) die() {
+	w := r.world
+	w.loom.note("kill "+r.name(), happens)
+	w.kills++
+	r.dying = true
+	for t := range r.tasks {
+		t.dead = true
+	}
+	w.loom.kill(func(t *task) bool { return t.replica == r })
+	if r.kind != "ingress" {
+		r.tasks = map[*task]bool{}
+	}
+	r.up = time.Now().Add(time.Duration(1+w.loom.random.IntN(60)) * time.Second)
+}
+
+// revive starts what was killed, once the last of its calls is over.
+func (w *world) revive() {
+	for _, r := range w.processes {
+		if r.dying && len(r.serving) == 0 && (w.calm || !r.up.After(time.Now())) {
+			w.loom.note("start "+r.name(), happens)
+			r.start()
+		}
+	}
+}
+
+// unlucky is whether what may go wrong goes wrong.
+func (w *world) unlucky() bool { return !w.calm && w.loom.chance(20) }
+
+// fateOf is what becomes of a call.
+func (w *world) fateOf(s *stop) fate {
+	if w.calm || !s.calls {
+		return happens
+	}
+	inRoom := s.of.replica != nil
+	switch n := w.loom.random.IntN(1000); {
+	case n < 6 && inRoom && w.kills < mostKills:
+		return []fate{dies, diesBehind}[n%2]
+	case n < 12:
+		return failsBefore
+	case n < 18:
+		return failsBehind
+	}
+	return happens
+}
+
+const mostKills = 12
+
+// turn has one stop go on.
+func (w *world) turn(s *stop) {
+	if !w.calm && s.calls && w.loom.chance(8) {
+		s.from = time.Now().Add(time.Duration(w.loom.random.Int64N(int64(30 * time.Second))))
+		w.loom.note("late: "+s.what, happens)
+		return
+	}
+	f := w.fateOf(s)
+	if f == dies {
+		s.of.replica.die()
+		return
+	}
+	w.loom.release(s, f)
+	for len(w.doomed) > 0 {
+		r := w.doomed[0]
+		w.doomed = w.doomed[1:]
+		if !r.dying {
+			r.die()
+		}
+	}
+}
+
+// deliver hands a message to a process, whose handler runs as a task.
+func (w *world) deliver(topic string, h *queuetest.Held) {
+	able := w.able(topic)
+	r := able[w.loom.random.IntN(len(able))]
+	d := h.Take()
+	if !w.calm && w.loom.chance(40) && len(able) > 1 { // two at once
+		w.handle(able[w.loom.random.IntN(len(able))], topic, d, "twin ", nil)
+	}
+	w.handle(r, topic, d, "", h)
+}
+
+func (w *world) able(topic string) (able []*replica) {
+	for _, r := range w.processes {
+		if r.handle[topic] != nil && !r.dying && len(r.tasks) < hands {
+			able = append(able, r)
+		}
+	}
+	return able
+}
+
+// handle runs a handler; h is nil where nobody waits for the verdict.
+func (w *world) handle(r *replica, topic string, d queue.Delivery, what string, h *queuetest.Held) {
+	t := &task{name: fmt.Sprintf("%s/%s%s/%s/%d", r.name(), what, topic, d.Key, w.loom.steps), replica: r}
+	r.tasks[t] = true
+	handler, steps := r.handle[topic], w.loom.steps
+	w.loom.note("deliver to "+t.name, happens)
+	w.loom.start(context.Background(), t, func(ctx context.Context) {
+		v := handler(ctx, d)
+		f := w.loom.wait(t, "verdict", time.Time{}, h != nil)
+		r.ends(t)
+		if h == nil {
+			return
+		}
+		if f != happens || t.dead { // the lease runs out
+			h.Settle(queue.Postpone(30*time.Second, "lost"))
+			if f == diesBehind {
+				w.doomed = append(w.doomed, r)
+			}
+			return
+		}
+		h.Settle(v)
+		if !w.calm && (uint64(steps)*2654435761+w.seed)%31 == 0 {
+			w.ghosts = append(w.ghosts, ghost{topic, d, time.Now().Add(time.Duration(w.loom.random.Int64N(int64(time.Hour))))})
+		}
+	})
+	synctest.Wait()
+}
+
+// pass has a process look at what is due, or sweep.
+func (w *world) pass(r *replica, what string) {
+	t := &task{name: fmt.Sprintf("%s/%s/%d", r.name(), what, w.loom.steps), replica: r}
+	r.looked[what] = time.Now()
+	r.tasks[t] = true
+	pass := r.passes[what]
+	w.loom.note(t.name, happens)
+	w.loom.start(context.Background(), t, func(ctx context.Context) {
+		found, err := pass(ctx)
+		w.loom.wait(t, "ends", time.Time{}, false)
+		if r.quiet[what]++; found > 0 {
+			r.quiet[what] = 0
+		}
+		if err != nil && w.loom.tell != nil {
+			w.loom.aside(err.Error())
+		}
+		r.ends(t)
+	})
+	synctest.Wait()
+}
+
+// ends takes a task off: several may end at once where a process dies.
+func (r *replica) ends(t *task) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.tasks, t)
+}
+
+// running says whether the process is at such a pass.
+func (r *replica) running(what string) bool {
+	for t := range r.tasks {
+		if len(t.name) > len(r.name())+len(what) && t.name[len(r.name())+1:len(r.name())+1+len(what)] == what {
+			return true
+		}
+	}
+	return false
+}
