@@ -104,9 +104,18 @@ type Embedding struct {
 	Values []float32 `json:"values"`
 }
 
-// Cursors are how far each type is synchronised, by the type's name.
+// Cursors are how far each type is synchronised, by the type's name. They are one
+// record, which is written with all that changes the person's days or the set of what
+// they deleted: who has read it and writes under its version writes before everybody
+// else does, or not at all.
 type Cursors struct {
 	Types map[string]Cursor `json:"types"`
+	// Received is when the newest upload was received that changed a day.
+	Received time.Time `json:"received,omitzero"`
+	// Buried counts how often the set of what was deleted grew; NoneBuried says that
+	// there is none to read.
+	Buried     int64 `json:"buried,omitempty"`
+	NoneBuried bool  `json:"noneBuried,omitempty"`
 }
 
 // A Cursor is how far one type is synchronised.

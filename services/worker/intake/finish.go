@@ -9,57 +9,96 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-// finish marks the upload merged, takes it off the agenda, commits the phone's
-// anchors and has the touched windows be analysed: at once, and as often as others
-// write what belongs to it first.
+// finish ends an upload whose days are written, as often as others write first what
+// belongs to it.
 func (s *Stage) finish(ctx context.Context, j *uploadWork, touched []health.Day) error {
-	ends, err := s.windows(ctx, j, touched)
-	if err != nil {
-		return err
-	}
-	merged := func(u *record.Upload) {
-		u.State, u.MergedAt, u.Days, u.Full = record.UploadMerged, s.Now().UTC(), touched, j.full
-	}
 	for range tries {
-		with := []store.Change{s.done(j)}
-		if len(j.envelope.Cursor) > 0 {
-			cursors, err := s.Store.Synced(ctx, j.uid)
-			if err != nil {
-				return fmt.Errorf("read cursors: %w", err)
-			}
-			if after, moved := j.advance(cursors.Value); moved {
-				with = append(with, s.Store.Cursors.ToPut(cursors.Key, cursors.Version, after))
-			}
+		cursors, err := s.Store.Synced(ctx, j.uid)
+		if err != nil {
+			return fmt.Errorf("read cursors: %w", err)
 		}
-		if len(ends) > 0 {
-			asking, err := s.Windows.Adding(ctx, j.uid, ends...)
-			if err != nil {
-				return err
-			}
-			with = append(with, asking)
+		ends, err := s.windows(ctx, j, touched)
+		if err != nil {
+			return err
 		}
-		if err = s.mark(ctx, j, merged, with...); err == nil || !errors.Is(err, store.ErrConflict) {
+		if err = s.commit(ctx, j, cursors, outcome{touched: touched, ends: ends}); !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
 	return fmt.Errorf("write what was merged: %w", store.ErrConflict)
 }
 
+// An outcome is what a merge came to.
+type outcome struct {
+	touched []health.Day
+	ends    []health.Day // of the windows that are to be analysed
+	// What is not written yet: the records of the days, and what was found.
+	days  []store.Change
+	found *timeline.Stats
+}
+
+// commit marks the upload merged, takes it off the agenda, commits the phone's
+// anchors and has the touched windows be analysed, all at once and as long as nobody
+// else has written the cursors: with each change of a day they are written, too.
+func (s *Stage) commit(ctx context.Context, j *uploadWork, cursors store.Record[record.Cursors], o outcome) error {
+	with := append(slices.Clone(o.days), s.done(j))
+	after, moved := j.advance(cursors.Value)
+	if moved || len(o.touched) > 0 {
+		with = append(with, s.Store.Cursors.ToPut(cursors.Key, cursors.Version, after))
+	}
+	var ask []queue.Message
+	if len(o.ends) > 0 {
+		asking, now, err := s.Windows.Adding(ctx, j.uid, j.breaksSilence(cursors.Value), o.ends...)
+		if err != nil {
+			return err
+		}
+		with, ask = append(with, asking), now
+	}
+	merged := func(u *record.Upload) {
+		u.State, u.MergedAt, u.Days, u.Full = record.UploadMerged, s.Now().UTC(), o.touched, j.full
+		if o.found != nil {
+			u.Added, u.Replaced, u.Duplicates = o.found.Added, o.found.Replaced, o.found.Duplicates
+		}
+	}
+	if err := s.mark(ctx, j, merged, with...); err != nil || len(ask) == 0 {
+		return err
+	}
+	if err := s.Queue.Publish(ctx, ask...); err != nil {
+		return fmt.Errorf("ask for the analysis: %w", err) // or it falls due
+	}
+	return nil
+}
+
+// hush is how long nothing must have come of a person whose next upload is analysed
+// at once: they look, and no burst is on its way.
+const hush = 30 * time.Minute
+
+// breaksSilence says whether the upload is the first of the person for a while.
+func (j *uploadWork) breaksSilence(before record.Cursors) bool {
+	return !j.record.Value.Historical && j.record.Value.ReceivedAt.Sub(before.Received) >= hush
+}
+
 // advance is how far the types are synchronised with the upload, and whether
 // that is further than before. An anchor of an upload that was received before
 // the one recorded stays out.
 func (j *uploadWork) advance(before record.Cursors) (after record.Cursors, moved bool) {
-	after.Types = maps.Clone(before.Types)
-	if after.Types == nil {
+	after = before
+	if after.Types = maps.Clone(before.Types); after.Types == nil {
 		after.Types = map[string]record.Cursor{}
+	}
+	if received := j.record.Value.ReceivedAt.UTC(); received.After(before.Received) {
+		after.Received = received
 	}
 	for kind, anchor := range j.envelope.Cursor {
 		former, known := before.Types[kind]
@@ -147,7 +186,8 @@ func (s *Stage) windows(ctx context.Context, j *uploadWork, touched []health.Day
 	return slices.Sorted(maps.Keys(ends)), nil
 }
 
-// lastDays are today where the phone is, and the last day with a record.
+// lastDays are today where the phone is, and the last day that there is: with a
+// record, or with one that the upload begins.
 func (s *Stage) lastDays(ctx context.Context, j *uploadWork) (today, newest health.Day, err error) {
 	loc, err := health.LoadZone(j.envelope.TimeZone)
 	if err != nil {
@@ -155,8 +195,16 @@ func (s *Stage) lastDays(ctx context.Context, j *uploadWork) (today, newest heal
 	}
 	today = health.DayOf(health.InstantOf(s.Now()), loc)
 	newest, found, err := s.dayBefore(ctx, j.uid, "")
-	if err != nil || !found {
+	if err != nil {
 		return today, today, err
+	}
+	for _, day := range j.began {
+		if !found || day > newest {
+			newest, found = day, true
+		}
+	}
+	if !found {
+		newest = today
 	}
 	return today, newest, nil
 }
@@ -185,10 +233,12 @@ func (s *Stage) silence(ctx context.Context, j *uploadWork) (former, next health
 			continue
 		}
 		day, found, err := s.dayBefore(ctx, j.uid, began[i].String())
-		if err != nil || !found {
+		switch {
+		case err != nil:
 			return 0, 0, err
-		}
-		if i == 0 || day != began[i-1] {
+		case i > 0 && (!found || day <= began[i-1]): // which the upload began
+			continue
+		case found:
 			return day, began[i], nil
 		}
 	}

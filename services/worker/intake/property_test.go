@@ -411,7 +411,7 @@ func TestAnotherWorkerBetweenAnyTwoSteps(t *testing.T) {
 				}
 				finish(t, w, pair[0].id)
 				if !came {
-					if k < 15 {
+					if k < 12 {
 						t.Fatalf("only %d places", k)
 					}
 					return

@@ -2,13 +2,15 @@
 // for the analysis of what changed.
 //
 // Handle may die anywhere and be called again with the same message: every step
-// finds what an earlier call did. In order:
+// finds what an earlier call did. An upload of few days, as nearly all are, is merged
+// at once: the chunks are put, and one batch has the days' records refer to them and
+// does all of step 6. Of many days, or where something is deleted, it is, in order:
 //
 //  1. Read and decode the raw body; compute what the merge would do.
 //  2. Note that plan in the upload's record: what was new and which days change
 //     can only be told before anything is written.
-//  3. Add the deletions to the tombstones, by compare-and-set; look once more
-//     which days hold the deleted.
+//  3. Add the deletions to the tombstones, by compare-and-set, and count that in the
+//     cursors; look once more which days hold the deleted.
 //  4. Write the chunk of each day that changes, then its record, by
 //     compare-and-set; then remove the chunk that was replaced.
 //  5. Look whether the tombstones grew meanwhile, and if so do step 4 again: a
@@ -59,7 +61,10 @@ type Needs struct {
 	}
 	// Windows are those that are to be analysed; an agenda.Windows has them.
 	Windows interface {
-		Adding(ctx context.Context, uid string, ends ...health.Day) (store.Change, error)
+		Adding(ctx context.Context, uid string, first bool, ends ...health.Day) (change store.Change, ask []queue.Message, err error)
+	}
+	Queue interface {
+		Publish(ctx context.Context, msgs ...queue.Message) error
 	}
 	Now func() time.Time
 	Log *slog.Logger
@@ -147,7 +152,6 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 		return fmt.Errorf("read upload's record: %w", err)
 	}
 	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
-	j.room.Store(int64(s.room))
 	switch stored.Value.State {
 	case record.UploadMerged:
 		return nil
@@ -175,6 +179,9 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 
 func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err := s.read(ctx, j); err != nil {
+		return err
+	}
+	if done, err := s.mergeAtOnce(ctx, j); done || err != nil {
 		return err
 	}
 	touched, err := s.merge(ctx, j)

@@ -45,7 +45,8 @@ func (s *Stage) loadTombstones(ctx context.Context, uid string) (tombstones, err
 	return tombstones{}, fmt.Errorf("read tombstones: %w", blob.ErrNotFound)
 }
 
-// addTombstones adds the upload's deletions to the tombstones.
+// addTombstones adds the upload's deletions to the tombstones. It is counted in the
+// cursors: who merges at once sees that the set has grown.
 func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) (tombstones, error) {
 	for range tries {
 		set, news, err := g.set.Add(j.deleted)
@@ -55,16 +56,23 @@ func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) 
 		if news == 0 {
 			return g, nil
 		}
+		cursors, err := s.Store.Synced(ctx, j.uid)
+		if err != nil {
+			return tombstones{}, fmt.Errorf("read cursors: %w", err)
+		}
+		cursors.Value.Buried, cursors.Value.NoneBuried = cursors.Value.Buried+1, false
 		data := set.Encode()
 		sum := sha256.Sum256(data)
 		name, err := s.Objects.Replace(ctx, blob.KindTombstones, j.uid, record.TombstonesKey+"/"+hex.EncodeToString(sum[:])+"-"+unused(), data)
 		if err != nil {
 			return tombstones{}, err
 		}
-		version, err := s.Store.Tombstones.Put(ctx, j.uid, record.TombstonesKey, g.version, record.Tombstones{Blob: name, Count: set.Len()})
+		versions, err := s.Store.Batch(ctx, j.uid,
+			s.Store.Tombstones.ToPut(record.TombstonesKey, g.version, record.Tombstones{Blob: name, Count: set.Len()}),
+			s.Store.Cursors.ToPut(cursors.Key, cursors.Version, cursors.Value))
 		switch {
 		case err == nil:
-			return tombstones{set, version, name}, nil
+			return tombstones{set, versions[0], name}, nil
 		case !errors.Is(err, store.ErrConflict):
 			return tombstones{}, fmt.Errorf("write tombstones: %w", err)
 		}
