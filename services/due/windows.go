@@ -98,9 +98,12 @@ func askedOf(r store.Record[agenda.Errand]) Asked {
 
 // Adding is the part of a Batch that has the windows be analysed, once the person
 // is quiet or has waited for long. What is the first that was to be analysed for a
-// while is not waited with: where nothing else is to be analysed, ask is what is to be
-// published once the change is written.
+// while is not waited with, and ask is what is to be published once the change is
+// written: it is a conflict where something else is to be analysed.
 func (w *Windows) Adding(ctx context.Context, uid string, first bool, ends ...health.Day) (change store.Change, ask []queue.Message, err error) {
+	if first {
+		return w.first(uid, ends)
+	}
 	a, err := w.Asked(ctx, uid)
 	if err != nil {
 		return change, nil, fmt.Errorf("read what is to be analysed: %w", err)
@@ -114,11 +117,6 @@ func (w *Windows) Adding(ctx context.Context, uid string, first bool, ends ...he
 	if a.version == 0 {
 		e.Since, e.Life = now, rand.Text()[:lifeLen]
 	}
-	if first && a.version == 0 {
-		e.Asked = 1
-		m, err := queue.JSON(flow.TopicAnalyses, uid, flow.WindowsDue{UID: uid, Asked: e.Asked})
-		return a.put(w.Store, e, now.Add(reask(e.Asked))), []queue.Message{m}, err
-	}
 	if e.Waits.IsZero() || e.Waits.After(now) { // a clock that was ahead holds up nobody
 		e.Waits = now
 	}
@@ -127,6 +125,18 @@ func (w *Windows) Adding(ctx context.Context, uid string, first bool, ends ...he
 		due = latest
 	}
 	return a.put(w.Store, e, due), nil, nil
+}
+
+// first is the part of a Batch that makes the entry, which has been asked for.
+func (w *Windows) first(uid string, ends []health.Day) (store.Change, []queue.Message, error) {
+	now := w.Now().UTC()
+	a := Asked{ends: map[health.Day]int64{}}
+	e := agenda.Errand{Kind: agenda.Windows, Since: now, Life: rand.Text()[:lifeLen], Gen: 1, Asked: 1}
+	for _, end := range ends {
+		a.ends[end] = e.Gen
+	}
+	m, err := queue.JSON(flow.TopicAnalyses, uid, flow.WindowsDue{UID: uid, Asked: e.Asked})
+	return a.put(w.Store, e, now.Add(reask(e.Asked))), []queue.Message{m}, err
 }
 
 // put is the change that writes the entry with these windows.

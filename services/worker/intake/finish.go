@@ -16,50 +16,61 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-// finish ends an upload whose days are written, as often as others write first what
-// belongs to it.
-func (s *Stage) finish(ctx context.Context, j *uploadWork, touched []health.Day) error {
+// finish ends an upload whose days are written, as often as others write what belongs
+// to it first. It does nothing and reports that they grew where the tombstones are
+// others than the days were written by.
+func (s *Stage) finish(ctx context.Context, j *uploadWork, m *merging) (grew bool, err error) {
 	for range tries {
-		cursors, err := s.Store.Synced(ctx, j.uid)
-		if err != nil {
-			return fmt.Errorf("read cursors: %w", err)
+		o := outcome{touched: j.record.Value.Days, wrote: m.wrote()}
+		if o.digest, err = s.digest(ctx, j, m); err != nil {
+			return false, err
 		}
-		ends, err := s.windows(ctx, j, touched)
-		if err != nil {
-			return err
+		if err = s.commit(ctx, j, m, o); !errors.Is(err, store.ErrConflict) {
+			return false, err
 		}
-		if err = s.commit(ctx, j, cursors, outcome{touched: touched, ends: ends}); !errors.Is(err, store.ErrConflict) {
-			return err
+		if err := s.lookAgain(ctx, j, false); err != nil {
+			return false, err
+		}
+		if j.held.Value.Held.Tombstones != m.tombstones.object {
+			return true, nil
 		}
 	}
-	return fmt.Errorf("write what was merged: %w", store.ErrConflict)
+	return false, fmt.Errorf("write what was merged: %w", store.ErrConflict)
 }
 
 // An outcome is what a merge came to.
 type outcome struct {
 	touched []health.Day
-	ends    []health.Day // of the windows that are to be analysed
+	wrote   bool         // a day
+	digest  *held.Digest // with the days as they are now
+	first   bool         // the windows are believed to be the first that are to be analysed
 	// What is not written yet: the records of the days, and what was found.
 	days  []store.Change
 	found *timeline.Stats
 }
 
 // commit marks the upload merged, takes it off the agenda, commits the phone's
-// anchors and has the touched windows be analysed, all at once and as long as nobody
-// else has written the cursors: with each change of a day they are written, too.
-func (s *Stage) commit(ctx context.Context, j *uploadWork, cursors store.Record[record.Cursors], o outcome) error {
+// anchors with what is held by now, and has the touched windows be analysed: all at
+// once, under the version of what was held.
+func (s *Stage) commit(ctx context.Context, j *uploadWork, m *merging, o outcome) error {
 	with := append(slices.Clone(o.days), s.done(j))
-	after, moved := j.advance(cursors.Value)
-	if moved || len(o.touched) > 0 {
-		with = append(with, s.Store.Cursors.ToPut(cursors.Key, cursors.Version, after))
+	after, moved := j.advance(j.held.Value)
+	after.Held = o.digest
+	if moved || o.wrote || o.digest != j.held.Value.Held {
+		with = append(with, s.Store.Cursors.ToPut(j.held.Key, j.held.Version, after))
+	}
+	ends, err := s.windows(ctx, j, m, o)
+	if err != nil {
+		return err
 	}
 	var ask []queue.Message
-	if len(o.ends) > 0 {
-		asking, now, err := s.Windows.Adding(ctx, j.uid, j.breaksSilence(cursors.Value), o.ends...)
+	if len(ends) > 0 {
+		asking, now, err := s.Windows.Adding(ctx, j.uid, o.first && j.breaksSilence(), ends...)
 		if err != nil {
 			return err
 		}
@@ -85,8 +96,66 @@ func (s *Stage) commit(ctx context.Context, j *uploadWork, cursors store.Record[
 const hush = 30 * time.Minute
 
 // breaksSilence says whether the upload is the first of the person for a while.
-func (j *uploadWork) breaksSilence(before record.Cursors) bool {
-	return !j.record.Value.Historical && j.record.Value.ReceivedAt.Sub(before.Received) >= hush
+func (j *uploadWork) breaksSilence() bool {
+	return !j.record.Value.Historical && j.record.Value.ReceivedAt.Sub(j.held.Value.Received) >= hush
+}
+
+// digest is the digest with the days that the upload touched as they are now. A day
+// that the digest does not have as this work found it was written by another: its
+// record says how it is.
+func (s *Stage) digest(ctx context.Context, j *uploadWork, m *merging) (*held.Digest, error) {
+	digest := j.held.Value.Held
+	for _, day := range slices.Backward(slices.Sorted(slices.Values(j.record.Value.Days))) {
+		if !digest.Covers(day) {
+			break
+		}
+		there, _ := digest.Find(day)
+		w := m.find(day)
+		switch {
+		case w != nil && there.Version == w.record.Version:
+		case w != nil && w.record.Version == w.wrote.Version && slices.Contains(w.replaced, there.Version):
+			digest = digest.With(w.wrote)
+		default:
+			r, err := s.Store.Days.Get(ctx, j.uid, day.String())
+			if errors.Is(err, store.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read day: %w", err)
+			}
+			digest = digest.With(r.Value.Held(day, r.Version))
+		}
+	}
+	return digest, nil
+}
+
+// find is the work on the day, nil for none.
+func (m *merging) find(day health.Day) *dayWork {
+	i := slices.IndexFunc(m.works, func(w *dayWork) bool { return w.day == day })
+	if i < 0 {
+		return nil
+	}
+	return m.works[i]
+}
+
+// wrote says whether a day was written.
+func (m *merging) wrote() bool {
+	return slices.ContainsFunc(m.works, func(w *dayWork) bool { return len(w.replaced) > 0 })
+}
+
+// hint is the day as the digest has it: version 0 where it says that there is none,
+// nil where it does not say. A call before this one may have written days, of which
+// the digest does not tell: none is believed then, nor where it has misled.
+func (j *uploadWork) hint(day health.Day) *held.Day {
+	digest := j.held.Value.Held
+	if j.doubted || len(j.record.Value.Days) > 0 {
+		return nil
+	}
+	if there, found := digest.Find(day); there.Version != held.Unread && (found || digest.Covers(day)) {
+		there.Day = day
+		return &there
+	}
+	return nil
 }
 
 // advance is how far the types are synchronised with the upload, and whether
@@ -158,23 +227,24 @@ func cursorBytes(kind string, c record.Cursor) int {
 // and the last day there is. Where the upload brings later days than there were,
 // those that end in the silence before them are asked for with it: nobody did
 // while there was nothing later.
-func (s *Stage) windows(ctx context.Context, j *uploadWork, touched []health.Day) ([]health.Day, error) {
+func (s *Stage) windows(ctx context.Context, j *uploadWork, m *merging, o outcome) ([]health.Day, error) {
+	touched, digest := o.touched, o.digest
 	if len(touched) == 0 {
 		return nil, nil
 	}
-	today, newest, err := s.lastDays(ctx, j)
+	last, newest, err := s.lastDays(j, digest)
 	if err != nil {
 		return nil, err
 	}
 	ends := map[health.Day]bool{}
 	for _, day := range touched {
 		first, until := analysis.Touching(day)
-		for end := first; end <= min(until, max(today, newest)); end++ {
-			ends[end] = true
+		for end := first; end <= min(until, last); end++ {
+			ends[end] = end >= day || ends[end] || m.reaches(day, end, digest)
 		}
 	}
 	if slices.Contains(j.began, newest) {
-		former, next, err := s.silence(ctx, j)
+		former, next, err := s.silence(ctx, j, digest)
 		if err != nil {
 			return nil, err
 		}
@@ -183,35 +253,41 @@ func (s *Stage) windows(ctx context.Context, j *uploadWork, touched []health.Day
 			ends[end] = true
 		}
 	}
+	maps.DeleteFunc(ends, func(_ health.Day, asked bool) bool { return !asked })
 	return slices.Sorted(maps.Keys(ends)), nil
 }
 
-// lastDays are today where the phone is, and the last day that there is: with a
-// record, or with one that the upload begins.
-func (s *Stage) lastDays(ctx context.Context, j *uploadWork) (today, newest health.Day, err error) {
+// reaches says whether the day, as this work found it or left it, may hold something
+// for the window that ends before it.
+func (m *merging) reaches(day, end health.Day, digest *held.Digest) bool {
+	window, w := analysis.Request{End: end}, m.find(day)
+	if first, _ := window.Reads(); w == nil || len(w.replaced) == 0 || !digest.Covers(first) {
+		return true
+	}
+	return window.Needs(day, w.begins, held.Zone(digest.Days, window.Start(), end))
+}
+
+// lastDays are the last day on which a window ends, and the last with a record: a
+// window may end today where the phone is.
+func (s *Stage) lastDays(j *uploadWork, digest *held.Digest) (last, newest health.Day, err error) {
 	loc, err := health.LoadZone(j.envelope.TimeZone)
 	if err != nil {
 		return 0, 0, fmt.Errorf("find today: %w", err)
 	}
-	today = health.DayOf(health.InstantOf(s.Now()), loc)
-	newest, found, err := s.dayBefore(ctx, j.uid, "")
-	if err != nil {
-		return today, today, err
+	newest = health.DayOf(health.InstantOf(s.Now()), loc)
+	last = newest
+	if n := len(digest.Days); n > 0 {
+		newest = digest.Days[n-1].Day
 	}
-	for _, day := range j.began {
-		if !found || day > newest {
-			newest, found = day, true
-		}
-	}
-	if !found {
-		newest = today
-	}
-	return today, newest, nil
+	return max(last, newest), newest, nil
 }
 
-// dayBefore is the last day with a record, before the key if one is given.
-func (s *Stage) dayBefore(ctx context.Context, uid, key string) (day health.Day, found bool, err error) {
-	records, err := s.Store.Days.List(ctx, uid, store.Query{To: key, Descending: true, Limit: 1})
+// dayBefore is the last day with a record before the one.
+func (s *Stage) dayBefore(ctx context.Context, uid string, of health.Day, digest *held.Digest) (day health.Day, found bool, err error) {
+	if day, found, known := digest.Before(of); known {
+		return day, found, nil
+	}
+	records, err := s.Store.Days.List(ctx, uid, store.Query{To: of.String(), Descending: true, Limit: 1})
 	if err != nil {
 		return 0, false, fmt.Errorf("find last day: %w", err)
 	}
@@ -226,13 +302,13 @@ func (s *Stage) dayBefore(ctx context.Context, uid, key string) (day health.Day,
 
 // silence is between the last day that there was before the upload, and the first
 // behind it that the upload began; next is no later than former where there is none.
-func (s *Stage) silence(ctx context.Context, j *uploadWork) (former, next health.Day, err error) {
+func (s *Stage) silence(ctx context.Context, j *uploadWork, digest *held.Digest) (former, next health.Day, err error) {
 	began := slices.Compact(slices.Sorted(slices.Values(j.began)))
 	for i := len(began) - 1; i >= 0; i-- {
 		if i > 0 && began[i-1] == began[i]-1 {
 			continue
 		}
-		day, found, err := s.dayBefore(ctx, j.uid, began[i].String())
+		day, found, err := s.dayBefore(ctx, j.uid, began[i], digest)
 		switch {
 		case err != nil:
 			return 0, 0, err

@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/store"
-	"github.com/clarity-loop/clarity/services/timeline"
 )
 
 // fewDays is of how many days an upload is that is merged at once: their records are
@@ -19,9 +19,9 @@ const fewDays = store.MaxBatch / 2
 // nothing is written that anybody sees, behind it the upload is merged.
 //
 // A deletion that comes meanwhile must not find its sample later. Who adds to the
-// tombstones writes the cursors with them, and so does this batch, under the version
-// that was read before the tombstones were: one of the two is first, and the other
-// finds what it wrote.
+// tombstones writes the digest of what is held with them, and so does this batch, under
+// the version that named the tombstones: one of the two is first, and the other finds
+// what it wrote.
 func (s *Stage) mergeAtOnce(ctx context.Context, j *uploadWork) (done bool, err error) {
 	if len(j.deleted) > 0 || len(j.days) > fewDays || j.planned() {
 		return false, nil
@@ -29,10 +29,12 @@ func (s *Stage) mergeAtOnce(ctx context.Context, j *uploadWork) (done bool, err 
 	for range tries {
 		switch err := s.once(ctx, j); {
 		case isFull(err):
+			j.doubted = false
 			return false, nil // one day costs no other: which it is, they tell one by one
 		case !errors.Is(err, store.ErrConflict):
 			return true, err
 		}
+		j.doubted = true // the digest may have misled, and so may what was believed of the windows
 		if now, err := s.Store.Uploads.Get(ctx, j.uid, j.id); err != nil || now.Version != j.record.Version {
 			break // another has it in hand
 		}
@@ -43,38 +45,36 @@ func (s *Stage) mergeAtOnce(ctx context.Context, j *uploadWork) (done bool, err 
 // once tries it once. What it put of days goes with the retention where others were
 // first.
 func (s *Stage) once(ctx context.Context, j *uploadWork) error {
-	cursors, err := s.Store.Synced(ctx, j.uid)
-	if err != nil {
-		return fmt.Errorf("read cursors: %w", err)
+	if err := s.lookAgain(ctx, j, false); err != nil {
+		return err
 	}
-	var tombstones tombstones
-	if !cursors.Value.NoneBuried {
-		if tombstones, err = s.loadTombstones(ctx, j.uid); err != nil {
-			return err
+	m := &merging{}
+	var err error
+	if m.tombstones, err = s.loadTombstones(ctx, j); err != nil {
+		return err
+	}
+	if m.works, err = s.plan(ctx, j, m.tombstones.set); err != nil {
+		return err
+	}
+	found, touched := sum(m.works)
+	o := outcome{touched: touched, wrote: len(touched) > 0, digest: j.held.Value.Held, found: &found, first: !j.doubted}
+	if o.days, err = s.placeDays(ctx, j, m); err != nil {
+		return err
+	}
+	for _, day := range touched {
+		if o.digest.Covers(day) {
+			o.digest = o.digest.With(m.find(day).wrote)
 		}
-		cursors.Value.NoneBuried = tombstones.version == 0
 	}
-	works, err := s.plan(ctx, j, tombstones.set)
-	if err != nil {
-		return err
-	}
-	found, touched := sum(works)
-	o := outcome{touched: touched, found: &found}
-	if o.days, err = s.placeDays(ctx, j, works, tombstones.set); err != nil {
-		return err
-	}
-	if o.ends, err = s.windows(ctx, j, touched); err != nil {
-		return err
-	}
-	return s.commit(ctx, j, cursors, o)
+	return s.commit(ctx, j, m, o)
 }
 
 // placeDays puts the days that change, and returns what is to be written of them;
 // which of them begin and which are full is noted.
-func (s *Stage) placeDays(ctx context.Context, j *uploadWork, works []*dayWork, tombstones timeline.Tombstones) ([]store.Change, error) {
+func (s *Stage) placeDays(ctx context.Context, j *uploadWork, m *merging) ([]store.Change, error) {
 	j.began, j.full = nil, nil
 	var changing []*dayWork
-	for _, w := range works {
+	for _, w := range m.works {
 		if w.full {
 			j.full = append(j.full, w.day)
 		}
@@ -93,7 +93,7 @@ func (s *Stage) placeDays(ctx context.Context, j *uploadWork, works []*dayWork, 
 	return changes, s.eachDay(ctx, changing, func(ctx context.Context, w *dayWork) error {
 		version := w.record.Version
 		if w.gone {
-			if err := s.reload(ctx, j, w, tombstones); err != nil {
+			if err := s.reload(ctx, j, w, m.tombstones.set); err != nil {
 				return err
 			}
 			if w.record.Version != version {
@@ -101,7 +101,11 @@ func (s *Stage) placeDays(ctx context.Context, j *uploadWork, works []*dayWork, 
 			}
 		}
 		day, err := s.placeDay(ctx, j.uid, w)
+		if err != nil {
+			return err
+		}
+		w.became(day, held.Unread)
 		changes[at[w.day]] = s.Store.Days.ToPut(w.day.String(), version, day)
-		return err
+		return nil
 	})
 }

@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -25,6 +28,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
@@ -352,6 +356,18 @@ func (w *world) state(t testing.TB) state {
 		t.Fatal(err)
 	}
 	maps.Copy(s.Cursors, cursors.Value.Types)
+	truth, err := w.store.Digest(ctx, person)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range truth.Days { // one that was written with the digest has no version there
+		if h := cursors.Value.Held; h != nil && i < len(h.Days) && h.Days[i].Version == held.Unread {
+			truth.Days[i].Version = held.Unread
+		}
+	}
+	if diff := cmp.Diff(truth, cursors.Value.Held, cmpopts.EquateEmpty()); diff != "" && cursors.Value.Held != nil {
+		t.Errorf("the digest is not of the records (-records +digest):\n%s", diff)
+	}
 	return s
 }
 
