@@ -19,7 +19,7 @@ func TestADirectoryOfALaterReleaseIsRefused(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	start(t, dir)
 	path := filepath.Join(dir, "VERSION")
-	if text, err := os.ReadFile(path); err != nil || string(text) != "2\n" {
+	if text, err := os.ReadFile(path); err != nil || string(text) != "3\n" {
 		t.Fatalf("%q, %v", text, err)
 	}
 	start(t, dir)

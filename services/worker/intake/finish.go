@@ -54,11 +54,10 @@ type outcome struct {
 	found *timeline.Stats
 }
 
-// commit marks the upload merged, takes it off the agenda, commits the phone's
-// anchors with what is held by now, and has the touched windows be analysed: all at
+// commit marks the upload merged, commits the phone's anchors with what is held by now, and has the touched windows be analysed: all at
 // once, under the version of what was held.
 func (s *Stage) commit(ctx context.Context, j *uploadWork, m *merging, o outcome) error {
-	with := append(slices.Clone(o.days), s.done(j))
+	with := slices.Clone(o.days)
 	after, moved := j.advance(j.held.Value)
 	after.Held = o.digest
 	if moved || o.wrote || o.digest != j.held.Value.Held {
