@@ -88,12 +88,8 @@ type Consumers map[string][]string
 // Has says whether the topic has a consumer of the name.
 func (c Consumers) Has(topic, name string) bool { return slices.Contains(c[topic], name) }
 
-// MaxBody is the most bytes a message's body may have. A driver takes Sealing more:
-// what seals a body, see package veil, is no part of it.
-const (
-	MaxBody = 64 << 10
-	Sealing = 1 << 10
-)
+// MaxBody is the most bytes a message's body may have.
+const MaxBody = 64 << 10
 
 // MaxDelay is how far ahead NotBefore counts.
 const MaxDelay = time.Hour

@@ -1,9 +1,12 @@
 package veil
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/clarity-loop/clarity/services/queue"
@@ -22,8 +25,41 @@ var _ queue.Driver = (*Messages)(nil)
 // NewMessages is the driver over q.
 func NewMessages(q queue.Driver, n Namer) *Messages { return &Messages{q, newVeil(n)} }
 
-// veiled begins the body of a message that is sealed. JSON never does.
-const veiled = 0x01
+// What begins the body of a message that is sealed, as JSON never does: whether it was
+// packed first, so that sealing makes no body too large that was not.
+const (
+	veiled = 0x01
+	packed = 0x02
+)
+
+// pack makes room for the seal in what would have none.
+func pack(plain []byte) (form byte, _ []byte, err error) {
+	if len(plain) <= queue.MaxBody/2 {
+		return veiled, plain, nil
+	}
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestSpeed)
+	if err == nil {
+		_, err = w.Write(plain)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	return packed, b.Bytes(), err
+}
+
+func unpack(form byte, plain []byte) ([]byte, error) {
+	if form == veiled {
+		return plain, nil
+	}
+	const most = 2 * queue.MaxBody // and the key
+	r := flate.NewReader(bytes.NewReader(plain))
+	plain, err := io.ReadAll(io.LimitReader(r, most))
+	if err != nil || len(plain) == most {
+		return nil, errForeign
+	}
+	return plain, nil
+}
 
 // key is the one that the driver is given: what is behind a slash stays.
 func (m *Messages) key(ctx context.Context, key string) (string, error) {
@@ -46,14 +82,17 @@ func (m *Messages) Publish(ctx context.Context, msgs ...queue.Message) error {
 			return queue.Fault("publish", fmt.Errorf("body of %d bytes is over the limit of %d", len(msg.Body), queue.MaxBody))
 		}
 		body := append(binary.AppendUvarint(nil, uint64(len(msg.Key))), msg.Key...)
-		body, err := m.veil.seal(ctx, ofMessages, append(body, msg.Body...))
+		form, body, err := pack(append(body, msg.Body...))
 		if err != nil {
+			return queue.Fault("publish", err)
+		}
+		if body, err = m.veil.seal(ctx, ofMessages, body); err != nil {
 			return err
 		}
 		if msg.Key, err = m.key(ctx, msg.Key); err != nil {
 			return err
 		}
-		msg.Body = append([]byte{veiled}, body...)
+		msg.Body = append([]byte{form}, body...)
 		sealed[i] = msg
 	}
 	return m.Driver.Publish(ctx, sealed...)
@@ -61,10 +100,13 @@ func (m *Messages) Publish(ctx context.Context, msgs ...queue.Message) error {
 
 // reveal is the message as it was published.
 func (m *Messages) reveal(ctx context.Context, msg queue.Message) (queue.Message, error) {
-	if len(msg.Body) == 0 || msg.Body[0] != veiled {
+	if len(msg.Body) == 0 || msg.Body[0] != veiled && msg.Body[0] != packed {
 		return msg, nil
 	}
 	plain, err := m.veil.open(ctx, ofMessages, msg.Body[1:])
+	if err == nil {
+		plain, err = unpack(msg.Body[0], plain)
+	}
 	if err != nil {
 		return msg, err
 	}

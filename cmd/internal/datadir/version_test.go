@@ -19,11 +19,11 @@ func TestADirectoryOfALaterReleaseIsRefused(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	start(t, dir)
 	path := filepath.Join(dir, "VERSION")
-	if text, err := os.ReadFile(path); err != nil || string(text) != "4\n" {
+	if text, err := os.ReadFile(path); err != nil || string(text) != "3\n" {
 		t.Fatalf("%q, %v", text, err)
 	}
 	start(t, dir)
-	for text, want := range map[string]string{"4\n": "was written by a newer program (version 3, this one knows 2)", "x": "names no version"} {
+	for text, want := range map[string]string{"4\n": "was written by a newer program (version 4, this one knows 3)", "x": "names no version"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -176,7 +176,7 @@ func TestAWithdrawalFirstOfAll(t *testing.T) {
 // What a release before has kept under uids and ids lies under names that say nothing.
 func TestNobodyIsNamedInTheDocumentsOfTheReleaseBefore(t *testing.T) {
 	dir := releaseBefore(t)
-	secrets := []string{"accountsanna", "accountsben", "upload-0001", "upload-0002"} // as a row has them
+	secrets := []string{"consentsanna", "accountsben", "upload-0001", "upload-0002"} // as a row has them
 	named := func() (found []string) {
 		for _, name := range []string{"store.db", "store.db-wal"} {
 			data, err := os.ReadFile(filepath.Join(dir, name))

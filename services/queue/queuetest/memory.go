@@ -92,7 +92,7 @@ func (p *Place) tell() {
 func (q *MemoryQueue) Publish(ctx context.Context, msgs ...queue.Message) error {
 	for _, m := range msgs {
 		switch {
-		case len(m.Body) > queue.MaxBody+queue.Sealing:
+		case len(m.Body) > queue.MaxBody:
 			return fmt.Errorf("publish to %s: a body of %d bytes", m.Topic, len(m.Body))
 		case len(q.consumers[m.Topic]) == 0:
 			return fmt.Errorf("publish to %s: %w", m.Topic, queue.ErrNoSubscription)

@@ -258,7 +258,7 @@ func testDurable(t *testing.T, open opener) {
 func testRefused(t *testing.T, open opener) {
 	q := open()
 	huge := message("k", "")
-	huge.Body = make([]byte, queue.MaxBody+queue.Sealing+1)
+	huge.Body = make([]byte, queue.MaxBody+1)
 	if err := q.Publish(context.Background(), huge); err == nil {
 		t.Error("a body over MaxBody is accepted")
 	}

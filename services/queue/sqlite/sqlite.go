@@ -125,7 +125,7 @@ func (q *Queue) Publish(ctx context.Context, msgs ...queue.Message) error {
 		if len(q.consumers[m.Topic]) == 0 {
 			return fmt.Errorf("publish to %q: %w", m.Topic, queue.ErrNoSubscription)
 		}
-		if len(m.Body) > queue.MaxBody+queue.Sealing {
+		if len(m.Body) > queue.MaxBody {
 			return fmt.Errorf("publish to %s: body of %d bytes is over the limit of %d", m.Topic, len(m.Body), queue.MaxBody)
 		}
 		topics[m.Topic] = true
