@@ -45,7 +45,7 @@ var rules = map[string][]string{
 	"services/keyring":   {"services/fault", "services/internal"},
 	"services/identity":  {"internal/dirlock", "services/internal"},
 	"services/queue":     {"services/fault", "services/internal"},
-	"services/store":     {"services/fault", "services/record", "services/internal"},
+	"services/store":     {"services/fault", "services/health", "services/record", "services/internal"},
 	"services/audit":     {"services/fault", "internal/dirlock", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},

@@ -354,14 +354,15 @@ func bodyOf(samples, deleted []string) []byte {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		h := uint64(0)
-		for _, c := range []byte(uuid) {
-			h = h*31 + uint64(c)
-		}
+		h := hashOf(uuid)
 		at := began().Add(-time.Duration(24+h%48) * time.Hour).Add(time.Duration(h/64%3600) * time.Second)
 		product := []string{"Watch7,5", "iPhone16,1"}[h>>7&1]
-		fmt.Fprintf(&b, `{"uuid":%q,"type":"HKQuantityTypeIdentifierStepCount","start":%q,"end":%q,"value":%d,"unit":"count","source":{"bundleId":"com.apple.health.1","name":%q,"productType":%q,"osVersion":"12.1"}}`,
-			uuid, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), 1+h%100, product[:5], product)
+		zone := "UTC"
+		if h>>9&7 == 0 { // on a journey: its day is another, and may begin in the window before
+			zone = "Asia/Tokyo"
+		}
+		fmt.Fprintf(&b, `{"uuid":%q,"type":"HKQuantityTypeIdentifierStepCount","start":%q,"end":%q,"value":%d,"unit":"count","source":{"bundleId":"com.apple.health.1","name":%q,"productType":%q,"osVersion":"12.1"},"metadata":{"HKTimeZone":%q}}`,
+			uuid, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), 1+h%100, product[:5], product, zone)
 	}
 	b.WriteString(`],"deleted":[`)
 	for i, uuid := range deleted {
@@ -372,6 +373,14 @@ func bodyOf(samples, deleted []string) []byte {
 	}
 	b.WriteString(`],"cursor":{"HKQuantityTypeIdentifierStepCount":"a"}}`)
 	return b.Bytes()
+}
+
+// hashOf is what decides about a sample: the same whoever sends it again.
+func hashOf(uuid string) (h uint64) {
+	for _, c := range []byte(uuid) {
+		h = h*31 + uint64(c)
+	}
+	return h
 }
 
 // began is when all of it happens.

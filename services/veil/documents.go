@@ -237,6 +237,21 @@ func (d *Documents) Due(ctx context.Context, shard int, before time.Time, limit 
 	return docs, nil
 }
 
+// Stirring are the shards in which something may be due: all, where the driver below
+// cannot tell.
+func (d *Documents) Stirring(ctx context.Context, before time.Time) ([]int, error) {
+	if below, can := d.Driver.(interface {
+		Stirring(ctx context.Context, before time.Time) ([]int, error)
+	}); can {
+		return below.Stirring(ctx, before)
+	}
+	all := make([]int, store.Shards)
+	for i := range all {
+		all[i] = i
+	}
+	return all, nil
+}
+
 // Shard is the one in which Due lists what is the person's.
 func (d *Documents) Shard(ctx context.Context, uid string) (int, error) {
 	name, err := d.veil.name(ctx, uid)
