@@ -9,11 +9,11 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # One way to build for binaries, tests, lint and fuzzing, so that a package is compiled once.
 export CGO_ENABLED := 0
 export GOFLAGS := $(strip $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath)
-# The race detector needs a C compiler; without one the tests still run. These work on what is theirs alone, so that
-# whoever holds one is watched and its own steps are not: SQLite (C that was translated), what packs, parses and
-# matches text, and the arithmetic of a model. Watching them is half of what the tests would cost.
+# The race detector needs a C compiler; without one the tests still run. These work on what is theirs alone and start
+# nothing beside themselves: who calls them is watched, their own steps are not, which is half of what the tests
+# would cost. SQLite is C that was translated; the others pack, parse, match and compute.
 UNWATCHED := modernc.org/sqlite/lib compress/... github.com/klauspost/compress/... go/... regexp/... text/template/... \
-	github.com/clarity-loop/clarity/services/model/pat/kernel
+	$(addprefix github.com/clarity-loop/clarity/services/,actigraphy/... health/... metric/... timeline model/pat/kernel)
 RACE    := $(if $(shell command -v gcc || command -v clang),-race $(UNWATCHED:%=-gcflags=%=-race=false),)
 TOOL    := hack/tools/tool
 # Says what a step does that takes minutes, while it does it.
