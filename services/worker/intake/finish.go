@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -23,15 +24,36 @@ import (
 // and as often as others write what belongs to it first. It does nothing and reports
 // that they grew where the tombstones are others than the days were written by.
 func (s *Stage) finish(ctx context.Context, j *uploadWork, m *merging) (grew bool, err error) {
-	merged := func(u *record.Upload) {
+	return s.end(ctx, j, m, func(u *record.Upload) {
 		u.State, u.MergedAt, u.Full = record.UploadMerged, s.Now().UTC(), j.full
+	})
+}
+
+// fail marks the upload failed and takes it off the agenda. A call before may have
+// written some of its days: these are analysed as they are now.
+func (s *Stage) fail(ctx context.Context, j *uploadWork, why reason, with ...store.Change) error {
+	failed := func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(why) }
+	if len(j.record.Value.Days) == 0 {
+		return s.mark(ctx, j, failed, append(with, s.done(j))...)
 	}
+	if err := s.lookAgain(ctx, j, false); err != nil {
+		return err
+	}
+	_, err := s.end(ctx, j, &merging{broken: true}, failed, with...)
+	return err
+}
+
+// end writes the upload's last state with all that belongs to it.
+func (s *Stage) end(ctx context.Context, j *uploadWork, m *merging, last func(*record.Upload), also ...store.Change) (grew bool, err error) {
 	for range tries {
-		after, moved := j.advance(j.held.Value)
+		after, moved := j.held.Value, false
+		if !m.broken {
+			after, moved = j.advance(j.held.Value)
+		}
 		if after.Held, err = s.digest(ctx, j, m); err != nil {
 			return false, err
 		}
-		with := []store.Change{s.done(j)}
+		with := append(slices.Clone(also), s.done(j))
 		if moved || after.Held != j.held.Value.Held || m.wrote() {
 			with = append(with, s.Store.Cursors.ToPut(j.held.Key, j.held.Version, after))
 		}
@@ -46,11 +68,14 @@ func (s *Stage) finish(ctx context.Context, j *uploadWork, m *merging) (grew boo
 			}
 			with = append(with, asking)
 		}
-		if err = s.mark(ctx, j, merged, with...); err == nil || !errors.Is(err, store.ErrConflict) {
+		if err = s.mark(ctx, j, last, with...); err == nil || !errors.Is(err, store.ErrConflict) {
 			return false, err
 		}
 		if err := s.lookAgain(ctx, j, false); err != nil {
 			return false, err
+		}
+		if m.broken {
+			continue
 		}
 		if j.held.Value.Held.Tombstones != m.tombstones.object {
 			return true, nil
@@ -194,6 +219,9 @@ func (s *Stage) windows(ctx context.Context, j *uploadWork, m *merging, digest *
 	}
 	ends := map[health.Day]bool{}
 	for _, day := range touched {
+		if w := m.find(day); w != nil && len(w.replaced) > 0 && !w.stirs {
+			continue
+		}
 		first, until := analysis.Touching(day)
 		for end := first; end <= min(until, last); end++ {
 			ends[end] = end >= day || ends[end] || m.reaches(day, end, digest)
@@ -226,11 +254,14 @@ func (m *merging) reaches(day, end health.Day, digest *held.Digest) bool {
 // lastDays are the last day on which a window ends, and the last with a record: a
 // window may end today where the phone is.
 func (s *Stage) lastDays(j *uploadWork, digest *held.Digest) (last, newest health.Day, err error) {
-	loc, err := health.LoadZone(j.envelope.TimeZone)
-	if err != nil {
-		return 0, 0, fmt.Errorf("find today: %w", err)
+	newest = health.DayOf(health.InstantOf(s.Now()), time.UTC) + 1 // somewhere it is tomorrow
+	if j.envelope != nil {
+		loc, err := health.LoadZone(j.envelope.TimeZone)
+		if err != nil {
+			return 0, 0, fmt.Errorf("find today: %w", err)
+		}
+		newest = health.DayOf(health.InstantOf(s.Now()), loc)
 	}
-	newest = health.DayOf(health.InstantOf(s.Now()), loc)
 	last = newest
 	if n := len(digest.Days); n > 0 {
 		newest = digest.Days[n-1].Day
