@@ -33,7 +33,7 @@ type Digest struct {
 // merge to read them.
 type Day struct {
 	Day     health.Day `json:"day"`
-	Version int64      `json:"version"` // of the record
+	Version int64      `json:"version"` // of the record, or Unread
 	Chunk   string     `json:"chunk"`   // its object, "" where there is none
 	Digest  string     `json:"digest"`
 	Measured
@@ -56,6 +56,10 @@ const (
 	Nothing = "nothing"
 	Empty   = "empty"
 )
+
+// Unread is the version of a day that was written in one batch with the digest: which
+// it is the record says.
+const Unread int64 = -2
 
 // Never is when a day begins that has no samples, and Ever when one does of which
 // that is not known.

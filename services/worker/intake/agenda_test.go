@@ -101,8 +101,8 @@ func TestAnUploadIsHeldForSoLong(t *testing.T) {
 // What was held and is taken up is looked at soon, wherever the process dies: it is an
 // upload like another by then, and waits for nobody's consent.
 func TestAnUploadThatIsTakenUpIsLookedAtSoon(t *testing.T) {
-	for at, seen := 1, false; ; at++ {
-		w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+	for at, seen := 1, false; ; at++ { // what deletes is merged in more than one step
+		w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}, Deleted: []deletion{{uuid(9), heartRate}}})
 		w.consent(t, false)
 		w.handle(t, id, 1)
 		w.consent(t, true)

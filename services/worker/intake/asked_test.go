@@ -53,10 +53,13 @@ func TestASilenceIsAnalysedOnceItIsOver(t *testing.T) {
 					n++
 					e.Samples = append(e.Samples, beat(n, received.AddDate(0, 0, -ago).Add(-time.Minute), 60, ""))
 				}
+				if dies {
+					e.Deleted = []deletion{{uuid(999), heartRate}}
+				}
 				w.arrive(t, arrival{id, e.encode(t), received})
 				w.now = at
 				if dies {
-					w.changes, w.dieAt, w.after = 0, 3, true // the plan, the chunk, the day's record
+					w.changes, w.dieAt, w.after = 0, 5, true // the plan, the tombstones' two, the chunk, the day's record
 				}
 				finish(t, w, id)
 			}
@@ -143,9 +146,9 @@ func TestWhatAFailedUploadHasChangedIsAnalysed(t *testing.T) {
 	w := newWorld()
 	w.stage.Log = quietLog()
 	w.consent(t, true)
-	w.arrive(t, arrival{"u1", envelope{Samples: []sample{beat(1, received.Add(-time.Hour), 60, "")}}.encode(t), received})
+	w.arrive(t, arrival{"u1", envelope{Samples: []sample{beat(1, received.Add(-time.Hour), 60, "")}, Deleted: []deletion{{uuid(2), heartRate}}}.encode(t), received})
 	w.now = received
-	w.changes, w.dieAt, w.after = 0, 3, true // the plan, the chunk, the day's record
+	w.changes, w.dieAt, w.after = 0, 5, true // the plan, the tombstones and that they are, the chunk, the day's record
 	if v := w.handle(t, "u1", 1); v == "ack" {
 		t.Fatal(v)
 	}
@@ -168,5 +171,55 @@ func TestWhatAFailedUploadHasChangedIsAnalysed(t *testing.T) {
 	holding, err := w.store.Holding(t.Context(), person)
 	if err != nil || holding.Version == 0 || len(holding.Value.Held.Days) != 1 {
 		t.Errorf("the digest does not have it: %+v, %v", holding.Value.Held, err)
+	}
+}
+
+// Who was silent for a while is analysed at once, as they look; who is not, and who
+// sends their past, once they are quiet. If the message is lost it comes again.
+func TestTheFirstUploadForAWhileIsAnalysedAtOnce(t *testing.T) {
+	w := newWorld()
+	w.consent(t, true)
+	entry := func() store.Record[agenda.Errand] {
+		t.Helper()
+		r, err := w.store.Agenda.Get(t.Context(), person, agenda.Errand{Kind: agenda.Windows}.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for i, step := range []struct {
+		name     string
+		after    time.Duration // since the first
+		analysed bool          // before it came
+		past     bool
+		asked    int // messages, with those before
+		due      time.Duration
+	}{
+		{"the first of all", 0, false, false, 1, time.Minute},
+		{"one behind it, which is not analysed yet", time.Second, false, false, 1, time.Second},
+		{"one behind it, which is", time.Minute, true, false, 1, time.Second},
+		{"the first for half an hour", 31 * time.Minute, true, false, 2, time.Minute},
+		{"one of the past", 2 * time.Hour, true, true, 2, time.Second},
+	} {
+		if step.analysed {
+			w.analysed(t)
+		}
+		id := fmt.Sprint("u", i)
+		w.now = received.Add(step.after)
+		w.arrive(t, arrival{id, envelope{Samples: []sample{beat(i, received.Add(-time.Minute), 60, "")}}.encode(t), w.now})
+		if step.past {
+			r, err := w.store.Uploads.Get(t.Context(), person, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Value.Historical = true
+			if _, err := w.store.Uploads.Put(t.Context(), person, id, r.Version, r.Value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		finish(t, w, id)
+		if n := len(w.asked.words()); n != step.asked || !entry().Due.Equal(w.now.Add(step.due)) {
+			t.Errorf("%s: asked for %d times, due after %v; want %d, %v", step.name, n, entry().Due.Sub(w.now), step.asked, step.due)
+		}
 	}
 }
