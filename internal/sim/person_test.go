@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/veil"
 )
 
 // A person has one phone or two, and decides. What they did, and what came of it,
@@ -331,7 +332,8 @@ func (w *world) handles(topic string) bool {
 
 // blobOf is where the body of an upload lies, as its record says; "" where it has none.
 func (w *world) blobOf(uid, id string) string {
-	r, err := store.New(w.memory, w.keys.Process()).Uploads.Get(context.Background(), uid, id)
+	keys := w.keys.Process()
+	r, err := store.New(veil.NewDocuments(w.memory, keys), keys).Uploads.Get(context.Background(), uid, id)
 	if err != nil {
 		return ""
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
+	"github.com/clarity-loop/clarity/services/veil"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
 
@@ -79,15 +80,17 @@ func (w *world) until(d time.Duration) bool {
 // An inspection looks at what is kept, by drivers to which nothing happens.
 type inspection struct {
 	*world
-	ctx    context.Context
-	store  *store.Store
-	chunks *timeline.Reader
-	again  *analyse.Stage
+	ctx       context.Context
+	documents *veil.Documents
+	store     *store.Store
+	chunks    *timeline.Reader
+	again     *analyse.Stage
 }
 
 func (w *world) inspect() *inspection {
 	keys := w.keys.Process()
-	s := &inspection{world: w, ctx: context.Background(), store: store.New(w.memory, keys)}
+	s := &inspection{world: w, ctx: context.Background(), documents: veil.NewDocuments(w.memory, keys)}
+	s.store = store.New(s.documents, keys)
 	s.chunks = timeline.NewReader(vault.New(w.blobs, keys))
 	s.again = analyse.New(analyse.Needs{Store: s.store, Chunks: s.chunks, Queue: nobody{}, Audit: nobody{}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		Windows: &due.Windows{Store: s.store, Now: time.Now}})
@@ -165,7 +168,7 @@ func (s *inspection) promised() {
 	for _, p := range s.people {
 		if p.erased {
 			for _, collection := range store.Personal() {
-				docs, err := s.memory.List(s.ctx, store.Query{Collection: collection, UID: p.uid, Limit: 10})
+				docs, err := s.documents.List(s.ctx, store.Query{Collection: collection, UID: p.uid, Limit: 10})
 				s.must(err)
 				if len(docs) > 0 {
 					s.fault("%s is erased, and has %d documents in %s: %s", p.uid, len(docs), collection, docs[0].Key.Key)
