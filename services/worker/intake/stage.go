@@ -169,7 +169,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
-		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(failed.reason) }); err != nil {
+		if err := s.fail(ctx, j, failed.reason); err != nil {
 			return err
 		}
 	}
@@ -196,8 +196,7 @@ func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[r
 	case u.State != record.UploadHeld:
 		return s.mark(ctx, j, func(u *record.Upload) { u.State, u.HeldAt = record.UploadHeld, now }, s.Store.Under(standing))
 	case !now.Before(u.Next(since(j.record))):
-		given := func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(notAgreed) }
-		return s.mark(ctx, j, given, s.Store.Under(standing))
+		return s.fail(ctx, j, notAgreed, s.Store.Under(standing))
 	}
 	return nil
 }
