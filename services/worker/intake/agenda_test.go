@@ -59,6 +59,29 @@ func TestAnUploadIsOnTheAgendaUntilItIsDone(t *testing.T) {
 	}
 }
 
+// An entry that was written while the upload came to its end, by who had read it as held,
+// goes when it is asked for: it was asked for each hour, and for ever.
+func TestAnUploadThatHasEndedIsNotAskedForForEver(t *testing.T) {
+	for name, prepare := range map[string]func(w *world){
+		"merged": func(*world) {},
+		"failed": func(w *world) { clear(w.objects) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+			prepare(w)
+			w.handle(t, id, 1)
+			late := agenda.Errand{Kind: agenda.Upload, Ref: id, Since: w.now}
+			if _, err := w.store.Batch(t.Context(), person, w.store.Agenda.ToPut(late.Key(), store.Any, late).At(w.now)); err != nil {
+				t.Fatal(err)
+			}
+			w.handle(t, id, 1)
+			if state := w.upload(t, id).State; string(state) != name || w.onAgenda(t, id) {
+				t.Errorf("%q, on the agenda %v", state, w.onAgenda(t, id))
+			}
+		})
+	}
+}
+
 // Who does not agree again for 90 days has the upload fail, of which their devices are
 // told, and whose body goes: whatever dies where, and no sooner. It is no dead letter.
 func TestAnUploadIsHeldForSoLong(t *testing.T) {

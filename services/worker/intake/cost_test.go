@@ -81,7 +81,7 @@ func TestWhatAMergeCosts(t *testing.T) {
 	want := map[string]cost{
 		"the first, of eight types":   {Reads: 11, Commits: 3, Writes: 7}, // a new day: was there a silence before it
 		"an hourly one":               {Reads: 9, Commits: 3, Writes: 7},
-		"the hourly one, told again":  {Reads: 2},
+		"the hourly one, told again":  {Reads: 2, Commits: 1, Writes: 1},
 		"with a deletion, of one day": {Reads: 11, Commits: 4, Writes: 8},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
