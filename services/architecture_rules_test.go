@@ -41,7 +41,7 @@ var rules = map[string][]string{
 	// Capabilities: contract, suite, drivers.
 	"services/blob":      {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
 	"services/keyring":   {"services/fault", "internal/durable", "services/internal"},
-	"services/identity":  {"internal/dirlock", "internal/durable", "services/internal"},
+	"services/identity":  {"internal/dirlock", "internal/durable"},
 	"services/queue":     {"services/fault", "services/internal"},
 	"services/store":     {"services/fault", "services/record", "services/internal"},
 	"services/audit":     {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
