@@ -43,7 +43,7 @@ var rules = map[string][]string{
 	"services/keyring":   {"services/fault", "internal/durable", "services/internal"},
 	"services/identity":  {"internal/dirlock", "internal/durable"},
 	"services/queue":     {"services/fault", "services/internal"},
-	"services/store":     {"services/fault", "services/record", "services/internal"},
+	"services/store":     {"services/fault", "services/health", "services/record", "services/internal"},
 	"services/audit":     {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},

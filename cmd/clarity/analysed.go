@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record/held"
 )
 
 // waitUntilAnalysed waits until the uploads are merged and each day they touched is in
@@ -52,13 +53,9 @@ func (u *uploader) waitUntilAnalysed(ctx context.Context, ids []string) (*mergeR
 // analysed says whether each week that holds a touched day rests on what is
 // held of its days now, and lists those weeks by their last day.
 func analysed(ctx context.Context, client *phone.Client, touched map[health.Day]bool) (weeks []string, current bool, err error) {
-	days, err := pages[struct{ Date, Digest string }](ctx, client, "/v1/days")
+	days, err := heldDays(ctx, client)
 	if err != nil {
 		return nil, false, err
-	}
-	held := map[string]string{}
-	for _, d := range days {
-		held[d.Date] = d.Digest
 	}
 	results, err := pages[struct {
 		Date   string
@@ -67,17 +64,17 @@ func analysed(ctx context.Context, client *phone.Client, touched map[health.Day]
 	if err != nil {
 		return nil, false, err
 	}
-	used := map[string][]analysis.ChunkOrigin{}
+	there := map[string]analysis.Result{}
 	for _, r := range results {
-		used[r.Date] = r.Result.Lineage.Chunks
+		there[r.Date] = r.Result
 	}
 	weeks = []string{}
 	for _, end := range slices.Sorted(maps.Keys(weeksOf(touched))) {
-		if held[end.String()] == "" {
+		if days[end.String()].Digest == "" {
 			continue // no week ends on a day without data
 		}
-		chunks, there := used[end.String()]
-		if !there || !restsOnNow(chunks, held, end) {
+		result, is := there[end.String()]
+		if !is || !restsOnNow(result, days, end) {
 			return nil, false, nil
 		}
 		weeks = append(weeks, end.String())
@@ -92,20 +89,49 @@ func weekIsCurrent(ctx context.Context, client *phone.Client, end string) (input
 	if err != nil {
 		return "", false, err
 	}
-	days, err := pages[struct{ Date, Digest string }](ctx, client, "/v1/days")
+	days, err := heldDays(ctx, client)
 	if err != nil {
 		return "", false, err
-	}
-	held := map[string]string{}
-	for _, d := range days {
-		held[d.Date] = d.Digest
 	}
 	var week struct{ Result analysis.Result }
 	if err := client.Get(ctx, "/v1/weeks/"+end, &week); err != nil {
 		return "", false, fmt.Errorf("get the week that ends on %s: %w", end, err)
 	}
-	lineage := week.Result.Lineage
-	return lineage.InputDigest, restsOnNow(lineage.Chunks, held, day), nil
+	return week.Result.Lineage.InputDigest, restsOnNow(week.Result, days, day), nil
+}
+
+// A heldDay is what the platform holds of a day.
+type heldDay struct {
+	Date, Digest string
+	Samples      int
+	Types        map[string]struct {
+		Count int
+		First time.Time
+	}
+}
+
+func heldDays(ctx context.Context, client *phone.Client) (map[string]heldDay, error) {
+	days, err := pages[heldDay](ctx, client, "/v1/days")
+	if err != nil {
+		return nil, err
+	}
+	byDate := make(map[string]heldDay, len(days))
+	for _, d := range days {
+		byDate[d.Date] = d
+	}
+	return byDate, nil
+}
+
+// begins is when the day's first sample does.
+func (d heldDay) begins() health.Instant {
+	first, counted := held.Never, 0
+	for _, t := range d.Types {
+		first, counted = min(first, health.InstantOf(t.First)), counted+t.Count
+	}
+	if counted != d.Samples {
+		return held.Ever
+	}
+	return first
 }
 
 // weeksOf is the last days of the weeks that read one of the days.
@@ -120,15 +146,25 @@ func weeksOf(days map[health.Day]bool) map[health.Day]bool {
 	return ends
 }
 
-// restsOnNow compares the digests a result names with those of the days held.
-func restsOnNow(chunks []analysis.ChunkOrigin, held map[string]string, end health.Day) bool {
+// restsOnNow compares the digests a result names with those of the days held, as far
+// as the week is made of them.
+func restsOnNow(r analysis.Result, days map[string]heldDay, end health.Day) bool {
 	used := map[string]string{}
-	for _, c := range chunks {
+	for _, c := range r.Lineage.Chunks {
 		used[c.Day.String()] = c.Digest
 	}
-	first, last := analysis.Request{End: end}.Reads()
+	zone, err := health.LoadZone(r.Window.TimeZone)
+	if err != nil {
+		zone = time.UTC
+	}
+	week := analysis.Request{End: end}
+	first, last := week.Reads()
 	for day := first; day <= last; day++ {
-		if held[day.String()] != used[day.String()] {
+		there := days[day.String()]
+		if there.Digest != "" && !week.Needs(day, there.begins(), zone) {
+			there.Digest = ""
+		}
+		if there.Digest != used[day.String()] {
 			return false
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
@@ -127,11 +128,23 @@ func (a *analyzer) collect(ctx context.Context, f *source, in *analyse.Input) er
 		if err != nil {
 			return err
 		}
+		if !(analysis.Request{End: in.End}).Needs(day, begins(chunk), in.Zone) {
+			continue
+		}
 		chunks = append(chunks, chunk)
 		in.Chunks = append(in.Chunks, analysis.ChunkOrigin{Day: day, Digest: timeline.Digest(chunk)})
 	}
 	in.View = timeline.NewView(chunks...)
 	return nil
+}
+
+// begins is when the earliest sample of a chunk does.
+func begins(c timeline.Chunk) health.Instant {
+	first := held.Never
+	for i := range c.Samples {
+		first = min(first, c.Samples[i].Start)
+	}
+	return first
 }
 
 // each calls visit for every sample of the file until ctx is done, and returns

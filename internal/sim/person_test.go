@@ -418,8 +418,8 @@ func bodyOf(zone string, samples, deleted []string) []byte {
 		}
 		h, at := placeOfSample(uuid)
 		product := []string{"Watch7,5", "iPhone16,1"}[h>>7&1]
-		fmt.Fprintf(&b, `{"uuid":%q,"type":"HKQuantityTypeIdentifierStepCount","start":%q,"end":%q,"value":%d,"unit":"count","source":{"bundleId":"com.apple.health.1","name":%q,"productType":%q,"osVersion":"12.1"}}`,
-			uuid, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), 1+h%100, product[:5], product)
+		fmt.Fprintf(&b, `{"uuid":%q,"type":"HKQuantityTypeIdentifierStepCount","start":%q,"end":%q,"value":%d,"unit":"count","source":{"bundleId":"com.apple.health.1","name":%q,"productType":%q,"osVersion":"12.1"},"metadata":{"HKTimeZone":%q}}`,
+			uuid, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), 1+h%100, product[:5], product, journey(zone, h))
 	}
 	b.WriteString(`],"deleted":[`)
 	for i, uuid := range deleted {
@@ -440,11 +440,20 @@ func placeOfSample(uuid string) (h uint64, at time.Time) {
 	return h, began().Add(-time.Duration(24+h%48) * time.Hour).Add(time.Duration(h/64%3600) * time.Second)
 }
 
+// journey is the zone of a sample: on a journey its day is another, and may begin in
+// the window before.
+func journey(zone string, h uint64) string {
+	if h>>9&7 == 0 {
+		return "Asia/Tokyo"
+	}
+	return zone
+}
+
 // seriesOf is an upload of one route.
 func seriesOf(zone, uuid string) []byte {
 	h, at := placeOfSample(uuid)
 	return fmt.Appendf(nil, `{"schema":"clarity.series/1","installationId":"sim","timeZone":%q,"series":[{"uuid":%q,"type":"HKWorkoutRouteTypeIdentifier","start":%q,"end":%q,"locations":[{"time":%q,"latitude":%d,"longitude":7}]}]}`,
-		zone, uuid, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), at.Format(time.RFC3339), h%90)
+		journey(zone, h), uuid, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), at.Format(time.RFC3339), h%90)
 }
 
 // began is when all of it happens.

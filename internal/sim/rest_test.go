@@ -27,6 +27,7 @@ import (
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/record/exported"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -187,6 +188,7 @@ func (s *inspection) promised() {
 		s.samplesOf(p, account.Value.Permitted() == nil)
 		s.exportsOf(p)
 		if account.Value.Permitted() == nil {
+			s.digestOf(p)
 			s.resultsOf(p)
 			s.eventsOf(p)
 		}
@@ -272,13 +274,13 @@ func (s *inspection) exportsOf(p *person) {
 
 // resultsOf says that each window's Result rests on what there is now.
 func (s *inspection) resultsOf(p *person) {
-	digests := map[health.Day]string{}
+	digests, begins := map[health.Day]string{}, map[health.Day]health.Instant{}
 	days, err := s.store.Days.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	for _, d := range days {
 		day, err := health.ParseDay(d.Key)
 		s.must(err)
-		digests[day] = d.Value.Digest
+		digests[day], begins[day] = d.Value.Digest, s.begins(p, d.Value.Chunk)
 	}
 	results, err := s.store.Results.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
@@ -290,7 +292,7 @@ func (s *inspection) resultsOf(p *person) {
 		first, last := req.Reads()
 		var want, got []string
 		for day := first; day <= last; day++ {
-			if digests[day] != "" {
+			if zone, err := health.LoadZone(r.Value.Result.Window.TimeZone); digests[day] != "" && (err != nil || req.Needs(day, begins[day], zone)) {
 				want = append(want, digests[day])
 			}
 		}
@@ -322,6 +324,28 @@ func (s *inspection) resultsOf(p *person) {
 			s.fault("%s: the insight of %s is of no result", p.uid, i.Key)
 		}
 	}
+}
+
+// digestOf holds the digest of what is held against the records.
+func (s *inspection) digestOf(p *person) {
+	holding, err := s.store.Holding(s.ctx, p.uid)
+	s.must(err)
+	truth, err := s.store.Digest(s.ctx, p.uid)
+	s.must(err)
+	if want, got := fmt.Sprintf("%+v", *truth), fmt.Sprintf("%+v", *holding.Value.Held); err == nil && want != got {
+		s.fault("%s: the digest is not of the records: %s, want %s", p.uid, got, want)
+	}
+}
+
+// begins is when the first sample of a chunk does.
+func (s *inspection) begins(p *person, chunk string) health.Instant {
+	samples, err := s.chunks.Samples(s.ctx, p.uid, chunk)
+	s.must(err)
+	first := held.Never
+	for i := range samples {
+		first = min(first, samples[i].Start)
+	}
+	return first
 }
 
 func (s *inspection) insightOf(p *person, r analysis.Result) {

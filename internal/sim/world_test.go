@@ -163,7 +163,7 @@ func (r *replica) start() {
 		r.door = w.doors[r.n]
 		r.door.open(r, keys, q)
 	case "worker":
-		vaulted := vault.New(objects{r}, keys)
+		vaulted := vault.New(vault.Recent(objects{r}, 1<<20), keys)
 		windows := &due.Windows{Store: st, Now: r.now, Quiet: due.DefaultQuiet}
 		merger := intake.New(intake.Needs{Store: st, Objects: vaulted, News: news.NewBook(st, r.now), Windows: windows, Now: r.now, Log: log})
 		analyser := analyse.New(analyse.Needs{Store: st, Chunks: timeline.NewReader(vaulted), Queue: q, Windows: windows, Audit: ledger{r}, Now: r.now, Log: log})

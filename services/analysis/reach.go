@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"time"
+
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/health"
 )
@@ -14,6 +16,17 @@ func (r Request) Start() health.Day { return r.End - actigraphy.WindowDays + 1 }
 
 // Reads are the first and the last day whose samples the window is made of.
 func (r Request) Reads() (first, last health.Day) { return r.Start() - beside, r.End + beside }
+
+// Needs says whether the window, in its time zone, is made of a day that it reads
+// and of which nothing begins before the instant: of the day behind it only where
+// something can begin in the window. What begins later is nothing to it.
+func (r Request) Needs(day health.Day, begins health.Instant, zone *time.Location) bool {
+	if day <= r.End {
+		return true
+	}
+	_, end := r.End.Bounds(zone)
+	return begins < end
+}
 
 // Weeks is the request for the window so many weeks later, or earlier where n
 // is negative.

@@ -57,8 +57,8 @@ const (
 )
 
 // Run takes up what is due at once, and then every interval, until ctx is done:
-// every fifth while nothing has been due for a while. A look at nothing is a query
-// a shard, three milliseconds on a laptop.
+// every fifth while nothing has been due for a while. A look at nothing is one query
+// on a laptop, and elsewhere one a shard.
 func (s *Stage) Run(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -83,9 +83,13 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 // Pass takes up everything that is due, and returns how much that was. One entry
 // that cannot be taken up costs no other: it is looked at again. So for a shard.
 func (s *Stage) Pass(ctx context.Context) (taken int, err error) {
+	shards, err := s.Store.Stirring(ctx, s.Now())
+	if err != nil {
+		return 0, fmt.Errorf("look where something is due: %w", err)
+	}
 	var failed []error
 	away := 0 // shards in a row that could not be listed
-	for shard := range store.Shards {
+	for _, shard := range shards {
 		due, err := s.Store.Due(ctx, shard, s.Now(), perShard)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("list what is due: %w", err))

@@ -103,9 +103,13 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 // Pass does the next step of everyone whose erasure is to go on, and returns how
 // many they were. One that fails costs no other: it comes again. So for a shard.
 func (s *Stage) Pass(ctx context.Context) (done int, err error) {
+	shards, err := s.Store.Stirring(ctx, s.Now())
+	if err != nil {
+		return 0, fmt.Errorf("look where an erasure goes on: %w", err)
+	}
 	var failed []error
 	away := 0 // shards in a row that could not be listed
-	for shard := range store.Shards {
+	for _, shard := range shards {
 		due, err := s.Store.Erasing(ctx, shard, s.Now(), perShard)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("list erasures: %w", err))

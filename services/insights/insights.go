@@ -73,6 +73,9 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	}
 	how := refreshing{again: d.Attempt > 1, agreed: standing.Value.Agreed(record.PurposeNarrative)}
 	if err == nil {
+		how.texts, err = s.look(ctx, ready.UID)
+	}
+	if err == nil {
 		err = s.each(ctx, ready, how, s.refresh)
 	}
 	if errors.Is(err, analysis.ErrNoConsent) {
@@ -147,6 +150,7 @@ type refreshing struct {
 	again      bool // an attempt before may have died after it stored the text
 	onlyStored bool // not where there is none yet
 	agreed     bool // to have facts put into words by a language model
+	texts      *texts
 }
 
 // each does the same for the windows, and for the week after each, of which the text
@@ -172,7 +176,7 @@ func (s *Stage) each(ctx context.Context, ready flow.ResultsReady, how refreshin
 // refresh brings the stored Insight of one window up to date.
 func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refreshing, tell func(flow.Event)) error {
 	key := ready.End.String()
-	stored, err := s.Store.Insights.Get(ctx, ready.UID, key)
+	stored, err := how.texts.get(ctx, key)
 	exists := err == nil
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
@@ -216,6 +220,7 @@ func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refresh
 	if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, record.Insight{Insight: insight, WrittenAt: s.Now().UTC()}); err != nil {
 		return err
 	}
+	how.texts.wrote(key)
 	return s.written(ctx, ready, insight, tell)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record/exported"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/record/packed"
 	"github.com/clarity-loop/clarity/services/record/points"
 )
@@ -70,6 +71,21 @@ type Day struct {
 	Series []points.Reference `json:"series,omitempty"`
 }
 
+// Held is the record in a digest of the days. Of a day that has samples of types
+// that are not counted nobody knows when it begins.
+func (d Day) Held(day health.Day, version int64) held.Day {
+	h := held.Day{Day: day, Version: version, Chunk: d.Chunk, Digest: d.Digest, Zone: d.Zone, Samples: d.Samples, Begins: held.Never, Series: len(d.Series) > 0}
+	counted := 0
+	for _, t := range d.Types {
+		counted += t.Count
+		h.Begins = min(h.Begins, t.First)
+	}
+	if counted != d.Samples {
+		h.Begins = held.Ever
+	}
+	return h
+}
+
 // A TypeSummary counts one type's samples of one day.
 type TypeSummary struct {
 	Count int            `json:"count"`
@@ -104,9 +120,12 @@ type Embedding struct {
 	Values []float32 `json:"values"`
 }
 
-// Cursors are how far each type is synchronised, by the type's name.
+// Cursors are how far each type is synchronised, by the type's name, and with that
+// what is read of a person before any of their days.
 type Cursors struct {
 	Types map[string]Cursor `json:"types"`
+	// Held is nil until it is made; store.Store.Holding has it.
+	Held *held.Digest `json:"held,omitempty"`
 }
 
 // A Cursor is how far one type is synchronised.

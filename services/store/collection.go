@@ -100,6 +100,25 @@ func (s *Store) Erasing(ctx context.Context, shard int, before time.Time, limit 
 	return s.due(ctx, collectionAccounts, shard, before, limit)
 }
 
+// stirrer is a driver that tells where something is due for less than it costs to list
+// each shard.
+type stirrer interface {
+	Stirring(ctx context.Context, before time.Time) (shards []int, err error)
+}
+
+// Stirring are the shards in which something may be due: all of them, where the driver
+// cannot tell for less than it costs to list each.
+func (s *Store) Stirring(ctx context.Context, before time.Time) ([]int, error) {
+	if d, can := s.driver.(stirrer); can {
+		return d.Stirring(ctx, before)
+	}
+	all := make([]int, Shards)
+	for i := range all {
+		all[i] = i
+	}
+	return all, nil
+}
+
 func (s *Store) due(ctx context.Context, collection string, shard int, before time.Time, limit int) ([]Document, error) {
 	all, err := s.driver.Due(ctx, shard, before, limit)
 	if err != nil {

@@ -53,7 +53,10 @@
 // being erased has a time, too, and is listed with them: it outlives all else. It MAY be stale by
 // seconds: one that was just written may be missing, one that was just removed
 // or put off may still be there. So whoever acts on an entry does it under the
-// entry's version. It costs what it lists, and nothing where nothing is due.
+// entry's version. It costs what it lists, and nothing where nothing is due. A driver
+// that can tell in one query in which shards something is due at `before` or earlier
+// MAY have a method for it, Stirring(ctx, before) (shards []int, err error), by rising
+// number; its answer MAY be as stale.
 //
 // # People
 //

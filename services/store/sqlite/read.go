@@ -76,6 +76,26 @@ func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int)
 	return docs, nil
 }
 
+// Stirring are the shards in which something is due, by one look at the index.
+func (s *Store) Stirring(ctx context.Context, before time.Time) (shards []int, err error) {
+	rows, err := s.stirring.QueryContext(ctx, before.UnixMicro())
+	if err != nil {
+		return nil, faulted("due", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var shard int
+		if err := rows.Scan(&shard); err != nil {
+			return nil, faulted("due", err)
+		}
+		shards = append(shards, shard)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, faulted("due", err)
+	}
+	return shards, nil
+}
+
 // People lists whom there are documents of: those with an account or a consent,
 // in byte order, behind the one given.
 func (s *Store) People(ctx context.Context, after string, limit int) (uids []string, err error) {

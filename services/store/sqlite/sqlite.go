@@ -61,7 +61,7 @@ type Store struct {
 	// Statements of the connection that writes; only commit uses them.
 	put, remove, versionOf, erase *sql.Stmt
 	// Statements of the connections that read.
-	get, ascending, descending, due *sql.Stmt
+	get, ascending, descending, due, stirring *sql.Stmt
 }
 
 var _ store.Driver = (*Store)(nil)
@@ -118,6 +118,8 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 		{&s.ascending, list + ` LIMIT ?`},
 		{&s.descending, list + ` DESC LIMIT ?`},
 		{&s.due, `SELECT collection, uid, key, version, updated, due, data FROM documents WHERE shard = ? AND due <= ? ORDER BY due LIMIT ?`},
+		{&s.stirring, fmt.Sprintf(`WITH RECURSIVE shards (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM shards WHERE n + 1 < %d)
+			SELECT n FROM shards WHERE EXISTS (SELECT 1 FROM documents WHERE shard = n AND due <= ?)`, store.Shards)},
 	} {
 		if *p.stmt, err = s.db.Reader().PrepareContext(ctx, p.text); err != nil {
 			return fmt.Errorf("prepare %q: %w", p.text, err)

@@ -101,6 +101,19 @@ func testDue(t *testing.T, open Opener) {
 	} {
 		soon(t, c.name, func() any { return c.want }, func() any { return keys(due(t, d, shard, c.before, c.limit)) })
 	}
+	if s, can := d.(interface {
+		Stirring(ctx context.Context, before time.Time) ([]int, error)
+	}); can {
+		for seconds, want := range map[int][]int{-1: {}, 0: {shard + 1}, 9: {shard, shard + 1}} {
+			soon(t, "the shards in which something is due", func() any { return want }, func() any {
+				shards, err := s.Stirring(context.Background(), at(seconds))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return append([]int{}, shards...)
+			})
+		}
+	}
 	for _, doc := range due(t, d, shard, at(9), 1000) {
 		if diff := cmp.Diff(get(t, d, doc.Key), doc); diff != "" {
 			t.Errorf("the entry that is due is not the one got (-get +due):\n%s", diff)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
@@ -18,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -78,8 +80,9 @@ type found struct {
 	model   model.Model // that looks at the window, nil for none
 	release func()      // of the model, once the window is done
 	in      Input
-	records []store.Record[record.Day]
-	days    *reading
+	days    []held.Day // that it is made of
+	beside  *held.Day  // the day behind it, of which nothing is in it
+	reading *reading
 	earlier map[health.Day]record.Embedding
 	before  store.Record[record.Result]
 	exists  bool // there is a Result
@@ -93,7 +96,7 @@ func (s *Stage) find(ctx context.Context, req analysis.Request, anyModel bool) (
 	if err := s.Store.Permitted(ctx, req.UID); err != nil {
 		return f, erasedError(err)
 	}
-	d, err := s.read(ctx, req.UID, req.End, req.End)
+	d, err := s.read(ctx, req.UID, req.End, req.End, true)
 	if err != nil {
 		return f, err
 	}
@@ -102,10 +105,8 @@ func (s *Stage) find(ctx context.Context, req analysis.Request, anyModel bool) (
 
 // findIn is find where the days were read already.
 func (s *Stage) findIn(ctx context.Context, req analysis.Request, d *reading, anyModel bool) (f found, err error) {
-	f.days = d
-	if f.in, f.records, err = d.input(req); err != nil {
-		return f, err
-	}
+	f.reading = d
+	f.in, f.days, f.beside = d.input(req)
 	if f.model, f.release, err = s.version(req); err != nil {
 		return f, err
 	}
@@ -123,17 +124,27 @@ func (s *Stage) stands(ctx context.Context, req analysis.Request, anyModel bool,
 			return err
 		}
 	}
-	f.before, f.exists = f.days.results[req.End.String()]
+	f.before, f.exists = f.reading.results[req.End.String()]
 	lineage := f.before.Value.Result.Lineage
-	f.current = f.exists && current(lineage, f.in)
+	f.current = f.exists && f.rests(lineage, f.in)
 	if anyModel && f.exists && f.model == nil && lineage.Model != analysis.NoModel {
 		in := f.in
 		if _, err := s.earlier(ctx, lineage.Model, req, &in); err != nil {
 			return err
 		}
-		f.current = current(lineage, in)
+		f.current = f.rests(lineage, in)
 	}
 	return nil
+}
+
+// rests says whether a Result of that lineage is of the input. The releases before
+// named the day behind a window whether or not anything of it was in the window.
+func (f *found) rests(l analysis.Lineage, in Input) bool {
+	if current(l, in) || f.beside == nil {
+		return current(l, in)
+	}
+	in.Chunks = append(slices.Clone(in.Chunks), analysis.ChunkOrigin{Day: f.beside.Day, Digest: f.beside.Digest})
+	return current(l, in)
 }
 
 // refresh does what the order says with what was found, and tells what is to be
@@ -146,7 +157,7 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 		}
 		return Kept, f.before.Version, err
 	}
-	if f.in.View, err = s.view(ctx, f.days, f.records); err != nil {
+	if f.in.View, err = s.view(ctx, f.reading, f.days); err != nil {
 		return Kept, 0, err
 	}
 	result, epochs, err := compute(f.in)

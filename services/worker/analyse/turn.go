@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -105,7 +106,8 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 	if last == asked.Ends()[0] { // behind it is what nobody asked for
 		_, last = analysis.Touching(last)
 	}
-	d, err := s.read(ctx, uid, ends[len(ends)-1], last)
+	first := ends[len(ends)-1]
+	d, err := s.read(ctx, uid, first, last, again)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +118,12 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 	for _, end := range ends {
 		t.windows++
 		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again, t.tell)
+		if d.digested && errors.Is(err, blob.ErrNotFound) { // the digest is of a day as it was a while ago
+			if d, err = s.read(ctx, uid, first, last, true); err != nil {
+				return done, err
+			}
+			outcome, err = s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again, t.tell)
+		}
 		if outcome == Stored {
 			t.stored++
 		}

@@ -14,43 +14,107 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
 // finish marks the upload merged, takes it off the agenda, commits the phone's
-// anchors and has the touched windows be analysed: at once, and as often as others
-// write what belongs to it first.
-func (s *Stage) finish(ctx context.Context, j *uploadWork, touched []health.Day) error {
-	ends, err := s.windows(ctx, j, touched)
-	if err != nil {
-		return err
-	}
+// anchors with what is held by now, and has the touched windows be analysed: at once,
+// and as often as others write what belongs to it first. It does nothing and reports
+// that they grew where the tombstones are others than the days were written by.
+func (s *Stage) finish(ctx context.Context, j *uploadWork, m *merging) (grew bool, err error) {
 	merged := func(u *record.Upload) {
-		u.State, u.MergedAt, u.Days, u.Full = record.UploadMerged, s.Now().UTC(), touched, j.full
+		u.State, u.MergedAt, u.Full = record.UploadMerged, s.Now().UTC(), j.full
 	}
 	for range tries {
+		after, moved := j.advance(j.held.Value)
+		if after.Held, err = s.digest(ctx, j, m); err != nil {
+			return false, err
+		}
 		with := []store.Change{s.done(j)}
-		if len(j.envelope.Cursor) > 0 {
-			cursors, err := s.Store.Synced(ctx, j.uid)
-			if err != nil {
-				return fmt.Errorf("read cursors: %w", err)
-			}
-			if after, moved := j.advance(cursors.Value); moved {
-				with = append(with, s.Store.Cursors.ToPut(cursors.Key, cursors.Version, after))
-			}
+		if moved || after.Held != j.held.Value.Held || m.wrote() {
+			with = append(with, s.Store.Cursors.ToPut(j.held.Key, j.held.Version, after))
+		}
+		ends, err := s.windows(ctx, j, m, after.Held)
+		if err != nil {
+			return false, err
 		}
 		if len(ends) > 0 {
 			asking, err := s.Windows.Adding(ctx, j.uid, ends...)
 			if err != nil {
-				return err
+				return false, err
 			}
 			with = append(with, asking)
 		}
 		if err = s.mark(ctx, j, merged, with...); err == nil || !errors.Is(err, store.ErrConflict) {
-			return err
+			return false, err
+		}
+		if err := s.lookAgain(ctx, j, false); err != nil {
+			return false, err
+		}
+		if j.held.Value.Held.Tombstones != m.tombstones.object {
+			return true, nil
 		}
 	}
-	return fmt.Errorf("write what was merged: %w", store.ErrConflict)
+	return false, fmt.Errorf("write what was merged: %w", store.ErrConflict)
+}
+
+// digest is the digest with the days that the upload touched as they are now. A day
+// that the digest does not have as this work found it was written by another: its
+// record says how it is.
+func (s *Stage) digest(ctx context.Context, j *uploadWork, m *merging) (*held.Digest, error) {
+	digest := j.held.Value.Held
+	for _, day := range slices.Backward(slices.Sorted(slices.Values(j.record.Value.Days))) {
+		if !digest.Covers(day) {
+			break
+		}
+		there, _ := digest.Find(day)
+		w := m.find(day)
+		switch {
+		case w != nil && there.Version == w.record.Version:
+		case w != nil && w.record.Version == w.wrote.Version && slices.Contains(w.replaced, there.Version):
+			digest = digest.With(w.wrote)
+		default:
+			r, err := s.Store.Days.Get(ctx, j.uid, day.String())
+			if errors.Is(err, store.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read day: %w", err)
+			}
+			digest = digest.With(r.Value.Held(day, r.Version))
+		}
+	}
+	return digest, nil
+}
+
+// find is the work on the day, nil for none.
+func (m *merging) find(day health.Day) *dayWork {
+	i := slices.IndexFunc(m.works, func(w *dayWork) bool { return w.day == day })
+	if i < 0 {
+		return nil
+	}
+	return m.works[i]
+}
+
+// wrote says whether a day was written.
+func (m *merging) wrote() bool {
+	return slices.ContainsFunc(m.works, func(w *dayWork) bool { return len(w.replaced) > 0 })
+}
+
+// hint is the day as the digest has it: version 0 where it says that there is none,
+// nil where it does not say. A call before this one may have written days, of which
+// the digest does not tell: none is believed then.
+func (j *uploadWork) hint(day health.Day) *held.Day {
+	digest := j.held.Value.Held
+	if len(j.record.Value.Days) > 0 {
+		return nil
+	}
+	if there, found := digest.Find(day); found || digest.Covers(day) {
+		there.Day = day
+		return &there
+	}
+	return nil
 }
 
 // advance is how far the types are synchronised with the upload, and whether
@@ -119,23 +183,24 @@ func cursorBytes(kind string, c record.Cursor) int {
 // and the last day there is. Where the upload brings later days than there were,
 // those that end in the silence before them are asked for with it: nobody did
 // while there was nothing later.
-func (s *Stage) windows(ctx context.Context, j *uploadWork, touched []health.Day) ([]health.Day, error) {
+func (s *Stage) windows(ctx context.Context, j *uploadWork, m *merging, digest *held.Digest) ([]health.Day, error) {
+	touched := j.record.Value.Days
 	if len(touched) == 0 {
 		return nil, nil
 	}
-	today, newest, err := s.lastDays(ctx, j)
+	last, newest, err := s.lastDays(j, digest)
 	if err != nil {
 		return nil, err
 	}
 	ends := map[health.Day]bool{}
 	for _, day := range touched {
 		first, until := analysis.Touching(day)
-		for end := first; end <= min(until, max(today, newest)); end++ {
-			ends[end] = true
+		for end := first; end <= min(until, last); end++ {
+			ends[end] = end >= day || ends[end] || m.reaches(day, end, digest)
 		}
 	}
 	if slices.Contains(j.began, newest) {
-		former, next, err := s.silence(ctx, j)
+		former, next, err := s.silence(ctx, j, digest)
 		if err != nil {
 			return nil, err
 		}
@@ -144,26 +209,41 @@ func (s *Stage) windows(ctx context.Context, j *uploadWork, touched []health.Day
 			ends[end] = true
 		}
 	}
+	maps.DeleteFunc(ends, func(_ health.Day, asked bool) bool { return !asked })
 	return slices.Sorted(maps.Keys(ends)), nil
 }
 
-// lastDays are today where the phone is, and the last day with a record.
-func (s *Stage) lastDays(ctx context.Context, j *uploadWork) (today, newest health.Day, err error) {
+// reaches says whether the day, as this work found it or left it, may hold something
+// for the window that ends before it.
+func (m *merging) reaches(day, end health.Day, digest *held.Digest) bool {
+	window, w := analysis.Request{End: end}, m.find(day)
+	if first, _ := window.Reads(); w == nil || len(w.replaced) == 0 || !digest.Covers(first) {
+		return true
+	}
+	return window.Needs(day, w.begins, held.Zone(digest.Days, window.Start(), end))
+}
+
+// lastDays are the last day on which a window ends, and the last with a record: a
+// window may end today where the phone is.
+func (s *Stage) lastDays(j *uploadWork, digest *held.Digest) (last, newest health.Day, err error) {
 	loc, err := health.LoadZone(j.envelope.TimeZone)
 	if err != nil {
 		return 0, 0, fmt.Errorf("find today: %w", err)
 	}
-	today = health.DayOf(health.InstantOf(s.Now()), loc)
-	newest, found, err := s.dayBefore(ctx, j.uid, "")
-	if err != nil || !found {
-		return today, today, err
+	newest = health.DayOf(health.InstantOf(s.Now()), loc)
+	last = newest
+	if n := len(digest.Days); n > 0 {
+		newest = digest.Days[n-1].Day
 	}
-	return today, newest, nil
+	return max(last, newest), newest, nil
 }
 
-// dayBefore is the last day with a record, before the key if one is given.
-func (s *Stage) dayBefore(ctx context.Context, uid, key string) (day health.Day, found bool, err error) {
-	records, err := s.Store.Days.List(ctx, uid, store.Query{To: key, Descending: true, Limit: 1})
+// dayBefore is the last day with a record before the one.
+func (s *Stage) dayBefore(ctx context.Context, uid string, of health.Day, digest *held.Digest) (day health.Day, found bool, err error) {
+	if day, found, known := digest.Before(of); known {
+		return day, found, nil
+	}
+	records, err := s.Store.Days.List(ctx, uid, store.Query{To: of.String(), Descending: true, Limit: 1})
 	if err != nil {
 		return 0, false, fmt.Errorf("find last day: %w", err)
 	}
@@ -178,13 +258,13 @@ func (s *Stage) dayBefore(ctx context.Context, uid, key string) (day health.Day,
 
 // silence is between the last day that there was before the upload, and the first
 // behind it that the upload began; next is no later than former where there is none.
-func (s *Stage) silence(ctx context.Context, j *uploadWork) (former, next health.Day, err error) {
+func (s *Stage) silence(ctx context.Context, j *uploadWork, digest *held.Digest) (former, next health.Day, err error) {
 	began := slices.Compact(slices.Sorted(slices.Values(j.began)))
 	for i := len(began) - 1; i >= 0; i-- {
 		if i > 0 && began[i-1] == began[i]-1 {
 			continue
 		}
-		day, found, err := s.dayBefore(ctx, j.uid, began[i].String())
+		day, found, err := s.dayBefore(ctx, j.uid, began[i], digest)
 		if err != nil || !found {
 			return 0, 0, err
 		}

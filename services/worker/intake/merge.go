@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
@@ -29,70 +30,105 @@ const (
 type dayWork struct {
 	day        health.Day
 	add        []health.Sample
+	hint       *held.Day // as the digest has the day, until it is loaded
 	record     store.Record[record.Day]
 	chunk      timeline.Chunk    // as it is stored
 	contents   map[string][]byte // of the upload's series, by digest
 	put        map[string]string // the objects of those that are put, by digest
 	merged     timeline.Chunk
 	stats      timeline.Stats
-	tombstones int  // size of the tombstones that merged is less of
-	changed    bool // merged is not what is stored
-	full       bool // there was no room for what was to add
-	began      bool // there was no record of the day before
-	roomy      bool // what is stored and merged is kept until it is written
-	gone       bool // what is stored and merged was let go of
+	tombstones int            // size of the tombstones that merged is less of
+	begins     health.Instant // nothing of the day was or is earlier, as far as it was seen
+	wrote      held.Day       // as this work wrote it last
+	replaced   []int64        // the versions that it did so over
+	changed    bool           // merged is not what is stored
+	full       bool           // there was no room for what was to add
+	began      bool           // there was no record of the day before
+	roomy      bool           // what is stored and merged is kept until it is written
+	gone       bool           // what is stored and merged was let go of
+	late       bool           // it was read behind the plan
 }
 
-// merge brings the days up to date and returns those that the upload changed.
-func (s *Stage) merge(ctx context.Context, j *uploadWork) (touched []health.Day, err error) {
-	tombstones, err := s.loadTombstones(ctx, j.uid)
+// A merging is an upload's days, on the way to what the tombstones leave of them.
+type merging struct {
+	works      []*dayWork
+	tombstones tombstones
+}
+
+// merge brings the days up to date and the upload to its end: as often as the
+// tombstones grow before both are done. A deletion that comes between must not find
+// its sample later.
+func (s *Stage) merge(ctx context.Context, j *uploadWork) error {
+	m, err := s.prepare(ctx, j)
 	if err != nil {
+		return err
+	}
+	for range tries {
+		if err := s.write(ctx, j, m); err != nil {
+			return err
+		}
+		grew, err := s.finish(ctx, j, m)
+		if err != nil || !grew {
+			return err
+		}
+		j.contested = true
+		if m.tombstones, err = s.loadTombstones(ctx, j); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("merge: %w", store.ErrConflict)
+}
+
+// prepare finds which days the upload changes, and adds its deletions to the tombstones.
+func (s *Stage) prepare(ctx context.Context, j *uploadWork) (m *merging, err error) {
+	if j.held, err = s.Store.Holding(ctx, j.uid); err != nil {
+		return nil, fmt.Errorf("read what is held: %w", err)
+	}
+	m = &merging{}
+	if m.tombstones, err = s.loadTombstones(ctx, j); err != nil {
 		return nil, err
 	}
-	buried, news, err := tombstones.set.Add(j.deleted)
+	buried, news, err := m.tombstones.set.Add(j.deleted)
 	if err != nil {
 		return nil, tooManyDeletions(err)
 	}
-	works, err := s.plan(ctx, j, buried)
-	if err != nil {
+	if m.works, err = s.plan(ctx, j, buried); err != nil {
 		return nil, err
 	}
 	j.began = slices.Clone(j.record.Value.Days) // a call before may have begun any of them
-	if err := s.notePlan(ctx, j, works, news); err != nil {
+	j.contested = len(j.began) > 0
+	if err := s.notePlan(ctx, j, m.works, news); err != nil {
 		return nil, err
 	}
-	if tombstones, err = s.addTombstones(ctx, j, tombstones); err != nil {
+	if m.tombstones, err = s.addTombstones(ctx, j, m.tombstones); err != nil {
 		return nil, err
 	}
-	if works, err = s.search(ctx, j, works, tombstones.set); err != nil {
-		return nil, err
+	m.works, err = s.search(ctx, j, m.works, m.tombstones.set)
+	return m, err
+}
+
+// write writes each day that changes.
+func (s *Stage) write(ctx context.Context, j *uploadWork, m *merging) error {
+	if err := s.noteDays(ctx, j, m.works, m.tombstones.set); err != nil {
+		return err
+	}
+	if err := s.eachDay(ctx, m.works, func(ctx context.Context, w *dayWork) error { return s.apply(ctx, j, w, m.tombstones.set) }); err != nil {
+		return err
 	}
 	full := map[health.Day]bool{}
-	for {
-		if err := s.noteDays(ctx, j, works, tombstones.set); err != nil {
-			return nil, err
-		}
-		if err := s.eachDay(ctx, works, func(ctx context.Context, w *dayWork) error { return s.apply(ctx, j, w, tombstones.set) }); err != nil {
-			return nil, err
-		}
-		for _, w := range works {
-			if w.began {
-				j.began = append(j.began, w.day)
-			}
-			if w.full {
-				full[w.day] = true
-			}
-		}
-		now, err := s.loadTombstones(ctx, j.uid)
-		if err != nil {
-			return nil, err
-		}
-		if now.version == tombstones.version {
-			j.full = slices.Sorted(maps.Keys(full))
-			return j.record.Value.Days, nil
-		}
-		tombstones = now
+	for _, day := range j.full {
+		full[day] = true
 	}
+	for _, w := range m.works {
+		if w.began {
+			j.began = append(j.began, w.day)
+		}
+		if w.full {
+			full[w.day] = true
+		}
+	}
+	j.full = slices.Sorted(maps.Keys(full))
+	return nil
 }
 
 // plan computes what the upload does to which days, and writes nothing.
@@ -106,7 +142,7 @@ func (s *Stage) plan(ctx context.Context, j *uploadWork, tombstones timeline.Tom
 	}
 	works := make([]*dayWork, 0, len(suspects))
 	for _, day := range slices.Sorted(maps.Keys(suspects)) {
-		works = append(works, &dayWork{day: day, add: j.days[day], contents: j.envelope.Series})
+		works = append(works, &dayWork{day: day, add: j.days[day], contents: j.envelope.Series, hint: j.hint(day), begins: held.Never})
 	}
 	return works, s.load(ctx, j, works, tombstones)
 }
@@ -138,7 +174,7 @@ func (s *Stage) search(ctx context.Context, j *uploadWork, works []*dayWork, tom
 		w := known[day]
 		switch {
 		case w == nil:
-			w = &dayWork{day: day}
+			w = &dayWork{day: day, begins: held.Never}
 			works = append(works, w)
 		case w.record.Version == version:
 			continue
@@ -229,10 +265,11 @@ func (s *Stage) eachDay(ctx context.Context, works []*dayWork, do func(context.C
 	return group.Wait()
 }
 
-// loadDay reads the day's record and chunk; neither need be there.
+// loadDay reads the day's record and chunk; neither need be there. Where the digest
+// is not of the record, it is no harm: nothing is written under another version.
 func (s *Stage) loadDay(ctx context.Context, uid string, w *dayWork) error {
 	for range tries {
-		stored, err := s.Store.Days.Get(ctx, uid, w.day.String())
+		stored, err := s.dayRecord(ctx, uid, w)
 		if errors.Is(err, store.ErrNotFound) {
 			w.record, w.chunk = store.Record[record.Day]{}, timeline.Chunk{Day: w.day}
 			return nil
@@ -254,6 +291,26 @@ func (s *Stage) loadDay(ctx context.Context, uid string, w *dayWork) error {
 		return nil
 	}
 	return fmt.Errorf("read day: %w", blob.ErrNotFound)
+}
+
+// dayRecord is the day's record, the first time as far as the digest has it. It has
+// the references to series where there are any.
+func (s *Stage) dayRecord(ctx context.Context, uid string, w *dayWork) (store.Record[record.Day], error) {
+	hint := w.hint
+	w.hint = nil
+	switch {
+	case hint == nil || hint.Series:
+	case hint.Version == 0:
+		return store.Record[record.Day]{}, store.ErrNotFound
+	default:
+		w.begins = min(w.begins, hint.Begins)
+		return store.Record[record.Day]{Key: w.day.String(), Version: hint.Version, Value: record.Day{Chunk: hint.Chunk, Digest: hint.Digest}}, nil
+	}
+	stored, err := s.Store.Days.Get(ctx, uid, w.day.String())
+	if err == nil {
+		w.begins = min(w.begins, stored.Value.Held(w.day, stored.Version).Begins)
+	}
+	return stored, err
 }
 
 // decoded is an error of decoding: a fault of its own class where a later
@@ -312,6 +369,7 @@ func (s *Stage) apply(ctx context.Context, j *uploadWork, w *dayWork, tombstones
 			return err
 		}
 		if w.changed && w.gone {
+			w.late = true
 			if err := s.reload(ctx, j, w, tombstones); err != nil {
 				return err
 			}
@@ -320,7 +378,7 @@ func (s *Stage) apply(ctx context.Context, j *uploadWork, w *dayWork, tombstones
 			return nil
 		}
 		begins := w.record.Version == 0
-		switch err := s.writeDay(ctx, j.uid, w); {
+		switch err := s.writeDay(ctx, j, w); {
 		case err == nil:
 			changed, w.began = true, w.began || begins
 			return nil
@@ -332,6 +390,7 @@ func (s *Stage) apply(ctx context.Context, j *uploadWork, w *dayWork, tombstones
 		case !errors.Is(err, store.ErrConflict):
 			return err
 		}
+		w.late = true
 		if err := s.reload(ctx, j, w, tombstones); err != nil {
 			return err
 		}
@@ -340,49 +399,37 @@ func (s *Stage) apply(ctx context.Context, j *uploadWork, w *dayWork, tombstones
 }
 
 // writeDay puts the chunk and has the record refer to it. The former is left to
-// the retention: who has just read the record still finds it.
-func (s *Stage) writeDay(ctx context.Context, uid string, w *dayWork) error {
+// the retention: who has just read the record still finds it. A day that
+// was read before this call noted its plan is as it was when no other had brought the
+// upload to its end. Another is written as long as none has: what was deleted since
+// then would come back.
+func (s *Stage) writeDay(ctx context.Context, j *uploadWork, w *dayWork) error {
 	data, digest, err := timeline.Encode(w.merged)
 	if err != nil {
 		return err
 	}
-	placed, err := s.placeSeries(ctx, uid, w)
+	placed, err := s.placeSeries(ctx, j.uid, w)
 	if err != nil {
 		return err
 	}
-	name, err := s.Objects.Replace(ctx, blob.KindDays, uid, fmt.Sprintf("%s/%s-%s", w.day, digest, unused()), data)
+	name, err := s.Objects.Replace(ctx, blob.KindDays, j.uid, fmt.Sprintf("%s/%s-%s", w.day, digest, unused()), data)
 	if err != nil {
 		return err
 	}
 	day := describe(w.merged, name, digest)
 	day.Series = placed
-	version, err := s.Store.Days.Put(ctx, uid, w.day.String(), w.record.Version, day)
+	with := []store.Change{s.Store.Days.ToPut(w.day.String(), w.record.Version, day)}
+	if j.contested || w.late {
+		with = append(with, s.Store.Uploads.ToCheck(j.id, j.record.Version))
+	}
+	versions, err := s.Store.Batch(ctx, j.uid, with...)
 	if err != nil {
 		return fmt.Errorf("write day: %w", err)
 	}
+	version := versions[0]
+	w.replaced, w.wrote = append(w.replaced, w.record.Version), day.Held(w.day, version)
+	w.begins = min(w.begins, w.wrote.Begins)
 	w.record = store.Record[record.Day]{Key: w.day.String(), Version: version, Value: record.Day{Chunk: name, Digest: digest, Series: placed}}
 	w.chunk, w.changed = w.merged, false
 	return nil
-}
-
-// maxTypes bounds a day's record: a person has a few dozen types a day.
-const maxTypes = 256
-
-// describe is the record of a chunk. Types beyond maxTypes are in the chunk alone.
-func describe(c timeline.Chunk, name, digest string) record.Day {
-	d := record.Day{Chunk: name, Digest: digest, Zone: c.Zone(), Samples: len(c.Samples), Types: map[string]record.TypeSummary{}, Filter: c.Filter()}
-	for i := range c.Samples {
-		sample := &c.Samples[i]
-		t, ok := d.Types[sample.Type]
-		switch {
-		case !ok && len(d.Types) == maxTypes:
-			continue
-		case !ok:
-			t = record.TypeSummary{First: sample.Start, Last: sample.End}
-		}
-		t.Count++
-		t.First, t.Last = min(t.First, sample.Start), max(t.Last, sample.End)
-		d.Types[sample.Type] = t
-	}
-	return d
 }

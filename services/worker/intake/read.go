@@ -21,6 +21,7 @@ import (
 type uploadWork struct {
 	uid, id  string
 	record   store.Record[record.Upload]
+	held     store.Record[record.Cursors] // with its digest
 	envelope *upload.Envelope
 	days     map[health.Day][]health.Sample
 	lastSeen map[string]health.Instant // latest end by type
@@ -28,7 +29,10 @@ type uploadWork struct {
 	taken    []store.Change // go with the first change of a record that says held
 	full     []health.Day   // that had no room for what the upload has of them
 	began    []health.Day   // that may have had no record before it
-	room     atomic.Int64   // left for samples of days
+	// contested says that a call before may have noted the plan, or that this one goes
+	// on behind a deletion that came meanwhile.
+	contested bool
+	room      atomic.Int64 // left for samples of days
 }
 
 // read decodes the raw body as the ingress did, by the clock of then, so that

@@ -4,18 +4,19 @@
 // Handle may die anywhere and be called again with the same message: every step
 // finds what an earlier call did. In order:
 //
-//  1. Read and decode the raw body; compute what the merge would do.
+//  1. Read and decode the raw body; read what is held of the person; compute what
+//     the merge would do.
 //  2. Note that plan in the upload's record: what was new and which days change
 //     can only be told before anything is written.
-//  3. Add the deletions to the tombstones, by compare-and-set; look once more
-//     which days hold the deleted.
+//  3. Add the deletions to the tombstones, in one batch with the digest of what is
+//     held; look once more which days hold the deleted.
 //  4. Write the chunk of each day that changes, then its record, by
-//     compare-and-set; then remove the chunk that was replaced.
-//  5. Look whether the tombstones grew meanwhile, and if so do step 4 again: a
-//     deletion that came between must not find its sample later.
-//  6. In one batch mark the upload merged, take it off the agenda, commit the
-//     phone's anchors, put the windows on it that are to be analysed, and tell the
-//     devices.
+//     compare-and-set; the chunk that was replaced is left to the retention.
+//  5. In one batch mark the upload merged, take it off the agenda, commit the
+//     phone's anchors with the digest of what is held by now, put the windows on it
+//     that are to be analysed, and tell the devices. Where the tombstones grew
+//     meanwhile do step 4 again: a deletion that came between must not find its
+//     sample later.
 //
 // A day that has no room for what an upload has of it is left without that, and
 // the upload's record says so; its deletions, and all other days, are merged.
@@ -180,11 +181,7 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err := s.read(ctx, j); err != nil {
 		return err
 	}
-	touched, err := s.merge(ctx, j)
-	if err != nil {
-		return err
-	}
-	return s.finish(ctx, j, touched)
+	return s.merge(ctx, j)
 }
 
 // keptHeld is how long an upload waits for consent. Then it has failed, and its body

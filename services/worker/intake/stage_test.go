@@ -200,10 +200,10 @@ func TestEveryWindowWithATouchedDayIsAskedFor(t *testing.T) {
 		days []int // before today
 		ends []int
 	}{
-		"today: its own window, and yesterday's, which looks one day ahead": {[]int{0}, []int{1, 0}},
-		"an old day: every window it is in or beside":                       {[]int{30}, []int{31, 30, 29, 28, 27, 26, 25, 24, 23}},
-		"two days share their windows":                                      {[]int{3, 1}, []int{4, 3, 2, 1, 0}},
-		"a phone whose clock is ahead":                                      {[]int{-1}, []int{0, -1}},
+		"today: its own window":             {[]int{0}, []int{0}},
+		"an old day: every window it is in": {[]int{30}, []int{30, 29, 28, 27, 26, 25, 24, 23}},
+		"two days share their windows":      {[]int{3, 1}, []int{3, 2, 1, 0}},
+		"a phone whose clock is ahead":      {[]int{-1}, []int{-1}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -230,6 +230,44 @@ func TestEveryWindowWithATouchedDayIsAskedFor(t *testing.T) {
 			}
 			if diff := cmp.Diff([]string{"upload.merged u1 merged"}, w.told(t)); diff != "" {
 				t.Errorf("the devices are told (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The window before a day is asked for where something of the day begins in it: by
+// the clock of most of its own samples. It is no longer where that is gone.
+func TestADayReachesIntoTheWindowBeforeIt(t *testing.T) {
+	noon := time.Date(2026, 3, 30, 12, 0, 0, 0, time.UTC)
+	midnight := noon.Truncate(24 * time.Hour)
+	tests := map[string]struct {
+		there, comes []sample
+		deleted      []deletion
+		want         bool
+	}{
+		"the same clock":             {there: []sample{beat(1, noon.AddDate(0, 0, -1), 60, "UTC")}, comes: []sample{beat(2, midnight, 60, "UTC")}},
+		"in an aeroplane eastwards":  {there: []sample{beat(1, noon.AddDate(0, 0, -1), 60, "UTC")}, comes: []sample{beat(2, midnight.Add(-time.Minute), 60, "Asia/Tokyo")}, want: true},
+		"nothing but what comes":     {comes: []sample{beat(2, midnight.Add(-time.Minute), 60, "Asia/Tokyo")}, want: true},
+		"westwards":                  {there: []sample{beat(1, noon.AddDate(0, 0, -1), 60, "Asia/Tokyo")}, comes: []sample{beat(2, noon, 60, "UTC")}},
+		"what reached in is deleted": {there: []sample{beat(1, noon.AddDate(0, 0, -1), 60, "UTC"), beat(2, midnight.Add(-time.Minute), 60, "Asia/Tokyo")}, deleted: []deletion{{uuid(2), heartRate}}, want: true},
+		"what did not is deleted":    {there: []sample{beat(1, noon.AddDate(0, 0, -1), 60, "UTC"), beat(2, midnight, 60, "UTC")}, deleted: []deletion{{uuid(2), heartRate}}},
+		"more of one that reached":   {there: []sample{beat(1, noon.AddDate(0, 0, -1), 60, "UTC"), beat(2, midnight.Add(-time.Minute), 60, "Asia/Tokyo")}, comes: []sample{beat(3, noon.Add(-5*time.Hour), 60, "Asia/Tokyo")}, want: true},
+	}
+	before := health.DayOf(health.InstantOf(noon), time.UTC) - 1
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			w.consent(t, true)
+			for i, e := range []envelope{{Samples: tt.there}, {Samples: tt.comes, Deleted: tt.deleted}} {
+				if len(e.Samples)+len(e.Deleted) == 0 {
+					continue
+				}
+				w.analysed(t)
+				w.arrive(t, arrival{fmt.Sprint("u", i), e.encode(t), received})
+				finish(t, w, fmt.Sprint("u", i))
+			}
+			if due := w.due(t); slices.Contains(due, before.String()) != tt.want {
+				t.Errorf("asked for %v: the window of %v among them is %t, want %t", due, before, !tt.want, tt.want)
 			}
 		})
 	}

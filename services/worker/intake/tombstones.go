@@ -15,23 +15,23 @@ import (
 
 // tombstones are a person's tombstones as they were read.
 type tombstones struct {
-	set     timeline.Tombstones
-	version int64 // of the record, 0 where there is none
-	object  string
+	set    timeline.Tombstones
+	object string // "" where there are none
 }
 
-func (s *Stage) loadTombstones(ctx context.Context, uid string) (tombstones, error) {
-	for range tries {
-		stored, err := s.Store.Tombstones.Get(ctx, uid, record.TombstonesKey)
-		if errors.Is(err, store.ErrNotFound) {
+// loadTombstones reads those that the digest names.
+func (s *Stage) loadTombstones(ctx context.Context, j *uploadWork) (tombstones, error) {
+	for try := range tries {
+		object := j.held.Value.Held.Tombstones
+		if object == "" {
 			return tombstones{}, nil
 		}
-		if err != nil {
-			return tombstones{}, fmt.Errorf("read tombstones: %w", err)
-		}
-		plain, err := s.Objects.Get(ctx, uid, stored.Value.Blob)
-		if errors.Is(err, blob.ErrNotFound) {
-			continue // replaced between the two reads
+		plain, err := s.Objects.Get(ctx, j.uid, object)
+		if errors.Is(err, blob.ErrNotFound) { // replaced between the two reads
+			if err := s.lookAgain(ctx, j, try > 0); err != nil {
+				return tombstones{}, err
+			}
+			continue
 		}
 		if err != nil {
 			return tombstones{}, fmt.Errorf("read tombstones: %w", err)
@@ -40,12 +40,25 @@ func (s *Stage) loadTombstones(ctx context.Context, uid string) (tombstones, err
 		if err != nil {
 			return tombstones{}, fmt.Errorf("read tombstones: %w", decoded(err))
 		}
-		return tombstones{set, stored.Version, stored.Value.Blob}, nil
+		return tombstones{set, object}, nil
 	}
 	return tombstones{}, fmt.Errorf("read tombstones: %w", blob.ErrNotFound)
 }
 
-// addTombstones adds the upload's deletions to the tombstones.
+// lookAgain reads what is held as it is now, and makes the digest anew where it is
+// not believed.
+func (s *Stage) lookAgain(ctx context.Context, j *uploadWork, anew bool) (err error) {
+	if j.held, err = s.Store.Holding(ctx, j.uid); err == nil && anew {
+		j.held.Value.Held, err = s.Store.Digest(ctx, j.uid)
+	}
+	if err != nil {
+		return fmt.Errorf("read what is held: %w", err)
+	}
+	return nil
+}
+
+// addTombstones adds the upload's deletions to the tombstones, with the digest: who
+// is about to write a day by the former ones finds the digest another.
 func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) (tombstones, error) {
 	for range tries {
 		set, news, err := g.set.Add(j.deleted)
@@ -61,14 +74,22 @@ func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) 
 		if err != nil {
 			return tombstones{}, err
 		}
-		version, err := s.Store.Tombstones.Put(ctx, j.uid, record.TombstonesKey, g.version, record.Tombstones{Blob: name, Count: set.Len()})
+		digest := *j.held.Value.Held
+		digest.Tombstones = name
+		next := record.Cursors{Types: j.held.Value.Types, Held: &digest}
+		versions, err := s.Store.Batch(ctx, j.uid, s.Store.Cursors.ToPut(j.held.Key, j.held.Version, next),
+			s.Store.Tombstones.ToPut(record.TombstonesKey, store.Any, record.Tombstones{Blob: name, Count: set.Len()})) // nobody writes them without the digest
 		switch {
 		case err == nil:
-			return tombstones{set, version, name}, nil
+			j.held.Version, j.held.Value = versions[0], next
+			return tombstones{set, name}, nil
 		case !errors.Is(err, store.ErrConflict):
 			return tombstones{}, fmt.Errorf("write tombstones: %w", err)
 		}
-		if g, err = s.loadTombstones(ctx, j.uid); err != nil {
+		if err := s.lookAgain(ctx, j, false); err != nil {
+			return tombstones{}, err
+		}
+		if g, err = s.loadTombstones(ctx, j); err != nil {
 			return tombstones{}, err
 		}
 	}

@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -326,6 +329,13 @@ func (w *world) state(t testing.TB) state {
 		t.Fatal(err)
 	}
 	maps.Copy(s.Cursors, cursors.Value.Types)
+	truth, err := w.store.Digest(ctx, person)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(truth, cursors.Value.Held, cmpopts.EquateEmpty()); diff != "" && cursors.Value.Held != nil {
+		t.Errorf("the digest is not of the records (-records +digest):\n%s", diff)
+	}
 	return s
 }
 

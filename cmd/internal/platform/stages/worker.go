@@ -29,6 +29,10 @@ const (
 // lookInterval is the time between two looks at what is due.
 const lookInterval = 200 * time.Millisecond
 
+// recentBytes of days that were merged or analysed lately are kept in memory, sealed:
+// some hundred days.
+const recentBytes = 8 << 20
+
 // sweepInterval is the time between two sweeps of the retention.
 const sweepInterval = time.Hour
 
@@ -38,7 +42,7 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 		return nil, err
 	}
 	p.Closing("the models", closing(active.Close))
-	objects := vault.New(p.Blobs, p.Keys)
+	objects := vault.New(vault.Recent(p.Blobs, recentBytes), p.Keys)
 	windows := &due.Windows{Store: p.Store, Now: p.Now, Quiet: cmp.Or(p.Config.Worker.Debounce, due.DefaultQuiet)}
 	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Now: p.Now, Log: p.Log})
 	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, News: news.NewBook(p.Store, p.Now), Windows: windows, Now: p.Now, Log: p.Log})

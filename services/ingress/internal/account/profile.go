@@ -84,21 +84,7 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	changes := []store.Change{r.Profiles.ToPut(record.ProfileKey, version, p)}
-	if p.Steers(before.Value) {
-		changes = append(changes, r.Standing.Errand(agenda.Review, r.Now()))
-	}
-	var written int64
-	err = r.Cache.Storing(ctx, uid, func(demand store.Change) error {
-		versions, err := r.Standing.Batch(ctx, uid, append(changes, demand)...)
-		if err == nil {
-			written = versions[0]
-		}
-		return err
-	})
-	if errors.Is(err, store.ErrConflict) {
-		return nil, stale()
-	}
+	written, err := r.writeProfile(ctx, uid, before, version, p)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +92,42 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 		return nil, fmt.Errorf("audit a profile: %w", err)
 	}
 	return viewProfile(p, written), nil
+}
+
+// profileTries is how often a profile is written while others change what is read with it.
+const profileTries = 8
+
+// writeProfile writes the profile under the version, and what rests on it: where it
+// steers Results, what is held says so, and every Result is looked at.
+func (r *Room) writeProfile(ctx context.Context, uid string, before store.Record[record.Profile], version int64, p record.Profile) (written int64, err error) {
+	for range profileTries {
+		changes := []store.Change{r.Profiles.ToPut(record.ProfileKey, version, p)}
+		if p.Steers(before.Value) {
+			preferring, err := r.Standing.Preferring(ctx, uid, p.SourcePriority)
+			if err != nil {
+				return 0, err
+			}
+			changes = append(changes, r.Standing.Errand(agenda.Review, r.Now()), preferring)
+		}
+		err = r.Cache.Storing(ctx, uid, func(demand store.Change) error {
+			versions, err := r.Standing.Batch(ctx, uid, append(changes, demand)...)
+			if err == nil {
+				written = versions[0]
+			}
+			return err
+		})
+		if !errors.Is(err, store.ErrConflict) {
+			return written, err
+		}
+		now, err := r.Profiles.Get(ctx, uid, record.ProfileKey)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return 0, err
+		}
+		if now.Version != version {
+			return 0, stale()
+		}
+	}
+	return 0, fmt.Errorf("write a profile: %w", store.ErrConflict)
 }
 
 // matched is the version that If-Match names; * is the one that there is.
