@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -57,6 +58,40 @@ func (s *Stage) finish(ctx context.Context, j *uploadWork, m *merging) (grew boo
 		}
 	}
 	return false, fmt.Errorf("write what was merged: %w", store.ErrConflict)
+}
+
+// broken is what belongs to the failure of an upload: where an attempt before may have
+// written days, nobody else has them be analysed, and the digest tell of them.
+func (s *Stage) broken(ctx context.Context, j *uploadWork) ([]store.Change, error) {
+	with := []store.Change{s.done(j)}
+	if len(j.record.Value.Days) == 0 {
+		return with, nil
+	}
+	holding, err := s.Store.Synced(ctx, j.uid) // before what it is to tell of
+	if err != nil {
+		return nil, fmt.Errorf("read cursors: %w", err)
+	}
+	digest, err := s.Store.Digest(ctx, j.uid)
+	if err != nil {
+		return nil, err
+	}
+	holding.Value.Held = digest
+	last := health.DayOf(health.InstantOf(s.Now()), time.UTC)
+	for _, day := range digest.Days {
+		last = max(last, day.Day)
+	}
+	var ends []health.Day
+	for _, day := range j.record.Value.Days {
+		first, until := analysis.Touching(day)
+		for end := first; end <= min(until, last); end++ {
+			ends = append(ends, end)
+		}
+	}
+	asking, err := s.Windows.Adding(ctx, j.uid, ends...)
+	if err != nil {
+		return nil, err
+	}
+	return append(with, s.Store.Cursors.ToPut(holding.Key, holding.Version, holding.Value), asking), nil
 }
 
 // digest is the digest with the days that the upload touched as they are now. A day

@@ -170,7 +170,11 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
-		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(failed.reason) }, s.done(j)); err != nil {
+		with, err := s.broken(ctx, j)
+		if err != nil {
+			return err
+		}
+		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(failed.reason) }, with...); err != nil {
 			return err
 		}
 	}
@@ -204,7 +208,11 @@ func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[r
 		return s.mark(ctx, j, held, s.Store.Agenda.ToPut(look.Key(), store.Any, look).At(now.Add(keptHeld)), s.Store.Under(standing))
 	case now.Sub(j.record.Updated) >= keptHeld:
 		given := func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(notAgreed) }
-		return s.mark(ctx, j, given, s.done(j), s.Store.Under(standing))
+		with, err := s.broken(ctx, j)
+		if err != nil {
+			return err
+		}
+		return s.mark(ctx, j, given, append(with, s.Store.Under(standing))...)
 	}
 	return nil
 }
