@@ -20,7 +20,6 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
@@ -246,6 +245,7 @@ func (s *inspection) exportsOf(p *person) {
 	exports, err := s.store.Exports.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	there := map[string]bool{}
+	damaged := slices.ContainsFunc(p.sent, func(u *sent) bool { return u.damaged }) // which no export can hold
 	for _, e := range exports {
 		there[e.Key] = true
 		digest, length, lines := sha256.New(), 0, 0
@@ -257,6 +257,9 @@ func (s *inspection) exportsOf(p *person) {
 			_, _ = digest.Write(text)
 			length, lines = length+len(text), lines+bytes.Count(text, []byte("\n"))
 		}
+		if e.Value.State == exported.Failed && damaged {
+			continue
+		}
 		said := 1 // the last
 		for _, n := range e.Value.Lines {
 			said += n
@@ -266,7 +269,7 @@ func (s *inspection) exportsOf(p *person) {
 		}
 	}
 	for _, e := range p.exports {
-		if e.life == p.life && !there[e.id] {
+		if e.life == p.life && !there[e.id] && !damaged {
 			s.fault("%s: an export was promised, and is not there", p.uid)
 		}
 	}
@@ -424,7 +427,7 @@ func (s *inspection) eventsOf(p *person) {
 	exports, err := s.store.Exports.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	for _, e := range exports {
-		tell(exporting.Ready, e.Key)
+		tell(flow.EventKind("export."+string(e.Value.State)), e.Key)
 	}
 	uploads, err := s.store.Uploads.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
