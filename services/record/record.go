@@ -124,6 +124,8 @@ type Embedding struct {
 // what is read of a person before any of their days.
 type Cursors struct {
 	Types map[string]Cursor `json:"types"`
+	// Received is when the newest upload was received that changed a day.
+	Received time.Time `json:"received,omitzero"`
 	// Held is nil until it is made; store.Store.Holding has it.
 	Held *held.Digest `json:"held,omitempty"`
 }

@@ -33,7 +33,7 @@ type Digest struct {
 // merge to read them.
 type Day struct {
 	Day     health.Day     `json:"day"`
-	Version int64          `json:"version"` // of the record
+	Version int64          `json:"version"` // of the record, or Unread
 	Chunk   string         `json:"chunk"`   // its object, "" where there is none
 	Digest  string         `json:"digest"`
 	Zone    string         `json:"zone"`
@@ -41,6 +41,10 @@ type Day struct {
 	Begins  health.Instant `json:"begins"` // nothing of it is earlier
 	Series  bool           `json:"series,omitempty"`
 }
+
+// Unread is the version of a day that was written in one batch with the digest: which
+// it is the record says.
+const Unread int64 = -2
 
 // Never is when a day begins that has no samples, and Ever when one does of which
 // that is not known.

@@ -81,7 +81,7 @@ func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn
 		if n < 0 {
 			n = len(ends)
 		}
-		done, err := s.windows(ctx, m.UID, ends[:n], asked, again || m.Asked > 1, &t)
+		done, err := s.windows(ctx, m.UID, ends[:n], asked, again || m.Asked > 1 || asked.Again(), &t)
 		if len(done) > 0 {
 			left, err := s.Windows.Done(ctx, m.UID, asked, done)
 			if err != nil {

@@ -66,12 +66,16 @@ func TestAnUploadIsOnTheAgendaUntilItIsDone(t *testing.T) {
 // it wrote is analysed and known of all the same, wherever the attempt before died.
 func TestWhatAFailedUploadHasWrittenIsAnalysed(t *testing.T) {
 	wrote := 0
-	for at := 1; at < 12; at++ {
-		w, id := one(t, envelope{Samples: []sample{beat(1, received.Add(-26*time.Hour), 61, ""), beat(2, received.Add(-time.Hour), 61, "")}})
+	var long envelope // of more days than are written in one batch
+	for n := range 20 {
+		long.Samples = append(long.Samples, beat(n+1, received.Add(-time.Duration(24*n+1)*time.Hour), 61, ""))
+	}
+	for at := 1; at < 40; at += 3 {
+		w, id := one(t, long)
 		w.dieAt, w.after = w.changes+at, at%2 == 0
 		w.handle(t, id, 1)
 		w.restart()
-		days, err := w.store.Days.List(t.Context(), person, store.Query{Limit: 10})
+		days, err := w.store.Days.List(t.Context(), person, store.Query{Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,8 +173,8 @@ func TestAnUploadIsHeldForSoLong(t *testing.T) {
 // What was held and is taken up is looked at soon, wherever the process dies: it is an
 // upload like another by then, and waits for nobody's consent.
 func TestAnUploadThatIsTakenUpIsLookedAtSoon(t *testing.T) {
-	for at, seen := 1, false; ; at++ {
-		w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+	for at, seen := 1, false; ; at++ { // what deletes is merged in more than one step
+		w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}, Deleted: []deletion{{uuid(9), heartRate}}})
 		w.consent(t, false)
 		w.handle(t, id, 1)
 		w.consent(t, true)

@@ -50,10 +50,13 @@ func TestASilenceIsAnalysedOnceItIsOver(t *testing.T) {
 					n++
 					e.Samples = append(e.Samples, beat(n, received.AddDate(0, 0, -ago).Add(-time.Minute), 60, ""))
 				}
+				if dies {
+					e.Deleted = []deletion{{uuid(999), heartRate}}
+				}
 				w.arrive(t, arrival{id, e.encode(t), received})
 				w.now = at
 				if dies {
-					w.changes, w.dieAt, w.after = 0, 3, true // the plan, the chunk, the day's record
+					w.changes, w.dieAt, w.after = 0, 5, true // the plan, the tombstones' two, the chunk, the day's record
 				}
 				finish(t, w, id)
 			}
@@ -130,6 +133,56 @@ func TestNoChangeOfADayIsForgotten(t *testing.T) {
 				t.Fatalf("only %d steps", step)
 			}
 			return
+		}
+	}
+}
+
+// Who was silent for a while is analysed at once, as they look; who is not, and who
+// sends their past, once they are quiet. If the message is lost it comes again.
+func TestTheFirstUploadForAWhileIsAnalysedAtOnce(t *testing.T) {
+	w := newWorld()
+	w.consent(t, true)
+	entry := func() store.Record[agenda.Errand] {
+		t.Helper()
+		r, err := w.store.Agenda.Get(t.Context(), person, agenda.Errand{Kind: agenda.Windows}.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for i, step := range []struct {
+		name     string
+		after    time.Duration // since the first
+		analysed bool          // before it came
+		past     bool
+		asked    int // messages, with those before
+		due      time.Duration
+	}{
+		{"the first of all", 0, false, false, 1, time.Minute},
+		{"one behind it, which is not analysed yet", time.Second, false, false, 1, time.Second},
+		{"one behind it, which is", time.Minute, true, false, 1, time.Second},
+		{"the first for half an hour", 31 * time.Minute, true, false, 2, time.Minute},
+		{"one of the past", 2 * time.Hour, true, true, 2, time.Second},
+	} {
+		if step.analysed {
+			w.analysed(t)
+		}
+		id := fmt.Sprint("u", i)
+		w.now = received.Add(step.after)
+		w.arrive(t, arrival{id, envelope{Samples: []sample{beat(i, received.Add(-time.Minute), 60, "")}}.encode(t), w.now})
+		if step.past {
+			r, err := w.store.Uploads.Get(t.Context(), person, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Value.Historical = true
+			if _, err := w.store.Uploads.Put(t.Context(), person, id, r.Version, r.Value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		finish(t, w, id)
+		if n := len(w.asked.words()); n != step.asked || !entry().Due.Equal(w.now.Add(step.due)) {
+			t.Errorf("%s: asked for %d times, due after %v; want %d, %v", step.name, n, entry().Due.Sub(w.now), step.asked, step.due)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func newLaptop(t testing.TB) *laptop {
 	now := func() time.Time { return received.Add(time.Hour) }
 	opened := stagetest.Open(t, stagetest.Options{Now: now})
 	l := &laptop{store: opened.Store, blobs: opened.Blobs, keys: opened.Keys, queue: opened.Queue}
-	l.stage = intake.New(intake.Needs{Store: l.store, Windows: &due.Windows{Store: l.store, Now: now, Quiet: time.Second}, Objects: vault.New(l.blobs, l.keys), News: news.NewBook(l.store, now), Now: now, Log: slog.New(slog.DiscardHandler)})
+	l.stage = intake.New(intake.Needs{Store: l.store, Windows: &due.Windows{Store: l.store, Now: now, Quiet: time.Second}, Objects: vault.New(l.blobs, l.keys), News: news.NewBook(l.store, now), Queue: l.queue, Now: now, Log: slog.New(slog.DiscardHandler)})
 	if _, err := l.store.Answer(t.Context(), person, record.PurposeProcessing, func(record.Consent) record.Consent { return record.Consent{Granted: true} }); err != nil {
 		t.Fatal(err)
 	}

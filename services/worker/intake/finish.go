@@ -14,40 +14,23 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-// finish marks the upload merged, takes it off the agenda, commits the phone's
-// anchors with what is held by now, and has the touched windows be analysed: at once,
-// and as often as others write what belongs to it first. It does nothing and reports
-// that they grew where the tombstones are others than the days were written by.
+// finish ends an upload whose days are written, as often as others write what belongs
+// to it first. It does nothing and reports that they grew where the tombstones are
+// others than the days were written by.
 func (s *Stage) finish(ctx context.Context, j *uploadWork, m *merging) (grew bool, err error) {
-	merged := func(u *record.Upload) {
-		u.State, u.MergedAt, u.Full = record.UploadMerged, s.Now().UTC(), j.full
-	}
 	for range tries {
-		after, moved := j.advance(j.held.Value)
-		if after.Held, err = s.digest(ctx, j, m); err != nil {
+		o := outcome{touched: j.record.Value.Days, wrote: m.wrote()}
+		if o.digest, err = s.digest(ctx, j, m); err != nil {
 			return false, err
 		}
-		with := []store.Change{s.done(j)}
-		if moved || after.Held != j.held.Value.Held || m.wrote() {
-			with = append(with, s.Store.Cursors.ToPut(j.held.Key, j.held.Version, after))
-		}
-		ends, err := s.windows(ctx, j, m, after.Held)
-		if err != nil {
-			return false, err
-		}
-		if len(ends) > 0 {
-			asking, err := s.Windows.Adding(ctx, j.uid, ends...)
-			if err != nil {
-				return false, err
-			}
-			with = append(with, asking)
-		}
-		if err = s.mark(ctx, j, merged, with...); err == nil || !errors.Is(err, store.ErrConflict) {
+		if err = s.commit(ctx, j, m, o); !errors.Is(err, store.ErrConflict) {
 			return false, err
 		}
 		if err := s.lookAgain(ctx, j, false); err != nil {
@@ -87,11 +70,68 @@ func (s *Stage) broken(ctx context.Context, j *uploadWork) ([]store.Change, erro
 			ends = append(ends, end)
 		}
 	}
-	asking, err := s.Windows.Adding(ctx, j.uid, ends...)
+	asking, _, err := s.Windows.Adding(ctx, j.uid, false, ends...)
 	if err != nil {
 		return nil, err
 	}
 	return append(with, s.Store.Cursors.ToPut(holding.Key, holding.Version, holding.Value), asking), nil
+}
+
+// An outcome is what a merge came to.
+type outcome struct {
+	touched []health.Day
+	wrote   bool         // a day
+	digest  *held.Digest // with the days as they are now
+	first   bool         // the windows are believed to be the first that are to be analysed
+	// What is not written yet: the records of the days, and what was found.
+	days  []store.Change
+	found *timeline.Stats
+}
+
+// commit marks the upload merged, takes it off the agenda, commits the phone's
+// anchors with what is held by now, and has the touched windows be analysed: all at
+// once, under the version of what was held.
+func (s *Stage) commit(ctx context.Context, j *uploadWork, m *merging, o outcome) error {
+	with := append(slices.Clone(o.days), s.done(j))
+	after, moved := j.advance(j.held.Value)
+	after.Held = o.digest
+	if moved || o.wrote || o.digest != j.held.Value.Held {
+		with = append(with, s.Store.Cursors.ToPut(j.held.Key, j.held.Version, after))
+	}
+	ends, err := s.windows(ctx, j, m, o)
+	if err != nil {
+		return err
+	}
+	var ask []queue.Message
+	if len(ends) > 0 {
+		asking, now, err := s.Windows.Adding(ctx, j.uid, o.first && j.breaksSilence(), ends...)
+		if err != nil {
+			return err
+		}
+		with, ask = append(with, asking), now
+	}
+	merged := func(u *record.Upload) {
+		u.State, u.MergedAt, u.Days, u.Full = record.UploadMerged, s.Now().UTC(), o.touched, j.full
+		if o.found != nil {
+			u.Added, u.Replaced, u.Duplicates = o.found.Added, o.found.Replaced, o.found.Duplicates
+		}
+	}
+	if err := s.mark(ctx, j, merged, with...); err != nil || len(ask) == 0 {
+		return err
+	}
+	if err := s.Queue.Publish(ctx, ask...); err != nil {
+		return fmt.Errorf("ask for the analysis: %w", err) // or it falls due
+	}
+	return nil
+}
+
+// hush is how long nothing must have come of a person whose next upload is analysed
+// at once: they look, and no burst is on its way.
+const hush = 30 * time.Minute
+
+// breaksSilence says whether the upload is the first of the person for a while.
+func (j *uploadWork) breaksSilence() bool {
+	return !j.record.Value.Historical && j.record.Value.ReceivedAt.Sub(j.held.Value.Received) >= hush
 }
 
 // digest is the digest with the days that the upload touched as they are now. A day
@@ -139,13 +179,13 @@ func (m *merging) wrote() bool {
 
 // hint is the day as the digest has it: version 0 where it says that there is none,
 // nil where it does not say. A call before this one may have written days, of which
-// the digest does not tell: none is believed then.
+// the digest does not tell: none is believed then, nor where it has misled.
 func (j *uploadWork) hint(day health.Day) *held.Day {
 	digest := j.held.Value.Held
-	if len(j.record.Value.Days) > 0 {
+	if j.doubted || len(j.record.Value.Days) > 0 {
 		return nil
 	}
-	if there, found := digest.Find(day); found || digest.Covers(day) {
+	if there, found := digest.Find(day); there.Version != held.Unread && (found || digest.Covers(day)) {
 		there.Day = day
 		return &there
 	}
@@ -156,9 +196,12 @@ func (j *uploadWork) hint(day health.Day) *held.Day {
 // that is further than before. An anchor of an upload that was received before
 // the one recorded stays out.
 func (j *uploadWork) advance(before record.Cursors) (after record.Cursors, moved bool) {
-	after.Types = maps.Clone(before.Types)
-	if after.Types == nil {
+	after = before
+	if after.Types = maps.Clone(before.Types); after.Types == nil {
 		after.Types = map[string]record.Cursor{}
+	}
+	if received := j.record.Value.ReceivedAt.UTC(); received.After(before.Received) {
+		after.Received = received
 	}
 	for kind, anchor := range j.envelope.Cursor {
 		former, known := before.Types[kind]
@@ -218,8 +261,8 @@ func cursorBytes(kind string, c record.Cursor) int {
 // and the last day there is. Where the upload brings later days than there were,
 // those that end in the silence before them are asked for with it: nobody did
 // while there was nothing later.
-func (s *Stage) windows(ctx context.Context, j *uploadWork, m *merging, digest *held.Digest) ([]health.Day, error) {
-	touched := j.record.Value.Days
+func (s *Stage) windows(ctx context.Context, j *uploadWork, m *merging, o outcome) ([]health.Day, error) {
+	touched, digest := o.touched, o.digest
 	if len(touched) == 0 {
 		return nil, nil
 	}
@@ -300,10 +343,12 @@ func (s *Stage) silence(ctx context.Context, j *uploadWork, digest *held.Digest)
 			continue
 		}
 		day, found, err := s.dayBefore(ctx, j.uid, began[i], digest)
-		if err != nil || !found {
+		switch {
+		case err != nil:
 			return 0, 0, err
-		}
-		if i == 0 || day != began[i-1] {
+		case i > 0 && (!found || day <= began[i-1]): // which the upload began
+			continue
+		case found:
 			return day, began[i], nil
 		}
 	}

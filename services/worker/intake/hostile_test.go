@@ -22,7 +22,7 @@ func (w *world) over(d store.Driver) (stages [2]*intake.Stage) {
 	for i := range stages {
 		documents, now := store.New(d, (*keys)(w)), func() time.Time { return w.now }
 		stages[i] = intake.New(intake.Needs{Store: documents, Windows: &due.Windows{Store: documents, Now: now, Quiet: time.Second}, Objects: vault.New((*blobs)(w), (*keys)(w)), News: news.NewBook(documents, now),
-			Now: now, Log: quietLog()})
+			Queue: &w.asked, Now: now, Log: quietLog()})
 	}
 	intake.Tighten(stages[1])
 	return stages

@@ -133,6 +133,7 @@ func (s *Stage) write(ctx context.Context, j *uploadWork, m *merging) error {
 
 // plan computes what the upload does to which days, and writes nothing.
 func (s *Stage) plan(ctx context.Context, j *uploadWork, tombstones timeline.Tombstones) ([]*dayWork, error) {
+	j.room.Store(int64(s.room))
 	suspects, err := s.suspects(ctx, j)
 	if err != nil {
 		return nil, err
@@ -211,13 +212,14 @@ func (s *Stage) suspects(ctx context.Context, j *uploadWork) (map[health.Day]int
 	return days, nil
 }
 
-// notePlan writes down what only the first of several calls can know.
-func (s *Stage) notePlan(ctx context.Context, j *uploadWork, works []*dayWork, deleted int) error {
-	if u := &j.record.Value; len(u.Days) > 0 || u.Added+u.Replaced+u.Duplicates+u.Deleted > 0 {
-		return nil
-	}
-	var total timeline.Stats
-	var days []health.Day
+// planned says whether a call before has noted a plan.
+func (j *uploadWork) planned() bool {
+	u := &j.record.Value
+	return len(u.Days) > 0 || u.Added+u.Replaced+u.Duplicates+u.Deleted > 0
+}
+
+// sum is what is found in all of the days, and which of them change.
+func sum(works []*dayWork) (total timeline.Stats, days []health.Day) {
 	for _, w := range works {
 		total.Added += w.stats.Added
 		total.Replaced += w.stats.Replaced
@@ -226,6 +228,15 @@ func (s *Stage) notePlan(ctx context.Context, j *uploadWork, works []*dayWork, d
 			days = append(days, w.day)
 		}
 	}
+	return total, days
+}
+
+// notePlan writes down what only the first of several calls can know.
+func (s *Stage) notePlan(ctx context.Context, j *uploadWork, works []*dayWork, deleted int) error {
+	if j.planned() {
+		return nil
+	}
+	total, days := sum(works)
 	if len(days) == 0 && total.Added+total.Replaced+total.Duplicates+deleted == 0 {
 		return nil
 	}
@@ -404,20 +415,10 @@ func (s *Stage) apply(ctx context.Context, j *uploadWork, w *dayWork, tombstones
 // upload to its end. Another is written as long as none has: what was deleted since
 // then would come back.
 func (s *Stage) writeDay(ctx context.Context, j *uploadWork, w *dayWork) error {
-	data, digest, err := timeline.Encode(w.merged)
+	day, err := s.placeDay(ctx, j.uid, w)
 	if err != nil {
 		return err
 	}
-	placed, err := s.placeSeries(ctx, j.uid, w)
-	if err != nil {
-		return err
-	}
-	name, err := s.Objects.Replace(ctx, blob.KindDays, j.uid, fmt.Sprintf("%s/%s-%s", w.day, digest, unused()), data)
-	if err != nil {
-		return err
-	}
-	day := describe(w.merged, name, digest)
-	day.Series = placed
 	with := []store.Change{s.Store.Days.ToPut(w.day.String(), w.record.Version, day)}
 	if j.contested || w.late {
 		with = append(with, s.Store.Uploads.ToCheck(j.id, j.record.Version))
@@ -426,10 +427,33 @@ func (s *Stage) writeDay(ctx context.Context, j *uploadWork, w *dayWork) error {
 	if err != nil {
 		return fmt.Errorf("write day: %w", err)
 	}
-	version := versions[0]
-	w.replaced, w.wrote = append(w.replaced, w.record.Version), day.Held(w.day, version)
-	w.begins = min(w.begins, w.wrote.Begins)
-	w.record = store.Record[record.Day]{Key: w.day.String(), Version: version, Value: record.Day{Chunk: name, Digest: digest, Series: placed}}
+	w.became(day, versions[0])
+	w.record = store.Record[record.Day]{Key: w.day.String(), Version: versions[0], Value: record.Day{Chunk: day.Chunk, Digest: day.Digest, Series: day.Series}}
 	w.chunk, w.changed = w.merged, false
 	return nil
+}
+
+// became notes what the day is now.
+func (w *dayWork) became(day record.Day, version int64) {
+	w.replaced, w.wrote = append(w.replaced, w.record.Version), day.Held(w.day, version)
+	w.begins = min(w.begins, w.wrote.Begins)
+}
+
+// placeDay puts what is merged of the day, and is the record that refers to it.
+func (s *Stage) placeDay(ctx context.Context, uid string, w *dayWork) (record.Day, error) {
+	data, digest, err := timeline.Encode(w.merged)
+	if err != nil {
+		return record.Day{}, err
+	}
+	placed, err := s.placeSeries(ctx, uid, w)
+	if err != nil {
+		return record.Day{}, err
+	}
+	name, err := s.Objects.Replace(ctx, blob.KindDays, uid, fmt.Sprintf("%s/%s-%s", w.day, digest, unused()), data)
+	if err != nil {
+		return record.Day{}, err
+	}
+	day := describe(w.merged, name, digest)
+	day.Series = placed
+	return day, nil
 }

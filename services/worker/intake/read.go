@@ -32,6 +32,7 @@ type uploadWork struct {
 	// contested says that a call before may have noted the plan, or that this one goes
 	// on behind a deletion that came meanwhile.
 	contested bool
+	doubted   bool         // what the digest says of days is read of their records
 	room      atomic.Int64 // left for samples of days
 }
 

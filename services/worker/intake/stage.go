@@ -2,7 +2,9 @@
 // for the analysis of what changed.
 //
 // Handle may die anywhere and be called again with the same message: every step
-// finds what an earlier call did. In order:
+// finds what an earlier call did. An upload of few days, as nearly all are, is merged
+// at once: the chunks are put, and one batch has the days' records refer to them and
+// does all of step 6. Of many days, or where something is deleted, it is, in order:
 //
 //  1. Read and decode the raw body; read what is held of the person; compute what
 //     the merge would do.
@@ -60,7 +62,10 @@ type Needs struct {
 	}
 	// Windows are those that are to be analysed; an agenda.Windows has them.
 	Windows interface {
-		Adding(ctx context.Context, uid string, ends ...health.Day) (store.Change, error)
+		Adding(ctx context.Context, uid string, first bool, ends ...health.Day) (change store.Change, ask []queue.Message, err error)
+	}
+	Queue interface {
+		Publish(ctx context.Context, msgs ...queue.Message) error
 	}
 	Now func() time.Time
 	Log *slog.Logger
@@ -148,7 +153,6 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 		return fmt.Errorf("read upload's record: %w", err)
 	}
 	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
-	j.room.Store(int64(s.room))
 	switch stored.Value.State {
 	case record.UploadMerged:
 		return s.ended(ctx, j)
@@ -183,6 +187,9 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 
 func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	if err := s.read(ctx, j); err != nil {
+		return err
+	}
+	if done, err := s.mergeAtOnce(ctx, j); done || err != nil {
 		return err
 	}
 	return s.merge(ctx, j)

@@ -76,7 +76,8 @@ func (s *Stage) addTombstones(ctx context.Context, j *uploadWork, g tombstones) 
 		}
 		digest := *j.held.Value.Held
 		digest.Tombstones = name
-		next := record.Cursors{Types: j.held.Value.Types, Held: &digest}
+		next := j.held.Value
+		next.Held = &digest
 		versions, err := s.Store.Batch(ctx, j.uid, s.Store.Cursors.ToPut(j.held.Key, j.held.Version, next),
 			s.Store.Tombstones.ToPut(record.TombstonesKey, store.Any, record.Tombstones{Blob: name, Count: set.Len()})) // nobody writes them without the digest
 		switch {

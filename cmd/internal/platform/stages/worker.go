@@ -45,7 +45,7 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	objects := vault.New(vault.Recent(p.Blobs, recentBytes), p.Keys)
 	windows := &due.Windows{Store: p.Store, Now: p.Now, Quiet: cmp.Or(p.Config.Worker.Debounce, due.DefaultQuiet)}
 	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Now: p.Now, Log: p.Log})
-	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, News: news.NewBook(p.Store, p.Now), Windows: windows, Now: p.Now, Log: p.Log})
+	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, News: news.NewBook(p.Store, p.Now), Windows: windows, Queue: p.Queue, Now: p.Now, Log: p.Log})
 	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Windows: windows, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
 	sweeper := retention.New(p.Blobs, p.Store, p.Keys, p.Now)
 	return []platform.Runner{
