@@ -9,9 +9,12 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # One way to build for binaries, tests, lint and fuzzing, so that a package is compiled once.
 export CGO_ENABLED := 0
 export GOFLAGS := $(strip $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath)
-# The race detector needs a C compiler; without one the tests still run. SQLite is C that was translated: it
-# guards itself, whoever holds it is watched, and watching its own every step doubles what tests of a store cost.
-RACE    := $(if $(shell command -v gcc || command -v clang),-race -gcflags=modernc.org/sqlite/lib=-race=false,)
+# The race detector needs a C compiler; without one the tests still run. These work on what is theirs alone and start
+# nothing beside themselves: who calls them is watched, their own steps are not, which is half of what the tests
+# would cost. SQLite is C that was translated; the others pack, parse, match and compute.
+UNWATCHED := modernc.org/sqlite/lib compress/... github.com/klauspost/compress/... go/... regexp/... text/template/... \
+	$(addprefix github.com/clarity-loop/clarity/services/,actigraphy/... health/... metric/... timeline model/pat/kernel)
+RACE    := $(if $(shell command -v gcc || command -v clang),-race $(UNWATCHED:%=-gcflags=%=-race=false),)
 TOOL    := hack/tools/tool
 # Says what a step does that takes minutes, while it does it.
 WATCH   := hack/watch.sh

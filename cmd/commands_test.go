@@ -171,6 +171,8 @@ func testClarity(t *testing.T, p *place) {
 		{"upload", "export.xml", "--wait"},
 		{"subject", "--user", "me"},
 		{"audit", "verify"},
+		{"keys", "rotate", "kek"},
+		{"keys", "list"},
 		{"backup", "copy"},
 	} {
 		p.run(t, nil, ok, append([]string{"clarity"}, line...)...)

@@ -33,6 +33,8 @@ var rules = map[string][]string{
 	"services/grounded": {"services/analysis", "=services/narrative"},
 	// A person's sealed objects, as documents have a store: nobody seals a blob by hand.
 	"services/vault": {"=services/blob", "=services/keyring"},
+	// Between stages and drivers: what a driver sees of a person.
+	"services/veil": {"services/fault", "services/record", "=services/queue", "=services/store"},
 	// What becomes of a message whose handling failed: said once for every stage.
 	"services/stage": {"services/fault", "=services/queue", "services/internal/patience"},
 	// Why a backend could not: the one word for failure that every driver returns.

@@ -129,7 +129,7 @@ func TestTheDemoTakesTheModelItIsGiven(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the demo takes ten seconds")
 	}
-	if out := must(t, "demo", "--model", "none"); !strings.Contains(out, "model none") {
+	if out := demoOutput(t, "--model", "none"); !strings.Contains(out, "model none") {
 		t.Errorf("the demo without a model:\n%s", out)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
@@ -14,9 +15,8 @@ const tokenHelp = `Prints a token of the data directory's own issuer: only the t
   T=$(clarity token --user anna); curl -H "Authorization: Bearer $T" …
 works. The platform may run meanwhile, or not have run yet.
   clarity token revoke --user NAME   ends every token of the person so far: a device is lost
-  clarity token rotate               signs with a new key from now on; older tokens stay valid
-  clarity token retire               ends the tokens of every key but the newest
-A platform that is running believes a token that it has just seen for two minutes more.`
+A platform that is running believes a token that it has just seen for two minutes more,
+but not for an erasure, an export or a consent.`
 
 func token(_ context.Context, c *call) error {
 	fs := c.flags(tokenHelp)
@@ -29,7 +29,7 @@ func token(_ context.Context, c *call) error {
 		return err
 	}
 	if len(rest) > 0 {
-		return tokenKeys(where, rest, *user)
+		return revoke(where, rest, *user)
 	}
 	if *user == "" {
 		return usagef("token needs --user NAME")
@@ -45,27 +45,17 @@ func token(_ context.Context, c *call) error {
 	return err
 }
 
-// tokenKeys revokes a person's tokens, or does a step of replacing the signing key.
-func tokenKeys(where *kept, words []string, user string) error {
-	acts := map[string]struct {
-		person bool // of whom it is
-		run    func(issuer.Place, string) error
-		done   string
-	}{
-		"revoke": {true, issuer.Revoke, "every token so far is revoked"},
-		"rotate": {false, func(p issuer.Place, _ string) error { return issuer.Rotate(p) }, "there is a new signing key"},
-		"retire": {false, func(p issuer.Place, _ string) error { return issuer.Retire(p) }, "the older signing keys are retired"},
-	}
-	act, ok := acts[words[0]]
-	if !ok || len(words) > 1 || act.person != (user != "") {
-		return usagef("say `clarity token --user NAME`, `clarity token revoke --user NAME`, `clarity token rotate` or `clarity token retire`")
+// revoke ends a person's tokens.
+func revoke(where *kept, words []string, user string) error {
+	if !slices.Equal(words, []string{"revoke"}) || user == "" {
+		return usagef("say `clarity token --user NAME` or `clarity token revoke --user NAME`; `clarity keys rotate issuer` replaces the key that signs")
 	}
 	if _, err := where.readKept(); err != nil {
 		return err
 	}
-	if err := act.run(issuer.Place{Dir: where.Data, At: where.at(), Now: time.Now}, user); err != nil {
+	if err := issuer.Revoke(issuer.Place{Dir: where.Data, At: where.at(), Now: time.Now}, user); err != nil {
 		return asUsage(err)
 	}
-	say(where.call.stdout, "%s\n", act.done)
+	say(where.call.stdout, "every token so far is revoked\n")
 	return nil
 }

@@ -33,13 +33,13 @@ func TestTokensAreRevokedAndTheirKeyReplaced(t *testing.T) {
 	if valid(anna) || !valid(bert) {
 		t.Error("revoking anna's did not end hers alone")
 	}
-	if out := must(t, "token", "rotate", "--data", dir); out != "there is a new signing key\n" {
+	if out := must(t, "keys", "rotate", "issuer", "--data", dir); !strings.HasPrefix(out, "there is a new signing key") {
 		t.Errorf("%q", out)
 	}
 	if fresh := token("bert"); !valid(bert) || !valid(fresh) {
 		t.Error("a token is not valid while the key is replaced")
 	}
-	if out := must(t, "token", "retire", "--data", dir); out != "the older signing keys are retired\n" {
+	if out := must(t, "keys", "retire", "issuer", "--data", dir); out != "the older signing keys are retired\n" {
 		t.Errorf("%q", out)
 	}
 	if valid(bert) || !valid(token("bert")) {
@@ -57,13 +57,12 @@ func TestWhatATokenCannot(t *testing.T) {
 		want string
 	}{
 		"another word":        {[]string{"renew", "--data", dir}, 2, "clarity token revoke --user NAME"},
-		"two words":           {[]string{"rotate", "retire", "--data", dir}, 2, "clarity token rotate"},
+		"what is of the keys": {[]string{"rotate", "--data", dir}, 2, "clarity keys rotate issuer"},
 		"revoke of nobody":    {[]string{"revoke", "--data", dir}, 2, "clarity token revoke --user NAME"},
 		"revoke of no name":   {[]string{"revoke", "--data", dir, "--user", "no spaces"}, 2, "cannot be a user's name"},
-		"rotate of a person":  {[]string{"rotate", "--data", dir, "--user", "anna"}, 2, "clarity token rotate"},
-		"where no issuer is":  {[]string{"rotate", "--data", empty}, 1, "there is nothing of the identity at "},
-		"where no place is":   {[]string{"retire", "--data", filepath.Join(empty, "x")}, 1, "there is no data directory"},
-		"of no place's issue": {[]string{"retire", "--data="}, 2, "name the data directory"},
+		"where no issuer is":  {[]string{"revoke", "--user", "anna", "--data", empty}, 1, "there is nothing of the identity at "},
+		"where no place is":   {[]string{"revoke", "--user", "anna", "--data", filepath.Join(empty, "x")}, 1, "there is no data directory"},
+		"of no place's issue": {[]string{"revoke", "--user", "anna", "--data="}, 2, "name the data directory"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -33,6 +33,7 @@ import (
 	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/veil"
 )
 
 // asWorker in the environment has the test's binary be the worker.
@@ -219,7 +220,7 @@ func withStore(t *testing.T, dir string, use func(s *store.Store)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	use(store.New(driver, keys))
+	use(store.New(veil.NewDocuments(driver, keys), keys))
 	if err := opened.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,10 @@ import (
 	"path/filepath"
 )
 
+// Unfinished is the pattern of what a process that dies may leave of a file that it
+// was writing.
+const Unfinished = ".new-*"
+
 // Create writes a file that must not exist yet: data goes to a temporary file,
 // is synced, and is linked to its name; then the directory is synced. Where the
 // name is taken the error is fs.ErrExist and the file there is left alone.
@@ -25,7 +29,7 @@ func Replace(path string, data []byte, mode fs.FileMode) error {
 
 func write(path string, data []byte, mode fs.FileMode, publish func(temp string) error) (err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".new-*")
+	f, err := os.CreateTemp(dir, Unfinished)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
+	"github.com/clarity-loop/clarity/services/veil"
 )
 
 // A door is the API of one process. To build it takes sixteen milliseconds, so it
@@ -57,7 +58,7 @@ func newDoors(t testing.TB) []*door {
 		limits := ingress.DefaultLimits()
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}
 		server, err := ingress.New(ingress.Needs{
-			Store: store.New(b.store, b.keys), Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: b.identity, Audit: b.audit,
+			Store: store.New(veil.NewDocuments(b.store, b.keys), b.keys), Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: b.identity, Audit: b.audit,
 			Writer: template.New(), Template: template.New(), Series: timeline.NewReader(vault.New(b.blobs, b.keys)).Series,
 			Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return (*d.now.Load())() }, Limits: limits,
 		})
@@ -77,6 +78,10 @@ type strangers struct{}
 
 func (strangers) Verify(context.Context, string) (identity.Subject, error) {
 	return identity.Subject{}, identity.ErrInvalid
+}
+
+func (s strangers) Fresh(ctx context.Context, token string) (identity.Subject, error) {
+	return s.Verify(ctx, token)
 }
 
 // open puts a process's drivers behind the door.

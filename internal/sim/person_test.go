@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/veil"
 )
 
 // A person has one phone or two, and decides. What they did, and what came of it,
@@ -20,6 +21,7 @@ import (
 type person struct {
 	world *world
 	uid   string
+	name  string // to drivers
 
 	sent     []*sent
 	samples  []string // uuids that some upload had
@@ -67,6 +69,11 @@ type device struct {
 func (w *world) populate() {
 	for i := range 2 + w.loom.random.IntN(2) {
 		p := &person{world: w, uid: fmt.Sprintf("p%d-%d", w.seed, i), devices: 1 + w.loom.random.IntN(2), zone: zones()[w.loom.random.IntN(len(zones()))]}
+		name, err := w.keys.Process().Pseudonym(context.Background(), p.uid)
+		if err != nil {
+			w.fault("name %s: %v", p.uid, err)
+		}
+		p.name = name
 		w.people = append(w.people, p)
 		for n := range p.devices {
 			d := &device{person: p, n: n, random: rand.New(rand.NewPCG(w.seed, uint64(1000+i*10+n)))}
@@ -395,7 +402,8 @@ func (d *device) poison() {
 
 // blobOf is where the body of an upload lies, as its record says; "" where it has none.
 func (w *world) blobOf(uid, id string) string {
-	r, err := store.New(w.memory, w.keys.Process()).Uploads.Get(context.Background(), uid, id)
+	keys := w.keys.Process()
+	r, err := store.New(veil.NewDocuments(w.memory, keys), keys).Uploads.Get(context.Background(), uid, id)
 	if err != nil {
 		return ""
 	}
@@ -483,7 +491,7 @@ func (w *world) wrote(ctx context.Context, writes []store.Write) {
 			continue
 		}
 		for _, p := range w.people {
-			if p.uid == x.Key.UID && p.decides == 0 && !p.granted && t.began > p.since {
+			if p.name == x.Key.UID && p.decides == 0 && !p.granted && t.began > p.since {
 				w.fault("%s writes %s of %s, whose consent was withdrawn before it began", t.name, x.Key.Collection, p.uid)
 			}
 		}

@@ -257,3 +257,8 @@ func (p passport) Verify(_ context.Context, token string) (identity.Subject, err
 	}
 	return identity.Subject{UID: token, AuthTime: time.Now(), Expires: time.Now().Add(time.Hour)}, nil
 }
+
+// Fresh is Verify: nobody is revoked.
+func (p passport) Fresh(ctx context.Context, token string) (identity.Subject, error) {
+	return p.Verify(ctx, token)
+}

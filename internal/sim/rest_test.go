@@ -31,6 +31,7 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
+	"github.com/clarity-loop/clarity/services/veil"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
 
@@ -86,16 +87,18 @@ func (w *world) until(d time.Duration) bool {
 // An inspection looks at what is kept, by drivers to which nothing happens.
 type inspection struct {
 	*world
-	ctx     context.Context
-	store   *store.Store
-	objects *vault.Vault
-	chunks  *timeline.Reader
-	again   *analyse.Stage
+	ctx       context.Context
+	documents *veil.Documents
+	store     *store.Store
+	objects   *vault.Vault
+	chunks    *timeline.Reader
+	again     *analyse.Stage
 }
 
 func (w *world) inspect() *inspection {
 	keys := w.keys.Process()
-	s := &inspection{world: w, ctx: context.Background(), store: store.New(w.memory, keys)}
+	s := &inspection{world: w, ctx: context.Background(), documents: veil.NewDocuments(w.memory, keys)}
+	s.store = store.New(s.documents, keys)
 	s.objects = vault.New(w.blobs, keys)
 	s.chunks = timeline.NewReader(s.objects)
 	s.again = analyse.New(analyse.Needs{Store: s.store, Chunks: s.chunks, Queue: nobody{}, Audit: nobody{}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
@@ -174,7 +177,7 @@ func (s *inspection) promised() {
 	for _, p := range s.people {
 		if p.erased {
 			for _, collection := range store.Personal() {
-				docs, err := s.memory.List(s.ctx, store.Query{Collection: collection, UID: p.uid, Limit: 10})
+				docs, err := s.documents.List(s.ctx, store.Query{Collection: collection, UID: p.uid, Limit: 10})
 				s.must(err)
 				if len(docs) > 0 {
 					s.fault("%s is erased, and has %d documents in %s: %s", p.uid, len(docs), collection, docs[0].Key.Key)
@@ -399,7 +402,7 @@ func (s *inspection) eventsOf(p *person) {
 		}
 		for _, e := range page.Value.All() {
 			events = append(events, e)
-			last[e.Kind.Of()+" "+e.Ref] = s.told[store.Key{Collection: "deliveries", UID: p.uid, Key: page.Key}]
+			last[e.Kind.Of()+" "+e.Ref] = s.told[store.Key{Collection: "deliveries", UID: p.name, Key: page.Key}]
 			told[string(e.Kind)+" "+e.Ref] = true
 			told[string(e.Kind)+" "+e.Ref+" "+e.Version] = true
 		}
@@ -425,7 +428,7 @@ func (s *inspection) eventsOf(p *person) {
 			continue // it may be of the life before: its message was on its way when that ended
 		}
 		key := store.Key{Collection: e.Kind.Of() + "s", UID: p.uid, Key: e.Ref}
-		if _, gone := s.memory.Get(s.ctx, key); gone != nil && last[e.Kind.Of()+" "+e.Ref] < s.removed[key] {
+		if _, gone := s.documents.Get(s.ctx, key); gone != nil && last[e.Kind.Of()+" "+e.Ref] < s.removed[store.Key{Collection: key.Collection, UID: p.name, Key: key.Key}] {
 			s.fault("%s: nobody was told that there is no %s of %s any more", p.uid, e.Kind.Of(), e.Ref)
 		}
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/clarity-loop/clarity/services/store/storetest"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
+	"github.com/clarity-loop/clarity/services/veil"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
@@ -156,7 +157,7 @@ func (r *replica) start() {
 	r.handle, r.passes = map[string]queue.Handler{}, map[string]func(context.Context) (int, error){}
 	keys := ring{w.keys.Process(), r}
 	q := messages{w.place.Open(flow.Consumers()), r}
-	st, log := store.New(documents{r}, keys), slog.New(slog.DiscardHandler)
+	st, log := store.New(veil.NewDocuments(documents{r}, keys), keys), slog.New(slog.DiscardHandler)
 	switch r.kind {
 	case "ingress":
 		r.request = &task{name: r.name(), replica: r}

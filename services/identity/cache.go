@@ -3,12 +3,13 @@ package identity
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"sync"
 	"time"
 )
 
-// MaxCached is how long a verified token is believed without asking again: a
-// revocation bites within it.
+// MaxCached is how long it is believed that a token is not revoked without asking
+// again: a revocation bites within it, and at once where the answer is to be Fresh.
 const MaxCached = 2 * time.Minute
 
 // Cached is a Verifier that remembers what v said yes to, by the token's
@@ -44,6 +45,23 @@ func (c *Cache) Verify(ctx context.Context, token string) (Subject, error) {
 		return k.subject, nil
 	}
 	s, err := c.verifier.Verify(ctx, token)
+	return c.remember(hash, now, s, err)
+}
+
+// Fresh asks, whatever is remembered. A no ends what was: the next Verify asks, too.
+func (c *Cache) Fresh(ctx context.Context, token string) (Subject, error) {
+	now := c.now()
+	s, err := c.verifier.Fresh(ctx, token)
+	return c.remember(sha256.Sum256([]byte(token)), now, s, err)
+}
+
+// remember keeps a yes that was given behind now.
+func (c *Cache) remember(hash [32]byte, now time.Time, s Subject, err error) (Subject, error) {
+	if errors.Is(err, ErrInvalid) {
+		c.mu.Lock()
+		delete(c.known, hash)
+		c.mu.Unlock()
+	}
 	if err != nil {
 		return Subject{}, err
 	}

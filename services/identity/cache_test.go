@@ -14,6 +14,15 @@ import (
 type asked struct {
 	times   int
 	expires time.Time
+	revoked bool
+}
+
+func (a *asked) Fresh(ctx context.Context, token string) (identity.Subject, error) {
+	if a.revoked {
+		a.times++
+		return identity.Subject{}, identity.ErrInvalid
+	}
+	return a.Verify(ctx, token)
 }
 
 func (a *asked) Verify(_ context.Context, token string) (identity.Subject, error) {
@@ -93,5 +102,29 @@ func TestCacheIsBoundedAndForgets(t *testing.T) {
 	ask("anna")
 	if v.times != 1 {
 		t.Errorf("asked %d times around Forget, want 1", v.times)
+	}
+}
+
+func TestAFreshAnswerIsNeverRemembered(t *testing.T) {
+	v := &asked{expires: time.Now().Add(time.Hour)}
+	c := identity.Cached(v, 4, time.Now)
+	for range 3 {
+		if s, err := c.Fresh(t.Context(), "goodanna"); err != nil || s.UID != "anna" {
+			t.Fatalf("%v, %v", s, err)
+		}
+	}
+	if _, err := c.Verify(t.Context(), "goodanna"); err != nil || v.times != 3 {
+		t.Errorf("asked %d times, %v; want 3: what is fresh serves others, too", v.times, err)
+	}
+	v.revoked = true
+	if _, err := c.Verify(t.Context(), "goodanna"); err != nil {
+		t.Errorf("believed a moment ago: %v", err)
+	}
+	if _, err := c.Fresh(t.Context(), "goodanna"); !errors.Is(err, identity.ErrInvalid) {
+		t.Errorf("revoked: %v", err)
+	}
+	before := v.times
+	if _, _ = c.Verify(t.Context(), "goodanna"); v.times != before+1 {
+		t.Error("behind a no the yes from before is believed")
 	}
 }

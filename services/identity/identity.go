@@ -5,6 +5,12 @@
 // a verifier that cannot reach what it needs to decide is ErrUnavailable, never
 // a yes. Neither error holds the token or a part of it.
 //
+// What a token says, and that it was signed, holds until it expires. That neither
+// it nor its key was revoked, nor the person disabled, is another's to say, and may
+// cost a call: Verify MAY believe what it was told of that for MaxCached, which
+// serves reads and uploads. Fresh MUST ask now. It is for what cannot be taken back:
+// an erasure, an export, a consent.
+//
 // The UID alone says which person it is: documents, keys and messages are kept
 // by it. The Tenant is told and decides nothing yet. So a driver MUST NOT give
 // two people one UID, of two tenants neither: where its provider may, the driver
@@ -26,6 +32,7 @@ var (
 // A Verifier turns a bearer token into a Subject.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (Subject, error)
+	Fresh(ctx context.Context, token string) (Subject, error)
 }
 
 // A Subject is who a verified token speaks for.

@@ -18,6 +18,25 @@
 // error where the key of the life before is not destroyed. What another process
 // seals for them within Lag may still be refused.
 //
+// # Rotation
+//
+// Three layers of keys lie on each other: one that wraps (a KEK), a bounded number
+// of those that it wraps, and people's data keys, which those wrap. Each rotates
+// while everybody goes on sealing, opening and destroying, in any process.
+//
+// RotateKEK makes a new version of the one that wraps: from then on nothing is
+// wrapped by an older one. Rewrap wraps the layer below anew, a part at a time,
+// behind the cursor of the part before; "" begins. An older version MUST be kept
+// until nothing is wrapped by it, and is gone once Rewrap returns a Progress without
+// a Cursor. A rotation that was cut goes on: RotateKEK begins no other one then, and
+// Rewrap may begin again at "". It touches no person's key, so that it costs
+// the same for any number of people.
+//
+// RotateData has each person's data key made anew by their next Seal, within Lag in
+// other processes. What was sealed before still opens: the versions before stay
+// with the person's key, as copies that are kept elsewhere may need them, and
+// go with it when it is destroyed.
+//
 // A data key never leaves the process unwrapped. All methods may be called concurrently.
 package keyring
 
@@ -55,12 +74,40 @@ type Renewer interface {
 	Renew(ctx context.Context, uid string, life int) error
 }
 
+// A Rotator replaces keys. It is for who operates the keyring; no stage has one.
+type Rotator interface {
+	RotateKEK(ctx context.Context) error
+	Rewrap(ctx context.Context, cursor string) (Progress, error)
+	RotateData(ctx context.Context) error
+	// Census counts the keys; it costs a look at each.
+	Census(ctx context.Context) (Census, error)
+}
+
+// Progress is how far Rewrap is: Done of All were wrapped by the newest version
+// when it returned. Cursor is what the next part is behind; without one there is none.
+type Progress struct {
+	Cursor    string
+	Done, All int
+}
+
+// A Census counts keys. It names nobody.
+type Census struct {
+	KEKs      int // versions of the key that wraps; 1 where no rotation is unfinished
+	Wrapped   int // of the keys that it wraps
+	Older     int // of those, by an older version
+	Data      int // how often RotateData was called
+	People    int // who have a key
+	Behind    int // of those, whose next Seal makes it anew
+	Destroyed int // keys that were
+}
+
 // A Keyring is all that a driver can do with people's keys.
 type Keyring interface {
 	Sealer
 	Eraser
 	Renewer
 	Pseudonymizer
+	Rotator
 }
 
 // A Pseudonymizer names people where no uid may stand: in an object of a cluster, a

@@ -72,7 +72,7 @@ func (s *Store) People(ctx context.Context, after string, limit int) ([]string, 
 	return s.driver.People(ctx, after, limit)
 }
 
-// EachPerson calls see with everyone of whom there are documents, in byte order.
+// EachPerson calls see with everyone of whom there are documents.
 func (s *Store) EachPerson(ctx context.Context, see func(uid string) error) error {
 	for after := ""; ; {
 		people, err := s.driver.People(ctx, after, MaxLimit)

@@ -60,9 +60,9 @@
 //
 // # People
 //
-// People lists those of whom there is a document in accounts or consents, in byte
-// order, at most limit of them behind the uid `after`. It is for retention, a
-// shard of a batch and who verifies: it costs everybody.
+// People lists those of whom there is a document in accounts or consents, in an
+// order of the driver's own, at most limit of them behind the uid `after`. It is for
+// retention, a shard of a batch and who verifies: it costs everybody.
 //
 // EraseUser removes every document of the uid in every collection but Accounts.
 // It is no transaction: after an error some are gone, and it is repeated. What

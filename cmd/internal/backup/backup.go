@@ -37,9 +37,12 @@ type manifest struct {
 	At     time.Time `json:"at"` // when it began
 	// Ring names the keys that open it, and Erasures is how many of them were
 	// destroyed by then: the keys that it is put back beside know of no fewer.
-	Ring     string            `json:"ring"`
-	Erasures int               `json:"erasures"`
-	Files    map[string]string `json:"files"` // SHA-256 by path
+	Ring     string `json:"ring"`
+	Erasures int    `json:"erasures"`
+	// Rotations is how often data keys were rotated by then: older keys do not open
+	// what was written since.
+	Rotations int               `json:"rotations,omitempty"`
+	Files     map[string]string `json:"files"` // SHA-256 by path
 }
 
 // Make copies the place into a new directory, and looks whether all of the copy
@@ -102,9 +105,8 @@ func describe(ctx context.Context, b platform.Backends, now func() time.Time) (m
 	if there, err := embedded.Holds(capabilityKeys, at); !ours || err != nil || !there {
 		return m, errors.Join(err, fmt.Errorf("there are no keys at %s: without them nothing can be looked at, or put back; say --keys where they are", at))
 	}
-	m = manifest{Format: format, At: now().UTC()}
-	m.Ring, m.Erasures, err = embedded.KnowKeys(ctx, at)
-	return m, err
+	ring, count, err := embedded.KnowKeys(ctx, at)
+	return manifest{Format: format, At: now().UTC(), Ring: ring, Erasures: count.Destroyed, Rotations: count.Data}, err
 }
 
 // Restore puts a backup back as a new data directory, beside the keys as they are
@@ -126,6 +128,9 @@ func Restore(ctx context.Context, from string, p datadir.Place, now func() time.
 		return 0, errors.New("the keys are not those that the backup was made beside: say --keys where they are")
 	case is.Erasures < was.Erasures:
 		return 0, fmt.Errorf("the keys are older than the backup: they know of %d erasures, and there were %d when it was made; who was erased would come back", is.Erasures, was.Erasures)
+	}
+	if is.Rotations < was.Rotations {
+		return 0, fmt.Errorf("the keys are older than the backup: their data keys were rotated %d times, and %d times when it was made; what was written since could not be read", is.Rotations, was.Rotations)
 	}
 	got, err := sums(from)
 	if err != nil {

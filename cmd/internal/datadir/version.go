@@ -20,7 +20,7 @@ const (
 	// without it is of the first.
 	versionName = "VERSION"
 	// layout is what this program writes, and the newest that it reads.
-	layout = 2
+	layout = 3
 )
 
 // readVersion is which layout the directory has. One that a later release has laid

@@ -2,6 +2,7 @@ package embedded_test
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -9,15 +10,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
+	"github.com/clarity-loop/clarity/services/veil"
 )
 
 // releaseBefore is a directory that the release before wrote: `clarity up` with
@@ -69,6 +73,12 @@ func opened(t *testing.T, dir string) (*store.Store, *timeline.Reader, store.Dri
 			t.Error(err)
 		}
 	})
+	b := embedded.In(dir, platform.Backends{})
+	for range 2 { // once is enough
+		if _, err := embedded.Upgrade(t.Context(), b, time.Now); err != nil {
+			t.Fatal(err)
+		}
+	}
 	documents, err := embedded.Store(t.Context(), dir, d.Env)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +91,8 @@ func opened(t *testing.T, dir string) (*store.Store, *timeline.Reader, store.Dri
 	if err != nil {
 		t.Fatal(err)
 	}
-	return store.New(documents, keys), timeline.NewReader(vault.New(blobs, keys)), documents
+	named := veil.NewDocuments(documents, keys)
+	return store.New(named, keys), timeline.NewReader(vault.New(blobs, keys)), named
 }
 
 func TestADirectoryOfTheReleaseBeforeIsKept(t *testing.T) {
@@ -159,5 +170,39 @@ func TestAWithdrawalFirstOfAll(t *testing.T) {
 	}
 	if err := s.Permitted(t.Context(), "anna"); !errors.Is(err, analysis.ErrNoConsent) {
 		t.Errorf("permitted: %v", err)
+	}
+}
+
+// What a release before has kept under uids and ids lies under names that say nothing.
+func TestNobodyIsNamedInTheDocumentsOfTheReleaseBefore(t *testing.T) {
+	dir := releaseBefore(t)
+	secrets := []string{"consentsanna", "accountsben", "upload-0001", "upload-0002"} // as a row has them
+	named := func() (found []string) {
+		for _, name := range []string{"store.db", "store.db-wal"} {
+			data, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			for _, secret := range secrets {
+				if bytes.Contains(data, []byte(secret)) {
+					found = append(found, secret)
+				}
+			}
+		}
+		return found
+	}
+	if found := named(); len(found) < len(secrets) {
+		t.Fatalf("before: %v: there is nothing to be found", found)
+	}
+	s, _, _ := opened(t, dir)
+	if found := named(); len(found) > 0 {
+		t.Errorf("the files of the documents name %v", found)
+	}
+	var people []string
+	if err := s.EachPerson(t.Context(), func(uid string) error { people = append(people, uid); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"anna"}, people); diff != "" {
+		t.Errorf("people, but for who is erased for good (-want +got):\n%s", diff)
 	}
 }

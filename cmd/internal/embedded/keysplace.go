@@ -18,11 +18,13 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/internal/durable"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/store"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
+	"github.com/clarity-loop/clarity/services/veil"
 )
 
 // kekName is the file without which a keyring opens nothing.
@@ -102,20 +104,35 @@ func MoveKeys(dir string, log *slog.Logger) error {
 
 // removeCopy removes keys that are a copy of those beside.
 func removeCopy(within, beside string, log *slog.Logger) error {
-	copied, err := os.ReadFile(filepath.Join(within, kekName)) //nolint:gosec // the data directory is the caller's own
+	is, err := areCopies(within, beside)
 	if err != nil {
 		return err
 	}
-	own, err := os.ReadFile(filepath.Join(beside, kekName)) //nolint:gosec // as above
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(copied, own) {
+	if !is {
 		log.Warn("the data directory holds other keys than those beside it, which are used; remove the former, or say --keys", "keys", beside)
 		return nil
 	}
 	log.Info("the data directory held a copy of the keys beside it, which was removed", "keys", beside)
 	return os.RemoveAll(within)
+}
+
+// areCopies says whether two places hold the same keys, whichever was rotated since.
+func areCopies(one, other string) (bool, error) {
+	var keks [2][]byte
+	var names [2]string
+	for i, place := range []string{one, other} {
+		var err error
+		if keks[i], err = os.ReadFile(filepath.Join(place, kekName)); err != nil { //nolint:gosec // the data directory is the caller's own
+			return false, err
+		}
+		if i == 1 && bytes.Equal(keks[0], keks[1]) {
+			return true, nil
+		}
+		if names[i], _, err = KnowKeys(context.Background(), place); err != nil {
+			return false, nil //nolint:nilerr // what cannot be opened is no copy of what is in use
+		}
+	}
+	return names[0] == names[1], nil
 }
 
 // CheckKeys is the error of a data directory whose keys are not where they
@@ -136,17 +153,17 @@ func CheckKeys(dir string, b platform.Backends) error {
 }
 
 // KnowKeys names the keys at the place, the same in every copy of them and no
-// person's, and counts those that are destroyed.
-func KnowKeys(ctx context.Context, at string) (name string, destroyed int, err error) {
+// person's, and counts them: a copy that knows of fewer erasures or rotations is older.
+func KnowKeys(ctx context.Context, at string) (name string, count keyring.Census, err error) {
 	keys, err := tink.Open(at)
 	if err != nil {
-		return "", 0, err
+		return "", count, err
 	}
 	if name, err = keys.Pseudonym(ctx, "keyring/"); err != nil { // no uid holds a slash
-		return "", 0, err
+		return "", count, err
 	}
-	destroyed, err = keys.Erasures()
-	return name, destroyed, err
+	count, err = keys.Census(ctx)
+	return name, count, err
 }
 
 // placeOf is the place of the driver, "" where the spec is another's.
@@ -185,12 +202,22 @@ func overDocuments(ctx context.Context, b platform.Backends, now func() time.Tim
 	if err != nil {
 		return &platform.OpenError{Of: "keys", Driver: "tink", At: keysAt, Cause: err}
 	}
+	if err := rename(ctx, at, keys); err != nil {
+		return &platform.OpenError{Of: "store", Driver: "sqlite", At: at, Cause: err}
+	}
 	documents, err := storesqlite.Open(ctx, at, now)
 	if err != nil {
 		return &platform.OpenError{Of: "store", Driver: "sqlite", At: at, Cause: err}
 	}
 	defer func() { err = errors.Join(err, documents.Close()) }()
-	return do(documents, keys)
+	return do(veil.NewDocuments(documents, keys), keys)
+}
+
+// rename has documents of a release before lie under names that tell nobody.
+func rename(ctx context.Context, at string, keys *tink.Keyring) error {
+	names := veil.NewDocuments(nil, keys)
+	_, err := storesqlite.Rename(ctx, at, func(d store.Document) (store.Document, error) { return names.Veil(ctx, d) })
+	return err
 }
 
 func replay(ctx context.Context, documents store.Driver, keys *tink.Keyring, now func() time.Time) (found int, err error) {

@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/veil"
 )
 
 // Env is what a driver and a stage may use of the process.
@@ -170,13 +171,29 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 	if needs.Has(capability.Erasure) {
 		o.Erasure = erasing{keys}
 	}
+	if messages != nil && keys != nil {
+		messages = veil.NewMessages(messages, keys)
+	}
 	if messages != nil {
 		o.Queue, o.Gauge = messages, messages
 	}
 	if documents != nil {
-		o.Store = store.New(documents, o.Keys)
+		o.Store = store.New(veil.NewDocuments(documents, keys), o.Keys)
 	}
 	return o, nil
+}
+
+// Rotator opens the keys for who operates them: nothing that is opened for a stage
+// can rotate them.
+func (d Drivers) Rotator(ctx context.Context, b Backends, e Env) (keyring.Rotator, error) {
+	if err := check("keys", d.Keys, b.Keys, true); err != nil {
+		return nil, err
+	}
+	var keys Keyring
+	if err := opening(ctx, "keys", d.Keys, b.Keys, true, e, &keys)(); err != nil {
+		return nil, err
+	}
+	return keys, nil
 }
 
 // An OpenError is a driver that could not be opened: of which capability, which,

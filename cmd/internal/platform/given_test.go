@@ -23,7 +23,10 @@ import (
 )
 
 // ring is a keyring that notes what it is asked.
-type ring struct{ *diary }
+type ring struct {
+	*diary
+	keyring.Rotator // of which no stage has any
+}
 
 func (r ring) Seal(_ context.Context, _, name string, plain []byte) ([]byte, error) {
 	r.write("seal " + name)
@@ -129,7 +132,7 @@ func TestAStageIsGivenWhatItNeedsAlone(t *testing.T) {
 	for bit := capability.Set(1); bit < everything; bit <<= 1 {
 		needs[bit.String()] = bit
 	}
-	for name, parts := range built(t, furnished(ring{&diary{}}), needs) {
+	for name, parts := range built(t, furnished(ring{diary: &diary{}}), needs) {
 		if diff := cmp.Diff(needs[name].String(), holds(parts)); diff != "" {
 			t.Errorf("%s is given (-want +got):\n%s", name, diff)
 		}
@@ -142,10 +145,11 @@ func TestAStageIsGivenWhatItNeedsAlone(t *testing.T) {
 // What seals does not erase and what erases does not open, whatever it is taken for.
 func TestTheKeysTwoFacesAreApart(t *testing.T) {
 	d := &diary{}
-	p := built(t, furnished(ring{d}), map[string]capability.Set{"all": everything})["all"]
+	p := built(t, furnished(ring{diary: d}), map[string]capability.Set{"all": everything})["all"]
 	for name, is := range map[string]func() bool{
 		"the keys are an Eraser": func() bool { _, is := p.Keys.(keyring.Eraser); return is },
 		"the keys are a Keyring": func() bool { _, is := p.Keys.(keyring.Keyring); return is },
+		"the keys are a Rotator": func() bool { _, is := p.Keys.(keyring.Rotator); return is },
 		"the keys destroy": func() bool {
 			_, is := p.Keys.(interface {
 				Destroy(context.Context, string) error
@@ -181,7 +185,7 @@ func TestDriversOpenGivesNoErasureThatIsNotNeeded(t *testing.T) {
 	e := env()
 	e.Closing = func(string, io.Closer) {}
 	for _, needs := range []capability.Set{capability.Keys, capability.Erasure, capability.Keys | capability.Erasure} {
-		o, err := furnished(ring{&diary{}}).Open(t.Context(), config("s").Backends, needs, e)
+		o, err := furnished(ring{diary: &diary{}}).Open(t.Context(), config("s").Backends, needs, e)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,29 +31,48 @@ type Issuer struct {
 	// Header and Claims make a good token for uid "anna" when signed with Key.
 	Header, Claims map[string]any
 	Now            time.Time
+	// Revoke ends every token of the uid so far, in another process.
+	Revoke func(uid string) error
 }
 
 // Run holds a verifier against everything it must refuse, and one token it
 // must accept.
 func Run(t *testing.T, i Issuer) {
 	ctx := context.Background()
-	t.Run("the good token is accepted", func(t *testing.T) {
-		s, err := i.Verifier.Verify(ctx, i.good())
-		if err != nil || s.UID != "anna" || !s.Expires.After(i.Now) || s.AuthTime.IsZero() {
-			t.Fatalf("Verify = %+v, %v", s, err)
-		}
-	})
-	for name, token := range i.forged(t) {
-		t.Run(name, func(t *testing.T) {
-			s, err := i.Verifier.Verify(ctx, token)
-			if !errors.Is(err, identity.ErrInvalid) || s.UID != "" {
-				t.Fatalf("Verify = %+v, %v; want ErrInvalid", s, err)
-			}
-			if len(token) > 20 && strings.Contains(err.Error(), token[:20]) {
-				t.Errorf("the error quotes the token")
+	verifies := map[string]func(context.Context, string) (identity.Subject, error){"": i.Verifier.Verify, "fresh: ": i.Verifier.Fresh}
+	for how, verify := range verifies {
+		t.Run(how+"the good token is accepted", func(t *testing.T) {
+			s, err := verify(ctx, i.good())
+			if err != nil || s.UID != "anna" || !s.Expires.After(i.Now) || s.AuthTime.IsZero() {
+				t.Fatalf("%+v, %v", s, err)
 			}
 		})
+		for name, token := range i.forged(t) {
+			t.Run(how+name, func(t *testing.T) {
+				s, err := verify(ctx, token)
+				if !errors.Is(err, identity.ErrInvalid) || s.UID != "" {
+					t.Fatalf("%+v, %v; want ErrInvalid", s, err)
+				}
+				if len(token) > 20 && strings.Contains(err.Error(), token[:20]) {
+					t.Errorf("the error quotes the token")
+				}
+			})
+		}
 	}
+	t.Run("a revoked token is not fresh from that moment on, however often it was verified", func(t *testing.T) {
+		if _, err := i.Verifier.Verify(ctx, i.good()); err != nil {
+			t.Fatal(err)
+		}
+		if err := i.Revoke("anna"); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := i.Verifier.Fresh(ctx, i.good()); !errors.Is(err, identity.ErrInvalid) || s.UID != "" {
+			t.Errorf("Fresh = %+v, %v; want ErrInvalid", s, err)
+		}
+		if _, err := i.Verifier.Verify(ctx, i.good()); !errors.Is(err, identity.ErrInvalid) {
+			t.Errorf("Verify behind it: %v; want ErrInvalid", err)
+		}
+	})
 }
 
 func (i Issuer) forged(t *testing.T) map[string]string {

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -24,8 +26,43 @@ const keyBits = 2048
 // state is the file issuer.json: the signing keys, newest first, and who is revoked.
 type state struct {
 	Keys []storedKey `json:"keys"`
-	// Revoked holds, by uid, the moment before which no authentication counts.
+	// Ended holds, by the HMAC of a uid under Names, the moment before which no
+	// authentication counts: nobody is named in a file that backups hold.
+	Ended map[string]time.Time `json:"ended,omitempty"`
+	Names []byte               `json:"names,omitempty"`
+	// Revoked is Ended as the releases before wrote it: by uid.
 	Revoked map[string]time.Time `json:"revoked,omitempty"`
+}
+
+func (s *state) name(uid string) string {
+	mac := hmac.New(sha256.New, s.Names)
+	_, _ = mac.Write([]byte(uid)) // never fails
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// ended is the moment before which no authentication of the person counts.
+func (s *state) ended(uid string) (at time.Time, is bool) {
+	at, is = s.Ended[s.name(uid)]
+	if former, was := s.Revoked[uid]; was && former.After(at) {
+		return former, true
+	}
+	return at, is
+}
+
+// end has no authentication of the people count that is not after their moment.
+func (s *state) end(people map[string]time.Time) {
+	ended := maps.Clone(s.Ended)
+	if ended == nil {
+		ended = map[string]time.Time{}
+	}
+	if s.Names == nil {
+		s.Names = make([]byte, 32)
+		_, _ = rand.Read(s.Names) // never fails
+	}
+	for uid, until := range people {
+		ended[s.name(uid)] = until
+	}
+	s.Ended = ended
 }
 
 type storedKey struct {

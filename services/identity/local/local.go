@@ -57,6 +57,13 @@ func Open(dir string, now func() time.Time) (*Issuer, error) {
 		return nil, fmt.Errorf("open local issuer: %w", err)
 	}
 	i.modTime = i.fileTime()
+	if len(i.state.Revoked) > 0 {
+		var inUse *dirlock.InUseError
+		err := i.change("take over revocations", func(*state) error { return nil })
+		if err != nil && !errors.As(err, &inUse) { // another process does it
+			return nil, fmt.Errorf("open local issuer: %w", err)
+		}
+	}
 	return i, nil
 }
 
@@ -97,7 +104,16 @@ func (i *Issuer) Issue(s identity.Subject, ttl time.Duration) (string, error) {
 
 // Verify checks a token and derives the subject from it alone.
 func (i *Issuer) Verify(_ context.Context, token string) (identity.Subject, error) {
-	if err := i.refresh(); err != nil {
+	return i.verify(token, i.refresh)
+}
+
+// Fresh is Verify by what the file says at this moment.
+func (i *Issuer) Fresh(_ context.Context, token string) (identity.Subject, error) {
+	return i.verify(token, i.reload)
+}
+
+func (i *Issuer) verify(token string, look func() error) (identity.Subject, error) {
+	if err := look(); err != nil {
 		return identity.Subject{}, fmt.Errorf("%w: %w", identity.ErrUnavailable, err)
 	}
 	claims, err := i.check(token)
@@ -111,7 +127,7 @@ func (i *Issuer) Verify(_ context.Context, token string) (identity.Subject, erro
 		return identity.Subject{}, fmt.Errorf("%w: %w", identity.ErrInvalid, err)
 	}
 	i.mu.RLock()
-	revoked, is := i.state.Revoked[claims.subject.UID]
+	revoked, is := i.state.ended(claims.subject.UID)
 	i.mu.RUnlock()
 	if is && !claims.subject.AuthTime.After(revoked) {
 		return identity.Subject{}, fmt.Errorf("%w: revoked", identity.ErrInvalid)
@@ -122,13 +138,10 @@ func (i *Issuer) Verify(_ context.Context, token string) (identity.Subject, erro
 // Revoke makes every token of the person invalid whose authentication is not
 // after the moment given. It is for who operates the issuer, when a person's
 // device is lost. Other processes see it within a second; who caches answers believes
-// those of before for identity.MaxCached.
+// those of before for identity.MaxCached, unless they are to be fresh.
 func (i *Issuer) Revoke(uid string, until time.Time) error {
 	return i.change("revoke", func(s *state) error {
-		if s.Revoked == nil {
-			s.Revoked = make(map[string]time.Time)
-		}
-		s.Revoked[uid] = until
+		s.end(map[string]time.Time{uid: until})
 		return nil
 	})
 }
@@ -155,6 +168,18 @@ func (i *Issuer) RetireOld() error {
 	})
 }
 
+// Count is how many signing keys there are whose tokens are valid, and how many retired.
+func (i *Issuer) Count() (valid, retired int) {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	for _, k := range i.state.Keys {
+		if k.Retired {
+			retired++
+		}
+	}
+	return len(i.state.Keys) - retired, retired
+}
+
 // change reads, edits and replaces the file under a lock, so that no process
 // undoes what another changes meanwhile. It does not wait: the error is a
 // *dirlock.InUseError then, and nothing is changed.
@@ -170,6 +195,10 @@ func (i *Issuer) change(what string, edit func(*state) error) (err error) {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	next := i.state
+	if len(next.Revoked) > 0 { // of a release before
+		next.end(next.Revoked)
+		next.Revoked = nil
+	}
 	if err := edit(&next); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

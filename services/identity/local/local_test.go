@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -50,15 +51,41 @@ func TestNoRevocationIsLostToAnotherProcess(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := len(open(t, dir, at(&noon)).state.Revoked); n != 80 {
+	if n := len(open(t, dir, at(&noon)).state.Ended); n != 80 {
 		t.Errorf("%d of 80 revocations are left", n)
 	}
 }
 
+// Nobody is named in the file, nor who was by a release before; and revoked is revoked.
+func TestTheFileNamesNobody(t *testing.T) {
+	dir := t.TempDir()
+	i := open(t, dir, at(&noon))
+	anna, bert := issue(t, i, identity.Subject{UID: "anna"}), issue(t, i, identity.Subject{UID: "bert"})
+	i.state.Revoked = map[string]time.Time{"anna": noon}
+	if err := i.save(i.state); err != nil {
+		t.Fatal(err)
+	}
+	i = open(t, dir, at(&noon))
+	if err := i.Revoke("bert", noon); err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{anna, bert} {
+		if _, err := open(t, dir, at(&noon)).Verify(t.Context(), token); !errors.Is(err, identity.ErrInvalid) {
+			t.Errorf("%v", err)
+		}
+	}
+	text, err := os.ReadFile(i.path())
+	if err != nil || strings.Contains(string(text), "anna") || strings.Contains(string(text), "bert") {
+		t.Errorf("the file names somebody, %v", err)
+	}
+}
+
 func TestContract(t *testing.T) {
-	i := open(t, t.TempDir(), at(&noon))
+	dir := t.TempDir()
+	i := open(t, dir, at(&noon))
 	identitytest.Run(t, identitytest.Issuer{
 		Verifier: i, Key: i.current.private, Now: noon,
+		Revoke: func(uid string) error { return open(t, dir, at(&noon)).Revoke(uid, noon) },
 		Header: map[string]any{"alg": "RS256", "typ": "JWT", "kid": i.current.kid},
 		Claims: map[string]any{
 			"iss": IssuerName, "aud": Audience, "sub": "anna",

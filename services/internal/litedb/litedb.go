@@ -32,7 +32,7 @@ const (
 // ErrNewer says that a later release has written the database.
 var ErrNewer = errors.New("the database was written by a newer program")
 
-// A DB is an open database. Its writing methods (Prepare, Tx, Relaxed, Scrub)
+// A DB is an open database. Its writing methods (Prepare, Tx, Relaxed, Scrub, Compact)
 // belong to one goroutine; Reader may be used by any.
 type DB struct {
 	writePool *sql.DB
@@ -246,6 +246,18 @@ func (db *DB) checkpoint(ctx context.Context) error {
 		return errHeld
 	}
 	return nil
+}
+
+// Compact writes the database anew, so that no page holds what was in it before,
+// in a gap either. It takes as long as the database is large, and as much room again.
+func (db *DB) Compact(ctx context.Context) error {
+	if db.broken != nil {
+		return db.broken
+	}
+	if _, err := db.write.ExecContext(ctx, "VACUUM"); err != nil {
+		return fmt.Errorf("compact: %w", db.note(err))
+	}
+	return db.checkpoint(ctx)
 }
 
 // Close checkpoints and closes the database.

@@ -130,6 +130,44 @@ func (h *HostileKeyring) Pseudonym(ctx context.Context, uid string) (string, err
 	return h.keys.Pseudonym(ctx, uid)
 }
 
+// RotateKEK fails, before it does or behind it.
+func (h *HostileKeyring) RotateKEK(ctx context.Context) error {
+	return h.rotate(ctx, "rotate KEK", func() error { return h.keys.RotateKEK(ctx) })
+}
+
+// RotateData fails, before it does or behind it.
+func (h *HostileKeyring) RotateData(ctx context.Context) error {
+	return h.rotate(ctx, "rotate data", func() error { return h.keys.RotateData(ctx) })
+}
+
+// Rewrap fails, before it does or behind it.
+func (h *HostileKeyring) Rewrap(ctx context.Context, cursor string) (p keyring.Progress, err error) {
+	err = h.rotate(ctx, "rewrap", func() (err error) {
+		p, err = h.keys.Rewrap(ctx, cursor)
+		return err
+	})
+	return p, err
+}
+
+// Census fails, or answers late.
+func (h *HostileKeyring) Census(ctx context.Context) (keyring.Census, error) {
+	if err := h.before(ctx, "census", ""); err != nil {
+		return keyring.Census{}, err
+	}
+	return h.keys.Census(ctx)
+}
+
+func (h *HostileKeyring) rotate(ctx context.Context, what string, do func() error) error {
+	if err := h.before(ctx, what, ""); err != nil {
+		return err
+	}
+	err := do()
+	if err == nil && h.Falls(what+", done and failed", "") {
+		return h.away(what)
+	}
+	return err
+}
+
 func (h *HostileKeyring) before(ctx context.Context, what, uid string) error {
 	if err := h.Before(ctx, what, uid); err != nil {
 		return keyring.Fault(what, err)

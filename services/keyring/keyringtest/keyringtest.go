@@ -35,6 +35,11 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() keyring.Keyring)) {
 		"a new key is for who was destroyed alone":           renewedEarly,
 		"an empty plaintext is a plaintext":                  empty,
 		"errors name neither the person nor what was sealed": errorsAreDiscreet,
+		"everything opens while the key that wraps rotates":  rewrapped,
+		"a rotation that was cut goes on":                    rewrapCut,
+		"a rotated data key seals, and the ones before open": dataRotated,
+		"who is destroyed while keys rotate stays destroyed": destroyedInRotation,
+		"many seal while keys rotate":                        sealBesideRotation,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })

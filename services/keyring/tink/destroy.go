@@ -20,18 +20,23 @@ import (
 func (k *Keyring) Destroy(_ context.Context, uid string) error {
 	defer k.people.of(uid)()
 	k.forget(uid)
+	unlock, err := k.lock(withOthers) // nobody replaces the key meanwhile
+	if err != nil {
+		return keyring.Fault("destroy", err)
+	}
+	defer unlock()
 	life, _, err := k.life(uid, 0)
 	if err != nil {
 		return keyring.Fault("destroy", err)
 	}
-	wrapped, gone := k.paths(uid, life)
+	path, gone := k.paths(uid, life)
 	if err := makeParent(gone); err != nil {
 		return keyring.Fault("destroy", err)
 	}
 	if err := durable.Create(gone, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 		return keyring.Fault("destroy", err)
 	}
-	return keyring.Fault("destroy", shred(wrapped))
+	return keyring.Fault("destroy", shred(path))
 }
 
 // Lag is none: the markers are looked for each time.
@@ -49,8 +54,8 @@ func (k *Keyring) Renew(_ context.Context, uid string, life int) error {
 	case now != life-1 || !gone:
 		return keyring.Fault("renew", errors.New("the key of the life before is not destroyed"))
 	}
-	wrapped, marker := k.paths(uid, life)
-	_, err = k.make(uid, wrapped, marker)
+	path, marker := k.paths(uid, life)
+	_, _, err = k.make(uid, path, marker)
 	return keyring.Fault("renew", err)
 }
 
@@ -86,14 +91,21 @@ func (k *Keyring) life(uid string, from int) (life int, gone bool, err error) {
 }
 
 func (k *Keyring) paths(uid string, life int) (wrapped, gone string) {
-	sum := sha256.Sum256([]byte(uid))
-	name := hex.EncodeToString(sum[:])
-	base := filepath.Join(k.dir, "people", name[:2], name)
+	name := hashOf(uid)
+	base := filepath.Join(k.dir, "people", shardOf(uid), name)
 	if life > 0 {
 		base += fmt.Sprint(".", life)
 	}
 	return base + ".key", base + ".gone"
 }
+
+func hashOf(uid string) string {
+	sum := sha256.Sum256([]byte(uid))
+	return hex.EncodeToString(sum[:])
+}
+
+// shardOf is the shard of people that the person is in.
+func shardOf(uid string) string { return hashOf(uid)[:2] }
 
 func exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
@@ -122,7 +134,7 @@ func syncAll(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range append(parents, filepath.Join(dir, "people"), dir) {
+	for _, d := range append(parents, filepath.Join(dir, "people"), filepath.Join(dir, "shards"), dir) {
 		if err := durable.SyncDir(d); err != nil {
 			return err
 		}
@@ -130,8 +142,18 @@ func syncAll(dir string) error {
 	return durable.SyncEntry(dir)
 }
 
-// finishDestroying destroys each key that lies beside its marker.
+// finishDestroying destroys each key that lies beside its marker, and each that was
+// never put in its place. The ring is the caller's alone.
 func finishDestroying(people string) error {
+	unfinished, err := filepath.Glob(filepath.Join(people, "*", durable.Unfinished))
+	if err != nil {
+		return err
+	}
+	for _, key := range unfinished {
+		if err := shred(key); err != nil {
+			return err
+		}
+	}
 	markers, err := filepath.Glob(filepath.Join(people, "*", "*.gone"))
 	if err != nil {
 		return err
@@ -154,13 +176,7 @@ func shred(path string) error {
 	if err != nil {
 		return err
 	}
-	info, err := f.Stat()
-	if err == nil {
-		_, err = f.WriteAt(make([]byte, info.Size()), 0)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
+	err = overwrite(f)
 	if closed := f.Close(); err == nil {
 		err = closed
 	}

@@ -1,13 +1,10 @@
 package tink
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -49,33 +46,37 @@ func (k *Keyring) Pseudonym(_ context.Context, uid string) (string, error) {
 const pseudonymKeyData = "clarity.subject-tokens/1"
 
 func (k *Keyring) openPseudonyms() (*prf.Set, error) {
-	path := filepath.Join(k.dir, "tokens.key")
-	data, err := os.ReadFile(path) //nolint:gosec // a file of our directory
+	path := k.tokens()
+	handle, err := k.kek.unwrap(path, pseudonymKeyData)
 	if errors.Is(err, fs.ErrNotExist) {
-		data, err = k.newPseudonymKey(path)
+		if err = k.newPseudonymKey(path); err == nil {
+			handle, err = k.kek.unwrap(path, pseudonymKeyData)
+		}
 	}
 	if err != nil {
 		return nil, err
-	}
-	handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(data)), k.kek, []byte(pseudonymKeyData))
-	if err != nil {
-		return nil, fmt.Errorf("unwrap it: %w", keyring.ErrTampered)
 	}
 	return prf.NewPRFSet(handle)
 }
 
-func (k *Keyring) newPseudonymKey(path string) ([]byte, error) {
+func (k *Keyring) tokens() string { return filepath.Join(k.dir, "tokens.key") }
+
+func (k *Keyring) newPseudonymKey(path string) error {
 	handle, err := keyset.NewHandle(prf.HMACSHA256PRFKeyTemplate())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var wrapped bytes.Buffer
-	if err := handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&wrapped), k.kek, []byte(pseudonymKeyData)); err != nil {
-		return nil, err
+	unlock, err := k.lock(withOthers)
+	if err != nil {
+		return err
 	}
-	err = durable.Create(path, wrapped.Bytes(), 0o600)
-	if errors.Is(err, fs.ErrExist) { // another process was first
-		return os.ReadFile(path) //nolint:gosec // a file of our directory
+	defer unlock()
+	data, err := k.kek.wrap(handle, pseudonymKeyData)
+	if err != nil {
+		return err
 	}
-	return wrapped.Bytes(), err
+	if err = durable.Create(path, data, 0o600); errors.Is(err, fs.ErrExist) { // another process was first
+		return nil
+	}
+	return err
 }

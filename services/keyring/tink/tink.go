@@ -1,14 +1,21 @@
 // Package tink keeps a person's data keys as Tink keysets in files of one directory.
 //
 //	kek.json             the key-encryption keyset, mode 0600
-//	people/4f/HASH.key   one AES-256-GCM keyset a person, wrapped by the KEK
+//	shards/4f.key        one AES-256-GCM keyset a shard of people, wrapped by the KEK
+//	people/4f/HASH.key   one AES-256-GCM keyset a person, wrapped by their shard's key
 //	people/4f/HASH.gone  the marker of a destroyed key; it is never removed
 //	people/4f/HASH.1.key the key of who has come back after that, and so on
 //	tokens.key           the key of people's pseudonyms, wrapped by the KEK
+//	rotation.json        how often data keys were rotated
+//	ring.lock            held for a moment by who makes, replaces or destroys a key
 //
 // HASH is the SHA-256 of the uid, 4f its first two digits. The KEK lies beside
 // what it wraps: this driver protects against deletion and mix-ups, not against
 // someone who can read the whole directory. In the cloud the KEK is in a KMS.
+//
+// The releases before had no shards: the KEK wrapped people's keys. Those are opened
+// as they are; once the KEK is rotated the one of that time lies in shards/before.key,
+// wrapped as a shard's, until no person's key is left that it wraps.
 //
 // A copy of the directory holds the keys of everyone who is erased later: it is
 // not to be backed up with what the keys open. A key that lies beside its marker,
@@ -17,7 +24,6 @@
 package tink
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -29,12 +35,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
-	"github.com/tink-crypto/tink-go/v2/aead"
-	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
-	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
-	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/keyring"
 )
 
@@ -44,7 +46,9 @@ const CacheSize = 4096
 // A Keyring is a keyring.Keyring over a directory.
 type Keyring struct {
 	dir        string
-	kek        tink.AEAD
+	kek        *wrapping
+	shards     shards
+	rotation   rotation
 	pseudonyms pseudonyms
 
 	people stripes // one at a time looks for, makes and destroys the keys of a person
@@ -66,85 +70,122 @@ func (s *stripes) of(uid string) (unlock func()) {
 
 func stripeOf(uid string) byte { return sha256.Sum256([]byte(uid))[0] }
 
-// held is a person's unwrapped key, and which of their keys it is.
+// held is a person's unwrapped key, which of their keys it is, and of which
+// rotation its newest version.
 type held struct {
-	life int
-	key  tink.AEAD
+	life, version int
+	key           tink.AEAD
 }
 
 // Open opens the keyring in dir, making the directory and the KEK at first.
 func Open(dir string) (*Keyring, error) {
-	if err := os.MkdirAll(filepath.Join(dir, "people"), 0o700); err != nil {
+	k, err := open(dir)
+	if err != nil {
 		return nil, fmt.Errorf("open keyring: %w", err)
+	}
+	return k, nil
+}
+
+func open(dir string) (*Keyring, error) {
+	for _, part := range []string{"people", "shards"} {
+		if err := os.MkdirAll(filepath.Join(dir, part), 0o700); err != nil {
+			return nil, err
+		}
 	}
 	kek, err := openKEK(filepath.Join(dir, "kek.json"))
 	if err != nil {
-		return nil, fmt.Errorf("open keyring: %w", err)
-	}
-	if err := finishDestroying(filepath.Join(dir, "people")); err != nil {
-		return nil, fmt.Errorf("open keyring: %w", err)
-	}
-	if err := syncAll(dir); err != nil {
-		return nil, fmt.Errorf("open keyring: %w", err)
+		return nil, err
 	}
 	cache, err := simplelru.NewLRU[string, held](CacheSize, nil)
 	if err != nil {
-		return nil, fmt.Errorf("open keyring: %w", err)
+		return nil, err
 	}
-	return &Keyring{dir: dir, kek: kek, cache: cache}, nil
+	k := &Keyring{dir: dir, kek: kek, cache: cache, shards: shards{dir: filepath.Join(dir, "shards"), kek: kek, known: map[string]tink.AEAD{}}}
+	unlock, err := k.lock(alone)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return k, errors.Join(k.rotation.open(filepath.Join(dir, "rotation.json")), finishDestroying(filepath.Join(dir, "people")), syncAll(dir))
 }
 
-// Seal encrypts under the person's key, made at first.
+// Seal encrypts under the person's key, made at first, and anew after a rotation.
 func (k *Keyring) Seal(_ context.Context, uid, name string, plaintext []byte) ([]byte, error) {
-	key, err := k.key(uid, true)
+	h, err := k.key(uid, true)
 	if err != nil {
 		return nil, keyring.Fault("seal", err)
 	}
-	ciphertext, err := key.Encrypt(plaintext, associated(uid, name))
+	ciphertext, err := h.key.Encrypt(plaintext, associated(uid, name))
 	return ciphertext, keyring.Fault("seal", err)
 }
 
 // Open decrypts what was sealed for the person under the name.
 func (k *Keyring) Open(_ context.Context, uid, name string, ciphertext []byte) ([]byte, error) {
-	key, err := k.key(uid, false)
-	if err != nil {
-		return nil, keyring.Fault("open", err)
+	_, known := k.remembered(uid)
+	for {
+		h, err := k.key(uid, false)
+		if err != nil {
+			return nil, keyring.Fault("open", err)
+		}
+		plaintext, err := h.key.Decrypt(ciphertext, associated(uid, name))
+		if err == nil {
+			return plaintext, nil
+		}
+		if !known {
+			return nil, keyring.Fault("open", keyring.ErrTampered) // the cause says no more, and must not
+		}
+		k.forget(uid) // another process may have sealed it with a newer version of the key
+		known = false
 	}
-	plaintext, err := key.Decrypt(ciphertext, associated(uid, name))
-	if err != nil {
-		return nil, keyring.Fault("open", keyring.ErrTampered) // the cause says no more, and must not
-	}
-	return plaintext, nil
 }
 
 // key is the person's unwrapped key. The marker of a destroyed key is looked
-// for each time, since another process may have set it.
-func (k *Keyring) key(uid string, create bool) (tink.AEAD, error) {
+// for each time, since another process may have set it, and so is a rotation by
+// who seals.
+func (k *Keyring) key(uid string, sealing bool) (held, error) {
 	defer k.people.of(uid)()
 	known, cached := k.remembered(uid)
 	life, gone, err := k.life(uid, known.life)
+	version := 0
+	if err == nil && sealing {
+		version, err = k.rotation.version()
+	}
 	switch {
 	case err != nil:
-		return nil, err
+		return held{}, err
 	case gone:
 		k.forget(uid)
-		return nil, keyring.ErrDestroyed
-	case cached && known.life == life:
-		return known.key, nil
+		return held{}, keyring.ErrDestroyed
+	case cached && known.life == life && known.version >= version:
+		return known, nil
 	}
-	wrapped, marker := k.paths(uid, life)
-	key, err := k.unwrap(uid, wrapped)
+	h, err := k.load(uid, life, version, sealing)
+	if err != nil {
+		return held{}, err
+	}
+	k.remember(uid, h)
+	return h, nil
+}
+
+// load reads the person's key. Who seals has it made where there is none, and made
+// anew where it is older than the rotation.
+func (k *Keyring) load(uid string, life, version int, sealing bool) (held, error) {
+	path, marker := k.paths(uid, life)
+	handle, of, err := k.unwrap(uid, path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if !create {
-			return nil, keyring.ErrNoKey
+		if !sealing {
+			return held{}, keyring.ErrNoKey
 		}
-		key, err = k.make(uid, wrapped, marker)
+		handle, of, err = k.make(uid, path, marker)
+	}
+	if err == nil && sealing && of < version {
+		handle, of, err = k.renew(uid, path, marker)
 	}
 	if err != nil {
-		return nil, err
+		return held{}, err
 	}
-	k.remember(uid, held{life, key})
-	return key, nil
+	key, err := primitive(handle)
+	return held{life, of, key}, err
 }
 
 func (k *Keyring) remembered(uid string) (held, bool) {
@@ -163,85 +204,6 @@ func (k *Keyring) forget(uid string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.cache.Remove(uid)
-}
-
-func (k *Keyring) unwrap(uid, path string) (tink.AEAD, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // a file of our directory, named by a hash
-	if err != nil {
-		return nil, fmt.Errorf("read wrapped key: %w", err)
-	}
-	handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(data)), k.kek, []byte(uid))
-	if err != nil {
-		return nil, fmt.Errorf("unwrap key: %w", keyring.ErrTampered)
-	}
-	return primitive(handle)
-}
-
-// make creates the person's key durably; where another process was first, its
-// key is the one.
-func (k *Keyring) make(uid, path, gone string) (tink.AEAD, error) {
-	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
-	if err != nil {
-		return nil, fmt.Errorf("make key: %w", err)
-	}
-	var wrapped bytes.Buffer
-	if err := handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&wrapped), k.kek, []byte(uid)); err != nil {
-		return nil, fmt.Errorf("wrap key: %w", err)
-	}
-	if err := makeParent(path); err != nil {
-		return nil, fmt.Errorf("make key: %w", err)
-	}
-	err = durable.Create(path, wrapped.Bytes(), 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return k.unwrap(uid, path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("make key: %w", err)
-	}
-	// Another process may have destroyed the person between our look and now.
-	if _, err := os.Lstat(gone); err == nil {
-		return nil, errors.Join(keyring.ErrDestroyed, shred(path))
-	}
-	return primitive(handle)
-}
-
-func openKEK(path string) (tink.AEAD, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // a file of our directory
-	if errors.Is(err, fs.ErrNotExist) {
-		data, err = newKEK(path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(data)))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: not a Tink keyset: %w", filepath.Base(path), err)
-	}
-	return primitive(handle)
-}
-
-func newKEK(path string) ([]byte, error) {
-	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
-	if err != nil {
-		return nil, err
-	}
-	var clear bytes.Buffer
-	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&clear)); err != nil {
-		return nil, err
-	}
-	err = durable.Create(path, clear.Bytes(), 0o600)
-	if errors.Is(err, fs.ErrExist) { // another process was first
-		return os.ReadFile(path) //nolint:gosec // a file of our directory
-	}
-	return clear.Bytes(), err
-}
-
-func primitive(h *keyset.Handle) (tink.AEAD, error) {
-	a, err := aead.New(h)
-	if err != nil {
-		return nil, fmt.Errorf("use key: %w", err)
-	}
-	return a, nil
 }
 
 // associated binds a ciphertext to its person and name; the length of the uid

@@ -3,6 +3,7 @@ package tink_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"os"
@@ -38,8 +39,8 @@ func TestFilesAreForTheOwnerAlone(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil || files != 2 {
-		t.Fatalf("found %d files (%v), want the KEK and one key", files, err)
+	if err != nil || files != 4 {
+		t.Fatalf("found %d files (%v), want the KEK, a shard's key, a person's and the lock", files, err)
 	}
 }
 
@@ -117,4 +118,9 @@ func open(t testing.TB, dir string) *tink.Keyring {
 		t.Fatal(err)
 	}
 	return k
+}
+
+func hashOf(uid string) []byte {
+	sum := sha256.Sum256([]byte(uid))
+	return sum[:]
 }

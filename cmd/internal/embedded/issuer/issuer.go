@@ -97,6 +97,16 @@ func Rotate(p Place) error { return p.change((*local.Issuer).Rotate) }
 // Retire ends the tokens of every signing key but the newest.
 func Retire(p Place) error { return p.change((*local.Issuer).RetireOld) }
 
+// Count is how many signing keys there are whose tokens are valid, and how many retired.
+func Count(p Place) (valid, retired int, err error) {
+	i, err := p.open()
+	if err != nil {
+		return 0, 0, err
+	}
+	valid, retired = i.Count()
+	return valid, retired, nil
+}
+
 func (p Place) change(act func(*local.Issuer) error) error {
 	i, err := p.open()
 	if err != nil {

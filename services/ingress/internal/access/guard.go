@@ -124,7 +124,7 @@ func (g *Guard) authorize(ctx context.Context, rc *fasthttp.RequestCtx, r *route
 	if r.Access == route.Public {
 		return ctx, nil
 	}
-	subject, p := g.authenticate(ctx, rc)
+	subject, p := g.authenticate(ctx, rc, r)
 	if p != nil {
 		return ctx, p
 	}
@@ -164,7 +164,7 @@ func (g *Guard) denied(ctx context.Context, subject identity.Subject, r *route.R
 
 // authenticate takes the identity from the one Authorization header, and from
 // nothing else.
-func (g *Guard) authenticate(ctx context.Context, rc *fasthttp.RequestCtx) (identity.Subject, *problem.Problem) {
+func (g *Guard) authenticate(ctx context.Context, rc *fasthttp.RequestCtx, r *route.Route) (identity.Subject, *problem.Problem) {
 	headers := rc.Request.Header.PeekAll("Authorization")
 	if len(headers) != 1 {
 		return identity.Subject{}, unauthenticated("exactly one Authorization header with a bearer token is needed", "")
@@ -173,7 +173,11 @@ func (g *Guard) authenticate(ctx context.Context, rc *fasthttp.RequestCtx) (iden
 	if !found || !bytes.EqualFold(scheme, []byte("bearer")) || len(token) == 0 || bytes.IndexByte(token, ' ') >= 0 {
 		return identity.Subject{}, unauthenticated("the Authorization header must be Bearer and a token", "")
 	}
-	subject, err := g.Verifier.Verify(ctx, string(token))
+	verify := g.Verifier.Verify
+	if r.Fresh {
+		verify = g.Verifier.Fresh
+	}
+	subject, err := verify(ctx, string(token))
 	switch {
 	case err == nil && subject.UID != "":
 		return subject, nil

@@ -57,6 +57,14 @@ func (*door) Verify(_ context.Context, token string) (identity.Subject, error) {
 	return identity.Subject{}, fmt.Errorf("x: %w", identity.ErrInvalid)
 }
 
+// Fresh knows that a token is revoked, which Verify does not yet.
+func (d *door) Fresh(ctx context.Context, token string) (identity.Subject, error) {
+	if token == "person-revoked" {
+		return identity.Subject{}, fmt.Errorf("x: %w", identity.ErrInvalid)
+	}
+	return d.Verify(ctx, token)
+}
+
 func newDoor(r route.Route, rate limit.Rate) *door {
 	d := &door{handled: func(c *fiber.Ctx) error { return c.SendString("uid " + reply.UID(c.UserContext())) }}
 	g := NewGuard(Needs{
@@ -125,6 +133,9 @@ func TestWhoIsLetThrough(t *testing.T) {
 		"nobody where all may":           {get(func(r *route.Route) { r.Access = route.Public }), "", false, 200, "uid "},
 		"a token of nobody":              {personal, "nobody-x", false, 401, "unauthenticated"},
 		"a token that is not valid":      {personal, "else-x", false, 401, "unauthenticated"},
+		"revoked, believed for a while":  {personal, "person-revoked", false, 200, "uid revoked"},
+		"revoked, at what is for good":   {get(func(r *route.Route) { r.Fresh = true }), "person-revoked", false, 401, "unauthenticated"},
+		"a fresh token there":            {get(func(r *route.Route) { r.Fresh = true }), "person-anna", false, 200, "uid anna"},
 		"a verifier that is away":        {personal, "down-x", false, 500, "verify a token"},
 		"a stream":                       {get(func(r *route.Route) { r.Stream = true }), "person-anna", false, 200, "uid anna"},
 	}

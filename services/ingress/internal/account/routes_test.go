@@ -29,3 +29,17 @@ func TestWhatTheRoutesAre(t *testing.T) {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
 }
+
+// What cannot be taken back is not done with a token that was revoked a moment ago.
+func TestWhatIsForGoodAsksAnew(t *testing.T) {
+	var got []string
+	for _, r := range New(Needs{}).Routes() {
+		if r.Fresh {
+			got = append(got, r.ID)
+		}
+	}
+	want := []string{"putConsent", "createExport", "downloadExport", "eraseAccount", "beginAnew"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("routes that ask anew (-want +got):\n%s", diff)
+	}
+}

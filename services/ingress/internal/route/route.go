@@ -25,6 +25,7 @@ type Route struct {
 	Stream       bool   // the reply outlives the handler: no deadline for the whole
 	Conditional  bool   // the reply is tagged, and not sent again to who has it
 	ErasedToo    bool   // answered for an erased account, too
+	Fresh        bool   // cannot be taken back: that the token is not revoked is asked, never remembered
 	Status       int    // of success; 200 if 0
 	Pending      string // what a 202 with the same body says, where one can come
 	Audit        audit.Action
