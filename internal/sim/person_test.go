@@ -426,25 +426,41 @@ func bodyOf(zone string, samples, deleted []string) []byte {
 		}
 		h, at := placeOfSample(uuid)
 		product := []string{"Watch7,5", "iPhone16,1"}[h>>7&1]
-		fmt.Fprintf(&b, `{"uuid":%q,"type":"HKQuantityTypeIdentifierStepCount","start":%q,"end":%q,"value":%d,"unit":"count","source":{"bundleId":"com.apple.health.1","name":%q,"productType":%q,"osVersion":"12.1"},"metadata":{"HKTimeZone":%q}}`,
-			uuid, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), 1+h%100, product[:5], product, journey(zone, h))
+		kind, unit := kindOf(uuid)
+		fmt.Fprintf(&b, `{"uuid":%q,"type":%q,"start":%q,"end":%q,"value":%d,"unit":%q,"source":{"bundleId":"com.apple.health.1","name":%q,"productType":%q,"osVersion":"12.1"},"metadata":{"HKTimeZone":%q}}`,
+			uuid, kind, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), 1+h%100, unit, product[:5], product, journey(zone, h))
 	}
 	b.WriteString(`],"deleted":[`)
 	for i, uuid := range deleted {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"uuid":%q,"type":"HKQuantityTypeIdentifierStepCount"}`, uuid)
+		kind, _ := kindOf(uuid)
+		fmt.Fprintf(&b, `{"uuid":%q,"type":%q}`, uuid, kind)
 	}
 	b.WriteString(`],"cursor":{"HKQuantityTypeIdentifierStepCount":"a"}}`)
 	return b.Bytes()
 }
 
-// placeOfSample is a number that the sample alone decides, and when it was.
-func placeOfSample(uuid string) (h uint64, at time.Time) {
+// kindOf is the type of a sample and its unit: of one in four nothing is measured.
+func kindOf(uuid string) (kind, unit string) {
+	if hashOf(uuid)>>12&3 == 0 {
+		return "HKQuantityTypeIdentifierDietaryWater", "mL"
+	}
+	return "HKQuantityTypeIdentifierStepCount", "count"
+}
+
+// hashOf is what decides about a sample: the same whoever sends it again.
+func hashOf(uuid string) (h uint64) {
 	for _, c := range []byte(uuid) {
 		h = h*31 + uint64(c)
 	}
+	return h
+}
+
+// placeOfSample is a number that the sample alone decides, and when it was.
+func placeOfSample(uuid string) (h uint64, at time.Time) {
+	h = hashOf(uuid)
 	return h, began().Add(-time.Duration(24+h%48) * time.Hour).Add(time.Duration(h/64%3600) * time.Second)
 }
 
