@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -102,8 +103,9 @@ func weekIsCurrent(ctx context.Context, client *phone.Client, end string) (input
 
 // A heldDay is what the platform holds of a day.
 type heldDay struct {
-	Date, Digest string
-	Samples      int
+	Date, Digest, Measured string
+
+	Samples int
 	Types        map[string]struct {
 		Count int
 		First time.Time
@@ -125,8 +127,11 @@ func heldDays(ctx context.Context, client *phone.Client) (map[string]heldDay, er
 // begins is when the day's first sample does.
 func (d heldDay) begins() health.Instant {
 	first, counted := held.Never, 0
-	for _, t := range d.Types {
-		first, counted = min(first, health.InstantOf(t.First)), counted+t.Count
+	for kind, t := range d.Types {
+		if d.Measured == "" || analysis.Measures(kind) {
+			first = min(first, health.InstantOf(t.First))
+		}
+		counted += t.Count
 	}
 	if counted != d.Samples {
 		return held.Ever
@@ -151,7 +156,7 @@ func weeksOf(days map[health.Day]bool) map[health.Day]bool {
 func restsOnNow(r analysis.Result, days map[string]heldDay, end health.Day) bool {
 	used := map[string]string{}
 	for _, c := range r.Lineage.Chunks {
-		used[c.Day.String()] = c.Digest
+		used[c.Day.String()] = c.Basis()
 	}
 	zone, err := health.LoadZone(r.Window.TimeZone)
 	if err != nil {
@@ -161,10 +166,11 @@ func restsOnNow(r analysis.Result, days map[string]heldDay, end health.Day) bool
 	first, last := week.Reads()
 	for day := first; day <= last; day++ {
 		there := days[day.String()]
-		if there.Digest != "" && !week.Needs(day, there.begins(), zone) {
-			there.Digest = ""
+		basis := cmp.Or(there.Measured, there.Digest)
+		if basis != "" && !week.Needs(day, there.begins(), zone) {
+			basis = ""
 		}
-		if there.Digest != used[day.String()] {
+		if basis != used[day.String()] {
 			return false
 		}
 	}

@@ -138,11 +138,13 @@ func (a *analyzer) collect(ctx context.Context, f *source, in *analyse.Input) er
 	return nil
 }
 
-// begins is when the earliest sample of a chunk does.
+// begins is when the earliest sample of a chunk does of which something is measured.
 func begins(c timeline.Chunk) health.Instant {
 	first := held.Never
 	for i := range c.Samples {
-		first = min(first, c.Samples[i].Start)
+		if analysis.Measures(c.Samples[i].Type) {
+			first = min(first, c.Samples[i].Start)
+		}
 	}
 	return first
 }

@@ -357,22 +357,32 @@ func bodyOf(samples, deleted []string) []byte {
 		h := hashOf(uuid)
 		at := began().Add(-time.Duration(24+h%48) * time.Hour).Add(time.Duration(h/64%3600) * time.Second)
 		product := []string{"Watch7,5", "iPhone16,1"}[h>>7&1]
+		kind, unit := kindOf(uuid)
 		zone := "UTC"
 		if h>>9&7 == 0 { // on a journey: its day is another, and may begin in the window before
 			zone = "Asia/Tokyo"
 		}
-		fmt.Fprintf(&b, `{"uuid":%q,"type":"HKQuantityTypeIdentifierStepCount","start":%q,"end":%q,"value":%d,"unit":"count","source":{"bundleId":"com.apple.health.1","name":%q,"productType":%q,"osVersion":"12.1"},"metadata":{"HKTimeZone":%q}}`,
-			uuid, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), 1+h%100, product[:5], product, zone)
+		fmt.Fprintf(&b, `{"uuid":%q,"type":%q,"start":%q,"end":%q,"value":%d,"unit":%q,"source":{"bundleId":"com.apple.health.1","name":%q,"productType":%q,"osVersion":"12.1"},"metadata":{"HKTimeZone":%q}}`,
+			uuid, kind, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), 1+h%100, unit, product[:5], product, zone)
 	}
 	b.WriteString(`],"deleted":[`)
 	for i, uuid := range deleted {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"uuid":%q,"type":"HKQuantityTypeIdentifierStepCount"}`, uuid)
+		kind, _ := kindOf(uuid)
+		fmt.Fprintf(&b, `{"uuid":%q,"type":%q}`, uuid, kind)
 	}
 	b.WriteString(`],"cursor":{"HKQuantityTypeIdentifierStepCount":"a"}}`)
 	return b.Bytes()
+}
+
+// kindOf is the type of a sample and its unit: of one in four nothing is measured.
+func kindOf(uuid string) (kind, unit string) {
+	if hashOf(uuid)>>12&3 == 0 {
+		return "HKQuantityTypeIdentifierDietaryWater", "mL"
+	}
+	return "HKQuantityTypeIdentifierStepCount", "count"
 }
 
 // hashOf is what decides about a sample: the same whoever sends it again.

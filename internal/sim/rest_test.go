@@ -240,7 +240,7 @@ func (s *inspection) resultsOf(p *person) {
 	for _, d := range days {
 		day, err := health.ParseDay(d.Key)
 		s.must(err)
-		digests[day], begins[day] = d.Value.Digest, s.begins(p, d.Value.Chunk)
+		digests[day], begins[day] = d.Value.Measured.Input, s.begins(p, d.Value.Chunk)
 	}
 	results, err := s.store.Results.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
@@ -257,7 +257,7 @@ func (s *inspection) resultsOf(p *person) {
 			}
 		}
 		for _, c := range r.Value.Result.Lineage.Chunks {
-			got = append(got, c.Digest)
+			got = append(got, c.Basis())
 		}
 		if !slices.Equal(want, got) {
 			s.fault("%s: the result of %v rests on other chunks than there are", p.uid, end)
@@ -308,7 +308,9 @@ func (s *inspection) begins(p *person, chunk string) health.Instant {
 	s.must(err)
 	first := held.Never
 	for i := range samples {
-		first = min(first, samples[i].Start)
+		if analysis.Measures(samples[i].Type) {
+			first = min(first, samples[i].Start)
+		}
 	}
 	return first
 }

@@ -4,6 +4,8 @@
 package analysis
 
 import (
+	"cmp"
+
 	"github.com/clarity-loop/clarity/services/actigraphy"
 	"github.com/clarity-loop/clarity/services/health"
 )
@@ -131,7 +133,13 @@ type Lineage struct {
 type ChunkOrigin struct {
 	Day    health.Day `json:"day"`
 	Digest string     `json:"digest"`
+	// Measured is of the samples among them that the numbers are made of.
+	Measured string `json:"measured,omitempty" doc:"digest of the samples that the numbers are made of; absent where it is that of all"`
 }
+
+// Basis is what the numbers rest on of the day: a day with another digest and this
+// one gives the same.
+func (c ChunkOrigin) Basis() string { return cmp.Or(c.Measured, c.Digest) }
 
 // An Insight is a Result in words, every number checked against the facts.
 type Insight struct {

@@ -28,6 +28,18 @@ func (r Request) Needs(day health.Day, begins health.Instant, zone *time.Locatio
 	return begins < end
 }
 
+// Measures says whether a number of a Result is made of samples of the type. Others
+// are kept and counted: a Result is none the other for them.
+func Measures(kind string) bool {
+	const quantity, category = "HKQuantityTypeIdentifier", "HKCategoryTypeIdentifier"
+	switch kind {
+	case quantity + "StepCount", quantity + "ActiveEnergyBurned", quantity + "BasalEnergyBurned", quantity + "HeartRate", quantity + "RestingHeartRate",
+		quantity + "HeartRateVariabilitySDNN", quantity + "RespiratoryRate", quantity + "OxygenSaturation", category + "SleepAnalysis":
+		return true
+	}
+	return false
+}
+
 // Weeks is the request for the window so many weeks later, or earlier where n
 // is negative.
 func (r Request) Weeks(n int) Request {

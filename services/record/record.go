@@ -66,6 +66,8 @@ type Day struct {
 	Samples int                    `json:"samples"`
 	Types   map[string]TypeSummary `json:"types"`
 	Filter  []byte                 `json:"filter"` // Bloom filter over the uuids: which days a deletion must open
+	// Measured tells of those samples that analyses measure; nil of a release before.
+	Measured *held.Measured `json:"measured,omitempty"`
 	// Series are those among the samples whose points lie in an object of their own,
 	// by the order of the chunk.
 	Series []points.Reference `json:"series,omitempty"`
@@ -74,7 +76,12 @@ type Day struct {
 // Held is the record in a digest of the days. Of a day that has samples of types
 // that are not counted nobody knows when it begins.
 func (d Day) Held(day health.Day, version int64) held.Day {
-	h := held.Day{Day: day, Version: version, Chunk: d.Chunk, Digest: d.Digest, Zone: d.Zone, Samples: d.Samples, Begins: held.Never, Series: len(d.Series) > 0}
+	h := held.Day{Day: day, Version: version, Chunk: d.Chunk, Digest: d.Digest, Series: len(d.Series) > 0}
+	if d.Measured != nil {
+		h.Measured = *d.Measured
+		return h
+	}
+	h.Measured = held.Measured{Zone: d.Zone, Samples: d.Samples, Begins: held.Never}
 	counted := 0
 	for _, t := range d.Types {
 		counted += t.Count

@@ -41,7 +41,7 @@ func TestTheDigestIsMadeWhereThereIsNone(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	last, _ := d.Find(20_000 + days - 1)
-	want := held.Day{Day: 20_000 + days - 1, Version: last.Version, Chunk: fmt.Sprint("days/", int(days-1)), Digest: "d", Zone: "UTC", Samples: 2, Begins: 5}
+	want := held.Day{Day: 20_000 + days - 1, Version: last.Version, Chunk: fmt.Sprint("days/", int(days-1)), Digest: "d", Measured: held.Measured{Zone: "UTC", Samples: 2, Begins: 5}}
 	if diff := cmp.Diff(want, last); diff != "" || last.Version == 0 {
 		t.Errorf("the last day (-want +got):\n%s", diff)
 	}

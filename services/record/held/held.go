@@ -32,15 +32,30 @@ type Digest struct {
 // A Day is what a window needs to know of a day before it reads its samples, and a
 // merge to read them.
 type Day struct {
-	Day     health.Day     `json:"day"`
-	Version int64          `json:"version"` // of the record, or Unread
-	Chunk   string         `json:"chunk"`   // its object, "" where there is none
-	Digest  string         `json:"digest"`
+	Day     health.Day `json:"day"`
+	Version int64      `json:"version"` // of the record, or Unread
+	Chunk   string     `json:"chunk"`   // its object, "" where there is none
+	Digest  string     `json:"digest"`
+	Measured
+	Series bool `json:"series,omitempty"`
+}
+
+// Measured is of those samples of a day that analyses measure.
+type Measured struct {
+	// Input is a digest of them, Nothing or Empty; "" of a release before, which told
+	// of all samples.
+	Input   string         `json:"input,omitempty"`
 	Zone    string         `json:"zone"`
 	Samples int            `json:"samples"`
-	Begins  health.Instant `json:"begins"` // nothing of it is earlier
-	Series  bool           `json:"series,omitempty"`
+	Begins  health.Instant `json:"begins"` // nothing is earlier
 }
+
+// The Input of a day that has samples, none of which is measured, and of one that
+// has none any more.
+const (
+	Nothing = "nothing"
+	Empty   = "empty"
+)
 
 // Unread is the version of a day that was written in one batch with the digest: which
 // it is the record says.

@@ -59,7 +59,10 @@ func TestTheDayBefore(t *testing.T) {
 }
 
 func TestTheZoneIsOfMostSamples(t *testing.T) {
-	in := []held.Day{{Day: 1, Zone: "Asia/Tokyo", Samples: 99}, {Day: 2, Zone: "Europe/Berlin", Samples: 5}, {Day: 3, Zone: "Nowhere/None", Samples: 50}, {Day: 4, Zone: "America/New_York", Samples: 5}}
+	var in []held.Day
+	for i, m := range []held.Measured{{Zone: "Asia/Tokyo", Samples: 99}, {Zone: "Europe/Berlin", Samples: 5}, {Zone: "Nowhere/None", Samples: 50}, {Zone: "America/New_York", Samples: 5}} {
+		in = append(in, held.Day{Day: health.Day(i + 1), Measured: m})
+	}
 	for _, tt := range []struct {
 		start, end health.Day
 		want       string
@@ -74,7 +77,8 @@ func TestTheZoneIsOfMostSamples(t *testing.T) {
 func TestADigestIsSmall(t *testing.T) {
 	d := &held.Digest{}
 	for day := range health.Day(held.Kept) {
-		d.Days = append(d.Days, held.Day{Day: day, Version: 1 << 60, Chunk: strings.Repeat("x", 256), Digest: strings.Repeat("x", 64), Zone: strings.Repeat("x", 64), Samples: 1 << 30, Begins: health.InstantOf(time.Now()), Series: true})
+		d.Days = append(d.Days, held.Day{Day: day, Version: 1 << 60, Chunk: strings.Repeat("x", 256), Digest: strings.Repeat("x", 64), Series: true,
+			Measured: held.Measured{Input: strings.Repeat("x", 64), Zone: strings.Repeat("x", 64), Samples: 1 << 30, Begins: health.InstantOf(time.Now())}})
 	}
 	text, err := json.Marshal(d)
 	if err != nil || len(text) > 16<<10 {

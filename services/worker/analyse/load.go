@@ -90,7 +90,7 @@ func (d *reading) input(req analysis.Request) (in Input, days []held.Day, beside
 			beside = &day
 		default:
 			days = append(days, day)
-			in.Chunks = append(in.Chunks, analysis.ChunkOrigin{Day: day.Day, Digest: day.Digest})
+			in.Chunks = append(in.Chunks, analysis.ChunkOrigin{Day: day.Day, Digest: day.Digest, Measured: day.Input})
 		}
 	}
 	return in, days, beside

@@ -1,19 +1,21 @@
 package analyse_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
@@ -50,10 +52,10 @@ func TestAnOrderDoesWhatAMessageDoes(t *testing.T) {
 	if outcome != analyse.Stored || first == 0 {
 		t.Errorf("outcome %v, version %d", outcome, first)
 	}
-	if diff := cmp.Diff(told.result(end), asked.result(end)); diff != "" {
+	if diff := gocmp.Diff(told.result(end), asked.result(end)); diff != "" {
 		t.Errorf("another Result (-message +order):\n%s", diff)
 	}
-	if diff := cmp.Diff(told.topics(), asked.topics()); diff != "" || len(asked.audited) != 1 {
+	if diff := gocmp.Diff(told.topics(), asked.topics()); diff != "" || len(asked.audited) != 1 {
 		t.Errorf("%d audited; topics (-message +order):\n%s", len(asked.audited), diff)
 	}
 	if s := asked.look(end); s != (analyse.Freshness{Version: first, Current: true}) {
@@ -69,7 +71,7 @@ func TestAnOrderDoesWhatAMessageDoes(t *testing.T) {
 	if outcome, version := asked.order(end, analyse.Order{Replace: true}); outcome != analyse.Stored || version == first || version == 0 {
 		t.Errorf("replaced: outcome %v, version %d", outcome, version)
 	}
-	if diff := cmp.Diff(told.result(end), asked.result(end)); diff != "" {
+	if diff := gocmp.Diff(told.result(end), asked.result(end)); diff != "" {
 		t.Errorf("replaced by another Result (-message +order):\n%s", diff)
 	}
 	if outcome, version := asked.order(end+60, analyse.Order{}); outcome != analyse.NoData || version != 0 {
@@ -98,6 +100,43 @@ func TestWithoutAModelAResultOfAnyVersionIsCurrent(t *testing.T) {
 	}
 	if outcome, _ := b.order(end, analyse.Order{}); outcome != analyse.Stored || b.result(end).Model != nil {
 		t.Errorf("after the samples changed: outcome %v, model %v", outcome, b.result(end).Model)
+	}
+}
+
+// A Result rests on what is measured of its days: one that has got samples of other
+// types since is current, and its lineage says of which samples it was made.
+func TestAResultIsCurrentWhileWhatIsMeasuredIsTheSame(t *testing.T) {
+	b := newBench(t)
+	end := b.keepWeek()
+	measured := func(input, digest string) {
+		t.Helper()
+		r, err := b.store.Days.Get(t.Context(), uid, end.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Value.Measured = &held.Measured{Input: input, Zone: r.Value.Zone, Samples: r.Value.Samples, Begins: held.Ever}
+		r.Value.Digest = cmp.Or(digest, r.Value.Digest)
+		if _, err := b.store.Days.Put(t.Context(), uid, end.String(), r.Version, r.Value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	measured("m1", "")
+	if got := b.handle(end, 1); got != "ack" {
+		t.Fatal(got)
+	}
+	chunks := b.result(end).Lineage.Chunks
+	if last := chunks[len(chunks)-1]; last.Measured != "m1" || last.Basis() != "m1" || chunks[0].Basis() != chunks[0].Digest {
+		t.Errorf("the lineage says %+v", chunks)
+	}
+	for _, tt := range []struct {
+		input, digest string
+		current       bool
+	}{{"m1", "", true}, {"m1", "with water", true}, {"m2", "with a beat", false}, {"", "by a release before", false}} {
+		measured(tt.input, tt.digest)
+		fresh, err := b.stage.Look(t.Context(), analysis.Request{UID: uid, End: end})
+		if err != nil || fresh.Current != tt.current {
+			t.Errorf("%+v: current is %t, %v", tt, fresh.Current, err)
+		}
 	}
 }
 
@@ -139,7 +178,7 @@ func TestEndsAreThoseThatMessagesWouldAskFor(t *testing.T) {
 			for _, e := range ends {
 				got = append(got, e.String())
 			}
-			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+			if diff := gocmp.Diff(tt.want, got); err != nil || diff != "" {
 				t.Errorf("%v; ends (-want +got):\n%s", err, diff)
 			}
 		})

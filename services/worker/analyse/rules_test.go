@@ -5,8 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/catalog"
+	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 )
 
@@ -145,6 +149,46 @@ func TestTypedHeartRatesAreLeftOut(t *testing.T) {
 }
 
 // TestTheDigestHoldsAllThatDetermines: change one thing, and it differs.
+// What is said to be measured is what the numbers are made of: samples of any other
+// type change the count of samples and nothing else.
+func TestWhatIsMeasuredIsWhatAResultIsMadeOf(t *testing.T) {
+	in := aWeek(t)
+	var samples []health.Sample
+	for _, kind := range in.View.Types() {
+		samples = append(samples, in.View.Samples(kind)...)
+	}
+	result := func(more ...health.Sample) analysis.Result {
+		t.Helper()
+		with := in
+		with.View = timeline.NewView(timeline.Chunk{Samples: append(slices.Clone(samples), more...)})
+		r, err := analyse.Compute(with)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Input.SampleCount = 0
+		return r
+	}
+	want, noon := result(), in.End.String()+"T12:00:00Z"
+	at, err := time.Parse(time.RFC3339, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := 0
+	for _, kind := range append(catalog.All(), &catalog.Type{Identifier: "HKQuantityTypeIdentifierOfNextYear"}) {
+		more := health.Sample{UUID: health.UUID{0: 0xfe, 15: 0x77}, Type: kind.Identifier, Start: health.InstantOf(at), End: health.InstantOf(at.Add(50 * time.Minute)), Value: 31, Source: health.Source{ProductType: "Watch7,5"}, Zone: in.Zone.String()}
+		differs := cmp.Diff(want, result(more)) != ""
+		if differs && !analysis.Measures(kind.Identifier) {
+			t.Errorf("%s changes a number, and is not said to be measured", kind.Identifier)
+		}
+		if differs {
+			changes++
+		}
+	}
+	if changes < 3 {
+		t.Errorf("only %d types change anything", changes)
+	}
+}
+
 func TestTheDigestHoldsAllThatDetermines(t *testing.T) {
 	base := func() analyse.Input {
 		in := aWeek(t)

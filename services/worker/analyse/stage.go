@@ -137,13 +137,20 @@ func (s *Stage) stands(ctx context.Context, req analysis.Request, anyModel bool,
 	return nil
 }
 
-// rests says whether a Result of that lineage is of the input. The releases before
-// named the day behind a window whether or not anything of it was in the window.
+// rests says whether a Result of that lineage is of the input, but for samples that
+// nothing is measured of. The releases before named the day behind a window whether or not anything of it was in the window.
 func (f *found) rests(l analysis.Lineage, in Input) bool {
+	in.Chunks = slices.Clone(in.Chunks)
+	for i, c := range in.Chunks {
+		n := slices.IndexFunc(l.Chunks, func(of analysis.ChunkOrigin) bool { return of.Day == c.Day })
+		if n >= 0 && l.Chunks[n].Basis() == c.Basis() {
+			in.Chunks[i] = l.Chunks[n]
+		}
+	}
 	if current(l, in) || f.beside == nil {
 		return current(l, in)
 	}
-	in.Chunks = append(slices.Clone(in.Chunks), analysis.ChunkOrigin{Day: f.beside.Day, Digest: f.beside.Digest})
+	in.Chunks = append(in.Chunks, analysis.ChunkOrigin{Day: f.beside.Day, Digest: f.beside.Digest})
 	return current(l, in)
 }
 

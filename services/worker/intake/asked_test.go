@@ -3,12 +3,15 @@ package intake_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -134,6 +137,40 @@ func TestNoChangeOfADayIsForgotten(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// An upload that was merged by half, and whose body is damaged by the time it is
+// taken up again, fails; what it has changed is analysed as it is.
+func TestWhatAFailedUploadHasChangedIsAnalysed(t *testing.T) {
+	w := newWorld()
+	w.stage.Log = quietLog()
+	w.consent(t, true)
+	w.arrive(t, arrival{"u1", envelope{Samples: []sample{beat(1, received.Add(-time.Hour), 60, "")}, Deleted: []deletion{{uuid(2), heartRate}}}.encode(t), received})
+	w.now = received
+	w.changes, w.dieAt, w.after = 0, 5, true // the plan, the tombstones and that they are, the chunk, the day's record
+	if v := w.handle(t, "u1", 1); v == "ack" {
+		t.Fatal(v)
+	}
+	w.restart()
+	if due := w.due(t); len(due) > 0 {
+		t.Fatalf("asked for %v", due)
+	}
+	for name := range w.objects {
+		if strings.HasPrefix(name, blob.PersonPrefix(blob.KindUploads, person)) {
+			w.objects[name] = []byte("damaged")
+		}
+	}
+	if v := w.handle(t, "u1", 2); !strings.HasPrefix(v, "dead") || w.upload(t, "u1").State != record.UploadFailed {
+		t.Fatalf("%s, the upload is %s", v, w.upload(t, "u1").State)
+	}
+	today := health.DayOf(health.InstantOf(received), time.UTC)
+	if due := w.due(t); !slices.Contains(due, today.String()) {
+		t.Errorf("the day has changed, and asked for is %v", due)
+	}
+	holding, err := w.store.Holding(t.Context(), person)
+	if err != nil || holding.Version == 0 || len(holding.Value.Held.Days) != 1 {
+		t.Errorf("the digest does not have it: %+v, %v", holding.Value.Held, err)
 	}
 }
 

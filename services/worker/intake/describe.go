@@ -1,7 +1,14 @@
 package intake
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"slices"
+
+	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
@@ -24,5 +31,39 @@ func describe(c timeline.Chunk, name, digest string) record.Day {
 		t.First, t.Last = min(t.First, sample.Start), max(t.Last, sample.End)
 		d.Types[sample.Type] = t
 	}
+	d.Measured = measured(c)
 	return d
+}
+
+// measured tells of the samples that analyses measure: the same for the same samples
+// of these, whatever lies beside them.
+func measured(c timeline.Chunk) *held.Measured {
+	m := &held.Measured{Input: held.Empty, Begins: held.Never}
+	sum, zones := sha256.New(), map[string]int{}
+	for first, next := 0, 0; first < len(c.Samples); first = next {
+		kind := c.Samples[first].Type
+		for next = first; next < len(c.Samples) && c.Samples[next].Type == kind; next++ {
+			if analysis.Measures(kind) {
+				zones[c.Samples[next].Zone]++
+			}
+		}
+		if !analysis.Measures(kind) {
+			continue
+		}
+		of := timeline.Chunk{Day: c.Day, Samples: c.Samples[first:next]}
+		_, _ = sum.Write([]byte(timeline.Digest(of)))
+		m.Samples, m.Begins = m.Samples+len(of.Samples), min(m.Begins, of.Samples[0].Start)
+	}
+	switch {
+	case m.Samples > 0:
+		m.Input = hex.EncodeToString(sum.Sum(nil))
+	case len(c.Samples) > 0:
+		m.Input = held.Nothing
+	}
+	for _, zone := range slices.Sorted(maps.Keys(zones)) {
+		if m.Zone == "" || zones[zone] > zones[m.Zone] {
+			m.Zone = zone
+		}
+	}
+	return m
 }

@@ -43,8 +43,33 @@ func (s *Stage) finish(ctx context.Context, j *uploadWork, m *merging) (grew boo
 	return false, fmt.Errorf("write what was merged: %w", store.ErrConflict)
 }
 
+// fail marks the upload failed and takes it off the agenda. A call before may have
+// written some of its days: these are analysed as they are now.
+func (s *Stage) fail(ctx context.Context, j *uploadWork, why reason, with ...store.Change) error {
+	if len(j.record.Value.Days) == 0 {
+		failed := func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(why) }
+		return s.mark(ctx, j, failed, append(with, s.done(j))...)
+	}
+	for range tries {
+		if err := s.lookAgain(ctx, j, false); err != nil {
+			return err
+		}
+		m, o := &merging{}, outcome{touched: j.record.Value.Days, failed: why, with: with}
+		var err error
+		if o.digest, err = s.digest(ctx, j, m); err != nil {
+			return err
+		}
+		if err = s.commit(ctx, j, m, o); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("write what failed: %w", store.ErrConflict)
+}
+
 // An outcome is what a merge came to.
 type outcome struct {
+	failed  reason         // "" where it did not
+	with    []store.Change // what belongs to it
 	touched []health.Day
 	wrote   bool         // a day
 	digest  *held.Digest // with the days as they are now
@@ -54,12 +79,15 @@ type outcome struct {
 	found *timeline.Stats
 }
 
-// commit marks the upload merged, takes it off the agenda, commits the phone's
+// commit marks the upload merged, or failed, takes it off the agenda, commits the phone's
 // anchors with what is held by now, and has the touched windows be analysed: all at
 // once, under the version of what was held.
 func (s *Stage) commit(ctx context.Context, j *uploadWork, m *merging, o outcome) error {
-	with := append(slices.Clone(o.days), s.done(j))
-	after, moved := j.advance(j.held.Value)
+	with := append(slices.Concat(o.with, o.days), s.done(j))
+	after, moved := j.held.Value, false
+	if o.failed == "" {
+		after, moved = j.advance(j.held.Value)
+	}
 	after.Held = o.digest
 	if moved || o.wrote || o.digest != j.held.Value.Held {
 		with = append(with, s.Store.Cursors.ToPut(j.held.Key, j.held.Version, after))
@@ -76,13 +104,17 @@ func (s *Stage) commit(ctx context.Context, j *uploadWork, m *merging, o outcome
 		}
 		with, ask = append(with, asking), now
 	}
-	merged := func(u *record.Upload) {
+	last := func(u *record.Upload) {
+		if o.failed != "" {
+			u.State, u.Reason = record.UploadFailed, string(o.failed)
+			return
+		}
 		u.State, u.MergedAt, u.Days, u.Full = record.UploadMerged, s.Now().UTC(), o.touched, j.full
 		if o.found != nil {
 			u.Added, u.Replaced, u.Duplicates = o.found.Added, o.found.Replaced, o.found.Duplicates
 		}
 	}
-	if err := s.mark(ctx, j, merged, with...); err != nil || len(ask) == 0 {
+	if err := s.mark(ctx, j, last, with...); err != nil || len(ask) == 0 {
 		return err
 	}
 	if err := s.Queue.Publish(ctx, ask...); err != nil {
@@ -238,6 +270,9 @@ func (s *Stage) windows(ctx context.Context, j *uploadWork, m *merging, o outcom
 	}
 	ends := map[health.Day]bool{}
 	for _, day := range touched {
+		if w := m.find(day); w != nil && len(w.replaced) > 0 && !w.stirs {
+			continue
+		}
 		first, until := analysis.Touching(day)
 		for end := first; end <= min(until, last); end++ {
 			ends[end] = end >= day || ends[end] || m.reaches(day, end, digest)
@@ -270,11 +305,14 @@ func (m *merging) reaches(day, end health.Day, digest *held.Digest) bool {
 // lastDays are the last day on which a window ends, and the last with a record: a
 // window may end today where the phone is.
 func (s *Stage) lastDays(j *uploadWork, digest *held.Digest) (last, newest health.Day, err error) {
-	loc, err := health.LoadZone(j.envelope.TimeZone)
-	if err != nil {
-		return 0, 0, fmt.Errorf("find today: %w", err)
+	newest = health.DayOf(health.InstantOf(s.Now()), time.UTC) + 1 // somewhere it is tomorrow
+	if j.envelope != nil {
+		loc, err := health.LoadZone(j.envelope.TimeZone)
+		if err != nil {
+			return 0, 0, fmt.Errorf("find today: %w", err)
+		}
+		newest = health.DayOf(health.InstantOf(s.Now()), loc)
 	}
-	newest = health.DayOf(health.InstantOf(s.Now()), loc)
 	last = newest
 	if n := len(digest.Days); n > 0 {
 		newest = digest.Days[n-1].Day

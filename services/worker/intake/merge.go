@@ -38,9 +38,11 @@ type dayWork struct {
 	merged     timeline.Chunk
 	stats      timeline.Stats
 	tombstones int            // size of the tombstones that merged is less of
+	input      string         // what analyses measure of it, as it is stored
 	begins     health.Instant // nothing of the day was or is earlier, as far as it was seen
 	wrote      held.Day       // as this work wrote it last
 	replaced   []int64        // the versions that it did so over
+	stirs      bool           // by that an analysis is another
 	changed    bool           // merged is not what is stored
 	full       bool           // there was no room for what was to add
 	began      bool           // there was no record of the day before
@@ -314,12 +316,13 @@ func (s *Stage) dayRecord(ctx context.Context, uid string, w *dayWork) (store.Re
 	case hint.Version == 0:
 		return store.Record[record.Day]{}, store.ErrNotFound
 	default:
-		w.begins = min(w.begins, hint.Begins)
+		w.begins, w.input = min(w.begins, hint.Begins), hint.Input
 		return store.Record[record.Day]{Key: w.day.String(), Version: hint.Version, Value: record.Day{Chunk: hint.Chunk, Digest: hint.Digest}}, nil
 	}
 	stored, err := s.Store.Days.Get(ctx, uid, w.day.String())
 	if err == nil {
-		w.begins = min(w.begins, stored.Value.Held(w.day, stored.Version).Begins)
+		there := stored.Value.Held(w.day, stored.Version)
+		w.begins, w.input = min(w.begins, there.Begins), there.Input
 	}
 	return stored, err
 }
@@ -436,7 +439,8 @@ func (s *Stage) writeDay(ctx context.Context, j *uploadWork, w *dayWork) error {
 // became notes what the day is now.
 func (w *dayWork) became(day record.Day, version int64) {
 	w.replaced, w.wrote = append(w.replaced, w.record.Version), day.Held(w.day, version)
-	w.begins = min(w.begins, w.wrote.Begins)
+	w.stirs = w.stirs || w.record.Version == 0 || w.input == "" || w.input != w.wrote.Input
+	w.begins, w.input = min(w.begins, w.wrote.Begins), w.wrote.Input
 }
 
 // placeDay puts what is merged of the day, and is the record that refers to it.

@@ -417,7 +417,7 @@ func TestAnotherWorkerBetweenAnyTwoSteps(t *testing.T) {
 				}
 				finish(t, w, pair[0].id)
 				if !came {
-					if k < 12 {
+					if k < 10 {
 						t.Fatalf("only %d places", k)
 					}
 					return

@@ -171,7 +171,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 	err = s.process(ctx, j)
 	var failed *failure
 	if errors.As(err, &failed) {
-		if err := s.mark(ctx, j, func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(failed.reason) }, s.done(j)); err != nil {
+		if err := s.fail(ctx, j, failed.reason); err != nil {
 			return err
 		}
 	}
@@ -207,8 +207,7 @@ func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[r
 		look := agenda.Errand{Kind: agenda.Upload, Ref: j.id, Since: now, Historical: j.record.Value.Historical}
 		return s.mark(ctx, j, held, s.Store.Agenda.ToPut(look.Key(), store.Any, look).At(now.Add(keptHeld)), s.Store.Under(standing))
 	case now.Sub(j.record.Updated) >= keptHeld:
-		given := func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(notAgreed) }
-		return s.mark(ctx, j, given, s.done(j), s.Store.Under(standing))
+		return s.fail(ctx, j, notAgreed, s.Store.Under(standing))
 	}
 	return nil
 }

@@ -272,6 +272,56 @@ func TestADayReachesIntoTheWindowBeforeIt(t *testing.T) {
 	}
 }
 
+// An hour of what nothing is measured of asks for no analysis: the digest says that
+// the day gives the same. The first of a day does, since its window is another; so
+// does the deletion of all that a day has.
+func TestWhatNothingIsMeasuredOfAsksForNothing(t *testing.T) {
+	w := newWorld()
+	w.consent(t, true)
+	at := received.Add(-2 * time.Hour)
+	drunk := func(n int, at time.Time) sample {
+		s := beat(n, at, 250, "")
+		s.Type, s.Unit = water, "mL"
+		return s
+	}
+	today := health.DayOf(health.InstantOf(received), time.UTC)
+	input := ""
+	for i, step := range []struct {
+		what  string
+		e     envelope
+		asked bool
+		same  bool // what is measured of the day is what it was
+	}{
+		{"the first of a day", envelope{Samples: []sample{drunk(1, at)}}, true, false},
+		{"more of it", envelope{Samples: []sample{drunk(2, at.Add(time.Minute))}}, false, true},
+		{"a beat", envelope{Samples: []sample{beat(3, at, 60, "")}}, true, false},
+		{"more beside it", envelope{Samples: []sample{drunk(4, at.Add(-time.Minute)), drunk(5, at.Add(time.Hour))}}, false, true},
+		{"that again, and less", envelope{Samples: []sample{drunk(4, at.Add(-time.Minute))}, Deleted: []deletion{{uuid(5), water}}}, false, true},
+		{"another beat", envelope{Samples: []sample{beat(6, at.Add(time.Second), 61, "")}}, true, false},
+		{"the beats are deleted", envelope{Deleted: []deletion{{uuid(3), heartRate}, {uuid(6), heartRate}}}, true, false},
+		{"all of it is deleted", envelope{Deleted: []deletion{{uuid(1), water}, {uuid(2), water}, {uuid(4), water}}}, true, false},
+	} {
+		id := fmt.Sprint("u", i)
+		w.analysed(t)
+		w.arrive(t, arrival{id, step.e.encode(t), received.Add(time.Duration(i) * time.Minute)})
+		finish(t, w, id)
+		if due := w.due(t); slices.Contains(due, today.String()) != step.asked {
+			t.Errorf("%s: asked for %v", step.what, due)
+		}
+		holding, err := w.store.Holding(t.Context(), person)
+		if err != nil {
+			t.Fatal(err)
+		}
+		day, _ := holding.Value.Held.Find(today)
+		if (day.Input == input) != step.same {
+			t.Errorf("%s: measured is %q, and was %q", step.what, day.Input, input)
+		}
+		input = day.Input
+	}
+}
+
+const water = "HKQuantityTypeIdentifierDietaryWater"
+
 func TestAnchorsGoForwardOnly(t *testing.T) {
 	w := newWorld()
 	w.consent(t, true)

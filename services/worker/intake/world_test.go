@@ -346,7 +346,9 @@ func (w *world) state(t testing.TB) state {
 			chunk = append(chunk, w.points(t, r)...)
 			d.Value.Series[i].Blob = ""
 		}
-		s.Days[d.Key] = fmt.Sprintf("%+v %x", d.Value, chunk)
+		measured := *d.Value.Measured
+		d.Value.Measured = nil
+		s.Days[d.Key] = fmt.Sprintf("%+v %+v %x", d.Value, measured, chunk)
 	}
 	if g, err := w.store.Tombstones.Get(ctx, person, record.TombstonesKey); err == nil {
 		s.Tombstones = fmt.Sprintf("%d %x", g.Value.Count, w.plain(t, g.Value.Blob))

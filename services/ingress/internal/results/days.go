@@ -15,6 +15,7 @@ type dayView struct {
 	Samples  int                 `json:"samples" minimum:"0"`
 	Types    map[string]typeView `json:"types" doc:"by HealthKit type"`
 	Digest   string              `json:"digest" doc:"SHA-256 of the day's samples in canonical form: equal content, equal digest"`
+	Measured string              `json:"measured,omitempty" doc:"digest of the samples that results are made of, as a result's lineage names it; absent where a release before wrote the day"`
 	Series   []daySeries         `json:"series,omitempty" nullable:"false" doc:"those of the samples that are many points; absent where there is none"`
 	Updated  reply.Time          `json:"updated"`
 }
@@ -27,6 +28,9 @@ type typeView struct {
 
 func viewDay(r store.Record[record.Day]) dayView {
 	v := dayView{Date: r.Key, TimeZone: r.Value.Zone, Samples: r.Value.Samples, Digest: r.Value.Digest, Series: viewSeries(r.Key, r.Value.Series), Updated: reply.Time(r.Updated), Types: map[string]typeView{}}
+	if m := r.Value.Measured; m != nil {
+		v.Measured = m.Input
+	}
 	for name, t := range r.Value.Types {
 		v.Types[name] = typeView{Count: t.Count, First: reply.Time(t.First.Time()), Last: reply.Time(t.Last.Time())}
 	}
