@@ -386,7 +386,7 @@ func (d *device) poison() {
 		u := &sent{id: fmt.Sprintf("up-%d-%06d", d.n, len(d.sent)), body: bodyOf(d.zone, samples, nil), samples: samples, life: d.life}
 		d.sent = append(d.sent, u)
 		d.put(u)
-		if name := w.blobOf(d.uid, u.id); u.acked && name != "" && w.blobs.Damage(name) == nil {
+		if u.acked && w.damage(d.uid, u.id) {
 			u.damaged = true
 			w.loom.note("damage "+u.id+" of "+d.uid, happens)
 		}
@@ -400,14 +400,21 @@ func (d *device) poison() {
 	}
 }
 
-// blobOf is where the body of an upload lies, as its record says; "" where it has none.
-func (w *world) blobOf(uid, id string) string {
+// damage damages the body of an upload, where its record says that it is, and reports
+// whether there is one.
+func (w *world) damage(uid, id string) bool {
 	keys := w.keys.Process()
-	r, err := store.New(veil.NewDocuments(w.memory, keys), keys).Uploads.Get(context.Background(), uid, id)
-	if err != nil {
-		return ""
+	s := store.New(veil.NewDocuments(w.memory, keys), keys)
+	r, err := s.Uploads.Get(context.Background(), uid, id)
+	if err != nil || r.Value.Blob != "" {
+		return err == nil && w.blobs.Damage(r.Value.Blob) == nil
 	}
-	return r.Value.Blob
+	if len(r.Value.Body) == 0 { // it is merged
+		return false
+	}
+	r.Value.Body = r.Value.Body[1:]
+	_, err = s.Batch(context.Background(), uid, s.Uploads.ToPut(r.Key, r.Version, r.Value).At(r.Due))
+	return err == nil
 }
 
 // fault notes what the platform did wrong on the way.

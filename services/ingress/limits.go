@@ -16,6 +16,7 @@ type Rate = limit.Rate
 // Limits bounds what one caller, and all together, can make the ingress do.
 type Limits struct {
 	BodyBytes      int           // of one request as received
+	RecordBytes    int           // of an upload that lies in its record; a larger one is an object
 	BodyRate       int           // bytes a second that a body brings at least, in every BodyWindow
 	BodyWindow     time.Duration // the longest that a body may stand still
 	Connections    int           // open at a time
@@ -42,6 +43,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		BodyBytes:        upload.MaxBodyBytes,
+		RecordBytes:      256 << 10,
 		BodyRate:         4 << 10,
 		BodyWindow:       15 * time.Second,
 		Connections:      4096,

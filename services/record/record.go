@@ -36,9 +36,9 @@ const (
 
 // An Upload is the record of one body a phone put.
 type Upload struct {
-	Blob       string      `json:"blob"`
-	BodySHA256 string      `json:"bodySha256"` // of the body as received
-	Encoding   string      `json:"encoding"`   // identity, gzip or zstd
+	Blob       string      `json:"blob,omitempty"` // where the body is, if it is not here
+	BodySHA256 string      `json:"bodySha256"`     // of the body as received
+	Encoding   string      `json:"encoding"`       // identity, gzip or zstd
 	Bytes      int         `json:"bytes"`
 	ReceivedAt time.Time   `json:"receivedAt"`
 	Receipt    packed.Text `json:"receipt"` // the reply's JSON: the same id and body get the same reply
@@ -56,6 +56,10 @@ type Upload struct {
 	Historical bool `json:"historical,omitempty"`
 	// Full are the days that had no room: nothing of them was taken.
 	Full []health.Day `json:"full,omitempty"`
+	// Body is that of a small upload, as received, until it is merged. From then on
+	// Content stands for it: see content.Digest.
+	Body    []byte `json:"body,omitempty"`
+	Content string `json:"content,omitempty"`
 	// Asked is how often its merge was asked for again, and HeldAt since when it is held.
 	Asked  int       `json:"asked,omitempty"`
 	HeldAt time.Time `json:"heldAt,omitzero"`

@@ -128,8 +128,8 @@ func each[T any](ctx context.Context, c *check, uid, what string, of store.Colle
 func (c *check) uploads(ctx context.Context, uid string) {
 	each(ctx, c, uid, "an upload", c.Store.Uploads, func(r store.Record[record.Upload]) error {
 		c.report.Uploads++
-		if r.Value.State != record.UploadReceived && r.Value.State != record.UploadHeld {
-			return nil // its body has served its time, or will have
+		if r.Value.Done() || r.Value.Blob == "" {
+			return nil // its body has served its time, or will have, or is in the record
 		}
 		_, err := c.objects.Get(ctx, uid, r.Value.Blob)
 		return err

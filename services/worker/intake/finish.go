@@ -109,6 +109,9 @@ func (s *Stage) commit(ctx context.Context, j *uploadWork, m *merging, o outcome
 			return
 		}
 		u.State, u.MergedAt, u.Days, u.Full = record.UploadMerged, s.Now().UTC(), o.touched, j.full
+		if len(u.Body) > 0 { // whoever sends it again is told by what it says
+			u.Body, u.Content = nil, j.content
+		}
 		if o.found != nil {
 			u.Added, u.Replaced, u.Duplicates = o.found.Added, o.found.Replaced, o.found.Duplicates
 		}

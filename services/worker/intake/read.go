@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/health/upload/content"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -23,6 +24,7 @@ type uploadWork struct {
 	record   store.Record[record.Upload]
 	held     store.Record[record.Cursors] // with its digest
 	envelope *upload.Envelope
+	content  string // the digest of what it says
 	days     map[health.Day][]health.Sample
 	lastSeen map[string]health.Instant // latest end by type
 	deleted  []health.UUID
@@ -39,7 +41,7 @@ type uploadWork struct {
 // read decodes the raw body as the ingress did, by the clock of then, so that
 // the verdicts are those that were acked.
 func (s *Stage) read(ctx context.Context, j *uploadWork) error {
-	body, err := s.Objects.Get(ctx, j.uid, j.record.Value.Blob)
+	body, err := s.body(ctx, j)
 	switch {
 	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered), errors.Is(err, keyring.ErrNoKey):
 		return &failure{bodyDamaged}
@@ -54,6 +56,10 @@ func (s *Stage) read(ctx context.Context, j *uploadWork) error {
 	}
 	j.days, j.lastSeen = map[health.Day][]health.Sample{}, map[string]health.Instant{}
 	calendar := timeline.NewCalendar()
+	var says *content.Digest // of a body that goes when it is merged
+	if len(j.record.Value.Body) > 0 {
+		says = content.New()
+	}
 	var lost error
 	j.envelope, err = upload.Decode(inflated, health.InstantOf(j.record.Value.ReceivedAt), func(sample *health.Sample) {
 		day, err := calendar.Day(sample)
@@ -62,6 +68,9 @@ func (s *Stage) read(ctx context.Context, j *uploadWork) error {
 			return
 		}
 		j.days[day] = append(j.days[day], *sample)
+		if says != nil {
+			says.Add(sample)
+		}
 		seen := sample.End
 		if seen > j.latest() {
 			seen = sample.Start
@@ -77,7 +86,20 @@ func (s *Stage) read(ctx context.Context, j *uploadWork) error {
 	for _, d := range j.envelope.Deleted {
 		j.deleted = append(j.deleted, d.UUID)
 	}
+	if says != nil {
+		if j.content, err = says.Sum(j.envelope); err != nil {
+			return fmt.Errorf("read upload: %w", err)
+		}
+	}
 	return nil
+}
+
+// body is as it was received: in the record, or an object.
+func (s *Stage) body(ctx context.Context, j *uploadWork) ([]byte, error) {
+	if u := j.record.Value; u.Blob == "" {
+		return u.Body, nil
+	}
+	return s.Objects.Get(ctx, j.uid, j.record.Value.Blob)
 }
 
 // latest is the latest that anything of the upload can have been seen, by a clock

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/upload/content"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
@@ -482,5 +483,40 @@ func TestWhatALaterReleaseWroteIsWaitedFor(t *testing.T) {
 				t.Errorf("once it is known: %q", v)
 			}
 		})
+	}
+}
+
+// A body that lies in its record goes from there as it is merged, and what it says is
+// known by its digest; one that could not be merged stays.
+func TestABodyInItsRecord(t *testing.T) {
+	body := envelope{Samples: []sample{beat(1, received, 61, "")}}.encode(t)
+	for name, tt := range map[string]struct {
+		body    []byte
+		verdict string
+		state   record.UploadState
+	}{
+		"merged": {body, "ack", record.UploadMerged},
+		"failed": {body[:len(body)-1], "dead: body_unreadable", record.UploadFailed},
+	} {
+		w := newWorld()
+		w.consent(t, true)
+		u := record.Upload{Body: tt.body, Encoding: "identity", Bytes: len(tt.body), ReceivedAt: received, State: record.UploadReceived}
+		if _, err := w.store.Uploads.Put(t.Context(), person, "u1", 0, u); err != nil {
+			t.Fatal(err)
+		}
+		if v := w.handle(t, "u1", 1); v != tt.verdict {
+			t.Errorf("%s: verdict %q", name, v)
+		}
+		got := w.upload(t, "u1")
+		says := ""
+		if tt.state == record.UploadMerged {
+			var err error
+			if says, err = content.Of(tt.body, health.InstantOf(received)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got.State != tt.state || got.Content != says || (len(got.Body) == 0) != (tt.state == record.UploadMerged) {
+			t.Errorf("%s: state %q, content %q, %d bytes", name, got.State, got.Content, len(got.Body))
+		}
 	}
 }

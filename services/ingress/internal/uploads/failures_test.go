@@ -35,7 +35,7 @@ func (b *fullBlobs) Delete(ctx context.Context, name string, generation int64) e
 // An upload that cannot be kept is no 202, is counted as failed, and goes well later.
 func TestAnUploadThatCannotBeKept(t *testing.T) {
 	blobs := &fullBlobs{}
-	w := ingresstest.New(t, func(n *ingress.Needs) { blobs.Store = n.Blobs; n.Blobs = blobs })
+	w := ingresstest.New(t, func(n *ingress.Needs) { blobs.Store = n.Blobs; n.Blobs = blobs }, asObjects)
 	w.Consent(ingresstest.Anna, true)
 	blobs.put.Store(true)
 	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 500 {

@@ -135,7 +135,7 @@ func TestAKeyThatIsDestroyedMeanwhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := ingresstest.New(t, func(n *ingress.Needs) {
 				n.Blobs = &cutting{Store: n.Blobs, keys: n.Keys.(keyring.Eraser), remove: remove}
-			})
+			}, asObjects)
 			w.Consent(ingresstest.Anna, true)
 			if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 410 || r.Code() != "account_erased" {
 				t.Errorf("%d %s", r.Status, r.Body)
@@ -152,7 +152,7 @@ func TestAKeyThatIsDestroyedMeanwhile(t *testing.T) {
 
 // Two bodies whose names collide: the first one's blob stays.
 func TestAConflictUnderTheSameName(t *testing.T) {
-	w := ingresstest.New(t)
+	w := ingresstest.New(t, asObjects)
 	w.Consent(ingresstest.Anna, true)
 	w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1))
 	stored, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")

@@ -192,23 +192,37 @@ func receiptFor(id string, e *upload.Envelope) ([]byte, error) {
 	return body, nil
 }
 
-// persist makes the upload durable: blob, record, message. Each step is
-// idempotent, so that a retry after a crash anywhere walks the same steps to
-// the same end.
+// persist makes the upload durable: body, record, message. Each step is idempotent, so
+// that a retry after a crash anywhere walks the same steps to the same end. A body that
+// is small lies in the record: then the two are one step.
 func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, outcome string, err error) {
 	sum := sha256.Sum256(a.body)
-	digest := hex.EncodeToString(sum[:])
-	body, err := r.Objects.Put(ctx, blob.KindUploads, a.uid, a.id+"/"+digest[:16], a.body)
+	stored := record.Upload{
+		BodySHA256: hex.EncodeToString(sum[:]), Encoding: a.encoding, Bytes: len(a.body),
+		ReceivedAt: a.received, Receipt: a.receipt, State: record.UploadReceived, Historical: a.historical,
+	}
+	if len(a.body) <= r.RecordBytes {
+		inside := stored
+		inside.Body = a.body
+		given, outcome, err = r.settle(ctx, a, vault.Object{}, inside, r.record(ctx, a, inside))
+		if !errors.Is(err, store.ErrTooLarge) { // as the receipt is large, too
+			return given, outcome, err
+		}
+	}
+	body, err := r.Objects.Put(ctx, blob.KindUploads, a.uid, a.id+"/"+stored.BodySHA256[:16], a.body)
 	if err != nil {
 		return nil, "failed", fmt.Errorf("keep upload: %w", err)
 	}
-	stored := record.Upload{
-		Blob: body.Name, BodySHA256: digest, Encoding: a.encoding, Bytes: len(a.body),
-		ReceivedAt: a.received, Receipt: a.receipt, State: record.UploadReceived, Historical: a.historical,
-	}
-	switch err := r.record(ctx, a, stored); {
+	stored.Blob = body.Name
+	return r.settle(ctx, a, body, stored, r.record(ctx, a, stored))
+}
+
+// settle does what is left when the record was written, or was not. The body is the
+// object's, if there is one.
+func (r *Room) settle(ctx context.Context, a acceptedUpload, body vault.Object, stored record.Upload, recorded error) (given []byte, outcome string, err error) {
+	switch err := recorded; {
 	case errors.Is(err, store.ErrConflict):
-		return r.repeat(ctx, a, body, digest)
+		return r.repeat(ctx, a, body, stored.BodySHA256)
 	case errors.Is(err, analysis.ErrNoConsent), errors.Is(err, analysis.ErrErased), errors.Is(err, store.ErrTooLarge):
 		return nil, "refused", r.takeBack(ctx, a, body, err)
 	case errors.Is(err, keyring.ErrDestroyed):
@@ -235,9 +249,12 @@ func (r *Room) record(ctx context.Context, a acceptedUpload, stored record.Uploa
 	})
 }
 
-// takeBack removes the body of an upload that was not let in, unless an upload
+// takeBack removes the object of an upload that was not let in, unless an upload
 // of before has it.
 func (r *Room) takeBack(ctx context.Context, a acceptedUpload, body vault.Object, why error) error {
+	if body.Name == "" {
+		return why
+	}
 	if _, err := r.Uploads.Get(ctx, a.uid, a.id); errors.Is(why, analysis.ErrErased) || errors.Is(err, store.ErrNotFound) {
 		return errors.Join(why, r.Objects.Delete(ctx, body))
 	}
@@ -253,14 +270,16 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, body vault.Object, 
 		return nil, "failed", fmt.Errorf("read the upload that was first: %w", err)
 	}
 	same := first.Value.BodySHA256 == digest
-	if first.Value.Blob != body.Name {
+	if own := body.Name != "" && body.Name == first.Value.Blob; !own {
 		if !same {
 			if same, err = r.sameContent(ctx, a, first.Value); err != nil {
 				return nil, "failed", fmt.Errorf("compare an upload with the one that was first: %w", err)
 			}
 		}
-		if err := r.Objects.Delete(ctx, body); err != nil {
-			return nil, "failed", fmt.Errorf("remove an upload that came again: %w", err)
+		if body.Name != "" {
+			if err := r.Objects.Delete(ctx, body); err != nil {
+				return nil, "failed", fmt.Errorf("remove an upload that came again: %w", err)
+			}
 		}
 	}
 	if !same { // or the bodies' names collide: they are two

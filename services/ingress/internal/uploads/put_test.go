@@ -1,6 +1,7 @@
 package uploads_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -10,14 +11,20 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/upload/content"
+	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 )
 
+// asObjects has every body be an object of its own.
+func asObjects(n *ingress.Needs) { n.Limits.RecordBytes = 0 }
+
 func TestAnUploadIsAckedOnceItIsDurable(t *testing.T) {
-	w := ingresstest.New(t)
+	w := ingresstest.New(t, asObjects)
 	w.Consent(ingresstest.Anna, true)
 	body := ingresstest.Zipped(ingresstest.Batch(3))
 	got := w.Upload(ingresstest.Anna, "upload-0001", body, ingresstest.Header{"Content-Encoding": "gzip"})
@@ -66,8 +73,90 @@ func TestAnUploadIsAckedOnceItIsDurable(t *testing.T) {
 	}
 }
 
-func TestTheSameIDAgain(t *testing.T) {
+// A body that is small lies in its record, sealed with it, and nowhere else. One that
+// has no room there, with its receipt, is an object.
+func TestASmallUploadLiesInItsRecord(t *testing.T) {
+	for name, tt := range map[string]struct {
+		samples, most int
+		inside        bool
+	}{
+		"small": {3, 256 << 10, true}, "large": {1000, 256 << 10, false}, "too large for a document": {2000, 8 << 20, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := ingresstest.New(t, func(n *ingress.Needs) { n.Limits.RecordBytes = tt.most })
+			w.Consent(ingresstest.Anna, true)
+			body := ingresstest.Batch(tt.samples)
+			if r := w.Upload(ingresstest.Anna, "upload-0001", body); r.Status != 202 {
+				t.Fatalf("%d %s", r.Status, r.Body)
+			}
+			stored, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			inside := bytes.Equal(stored.Value.Body, body) && stored.Value.Blob == ""
+			if objects := len(w.Objects(blob.KindUploads, "anna")); inside != tt.inside || (objects == 0) != tt.inside {
+				t.Errorf("the body is in the record: %v, want %v; %d objects", inside, tt.inside, objects)
+			}
+		})
+	}
+}
+
+// Of a body that went from its record as it was merged the digest of what it says is
+// left: the same batch that is written otherwise is still the same.
+func TestTheSameIDAgainOnceItIsMerged(t *testing.T) {
 	w := ingresstest.New(t)
+	w.Consent(ingresstest.Anna, true)
+	first := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2))
+	stored, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := stored.Value
+	if u.Content, err = content.Of(u.Body, health.InstantOf(u.ReceivedAt)); err != nil {
+		t.Fatal(err)
+	}
+	u.Body, u.State = nil, record.UploadMerged
+	if _, err := w.Store.Uploads.Put(t.Context(), "anna", "upload-0001", stored.Version, u); err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range map[string]ingresstest.Reply{
+		"the same":        w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2)),
+		"in other order":  w.Upload(ingresstest.Anna, "upload-0001", reordered(t)),
+		"more than it is": w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(3)),
+	} {
+		if name == "more than it is" {
+			if r.Status != 409 {
+				t.Errorf("%s: %d", name, r.Status)
+			}
+			continue
+		}
+		if r.Status != 202 || string(r.Body) != string(first.Body) {
+			t.Errorf("%s: %d %s", name, r.Status, r.Body)
+		}
+	}
+}
+
+// reordered are two samples with their members in another order.
+func reordered(t *testing.T) []byte {
+	t.Helper()
+	var sorted any
+	if err := json.Unmarshal(ingresstest.Batch(2), &sorted); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(sorted)
+	if err != nil || string(text) == string(ingresstest.Batch(2)) {
+		t.Fatal("the members should be in another order", err)
+	}
+	return text
+}
+
+func TestTheSameIDAgain(t *testing.T) {
+	t.Run("in its record", func(t *testing.T) { theSameIDAgain(t, ingresstest.New(t), 0) })
+	t.Run("an object", func(t *testing.T) { theSameIDAgain(t, ingresstest.New(t, asObjects), 1) })
+}
+
+func theSameIDAgain(t *testing.T, w *ingresstest.World, objects int) {
+	t.Helper()
 	w.Consent(ingresstest.Anna, true)
 	first := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(2))
 	if first.Status != 202 {
@@ -84,24 +173,16 @@ func TestTheSameIDAgain(t *testing.T) {
 	if other.Status != 409 || other.Code() != "upload_conflict" {
 		t.Errorf("another body got %d %s, want 409", other.Status, other.Body)
 	}
-	var sorted any
-	if err := json.Unmarshal(ingresstest.Batch(2), &sorted); err != nil {
-		t.Fatal(err)
-	}
-	reordered, err := json.Marshal(sorted)
-	if err != nil || string(reordered) == string(ingresstest.Batch(2)) {
-		t.Fatal("the members should be in another order", err)
-	}
 	for what, anew := range map[string]ingresstest.Reply{
 		"compressed":                    w.Do("PUT", "/v1/uploads/upload-0001", ingresstest.Anna, ingresstest.Zipped(ingresstest.Batch(2)), ingresstest.AsJSON(), ingresstest.Header{"Content-Encoding": "gzip"}),
-		"with members in another order": w.Upload(ingresstest.Anna, "upload-0001", reordered),
+		"with members in another order": w.Upload(ingresstest.Anna, "upload-0001", reordered(t)),
 	} {
 		if anew.Status != 202 || string(anew.Body) != string(first.Body) {
 			t.Errorf("the same batch, %s: %d %s", what, anew.Status, anew.Body)
 		}
 	}
-	if found := w.Objects(blob.KindUploads, "anna"); len(found) != 1 {
-		t.Errorf("%d blobs are left, want that of the first upload alone", len(found))
+	if found := w.Objects(blob.KindUploads, "anna"); len(found) != objects {
+		t.Errorf("%d blobs are left, want that of the first upload alone, if it is one", len(found))
 	}
 	if r := w.Consent(ingresstest.Ben, true); r.Status != 200 {
 		t.Fatal(r.Status)
@@ -191,7 +272,7 @@ func TestUploadsThatAreRefused(t *testing.T) {
 }
 
 func TestConsentDecides(t *testing.T) {
-	w := ingresstest.New(t)
+	w := ingresstest.New(t, asObjects)
 	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 403 || r.Code() != "consent_required" {
 		t.Errorf("without consent: %d %s", r.Status, r.Body)
 	}

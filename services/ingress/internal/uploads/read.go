@@ -110,6 +110,7 @@ func (r *Room) listUploads(ctx context.Context, in *listUploadsInput) (*reply.Pa
 		if in.State != "" && string(u.Value.State) != in.State || !stands(u).behind(from) {
 			return nil
 		}
+		u.Value.Body = nil // of what waits, a page would have many
 		i, _ := slices.BinarySearchFunc(page, stands(u), func(other store.Record[record.Upload], p place) int { return stands(other).compare(p) })
 		if page = slices.Insert(page, i, u); len(page) > in.Limit+1 {
 			page = page[:in.Limit+1]

@@ -47,7 +47,7 @@ func TestWhatAnotherProcessDecidedHoldsHere(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := ingresstest.New(t, remembering)
+			w := ingresstest.New(t, remembering, asObjects)
 			w.Consent(ingresstest.Anna, true)
 			if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 202 {
 				t.Fatalf("%d %s", r.Status, r.Body)
@@ -67,7 +67,7 @@ func TestWhatAnotherProcessDecidedHoldsHere(t *testing.T) {
 
 // An upload of before the withdrawal keeps its body when it is sent again.
 func TestAnUploadSentAgainAfterAWithdrawalKeepsItsBody(t *testing.T) {
-	w := ingresstest.New(t, remembering)
+	w := ingresstest.New(t, remembering, asObjects)
 	w.Consent(ingresstest.Anna, true)
 	body := ingresstest.Batch(1)
 	w.Upload(ingresstest.Anna, "upload-0001", body)
@@ -83,7 +83,7 @@ func TestAnUploadSentAgainAfterAWithdrawalKeepsItsBody(t *testing.T) {
 // While phones upload, consent is withdrawn by another process: from its answer
 // on no record is written.
 func TestNothingIsTakenInBehindAWithdrawal(t *testing.T) {
-	w := ingresstest.New(t, remembering)
+	w := ingresstest.New(t, remembering, asObjects)
 	w.Consent(ingresstest.Anna, true)
 	var wg sync.WaitGroup
 	for phone := range 4 {

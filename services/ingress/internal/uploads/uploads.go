@@ -1,5 +1,6 @@
 // Package uploads takes in batches of samples and tells how far each has come.
-// An upload is acked once its body, its record and its message are durable.
+// An upload is acked once its record, with its body or behind it, and its message are
+// durable.
 package uploads
 
 import (
@@ -63,8 +64,11 @@ type Needs struct {
 	}
 	Registry  prometheus.Registerer
 	Now       func() time.Time
-	BodyBytes int           // of one upload as received
-	Timeout   time.Duration // for each step of the work but the reading of the body
+	BodyBytes int // of one upload as received
+	// RecordBytes is as much as a body has that lies in its record; a larger one is an
+	// object of its own.
+	RecordBytes int
+	Timeout     time.Duration // for each step of the work but the reading of the body
 	// Space says why nothing more can be taken in; nil always has room.
 	Space func() error
 	// Problem is what an error becomes.
