@@ -46,7 +46,7 @@ func TestTheLifeOfARelease(t *testing.T) {
 	l.restricted(t, namespace)
 	t.Cleanup(func() { l.removeLeftovers(t) })
 	notes := l.helm(t, "install", "clarity", chart, "--values="+full, "--wait", "--timeout=3m")
-	for _, told := range []string{"The operator serves the namespace clarity", "The stages delivery,erasure,ingress,insights,worker are enabled"} {
+	for _, told := range []string{"The operator serves the namespace clarity", "The stages delivery,erasure,exports,ingress,insights,worker are enabled"} {
 		if !strings.Contains(notes, told) {
 			t.Errorf("%q is not told in:\n%s", told, notes)
 		}
@@ -81,7 +81,7 @@ func (l *lab) everyPodRuns(t *testing.T) {
 			t.Errorf("%s has %d of %d replicas", d.Name, d.Status.ReadyReplicas, *d.Spec.Replicas)
 		}
 	}
-	if want := []string{"clarity-delivery", "clarity-erasure", "clarity-ingress", "clarity-insights", "clarity-manager", "clarity-worker"}; !slices.Equal(names, want) {
+	if want := []string{"clarity-delivery", "clarity-erasure", "clarity-exports", "clarity-ingress", "clarity-insights", "clarity-manager", "clarity-worker"}; !slices.Equal(names, want) {
 		t.Errorf("deployments %v, want %v", names, want)
 	}
 	// The profile bites: a pod that leaves it is refused here.

@@ -60,8 +60,8 @@ func TestEveryImageHasADigest(t *testing.T) {
 	for _, found := range regexp.MustCompile(`image: (\S+)`).FindAllStringSubmatch(configuration(t, objects), -1) {
 		check("the operator", found[1])
 	}
-	if seen != 11 {
-		t.Errorf("%d images were seen, want 11: manager, worker, ingress, insights, delivery, erasure, two tests, and three for the operator", seen)
+	if seen != 12 {
+		t.Errorf("%d images were seen, want 12: manager, worker, ingress, insights, delivery, exports, erasure, two tests, and three for the operator", seen)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestGoogleRightsAreOnSingleResources(t *testing.T) {
 			workers++
 		}
 	}
-	if workers != 13 {
-		t.Errorf("the worker has %d grants, want 13: its identity, 5 topics, 3 subscriptions, 3 buckets and the key", workers)
+	if workers != 17 {
+		t.Errorf("the worker has %d grants, want 17: its identity, 5 topics, 3 subscriptions, 7 buckets and the key", workers)
 	}
 }

@@ -41,12 +41,12 @@ var rules = map[string][]string{
 	"services/fault":  {},
 	"services/record": {"services/analysis", "services/flow", "services/health"},
 	// Capabilities: contract, suite, drivers.
-	"services/blob":      {"services/fault", "internal/dirlock", "services/internal"},
-	"services/keyring":   {"services/fault", "services/internal"},
-	"services/identity":  {"internal/dirlock", "services/internal"},
+	"services/blob":      {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
+	"services/keyring":   {"services/fault", "internal/durable", "services/internal"},
+	"services/identity":  {"internal/dirlock", "internal/durable"},
 	"services/queue":     {"services/fault", "services/internal"},
 	"services/store":     {"services/fault", "services/health", "services/record", "services/internal"},
-	"services/audit":     {"services/fault", "internal/dirlock", "services/internal"},
+	"services/audit":     {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
 	"services/narrative": {"services/analysis"},
 	"services/model":     {"services/actigraphy"},
 	// Below the model's contract: what its drivers share.
@@ -73,6 +73,8 @@ var rules = map[string][]string{
 	"services/internal/litedb": {"internal/dirlock", "services/fault"},
 	// The lock of a data directory, which drivers and the commands share.
 	"internal/dirlock": {},
+	// Files that are whole or not there, for drivers and the commands.
+	"internal/durable": {},
 	// Stages.
 	"services/ingress": {"api/traffic", "services/metric", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative", "services/grounded"},
@@ -133,7 +135,7 @@ var rules = map[string][]string{
 	// The simulator of the whole platform: tests alone, which see every room.
 	"internal/sim": {},
 	// The edge.
-	"cmd": {"api", "controllers", "internal/dirlock", "services"},
+	"cmd": {"api", "controllers", "internal/dirlock", "internal/durable", "services"},
 	// What a program was built from: every program may say it.
 	"cmd/internal/buildinfo": {},
 	// The plugin works from a kubeconfig alone: it knows the words of the API and nothing else of ours.

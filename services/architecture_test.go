@@ -117,6 +117,10 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/vault/planted.go", "services/blob/files",
 			[]string{"services/vault/planted.go: services/vault must not import services/blob/files"},
 		},
+		"what keeps people from drivers knows one": {
+			"services/veil/planted.go", "services/store/sqlite",
+			[]string{"services/veil/planted.go: services/veil must not import services/store/sqlite"},
+		},
 		"what stages share knows a stage": {
 			"services/stage/planted.go", "services/feed",
 			[]string{"services/stage/planted.go: services/stage must not import services/feed"},

@@ -112,6 +112,25 @@ func restores(t *testing.T, dir, before, after, formerKeys string) {
 	}
 }
 
+// What was written since data keys were rotated needs keys that know of it.
+func TestKeysFromBeforeARotationAreRefused(t *testing.T) {
+	root := t.TempDir()
+	dir, copied, former := filepath.Join(root, "data"), filepath.Join(root, "copy"), filepath.Join(root, "former.keys")
+	startPlatform(t, dir).stop(t, syscall.SIGTERM)
+	must(t, "subject", "--data", dir, "--user", "anna") // somebody is named
+	if err := os.CopyFS(former, os.DirFS(dir+".keys")); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "keys", "rotate", "data", "--data", dir)
+	must(t, "backup", copied, "--data", dir)
+	to := filepath.Join(root, "to")
+	if _, stderr, code := clarity(t, "restore", copied, "--data", to, "--keys", "tink:"+former); code != 1 || !strings.Contains(stderr, "their data keys were rotated 0 times, and 1 times when it was made") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	must(t, "keys", "rotate", "kek", "--data", dir)
+	must(t, "restore", copied, "--data", to, "--keys", "tink:"+dir+".keys")
+}
+
 // A rotation that is killed goes on where it is said again, with a platform running or
 // none; meanwhile everything opens.
 func TestARotationThatIsKilledGoesOn(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats"
 	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
+	"github.com/clarity-loop/clarity/services/health/series"
 	"github.com/clarity-loop/clarity/services/health/upload"
 )
 
@@ -99,7 +100,10 @@ func (s *source) isOwnExport() bool { return clarityexport.Is(s.head(512)) }
 // isEnvelope says whether it is an upload as a phone makes it.
 func (s *source) isEnvelope() bool {
 	head := s.head(64 << 10)
-	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")) && bytes.Contains(head, []byte(`"`+upload.Schema+`"`))
+	if !bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")) {
+		return false
+	}
+	return bytes.Contains(head, []byte(`"`+upload.Schema+`"`)) || bytes.Contains(head, []byte(`"`+series.Schema+`"`))
 }
 
 // envelope is the whole body of an upload.

@@ -13,7 +13,7 @@ import (
 
 const uploadHelp = `Acts as the phone: reads the files as a stream, cuts them into uploads of at most
 2,000 samples, and puts each until it is acked. Formats: Apple Health export.xml
-or export.zip, Health Auto Export JSON, FHIR Observations, clarity.upload/1, an export
+or export.zip, Health Auto Export JSON, FHIR Observations, clarity.upload/1 and clarity.series/1, an export
 of the platform's (a person without a profile gets the one in it); each also gzipped. Upload ids come from the content, so a second run adds nothing.
 Every record gets a verdict; the summary counts them, --verdicts lists them.`
 

@@ -34,7 +34,7 @@ type job struct {
 	group  *errgroup.Group
 	ctx    context.Context
 	batch  []verdict // records of the batch being gathered, without their verdict
-	// samples is where the deletions of an envelope begin in batch.
+	// samples is where the deletions of an envelope begin in batch, behind its samples or series.
 	samples int
 }
 
@@ -82,6 +82,8 @@ func (j *job) read(f *source, p progress) error {
 		switch {
 		case r.Verdict == formats.Deleted:
 			add = func(s *health.Sample) error { return batcher.Delete(s.UUID, s.Type) }
+		case r.Verdict == formats.Points:
+			add = batcher.AddSeries
 		case r.Verdict != formats.Accepted:
 			return j.ctx.Err()
 		case own:
@@ -125,21 +127,23 @@ func (j *job) readEnvelope(f *source) error {
 		return err
 	}
 	var lists struct {
-		Samples, Deleted []struct{ Type any }
+		Samples, Series, Deleted []struct{ Type any }
 	}
 	if err := json.Unmarshal(body, &lists); err != nil {
 		return fmt.Errorf("read it as %s: %w", upload.Schema, err)
 	}
-	for i, s := range lists.Samples {
-		typ, _ := s.Type.(string)
-		j.batch = append(j.batch, verdict{Place: fmt.Sprintf("/samples/%d", i), Type: typ})
+	add := func(name string, list []struct{ Type any }) {
+		for i, entry := range list {
+			typ, _ := entry.Type.(string)
+			j.batch = append(j.batch, verdict{Place: fmt.Sprintf("/%s/%d", name, i), Type: typ})
+		}
 	}
-	for i, d := range lists.Deleted {
-		typ, _ := d.Type.(string)
-		j.batch = append(j.batch, verdict{Place: fmt.Sprintf("/deleted/%d", i), Type: typ})
-	}
-	j.samples, j.report.Records, j.report.Deleted = len(lists.Samples), len(j.batch), len(lists.Deleted)
-	up, err := phone.Pack(body, len(lists.Samples), len(lists.Deleted))
+	add("samples", lists.Samples)
+	add("series", lists.Series)
+	j.samples = len(j.batch)
+	add("deleted", lists.Deleted)
+	j.report.Records, j.report.Deleted = len(j.batch), len(lists.Deleted)
+	up, err := phone.Pack(body, j.samples, len(lists.Deleted))
 	if err != nil {
 		return err
 	}

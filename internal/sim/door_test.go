@@ -110,6 +110,30 @@ func (wire) SetWriteDeadline(time.Time) error { return nil }
 
 // do asks as the person, over no network.
 func (d *door) do(method, path, uid string, body []byte, header map[string]string) answer {
+	rc, err := d.ask(method, path, uid, body, header)
+	if err != nil {
+		return answer{body: []byte(err.Error())}
+	}
+	return answer{rc.Response.StatusCode(), bytes.Clone(rc.Response.Body()), string(rc.Response.Header.Peek("ETag"))}
+}
+
+// follow opens the person's stream of events behind the last, and hands its lines over
+// until it ends or one is the last that is wanted.
+func (d *door) follow(uid, last string, wanted func(line string) bool) (status int, err error) {
+	rc, err := d.ask("GET", "/v1/events", uid, nil, map[string]string{"Last-Event-ID": last})
+	if err != nil {
+		return 0, err
+	}
+	if status = rc.Response.StatusCode(); status == 200 {
+		lines := bufio.NewScanner(rc.Response.BodyStream())
+		for lines.Scan() && wanted(lines.Text()) {
+		}
+	}
+	return status, rc.Response.CloseBodyStream()
+}
+
+// ask is a request that was answered, up to the body.
+func (d *door) ask(method, path, uid string, body []byte, header map[string]string) (*fasthttp.RequestCtx, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s %s HTTP/1.1\r\nHost: sim\r\nAuthorization: Bearer %s\r\n", method, path, uid)
 	if body != nil {
@@ -120,14 +144,14 @@ func (d *door) do(method, path, uid string, body []byte, header map[string]strin
 	}
 	var req fasthttp.Request
 	if err := req.Header.Read(bufio.NewReader(strings.NewReader(text.String() + "\r\n"))); err != nil {
-		return answer{body: []byte(err.Error())}
+		return nil, err
 	}
-	var rc fasthttp.RequestCtx
+	rc := &fasthttp.RequestCtx{}
 	rc.Init2(wire{}, nil, false)
 	req.CopyTo(&rc.Request)
 	if body != nil {
 		rc.Request.SetBodyStream(bytes.NewReader(body), len(body))
 	}
-	d.handle(&rc)
-	return answer{rc.Response.StatusCode(), bytes.Clone(rc.Response.Body()), string(rc.Response.Header.Peek("ETag"))}
+	d.handle(rc)
+	return rc, nil
 }

@@ -35,6 +35,7 @@ type loom struct {
 type task struct {
 	name    string
 	replica *replica // nil of a phone
+	pass    string   // "" of what is none
 	began   int      // the step
 	dead    bool
 }

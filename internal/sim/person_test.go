@@ -3,6 +3,7 @@ package sim_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -20,6 +21,7 @@ import (
 type person struct {
 	world *world
 	uid   string
+	name  string // to drivers
 
 	sent     []*sent
 	samples  []string // uuids that some upload had
@@ -31,6 +33,16 @@ type person struct {
 	done     int // devices
 	devices  int
 	priority string
+	zone     string
+	exports  []export // that were promised
+	heardIn  int      // the life of what was heard
+	heard    map[uint64]heard
+}
+
+// An export is one that was asked for.
+type export struct {
+	id   string
+	life int
 }
 
 // A sent upload is one body under one id.
@@ -48,14 +60,20 @@ type sent struct {
 // A device is one phone of a person's.
 type device struct {
 	*person
-	n      int
-	task   *task
-	random *rand.Rand
+	n         int
+	task      *task
+	random    *rand.Rand
+	following following
 }
 
 func (w *world) populate() {
 	for i := range 2 + w.loom.random.IntN(2) {
-		p := &person{world: w, uid: fmt.Sprintf("p%d-%d", w.seed, i), devices: 1 + w.loom.random.IntN(2)}
+		p := &person{world: w, uid: fmt.Sprintf("p%d-%d", w.seed, i), devices: 1 + w.loom.random.IntN(2), zone: zones()[w.loom.random.IntN(len(zones()))]}
+		name, err := w.keys.Process().Pseudonym(context.Background(), p.uid)
+		if err != nil {
+			w.fault("name %s: %v", p.uid, err)
+		}
+		p.name = name
 		w.people = append(w.people, p)
 		for n := range p.devices {
 			d := &device{person: p, n: n, random: rand.New(rand.NewPCG(w.seed, uint64(1000+i*10+n)))}
@@ -65,6 +83,9 @@ func (w *world) populate() {
 		}
 	}
 }
+
+// zones are where people are.
+func zones() []string { return []string{"UTC", "UTC", "Asia/Tokyo", "America/New_York", "GMT+0100"} }
 
 // live is all that a device does.
 func (d *device) live() {
@@ -80,7 +101,10 @@ func (d *device) live() {
 
 // sleep is mostly short, and sometimes hours.
 func (d *device) sleep() {
-	most := []time.Duration{time.Millisecond, 100 * time.Millisecond, 2 * time.Second, 10 * time.Second, time.Minute, 3 * time.Hour}[d.random.IntN(6)]
+	d.rest([]time.Duration{time.Millisecond, 100 * time.Millisecond, 2 * time.Second, 10 * time.Second, time.Minute, 3 * time.Hour}[d.random.IntN(6)])
+}
+
+func (d *device) rest(most time.Duration) {
 	d.world.loom.wait(d.task, "wakes", time.Now().Add(time.Duration(d.random.Int64N(int64(most)))), false)
 }
 
@@ -96,9 +120,15 @@ func (d *device) act() {
 		n = d.random.IntN(78)
 	}
 	switch {
-	case n < 40:
+	case n < 34:
 		d.upload(d.fresh(), nil)
-	case n < 48 && len(d.sent) > 0: // the same body again
+	case n < 38:
+		d.route()
+	case n < 42:
+		d.regret()
+	case n < 45:
+		d.follow()
+	case n < 49 && len(d.sent) > 0: // the same body again
 		d.put(d.sent[d.random.IntN(len(d.sent))])
 	case n < 53 && len(d.samples) > 0: // the same samples under another id
 		d.upload([]string{d.samples[d.random.IntN(len(d.samples))]}, nil)
@@ -106,8 +136,12 @@ func (d *device) act() {
 		d.upload(nil, []string{d.samples[d.random.IntN(len(d.samples))]})
 	case n < 73:
 		d.poison()
+	case n < 75:
+		d.export()
 	case n < 78:
 		d.upload(d.fresh(), []string{uuidOf(d.random)})
+	case n < 85:
+		d.waver()
 	case n < 92:
 		d.decide(!d.granted)
 	case n < 97:
@@ -133,16 +167,12 @@ func (d *device) ask(method, path string, body []byte, header map[string]string)
 			continue
 		}
 		r := open[d.random.IntN(len(open))]
-		r.mu.Lock()
-		r.serving[d.uid] = true
-		r.mu.Unlock()
+		r.serve(d.uid, true)
 		a := r.door.do(method, path, d.uid, body, header)
 		if r.dying {
 			a = answer{}
 		}
-		r.mu.Lock()
-		delete(r.serving, d.uid)
-		r.mu.Unlock()
+		r.serve(d.uid, false)
 		w.loom.wait(d.task, fmt.Sprintf("%s %s: %d", method, pathOf(path), a.status), time.Time{}, false)
 		if a.status >= 500 && w.loom.tell != nil {
 			w.loom.aside(string(a.body))
@@ -190,15 +220,66 @@ func uuidOf(r *rand.Rand) string {
 
 // upload puts a body of these.
 func (d *device) upload(samples, deleted []string) {
-	u := &sent{id: fmt.Sprintf("up-%d-%06d", d.n, len(d.sent)), samples: samples, deleted: deleted, life: d.life}
-	u.body = bodyOf(samples, deleted)
+	d.put(d.pack(bodyOf(d.zone, samples, deleted), samples, deleted))
+}
+
+// pack is an upload that is about to be sent.
+func (d *device) pack(body []byte, samples, deleted []string) *sent {
+	u := &sent{id: fmt.Sprintf("up-%d-%06d", d.n, len(d.sent)), body: body, samples: samples, deleted: deleted, life: d.life}
 	d.sent = append(d.sent, u)
 	for _, s := range samples {
 		if !slices.Contains(d.samples, s) {
 			d.samples = append(d.samples, s)
 		}
 	}
-	d.put(u)
+	return u
+}
+
+// route uploads a series: a sample whose points lie in an object of their own.
+func (d *device) route() {
+	uuid := uuidOf(d.random)
+	d.put(d.pack(seriesOf(d.zone, uuid), []string{uuid}, nil))
+}
+
+// regret sends samples, sends them once more or not, and deletes them at once: the one
+// may be merged while the other is.
+func (d *device) regret() {
+	samples := d.fresh()
+	d.upload(samples, nil)
+	if d.random.IntN(2) == 0 {
+		d.upload(samples, nil)
+	}
+	d.rest(2 * time.Second)
+	d.upload(nil, samples[:1])
+}
+
+// waver is to withdraw the consent while an upload is under way, and to give it again.
+func (d *device) waver() {
+	if !d.granted {
+		d.decide(true)
+		return
+	}
+	d.upload(d.fresh(), nil)
+	d.decide(false)
+	d.rest(10 * time.Second)
+	if !d.erased {
+		d.decide(true)
+	}
+}
+
+// export asks for a copy of everything, once: three are kept, and no other is made.
+func (d *device) export() {
+	life, sure := d.life, d.decides == 0
+	a := d.ask("POST", "/v1/exports", nil, nil)
+	var e struct{ ExportID string }
+	switch {
+	case a.status == 201 && json.Unmarshal(a.body, &e) == nil && e.ExportID != "":
+		if sure && d.decides == 0 && life == d.life && !d.erased {
+			d.exports = append(d.exports, export{e.ExportID, life})
+		}
+	case a.status != 0 && a.status < 500 && a.status != 403 && a.status != 409 && a.status != 410 && a.status != 429:
+		d.world.fault("%s: an export is answered %d %.200s", d.uid, a.status, a.body)
+	}
 }
 
 // put sends an upload until it is known what came of it, and holds the platform to
@@ -301,8 +382,8 @@ func (d *device) comeBack() {
 func (d *device) poison() {
 	w := d.world
 	if d.random.IntN(2) == 0 {
-		u := &sent{id: fmt.Sprintf("up-%d-%06d", d.n, len(d.sent)), samples: d.fresh(), life: d.life}
-		u.body = bodyOf(u.samples, nil)
+		samples := d.fresh()
+		u := &sent{id: fmt.Sprintf("up-%d-%06d", d.n, len(d.sent)), body: bodyOf(d.zone, samples, nil), samples: samples, life: d.life}
 		d.sent = append(d.sent, u)
 		d.put(u)
 		if name := w.blobOf(d.uid, u.id); u.acked && name != "" && w.blobs.Damage(name) == nil {
@@ -311,23 +392,12 @@ func (d *device) poison() {
 		}
 		return
 	}
-	topics := slices.DeleteFunc(flow.Topics(), func(topic string) bool { return !w.handles(topic) })
-	topic := topics[d.random.IntN(len(topics))]
+	topic := flow.Topics()[d.random.IntN(len(flow.Topics()))]
 	body := fmt.Sprintf("poison %d of %s", len(w.poison), d.uid)
 	w.poison[body] = true
 	if err := w.place.Open(flow.Consumers()).Publish(context.Background(), queue.Message{Topic: topic, Key: "nobody", Body: []byte(body)}); err != nil {
 		w.fault("publish poison: %v", err)
 	}
-}
-
-// handles says whether each consumer of the topic is some process: that of exports is none.
-func (w *world) handles(topic string) bool {
-	for _, consumer := range flow.Consumers()[topic] {
-		if !slices.ContainsFunc(w.processes, func(r *replica) bool { return r.handle[at(topic, consumer)] != nil }) {
-			return false
-		}
-	}
-	return true
 }
 
 // blobOf is where the body of an upload lies, as its record says; "" where it has none.
@@ -347,23 +417,18 @@ func (w *world) fault(format string, args ...any) {
 
 // bodyOf is an upload of these samples, which are of one of the last days, and of
 // these deletions.
-func bodyOf(samples, deleted []string) []byte {
+func bodyOf(zone string, samples, deleted []string) []byte {
 	var b bytes.Buffer
-	b.WriteString(`{"schema":"clarity.upload/1","installationId":"sim","timeZone":"UTC","samples":[`)
+	fmt.Fprintf(&b, `{"schema":"clarity.upload/1","installationId":"sim","timeZone":%q,"samples":[`, zone)
 	for i, uuid := range samples {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		h := hashOf(uuid)
-		at := began().Add(-time.Duration(24+h%48) * time.Hour).Add(time.Duration(h/64%3600) * time.Second)
+		h, at := placeOfSample(uuid)
 		product := []string{"Watch7,5", "iPhone16,1"}[h>>7&1]
 		kind, unit := kindOf(uuid)
-		zone := "UTC"
-		if h>>9&7 == 0 { // on a journey: its day is another, and may begin in the window before
-			zone = "Asia/Tokyo"
-		}
 		fmt.Fprintf(&b, `{"uuid":%q,"type":%q,"start":%q,"end":%q,"value":%d,"unit":%q,"source":{"bundleId":"com.apple.health.1","name":%q,"productType":%q,"osVersion":"12.1"},"metadata":{"HKTimeZone":%q}}`,
-			uuid, kind, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), 1+h%100, unit, product[:5], product, zone)
+			uuid, kind, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), 1+h%100, unit, product[:5], product, journey(zone, h))
 	}
 	b.WriteString(`],"deleted":[`)
 	for i, uuid := range deleted {
@@ -393,8 +458,39 @@ func hashOf(uuid string) (h uint64) {
 	return h
 }
 
+// placeOfSample is a number that the sample alone decides, and when it was.
+func placeOfSample(uuid string) (h uint64, at time.Time) {
+	h = hashOf(uuid)
+	return h, began().Add(-time.Duration(24+h%48) * time.Hour).Add(time.Duration(h/64%3600) * time.Second)
+}
+
+// journey is the zone of a sample: on a journey its day is another, and may begin in
+// the window before.
+func journey(zone string, h uint64) string {
+	if h>>9&7 == 0 {
+		return "Asia/Tokyo"
+	}
+	return zone
+}
+
+// seriesOf is an upload of one route.
+func seriesOf(zone, uuid string) []byte {
+	h, at := placeOfSample(uuid)
+	return fmt.Appendf(nil, `{"schema":"clarity.series/1","installationId":"sim","timeZone":%q,"series":[{"uuid":%q,"type":"HKWorkoutRouteTypeIdentifier","start":%q,"end":%q,"locations":[{"time":%q,"latitude":%d,"longitude":7}]}]}`,
+		journey(zone, h), uuid, at.Format(time.RFC3339), at.Add(time.Minute).Format(time.RFC3339), at.Format(time.RFC3339), h%90)
+}
+
 // began is when all of it happens.
 func began() time.Time { return time.Date(2026, 3, 10, 10, 0, 0, 0, time.UTC) }
+
+// tells notes which documents of events a batch would write, whatever its outcome.
+func (w *world) tells(writes []store.Write) {
+	for _, x := range writes {
+		if x.Key.Collection == "deliveries" {
+			w.told[x.Key] = w.loom.steps
+		}
+	}
+}
 
 // wrote is told of each batch of documents that a process has written.
 func (w *world) wrote(ctx context.Context, writes []store.Write) {
@@ -403,11 +499,15 @@ func (w *world) wrote(ctx context.Context, writes []store.Write) {
 		return
 	}
 	for _, x := range writes {
-		if x.Data == nil || x.Key.Collection != "results" && x.Key.Collection != "insights" {
+		if x.Key.Collection != "results" && x.Key.Collection != "insights" {
+			continue
+		}
+		if x.Data == nil {
+			w.removed[x.Key] = w.loom.steps
 			continue
 		}
 		for _, p := range w.people {
-			if p.uid == x.Key.UID && p.decides == 0 && !p.granted && t.began > p.since {
+			if p.name == x.Key.UID && p.decides == 0 && !p.granted && t.began > p.since {
 				w.fault("%s writes %s of %s, whose consent was withdrawn before it began", t.name, x.Key.Collection, p.uid)
 			}
 		}

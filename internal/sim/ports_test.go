@@ -83,6 +83,7 @@ func (d documents) Batch(ctx context.Context, writes []store.Write) (versions []
 		}
 	}
 	err = d.call(ctx, "store", "batch", strings.Join(on, " "), func() error {
+		d.world.tells(writes)
 		versions, err = d.world.store.Batch(ctx, writes)
 		if err == nil {
 			d.world.wrote(ctx, writes)

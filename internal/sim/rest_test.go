@@ -1,7 +1,10 @@
 package sim_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +23,9 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/record/erased"
+	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
@@ -66,14 +71,16 @@ func (w *world) rest() {
 // until lets so much time pass. It reports false where the platform never stands still.
 func (w *world) until(d time.Duration) bool {
 	end := time.Now().Add(d)
-	w.sleep(time.Millisecond)
-	for w.step(end) {
-		if w.loom.steps > mostSteps {
-			w.fault("it never comes to rest: %s", w.standing())
-			return false
+	for range 2 { // and what the end of the time wakes: a stream that nobody listens to
+		w.sleep(time.Millisecond)
+		for w.step(end) {
+			if w.loom.steps > mostSteps {
+				w.fault("it never comes to rest: %s", w.standing())
+				return false
+			}
 		}
+		w.sleep(time.Until(end))
 	}
-	w.sleep(time.Until(end))
 	return true
 }
 
@@ -83,6 +90,7 @@ type inspection struct {
 	ctx       context.Context
 	documents *veil.Documents
 	store     *store.Store
+	objects   *vault.Vault
 	chunks    *timeline.Reader
 	again     *analyse.Stage
 }
@@ -91,7 +99,8 @@ func (w *world) inspect() *inspection {
 	keys := w.keys.Process()
 	s := &inspection{world: w, ctx: context.Background(), documents: veil.NewDocuments(w.memory, keys)}
 	s.store = store.New(s.documents, keys)
-	s.chunks = timeline.NewReader(vault.New(w.blobs, keys))
+	s.objects = vault.New(w.blobs, keys)
+	s.chunks = timeline.NewReader(s.objects)
 	s.again = analyse.New(analyse.Needs{Store: s.store, Chunks: s.chunks, Queue: nobody{}, Audit: nobody{}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		Windows: &due.Windows{Store: s.store, Now: time.Now}})
 	return s
@@ -157,7 +166,7 @@ func (s *inspection) unfinishedOf(p *person, agreed bool) {
 	errands, err := s.store.Agenda.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	for _, e := range errands {
-		if agreed {
+		if agreed && e.Value.Kind != agenda.Export { // which is there until its time is over
 			s.fault("%s: %s is on the agenda at rest, due %v: %+v", p.uid, e.Key, e.Due, e.Value)
 		}
 	}
@@ -179,6 +188,7 @@ func (s *inspection) promised() {
 		account, err := s.store.Standing(s.ctx, p.uid)
 		s.must(err)
 		s.samplesOf(p, account.Value.Permitted() == nil)
+		s.exportsOf(p)
 		if account.Value.Permitted() == nil {
 			s.digestOf(p)
 			s.resultsOf(p)
@@ -232,6 +242,42 @@ func (s *inspection) samplesOf(p *person, agreed bool) {
 	}
 }
 
+// exportsOf says that each export that was promised is there, and each that is there
+// is whole.
+func (s *inspection) exportsOf(p *person) {
+	exports, err := s.store.Exports.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
+	s.must(err)
+	there := map[string]bool{}
+	damaged := slices.ContainsFunc(p.sent, func(u *sent) bool { return u.damaged }) // which no export can hold
+	for _, e := range exports {
+		there[e.Key] = true
+		digest, length, lines := sha256.New(), 0, 0
+		for _, part := range e.Value.Parts {
+			packed, err := s.objects.Get(s.ctx, p.uid, part.Object)
+			s.must(err)
+			text, err := part.Unpack(packed)
+			s.must(err)
+			_, _ = digest.Write(text)
+			length, lines = length+len(text), lines+bytes.Count(text, []byte("\n"))
+		}
+		if e.Value.State == exported.Failed && damaged {
+			continue
+		}
+		said := 1 // the last
+		for _, n := range e.Value.Lines {
+			said += n
+		}
+		if e.Value.State != exported.Ready || e.Value.Bytes != length || lines != said || e.Value.Digest != hex.EncodeToString(digest.Sum(nil)) {
+			s.fault("%s: an export is %s %q, and %d bytes and %d lines of %d and %d", p.uid, e.Value.State, e.Value.Reason, length, lines, e.Value.Bytes, said)
+		}
+	}
+	for _, e := range p.exports {
+		if e.life == p.life && !there[e.id] && !damaged {
+			s.fault("%s: an export was promised, and is not there", p.uid)
+		}
+	}
+}
+
 // resultsOf says that each window's Result rests on what there is now.
 func (s *inspection) resultsOf(p *person) {
 	digests, begins := map[health.Day]string{}, map[health.Day]health.Instant{}
@@ -252,7 +298,7 @@ func (s *inspection) resultsOf(p *person) {
 		first, last := req.Reads()
 		var want, got []string
 		for day := first; day <= last; day++ {
-			if zone, err := time.LoadLocation(r.Value.Result.Window.TimeZone); digests[day] != "" && (err != nil || req.Needs(day, begins[day], zone)) {
+			if zone, err := health.LoadZone(r.Value.Result.Window.TimeZone); digests[day] != "" && (err != nil || req.Needs(day, begins[day], zone)) {
 				want = append(want, digests[day])
 			}
 		}
@@ -324,10 +370,12 @@ func (s *inspection) insightOf(p *person, r analysis.Result) {
 
 // wanted are the windows that some upload must have had analysed.
 func (s *inspection) wanted(p *person) (ends []health.Day) {
+	zone, err := health.LoadZone(p.zone)
+	s.must(err)
 	uploads, err := s.store.Uploads.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	for _, u := range uploads {
-		today := health.DayOf(health.InstantOf(u.Value.MergedAt.Add(-time.Minute)), time.UTC)
+		today := health.DayOf(health.InstantOf(u.Value.MergedAt.Add(-time.Minute)), zone)
 		for _, day := range u.Value.Days {
 			first, last := analysis.Touching(day)
 			for end := first; end <= min(last, today) && u.Value.State == record.UploadMerged; end++ {
@@ -347,6 +395,7 @@ func (s *inspection) eventsOf(p *person) {
 	pages, err := s.store.Events.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	told := map[string]bool{}
+	last := map[string]int{} // at which step it was told of last
 	var events []notice.Event
 	for _, page := range pages {
 		if want := fmt.Sprintf("%016x", len(events)+1); page.Key != want {
@@ -355,8 +404,14 @@ func (s *inspection) eventsOf(p *person) {
 		}
 		for _, e := range page.Value.All() {
 			events = append(events, e)
+			last[e.Kind.Of()+" "+e.Ref] = s.told[store.Key{Collection: "deliveries", UID: p.name, Key: page.Key}]
 			told[string(e.Kind)+" "+e.Ref] = true
 			told[string(e.Kind)+" "+e.Ref+" "+e.Version] = true
+		}
+	}
+	for n, e := range p.heard {
+		if p.heardIn == p.life && (n > uint64(len(events)) || e != heard{n, string(events[n-1].Kind), events[n-1].Ref, events[n-1].Version}) {
+			s.fault("%s: a device heard %+v, of %d events", p.uid, e, len(events))
 		}
 	}
 	tell := func(kind flow.EventKind, ref string) {
@@ -366,20 +421,23 @@ func (s *inspection) eventsOf(p *person) {
 	}
 	results, err := s.store.Results.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
-	there := map[string]bool{}
 	for _, r := range results {
-		there[r.Key] = true
 		tell(flow.ResultStored, r.Key+" "+r.Value.Result.Lineage.InputDigest)
 		tell(flow.InsightReady, r.Key)
 	}
-	for _, e := range events {
-		switch {
-		case p.life > 0: // it may be of the life before: its message was on its way when that ended
-		case e.Kind == flow.ResultStored && !there[e.Ref]:
-			tell(flow.ResultWithdrawn, e.Ref)
-		case e.Kind == flow.InsightReady && !there[e.Ref]:
-			tell(flow.InsightWithdrawn, e.Ref)
+	for _, e := range events { // of what is gone they are told behind its going, if at all
+		if p.life > 0 || e.Kind != flow.ResultStored && e.Kind != flow.InsightReady {
+			continue // it may be of the life before: its message was on its way when that ended
 		}
+		key := store.Key{Collection: e.Kind.Of() + "s", UID: p.uid, Key: e.Ref}
+		if _, gone := s.documents.Get(s.ctx, key); gone != nil && last[e.Kind.Of()+" "+e.Ref] < s.removed[store.Key{Collection: key.Collection, UID: p.name, Key: key.Key}] {
+			s.fault("%s: nobody was told that there is no %s of %s any more", p.uid, e.Kind.Of(), e.Ref)
+		}
+	}
+	exports, err := s.store.Exports.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
+	s.must(err)
+	for _, e := range exports {
+		tell(flow.EventKind("export."+string(e.Value.State)), e.Key)
 	}
 	uploads, err := s.store.Uploads.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
@@ -449,11 +507,21 @@ func (s *inspection) cleared() {
 		s.must(err)
 		for _, d := range days {
 			referred[d.Value.Chunk] = true
+			for _, x := range d.Value.Series {
+				referred[x.Blob] = true
+			}
 		}
 		stones, err := s.store.Tombstones.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 		s.must(err)
 		for _, t := range stones {
 			referred[t.Value.Blob] = true
+		}
+		exports, err := s.store.Exports.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
+		s.must(err)
+		for _, e := range exports {
+			for _, part := range e.Value.Parts {
+				referred[part.Object] = true
+			}
 		}
 	}
 	infos, err := s.blobs.List(s.ctx, "", "", 1_000_000)

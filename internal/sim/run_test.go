@@ -5,8 +5,6 @@ import (
 	"slices"
 	"testing/synctest"
 	"time"
-
-	"github.com/clarity-loop/clarity/services/flow"
 )
 
 // The times of a run.
@@ -90,6 +88,9 @@ func (w *world) step(until time.Time) bool {
 	if len(w.gone) > 0 {
 		sooner(w.outage)
 	}
+	if w.listening.Load() > 0 {
+		sooner(time.Now().Add(time.Second))
+	}
 	for _, r := range w.processes {
 		if r.dying {
 			sooner(r.up)
@@ -117,19 +118,20 @@ func (w *world) sleep(d time.Duration) {
 
 // deliveries are the messages that can be handed out.
 func (w *world) deliveries(sooner func(time.Time)) (moves []move) {
-	for _, topic := range flow.Topics() {
-		for _, consumer := range flow.Consumers()[topic] {
-			could, next := w.place.Waiting(topic, consumer)
-			sooner(next)
-			if len(could) == 0 || len(w.able(at(topic, consumer))) == 0 {
-				continue
-			}
-			h := could[0]
-			if !w.calm && w.loom.chance(150) {
-				h = could[w.loom.random.IntN(len(could))]
-			}
-			moves = append(moves, func() { w.deliver(at(topic, consumer), h) })
+	for _, sub := range w.subscriptions {
+		could, next := w.place.Waiting(sub.topic, sub.consumer)
+		sooner(next)
+		if !w.calm && w.loom.chance(60) { // two of a key at once, or out of turn
+			could = append(w.place.Behind(sub.topic, sub.consumer), could...)
 		}
+		if len(could) == 0 || len(w.able(sub.at)) == 0 {
+			continue
+		}
+		h := could[0]
+		if !w.calm && w.loom.chance(150) {
+			h = could[w.loom.random.IntN(len(could))]
+		}
+		moves = append(moves, func() { w.deliver(sub.at, h) })
 	}
 	for i, g := range w.ghosts {
 		if able := w.able(g.topic); len(able) > 0 && !g.at.After(time.Now()) {

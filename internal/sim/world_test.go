@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -12,9 +13,12 @@ import (
 	"github.com/clarity-loop/clarity/services/blob/blobtest"
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/erasure"
+	"github.com/clarity-loop/clarity/services/exports"
 	"github.com/clarity-loop/clarity/services/feed"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/grounded"
+	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/insights"
 	"github.com/clarity-loop/clarity/services/keyring/keyringtest"
 	"github.com/clarity-loop/clarity/services/narrative/template"
@@ -37,6 +41,13 @@ const replicas = 3
 // lag is how long a process may not know that a key is destroyed.
 const lag = 10 * time.Second
 
+// longest is how late a call may be, and settle how long a handler that began before
+// an erasure may still write: it may seal within the lag, and its last call be late.
+const (
+	longest = 30 * time.Second
+	settle  = lag + longest + time.Second
+)
+
 // A world is the platform: its drivers, its processes and its people.
 type world struct {
 	seed uint64
@@ -56,13 +67,23 @@ type world struct {
 	doomed []*replica // that die at the end of the step
 	kills  int
 
-	processes []*replica
-	doors     []*door
-	ghosts    []ghost // messages that come once more, though they were acked
-	people    []*person
-	poison    map[string]bool // bodies
-	faults    []string        // of the platform, found on the way
+	subscriptions []subscription
+	processes     []*replica
+	hands         map[string][]*replica // that handle a subscription
+	doors         []*door
+	ghosts        []ghost // messages that come once more, though they were acked
+	people        []*person
+	poison        map[string]bool // bodies
+	faults        []string        // of the platform, found on the way
+
+	listening atomic.Int32 // devices at a stream of events
+
+	told    map[store.Key]int // at which step, by the document of the events
+	removed map[store.Key]int // Results and Insights, at which step
 }
+
+// A subscription is one consumer of a topic, in a word, too.
+type subscription struct{ topic, consumer, at string }
 
 // A replica is one process.
 type replica struct {
@@ -71,6 +92,7 @@ type replica struct {
 	n       int
 	life    int
 	skew    time.Duration
+	slow    bool // its calls are late more often
 	dying   bool // its last calls are not over
 	up      time.Time
 	mu      sync.Mutex
@@ -101,18 +123,27 @@ func (r *replica) now() time.Time { return time.Now().Add(r.skew) }
 func (r *replica) name() string { return fmt.Sprintf("%s%d", r.kind, r.n) }
 
 func newWorld(seed uint64, doors []*door) *world {
-	w := &world{seed: seed, loom: newLoom(seed), gone: map[string]bool{}, poison: map[string]bool{}, doors: doors}
+	w := &world{seed: seed, loom: newLoom(seed), gone: map[string]bool{}, poison: map[string]bool{}, doors: doors, told: map[store.Key]int{}, removed: map[store.Key]int{}, hands: map[string][]*replica{}}
 	w.memory = storetest.Memory(time.Now)
 	w.store = storetest.Hostile(w.memory, storetest.Options{Seed: seed, Worst: 0.01 * float64(w.loom.random.IntN(5)), Now: time.Now})
 	w.blobs, w.place, w.keys = blobtest.Memory(time.Now), queuetest.Memory(time.Now), keyringtest.Memory(time.Now, lag)
-	for _, kind := range []string{"ingress", "worker", "words", "feed", "erasure"} {
+	for _, topic := range flow.Topics() {
+		for _, consumer := range flow.Consumers()[topic] {
+			w.subscriptions = append(w.subscriptions, subscription{topic, consumer, at(topic, consumer)})
+		}
+	}
+	for _, kind := range []string{"ingress", "worker", "words", "feed", "erasure", "copies"} {
 		for n := range replicas {
 			r := &replica{world: w, kind: kind, n: n}
 			if w.loom.chance(150) {
 				r.skew = time.Duration(w.loom.random.Int64N(int64(4*time.Hour))) - 2*time.Hour
 			}
+			r.slow = w.loom.chance(150)
 			w.processes = append(w.processes, r)
 			r.start()
+			for topic := range r.handle {
+				w.hands[topic] = append(w.hands[topic], r)
+			}
 		}
 	}
 	return w
@@ -149,8 +180,17 @@ func (r *replica) start() {
 		told := feed.New(feed.Needs{Store: st, Queue: q, News: news.NewBook(st, r.now), Log: log})
 		r.handle[at(flow.TopicResults, flow.Feed)], r.handle[at(flow.TopicEvents, flow.Feed)] = told.HandleResults, told.Handle
 	case "erasure":
-		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Settle: 2 * time.Second, Now: r.now, Log: log})
+		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Settle: settle, Now: r.now, Log: log})
 		r.passes["erasures"] = eraser.Pass
+	case "copies":
+		vaulted := vault.New(objects{r}, keys)
+		chunks := timeline.NewReader(vaulted)
+		needs := exports.Needs{Store: st, Objects: vaulted, Queue: q, Now: r.now, Log: log}
+		held := ingress.Held{Store: st, Objects: vaulted, Samples: chunks.Samples, Deleted: chunks.Deleted, Series: chunks.Series}
+		for _, section := range held.Sections() {
+			needs.Held = append(needs.Held, exports.Section(section))
+		}
+		r.handle[at(exporting.Topic, exporting.Consumer)] = exports.New(needs).Handle
 	}
 }
 
@@ -204,8 +244,12 @@ const mostKills = 12
 
 // turn has one stop go on.
 func (w *world) turn(s *stop) {
-	if !w.calm && s.calls && w.loom.chance(8) {
-		s.from = time.Now().Add(time.Duration(w.loom.random.Int64N(int64(30 * time.Second))))
+	late := 8
+	if s.of.replica != nil && s.of.replica.slow {
+		late = 80
+	}
+	if !w.calm && s.calls && w.loom.chance(late) {
+		s.from = time.Now().Add(time.Duration(w.loom.random.Int64N(int64(longest))))
 		w.loom.note("late: "+s.what, happens)
 		return
 	}
@@ -239,8 +283,8 @@ func (w *world) deliver(topic string, h *queuetest.Held) {
 }
 
 func (w *world) able(topic string) (able []*replica) {
-	for _, r := range w.processes {
-		if r.handle[topic] != nil && !r.dying && len(r.tasks) < hands {
+	for _, r := range w.hands[topic] {
+		if !r.dying && len(r.tasks) < hands {
 			able = append(able, r)
 		}
 	}
@@ -277,7 +321,7 @@ func (w *world) handle(r *replica, topic string, d queue.Delivery, what string, 
 
 // pass has a process look at what is due, or sweep.
 func (w *world) pass(r *replica, what string) {
-	t := &task{name: fmt.Sprintf("%s/%s/%d", r.name(), what, w.loom.steps), replica: r}
+	t := &task{name: fmt.Sprintf("%s/%s/%d", r.name(), what, w.loom.steps), replica: r, pass: what}
 	r.looked[what] = time.Now()
 	r.tasks[t] = true
 	pass := r.passes[what]
@@ -306,7 +350,7 @@ func (r *replica) ends(t *task) {
 // running says whether the process is at such a pass.
 func (r *replica) running(what string) bool {
 	for t := range r.tasks {
-		if len(t.name) > len(r.name())+len(what) && t.name[len(r.name())+1:len(r.name())+1+len(what)] == what {
+		if t.pass == what {
 			return true
 		}
 	}

@@ -24,9 +24,6 @@ import (
 // everybody's.
 const perShard = 100
 
-// gone is how many shards in a row cannot be listed where the store is away.
-const gone = 5
-
 // reask is how long somebody has who was asked so often, before they are asked again.
 func reask(asked int) time.Duration {
 	return min(time.Minute<<min(max(asked-1, 0), 6), time.Hour)
@@ -83,35 +80,17 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 // Pass takes up everything that is due, and returns how much that was. One entry
 // that cannot be taken up costs no other: it is looked at again. So for a shard.
 func (s *Stage) Pass(ctx context.Context) (taken int, err error) {
-	shards, err := s.Store.Stirring(ctx, s.Now())
-	if err != nil {
-		return 0, fmt.Errorf("look where something is due: %w", err)
-	}
-	var failed []error
-	away := 0 // shards in a row that could not be listed
-	for _, shard := range shards {
-		due, err := s.Store.Due(ctx, shard, s.Now(), perShard)
-		if err != nil {
-			failed = append(failed, fmt.Errorf("list what is due: %w", err))
-			if away++; away == gone {
-				break
-			}
-			continue
+	err = s.Store.EachDue(ctx, s.Now(), perShard, func(d store.Document) error {
+		err := s.take(ctx, d)
+		if errors.Is(err, store.ErrConflict) || errors.Is(err, keyring.ErrDestroyed) { // another was first, or it goes
+			return nil
 		}
-		away = 0
-		for _, d := range due {
-			if err := ctx.Err(); err != nil {
-				return taken, err
-			}
-			switch err := s.take(ctx, d); {
-			case err == nil:
-				taken++
-			case !errors.Is(err, store.ErrConflict) && !errors.Is(err, keyring.ErrDestroyed): // another was first, or it goes
-				failed = append(failed, err)
-			}
+		if err == nil {
+			taken++
 		}
-	}
-	return taken, errors.Join(failed...)
+		return err
+	})
+	return taken, err
 }
 
 // take does what an entry says.

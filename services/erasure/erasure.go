@@ -37,8 +37,6 @@ const (
 	again = 10 * time.Second
 	// perShard bounds what is taken up of a shard at a time.
 	perShard = 20
-	// gone is how many shards in a row cannot be listed where the store is away.
-	gone = 5
 	// page and parallel are of the objects that are deleted.
 	page     = 500
 	parallel = 16
@@ -103,33 +101,11 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 // Pass does the next step of everyone whose erasure is to go on, and returns how
 // many they were. One that fails costs no other: it comes again. So for a shard.
 func (s *Stage) Pass(ctx context.Context) (done int, err error) {
-	shards, err := s.Store.Stirring(ctx, s.Now())
-	if err != nil {
-		return 0, fmt.Errorf("look where an erasure goes on: %w", err)
-	}
-	var failed []error
-	away := 0 // shards in a row that could not be listed
-	for _, shard := range shards {
-		due, err := s.Store.Erasing(ctx, shard, s.Now(), perShard)
-		if err != nil {
-			failed = append(failed, fmt.Errorf("list erasures: %w", err))
-			if away++; away == gone {
-				break
-			}
-			continue
-		}
-		away = 0
-		for _, d := range due {
-			if err := ctx.Err(); err != nil {
-				return done, err
-			}
-			if err := s.advance(ctx, d.Key.UID); err != nil {
-				failed = append(failed, err)
-			}
-			done++
-		}
-	}
-	return done, errors.Join(failed...)
+	err = s.Store.EachErasing(ctx, s.Now(), perShard, func(d store.Document) error {
+		done++
+		return s.advance(ctx, d.Key.UID)
+	})
+	return done, err
 }
 
 // advance does a person's next step, for one turn.

@@ -119,6 +119,7 @@ type job struct {
 	uid      string
 	record   store.Record[record.Export]
 	standing store.Record[record.Account]
+	asked    int // how often it was asked for in vain
 }
 
 // advance does what the export's record says is next.
@@ -172,7 +173,7 @@ func hopeless(err error) string {
 // save writes what became of the export, and when it is looked at again: under the
 // record that was read, and unless the person is erased meanwhile.
 func (s *Stage) save(ctx context.Context, j *job, due time.Time) error {
-	e := agenda.Errand{Kind: agenda.Export, Ref: j.record.Key, Since: j.record.Value.CreatedAt}
+	e := agenda.Errand{Kind: agenda.Export, Ref: j.record.Key, Since: j.record.Value.CreatedAt, Asked: j.asked}
 	versions, err := s.Store.Batch(ctx, j.uid,
 		s.Store.Exports.ToPut(j.record.Key, j.record.Version, j.record.Value),
 		s.Store.Agenda.ToPut(agenda.ExportKey(j.record.Value.Slot), store.Any, e).At(due.UTC()),
@@ -198,7 +199,9 @@ func (s *Stage) fail(ctx context.Context, j *job, reason string) error {
 }
 
 // tell tells the person's devices what became of the export, and has the agenda hold
-// it until its time is over. Who is told twice is told once: see package feed.
+// it until its time is over. Who is told twice is told once: see package feed. Where
+// its time is over by the clock of who asked, and not by ours, it stays put off for as
+// long as they did: else they would ask again at once, and for hours.
 func (s *Stage) tell(ctx context.Context, j *job) error {
 	kind := flow.EventKind(exporting.Ready)
 	if j.record.Value.State == exported.Failed {
@@ -211,7 +214,15 @@ func (s *Stage) tell(ctx context.Context, j *job) error {
 	if err != nil {
 		return fmt.Errorf("tell of an export: %w", err)
 	}
-	return s.save(ctx, j, j.record.Value.ExpiresAt)
+	due := j.record.Value.ExpiresAt
+	entry, err := s.Store.Agenda.Get(ctx, j.uid, agenda.ExportKey(j.record.Value.Slot))
+	switch {
+	case err == nil && entry.Due.After(due):
+		due, j.asked = entry.Due, entry.Value.Asked
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return err
+	}
+	return s.save(ctx, j, due)
 }
 
 // remove removes an export whose time is over: its parts, then itself.

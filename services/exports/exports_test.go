@@ -381,3 +381,25 @@ func TestAMessageThatIsNone(t *testing.T) {
 		t.Error(v)
 	}
 }
+
+// Who asks by a clock that is ahead, of an export whose time is not over by ours, has put
+// it off; it stays so, and is not asked for again at once, and for hours.
+func TestWhoseClockIsAheadAsksNotAtOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	if got := w.handle(); got != "ack" {
+		t.Fatal(got)
+	}
+	put := w.record().ExpiresAt.Add(5 * time.Minute)
+	e := agenda.Errand{Kind: agenda.Export, Ref: id, Since: w.now, Asked: 3}
+	if _, err := w.laptop.Store.Batch(t.Context(), anna, w.laptop.Store.Agenda.ToPut(agenda.ExportKey(2), store.Any, e).At(put)); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.record().ExpiresAt.Add(-time.Hour)
+	if got := w.handle(); got != "ack" {
+		t.Fatal(got)
+	}
+	found, err := w.laptop.Store.Agenda.Get(t.Context(), anna, agenda.ExportKey(2))
+	if err != nil || !found.Due.Equal(put) || found.Value.Asked != 3 {
+		t.Errorf("put off until %v, after %d askings, %v", found.Due, found.Value.Asked, err)
+	}
+}

@@ -171,6 +171,48 @@ func TestWhatComesBackIsTold(t *testing.T) {
 	}
 }
 
+// That something is gone is told to whom it was told of, or may have been.
+func TestOnlyWhatWasThereIsToldToBeGone(t *testing.T) {
+	merged := func(w *world, n int) {
+		for i := range n {
+			tell(t, w.Stage, "anna", flow.UploadMerged, fmt.Sprint("up-", i), "merged")
+		}
+	}
+	stored := func(w *world, day string) { tell(t, w.Stage, "anna", flow.ResultStored, day, "a") }
+	tests := map[string]struct {
+		before func(*world)
+		told   bool
+	}{
+		"nothing was told":       {func(*world) {}, false},
+		"another was told":       {func(w *world) { merged(w, 3); stored(w, "2026-11-21") }, false},
+		"what was said of it":    {func(w *world) { tell(t, w.Stage, "anna", flow.InsightReady, "2026-11-20", "a") }, false},
+		"it was":                 {func(w *world) { stored(w, "2026-11-20") }, true},
+		"it was, and many since": {func(w *world) { stored(w, "2026-11-20"); merged(w, news.Recent+5) }, true},
+		"many others were":       {func(w *world) { merged(w, news.Recent+5) }, false},
+		"more than are kept":     {func(w *world) { merged(w, news.Kept+2*news.Recent) }, true},
+		"it was, in a life before": {func(w *world) {
+			stored(w, "2026-11-20")
+			if err := w.Store.EraseUser(t.Context(), "anna"); err != nil {
+				t.Fatal(err)
+			}
+			merged(w, 2)
+		}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			tt.before(w)
+			if got := tell(t, w.Stage, "anna", flow.ResultWithdrawn, "2026-11-20", "withdrawn"); got != "ack" {
+				t.Fatal(got)
+			}
+			recorded := w.recorded("anna")
+			if told := len(recorded) > 0 && strings.Contains(recorded[len(recorded)-1], "result.withdrawn"); told != tt.told {
+				t.Errorf("told: %v, want %v", told, tt.told)
+			}
+		})
+	}
+}
+
 // Who was erased and has come back is told from the beginning, the same again too:
 // what a process remembers is of nobody any more.
 func TestWhoComesBackIsToldFromTheBeginning(t *testing.T) {
@@ -252,6 +294,7 @@ func TestResultsAreToldTogether(t *testing.T) {
 		return stagetest.Word(w.HandleResults(t.Context(), queue.Delivery{Message: m, Attempt: 1}))
 	}
 	for _, got := range []string{
+		ready(flow.Changed{End: today - 1, Version: "a"}),
 		ready(flow.Changed{End: today, Version: "a"}, flow.Changed{End: today - 1}),
 		ready(flow.Changed{End: today, Version: "a"}, flow.Changed{End: today - 2, Version: "b"}),
 	} {
@@ -259,12 +302,12 @@ func TestResultsAreToldTogether(t *testing.T) {
 			t.Error(got)
 		}
 	}
-	want := []string{key(1) + " result.stored 2024-10-04 a", key(2) + " result.withdrawn 2024-10-03 withdrawn", key(3) + " result.stored 2024-10-02 b"}
+	want := []string{key(1) + " result.stored 2024-10-03 a", key(2) + " result.stored 2024-10-04 a", key(3) + " result.withdrawn 2024-10-03 withdrawn", key(4) + " result.stored 2024-10-02 b"}
 	if diff := cmp.Diff(want, w.recorded("anna")); diff != "" {
 		t.Errorf("recorded (-want +got):\n%s", diff)
 	}
 	pages, err := w.Store.Events.List(t.Context(), "anna", store.Query{Limit: 10})
-	if err != nil || len(pages) != 2 {
+	if err != nil || len(pages) != 3 {
 		t.Errorf("%d documents, %v", len(pages), err)
 	}
 }

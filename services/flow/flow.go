@@ -164,6 +164,9 @@ func (k EventKind) Known() bool {
 	return false
 }
 
+// Ends says whether a kind tells that what it is of is gone.
+func (k EventKind) Ends() bool { return k == ResultWithdrawn || k == InsightWithdrawn }
+
 // Of is what a kind is of: what happens to an upload is one story, in turn.
 func (k EventKind) Of() string {
 	what, _, _ := strings.Cut(string(k), ".")

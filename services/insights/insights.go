@@ -233,7 +233,11 @@ func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refresh
 	if err != nil {
 		return err
 	}
-	if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, record.Insight{Insight: insight, WrittenAt: s.Now().UTC()}); err != nil {
+	put := []store.Change{s.Store.Insights.ToPut(key, stored.Version, record.Insight{Insight: insight, WrittenAt: s.Now().UTC()})}
+	if !exists { // who withdraws finds none yet: it is written as long as its Result stands
+		put = append(put, s.Store.Results.ToCheck(key, result.Version))
+	}
+	if _, err := s.Store.Batch(ctx, ready.UID, put...); err != nil {
 		return err
 	}
 	how.texts.wrote(key)

@@ -44,3 +44,25 @@ func TestANewerInsightIsNotTakenAway(t *testing.T) {
 		t.Errorf("%+v, %v", in.Value.Insight, err)
 	}
 }
+
+// Who has seen a Result writes no first insight of it once it is withdrawn: who takes
+// that away finds none, and would not come again.
+func TestNoInsightIsWrittenOfAWithdrawnResult(t *testing.T) {
+	w := newWorld(t, plain("template"), plain("template"))
+	w.put(result(t, friday, "d1", 432))
+	calm := w.Store
+	w.Store = store.New(&between{Driver: w.driver, do: func() {
+		if err := calm.Results.Delete(t.Context(), "anna", friday, store.Any); err != nil {
+			t.Error(err)
+		}
+	}}, w.keys)
+	if got := w.ready(friday, 1); got != "postpone: the insight was replaced meanwhile" {
+		t.Errorf("verdict %q", got)
+	}
+	if got := w.ready(friday, 2); got != "ack" {
+		t.Errorf("verdict %q", got)
+	}
+	if in, err := calm.Insights.Get(t.Context(), "anna", friday); err == nil {
+		t.Errorf("there is %+v", in.Value.Insight)
+	}
+}

@@ -3,7 +3,9 @@
 // Each event has the next sequence number of its person, so that a device which
 // reads in order and remembers the last number misses nothing. The numbers of a
 // person are consecutive and never used twice. One that repeats the last of its Ref
-// among the person's last Recent is not written again; the last Kept are kept.
+// among the person's last Recent is not written again; the last Kept are kept. Nor is
+// it written that something is gone of which the person was told nothing, as far as
+// events are kept.
 //
 // Events that are told at once are one document, under the number of the first, 16
 // hexadecimal digits: see notice.Page. It also has the marks of the Recent before
@@ -64,7 +66,11 @@ func (b *Book) Batch(ctx context.Context, uid string, events []flow.Event, chang
 			break
 		}
 		all, next := changes, known
-		if page := b.page(&next, events); page != nil {
+		page, err := b.page(ctx, uid, &next, events)
+		if err != nil {
+			return nil, err
+		}
+		if page != nil {
 			all = append(slices.Clone(changes), b.store.Events.ToPut(key(known.last+1), 0, *page))
 		}
 		if len(all) == 0 { // all of it was told
@@ -85,13 +91,21 @@ func (b *Book) Batch(ctx context.Context, uid string, events []flow.Event, chang
 
 // page is the document of those of the events that are news, nil for none; known is
 // what was told with it.
-func (b *Book) page(known *told, events []flow.Event) *notice.Page {
-	var page *notice.Page
+func (b *Book) page(ctx context.Context, uid string, known *told, events []flow.Event) (page *notice.Page, err error) {
 	at := b.now().UTC()
 	for _, e := range events {
 		m := markOf(e.Kind, e.Ref, e.Version)
 		if known.repeats(m) {
 			continue
+		}
+		if e.Kind.Ends() && !known.knows(m) {
+			told, err := b.toldOf(ctx, uid, *known, m)
+			if err != nil {
+				return nil, err
+			}
+			if !told {
+				continue
+			}
 		}
 		*known = known.with(known.last+1, m)
 		one := notice.Event{Kind: e.Kind, Ref: e.Ref, Version: e.Version, At: at}
@@ -104,7 +118,35 @@ func (b *Book) page(known *told, events []flow.Event) *notice.Page {
 	if page != nil {
 		page.Marks = known.encode()
 	}
-	return page
+	return page, nil
+}
+
+// toldOf says whether the person may have been told, before the newest, of what the
+// mark is of: they were, or some events are not kept any more.
+func (b *Book) toldOf(ctx context.Context, uid string, newest told, m mark) (bool, error) {
+	if newest.last <= uint64(len(newest.marks)) { // they are all
+		return false, nil
+	}
+	for after := ""; ; {
+		page, err := b.store.Events.List(ctx, uid, store.Query{After: after, Limit: store.MaxLimit})
+		if err != nil {
+			return false, err
+		}
+		if after == "" && (len(page) == 0 || page[0].Key != key(1)) {
+			return true, nil
+		}
+		for _, r := range page {
+			after = r.Key
+			for _, e := range r.Value.All() {
+				if markOf(e.Kind, e.Ref, e.Version).of == m.of {
+					return true, nil
+				}
+			}
+		}
+		if len(page) < store.MaxLimit {
+			return false, nil
+		}
+	}
 }
 
 // told is what the person was told lately.

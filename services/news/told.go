@@ -42,6 +42,11 @@ func (t told) repeats(m mark) bool {
 	return false
 }
 
+// knows says whether an event of what the mark is of is among them.
+func (t told) knows(m mark) bool {
+	return slices.ContainsFunc(t.marks, func(other mark) bool { return other.of == m.of })
+}
+
 func (t told) with(last uint64, m mark) told {
 	kept := t.marks
 	if len(kept) >= Recent {

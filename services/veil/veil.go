@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/tink-crypto/tink-go/v2/daead/subtle"
 
 	"github.com/clarity-loop/clarity/services/fault"
@@ -42,22 +43,53 @@ const (
 type veil struct {
 	namer Namer
 
-	mu    sync.Mutex
-	known map[string]*subtle.AESSIV // those that are no person's
+	mu      sync.Mutex // nothing is waited for under it
+	names   *simplelru.LRU[string, string]
+	ciphers *simplelru.LRU[string, *subtle.AESSIV]
 }
 
-func newVeil(n Namer) *veil { return &veil{namer: n, known: map[string]*subtle.AESSIV{}} }
+// remembered is how many names and ciphers are kept: they never change.
+const remembered = 2048
+
+func newVeil(n Namer) *veil {
+	names, _ := simplelru.NewLRU[string, string](remembered, nil)           // fails for no size alone
+	ciphers, _ := simplelru.NewLRU[string, *subtle.AESSIV](remembered, nil) // as above
+	return &veil{namer: n, names: names, ciphers: ciphers}
+}
 
 func (v *veil) name(ctx context.Context, uid string) (string, error) {
-	name, err := v.namer.Pseudonym(ctx, uid)
-	if err != nil {
-		return "", fmt.Errorf("name a person: %w", err)
-	}
-	return name, nil
+	return remember(v, v.names, uid, func() (string, error) {
+		name, err := v.namer.Pseudonym(ctx, uid)
+		if err != nil {
+			return "", fmt.Errorf("name a person: %w", err)
+		}
+		return name, nil
+	})
 }
 
 // cipher is made of the text's pseudonym, and is the same for good.
 func (v *veil) cipher(ctx context.Context, of string) (*subtle.AESSIV, error) {
+	return remember(v, v.ciphers, of, func() (*subtle.AESSIV, error) { return v.newCipher(ctx, of) })
+}
+
+// remember is what is known of the text, or what build makes of it.
+func remember[T any](v *veil, known *simplelru.LRU[string, T], of string, build func() (T, error)) (T, error) {
+	v.mu.Lock()
+	found, is := known.Get(of)
+	v.mu.Unlock()
+	if is {
+		return found, nil
+	}
+	made, err := build()
+	if err == nil {
+		v.mu.Lock()
+		known.Add(of, made)
+		v.mu.Unlock()
+	}
+	return made, err
+}
+
+func (v *veil) newCipher(ctx context.Context, of string) (*subtle.AESSIV, error) {
 	secret, err := v.namer.Pseudonym(ctx, of)
 	if err != nil {
 		return nil, fmt.Errorf("name a person: %w", err)
@@ -70,22 +102,8 @@ func (v *veil) cipher(ctx context.Context, of string) (*subtle.AESSIV, error) {
 	return siv, nil
 }
 
-// common is cipher for what is no person's.
-func (v *veil) common(ctx context.Context, of string) (*subtle.AESSIV, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if siv := v.known[of]; siv != nil {
-		return siv, nil
-	}
-	siv, err := v.cipher(ctx, of)
-	if err == nil {
-		v.known[of] = siv
-	}
-	return siv, err
-}
-
 func (v *veil) seal(ctx context.Context, of string, plain []byte) ([]byte, error) {
-	siv, err := v.common(ctx, of)
+	siv, err := v.cipher(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +114,7 @@ func (v *veil) seal(ctx context.Context, of string, plain []byte) ([]byte, error
 var errForeign = &fault.Error{Room: "veil", Op: "read a name", Class: fault.Broken, Code: "foreign", Cause: errors.New("it was made under other keys")}
 
 func (v *veil) open(ctx context.Context, of string, sealed []byte) ([]byte, error) {
-	siv, err := v.common(ctx, of)
+	siv, err := v.cipher(ctx, of)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/internal/durable"
 )
 
 const (
@@ -70,7 +71,7 @@ func Make(ctx context.Context, p datadir.Place, d platform.Drivers, to string, n
 	if err := os.Rename(partial, to); err != nil {
 		return report, err
 	}
-	return report, syncDir(filepath.Dir(to))
+	return report, durable.SyncDir(filepath.Dir(to))
 }
 
 // fill makes the copy in the directory.
@@ -144,14 +145,18 @@ func Restore(ctx context.Context, from string, p datadir.Place, now func() time.
 		return 0, err
 	}
 	for path := range was.Files {
-		if err := copyFile(filepath.Join(from, path), filepath.Join(p.Dir, path)); err != nil {
+		to := filepath.Join(p.Dir, path)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return 0, err
+		}
+		if err := durable.Copy(filepath.Join(from, path), to, os.O_EXCL); err != nil {
 			return 0, err
 		}
 	}
 	if erased, err = embedded.Replay(ctx, b, now); err != nil {
 		return erased, err
 	}
-	return erased, errors.Join(syncTree(p.Dir), syncDir(filepath.Dir(filepath.Clean(p.Dir))))
+	return erased, errors.Join(syncTree(p.Dir), durable.SyncDir(filepath.Dir(filepath.Clean(p.Dir))))
 }
 
 func readManifest(dir string) (m manifest, err error) {
@@ -210,41 +215,12 @@ func removeLocks(dir string) error {
 	})
 }
 
-func copyFile(from, to string) error {
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return err
-	}
-	source, err := os.Open(from) //nolint:gosec // a file of the backup
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // a file of the data directory
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, source)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
 // syncTree makes all below the directory durable.
 func syncTree(dir string) error {
 	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return syncDir(path)
+		return durable.SyncDir(path)
 	})
-}
-
-// syncDir syncs a directory, or a file.
-func syncDir(path string) error {
-	f, err := os.Open(path) //nolint:gosec // of the backup or the data directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

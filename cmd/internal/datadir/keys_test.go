@@ -96,6 +96,16 @@ func TestKeysAreMovedBesideTheDirectory(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	keys, err := datadir.Keys(t.Context(), datadir.Place{Dir: dir}, drivers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.RotateKEK(t.Context()); err != nil { // a copy from before it is one all the same
+		t.Fatal(err)
+	}
+	if p, err := keys.Rewrap(t.Context(), ""); err != nil || p.Cursor != "" {
+		t.Fatalf("%+v, %v", p, err)
+	}
 	if err := os.CopyFS(within, os.DirFS(formerly)); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/internal/durable"
 )
 
 const (
@@ -82,17 +83,8 @@ func writeVersion(dir string) error {
 // syncEntries makes the directory's entries durable, and its own in what it lies in,
 // which may be somebody else's.
 func syncEntries(dir string) error {
-	for _, d := range []string{dir, filepath.Dir(filepath.Clean(dir))} {
-		f, err := os.Open(d) //nolint:gosec // the data directory is the caller's own
-		if d != dir && errors.Is(err, fs.ErrPermission) {
-			return nil
-		}
-		if err != nil {
-			return Sentence(dir, err)
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return Sentence(dir, err)
-		}
+	if err := errors.Join(durable.SyncDir(dir), durable.SyncEntry(dir)); err != nil {
+		return Sentence(dir, err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/internal/durable"
 	auditfile "github.com/clarity-loop/clarity/services/audit/file"
 	"github.com/clarity-loop/clarity/services/blob/files"
 	queuesqlite "github.com/clarity-loop/clarity/services/queue/sqlite"
@@ -49,9 +50,5 @@ func Copy(ctx context.Context, b platform.Backends, to string) error {
 }
 
 func copyIssuer(from, to string) error {
-	text, err := os.ReadFile(filepath.Join(from, "issuer.json")) //nolint:gosec // the issuer's own
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(to, "issuer.json"), text, 0o600) //nolint:gosec // beside the other parts of the copy
+	return durable.Copy(filepath.Join(from, "issuer.json"), filepath.Join(to, "issuer.json"), os.O_EXCL)
 }

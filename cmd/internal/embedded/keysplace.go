@@ -17,6 +17,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/record"
@@ -98,7 +99,7 @@ func MoveKeys(dir string, log *slog.Logger) error {
 		return fmt.Errorf("move the keys beside the data directory: %w", err)
 	}
 	log.Info("the keys were moved out of the data directory, so that a copy of it holds none", "keys", beside)
-	return errors.Join(syncDir(filepath.Dir(beside)), syncDir(dir))
+	return errors.Join(durable.SyncDir(filepath.Dir(beside)), durable.SyncDir(dir))
 }
 
 // removeCopy removes keys that are a copy of those beside.
@@ -265,13 +266,4 @@ func replayOne(ctx context.Context, typed *store.Store, keys *tink.Keyring, uid 
 	}
 	_, err = typed.ChangeAccount(ctx, uid, account, a, now)
 	return err == nil, err
-}
-
-// syncDir makes the directory's entries durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the data directory's own surroundings
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

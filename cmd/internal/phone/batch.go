@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats"
+	"github.com/clarity-loop/clarity/services/health/series"
 	"github.com/clarity-loop/clarity/services/health/upload"
 )
 
@@ -25,7 +26,7 @@ const (
 type Upload struct {
 	ID      string // made from the content
 	Body    []byte // gzip
-	Samples int
+	Samples int    // or series
 	Deleted int
 }
 
@@ -60,12 +61,19 @@ type Batcher struct {
 	zone         string
 	emit         func(Upload) error
 
-	samples int
-	deleted int // of the batch, which has then no samples
+	list    string // what the batch is a list of
+	entries int
 	body    bytes.Buffer
 	record  []byte // scratch
 	cursor  map[string]string
 }
+
+// The lists that a batch can be, by their names in an envelope.
+const (
+	listSamples = "samples"
+	listSeries  = "series"
+	listDeleted = "deleted"
+)
 
 // NewBatcher calls emit with each full upload, its samples in the order they
 // were added. The zone is where samples without one of their own belong.
@@ -76,13 +84,7 @@ func NewBatcher(installation, zone string, emit func(Upload) error) *Batcher {
 // Add puts an accepted sample into the current batch.
 func (b *Batcher) Add(s *health.Sample) error {
 	b.record = formats.AppendUploadSample(b.record[:0], s)
-	if err := b.room(b.deleted > 0); err != nil {
-		return err
-	}
-	b.samples++
-	b.cursor[s.Type] = "import-" + s.UUID.String()
-	b.append()
-	return nil
+	return b.append(listSamples, "", s)
 }
 
 // AddAsSent is Add for a sample that the platform has exported: what it keeps as it
@@ -100,16 +102,14 @@ func (b *Batcher) AddAsSent(s *health.Sample) error {
 		record = formats.AppendUploadSample(nil, &unzoned)
 	}
 	b.record = append(b.record[:0], record...)
-	if err := b.room(b.deleted > 0 || s.Zone != "" && s.Zone != b.zone); err != nil {
-		return err
-	}
-	if s.Zone != "" {
-		b.zone = s.Zone
-	}
-	b.samples++
-	b.cursor[s.Type] = "import-" + s.UUID.String()
-	b.append()
-	return nil
+	return b.append(listSamples, s.Zone, s)
+}
+
+// AddSeries puts a sample that is many points, its Raw as it was sent, into an upload
+// of such.
+func (b *Batcher) AddSeries(s *health.Sample) error {
+	b.record = append(b.record[:0], s.Raw...)
+	return b.append(listSeries, s.Zone, s)
 }
 
 // Delete puts a deletion into the current batch.
@@ -122,40 +122,49 @@ func (b *Batcher) Delete(id health.UUID, kind string) error {
 		return fmt.Errorf("encode a deletion: %w", err)
 	}
 	b.record = append(b.record[:0], text...)
-	if err := b.room(b.samples > 0); err != nil {
-		return err
-	}
-	b.deleted++
-	b.append()
-	return nil
+	return b.append(listDeleted, "", nil)
 }
 
-// room emits the batch where the record at hand has no room in it, or may not be in it.
-func (b *Batcher) room(other bool) error {
-	n := b.samples + b.deleted
-	if n == BatchSamples || n > 0 && (other || b.body.Len()+len(b.record) > batchBytes) {
-		return b.flush(false)
+// append adds the record at hand to a batch that is such a list, and has the zone
+// where the record cannot name it itself. The batch at hand is emitted where the
+// record has no room in it, or may not be in it. of is the sample, nil for none.
+func (b *Batcher) append(list, zone string, of *health.Sample) error {
+	other := list != b.list || zone != "" && zone != b.zone
+	if b.entries == BatchSamples || b.entries > 0 && (other || b.body.Len()+len(b.record) > batchBytes) {
+		if err := b.flush(false); err != nil {
+			return err
+		}
 	}
-	return nil
-}
-
-// append adds the record at hand, which is counted.
-func (b *Batcher) append() {
-	if b.body.Len() > 0 {
+	b.list = list
+	if zone != "" {
+		b.zone = zone
+	}
+	if of != nil {
+		b.cursor[of.Type] = "import-" + of.UUID.String()
+	}
+	if b.entries++; b.body.Len() > 0 {
 		b.body.WriteByte(',')
 	}
 	b.body.Write(b.record)
+	return nil
 }
 
 // Close emits what is left.
 func (b *Batcher) Close() error {
-	if b.samples+b.deleted == 0 {
+	if b.entries == 0 {
 		return nil
 	}
 	return b.flush(true)
 }
 
 func (b *Batcher) flush(final bool) error {
+	schema, samples, deleted := upload.Schema, b.entries, 0
+	switch b.list {
+	case listSeries:
+		schema = series.Schema
+	case listDeleted:
+		samples, deleted = 0, b.entries
+	}
 	head, err := json.Marshal(struct {
 		Schema         string            `json:"schema"`
 		InstallationID string            `json:"installationId"`
@@ -163,24 +172,20 @@ func (b *Batcher) flush(final bool) error {
 		Stage          upload.Stage      `json:"stage"`
 		Final          bool              `json:"final"`
 		Cursor         map[string]string `json:"cursor"`
-	}{upload.Schema, b.installation, b.zone, upload.Historical, final, b.cursor})
+	}{schema, b.installation, b.zone, upload.Historical, final, b.cursor})
 	if err != nil {
 		return fmt.Errorf("encode upload: %w", err)
 	}
 	envelope := make([]byte, 0, len(head)+b.body.Len()+16)
 	envelope = append(envelope, head[:len(head)-1]...)
-	list := `,"samples":[`
-	if b.deleted > 0 {
-		list = `,"deleted":[`
-	}
-	envelope = append(envelope, list...)
+	envelope = append(envelope, `,"`+b.list+`":[`...)
 	envelope = append(envelope, b.body.Bytes()...)
 	envelope = append(envelope, `]}`...)
-	u, err := Pack(envelope, b.samples, b.deleted)
+	u, err := Pack(envelope, samples, deleted)
 	if err != nil {
 		return err
 	}
-	b.samples, b.deleted = 0, 0
+	b.entries = 0
 	b.body.Reset()
 	clear(b.cursor)
 	return b.emit(u)

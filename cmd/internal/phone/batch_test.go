@@ -134,3 +134,41 @@ func TestTheIDIsTheContents(t *testing.T) {
 		t.Errorf("id %q: %v", a[0].ID, err)
 	}
 }
+
+// Series are uploads of their own, each in the zone that it has, and are read as they
+// were sent.
+func TestSeriesAreUploadsOfTheirOwn(t *testing.T) {
+	const route = `{"uuid":"00000000-0000-4000-8000-0000000000a%d","type":"HKWorkoutRouteTypeIdentifier","start":"2026-03-29T10:00:00Z","end":"2026-03-29T10:01:00Z","locations":[{"time":"2026-03-29T10:00:00.5Z","latitude":52.50,"longitude":13.4}]}`
+	sample := heartRates(1)[0]
+	seriesIn := func(n int, zone string) *health.Sample {
+		return &health.Sample{Type: "HKWorkoutRouteTypeIdentifier", Zone: zone, Raw: fmt.Sprintf(route, n)}
+	}
+	var uploads []phone.Upload
+	b := phone.NewBatcher("phone", "Europe/Berlin", func(u phone.Upload) error { uploads = append(uploads, u); return nil })
+	for _, err := range []error{b.Add(&sample), b.AddSeries(seriesIn(1, "Asia/Tokyo")), b.AddSeries(seriesIn(2, "Asia/Tokyo")), b.AddSeries(seriesIn(3, "UTC")), b.Delete(sample.UUID, sample.Type), b.Close()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for _, u := range uploads {
+		env, err := upload.Decode(inflate(t, u), health.InstantOf(time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)), func(s *health.Sample) {
+			if s.Raw != "" && s.Zone == "" {
+				t.Errorf("a series without a zone: %+v", s)
+			}
+		})
+		if err != nil || len(env.Rejected) > 0 {
+			t.Fatalf("%v, %v", err, env.Rejected)
+		}
+		got = append(got, fmt.Sprintf("%d entries, %d series, %d deletions in %s", u.Samples, len(env.Series), u.Deleted, env.TimeZone))
+		for _, content := range env.Series {
+			if !strings.Contains(string(content), `"latitude":52.50,`) {
+				t.Errorf("a series is not as it was sent: %s", content)
+			}
+		}
+	}
+	want := []string{"1 entries, 0 series, 0 deletions in Europe/Berlin", "2 entries, 2 series, 0 deletions in Asia/Tokyo", "1 entries, 1 series, 0 deletions in UTC", "0 entries, 0 series, 1 deletions in UTC"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("uploads (-want +got):\n%s", diff)
+	}
+}

@@ -5,7 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/clarity-loop/clarity/services/internal/durable"
+	"github.com/clarity-loop/clarity/internal/durable"
 )
 
 // Copy copies the log in one directory into another, which is there, whether or

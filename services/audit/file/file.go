@@ -37,9 +37,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/clarity-loop/clarity/internal/dirlock"
+	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/internal/batch"
-	"github.com/clarity-loop/clarity/services/internal/durable"
 )
 
 // groupLimit bounds the entries that share one sync.

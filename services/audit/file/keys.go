@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"github.com/clarity-loop/clarity/services/internal/durable"
+	"github.com/clarity-loop/clarity/internal/durable"
 )
 
 // origin names the log in its checkpoints.

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/internal/durable"
 )
 
 // segmentBytes is how long a segment's lines get: some 100,000 entries.

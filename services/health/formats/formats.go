@@ -46,6 +46,7 @@ const (
 	Rejected = record.Rejected
 	Skipped  = record.Skipped
 	Deleted  = clarityexport.Deleted
+	Points   = clarityexport.Points
 )
 
 // A Format names what a file was recognized as.

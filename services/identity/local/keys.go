@@ -18,7 +18,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/internal/durable"
+	"github.com/clarity-loop/clarity/internal/durable"
 )
 
 const keyBits = 2048

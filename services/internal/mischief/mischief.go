@@ -59,7 +59,7 @@ func (d *Dice) Happened() map[string]int {
 // Before is what comes before a call: its answer is late, or it does not happen,
 // with the context's error or ErrAway.
 func (d *Dice) Before(ctx context.Context, what, name string) error {
-	d.wait(ctx, name)
+	d.Wait(ctx, name)
 	d.mu.Lock()
 	away := d.away
 	d.mu.Unlock()
@@ -72,7 +72,8 @@ func (d *Dice) Before(ctx context.Context, what, name string) error {
 	return nil
 }
 
-func (d *Dice) wait(ctx context.Context, name string) {
+// Wait has an answer be late, or not.
+func (d *Dice) Wait(ctx context.Context, name string) {
 	if d.Late <= 0 || !d.Falls("late", name) {
 		return
 	}
@@ -84,7 +85,7 @@ func (d *Dice) wait(ctx context.Context, name string) {
 
 // Falls says whether what may happen does; it is counted.
 func (d *Dice) Falls(what, name string) bool {
-	if d.roll(what, name) >= d.Worst {
+	if d.Worst <= 0 || d.roll(what, name) >= d.Worst {
 		return false
 	}
 	d.Count(what)
@@ -93,6 +94,9 @@ func (d *Dice) Falls(what, name string) bool {
 
 // Draw is 0 where nothing happens, else which of so many things does.
 func (d *Dice) Draw(what, name string, things int) int {
+	if d.Worst <= 0 {
+		return 0
+	}
 	r := d.roll(what, name)
 	if r >= d.Worst {
 		return 0

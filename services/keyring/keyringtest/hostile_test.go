@@ -129,3 +129,54 @@ func TestADriverThatIsAway(t *testing.T) {
 		t.Errorf("back again: %v", err)
 	}
 }
+
+// Over a driver that fails before and behind what it does, a rotation comes to its end
+// by being said again, and everything opens.
+func TestARotationOverAHostileDriver(t *testing.T) {
+	happened := 0
+	for seed := range uint64(4) {
+		h, _ := hostile(t, seed, 0.3)
+		calm := h.Replica(seed)
+		calm.Worst = 0
+		sealed := map[string][]byte{}
+		for i := range 60 {
+			uid := fmt.Sprint("person-", i)
+			c, err := calm.Seal(t.Context(), uid, "n", []byte(uid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sealed[uid] = c
+		}
+		insist := func(do func() error) {
+			t.Helper()
+			for range 100 {
+				if do() == nil {
+					return
+				}
+				happened++
+			}
+			t.Fatal("it does not come to an end")
+		}
+		insist(func() error { return h.RotateKEK(t.Context()) })
+		for cursor, done := "", false; !done; {
+			insist(func() error {
+				p, err := h.Rewrap(t.Context(), cursor)
+				if err == nil {
+					cursor, done = p.Cursor, p.Cursor == ""
+				}
+				return err
+			})
+		}
+		if c, err := calm.Census(t.Context()); err != nil || c.KEKs != 1 || c.Older != 0 {
+			t.Errorf("%+v, %v", c, err)
+		}
+		for uid, c := range sealed {
+			if got, err := calm.Open(t.Context(), uid, "n", c); err != nil || string(got) != uid {
+				t.Errorf("%q, %v", got, err)
+			}
+		}
+	}
+	if happened < 4 {
+		t.Errorf("it failed %d times: the driver is not as bad as it may be", happened)
+	}
+}

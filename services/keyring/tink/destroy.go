@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/internal/durable"
+	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/keyring"
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
-	"github.com/clarity-loop/clarity/services/internal/durable"
+	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/keyring"
 )
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/clarity-loop/clarity/services/internal/durable"
+	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/keyring"
 )
 

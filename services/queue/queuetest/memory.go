@@ -131,6 +131,9 @@ func (p *Place) Waiting(topic, name string) (could []*Held, next time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b, now := p.backlog(subscription{topic, name}), p.now()
+	if len(b.waiting) == 0 {
+		return nil, next
+	}
 	first := map[string]bool{}
 	for _, h := range b.waiting {
 		switch {
@@ -148,6 +151,25 @@ func (p *Place) Waiting(topic, name string) (could []*Held, next time.Time) {
 		return cmp.Or(cmp.Compare(a.of.turns[a.Key], b.of.turns[b.Key]), cmp.Compare(a.seq, b.seq))
 	})
 	return could, next
+}
+
+// Behind are the messages of a subscription that could be handled but for another of
+// their key, which is in a hand or comes first.
+func (p *Place) Behind(topic, name string) (behind []*Held) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b, now := p.backlog(subscription{topic, name}), p.now()
+	first := map[string]bool{}
+	for _, h := range b.waiting {
+		switch {
+		case h.out || h.ready.After(now):
+		case b.inHand[h.Key] > 0 || first[h.Key]:
+			behind = append(behind, h)
+		default:
+			first[h.Key] = true
+		}
+	}
+	return behind
 }
 
 // Take has the message be in a hand.

@@ -48,9 +48,10 @@ CREATE INDEX agenda ON documents (shard, due) WHERE due IS NOT NULL;
 -- each document counted its own changes: none had so many.
 CREATE TABLE versions (reserved INTEGER NOT NULL) STRICT;
 INSERT INTO versions VALUES (4294967296)`, `
--- 0 where documents lie under the names that the releases before gave, see Rename.
+-- 0 where documents lie under the names that the releases before gave, 1 where these
+-- may be left in a page, else 2: see Rename.
 CREATE TABLE names (renamed INTEGER NOT NULL) STRICT;
-INSERT INTO names SELECT NOT EXISTS (SELECT 1 FROM documents)`}
+INSERT INTO names SELECT 2 * NOT EXISTS (SELECT 1 FROM documents)`}
 
 // A Store is a store.Driver over a database file.
 type Store struct {

@@ -3,33 +3,22 @@ package storetest
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/fault"
+	"github.com/clarity-loop/clarity/services/internal/mischief"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
 // Staleness is how old an answer of Due may be.
 const Staleness = 5 * time.Second
 
-// errAway is why a call of a hostile driver did not happen.
-var errAway = errors.New("storetest: the database is away")
-
 // Options say how hostile a driver is.
-type Options struct {
-	Seed uint64
-	// Worst is the share of the calls at which something happens, 0 to 1.
-	Worst float64
-	Now   func() time.Time
-	// Late is the longest that an answer waits. 0: none does.
-	Late time.Duration
-}
+type Options = mischief.Options
 
 // A HostileDriver keeps every word of the contract and nothing more. It fails
 // before it does what it was asked; does it, does not, or does it some calls
@@ -41,25 +30,16 @@ type Options struct {
 // document was made before, and not on what runs beside it: a run can be repeated.
 type HostileDriver struct {
 	store.Driver
-	Options
+	*mischief.Dice
 
 	mu      sync.Mutex
-	calls   map[call]uint64
 	waiting []waiting // batches that are applied some calls later
 	shown   map[store.Key]shown
-	away    bool
-	done    map[string]int // what happened, and how often
-}
-
-// A call is what calls are counted by.
-type call struct {
-	what string
-	key  store.Key
 }
 
 type waiting struct {
 	writes []store.Write
-	in     uint64 // calls
+	in     int // calls
 }
 
 // shown is an agenda's document as Due showed it last.
@@ -70,25 +50,7 @@ type shown struct {
 
 // Hostile is the driver, as bad as it may be.
 func Hostile(d store.Driver, o Options) *HostileDriver {
-	return &HostileDriver{Driver: d, Options: o, calls: map[call]uint64{}, shown: map[store.Key]shown{}, done: map[string]int{}}
-}
-
-// Away has every call fail until it is back.
-func (h *HostileDriver) Away(away bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.away = away
-}
-
-// Happened is how often what happened, by its name.
-func (h *HostileDriver) Happened() map[string]int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	happened := map[string]int{}
-	for what, n := range h.done {
-		happened[what] = n
-	}
-	return happened
+	return &HostileDriver{Driver: d, Dice: mischief.New(o), shown: map[store.Key]shown{}}
 }
 
 // Get fails, or answers late.
@@ -116,7 +78,7 @@ func (h *HostileDriver) Batch(ctx context.Context, writes []store.Write) ([]int6
 	if err := h.before(ctx, "write", k); err != nil {
 		return nil, err
 	}
-	switch h.draw("outcome", k, 4) {
+	switch h.Draw("outcome", nameOf(k), 4) {
 	case 1:
 		if _, err := h.Driver.Batch(ctx, writes); err != nil {
 			return nil, err
@@ -152,7 +114,7 @@ func (h *HostileDriver) overtake(ctx context.Context, writes []store.Write) erro
 		if err != nil && !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		h.count("overtaken")
+		h.Count("overtaken")
 		return nil
 	}
 	return nil
@@ -172,7 +134,7 @@ func (h *HostileDriver) Due(ctx context.Context, shard int, before time.Time, li
 	there := map[store.Key]bool{}
 	docs = slices.DeleteFunc(docs, func(d store.Document) bool {
 		there[d.Key] = true
-		if now.Sub(d.Updated) < Staleness && h.draw("not yet shown", d.Key, 1) > 0 {
+		if now.Sub(d.Updated) < Staleness && h.Falls("not yet shown", nameOf(d.Key)) {
 			return true
 		}
 		h.mu.Lock()
@@ -181,7 +143,7 @@ func (h *HostileDriver) Due(ctx context.Context, shard int, before time.Time, li
 		return false
 	})
 	for _, d := range h.former(shard, before, now) {
-		if !there[d.Key] && h.draw("still shown", d.Key, 1) > 0 {
+		if !there[d.Key] && h.Falls("still shown", nameOf(d.Key)) {
 			docs = append(docs, d)
 		}
 	}
@@ -217,13 +179,13 @@ func (h *HostileDriver) Tail(ctx context.Context, collection, uid, after string)
 		return nil, err
 	}
 	out := make(chan struct{}, 1)
-	if h.draw("token for nothing", k, 1) > 0 {
+	if h.Falls("token for nothing", nameOf(k)) {
 		out <- struct{}{}
 	}
 	go func() {
 		defer close(out)
 		for range tokens {
-			h.wait(ctx, k)
+			h.Wait(ctx, nameOf(k))
 			select {
 			case out <- struct{}{}:
 			default:
@@ -248,8 +210,8 @@ func (h *HostileDriver) EraseUser(ctx context.Context, uid string) error {
 		return err
 	}
 	err := h.Driver.EraseUser(ctx, uid)
-	if err == nil && h.draw("erased and failed", k, 1) > 0 {
-		return store.Fault("erase", errAway)
+	if err == nil && h.Falls("erased and failed", nameOf(k)) {
+		return store.Fault("erase", mischief.ErrAway)
 	}
 	return err
 }
@@ -269,37 +231,24 @@ func (h *HostileDriver) before(ctx context.Context, what string, k store.Key) er
 		// Whether it still applies is for nobody to know.
 		_, _ = h.Driver.Batch(context.WithoutCancel(ctx), writes)
 	}
-	h.wait(ctx, k)
-	h.mu.Lock()
-	away := h.away
-	h.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return store.Fault(what, err)
+	err := h.Before(ctx, what, nameOf(k))
+	if errors.Is(err, mischief.ErrAway) {
+		err = &fault.Error{Room: "store", Op: what, Class: fault.Unavailable, Code: "away", Cause: err}
 	}
-	if away || h.draw(what+" away", k, 1) > 0 {
-		return store.Fault(what, &fault.Error{Room: "store", Op: what, Class: fault.Unavailable, Code: "away", Cause: errAway})
-	}
-	return nil
+	return store.Fault(what, err)
 }
 
-func (h *HostileDriver) wait(ctx context.Context, k store.Key) {
-	if h.Late <= 0 || h.draw("late", k, 1) == 0 {
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(time.Duration(h.roll("how late", k) * float64(h.Late))):
-	}
-}
+// nameOf is what the calls of a document are counted by.
+func nameOf(k store.Key) string { return k.Collection + "\x00" + k.UID + "\x00" + k.Key }
 
 func (h *HostileDriver) unknown(how string) error {
-	h.count(how)
+	h.Count(how)
 	return store.Fault("write", store.ErrUnknown)
 }
 
 // later keeps a batch until some calls have passed.
 func (h *HostileDriver) later(writes []store.Write) {
-	n := 1 + uint64(8*h.roll("how much later", writes[0].Key))
+	n := 1 + h.Among("how much later", nameOf(writes[0].Key), 8)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.waiting = append(h.waiting, waiting{writes, n})
@@ -320,38 +269,4 @@ func (h *HostileDriver) ripe() (batches [][]store.Write) {
 		h.waiting[i].in--
 	}
 	return batches
-}
-
-// draw is 0 where nothing happens, else which of so many things does.
-func (h *HostileDriver) draw(what string, k store.Key, things int) int {
-	r := h.roll(what, k)
-	if r >= h.Worst {
-		return 0
-	}
-	if things == 1 {
-		h.count(what)
-	}
-	return 1 + int(r/h.Worst*float64(things))
-}
-
-// roll is a number from 0 to 1: the seed's, for this call.
-func (h *HostileDriver) roll(what string, k store.Key) float64 {
-	h.mu.Lock()
-	n := h.calls[call{what, k}]
-	h.calls[call{what, k}]++
-	h.mu.Unlock()
-	sum := fnv.New64a()
-	_ = binary.Write(sum, binary.LittleEndian, []uint64{h.Seed, n})
-	_, _ = sum.Write([]byte(what + "\x00" + k.Collection + "\x00" + k.UID + "\x00" + k.Key))
-	x := sum.Sum64()
-	x ^= x >> 33 // the hash's last byte has hardly reached its upper bits
-	x *= 0xff51afd7ed558ccd
-	x ^= x >> 33
-	return float64(x>>11) / (1 << 53)
-}
-
-func (h *HostileDriver) count(what string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.done[what]++
 }

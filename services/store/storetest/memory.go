@@ -23,6 +23,7 @@ type MemoryDriver struct {
 	changes int64
 	places  map[place]map[string]store.Document
 	due     [store.Shards]map[store.Key]time.Time
+	next    map[string]time.Time // of a collection, as long as nothing that is due changes
 	tails   map[place]map[*memoryTail]bool
 }
 
@@ -35,7 +36,7 @@ type memoryTail struct {
 
 // Memory is an empty store.
 func Memory(now func() time.Time) *MemoryDriver {
-	return &MemoryDriver{now: now, places: map[place]map[string]store.Document{}, tails: map[place]map[*memoryTail]bool{}}
+	return &MemoryDriver{now: now, places: map[place]map[string]store.Document{}, tails: map[place]map[*memoryTail]bool{}, next: map[string]time.Time{}}
 }
 
 // Get returns the document.
@@ -99,6 +100,7 @@ func (m *MemoryDriver) put(w store.Write) int64 {
 			m.due[shard] = map[store.Key]time.Time{}
 		}
 		m.due[shard][w.Key] = d.Due
+		clear(m.next)
 	}
 	m.places[p][w.Key.Key] = d
 	for t := range m.tails[p] {
@@ -118,7 +120,10 @@ func scrambled(n int64) int64 { return n<<20 | (n*0x9E37)&0xFFFFF }
 
 func (m *MemoryDriver) remove(k store.Key) {
 	delete(m.places[place{k.Collection, k.UID}], k.Key)
-	delete(m.due[store.ShardOf(k.UID)], k)
+	if of := m.due[store.ShardOf(k.UID)]; !of[k].IsZero() {
+		delete(of, k)
+		clear(m.next)
+	}
 }
 
 // List returns the documents of the query.
@@ -218,6 +223,9 @@ func (m *MemoryDriver) People(ctx context.Context, after string, limit int) (uid
 func (m *MemoryDriver) Next(collection string) (next time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if known, ok := m.next[collection]; ok {
+		return known
+	}
 	for _, shard := range m.due {
 		for k, at := range shard {
 			if k.Collection == collection && (next.IsZero() || at.Before(next)) {
@@ -225,6 +233,7 @@ func (m *MemoryDriver) Next(collection string) (next time.Time) {
 			}
 		}
 	}
+	m.next[collection] = next
 	return next
 }
 

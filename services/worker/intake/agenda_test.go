@@ -3,12 +3,15 @@ package intake_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
@@ -54,6 +57,75 @@ func TestAnUploadIsOnTheAgendaUntilItIsDone(t *testing.T) {
 				if !died {
 					return
 				}
+			}
+		})
+	}
+}
+
+// A body that is damaged once some of its days are written: the upload fails, and what
+// it wrote is analysed and known of all the same, wherever the attempt before died.
+func TestWhatAFailedUploadHasWrittenIsAnalysed(t *testing.T) {
+	wrote := 0
+	var long envelope // of more days than are written in one batch
+	for n := range 20 {
+		long.Samples = append(long.Samples, beat(n+1, received.Add(-time.Duration(24*n+1)*time.Hour), 61, ""))
+	}
+	for at := 1; at < 40; at += 3 {
+		w, id := one(t, long)
+		w.dieAt, w.after = w.changes+at, at%2 == 0
+		w.handle(t, id, 1)
+		w.restart()
+		days, err := w.store.Days.List(t.Context(), person, store.Query{Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps.DeleteFunc(w.objects, func(name string, _ []byte) bool { return strings.HasPrefix(name, "uploads/") })
+		w.handle(t, id, 2)
+		if w.upload(t, id).State != record.UploadFailed {
+			continue // it was merged before
+		}
+		wrote += len(days)
+		asked, err := w.windows.Asked(t.Context(), person)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range days {
+			if day, err := health.ParseDay(d.Key); err != nil || !slices.Contains(asked.Ends(), day) {
+				t.Errorf("dead at change %d: %s is written, and %v are to be analysed (%v)", at, d.Key, asked.Ends(), err)
+			}
+		}
+		holding, err := w.store.Holding(t.Context(), person)
+		if err != nil {
+			t.Fatal(err)
+		}
+		truth, err := w.store.Digest(t.Context(), person)
+		if diff := cmp.Diff(truth.Days, holding.Value.Held.Days); diff != "" || err != nil {
+			t.Errorf("dead at change %d: the digest (-records +digest):\n%s%v", at, diff, err)
+		}
+	}
+	if wrote == 0 {
+		t.Error("no attempt wrote a day and died")
+	}
+}
+
+// An entry that was written while the upload came to its end, by who had read it as held,
+// goes when it is asked for: it was asked for each hour, and for ever.
+func TestAnUploadThatHasEndedIsNotAskedForForEver(t *testing.T) {
+	for name, prepare := range map[string]func(w *world){
+		"merged": func(*world) {},
+		"failed": func(w *world) { clear(w.objects) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+			prepare(w)
+			w.handle(t, id, 1)
+			late := agenda.Errand{Kind: agenda.Upload, Ref: id, Since: w.now}
+			if _, err := w.store.Batch(t.Context(), person, w.store.Agenda.ToPut(late.Key(), store.Any, late).At(w.now)); err != nil {
+				t.Fatal(err)
+			}
+			w.handle(t, id, 1)
+			if state := w.upload(t, id).State; string(state) != name || w.onAgenda(t, id) {
+				t.Errorf("%q, on the agenda %v", state, w.onAgenda(t, id))
 			}
 		})
 	}

@@ -155,10 +155,13 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
 	switch stored.Value.State {
 	case record.UploadMerged:
-		return nil
+		return s.ended(ctx, j)
 	case record.UploadFailed:
 		if stored.Value.Reason == string(notAgreed) {
-			return nil // nothing is wrong with it
+			return s.ended(ctx, j) // nothing is wrong with it
+		}
+		if err := s.ended(ctx, j); err != nil {
+			return err
 		}
 		return &failure{reason(stored.Value.Reason)}
 	}
@@ -224,6 +227,15 @@ func (s *Stage) taken(j *uploadWork, standing store.Record[record.Account]) []st
 // done takes the upload off the agenda.
 func (s *Stage) done(j *uploadWork) store.Change {
 	return s.Store.Agenda.ToDelete(agenda.Errand{Kind: agenda.Upload, Ref: j.id}.Key(), store.Any)
+}
+
+// ended takes an upload off the agenda that has come to its end: who took it up as held
+// may have put it there meanwhile, and would be asked for it for ever.
+func (s *Stage) ended(ctx context.Context, j *uploadWork) error {
+	if _, err := s.Store.Batch(ctx, j.uid, s.done(j)); err != nil {
+		return fmt.Errorf("take an upload off the agenda: %w", err)
+	}
+	return nil
 }
 
 // mark changes the upload's record as this work knows it, and what belongs to

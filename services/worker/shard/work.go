@@ -10,6 +10,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/fault"
@@ -185,7 +186,12 @@ func (r *Runner) windows(ctx context.Context, data Data, p person, v classificat
 }
 
 func (r *Runner) window(ctx context.Context, data Data, req analysis.Request, again bool) (outcome analyse.Outcome, version int64, err error) {
-	for range tries {
+	for n := range tries {
+		if n > 0 {
+			if err := pause(ctx, n); err != nil {
+				return outcome, 0, err
+			}
+		}
 		outcome, version, err = data.Stage.Analyse(ctx, req, analyse.Order{Again: again, Replace: r.task.Replace})
 		if err == nil || !analyse.Passing(err) {
 			return outcome, version, err
@@ -193,6 +199,17 @@ func (r *Runner) window(ctx context.Context, data Data, req analysis.Request, ag
 		again = true // the other writer may have been an attempt of this shard
 	}
 	return outcome, version, err
+}
+
+// pause leaves another writer the time to be done, more of it each time: with all
+// tries half a second.
+func pause(ctx context.Context, try int) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(20 * time.Millisecond << try):
+		return nil
+	}
 }
 
 // A BackendError is why an attempt cannot go on: something else than the

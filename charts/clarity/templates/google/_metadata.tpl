@@ -11,20 +11,22 @@ annotations:
 {{- define "clarity.grants" -}}
 {{- $prefix := .prefix -}}
 {{- $c := .of -}}
-{{- $publishes := dict "worker" (list "uploads" "history" "analyses" "results" "events") "ingress" (list "uploads" "history" "events") "insights" (list "events") "delivery" list "erasure" list -}}
-{{- $consumes := dict "worker" (list "uploads" "history" "analyses") "ingress" list "insights" (list "results") "delivery" (list "events") "erasure" list -}}
-{{- $reads := dict "worker" (list "models") "ingress" list "insights" list "delivery" list "erasure" list -}}
-{{- $writes := dict "worker" (list "uploads" "days") "ingress" (list "uploads" "days") "insights" list "delivery" list "erasure" (list "uploads" "days") -}}
-{{- range get $publishes .account -}}{{- if has . $c.topics }}
+{{- $kinds := list "uploads" "days" "tombstones" "series" "exports" -}}
+{{- $publishes := dict "worker" (list "uploads" "history" "analyses" "results" "exports") "ingress" (list "uploads" "history") "insights" (list "events") "exports" (list "events") -}}
+{{- $consumes := dict "worker" (list "intake" "analyse") "insights" (list "insights") "delivery" (list "feed") "exports" (list "exports") -}}
+{{- $reads := dict "worker" (list "models") "ingress" (list "series" "exports") "exports" (list "uploads" "days" "tombstones" "series") -}}
+{{- $writes := dict "worker" (append $kinds "shards") "ingress" (list "uploads") "exports" (list "exports") "erasure" $kinds -}}
+{{- range get $publishes .account | default list -}}{{- if hasKey $c.topics . }}
 - {name: publish-{{ . }}, role: pubsub.publisher, kind: PubSubTopic, resource: {{ $prefix }}-{{ . }}}
 {{- end }}{{- end }}
-{{- range get $consumes .account -}}{{- if has . $c.topics }}
-- {name: consume-{{ . }}, role: pubsub.subscriber, kind: PubSubSubscription, resource: {{ $prefix }}-{{ . }}}
-{{- end }}{{- end }}
-{{- range get $reads .account -}}{{- if hasKey $c.buckets . }}
+{{- $mine := get $consumes .account | default list -}}
+{{- range $topic, $consumers := $c.topics -}}{{- range $consumers -}}{{- if has . $mine }}
+- {name: consume-{{ $topic }}-{{ . }}, role: pubsub.subscriber, kind: PubSubSubscription, resource: {{ $prefix }}-{{ $topic }}-{{ . }}}
+{{- end }}{{- end }}{{- end }}
+{{- range get $reads .account | default list -}}{{- if hasKey $c.buckets . }}
 - {name: read-{{ . }}, role: storage.objectViewer, kind: StorageBucket, resource: {{ $c.projectId }}-{{ $prefix }}-{{ . }}}
 {{- end }}{{- end }}
-{{- range get $writes .account -}}{{- if hasKey $c.buckets . }}
+{{- range get $writes .account | default list -}}{{- if hasKey $c.buckets . }}
 - {name: write-{{ . }}, role: storage.objectUser, kind: StorageBucket, resource: {{ $c.projectId }}-{{ $prefix }}-{{ . }}}
 {{- end }}{{- end }}
 - {name: keys, role: cloudkms.cryptoKeyEncrypterDecrypter, kind: KMSCryptoKey, resource: {{ $prefix }}-{{ $c.kms.key }}}

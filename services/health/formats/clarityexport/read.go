@@ -18,6 +18,10 @@ import (
 // the uuid and the type.
 const Deleted record.Verdict = "deleted"
 
+// Points is the verdict of a line that holds a sample that is many points: its Sample
+// has the uuid, the type, the zone that decided its day and, as Raw, what was sent.
+const Points record.Verdict = "series"
+
 // maxLine bounds one line: far more than the longest of an export.
 const maxLine = 16 << 20
 
@@ -38,8 +42,8 @@ func Is(head []byte) bool {
 	return bytes.HasPrefix(head, []byte(`{"kind":"`))
 }
 
-// NDJSON reads an export from its beginning. What is neither a sample nor a
-// deletion is skipped, with its kind as the reason. An export without its last
+// NDJSON reads an export from its beginning. What is neither a sample, nor a series,
+// nor a deletion is skipped, with its kind as the reason. An export without its last
 // line, or with another number of lines than that says, ends in an error.
 func NDJSON(file io.Reader) iter.Seq2[record.Record, error] {
 	return func(yield func(record.Record, error) bool) {
@@ -116,17 +120,18 @@ func (l line) record(at record.Place) record.Record {
 			return record.Reject(at, reject.WrongType, "the line holds no deletion")
 		}
 		return d.record(at)
+	case KindSeries:
+		var s Series
+		if err := json.Unmarshal(l.Value, &s); err != nil {
+			return record.Reject(at, reject.WrongType, "the line holds no series")
+		}
+		return s.record(at)
 	case KindHeld:
 		var h Held
-		if err := json.Unmarshal(l.Value, &h); err == nil && h.Series != nil {
-			break
-		} else if err != nil || (h.Sample == nil) == (h.Deleted == nil) {
-			return record.Reject(at, reject.WrongType, "the line holds neither a sample nor a deletion")
+		if err := json.Unmarshal(l.Value, &h); err != nil {
+			return record.Reject(at, reject.WrongType, "the line holds nothing that an upload can hold")
 		}
-		if h.Deleted != nil {
-			return h.Deleted.record(at)
-		}
-		return h.Sample.record(at)
+		return h.record(at)
 	}
 	return record.Skip(at, record.CodeNotASample, "it is no sample: the export says what else is held")
 }
@@ -137,6 +142,30 @@ func (s *Sample) record(at record.Place) record.Record {
 		return record.Reject(at, reject.InvalidTime, "the sample has no uuid, or a time that is none")
 	}
 	return record.Record{Place: at, Verdict: record.Accepted, Sample: read}
+}
+
+func (h Held) record(at record.Place) record.Record {
+	switch {
+	case h.Sample != nil && h.Series == nil && h.Deleted == nil:
+		return h.Sample.record(at)
+	case h.Series != nil && h.Sample == nil && h.Deleted == nil:
+		return h.Series.record(at)
+	case h.Deleted != nil && h.Sample == nil && h.Series == nil:
+		return h.Deleted.record(at)
+	}
+	return record.Reject(at, reject.WrongType, "the line holds neither a sample, nor a series, nor a deletion")
+}
+
+func (s *Series) record(at record.Place) record.Record {
+	var of struct{ UUID, Type string }
+	if err := json.Unmarshal(s.Series, &of); err != nil {
+		return record.Reject(at, reject.WrongType, "the line holds no series")
+	}
+	uuid, err := health.ParseUUID(of.UUID)
+	if err != nil {
+		return record.Reject(at, reject.InvalidUUID, "the series has no uuid")
+	}
+	return record.Record{Place: at, Verdict: Points, Sample: health.Sample{UUID: uuid, Type: of.Type, Zone: s.TimeZone, Raw: string(s.Series)}}
 }
 
 func (d *Deletion) record(at record.Place) record.Record {

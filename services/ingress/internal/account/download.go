@@ -18,8 +18,8 @@ import (
 // RangeNotSatisfiable is the code of a range behind the end.
 const RangeNotSatisfiable problem.Code = "416 range_not_satisfiable"
 
-const downloadDetail = `NDJSON, a line a record: {"kind", "key", "value"}, kind being profile, consent, upload, cursor, day, sample, deletion,
-held, result, insight, event or export. The samples of a day follow its day line; held are those of uploads that are in no day yet. The
+const downloadDetail = `NDJSON, a line a record: {"kind", "key", "value"}, kind being profile, consent, upload, cursor, day, sample, series,
+deletion, held, result, insight, event or export. The samples and series of a day follow its day line; held are those of uploads that are in no day yet. The
 last line is {"kind": "end", "lines": n}. The reply has its Content-Length, a strong ETag and takes one Range: a download that was cut
 off goes on with Range and If-Range. An export that is pending is 409 export_pending, with Retry-After.`
 

@@ -21,7 +21,11 @@ import (
 type Streams struct {
 	timeout time.Duration
 	open    prometheus.Gauge
-	busy    sync.WaitGroup
+
+	// No WaitGroup, which belongs to the run of a simulator that it was first used in.
+	mu   sync.Mutex
+	busy int
+	idle chan struct{} // closed when none is open; nil where nobody waits for it
 }
 
 // New are streams of which each send takes at most the timeout. How many
@@ -35,7 +39,38 @@ func New(timeout time.Duration, r prometheus.Registerer) (*Streams, error) {
 }
 
 // Wait returns once no stream is open.
-func (s *Streams) Wait() { s.busy.Wait() }
+func (s *Streams) Wait() {
+	s.mu.Lock()
+	if s.busy == 0 {
+		s.mu.Unlock()
+		return
+	}
+	if s.idle == nil {
+		s.idle = make(chan struct{})
+	}
+	idle := s.idle
+	s.mu.Unlock()
+	<-idle
+}
+
+// opens notes that one is open.
+func (s *Streams) opens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy++
+	s.open.Inc()
+}
+
+// closes notes that one is done.
+func (s *Streams) closes() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open.Dec()
+	if s.busy--; s.busy == 0 && s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
+}
 
 // Reply is a reply that write fills after the handler has returned; end runs
 // when it is done.
@@ -45,11 +80,9 @@ func (s *Streams) Reply(contentType string, end func(), write func(*Writer)) *re
 		hc.SetStatus(200)
 		rc := humafiber.Unwrap(hc).Context()
 		conn := rc.Conn()
-		s.busy.Add(1)
-		s.open.Inc()
+		s.opens()
 		rc.SetBodyStreamWriter(func(to *bufio.Writer) {
-			defer s.busy.Done()
-			defer s.open.Dec()
+			defer s.closes()
 			defer end()
 			write(&Writer{to: to, conn: conn, timeout: s.timeout})
 		})
@@ -66,12 +99,10 @@ func (s *Streams) Sized(status int, headers map[string]string, size int, from io
 		}
 		hc.SetStatus(status)
 		rc := humafiber.Unwrap(hc).Context()
-		s.busy.Add(1)
-		s.open.Inc()
+		s.opens()
 		rc.Response.SetBodyStream(&sized{Reader: from, conn: rc.Conn(), timeout: s.timeout, end: sync.OnceFunc(func() {
-			s.open.Dec()
 			end()
-			s.busy.Done()
+			s.closes()
 		})}, size)
 	}}
 }
