@@ -22,11 +22,11 @@ type bite struct {
 func bites() []bite {
 	return []bite{
 		{what: "an upload is recorded whatever the person decides meanwhile", file: "services/ingress/internal/uploads/put.go",
-			from: ".At(a.received.Add(unfinished)), demand)", to: ".At(a.received.Add(unfinished)))\n\t\t_ = demand"},
+			from: ".At(stored.Next(a.received)), demand)", to: ".At(stored.Next(a.received)))\n\t\t_ = demand"},
 		{what: "an upload is acknowledged that could not be written", file: "services/ingress/internal/uploads/put.go",
 			from: "case err != nil:\n\t\treturn nil, \"failed\", fmt.Errorf(\"record upload", to: "case err != nil && false:\n\t\treturn nil, \"failed\", fmt.Errorf(\"record upload"},
 		{what: "an upload is held whatever the person decides meanwhile", file: "services/worker/intake/stage.go",
-			from: ".At(now.Add(keptHeld)), s.Store.Under(standing))", to: ".At(now.Add(keptHeld)))"},
+			from: "u.State, u.HeldAt = record.UploadHeld, now }, s.Store.Under(standing))", to: "u.State, u.HeldAt = record.UploadHeld, now })"},
 		{what: "a day is written over what another has written", file: "services/worker/intake/merge.go",
 			from: "w.day.String(), w.record.Version, day)", to: "w.day.String(), store.Any, day)"},
 		{what: "a deletion that came meanwhile is not looked for again", file: "services/worker/intake/finish.go",

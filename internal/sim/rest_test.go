@@ -112,6 +112,7 @@ type nobody struct{}
 func (nobody) Publish(context.Context, ...queue.Message) error { return nil }
 func (nobody) Append(context.Context, audit.Event) error       { return nil }
 func (nobody) Forget(context.Context, string) error            { return nil }
+func (nobody) Inc()                                            {}
 
 func (s *inspection) must(err error) {
 	if err != nil {

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"testing/synctest"
 	"time"
@@ -146,11 +147,22 @@ func (w *world) deliveries(sooner func(time.Time)) (moves []move) {
 	return moves
 }
 
+// due are the collections that are looked at, by who does.
+func (w *world) due() iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		_ = yield("agenda", []string{"agenda", "uploads"}) && yield("erasures", []string{"accounts"})
+	}
+}
+
 // looks are the processes that would find something due.
 func (w *world) looks(sooner func(time.Time)) (moves []move) {
-	for _, of := range [][2]string{{"agenda", "agenda"}, {"erasures", "accounts"}} {
-		what, collection := of[0], of[1]
-		next := w.memory.Next(collection)
+	for what, collections := range w.due() {
+		var next time.Time
+		for _, c := range collections {
+			if at := w.memory.Next(c); next.IsZero() || !at.IsZero() && at.Before(next) {
+				next = at
+			}
+		}
 		if next.IsZero() || time.Until(next) > 1000*time.Hour {
 			continue
 		}

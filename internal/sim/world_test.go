@@ -168,7 +168,7 @@ func (r *replica) start() {
 		windows := &due.Windows{Store: st, Now: r.now, Quiet: due.DefaultQuiet}
 		merger := intake.New(intake.Needs{Store: st, Objects: vaulted, News: news.NewBook(st, r.now), Windows: windows, Queue: q, Now: r.now, Log: log})
 		analyser := analyse.New(analyse.Needs{Store: st, Chunks: timeline.NewReader(vaulted), Queue: q, Windows: windows, Audit: ledger{r}, Now: r.now, Log: log})
-		looker := due.New(due.Needs{Store: st, Queue: q, Windows: windows, Now: r.now, Log: log})
+		looker := due.New(due.Needs{Store: st, Queue: q, Windows: windows, PutOff: nobody{}, Now: r.now, Log: log})
 		sweeper := retention.New(objects{r}, st, keys, r.now)
 		r.handle[at(flow.TopicUploads, flow.Intake)], r.handle[at(flow.TopicHistory, flow.Intake)], r.handle[at(flow.TopicAnalyses, flow.Analyse)] = merger.Handle, merger.Handle, analyser.Handle
 		r.passes["agenda"] = looker.Pass

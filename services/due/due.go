@@ -24,9 +24,16 @@ import (
 // everybody's.
 const perShard = 100
 
+// longestPause is how long something at most is not asked for that has come to no end.
+const longestPause = time.Hour
+
+// uploadPatience is how much longer an upload has than windows do: of a person's past
+// one waits for its turn.
+const uploadPatience = 5
+
 // reask is how long somebody has who was asked so often, before they are asked again.
 func reask(asked int) time.Duration {
-	return min(time.Minute<<min(max(asked-1, 0), 6), time.Hour)
+	return min(time.Minute<<min(max(asked-1, 0), 6), longestPause)
 }
 
 // Needs are what the stage works with. All are required.
@@ -36,8 +43,10 @@ type Needs struct {
 		Publish(ctx context.Context, msgs ...queue.Message) error
 	}
 	Windows *Windows
-	Now     func() time.Time
-	Log     *slog.Logger
+	// PutOff counts the entries that were put off as they cannot be read.
+	PutOff interface{ Inc() }
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // A Stage looks at what is due. Any number of processes may run one: whoever
@@ -93,16 +102,24 @@ func (s *Stage) Pass(ctx context.Context) (taken int, err error) {
 	return taken, err
 }
 
-// take does what an entry says.
+// take does what an entry says. One that cannot be read, or is of a later release, is
+// put off: it stands before nothing else.
 func (s *Stage) take(ctx context.Context, d store.Document) error {
+	if s.Store.Uploads.Holds(d) {
+		r, err := s.Store.Uploads.Open(ctx, d)
+		if err != nil {
+			return s.unreadable(ctx, d, err)
+		}
+		return s.upload(ctx, d.Key.UID, r)
+	}
 	r, err := s.Store.Agenda.Open(ctx, d)
 	if err != nil {
-		return err
+		return s.unreadable(ctx, d, err)
 	}
 	uid := d.Key.UID
 	switch r.Value.Kind {
 	case agenda.Upload:
-		return s.ask(ctx, uid, r, flow.UploadReceived{}.Topic(r.Value.Historical), func(int) any { return flow.UploadReceived{UID: uid, UploadID: r.Value.Ref} }, 5)
+		return s.adopt(ctx, uid, r)
 	case agenda.Windows:
 		return s.ask(ctx, uid, r, flow.TopicAnalyses, func(asked int) any { return flow.WindowsDue{UID: uid, Asked: asked} }, 1)
 	case agenda.Export:
@@ -112,7 +129,62 @@ func (s *Stage) take(ctx context.Context, d store.Document) error {
 	case agenda.Review:
 		return s.review(ctx, uid, r)
 	}
-	return nil // of a later release, which knows what to do
+	return s.putOff(ctx, d)
+}
+
+// unreadable is the error of opening an entry, where that may pass or the entry goes
+// with its key; else the entry is put off.
+func (s *Stage) unreadable(ctx context.Context, d store.Document, err error) error {
+	var known *fault.Error
+	damaged := errors.Is(err, keyring.ErrTampered) || errors.Is(err, keyring.ErrNoKey)
+	if !damaged && (!errors.As(err, &known) || known.Class != fault.Broken && known.Class != fault.Newer) {
+		return err
+	}
+	return s.putOff(ctx, d)
+}
+
+// putOff has the entry be looked at later, each time after twice as long.
+func (s *Stage) putOff(ctx context.Context, d store.Document) error {
+	s.PutOff.Inc()
+	now := s.Now().UTC()
+	waited := max(now.Sub(d.Updated), reask(1)/2)
+	return s.Store.PutOff(ctx, d, now.Add(min(2*waited, longestPutOff)))
+}
+
+// longestPutOff is how long an entry at most is not looked at that cannot be read: a
+// later release may come at any time.
+const longestPutOff = time.Hour
+
+// upload asks for the merge of an upload that has come to no end, and has one go that
+// has served its time.
+func (s *Stage) upload(ctx context.Context, uid string, r store.Record[record.Upload]) error {
+	u, now := r.Value, s.Now().UTC()
+	if u.Done() {
+		return s.Store.Uploads.Delete(ctx, uid, r.Key, r.Version)
+	}
+	if u.State == record.UploadHeld && u.HeldAt.IsZero() {
+		u.HeldAt = r.Updated
+	}
+	u.Asked++
+	change := s.Store.Uploads.ToPut(r.Key, r.Version, u).At(now.Add(min(uploadPatience*reask(u.Asked), longestPause)))
+	return s.tell(ctx, uid, change, flow.UploadReceived{}.Topic(u.Historical), flow.UploadReceived{UID: uid, UploadID: r.Key})
+}
+
+// adopt has an upload be looked at by its own record which the releases before have put
+// on the agenda.
+func (s *Stage) adopt(ctx context.Context, uid string, e store.Record[agenda.Errand]) error {
+	done := s.Store.Agenda.ToDelete(e.Key, e.Version)
+	r, err := s.Store.Uploads.Get(ctx, uid, e.Value.Ref)
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && (r.Value.Done() || !r.Due.IsZero()):
+		_, err = s.Store.Batch(ctx, uid, done)
+	case err == nil:
+		if r.Value.State == record.UploadHeld {
+			r.Value.HeldAt = r.Updated
+		}
+		_, err = s.Store.Batch(ctx, uid, s.Store.Uploads.ToPut(r.Key, r.Version, r.Value).At(s.Now().UTC()), done)
+	}
+	return err
 }
 
 // ask moves the entry on, under its version, and has its work be done. Where the
@@ -121,10 +193,16 @@ func (s *Stage) ask(ctx context.Context, uid string, r store.Record[agenda.Erran
 	e := r.Value
 	e.Asked++
 	e.Waits = time.Time{}
-	if _, err := s.Store.Batch(ctx, uid, s.Store.Agenda.ToPut(r.Key, r.Version, e).At(s.Now().UTC().Add(min(patience*reask(e.Asked), time.Hour)))); err != nil {
+	change := s.Store.Agenda.ToPut(r.Key, r.Version, e).At(s.Now().UTC().Add(min(patience*reask(e.Asked), longestPause)))
+	return s.tell(ctx, uid, change, topic, say(e.Asked))
+}
+
+// tell writes the change, and then has the work be done.
+func (s *Stage) tell(ctx context.Context, uid string, change store.Change, topic string, what any) error {
+	if _, err := s.Store.Batch(ctx, uid, change); err != nil {
 		return err
 	}
-	m, err := queue.JSON(topic, uid, say(e.Asked))
+	m, err := queue.JSON(topic, uid, what)
 	if err == nil {
 		err = s.Queue.Publish(ctx, m)
 	}
@@ -134,12 +212,16 @@ func (s *Stage) ask(ctx context.Context, uid string, r store.Record[agenda.Erran
 	return nil
 }
 
-// resume takes up what was held: each upload has an entry again, the windows' is
-// due, and what changed of Results without a word is told to who puts them into words.
+// heldPage is how many uploads are read at a time to take up what was held: each may
+// have its body.
+const heldPage = store.MaxBatch
+
+// resume takes up what was held: each upload is due, and so are the windows; what
+// changed of Results without a word is told to who puts them into words.
 func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Errand]) error {
 	now := s.Now().UTC()
 	for after := ""; ; {
-		uploads, err := s.Store.Uploads.List(ctx, uid, store.Query{After: after, Limit: 200})
+		uploads, err := s.Store.Uploads.List(ctx, uid, store.Query{After: after, Limit: heldPage})
 		if err != nil {
 			return fmt.Errorf("list uploads: %w", err)
 		}
@@ -147,16 +229,15 @@ func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Er
 		for _, u := range uploads {
 			after = u.Key
 			if u.Value.State == record.UploadHeld {
-				e := agenda.Errand{Kind: agenda.Upload, Ref: u.Key, Since: now, Historical: u.Value.Historical}
-				changes = append(changes, s.Store.Agenda.ToPut(e.Key(), store.Any, e).At(now))
+				changes = append(changes, s.Store.Uploads.ToPut(u.Key, u.Version, u.Value).At(now))
 			}
 		}
-		for some := range slices.Chunk(changes, store.MaxBatch) {
-			if _, err := s.Store.Batch(ctx, uid, some...); err != nil {
+		if len(changes) > 0 {
+			if _, err := s.Store.Batch(ctx, uid, changes...); err != nil {
 				return fmt.Errorf("take up held uploads: %w", err)
 			}
 		}
-		if len(uploads) < 200 {
+		if len(uploads) < heldPage {
 			break
 		}
 	}

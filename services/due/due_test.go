@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -36,9 +37,15 @@ type world struct {
 	windows *due.Windows
 	stage   *due.Stage
 	said    []string
+	putOff  count
 	fails   error
 	log     bytes.Buffer
 }
+
+// A count counts.
+type count int
+
+func (c *count) Inc() { *c++ }
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, now: time.Date(2026, 4, 2, 9, 0, 0, 0, time.UTC)}
@@ -46,7 +53,7 @@ func newWorld(t *testing.T) *world {
 	l := stagetest.Open(t, stagetest.Options{Now: now, Over: func(d store.Driver) store.Driver { w.driver = d; return d }})
 	w.store, w.keys = l.Store, l.Keys
 	w.windows = &due.Windows{Store: w.store, Now: now, Quiet: time.Second}
-	w.stage = due.New(due.Needs{Store: w.store, Queue: w, Windows: w.windows, Now: now, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
+	w.stage = due.New(due.Needs{Store: w.store, Queue: w, Windows: w.windows, PutOff: &w.putOff, Now: now, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
 	return w
 }
 
@@ -240,7 +247,7 @@ func TestWhoeverIsFirstAsks(t *testing.T) {
 	if err != nil || len(docs) != 1 {
 		t.Fatal(docs, err)
 	}
-	other := due.New(due.Needs{Store: store.New(stale{w.driver, docs}, w.keys), Queue: w, Windows: w.windows, Now: w.clock, Log: slog.New(slog.DiscardHandler)})
+	other := due.New(due.Needs{Store: store.New(stale{w.driver, docs}, w.keys), Queue: w, Windows: w.windows, PutOff: &w.putOff, Now: w.clock, Log: slog.New(slog.DiscardHandler)})
 	same(t, "the one", []string{"analyses 1"}, w.pass(0))
 	if _, err := other.Pass(t.Context()); err != nil {
 		t.Fatal(err)
@@ -261,23 +268,100 @@ func (s stale) Due(_ context.Context, shard int, _ time.Time, _ int) ([]store.Do
 	return s.docs, nil
 }
 
+// put writes an upload's record, to be looked at in such a time.
+func (w *world) put(id string, u record.Upload, in time.Duration) {
+	w.t.Helper()
+	if _, err := w.store.Batch(w.t.Context(), anna, w.store.Uploads.ToPut(id, store.Any, u).At(w.clock().Add(in))); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func TestAnUploadIsAnnouncedAgainUntilItIsDone(t *testing.T) {
 	w := newWorld(t)
-	e := agenda.Errand{Kind: agenda.Upload, Ref: "upload-1", Since: w.clock()}
-	if _, err := w.store.Agenda.Put(t.Context(), anna, e.Key(), 0, e); err == nil {
-		t.Fatal("an entry without a time is taken")
-	}
-	if _, err := w.store.Batch(t.Context(), anna, w.store.Agenda.ToPut(e.Key(), 0, e).At(w.clock().Add(5*time.Minute))); err != nil {
-		t.Fatal(err)
-	}
+	u := record.Upload{State: record.UploadReceived}
+	w.put("upload-1", u, 5*time.Minute)
+	w.put("upload-2", record.Upload{State: record.UploadReceived, Historical: true}, 7*time.Minute)
 	same(t, "soon", nil, w.pass(4*time.Minute))
 	same(t, "after five minutes", []string{"uploads upload-10"}, w.pass(time.Minute))
-	same(t, "after nine", nil, w.pass(4*time.Minute))
+	same(t, "one of the past", []string{"history upload-20"}, w.pass(2*time.Minute))
+	same(t, "after nine", nil, w.pass(2*time.Minute))
 	same(t, "after ten", []string{"uploads upload-10"}, w.pass(time.Minute))
-	if err := w.store.Agenda.Delete(t.Context(), anna, e.Key(), store.Any); err != nil {
+	u.State = record.UploadMerged
+	for _, id := range []string{"upload-1", "upload-2"} {
+		w.put(id, u, 31*24*time.Hour)
+	}
+	same(t, "merged", nil, w.pass(31*24*time.Hour-time.Second))
+	if _, err := w.store.Uploads.Get(t.Context(), anna, "upload-1"); err != nil {
+		t.Error(err)
+	}
+	same(t, "of no use any more", nil, w.pass(time.Second))
+	if left, err := w.store.Uploads.List(t.Context(), anna, store.Query{Limit: 10}); err != nil || len(left) > 0 {
+		t.Errorf("%d records are left, %v", len(left), err)
+	}
+}
+
+// What a release before has put on the agenda of an upload is looked at by the
+// upload's record from then on; of one that is done, or gone, nothing is left.
+func TestAnUploadOfAReleaseBeforeIsAdopted(t *testing.T) {
+	w := newWorld(t)
+	began := w.clock()
+	for id, state := range map[string]record.UploadState{"received": record.UploadReceived, "held": record.UploadHeld, "merged": record.UploadMerged, "gone": ""} {
+		e := agenda.Errand{Kind: agenda.Upload, Ref: id}
+		changes := []store.Change{w.store.Agenda.ToPut(e.Key(), 0, e).At(began)}
+		if state != "" {
+			changes = append(changes, w.store.Uploads.ToPut(id, 0, record.Upload{State: state}))
+		}
+		if _, err := w.store.Batch(t.Context(), anna, changes...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := append(w.pass(0), w.pass(time.Second)...)
+	slices.Sort(said)
+	same(t, "asked for", []string{"uploads held0", "uploads received0"}, said)
+	if left, err := w.store.Agenda.List(t.Context(), anna, store.Query{Limit: 10}); err != nil || len(left) > 0 {
+		t.Errorf("%d entries are left, %v", len(left), err)
+	}
+	held, err := w.store.Uploads.Get(t.Context(), anna, "held")
+	if err != nil || !held.Value.HeldAt.Equal(began) {
+		t.Errorf("held since %v, %v; want %v", held.Value.HeldAt, err, began)
+	}
+}
+
+// What cannot be read, and what is of a later release, is put off for ever longer, an
+// hour at most, and counted: it does not stand before everything else.
+func TestWhatCannotBeReadIsPutOff(t *testing.T) {
+	w := newWorld(t)
+	odd := agenda.Errand{Kind: "later"}
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Agenda.ToPut(odd.Key(), 0, odd).At(w.clock())); err != nil {
 		t.Fatal(err)
 	}
-	same(t, "merged", nil, w.pass(24*time.Hour))
+	u := record.Upload{State: record.UploadReceived}
+	w.put("damaged", u, 0)
+	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock(), 10)
+	if err != nil || len(docs) != 2 {
+		t.Fatal(docs, err)
+	}
+	for _, d := range docs {
+		if w.store.Uploads.Holds(d) {
+			d.Data[len(d.Data)-1]++
+			if _, err := w.driver.Batch(t.Context(), []store.Write{{Key: d.Key, IfVersion: d.Version, Data: d.Data, Due: d.Due}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var pauses []time.Duration
+	for range 12 {
+		docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock().Add(24*time.Hour), 10)
+		if err != nil || len(docs) != 2 || docs[0].Due != docs[1].Due {
+			t.Fatal(docs, err)
+		}
+		pause := docs[0].Due.Sub(w.clock())
+		pauses = append(pauses, pause)
+		same(t, "a moment before", nil, w.pass(pause-time.Microsecond))
+		same(t, "put off so often", 2*(len(pauses)-1), int(w.putOff))
+		same(t, "then", nil, w.pass(time.Microsecond))
+	}
+	same(t, "pauses", []time.Duration{0, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour, time.Hour, time.Hour, time.Hour, time.Hour}, pauses)
 }
 
 func (w *world) agree(granted bool) {
@@ -412,7 +496,7 @@ func TestAShardThatCannotBeListedStopsNoOther(t *testing.T) {
 	} {
 		w.later(time.Second)
 		patchy := &patchy{Driver: w.driver, broken: tt.broken}
-		stage := due.New(due.Needs{Store: store.New(patchy, w.keys), Queue: w, Windows: w.windows, Now: w.clock, Log: slog.New(slog.DiscardHandler)})
+		stage := due.New(due.Needs{Store: store.New(patchy, w.keys), Queue: w, Windows: w.windows, PutOff: &w.putOff, Now: w.clock, Log: slog.New(slog.DiscardHandler)})
 		if _, err := stage.Pass(t.Context()); err == nil {
 			t.Errorf("%s: nothing is wrong", name)
 		}
@@ -441,7 +525,7 @@ func (p *patchy) Due(ctx context.Context, shard int, before time.Time, limit int
 func BenchmarkNothingDue(b *testing.B) {
 	now := time.Now
 	s := stagetest.Open(b, stagetest.Options{Now: now}).Store
-	stage := due.New(due.Needs{Store: s, Windows: &due.Windows{Store: s, Now: now, Quiet: time.Second}, Now: now, Log: slog.New(slog.DiscardHandler)})
+	stage := due.New(due.Needs{Store: s, Windows: &due.Windows{Store: s, Now: now, Quiet: time.Second}, PutOff: new(count), Now: now, Log: slog.New(slog.DiscardHandler)})
 	b.ReportAllocs()
 	for b.Loop() {
 		if n, err := stage.Pass(b.Context()); err != nil || n > 0 {

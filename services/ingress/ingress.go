@@ -193,7 +193,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	}
 	objects := vault.New(s.Blobs, s.Keys)
 	up, err := uploads.New(uploads.Needs{
-		Store: st, Agenda: st.Agenda, Uploads: st.Uploads, Objects: objects, Queue: s.Queue, Audit: s.Audit,
+		Store: st, Uploads: st.Uploads, Objects: objects, Queue: s.Queue, Audit: s.Audit,
 		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, Timeout: l.HandlerTimeout, Space: s.Space, Problem: failures.Problem,
 	})
 	if err != nil {

@@ -56,7 +56,33 @@ type Upload struct {
 	Historical bool `json:"historical,omitempty"`
 	// Full are the days that had no room: nothing of them was taken.
 	Full []health.Day `json:"full,omitempty"`
+	// Asked is how often its merge was asked for again, and HeldAt since when it is held.
+	Asked  int       `json:"asked,omitempty"`
+	HeldAt time.Time `json:"heldAt,omitzero"`
 }
+
+// The times after which somebody looks at an upload.
+const (
+	unfinished = 5 * time.Minute     // received, and still in no day
+	keptHeld   = 90 * 24 * time.Hour // held: nobody's data is kept for ever for whom there is no leave
+	keptDone   = 31 * 24 * time.Hour // merged or failed: for a replay, and a phone that asks for it
+)
+
+// Next is when somebody looks at an upload that has come to its state then: whether
+// it is finished, has been held for as long as it may be, or has served its time.
+func (u Upload) Next(then time.Time) time.Time {
+	switch u.State {
+	case UploadMerged, UploadFailed:
+		return then.Add(keptDone)
+	case UploadHeld:
+		return then.Add(keptHeld)
+	default:
+		return then.Add(unfinished)
+	}
+}
+
+// Done says whether nothing more is to be done for the upload.
+func (u Upload) Done() bool { return u.State == UploadMerged || u.State == UploadFailed }
 
 // A Day is the record of one local day; the samples are in its chunk.
 type Day struct {

@@ -48,7 +48,8 @@ func (c Collection[T]) bare(w Write) Change {
 	}}
 }
 
-// At is the change of an agenda's record with the time it is due.
+// At is the change of a record with the time it is due: of the agenda's, an upload's or
+// an account's.
 func (c Change) At(due time.Time) Change {
 	c.due = due
 	return c

@@ -88,16 +88,26 @@ func (s *Store) EachPerson(ctx context.Context, see func(uid string) error) erro
 	}
 }
 
-// Due returns the documents of the agenda's shard that are due, the oldest first,
-// as far as the driver knows; Agenda.Open reads one. See Driver.
+// Due returns the documents of the agenda's shard that are due, and the uploads, the
+// oldest first, as far as the driver knows; the collection that Holds one opens it. See
+// Driver.
 func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error) {
-	return s.due(ctx, collectionAgenda, shard, before, limit)
+	return s.due(ctx, []string{collectionAgenda, collectionUploads}, shard, before, limit)
+}
+
+// PutOff has a document that is due be looked at later, as it is: for who cannot read it.
+func (s *Store) PutOff(ctx context.Context, d Document, due time.Time) error {
+	_, err := s.driver.Batch(ctx, []Write{{Key: d.Key, IfVersion: d.Version, Data: d.Data, Due: due}})
+	if err != nil {
+		return fmt.Errorf("put off %s: %w", d.Key.Collection, err)
+	}
+	return nil
 }
 
 // Erasing returns the accounts of the shard whose erasure is to go on, as far as
 // the driver knows.
 func (s *Store) Erasing(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error) {
-	return s.due(ctx, collectionAccounts, shard, before, limit)
+	return s.due(ctx, []string{collectionAccounts}, shard, before, limit)
 }
 
 // stirrer is a driver that tells where something is due for less than it costs to list
@@ -119,12 +129,12 @@ func (s *Store) Stirring(ctx context.Context, before time.Time) ([]int, error) {
 	return all, nil
 }
 
-func (s *Store) due(ctx context.Context, collection string, shard int, before time.Time, limit int) ([]Document, error) {
+func (s *Store) due(ctx context.Context, of []string, shard int, before time.Time, limit int) ([]Document, error) {
 	all, err := s.driver.Due(ctx, shard, before, limit)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(d Document) bool { return d.Key.Collection != collection }), nil
+	return slices.DeleteFunc(all, func(d Document) bool { return !slices.Contains(of, d.Key.Collection) }), nil
 }
 
 // Ready is nil where the driver can commit.
@@ -142,7 +152,7 @@ type Record[T any] struct {
 	Key     string
 	Version int64
 	Updated time.Time
-	Due     time.Time // of the agenda's, and of an account that is being erased
+	Due     time.Time // of the agenda's, of an upload, and of an account that is being erased
 	Value   T
 }
 
@@ -197,6 +207,9 @@ func (c Collection[T]) List(ctx context.Context, uid string, q Query) ([]Record[
 func (c Collection[T]) Tail(ctx context.Context, uid, after string) (<-chan struct{}, error) {
 	return c.driver.Tail(ctx, c.name, uid, after)
 }
+
+// Holds says whether the document is one of the collection.
+func (c Collection[T]) Holds(d Document) bool { return d.Key.Collection == c.name }
 
 // Open is the record of a document that the driver returned.
 func (c Collection[T]) Open(ctx context.Context, d Document) (Record[T], error) {

@@ -74,7 +74,7 @@ func (w *Write) check() error {
 	case len(w.Data) > MaxDocument:
 		return fmt.Errorf("%w: %d bytes in %s", ErrTooLarge, len(w.Data), w.Key.Collection)
 	case !w.mayBeDue(kept):
-		return fmt.Errorf("%w: the agenda's documents have a time they are due, accounts may, and no others", ErrKey)
+		return fmt.Errorf("%w: the agenda's documents have a time they are due, accounts and uploads may, and no others", ErrKey)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func (w *Write) mayBeDue(kept bool) bool {
 	switch {
 	case kept && w.Key.Collection == collectionAgenda:
 		return !w.Due.IsZero()
-	case kept && w.Key.Collection == collectionAccounts:
+	case kept && (w.Key.Collection == collectionAccounts || w.Key.Collection == collectionUploads):
 		return true
 	}
 	return w.Due.IsZero()

@@ -48,9 +48,11 @@
 //
 // The documents of the collection agenda are what is unfinished: each has the
 // time it is Due, to the microsecond, written in a Batch with what it is about
-// and removed in the Batch that finishes it. Due lists them over all people of
-// one shard, due at `before` or earlier, the oldest first. An account that is
-// being erased has a time, too, and is listed with them: it outlives all else. It MAY be stale by
+// and removed in the Batch that finishes it. What has a document of its own may have
+// the time there, and is listed with them: an upload, which is looked at until it is
+// merged and again when it has served its time; an account that is being erased, which
+// outlives all else. Due lists them over all people of one shard, due at `before` or
+// earlier, the oldest first. It MAY be stale by
 // seconds: one that was just written may be missing, one that was just removed
 // or put off may still be there. So whoever acts on an entry does it under the
 // entry's version. It costs what it lists, and nothing where nothing is due. A driver
@@ -122,7 +124,7 @@ type Document struct {
 	Key     Key
 	Version int64
 	Updated time.Time
-	Due     time.Time // of the agenda's, and of an account that is being erased
+	Due     time.Time // of the agenda's, of an upload, and of an account that is being erased
 	Data    []byte
 }
 
@@ -131,7 +133,7 @@ type Write struct {
 	Key       Key
 	IfVersion int64
 	Data      []byte    // nil deletes
-	Due       time.Time // of the agenda's, and of an account that is being erased
+	Due       time.Time // of the agenda's, of an upload, and of an account that is being erased
 	Check     bool      // changes nothing: the document is there, in that version
 }
 

@@ -35,7 +35,7 @@ const (
 
 // listed says whether a list over all people finds documents of the collection.
 func listed(collection string) bool {
-	return collection == "accounts" || collection == "consents" || collection == "agenda"
+	return collection == "accounts" || collection == "consents" || collection == "agenda" || collection == "uploads"
 }
 
 // sealedKeys says whether the collection's keys are sealed.

@@ -11,15 +11,15 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
 // Upgrade gives what a release before has left what this one looks for: an upload
-// that waits is put on the agenda, and the record of one that has served its time, of
-// which the body may be gone already, is removed. It returns how many are on the agenda
-// now. It may be repeated, and the place is the caller's alone.
+// that waits, for the worker or for consent, has a time at which somebody looks, and the
+// record of one that has served its time, of which the body may be gone already, is
+// removed. It returns how many have a time now that had none. It may be repeated, and
+// the place is the caller's alone.
 func Upgrade(ctx context.Context, b platform.Backends, now func() time.Time) (found int, err error) {
 	err = overDocuments(ctx, b, now, func(documents store.Driver, keys *tink.Keyring) error {
 		u := upgrade{typed: store.New(documents, keys), now: now().UTC()}
@@ -53,9 +53,8 @@ func (u *upgrade) person(ctx context.Context, uid string) error {
 		for _, r := range page {
 			after = r.Key
 			switch {
-			case r.Value.State == record.UploadReceived:
-				e := agenda.Errand{Kind: agenda.Upload, Ref: r.Key, Since: r.Value.ReceivedAt, Historical: r.Value.Historical}
-				changes = append(changes, u.typed.Agenda.ToPut(e.Key(), store.Any, e).At(u.now))
+			case !r.Value.Done() && r.Due.IsZero():
+				changes = append(changes, u.waiting(r))
 				u.found++
 			case retention.Served(r.Value.State, r.Updated, u.now):
 				changes = append(changes, u.typed.Uploads.ToDelete(r.Key, r.Version))
@@ -70,4 +69,15 @@ func (u *upgrade) person(ctx context.Context, uid string) error {
 			return nil
 		}
 	}
+}
+
+// waiting is an upload that waits, with the time at which somebody looks: at once, or
+// when it has been held for as long as it may be.
+func (u *upgrade) waiting(r store.Record[record.Upload]) store.Change {
+	due := u.now
+	if r.Value.State == record.UploadHeld {
+		r.Value.HeldAt = r.Updated
+		due = r.Value.Next(r.Updated)
+	}
+	return u.typed.Uploads.ToPut(r.Key, r.Version, r.Value).At(due)
 }

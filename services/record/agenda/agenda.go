@@ -12,10 +12,8 @@ import (
 // with the time at which somebody looks whether it still is, until it is done.
 type Errand struct {
 	Kind  Kind      `json:"kind"`
-	Ref   string    `json:"ref"`   // the upload or export id; "" where a person has one of the kind
+	Ref   string    `json:"ref"`   // the export's id, or an upload's; "" where a person has one of the kind
 	Since time.Time `json:"since"` // when it began to be unfinished
-	// Historical is of an upload: it is told in the lane of the past.
-	Historical bool `json:"historical,omitempty"`
 	// Asked is how often somebody was asked to do it.
 	Asked int `json:"asked,omitempty"`
 	// Windows are those that are to be analysed, Gen is that of the newest of them,
@@ -38,9 +36,9 @@ type Run struct {
 // A Kind says what is unfinished.
 type Kind string
 
-// The kinds. Of all but uploads and exports a person has one at most.
+// The kinds. Of all but exports a person has one at most.
 const (
-	Upload  Kind = "upload"  // an upload that is received and in no day yet
+	Upload  Kind = "upload"  // of the releases before, whose uploads had no time of their own
 	Windows Kind = "windows" // windows that are to be analysed
 	Resume  Kind = "resume"  // consent was given: what was held goes on
 	Review  Kind = "review"  // something that every Result rests on is another

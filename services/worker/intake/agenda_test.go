@@ -1,7 +1,7 @@
 package intake_test
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,27 +9,34 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-// onAgenda says whether somebody will look after the upload.
-func (w *world) onAgenda(t testing.TB, id string) bool {
+// looked is when somebody looks at the upload.
+func (w *world) looked(t testing.TB, id string) time.Time {
 	t.Helper()
-	_, err := w.store.Agenda.Get(t.Context(), person, agenda.Errand{Kind: agenda.Upload, Ref: id}.Key())
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	r, err := w.store.Uploads.Get(t.Context(), person, id)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return err == nil
+	return r.Due
 }
 
-// Whatever dies where: an upload is on the agenda exactly as long as it is received,
-// or waits for consent.
-func TestAnUploadIsOnTheAgendaUntilItIsDone(t *testing.T) {
+// within is in what time somebody looks at an upload that has just come to the state.
+func within(state record.UploadState) time.Duration {
+	return map[record.UploadState]time.Duration{record.UploadReceived: 5 * time.Minute, record.UploadHeld: 90 * 24 * time.Hour}[state]
+}
+
+// kept31 is how long an upload is kept that has come to its end.
+const kept31 = 31 * 24 * time.Hour
+
+// Whatever dies where: an upload is looked at soon as long as it is received, when it
+// has been held for long while it waits for consent, and when it has served its time.
+func TestAnUploadIsLookedAtUntilItIsDone(t *testing.T) {
 	good := envelope{Samples: []sample{beat(1, received.Add(-time.Hour), 61, "")}, Cursor: map[string]string{heartRate: "a"}}
 	for name, prepare := range map[string]func(w *world){
 		"merged": func(*world) {},
@@ -47,12 +54,12 @@ func TestAnUploadIsOnTheAgendaUntilItIsDone(t *testing.T) {
 				w.handle(t, id, 1)
 				died := w.dead
 				w.restart()
-				if state := w.upload(t, id).State; w.onAgenda(t, id) != (state == record.UploadReceived || state == record.UploadHeld) {
-					t.Fatalf("dead at change %d: state %q, on the agenda %v", at, state, w.onAgenda(t, id))
+				if state, due := w.upload(t, id).State, w.looked(t, id); due.IsZero() || due.After(w.now.Add(cmp.Or(within(state), kept31))) {
+					t.Fatalf("dead at change %d: state %q, looked at %v", at, state, due)
 				}
 				w.handle(t, id, 2)
-				if state := w.upload(t, id).State; string(state) != name || w.onAgenda(t, id) != (name == "held") {
-					t.Fatalf("at the end: state %q, on the agenda %v", state, w.onAgenda(t, id))
+				if state, due := w.upload(t, id).State, w.looked(t, id); string(state) != name || !due.Equal(w.now.Add(cmp.Or(within(state), kept31))) {
+					t.Fatalf("at the end: state %q, looked at %v", state, due)
 				}
 				if !died {
 					return
@@ -99,35 +106,12 @@ func TestWhatAFailedUploadHasWrittenIsAnalysed(t *testing.T) {
 			t.Fatal(err)
 		}
 		truth, err := w.store.Digest(t.Context(), person)
-		if diff := cmp.Diff(truth.Days, holding.Value.Held.Days); diff != "" || err != nil {
+		if diff := gocmp.Diff(truth.Days, holding.Value.Held.Days); diff != "" || err != nil {
 			t.Errorf("dead at change %d: the digest (-records +digest):\n%s%v", at, diff, err)
 		}
 	}
 	if wrote == 0 {
 		t.Error("no attempt wrote a day and died")
-	}
-}
-
-// An entry that was written while the upload came to its end, by who had read it as held,
-// goes when it is asked for: it was asked for each hour, and for ever.
-func TestAnUploadThatHasEndedIsNotAskedForForEver(t *testing.T) {
-	for name, prepare := range map[string]func(w *world){
-		"merged": func(*world) {},
-		"failed": func(w *world) { clear(w.objects) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
-			prepare(w)
-			w.handle(t, id, 1)
-			late := agenda.Errand{Kind: agenda.Upload, Ref: id, Since: w.now}
-			if _, err := w.store.Batch(t.Context(), person, w.store.Agenda.ToPut(late.Key(), store.Any, late).At(w.now)); err != nil {
-				t.Fatal(err)
-			}
-			w.handle(t, id, 1)
-			if state := w.upload(t, id).State; string(state) != name || w.onAgenda(t, id) {
-				t.Errorf("%q, on the agenda %v", state, w.onAgenda(t, id))
-			}
-		})
 	}
 }
 
@@ -140,15 +124,15 @@ func TestAnUploadIsHeldForSoLong(t *testing.T) {
 		if v := w.handle(t, id, 1); v != "ack" {
 			t.Fatal(v)
 		}
-		entry, err := w.store.Agenda.Get(t.Context(), person, agenda.Errand{Kind: agenda.Upload, Ref: id}.Key())
-		if err != nil || !entry.Due.Equal(w.now.Add(90*24*time.Hour)) {
-			t.Fatalf("somebody looks at %v, %v", entry.Due, err)
+		due := w.looked(t, id)
+		if !due.Equal(w.now.Add(within(record.UploadHeld))) {
+			t.Fatalf("somebody looks at %v", due)
 		}
-		w.now = entry.Due.Add(-time.Second)
+		w.now = due.Add(-time.Second)
 		if v := w.handle(t, id, 1); v != "ack" || w.upload(t, id).State != record.UploadHeld {
 			t.Fatalf("a second too early: %s, %q", v, w.upload(t, id).State)
 		}
-		w.now = entry.Due
+		w.now = due
 		w.dieAt, w.after = w.changes+at, at%2 == 0
 		w.handle(t, id, 1)
 		died := w.dead
@@ -158,10 +142,10 @@ func TestAnUploadIsHeldForSoLong(t *testing.T) {
 				t.Errorf("verdict %q", v)
 			}
 		}
-		if u := w.upload(t, id); u.State != record.UploadFailed || u.Reason != "consent_withdrawn" || w.onAgenda(t, id) {
-			t.Fatalf("dead at change %d: %q, %q, on the agenda %v", at, u.State, u.Reason, w.onAgenda(t, id))
+		if u := w.upload(t, id); u.State != record.UploadFailed || u.Reason != "consent_withdrawn" || !w.looked(t, id).Equal(due.Add(kept31)) {
+			t.Fatalf("dead at change %d: %q, %q, looked at %v", at, u.State, u.Reason, w.looked(t, id))
 		}
-		if diff := cmp.Diff([]string{"upload.held u1 held", "upload.failed u1 failed"}, w.told(t)); diff != "" {
+		if diff := gocmp.Diff([]string{"upload.held u1 held", "upload.failed u1 failed"}, w.told(t)); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
 		}
 		if !died {
@@ -184,9 +168,8 @@ func TestAnUploadThatIsTakenUpIsLookedAtSoon(t *testing.T) {
 		w.restart()
 		if u := w.upload(t, id); u.State == record.UploadReceived {
 			seen = true
-			entry, err := w.store.Agenda.Get(t.Context(), person, agenda.Errand{Kind: agenda.Upload, Ref: id}.Key())
-			if err != nil || entry.Due.After(w.now.Add(5*time.Minute)) {
-				t.Fatalf("dead at change %d: somebody looks at %v, %v", at, entry.Due, err)
+			if due := w.looked(t, id); due.IsZero() || due.After(w.now.Add(within(u.State))) {
+				t.Fatalf("dead at change %d: somebody looks at %v", at, due)
 			}
 		}
 		if !died {
@@ -254,7 +237,7 @@ func TestCursorsAreBounded(t *testing.T) {
 	if _, there := got["HKOldest"]; there || len(got) > 512 || len(got) < 20 {
 		t.Errorf("%d cursors are kept, the oldest %v", len(got), there)
 	}
-	if diff := cmp.Diff("anchor-20", got["HKNewest"].Anchor); diff != "" {
+	if diff := gocmp.Diff("anchor-20", got["HKNewest"].Anchor); diff != "" {
 		t.Errorf("the newest (-want +got):\n%s", diff)
 	}
 	for key, doc := range w.docs {

@@ -43,12 +43,12 @@ func (s *Stage) finish(ctx context.Context, j *uploadWork, m *merging) (grew boo
 	return false, fmt.Errorf("write what was merged: %w", store.ErrConflict)
 }
 
-// fail marks the upload failed and takes it off the agenda. A call before may have
+// fail marks the upload failed. A call before may have
 // written some of its days: these are analysed as they are now.
 func (s *Stage) fail(ctx context.Context, j *uploadWork, why reason, with ...store.Change) error {
 	if len(j.record.Value.Days) == 0 {
 		failed := func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(why) }
-		return s.mark(ctx, j, failed, append(with, s.done(j))...)
+		return s.mark(ctx, j, failed, with...)
 	}
 	for range tries {
 		if err := s.lookAgain(ctx, j, false); err != nil {
@@ -79,11 +79,10 @@ type outcome struct {
 	found *timeline.Stats
 }
 
-// commit marks the upload merged, or failed, takes it off the agenda, commits the phone's
-// anchors with what is held by now, and has the touched windows be analysed: all at
+// commit marks the upload merged, or failed, commits the phone's anchors with what is held by now, and has the touched windows be analysed: all at
 // once, under the version of what was held.
 func (s *Stage) commit(ctx context.Context, j *uploadWork, m *merging, o outcome) error {
-	with := append(slices.Concat(o.with, o.days), s.done(j))
+	with := slices.Concat(o.with, o.days)
 	after, moved := j.held.Value, false
 	if o.failed == "" {
 		after, moved = j.advance(j.held.Value)

@@ -111,8 +111,8 @@ func TestOverAStoreAsBadAsItsContract(t *testing.T) {
 			t.Fatalf("seed %d (-calm +hostile):\n%s", seed, diff)
 		}
 		for _, a := range all {
-			if u := w.upload(t, a.id); u.State != record.UploadMerged || w.onAgenda(t, a.id) {
-				t.Errorf("seed %d: %s is %q, on the agenda %v", seed, a.id, u.State, w.onAgenda(t, a.id))
+			if u := w.upload(t, a.id); u.State != record.UploadMerged || !w.looked(t, a.id).Equal(w.now.Add(kept31)) {
+				t.Errorf("seed %d: %s is %q, looked at %v", seed, a.id, u.State, w.looked(t, a.id))
 			}
 		}
 	}

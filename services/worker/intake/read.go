@@ -26,7 +26,7 @@ type uploadWork struct {
 	days     map[health.Day][]health.Sample
 	lastSeen map[string]health.Instant // latest end by type
 	deleted  []health.UUID
-	taken    []store.Change // go with the first change of a record that says held
+	taken    []store.Change // demanded by a first change, of a record that says held, that does not end it
 	full     []health.Day   // that had no room for what the upload has of them
 	began    []health.Day   // that may have had no record before it
 	// contested says that a call before may have noted the plan, or that this one goes

@@ -14,9 +14,8 @@
 //     held; look once more which days hold the deleted.
 //  4. Write the chunk of each day that changes, then its record, by
 //     compare-and-set; the chunk that was replaced is left to the retention.
-//  5. In one batch mark the upload merged, take it off the agenda, commit the
-//     phone's anchors with the digest of what is held by now, put the windows on it
-//     that are to be analysed, and tell the devices. Where the tombstones grew
+//  5. In one batch mark the upload merged, commit the phone's anchors with the
+//     digest of what is held by now, put the windows on the agenda that are to be analysed, and tell the devices. Where the tombstones grew
 //     meanwhile do step 4 again: a deletion that came between must not find its
 //     sample later.
 //
@@ -42,7 +41,6 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -155,13 +153,10 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
 	switch stored.Value.State {
 	case record.UploadMerged:
-		return s.ended(ctx, j)
+		return nil
 	case record.UploadFailed:
 		if stored.Value.Reason == string(notAgreed) {
-			return s.ended(ctx, j) // nothing is wrong with it
-		}
-		if err := s.ended(ctx, j); err != nil {
-			return err
+			return nil // nothing is wrong with it
 		}
 		return &failure{reason(stored.Value.Reason)}
 	}
@@ -169,7 +164,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 		return s.hold(ctx, j, standing)
 	}
 	if stored.Value.State == record.UploadHeld {
-		j.taken = s.taken(j, standing)
+		j.taken = []store.Change{s.Store.Under(standing)}
 	}
 	err = s.process(ctx, j)
 	var failed *failure
@@ -191,51 +186,28 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	return s.merge(ctx, j)
 }
 
-// keptHeld is how long an upload waits for consent. Then it has failed, and its body
-// goes with the retention: nobody's data is kept for ever for whom there is no leave.
-const keptHeld = 90 * 24 * time.Hour
-
-// unfinished is how long after it was taken up an upload is looked at that has come to
-// no end.
-const unfinished = 5 * time.Minute
-
-// hold keeps the upload until the person agrees again, or has not for so long. It is
-// held only as long as they stand as was read: who agrees meanwhile has the message
-// handled anew.
+// hold keeps the upload until the person agrees again, or has not for so long: then it
+// has failed, and its body goes with the retention. It is held only as long as they
+// stand as was read: who agrees meanwhile has the message handled anew.
 func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account]) error {
 	now := s.Now().UTC()
+	u := j.record.Value
 	switch {
-	case j.record.Value.State != record.UploadHeld:
-		held := func(u *record.Upload) { u.State = record.UploadHeld }
-		look := agenda.Errand{Kind: agenda.Upload, Ref: j.id, Since: now, Historical: j.record.Value.Historical}
-		return s.mark(ctx, j, held, s.Store.Agenda.ToPut(look.Key(), store.Any, look).At(now.Add(keptHeld)), s.Store.Under(standing))
-	case now.Sub(j.record.Updated) >= keptHeld:
+	case u.State != record.UploadHeld:
+		return s.mark(ctx, j, func(u *record.Upload) { u.State, u.HeldAt = record.UploadHeld, now }, s.Store.Under(standing))
+	case !now.Before(u.Next(since(j.record))):
 		return s.fail(ctx, j, notAgreed, s.Store.Under(standing))
 	}
 	return nil
 }
 
-// taken is what belongs to taking up an upload that was held, as long as the person
-// stands as was read: it is looked at soon if it is not merged, no longer when it has
-// been held for ever.
-func (s *Stage) taken(j *uploadWork, standing store.Record[record.Account]) []store.Change {
-	now := s.Now().UTC()
-	look := agenda.Errand{Kind: agenda.Upload, Ref: j.id, Since: now, Historical: j.record.Value.Historical}
-	return []store.Change{s.Store.Agenda.ToPut(look.Key(), store.Any, look).At(now.Add(unfinished)), s.Store.Under(standing)}
-}
-
-// done takes the upload off the agenda.
-func (s *Stage) done(j *uploadWork) store.Change {
-	return s.Store.Agenda.ToDelete(agenda.Errand{Kind: agenda.Upload, Ref: j.id}.Key(), store.Any)
-}
-
-// ended takes an upload off the agenda that has come to its end: who took it up as held
-// may have put it there meanwhile, and would be asked for it for ever.
-func (s *Stage) ended(ctx context.Context, j *uploadWork) error {
-	if _, err := s.Store.Batch(ctx, j.uid, s.done(j)); err != nil {
-		return fmt.Errorf("take an upload off the agenda: %w", err)
+// since is when an upload that is held began to be: of the releases before, which did
+// not say so, when its record was written last.
+func since(r store.Record[record.Upload]) time.Time {
+	if r.Value.HeldAt.IsZero() {
+		return r.Updated
 	}
-	return nil
+	return r.Value.HeldAt
 }
 
 // mark changes the upload's record as this work knows it, and what belongs to
@@ -243,7 +215,13 @@ func (s *Stage) ended(ctx context.Context, j *uploadWork) error {
 func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*record.Upload), with ...store.Change) error {
 	value := j.record.Value
 	change(&value)
-	with = append([]store.Change{s.Store.Uploads.ToPut(j.id, j.record.Version, value)}, with...)
+	if value.State != j.record.Value.State {
+		value.Asked = 0
+	}
+	if value.State != record.UploadHeld {
+		value.HeldAt = time.Time{}
+	}
+	with = append([]store.Change{s.Store.Uploads.ToPut(j.id, j.record.Version, value).At(value.Next(s.Now().UTC()))}, with...)
 	versions, err := s.News.Batch(ctx, j.uid, j.news(value.State), with...)
 	if err != nil {
 		return fmt.Errorf("write upload's record: %w", err)

@@ -27,7 +27,6 @@ import (
 	"github.com/clarity-loop/clarity/services/news"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
@@ -298,9 +297,8 @@ func (w *world) arrive(t testing.TB, a arrival) {
 		t.Fatal(err)
 	}
 	w.objects[name] = sealed
-	errand := agenda.Errand{Kind: agenda.Upload, Ref: a.id, Since: a.received}
 	record := record.Upload{Blob: name, Encoding: "identity", Bytes: len(a.body), ReceivedAt: a.received, State: record.UploadReceived}
-	if _, err := w.store.Batch(t.Context(), person, w.store.Uploads.ToPut(a.id, 0, record), w.store.Agenda.ToPut(errand.Key(), 0, errand).At(a.received)); err != nil {
+	if _, err := w.store.Batch(t.Context(), person, w.store.Uploads.ToPut(a.id, 0, record).At(a.received)); err != nil {
 		t.Fatal(err)
 	}
 }

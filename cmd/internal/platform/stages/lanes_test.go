@@ -18,7 +18,6 @@ import (
 	"github.com/clarity-loop/clarity/services/health/upload/uploadtest"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/vault"
 )
 
@@ -58,8 +57,7 @@ func (w *world) arrive(t *testing.T, uid, id string, start time.Time, historical
 	}
 	now := w.Now()
 	stored := record.Upload{Blob: kept.Name, Encoding: "identity", Bytes: len(body), ReceivedAt: now, State: record.UploadReceived, Historical: historical}
-	errand := agenda.Errand{Kind: agenda.Upload, Ref: id, Since: now, Historical: historical}
-	if _, err := w.Store.Batch(t.Context(), uid, w.Store.Uploads.ToPut(id, 0, stored), w.Store.Agenda.ToPut(errand.Key(), 0, errand).At(now.Add(time.Hour))); err != nil {
+	if _, err := w.Store.Batch(t.Context(), uid, w.Store.Uploads.ToPut(id, 0, stored).At(now.Add(time.Hour))); err != nil {
 		t.Fatal(err)
 	}
 	m, err := queue.JSON(flow.UploadReceived{}.Topic(historical), uid, flow.UploadReceived{UID: uid, UploadID: id})

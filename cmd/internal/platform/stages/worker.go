@@ -3,8 +3,11 @@ package stages
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
@@ -44,7 +47,11 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	p.Closing("the models", closing(active.Close))
 	objects := vault.New(vault.Recent(p.Blobs, recentBytes), p.Keys)
 	windows := &due.Windows{Store: p.Store, Now: p.Now, Quiet: cmp.Or(p.Config.Worker.Debounce, due.DefaultQuiet)}
-	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Now: p.Now, Log: p.Log})
+	putOff := prometheus.NewCounter(prometheus.CounterOpts{Name: "clarity_agenda_put_off_total", Help: "Entries of what is due that were put off, as they cannot be read."})
+	if err := p.Registry.Register(putOff); err != nil {
+		return nil, fmt.Errorf("register the agenda's metrics: %w", err)
+	}
+	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, PutOff: putOff, Now: p.Now, Log: p.Log})
 	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, News: news.NewBook(p.Store, p.Now), Windows: windows, Queue: p.Queue, Now: p.Now, Log: p.Log})
 	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Windows: windows, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
 	sweeper := retention.New(p.Blobs, p.Store, p.Keys, p.Now)

@@ -22,7 +22,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/record/agenda"
 )
 
 // mixed is an upload of which one entry is taken and two are not.
@@ -221,9 +220,9 @@ func TestHistoryHasALaneOfItsOwn(t *testing.T) {
 				t.Errorf("%s: %s has %+v, %v; want %d", name, topic, depth, err, want)
 			}
 		}
-		entry, err := w.Store.Agenda.Get(t.Context(), "anna", agenda.Errand{Kind: agenda.Upload, Ref: "upload-0001"}.Key())
-		if err != nil || entry.Value.Historical != (tt.topic == flow.TopicHistory) {
-			t.Errorf("%s: on the agenda %+v, %v", name, entry.Value, err)
+		stored, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")
+		if err != nil || stored.Value.Historical != (tt.topic == flow.TopicHistory) {
+			t.Errorf("%s: of the past %v, %v", name, stored.Value.Historical, err)
 		}
 	}
 }

@@ -26,7 +26,6 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/vault"
 )
@@ -226,16 +225,12 @@ func (r *Room) persist(ctx context.Context, a acceptedUpload) (given []byte, out
 	return a.receipt, "accepted", nil
 }
 
-// unfinished is how long a received upload may take before somebody looks.
-const unfinished = 5 * time.Minute
-
-// record writes the upload's record and puts it on the agenda, under the consent
-// that stands: in one batch, so that nothing is taken in behind a withdrawal.
+// record writes the upload's record, with the time at which somebody looks whether it
+// is merged, under the consent that stands: in one batch, so that nothing is taken in
+// behind a withdrawal.
 func (r *Room) record(ctx context.Context, a acceptedUpload, stored record.Upload) error {
-	errand := agenda.Errand{Kind: agenda.Upload, Ref: a.id, Since: a.received, Historical: a.historical}
 	return r.Accounts.StoringConsented(ctx, a.uid, func(demand store.Change) error {
-		_, err := r.Store.Batch(ctx, a.uid,
-			r.Uploads.ToPut(a.id, 0, stored), r.Agenda.ToPut(errand.Key(), store.Any, errand).At(a.received.Add(unfinished)), demand)
+		_, err := r.Store.Batch(ctx, a.uid, r.Uploads.ToPut(a.id, 0, stored).At(stored.Next(a.received)), demand)
 		return err
 	})
 }

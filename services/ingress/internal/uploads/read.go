@@ -56,7 +56,7 @@ func waiting(u record.Upload, now time.Time) string {
 	switch {
 	case u.State == record.UploadHeld:
 		return waitsForConsent
-	case u.State == record.UploadReceived && now.Sub(u.ReceivedAt) >= unfinished:
+	case u.State == record.UploadReceived && !now.Before(u.Next(u.ReceivedAt)):
 		return overdue
 	}
 	return ""

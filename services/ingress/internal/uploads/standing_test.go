@@ -1,7 +1,6 @@
 package uploads_test
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -11,7 +10,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -116,27 +114,18 @@ func TestNothingIsTakenInBehindAWithdrawal(t *testing.T) {
 	}
 }
 
-func TestAReceivedUploadIsOnTheAgenda(t *testing.T) {
+func TestAReceivedUploadIsLookedAtSoon(t *testing.T) {
 	w := ingresstest.New(t)
 	w.Consent(ingresstest.Anna, true)
 	before := w.Clock.Now()
 	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 202 {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}
-	errand := agenda.Errand{Kind: agenda.Upload, Ref: "upload-0001"}
-	r, err := w.Store.Agenda.Get(t.Context(), "anna", errand.Key())
+	r, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0001")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Value.Ref != errand.Ref || r.Value.Since.Before(before.Add(-time.Second)) || !r.Due.After(before.Add(4*time.Minute)) || r.Due.After(before.Add(6*time.Minute)) {
+	if !r.Due.After(before.Add(4*time.Minute)) || r.Due.After(before.Add(6*time.Minute)) {
 		t.Errorf("%+v", r)
-	}
-	w.Break("write agenda")
-	if r := w.Upload(ingresstest.Anna, "upload-0002", ingresstest.Batch(1)); r.Status != 500 {
-		t.Errorf("an upload that is on no agenda: %d %s", r.Status, r.Body)
-	}
-	w.Mend()
-	if _, err := w.Store.Uploads.Get(t.Context(), "anna", "upload-0002"); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("it was recorded all the same: %v", err)
 	}
 }

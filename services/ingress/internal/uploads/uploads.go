@@ -17,7 +17,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/vault"
 )
@@ -44,7 +43,6 @@ type Needs struct {
 	Store interface {
 		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
 	}
-	Agenda  store.Collection[agenda.Errand]
 	Uploads store.Collection[record.Upload]
 	// Objects are a person's own, sealed; a vault.Vault has them.
 	Objects interface {
