@@ -106,7 +106,7 @@ type heldDay struct {
 	Date, Digest, Measured string
 
 	Samples int
-	Types        map[string]struct {
+	Types   map[string]struct {
 		Count int
 		First time.Time
 	}

@@ -329,9 +329,11 @@ func (w *world) pass(r *replica, what string) {
 	w.loom.start(context.Background(), t, func(ctx context.Context) {
 		found, err := pass(ctx)
 		w.loom.wait(t, "ends", time.Time{}, false)
+		r.mu.Lock() // several end at once where a process dies
 		if r.quiet[what]++; found > 0 {
 			r.quiet[what] = 0
 		}
+		r.mu.Unlock()
 		if err != nil && w.loom.tell != nil {
 			w.loom.aside(err.Error())
 		}

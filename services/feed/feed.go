@@ -63,12 +63,15 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	return s.tell(ctx, d, what)
 }
 
-// HandleResults tells of the Results of a message.
+// HandleResults tells of the Results of a message, unless they are told with their words.
 func (s *Stage) HandleResults(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var ready flow.ResultsReady
 	if err := json.Unmarshal(d.Body, &ready); err != nil || !legal(ready.Told()) {
 		s.Log.Error("message is unreadable", "stage", "delivery", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be read")
+	}
+	if ready.WithWords {
+		return queue.Ack()
 	}
 	return s.tell(ctx, d, ready.Told())
 }

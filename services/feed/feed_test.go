@@ -312,6 +312,17 @@ func TestResultsAreToldTogether(t *testing.T) {
 	}
 }
 
+func TestResultsThatAreToldWithTheirWordsAreNotToldHere(t *testing.T) {
+	w := newWorld(t)
+	m, err := queue.JSON(flow.TopicResults, "anna", flow.ResultsReady{UID: "anna", Results: []flow.Changed{{End: 20_000, Version: "a"}}, WithWords: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stagetest.Word(w.HandleResults(t.Context(), queue.Delivery{Message: m, Attempt: 1})); got != "ack" || len(w.recorded("anna")) > 0 {
+		t.Errorf("%s, recorded %v", got, w.recorded("anna"))
+	}
+}
+
 func TestTwoProcessesShareTheNumbers(t *testing.T) {
 	w := newWorld(t)
 	stages := []*Stage{w.Stage, w.over(w.Store)}

@@ -15,7 +15,7 @@ const (
 	TopicUploads  = "uploads"  // UploadReceived: ingress → worker/intake
 	TopicHistory  = "history"  // UploadReceived of a person's past: a lane behind that of uploads
 	TopicAnalyses = "analyses" // WindowsDue: agenda → worker/analyse
-	TopicResults  = "results"  // ResultsReady: worker/analyse → insights, feed
+	TopicResults  = "results"  // ResultsReady: worker/analyse → insights, and feed where it is of a release before
 	TopicEvents   = "events"   // Told: insights and exports → feed
 )
 
@@ -76,6 +76,9 @@ type WindowsDue struct {
 type ResultsReady struct {
 	UID     string    `json:"uid"`
 	Results []Changed `json:"results,omitempty"`
+	// WithWords says that whoever puts the Results into words tells the devices of them,
+	// too. Of the messages of the releases before feed does.
+	WithWords bool `json:"withWords,omitempty"`
 	// End is a window whose Insight is to be looked at, though there is nothing to tell
 	// of its Result; so was every message of the releases before.
 	End *health.Day `json:"end,omitempty"`

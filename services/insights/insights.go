@@ -58,8 +58,9 @@ func (s *Stage) Run(ctx context.Context) error {
 	return nil
 }
 
-// Handle puts Results into words and publishes that it did. The text of the week
-// after each compares with it: where it is there, it is brought up to date too.
+// Handle puts Results into words and publishes that there are new ones, and texts. The
+// text of the week after each compares with it: where it is there, it is brought up to
+// date too.
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var ready flow.ResultsReady
 	if err := json.Unmarshal(d.Body, &ready); err != nil || ready.UID == "" {
@@ -76,6 +77,9 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		how.texts, err = s.look(ctx, ready.UID)
 	}
 	if err == nil {
+		err = s.ahead(ctx, &ready, how)
+	}
+	if err == nil {
 		err = s.each(ctx, ready, how, s.refresh)
 	}
 	if errors.Is(err, analysis.ErrNoConsent) {
@@ -89,6 +93,15 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		err = active
 	}
 	return failures().Verdict(s.Log, d, err)
+}
+
+// ahead tells of Results whose words may take long before these: a language model's.
+func (s *Stage) ahead(ctx context.Context, ready *flow.ResultsReady, how refreshing) error {
+	if !ready.WithWords || !how.agreed || !s.Words.NeedsConsent() {
+		return nil
+	}
+	ready.WithWords = false
+	return s.publish(ctx, ready.UID, ready.Told().All())
 }
 
 // left leaves what is ready to the day on which the person agrees again, when what
@@ -158,6 +171,9 @@ type refreshing struct {
 func (s *Stage) each(ctx context.Context, ready flow.ResultsReady, how refreshing,
 	do func(context.Context, analysis.Request, refreshing, func(flow.Event)) error) (err error) {
 	var news []flow.Event
+	if ready.WithWords {
+		news = ready.Told().All()
+	}
 	tell := func(e flow.Event) { news = append(news, e) }
 	for _, end := range ready.Ends() {
 		req := analysis.Request{UID: ready.UID, End: end}

@@ -322,6 +322,55 @@ func TestAnErasureMeanwhileEndsTheWork(t *testing.T) {
 	}
 }
 
+// A Result is told of with its words: at once with the template's, ahead of a language
+// model's, and also where there can be none.
+func TestAResultIsToldOfWithItsWords(t *testing.T) {
+	stored, ready := "result.stored "+friday, "insight.ready "+friday
+	tests := map[string]struct {
+		writer  fake
+		consent bool
+		lies    bool
+		want    []string // a message each
+	}{
+		"the template's":     {plain("template"), true, false, []string{stored + ", " + ready}},
+		"a language model's": {plain("model"), true, false, []string{stored, ready}},
+		"without consent":    {plain("template"), false, false, []string{stored}},
+		"none that is true":  {plain("template"), true, true, []string{stored}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			template := plain("template")
+			if tt.lies {
+				template = fake{"template", func(context.Context, []analysis.Fact) ([]analysis.Claim, error) {
+					return []analysis.Claim{{Text: "You slept 99 h."}}, nil
+				}}
+				tt.writer = template
+			}
+			w := newWorld(t, tt.writer, template)
+			if !tt.consent {
+				w.consent(record.PurposeProcessing, false)
+			}
+			w.put(result(t, friday, "d1", 432))
+			body, err := json.Marshal(flow.ResultsReady{UID: "anna", Results: []flow.Changed{{End: day(t, friday), Version: "d1"}}, WithWords: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.handle(body, 1)
+			var got []string
+			for _, m := range w.messages {
+				var words []string
+				for _, e := range m {
+					words = append(words, string(e.Kind)+" "+e.Ref)
+				}
+				got = append(got, strings.Join(words, ", "))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestAWithdrawnResultTakesItsInsightWithIt(t *testing.T) {
 	w := newWorld(t, plain("template"), plain("template"))
 	w.put(result(t, friday, "d1", 432))

@@ -44,9 +44,10 @@ type world struct {
 	// What the Store stands on.
 	driver store.Driver
 	// What the stage told others.
-	mu      sync.Mutex
-	audited []audit.Event
-	told    []flow.Event
+	mu       sync.Mutex
+	audited  []audit.Event
+	told     []flow.Event
+	messages [][]flow.Event
 }
 
 func newWorld(t testing.TB, writer, template narrative.Writer) *world {
@@ -79,6 +80,7 @@ func (w *world) Publish(ctx context.Context, messages ...queue.Message) error {
 		if err := json.Unmarshal(m.Body, &d); err != nil || m.Topic != flow.TopicEvents || m.Key != d.UID {
 			w.t.Errorf("published %+v: %v", m, err)
 		}
+		w.messages = append(w.messages, d.All())
 		for _, e := range d.All() {
 			e.UID = d.UID
 			w.told = append(w.told, e)

@@ -113,11 +113,10 @@ func (d *Digest) With(day Day) *Digest {
 // Zone is where most samples of the days from start to end were recorded, the latest
 // of equals; UTC where no day tells a zone that is known here.
 func Zone(days []Day, start, end health.Day) *time.Location {
+	days = slices.DeleteFunc(slices.Clone(days), func(d Day) bool { return d.Day < start || d.Day > end })
 	samples := map[string]int{}
 	for _, d := range days {
-		if d.Day >= start && d.Day <= end {
-			samples[d.Zone] += d.Samples
-		}
+		samples[d.Zone] += d.Samples
 	}
 	best, most := time.UTC, 0
 	for _, d := range slices.Backward(days) {

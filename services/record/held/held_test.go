@@ -63,10 +63,11 @@ func TestTheZoneIsOfMostSamples(t *testing.T) {
 	for i, m := range []held.Measured{{Zone: "Asia/Tokyo", Samples: 99}, {Zone: "Europe/Berlin", Samples: 5}, {Zone: "Nowhere/None", Samples: 50}, {Zone: "America/New_York", Samples: 5}} {
 		in = append(in, held.Day{Day: health.Day(i + 1), Measured: m})
 	}
+	in = append(in, held.Day{Day: 6, Measured: held.Measured{Zone: "Europe/Berlin", Samples: 1}}) // outside, though of a zone that is within
 	for _, tt := range []struct {
 		start, end health.Day
 		want       string
-	}{{1, 4, "Asia/Tokyo"}, {2, 4, "America/New_York"}, {2, 3, "Europe/Berlin"}, {5, 9, "UTC"}} {
+	}{{1, 4, "Asia/Tokyo"}, {2, 4, "America/New_York"}, {2, 3, "Europe/Berlin"}, {7, 9, "UTC"}, {4, 5, "America/New_York"}} {
 		if got := held.Zone(in, tt.start, tt.end).String(); got != tt.want {
 			t.Errorf("from %d to %d: %s, want %s", tt.start, tt.end, got, tt.want)
 		}

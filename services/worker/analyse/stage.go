@@ -251,7 +251,7 @@ func (s *Stage) publish(ctx context.Context, uid string, changed ...flow.Changed
 	if len(changed) == 0 {
 		return nil
 	}
-	m, err := queue.JSON(flow.TopicResults, uid, flow.ResultsReady{UID: uid, Results: changed})
+	m, err := queue.JSON(flow.TopicResults, uid, flow.ResultsReady{UID: uid, Results: changed, WithWords: true})
 	if err != nil {
 		return err
 	}
