@@ -54,6 +54,7 @@ type sent struct {
 	life    int
 	acked   bool
 	maybe   bool // nobody knows: an answer was lost, and no later one told
+	unread  bool // no metric reads what is in it
 	damaged bool // its body was damaged once it was acked
 }
 
@@ -238,7 +239,9 @@ func (d *device) pack(body []byte, samples, deleted []string) *sent {
 // route uploads a series: a sample whose points lie in an object of their own.
 func (d *device) route() {
 	uuid := uuidOf(d.random)
-	d.put(d.pack(seriesOf(d.zone, uuid), []string{uuid}, nil))
+	u := d.pack(seriesOf(d.zone, uuid), []string{uuid}, nil)
+	u.unread = true
+	d.put(u)
 }
 
 // regret sends samples, sends them once more or not, and deletes them at once: the one
