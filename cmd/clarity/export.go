@@ -10,9 +10,9 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
-	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
+	"github.com/clarity-loop/clarity/services/worker/intake"
 )
 
 // export reads the file twice: once to find the window, once to take what lies
@@ -128,25 +128,15 @@ func (a *analyzer) collect(ctx context.Context, f *source, in *analyse.Input) er
 		if err != nil {
 			return err
 		}
-		if !(analysis.Request{End: in.End}).Needs(day, begins(chunk), in.Zone) {
+		measured := intake.Measured(chunk)
+		if !(analysis.Request{End: in.End}).Needs(day, measured.Begins, in.Zone) {
 			continue
 		}
 		chunks = append(chunks, chunk)
-		in.Chunks = append(in.Chunks, analysis.ChunkOrigin{Day: day, Digest: timeline.Digest(chunk)})
+		in.Chunks = append(in.Chunks, analysis.ChunkOrigin{Day: day, Digest: timeline.Digest(chunk), Measured: measured.Input})
 	}
 	in.View = timeline.NewView(chunks...)
 	return nil
-}
-
-// begins is when the earliest sample of a chunk does of which something is measured.
-func begins(c timeline.Chunk) health.Instant {
-	first := held.Never
-	for i := range c.Samples {
-		if analysis.Measures(c.Samples[i].Type) {
-			first = min(first, c.Samples[i].Start)
-		}
-	}
-	return first
 }
 
 // each calls visit for every sample of the file until ctx is done, and returns

@@ -31,13 +31,13 @@ func describe(c timeline.Chunk, name, digest string) record.Day {
 		t.First, t.Last = min(t.First, sample.Start), max(t.Last, sample.End)
 		d.Types[sample.Type] = t
 	}
-	d.Measured = measured(c)
+	d.Measured = Measured(c)
 	return d
 }
 
-// measured tells of the samples that analyses measure: the same for the same samples
+// Measured tells of the samples that analyses measure: the same for the same samples
 // of these, whatever lies beside them.
-func measured(c timeline.Chunk) *held.Measured {
+func Measured(c timeline.Chunk) *held.Measured {
 	m := &held.Measured{Input: held.Empty, Begins: held.Never}
 	sum, zones := sha256.New(), map[string]int{}
 	for first, next := 0, 0; first < len(c.Samples); first = next {
