@@ -62,7 +62,7 @@ func TestLimitsThatAreNone(t *testing.T) {
 // The limits that clients are told of, and those that operators count on.
 func TestTheDefaultLimits(t *testing.T) {
 	want := Limits{
-		BodyBytes: upload.MaxBodyBytes, BodyRate: 4096, BodyWindow: 15 * time.Second,
+		BodyBytes: upload.MaxBodyBytes, RecordBytes: 256 << 10, BodyRate: 4096, BodyWindow: 15 * time.Second,
 		Connections: 4096, PerAddress: 512, FirstByte: 5 * time.Second, Unacked: 30 * time.Second,
 		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 75 * time.Second, HandlerTimeout: 15 * time.Second,
 		UserRate: Rate{PerSecond: 20, Burst: 200}, AddressRate: Rate{PerSecond: 200, Burst: 1000},

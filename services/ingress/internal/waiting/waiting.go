@@ -43,9 +43,12 @@ func (h Held) Section() reply.Section {
 }
 
 func (h Held) upload(ctx context.Context, uid string, u store.Record[record.Upload], line reply.Line) error {
-	body, err := h.Objects.Get(ctx, uid, u.Value.Blob)
-	if err != nil {
-		return err
+	body := u.Value.Body
+	if u.Value.Blob != "" {
+		var err error
+		if body, err = h.Objects.Get(ctx, uid, u.Value.Blob); err != nil {
+			return err
+		}
 	}
 	inflated, err := upload.Inflate(nil, u.Value.Encoding, body)
 	if err != nil {
