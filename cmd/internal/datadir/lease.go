@@ -61,7 +61,7 @@ func (l *Lease) Acquire(ctx context.Context) (o platform.Opened, release func() 
 	b := embedded.In(l.Dir, l.Backends)
 	_, err = readVersion(l.Dir)
 	if err == nil && l.Needs.HasAny(capability.Keys|capability.Erasure) {
-		err = embedded.CheckKeys(l.Dir, b)
+		err = errors.Join(embedded.CheckKeys(l.Dir, b), embedded.CheckDocuments(l.Dir, b))
 	}
 	if err == nil && l.Needs.HasAny(capability.Audit|capability.Store) {
 		err = upgrade(ctx, l.Dir, b, l.Env)
