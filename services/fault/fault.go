@@ -25,6 +25,9 @@ const (
 	Newer       Class = "newer"       // what is kept was written by a later release
 )
 
+// NoSpace is the code of a Limit that is the disk's.
+const NoSpace = "no space"
+
 // An Error is one fault of a driver.
 type Error struct {
 	Room, Op string // constants of the code, "store" and "write"
@@ -82,8 +85,8 @@ func general() []Known {
 	return []Known{
 		{context.Canceled, Unavailable, "canceled"},
 		{context.DeadlineExceeded, Unavailable, "deadline"},
-		{syscall.ENOSPC, Limit, "no space"},
-		{syscall.EDQUOT, Limit, "quota"},
+		{syscall.ENOSPC, Limit, NoSpace},
+		{syscall.EDQUOT, Limit, NoSpace},
 		{syscall.EMFILE, Limit, "open files"},
 		{syscall.EIO, Broken, "input/output"},
 	}

@@ -54,7 +54,8 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {
 		return nil, errors.Join(describe(dir, err), leave())
 	}
-	e.Space = (&space{dir: dir, now: e.Now}).left
+	e.Space = (&space{dir: dir, of: whole, now: e.Now}).left
+	e.Working = (&space{dir: dir, of: lowerHalf, now: e.Now}).left
 	opened, err := platform.Open(ctx, c, d, table, e)
 	if err != nil {
 		return nil, errors.Join(describe(dir, err), leave())

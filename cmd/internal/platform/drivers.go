@@ -33,6 +33,9 @@ type Env struct {
 	// Space says why nothing more can be taken in, where the disk is nearly full;
 	// nil always has room.
 	Space func() error
+	// Working says why no more may be made of what was taken in: what is left is for
+	// reads, withdrawals and erasures. nil always has room.
+	Working func() error
 }
 
 // An Opener opens a driver. at is what stands behind "NAME:" in the

@@ -30,7 +30,7 @@ func (c *classified) Unwrap() error { return c.error }
 func (c *classified) FaultClass() (fault.Class, string) {
 	switch text := fmt.Sprintf("code %d", c.code); c.code & 0xff {
 	case sqlite3.SQLITE_FULL:
-		return fault.Limit, text
+		return fault.Limit, fault.NoSpace
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return fault.Broken, text
 	default:

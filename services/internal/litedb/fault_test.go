@@ -23,7 +23,7 @@ func TestAResultCodeSaysTheClass(t *testing.T) {
 		want string
 	}{
 		"a busy database":         {coded{errors.New(faulttest.Mark), 5}, "store write: unavailable (code 5)"},
-		"a full database":         {fmt.Errorf("commit: %w", coded{errors.New(faulttest.Mark), 13}), "store write: limit (code 13)"},
+		"a full database":         {fmt.Errorf("commit: %w", coded{errors.New(faulttest.Mark), 13}), "store write: limit (no space)"},
 		"a damaged one":           {coded{errors.New(faulttest.Mark), 11 | 1<<8}, "store write: broken (code 267)"},
 		"a file that is none":     {coded{errors.New(faulttest.Mark), 26}, "store write: broken (code 26)"},
 		"an error without a code": {errors.New(faulttest.Mark), "store write: unavailable"},

@@ -23,5 +23,5 @@ func buildExports(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	for _, section := range held.Sections() {
 		needs.Held = append(needs.Held, exports.Section(section))
 	}
-	return []platform.Runner{consume(p.Queue, exporting.Topic, exporting.Consumer, exportConcurrency, exports.New(needs).Handle)}, nil
+	return []platform.Runner{consume(p.Queue, exporting.Topic, exporting.Consumer, exportConcurrency, sparing(p, exports.New(needs).Handle))}, nil
 }

@@ -52,3 +52,20 @@ func consume(q queue.Queue, topic, name string, concurrency int, handle queue.Ha
 		return q.Receive(ctx, queue.Subscription{Topic: topic, Name: name, Concurrency: concurrency, Drain: drain}, handle)
 	}}
 }
+
+// roomAgain is when a message is tried again that waits for room on the disk.
+const roomAgain = 10 * time.Second
+
+// sparing has messages wait as long as what is left of the disk is for others: what is
+// made of an upload, a Result or an export takes many times its room.
+func sparing(p platform.Parts, handle queue.Handler) queue.Handler {
+	return func(ctx context.Context, d queue.Delivery) queue.Verdict {
+		if p.Working != nil {
+			if err := p.Working(); err != nil {
+				p.Log.Warn("what was taken in waits", "topic", d.Topic, "err", err)
+				return queue.Retry(roomAgain, "the disk is nearly full")
+			}
+		}
+		return handle(ctx, d)
+	}
+}

@@ -57,9 +57,9 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	sweeper := retention.New(p.Blobs, p.Store, p.Keys, p.Now)
 	return []platform.Runner{
 		{Name: "traffic", Run: active.Run},
-		consume(p.Queue, flow.TopicUploads, flow.Intake, mergeConcurrency, merger.Handle),
-		consume(p.Queue, flow.TopicHistory, flow.Intake, historyConcurrency, merger.Handle),
-		consume(p.Queue, flow.TopicAnalyses, flow.Analyse, analyseConcurrency, analyser.Handle),
+		consume(p.Queue, flow.TopicUploads, flow.Intake, mergeConcurrency, sparing(p, merger.Handle)),
+		consume(p.Queue, flow.TopicHistory, flow.Intake, historyConcurrency, sparing(p, merger.Handle)),
+		consume(p.Queue, flow.TopicAnalyses, flow.Analyse, analyseConcurrency, sparing(p, analyser.Handle)),
 		{Name: "agenda", Run: func(ctx context.Context) error {
 			looker.Run(ctx, lookInterval)
 			return nil

@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
@@ -109,7 +110,11 @@ func (r *Room) receiveUpload(base context.Context, rc *fasthttp.RequestCtx, id s
 	}
 	given, outcome, err = r.persist(ctx, a)
 	if err != nil {
-		return outcome, nil, r.Problem(ctx, err)
+		p := r.Problem(ctx, err)
+		if full(err) {
+			p = noSpace()
+		}
+		return outcome, nil, p
 	}
 	return outcome, given, nil
 }
@@ -117,10 +122,20 @@ func (r *Room) receiveUpload(base context.Context, rc *fasthttp.RequestCtx, id s
 // noSpaceRetry is in how many seconds there may be room.
 const noSpaceRetry = "60"
 
+func noSpace() *problem.Problem {
+	return problem.New(NoSpace, "the platform has no room for more now; send again later").With("Retry-After", noSpaceRetry)
+}
+
+// full says that a backend has no room, which it found as it wrote.
+func full(err error) bool {
+	var e *fault.Error
+	return errors.As(err, &e) && e.Class == fault.Limit && e.Code == fault.NoSpace
+}
+
 // mayStore refuses a person whose samples must not be stored.
 func (r *Room) mayStore(base context.Context, uid string) *problem.Problem {
 	if r.Space != nil && r.Space() != nil {
-		return problem.New(NoSpace, "the platform has no room for more now; send again later").With("Retry-After", noSpaceRetry)
+		return noSpace()
 	}
 	ctx, cancel := context.WithTimeout(base, r.Timeout)
 	defer cancel()

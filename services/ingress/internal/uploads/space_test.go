@@ -1,10 +1,14 @@
 package uploads_test
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 )
@@ -36,5 +40,32 @@ func TestAnUploadWithoutRoom(t *testing.T) {
 	full.Store(false)
 	if r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1)); r.Status != 202 {
 		t.Errorf("with room: %d %s", r.Status, r.Body)
+	}
+}
+
+// smallDisk has no room, or no file for one more.
+type smallDisk struct {
+	blob.Store
+	err error
+}
+
+func (d smallDisk) Put(context.Context, string, []byte) (int64, error) {
+	return 0, fault.Wrap("blob", "put", d.err)
+}
+
+// What only a write finds is told in the same words.
+func TestAnUploadThatFindsNoRoom(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err    error
+		status int
+	}{"no room": {syscall.ENOSPC, 507}, "no file": {syscall.EMFILE, 503}} {
+		t.Run(name, func(t *testing.T) {
+			w := ingresstest.New(t, func(n *ingress.Needs) { n.Blobs = smallDisk{n.Blobs, tt.err} }, asObjects)
+			w.Consent(ingresstest.Anna, true)
+			r := w.Upload(ingresstest.Anna, "upload-0001", ingresstest.Batch(1))
+			if r.Status != tt.status || r.Header.Get("Retry-After") == "" {
+				t.Errorf("%d %s, want %d", r.Status, r.Body, tt.status)
+			}
+		})
 	}
 }
