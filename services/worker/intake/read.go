@@ -43,7 +43,7 @@ type uploadWork struct {
 func (s *Stage) read(ctx context.Context, j *uploadWork) error {
 	body, err := s.body(ctx, j)
 	switch {
-	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered), errors.Is(err, keyring.ErrNoKey):
+	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered):
 		return &failure{bodyDamaged}
 	case errors.Is(err, blob.ErrNotFound):
 		return &failure{bodyGone}

@@ -99,10 +99,11 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "intake", Retry: "upload failed, will retry", Dead: "upload cannot be merged",
 		Settled:  []error{analysis.ErrErased, keyring.ErrDestroyed, errNoRecord},
-		Passing:  []error{store.ErrConflict, timeline.ErrDamaged, keyring.ErrTampered, blob.ErrCorrupt, blob.ErrNotFound},
+		Passing:  []error{store.ErrConflict, timeline.ErrDamaged, keyring.ErrTampered, keyring.ErrNoKey, blob.ErrCorrupt, blob.ErrNotFound},
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
 			{Is: timeline.ErrDamaged, Text: "a day or the tombstones cannot be decoded"},
+			{Is: keyring.ErrNoKey, Text: "the person's key is missing"},
 			{Is: keyring.ErrTampered, Text: "an object does not belong to its name"},
 			{Is: blob.ErrCorrupt, Text: "an object is damaged"},
 			{Is: blob.ErrNotFound, Text: "an object is not there"},
