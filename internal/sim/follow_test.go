@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 type following struct {
 	life int
 	last uint64
+	id   string // that is the last's, "" before any
 }
 
 // heard is an event as a device hears it.
@@ -34,21 +36,25 @@ func (d *device) follow() {
 	r.serve(stream, true)
 	w.listening.Add(1)
 	var events []heard
+	var ids []string
 	var e heard
-	status, err := r.door.follow(d.uid, fmt.Sprintf("%016x", d.following.last), func(line string) bool {
+	var last string
+	status, err := r.door.follow(d.uid, cmp.Or(d.following.id, fmt.Sprintf("%016x", 0)), func(line string) bool {
 		name, value, _ := strings.Cut(line, ": ")
 		switch name {
 		case "": // a sign of life, or the end of an event
 			return !strings.HasPrefix(line, ":")
 		case "id":
-			e.id, _ = strconv.ParseUint(value, 16, 64)
+			number, _, _ := strings.Cut(value, "-")
+			e.id, _ = strconv.ParseUint(number, 16, 64)
+			last = value
 		case "event":
 			e.kind = value
 		case "data":
 			var about struct{ Ref, Version string }
 			_ = json.Unmarshal([]byte(value), &about)
 			e.ref, e.version = about.Ref, about.Version
-			events = append(events, e)
+			events, ids = append(events, e), append(ids, last)
 		}
 		return true
 	})
@@ -60,6 +66,9 @@ func (d *device) follow() {
 	}
 	if d.life == d.following.life && !d.erased {
 		d.hears(events)
+		if len(ids) > 0 {
+			d.following.id = ids[len(ids)-1]
+		}
 	}
 }
 

@@ -216,8 +216,8 @@ func (s *Stage) tell(ctx context.Context, uid string, change store.Change, topic
 // have its body.
 const heldPage = store.MaxBatch
 
-// resume takes up what was held: each upload is due, and so are the windows; what
-// changed of Results without a word is told to who puts them into words.
+// resume takes up what came to a halt, for want of consent or in an erasure's grace:
+// each upload is due, and so are the windows; what changed of Results without a word is told to who puts them into words.
 func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Errand]) error {
 	now := s.Now().UTC()
 	for after := ""; ; {
@@ -228,13 +228,13 @@ func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Er
 		var changes []store.Change
 		for _, u := range uploads {
 			after = u.Key
-			if u.Value.State == record.UploadHeld {
+			if !u.Value.Done() {
 				changes = append(changes, s.Store.Uploads.ToPut(u.Key, u.Version, u.Value).At(now))
 			}
 		}
 		if len(changes) > 0 {
 			if _, err := s.Store.Batch(ctx, uid, changes...); err != nil {
-				return fmt.Errorf("take up held uploads: %w", err)
+				return fmt.Errorf("take up uploads: %w", err)
 			}
 		}
 		if len(uploads) < heldPage {

@@ -401,6 +401,23 @@ func TestConsentTakesUpWhatWasHeld(t *testing.T) {
 	same(t, "with it", 3, len(append(first, w.pass(0)...)))
 }
 
+// An upload whose message came in an erasure's grace, which has it be looked at later,
+// goes on at once when the erasure is taken back.
+func TestAnErasureTakenBackTakesUpWhatCameMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.agree(true)
+	change := w.store.Uploads.ToPut("upload-1", 0, record.Upload{State: record.UploadReceived}).At(w.clock().Add(5 * time.Minute))
+	if _, err := w.store.Batch(t.Context(), anna, change); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "before", nil, w.pass(0))
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Resume, w.clock())); err != nil {
+		t.Fatal(err)
+	}
+	first := w.pass(0)
+	same(t, "then", 1, len(append(first, w.pass(0)...)))
+}
+
 // A Result that changed while there was no consent is told of with it: one without
 // an Insight, one whose Insight is of another, and one that is gone; no other, and
 // nothing is lost where the queue takes nothing.

@@ -137,9 +137,9 @@ func (s *Store) MarkErased(ctx context.Context, uid string, at time.Time, grace 
 }
 
 // ChangeAccount changes the account, and the time at which its erasure goes on:
-// zero for none. What change returns is written under what it was given.
-func (s *Store) ChangeAccount(ctx context.Context, uid string, before Record[record.Account], to record.Account, due time.Time) (Record[record.Account], error) {
-	versions, err := s.Batch(ctx, uid, s.Accounts.ToPut(record.AccountKey, before.Version, to).At(due))
+// zero for none, with the other changes. What change returns is written under what it was given.
+func (s *Store) ChangeAccount(ctx context.Context, uid string, before Record[record.Account], to record.Account, due time.Time, also ...Change) (Record[record.Account], error) {
+	versions, err := s.Batch(ctx, uid, append([]Change{s.Accounts.ToPut(record.AccountKey, before.Version, to).At(due)}, also...)...)
 	if err != nil {
 		return before, err
 	}

@@ -92,6 +92,9 @@ func prepare(ctx context.Context, dir string, told platform.Backends, e platform
 	}
 	found, missing, err := embedded.Replay(ctx, b, e.Now)
 	if err == nil {
+		err = embedded.CheckObjects(ctx, dir, b, e.Now)
+	}
+	if err == nil {
 		err = upgrade(ctx, dir, b, e)
 	}
 	if err != nil {

@@ -41,7 +41,7 @@ type Needs struct {
 		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
 		Answer(ctx context.Context, uid, purpose string, answer func(before record.Consent) record.Consent) (record.Consent, error)
 		MarkErased(ctx context.Context, uid string, at time.Time, grace time.Duration, receiptID string) (store.Record[record.Account], error)
-		ChangeAccount(ctx context.Context, uid string, before store.Record[record.Account], to record.Account, due time.Time) (store.Record[record.Account], error)
+		ChangeAccount(ctx context.Context, uid string, before store.Record[record.Account], to record.Account, due time.Time, also ...store.Change) (store.Record[record.Account], error)
 	}
 	// Keys let who was erased come back.
 	Keys interface {

@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -143,12 +144,12 @@ func (r *Room) beginAnew(ctx context.Context, _ *struct{}) (*struct{}, error) {
 		return nil, err
 	}
 	a, now := account.Value, r.Now()
-	to := a.Anew()
+	to, also := a.Anew(), []store.Change(nil)
 	switch e := a.Erasure; {
 	case e == nil && a.Receipt == "", e != nil && e.Until.After(now):
 		return nil, erasureRunning()
 	case e != nil && inGrace(account, now):
-		to = a.Kept()
+		to, also = a.Kept(), []store.Change{r.Standing.Errand(agenda.Resume, now)} // what came to a halt goes on
 	case e != nil && !e.Finished():
 		return nil, erasureRunning()
 	default:
@@ -156,7 +157,7 @@ func (r *Room) beginAnew(ctx context.Context, _ *struct{}) (*struct{}, error) {
 			return nil, fmt.Errorf("renew the person's key: %w", err)
 		}
 	}
-	_, err = r.Standing.ChangeAccount(ctx, uid, account, to, time.Time{})
+	_, err = r.Standing.ChangeAccount(ctx, uid, account, to, time.Time{}, also...)
 	if errors.Is(err, store.ErrConflict) {
 		return nil, erasureRunning()
 	}

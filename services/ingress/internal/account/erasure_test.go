@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 )
 
 const (
@@ -101,8 +102,14 @@ func TestAGraceCanBeTakenBack(t *testing.T) {
 	if r := w.Do("GET", "/v1/uploads/upload-0001", ingresstest.Anna, nil); r.Status != 410 {
 		t.Errorf("in the grace period: %d", r.Status)
 	}
+	if onAgenda(w, agenda.Resume) {
+		t.Error("in the grace period it is taken up")
+	}
 	if r := w.Do("POST", accountPath, ingresstest.Anna, nil); r.Status != 204 {
 		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	if !onAgenda(w, agenda.Resume) {
+		t.Error("what came to a halt is not taken up at once")
 	}
 	if r := w.Do("GET", "/v1/uploads/upload-0001", ingresstest.Anna, nil); r.Status != 200 {
 		t.Errorf("taken back: %d", r.Status)

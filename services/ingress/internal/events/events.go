@@ -3,11 +3,14 @@ package events
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -21,14 +24,15 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-const eventsDetail = "Server-sent events: `id` is a sequence number of 16 hexadecimal digits, `event` one of `upload.merged`, `upload.failed`,\n" +
+const eventsDetail = "Server-sent events: `id` names the event to come back behind: text, which sorts as the events came; `event` is one of `upload.merged`, `upload.failed`,\n" +
 	"`upload.held`, `result.stored`, `result.withdrawn`, `insight.ready`, `insight.withdrawn`, `export.ready`, `export.failed`, `reset`, `data` a JSON object {\"ref\", \"version\", \"at\"}: what to fetch, never what it holds.\n\n" +
 	"With Last-Event-ID the stream goes on behind that event (0000000000000000: from the first); without, it begins now.\n" +
 	"`reset` says that events are missing between the last one seen and this stream, because they are not kept any more or because\n" +
-	"they never came from here: read again what you show. Its `id` is where the stream goes on, its `ref` and `version` are empty.\n\n" +
+	"what was seen is not what is here (a backup was restored, or the account was erased and began anew): read again what you show.\n" +
+	"Its `id` is where the stream goes on, its `ref` and `version` are empty.\n\n" +
 	"Of a person eight streams are open at a time; a ninth ends the oldest. Treat an event that you do not know as none.\n" +
-	"Quiet streams carry a comment as a sign of life. The platform ends a stream after some minutes, when the token expires and\n" +
-	"when it shuts down: connect again with the last id seen."
+	"Quiet streams carry a comment as a sign of life. The platform ends a stream after some minutes, when the token expires, when\n" +
+	"the account is erased and when it shuts down: connect again with the last id seen."
 
 // Needs is what the events need.
 type Needs struct {
@@ -88,7 +92,7 @@ type exportedEvent struct {
 }
 
 type eventsInput struct {
-	LastEventID string `header:"Last-Event-ID" maxLength:"16" pattern:"^([0-9a-f]{16})?$" doc:"the last event seen; none if empty" example:"0000000000000000"`
+	LastEventID string `header:"Last-Event-ID" maxLength:"25" pattern:"^([0-9a-f]{16}(-[0-9a-f]{8})?)?$" doc:"the id of the last event seen; none if empty" example:"0000000000000000"`
 }
 
 // An eventView is the data of one event.
@@ -104,7 +108,7 @@ func eventSchema() *huma.Schema {
 	return &huma.Schema{
 		Type: huma.TypeObject, Description: "one event of the stream", Required: []string{"id", "event", "data"},
 		Properties: map[string]*huma.Schema{
-			"id":    line("sequence number, 16 hexadecimal digits"),
+			"id":    line("what Last-Event-ID takes; it sorts as the events came"),
 			"event": line("upload.merged, upload.failed, upload.held, result.stored, result.withdrawn, insight.ready, insight.withdrawn, export.ready, export.failed or reset; others may come"),
 			"data": {Type: huma.TypeString, Description: `JSON: {"ref", "version", "at"}`, Extensions: map[string]any{
 				"contentMediaType": "application/json", "contentSchema": dataSchema(),
@@ -135,8 +139,11 @@ func (r *Room) streamEvents(ctx context.Context, in *eventsInput) (*reply.BodyOu
 	opened, cancel := context.WithTimeout(opened, r.lifetime(reply.Subject(ctx)))
 	release := r.Places.Replace(uid, func() { leave(errReplaced) })
 	end := func() { cancel(); leave(nil); release() }
-	s := stream{uid: uid}
-	err := r.begin(ctx, &s, in.LastEventID)
+	account, err := r.Accounts.Get(ctx, uid)
+	s := stream{uid: uid, life: account.Life}
+	if err == nil {
+		err = r.begin(ctx, &s, in.LastEventID)
+	}
 	if err == nil {
 		s.behind, err = r.Events.Tail(opened, uid, key(s.after))
 	}
@@ -153,22 +160,24 @@ func (r *Room) streamEvents(ctx context.Context, in *eventsInput) (*reply.BodyOu
 // A stream is one device's.
 type stream struct {
 	uid    string
+	life   int // the person's, of which it tells
 	to     *streams.Writer
 	after  uint64 // the event it goes on behind
+	mark   string // that event's, "" where it is not at hand
 	page   string // the document that event is in, where others of it follow; else ""
 	missed bool   // events lie between the last that the device saw and that
 	behind <-chan struct{}
 }
 
 // begin finds where a stream begins for a device that saw the event last: the
-// numbers of a person are consecutive, so that what is missing shows.
+// numbers of a person are consecutive, so that what is missing shows, and the mark
+// shows another event of that number. An id of the releases before has none.
 func (r *Room) begin(ctx context.Context, s *stream, last string) error {
 	if last == "" {
-		page, err := r.page(ctx, s.uid, "")
-		s.after = page.last
-		return err
+		return r.beginNow(ctx, s)
 	}
-	seen, err := strconv.ParseUint(last, 16, 64)
+	number, mark, _ := strings.Cut(last, "-")
+	seen, err := strconv.ParseUint(number, 16, 64)
 	if err != nil {
 		return err
 	}
@@ -177,11 +186,7 @@ func (r *Room) begin(ctx context.Context, s *stream, last string) error {
 		return err
 	}
 	switch {
-	case page.last > seen: // others that were told with it follow
-		s.after, s.page = seen, page.key
-	case page.key != "": // the newest, or it never came from here
-		s.after, s.missed = page.last, seen > page.last
-	default: // it is not kept any more, or none is there
+	case page.key == "": // it is not kept any more, or none is there
 		oldest, err := r.Events.List(ctx, s.uid, store.Query{Limit: 1})
 		if err != nil {
 			return err
@@ -189,15 +194,50 @@ func (r *Room) begin(ctx context.Context, s *stream, last string) error {
 		for _, o := range oldest {
 			s.after = before(o.Key)
 		}
-		s.missed = s.after != seen
+		s.missed = s.after != seen || mark != ""
+		return nil
+	case seen > page.last, mark != "" && mark != page.mark(seen): // it never came from here
+		s.missed = true
+		return r.beginNow(ctx, s)
+	case seen < page.last: // others that were told with it follow
+		s.page = page.key
 	}
+	s.after, s.mark = seen, page.mark(seen)
 	return nil
 }
 
-// A page is where events that were told at once are, and the number of the last.
+// beginNow has the stream begin behind the newest event.
+func (r *Room) beginNow(ctx context.Context, s *stream) error {
+	page, err := r.page(ctx, s.uid, "")
+	if err == nil && page.key != "" {
+		s.after, s.mark = page.last, page.mark(page.last)
+	}
+	return err
+}
+
+// A page is where events that were told at once are.
 type page struct {
-	key  string
-	last uint64
+	key    string
+	last   uint64 // the number of the last
+	events []notice.Event
+}
+
+// mark is that of the event of the number, one of the page's.
+func (p page) mark(n uint64) string { return mark(n, p.events[n-before(p.key)-1]) }
+
+// mark tells an event from others that have its number in another life of the
+// person or in another copy of the data: what is told of at that moment.
+func mark(n uint64, e notice.Event) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d\x00%s\x00%s\x00%s\x00%d", n, e.Kind, e.Ref, e.Version, e.At.UnixNano()))
+	return hex.EncodeToString(sum[:4])
+}
+
+// id is how a device names the event of the number and the mark.
+func id(n uint64, mark string) string {
+	if mark == "" {
+		return key(n)
+	}
+	return key(n) + "-" + mark
 }
 
 // page is the one whose first number is the greatest below the key: of all where
@@ -207,10 +247,11 @@ func (r *Room) page(ctx context.Context, uid, below string) (page, error) {
 	if err != nil || len(found) == 0 {
 		return page{}, err
 	}
-	return page{found[0].Key, before(found[0].Key) + uint64(len(found[0].Value.All()))}, nil
+	all := found[0].Value.All()
+	return page{found[0].Key, before(found[0].Key) + uint64(len(all)), all}, nil
 }
 
-// key is the number as the store and a device have it.
+// key is the number as the store has it.
 func key(n uint64) string { return fmt.Sprintf("%016x", n) }
 
 // after is the key behind the number's, "" where there is none.
@@ -264,9 +305,12 @@ func (r *Room) follow(ctx context.Context, s stream) {
 			return
 		case <-s.behind:
 		case <-beat.C:
-			if account, err := r.Accounts.Get(ctx, s.uid); err != nil || account.Active() != nil || s.to.Send(": \n\n") != nil {
+			if s.to.Send(": \n\n") != nil {
 				return
 			}
+		}
+		if account, err := r.Accounts.Get(ctx, s.uid); err != nil || account.Active() != nil || account.Life != s.life {
+			return // its numbers begin anew
 		}
 	}
 }
@@ -287,7 +331,7 @@ func (r *Room) catchUp(ctx context.Context, s *stream) (int, error) {
 	for _, p := range pages {
 		first := before(p.Key) + 1
 		if first > s.after+1 { // it was so slow that they are gone
-			s.after = first - 1
+			s.after, s.mark = first-1, ""
 			if err := r.reset(*s); err != nil {
 				return 0, err
 			}
@@ -297,10 +341,11 @@ func (r *Room) catchUp(ctx context.Context, s *stream) (int, error) {
 			if n <= s.after {
 				continue
 			}
-			if err := send(s.to, key(n), string(e.Kind), eventView{e.Ref, e.Version, reply.Time(e.At)}); err != nil {
+			m := mark(n, e)
+			if err := send(s.to, id(n, m), string(e.Kind), eventView{e.Ref, e.Version, reply.Time(e.At)}); err != nil {
 				return 0, err
 			}
-			s.after = n
+			s.after, s.mark = n, m
 		}
 	}
 	s.page = ""
@@ -309,7 +354,7 @@ func (r *Room) catchUp(ctx context.Context, s *stream) (int, error) {
 
 // reset tells the device that events are missing, and where the stream goes on.
 func (r *Room) reset(s stream) error {
-	return send(s.to, key(s.after), "reset", eventView{At: reply.Time(r.Now())})
+	return send(s.to, id(s.after, s.mark), "reset", eventView{At: reply.Time(r.Now())})
 }
 
 func send(w *streams.Writer, id, kind string, v eventView) error {

@@ -14,9 +14,10 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/record/notice"
+	"github.com/clarity-loop/clarity/services/store"
 )
 
-// ids reads n events' ids.
+// ids reads n events' ids, without their marks.
 func ids(t *testing.T, lines <-chan string, n int) (got []string) {
 	t.Helper()
 	timeout := time.After(time.Minute)
@@ -27,7 +28,8 @@ func ids(t *testing.T, lines <-chan string, n int) (got []string) {
 				t.Fatalf("the stream ended after %v", got)
 			}
 			if id, ok := strings.CutPrefix(line, "id: "); ok {
-				got = append(got, id)
+				number, _, _ := strings.Cut(id, "-")
+				got = append(got, number)
 			}
 		case <-timeout:
 			t.Fatalf("got %v, want %d events", got, n)
@@ -120,7 +122,7 @@ func TestWhatIsMissingIsTold(t *testing.T) {
 			next(t, lines, 2)
 			if tt.reset != "" {
 				got := next(t, lines, 4)
-				if got[0] != "id: "+tt.reset || got[1] != "event: reset" || !strings.HasPrefix(got[2], `data: {"ref":"","version":"","at":"`) {
+				if unmarked(got[0]) != "id: "+tt.reset || got[1] != "event: reset" || !strings.HasPrefix(got[2], `data: {"ref":"","version":"","at":"`) {
 					t.Errorf("%q", got)
 				}
 			}
@@ -136,6 +138,60 @@ func TestWhatIsMissingIsTold(t *testing.T) {
 				t.Errorf("a new one is %v", got)
 			}
 		})
+	}
+}
+
+// A number that was given again, after an erasure or a restore, is another event: the
+// device is told, however far the numbers have come since. An id without a mark, of
+// the releases before, is taken as it always was.
+func TestAnEventOfAnotherLifeIsNotGoneOnBehind(t *testing.T) {
+	w := ingresstest.New(t)
+	tell := func(at int64, numbers ...int) {
+		t.Helper()
+		for _, n := range numbers {
+			e := notice.Event{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "v", At: time.Unix(at, 0)}
+			if _, err := w.Store.Events.Put(t.Context(), "anna", fmt.Sprintf("%016x", n), store.Any, notice.Page{Event: e}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	seen := func(last string, n int) (ids []string) {
+		t.Helper()
+		lines, end := w.Stream(ingresstest.Anna, last)
+		defer end()
+		for _, line := range next(t, lines, 2+4*n) {
+			if id, ok := strings.CutPrefix(line, "id: "); ok {
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	tell(1, 1, 2, 3)
+	before := seen("0000000000000000", 3)
+	if !slices.IsSorted(before) {
+		t.Errorf("%v is not in order", before)
+	}
+	tell(2, 2, 3, 4, 5) // of a copy that had the first
+	if got := seen(before[0], 4); !strings.HasPrefix(got[0], "0000000000000002-") {
+		t.Errorf("behind one that is there: %v", got)
+	}
+	for _, last := range before[1:] {
+		lines, end := w.Stream(ingresstest.Anna, last)
+		got := next(t, lines, 6)
+		end()
+		if unmarked(got[2]) != "id: 0000000000000005" || got[3] != "event: reset" {
+			t.Fatalf("behind %s: %q", last, got)
+		}
+		tell(2, 6)
+		if ids := seen(strings.TrimPrefix(got[2], "id: "), 1); unmarked(ids[0]) != "0000000000000006" {
+			t.Errorf("behind the reset: %v", ids)
+		}
+		if err := w.Store.Events.Delete(t.Context(), "anna", "0000000000000006", store.Any); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := seen(unmarked(before[2]), 2); unmarked(got[0]) != "0000000000000004" {
+		t.Errorf("behind an id without a mark: %v", got)
 	}
 }
 
@@ -240,5 +296,24 @@ func TestAnErasureEndsTheStream(t *testing.T) {
 		case <-timeout:
 			t.Fatal("the stream goes on")
 		}
+	}
+}
+
+// Who is erased and comes back in between two signs of life begins at the first event
+// again, of which a stream of before tells nothing.
+func TestAStreamEndsWithTheLifeItTellsOf(t *testing.T) {
+	w := ingresstest.New(t, func(d *ingress.Needs) { d.Limits.WriteTimeout, d.Limits.Heartbeat = 3*time.Minute, 2*time.Minute })
+	w.Consent(ingresstest.Anna, true)
+	lines, end := w.Stream(ingresstest.Anna, "")
+	defer end()
+	next(t, lines, 2)
+	w.Do("DELETE", "/v1/account", ingresstest.Anna, nil)
+	w.Erase()
+	if r := w.Do("POST", "/v1/account", ingresstest.Anna, nil); r.Status != 204 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	w.Deliver("anna", 1)
+	if said := until(t, lines); said != "(end)" {
+		t.Errorf("it said %q", said)
 	}
 }
