@@ -72,7 +72,9 @@ func restore(ctx context.Context, c *call) error {
 const fsckHelp = `Reads everything in a data directory, or in a backup, on which no platform runs:
 each record and the object that it refers to is opened and decoded, each day held
 against its digest, each result against its days, the audit log against its
-checkpoints. It opens all as a start does, and mends nothing else. Exit status 1 where something is not whole.`
+checkpoints. A data directory is opened as a start does, and one of a release before
+is refused. A backup is held against its backup.json, and stays as it is: a copy in
+$TMPDIR is looked at. Exit status 1 where something is not whole.`
 
 func fsck(ctx context.Context, c *call) error {
 	fs := c.flags(fsckHelp)
@@ -85,10 +87,12 @@ func fsck(ctx context.Context, c *call) error {
 		return err
 	}
 	report, err := backup.Check(ctx, place, drivers(), time.Now)
+	if err == nil || len(report.Bad) > 0 {
+		printReport(c.stdout, report)
+	}
 	if err != nil {
 		return datadir.Sentence(place.Dir, err)
 	}
-	printReport(c.stdout, report)
 	if n := len(report.Bad); n > 0 {
 		return fmt.Errorf("%d things are not whole", n)
 	}

@@ -340,22 +340,22 @@ func TestARestoreByThePageKeepsAnErasure(t *testing.T) {
 	if !found || !closed {
 		t.Fatal("the page does not say how")
 	}
-	old, copied := t.TempDir(), t.TempDir()
+	old, copied := filepath.Join(t.TempDir(), "data"), t.TempDir()
 	sealed := map[string][]byte{}
-	keys := open(t, old)
+	keys := open(t, old+".keys") // beside it
 	for _, uid := range []string{"anna", "ben"} {
 		var err error
 		if sealed[uid], err = keys.Seal(t.Context(), uid, "note", []byte("slept")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.CopyFS(filepath.Join(copied, "keys"), os.DirFS(filepath.Join(old, "keys"))); err != nil {
+	if err := os.CopyFS(filepath.Join(copied, "keys"), os.DirFS(old+".keys")); err != nil {
 		t.Fatal(err)
 	}
 	if err := keys.Destroy(t.Context(), "anna"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(t, copied).Open(t.Context(), "anna", "note", sealed["anna"]); err != nil {
+	if _, err := open(t, filepath.Join(copied, "keys")).Open(t.Context(), "anna", "note", sealed["anna"]); err != nil {
 		t.Fatalf("the copy does not open what the test is about: %v", err)
 	}
 	command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
@@ -363,10 +363,10 @@ func TestARestoreByThePageKeepsAnErasure(t *testing.T) {
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("the page's commands fail: %v\n%s", err, out)
 	}
-	if _, err := open(t, copied).Open(t.Context(), "anna", "note", sealed["anna"]); !errors.Is(err, keyring.ErrDestroyed) {
+	if _, err := open(t, filepath.Join(copied, "keys")).Open(t.Context(), "anna", "note", sealed["anna"]); !errors.Is(err, keyring.ErrDestroyed) {
 		t.Errorf("after the restore: %v, want the key destroyed", err)
 	}
-	if _, err := open(t, copied).Open(t.Context(), "ben", "note", sealed["ben"]); err != nil {
+	if _, err := open(t, filepath.Join(copied, "keys")).Open(t.Context(), "ben", "note", sealed["ben"]); err != nil {
 		t.Errorf("another person's data: %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(copied, "keys", "people", "*", "*.key")); len(left) != 1 {
@@ -376,7 +376,7 @@ func TestARestoreByThePageKeepsAnErasure(t *testing.T) {
 
 func open(t *testing.T, dir string) *tink.Keyring {
 	t.Helper()
-	keys, err := tink.Open(filepath.Join(dir, "keys"))
+	keys, err := tink.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,8 @@
 // # Reads
 //
 // Get returns the bytes that were put, whole, or ErrNotFound, or ErrCorrupt
-// where they are damaged; it MUST NOT return damaged bytes. Stat tells of an object
+// where they are damaged; it MUST NOT return damaged bytes. What it keeps them in may
+// be away: that is ErrUnavailable, and no damage. Stat tells of an object
 // without its bytes, or ErrNotFound. List is in byte order of names, at most limit
 // names after the name `after`; objects put or deleted meanwhile MAY be missed. It
 // is for erasures, retention and who verifies, never for a request.

@@ -15,8 +15,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +81,7 @@ func fill(ctx context.Context, b platform.Backends, d platform.Drivers, dir stri
 	if err := embedded.Copy(ctx, b, dir); err != nil {
 		return Report{}, err
 	}
-	report, err := Check(ctx, datadir.Place{Dir: dir, Backends: platform.Backends{Keys: b.Keys}}, d, now)
+	report, err := examine(ctx, datadir.Place{Dir: dir, Backends: platform.Backends{Keys: b.Keys}}, d, now, false)
 	if err != nil {
 		return report, fmt.Errorf("look whether the copy is whole: %w", err)
 	}
@@ -113,50 +115,80 @@ func describe(ctx context.Context, b platform.Backends, now func() time.Time) (m
 // now, and has everyone erased in it who was since. It returns how many that were.
 func Restore(ctx context.Context, from string, p datadir.Place, now func() time.Time) (erased int, err error) {
 	b := embedded.In(p.Dir, p.Backends)
-	if entries, err := os.ReadDir(p.Dir); err == nil && len(entries) > 0 {
-		return 0, fmt.Errorf("the data directory %s is there already: move it away, or choose another --data", p.Dir)
-	}
 	was, err := readManifest(from)
 	if err != nil {
 		return 0, err
 	}
-	is, err := describe(ctx, b, now)
-	switch {
-	case err != nil:
+	if err := fits(ctx, was, b, now); err != nil {
 		return 0, err
-	case is.Ring != was.Ring:
-		return 0, errors.New("the keys are not those that the backup was made beside: say --keys where they are")
-	case is.Erasures < was.Erasures:
-		return 0, fmt.Errorf("the keys are older than the backup: they know of %d erasures, and there were %d when it was made; who was erased would come back", is.Erasures, was.Erasures)
 	}
-	if is.Rotations < was.Rotations {
-		return 0, fmt.Errorf("the keys are older than the backup: their data keys were rotated %d times, and %d times when it was made; what was written since could not be read", is.Rotations, was.Rotations)
+	bad, err := compare(from, was)
+	if err == nil && len(bad) > 0 {
+		err = fmt.Errorf("the backup is not as it was made: %s", bad[0])
 	}
-	got, err := sums(from)
 	if err != nil {
 		return 0, err
 	}
-	for path, sum := range was.Files {
-		if got[path] != sum {
-			return 0, fmt.Errorf("the backup is not as it was made: %s is missing or changed", path)
-		}
-	}
-	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
+	done, leave, err := datadir.Restoring(p.Dir)
+	if err != nil {
 		return 0, err
 	}
-	for path := range was.Files {
-		to := filepath.Join(p.Dir, path)
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-			return 0, err
-		}
-		if err := durable.Copy(filepath.Join(from, path), to, os.O_EXCL); err != nil {
-			return 0, err
-		}
+	defer func() { err = errors.Join(err, leave()) }()
+	if err := copyFiles(from, p.Dir, was); err != nil {
+		return 0, err
 	}
 	if erased, err = embedded.Replay(ctx, b, now); err != nil {
 		return erased, err
 	}
-	return erased, errors.Join(syncTree(p.Dir), durable.SyncDir(filepath.Dir(filepath.Clean(p.Dir))))
+	return erased, errors.Join(syncTree(p.Dir), durable.SyncDir(filepath.Dir(filepath.Clean(p.Dir))), done())
+}
+
+// fits is the error of keys that are not those of the backup, or older.
+func fits(ctx context.Context, was manifest, b platform.Backends, now func() time.Time) error {
+	is, err := describe(ctx, b, now)
+	switch {
+	case err != nil:
+		return err
+	case is.Ring != was.Ring:
+		return errors.New("the keys are not those that the backup was made beside: say --keys where they are")
+	case is.Erasures < was.Erasures:
+		return fmt.Errorf("the keys are older than the backup: they know of %d erasures, and there were %d when it was made; who was erased would come back", is.Erasures, was.Erasures)
+	case is.Rotations < was.Rotations:
+		return fmt.Errorf("the keys are older than the backup: their data keys were rotated %d times, and %d times when it was made; what was written since could not be read", is.Rotations, was.Rotations)
+	}
+	return nil
+}
+
+// compare says which of the backup's files are not as they were made, in order.
+func compare(dir string, was manifest) (bad []string, err error) {
+	got, err := sums(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range slices.Sorted(maps.Keys(was.Files)) {
+		if got[path] != was.Files[path] {
+			bad = append(bad, path+" is missing or changed")
+		}
+	}
+	return bad, nil
+}
+
+// copyFiles copies the backup's files that are there.
+func copyFiles(from, into string, was manifest) error {
+	for path := range was.Files {
+		if !filepath.IsLocal(path) {
+			return fmt.Errorf("the backup names a file out of it: %s", path)
+		}
+		to := filepath.Join(into, path)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return err
+		}
+		err := durable.Copy(filepath.Join(from, path), to, os.O_EXCL)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it was said to be missing
+			return err
+		}
+	}
+	return nil
 }
 
 func readManifest(dir string) (m manifest, err error) {

@@ -6,7 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
@@ -37,9 +40,45 @@ type Report struct {
 
 // Check reads everything in a place on which nothing is running: each record and
 // what it refers to is opened and decoded, each day held against its digest, each
-// result against its days, the audit log against its checkpoints.
+// result against its days, the audit log against its checkpoints. A backup is held
+// against its manifest, too, and nothing is written into it: a copy is looked at. A data
+// directory of a release before is refused.
 func Check(ctx context.Context, p datadir.Place, d platform.Drivers, now func() time.Time) (r Report, err error) {
-	l := datadir.Lease{Dir: p.Dir, Drivers: d, Backends: p.Backends, Needs: capability.Store | capability.Blobs | capability.Keys, Env: platform.Env{Now: now, Log: slog.New(slog.DiscardHandler)}}
+	if _, err := os.Stat(filepath.Join(p.Dir, manifestName)); errors.Is(err, fs.ErrNotExist) {
+		return examine(ctx, p, d, now, true)
+	}
+	was, err := readManifest(p.Dir)
+	if err != nil {
+		return r, err
+	}
+	b := embedded.In(p.Dir, p.Backends)
+	if err := fits(ctx, was, b, now); err != nil {
+		return r, err
+	}
+	bad, err := compare(p.Dir, was)
+	if err != nil {
+		return r, err
+	}
+	beside, err := os.MkdirTemp("", "clarity-fsck-*")
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(beside)) }()
+	if err := copyFiles(p.Dir, beside, was); err != nil {
+		return r, err
+	}
+	r, err = examine(ctx, datadir.Place{Dir: beside, Backends: platform.Backends{Keys: b.Keys}}, d, now, false)
+	for i, what := range bad {
+		bad[i] = "the backup: " + what
+	}
+	r.Bad = append(bad, r.Bad...)
+	return r, err
+}
+
+// examine is Check of the place itself, of which a copy of a release before is brought
+// to this layout.
+func examine(ctx context.Context, p datadir.Place, d platform.Drivers, now func() time.Time, asItIs bool) (r Report, err error) {
+	l := datadir.Lease{AsItIs: asItIs, Dir: p.Dir, Drivers: d, Backends: p.Backends, Needs: capability.Store | capability.Blobs | capability.Keys, Env: platform.Env{Now: now, Log: slog.New(slog.DiscardHandler)}}
 	o, release, err := l.Acquire(ctx)
 	if err != nil {
 		return r, err
@@ -56,7 +95,10 @@ func Check(ctx context.Context, p datadir.Place, d platform.Drivers, now func() 
 		err = nil
 	}
 	if there, holds := embedded.HoldsAudit(p.Dir, p.Backends); err != nil && holds == nil && !there {
-		err = nil // nothing was audited yet
+		err = nil
+		if r.People > 0 { // else nothing was audited yet
+			r.Bad = append(r.Bad, "the audit log: its keys.json is not there")
+		}
 	}
 	return r, err
 }

@@ -3,6 +3,7 @@ package datadir
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -26,7 +27,10 @@ type Lease struct {
 	Needs capability.Set
 	// Timeout is how long Acquire waits for the directory.
 	Timeout time.Duration
-	Env     platform.Env
+	// AsItIs refuses a directory of a release before, which would be brought to this
+	// layout else.
+	AsItIs bool
+	Env    platform.Env
 
 	acquired bool
 }
@@ -59,9 +63,12 @@ func (l *Lease) Acquire(ctx context.Context) (o platform.Opened, release func() 
 		return errors.Join(errs...)
 	}
 	b := embedded.In(l.Dir, l.Backends)
-	_, err = readVersion(l.Dir)
+	version, err := readVersion(l.Dir)
+	if err == nil && l.AsItIs && version < layout {
+		err = fmt.Errorf("the data directory %s is of a release before (version %d, this one is of %d), and is left as it is: look at it with that program, or start it with this one first", l.Dir, version, layout)
+	}
 	if err == nil && l.Needs.HasAny(capability.Keys|capability.Erasure) {
-		err = embedded.CheckKeys(l.Dir, b)
+		err = errors.Join(embedded.CheckKeys(l.Dir, b), embedded.CheckDocuments(l.Dir, b))
 	}
 	if err == nil && l.Needs.HasAny(capability.Audit|capability.Store) {
 		err = upgrade(ctx, l.Dir, b, l.Env)

@@ -24,8 +24,11 @@ const (
 )
 
 // readVersion is which layout the directory has. One that a later release has laid
-// out is refused: nothing of it is opened, or changed.
+// out is refused, and one that was put back by half: nothing of it is opened, or changed.
 func readVersion(dir string) (version int, err error) {
+	if err := half(dir); err != nil {
+		return 0, err
+	}
 	text, err := os.ReadFile(filepath.Join(dir, versionName)) //nolint:gosec // the data directory is the caller's own
 	if errors.Is(err, fs.ErrNotExist) {
 		return 1, nil

@@ -185,7 +185,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 			if again, _ := s.log.lookup(name); again.at != e.at {
 				continue // its segment was compacted meanwhile
 			}
-			err = fmt.Errorf("%w: its segment is gone", blob.ErrCorrupt)
+			err = fmt.Errorf("%w: its segment is not there", blob.ErrUnavailable) // as of a disk that is away
 		}
 		if err != nil {
 			return nil, blob.Fault("get", err)

@@ -51,13 +51,13 @@ func TestAnUploadIsLookedAtUntilItIsDone(t *testing.T) {
 				w, id := one(t, good)
 				prepare(w)
 				w.dieAt, w.after = w.changes+at, at%2 == 0
-				w.handle(t, id, 1)
+				w.handle(t, id, 10)
 				died := w.dead
 				w.restart()
 				if state, due := w.upload(t, id).State, w.looked(t, id); due.IsZero() || due.After(w.now.Add(cmp.Or(within(state), kept31))) {
 					t.Fatalf("dead at change %d: state %q, looked at %v", at, state, due)
 				}
-				w.handle(t, id, 2)
+				w.handle(t, id, 11)
 				if state, due := w.upload(t, id).State, w.looked(t, id); string(state) != name || !due.Equal(w.now.Add(cmp.Or(within(state), kept31))) {
 					t.Fatalf("at the end: state %q, looked at %v", state, due)
 				}
@@ -87,7 +87,7 @@ func TestWhatAFailedUploadHasWrittenIsAnalysed(t *testing.T) {
 			t.Fatal(err)
 		}
 		maps.DeleteFunc(w.objects, func(name string, _ []byte) bool { return strings.HasPrefix(name, "uploads/") })
-		w.handle(t, id, 2)
+		w.handle(t, id, 10)
 		if w.upload(t, id).State != record.UploadFailed {
 			continue // it was merged before
 		}

@@ -161,7 +161,7 @@ func TestWhatAFailedUploadHasChangedIsAnalysed(t *testing.T) {
 			w.objects[name] = []byte("damaged")
 		}
 	}
-	if v := w.handle(t, "u1", 2); !strings.HasPrefix(v, "dead") || w.upload(t, "u1").State != record.UploadFailed {
+	if v := w.handle(t, "u1", 10); !strings.HasPrefix(v, "dead") || w.upload(t, "u1").State != record.UploadFailed {
 		t.Fatalf("%s, the upload is %s", v, w.upload(t, "u1").State)
 	}
 	today := health.DayOf(health.InstantOf(received), time.UTC)

@@ -18,9 +18,14 @@ import (
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
+// patient is at which attempt a body that is damaged, or not there, is given up: a
+// minute and a half behind the first.
+const patient = 10
+
 // uploadWork is one upload on its way.
 type uploadWork struct {
 	uid, id  string
+	attempt  int // of the message
 	record   store.Record[record.Upload]
 	held     store.Record[record.Cursors] // with its digest
 	envelope *upload.Envelope
@@ -43,6 +48,8 @@ type uploadWork struct {
 func (s *Stage) read(ctx context.Context, j *uploadWork) error {
 	body, err := s.body(ctx, j)
 	switch {
+	case err != nil && j.attempt < patient: // what was away may be back
+		return fmt.Errorf("read upload: %w", err)
 	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered), errors.Is(err, keyring.ErrNoKey):
 		return &failure{bodyDamaged}
 	case errors.Is(err, blob.ErrNotFound):

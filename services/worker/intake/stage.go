@@ -87,7 +87,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		return queue.Dead("the message cannot be decoded")
 	}
 	started := s.Now()
-	err := s.intake(ctx, m)
+	err := s.intake(ctx, m, d.Attempt)
 	if err == nil {
 		s.Log.Info("upload handled", "stage", "intake", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 	}
@@ -99,7 +99,7 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "intake", Retry: "upload failed, will retry", Dead: "upload cannot be merged",
 		Settled:  []error{analysis.ErrErased, keyring.ErrDestroyed, errNoRecord},
-		Passing:  []error{store.ErrConflict, timeline.ErrDamaged, keyring.ErrTampered, blob.ErrCorrupt, blob.ErrNotFound},
+		Passing:  []error{store.ErrConflict, timeline.ErrDamaged, keyring.ErrTampered, keyring.ErrNoKey, blob.ErrCorrupt, blob.ErrNotFound},
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
 			{Is: timeline.ErrDamaged, Text: "a day or the tombstones cannot be decoded"},
@@ -126,6 +126,9 @@ const (
 	notAgreed      reason = "consent_withdrawn"  // it was held for as long as it may be
 )
 
+// ofBody says whether another reading of the body may come to another end.
+func (r reason) ofBody() bool { return r == bodyDamaged || r == bodyGone || r == bodyUnreadable }
+
 func (f *failure) Error() string  { return "upload is impossible: " + string(f.reason) }
 func (f *failure) Reason() string { return string(f.reason) }
 func (f *failure) Unwrap() error  { return analysis.ErrUnreadable }
@@ -134,8 +137,10 @@ func (f *failure) Unwrap() error  { return analysis.ErrUnreadable }
 // message, and goes with the person.
 var errNoRecord = errors.New("upload has no record")
 
-// intake brings one upload to its end, whatever was done for it before.
-func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
+// intake brings one upload to its end, whatever was done for it before. One that failed
+// for its body has a message where somebody takes it up again, or where the one that
+// failed was cut.
+func (s *Stage) intake(ctx context.Context, m flow.UploadReceived, attempt int) error {
 	standing, err := s.Store.Standing(ctx, m.UID)
 	if err == nil {
 		err = standing.Value.Active()
@@ -150,7 +155,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 	if err != nil {
 		return fmt.Errorf("read upload's record: %w", err)
 	}
-	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored}
+	j := &uploadWork{uid: m.UID, id: m.UploadID, record: stored, attempt: attempt}
 	switch stored.Value.State {
 	case record.UploadMerged:
 		return nil
@@ -158,7 +163,9 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 		if stored.Value.Reason == string(notAgreed) {
 			return nil // nothing is wrong with it
 		}
-		return &failure{reason(stored.Value.Reason)}
+		if why := reason(stored.Value.Reason); !why.ofBody() {
+			return &failure{why}
+		}
 	}
 	if standing.Value.Permitted() != nil {
 		return s.hold(ctx, j, standing)
@@ -168,7 +175,7 @@ func (s *Stage) intake(ctx context.Context, m flow.UploadReceived) error {
 	}
 	err = s.process(ctx, j)
 	var failed *failure
-	if errors.As(err, &failed) {
+	if errors.As(err, &failed) && stored.Value.Reason != string(failed.reason) {
 		if err := s.fail(ctx, j, failed.reason); err != nil {
 			return err
 		}
@@ -217,6 +224,9 @@ func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*record.Upl
 	change(&value)
 	if value.State != j.record.Value.State {
 		value.Asked = 0
+	}
+	if value.State != record.UploadFailed {
+		value.Reason = ""
 	}
 	if value.State != record.UploadHeld {
 		value.HeldAt = time.Time{}

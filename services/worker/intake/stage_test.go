@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func TestWhatBecomesOfAnUpload(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, id := one(t, good)
 			tt.world(w)
-			if got := w.handle(t, id, 1); got != tt.verdict {
+			if got := w.handle(t, id, 10); got != tt.verdict {
 				t.Errorf("verdict %q, want %q", got, tt.verdict)
 			}
 			w.dead = false
@@ -83,9 +84,43 @@ func TestWhatBecomesOfAnUpload(t *testing.T) {
 				t.Errorf("the log names the person:\n%s", logged)
 			}
 			if tt.state == record.UploadFailed { // and again, after a crash
-				if got := w.handle(t, id, 2); got != tt.verdict || len(w.told(t)) != 1 {
+				if got := w.handle(t, id, 11); got != tt.verdict || len(w.told(t)) != 1 {
 					t.Errorf("again: %q, want %q; told %v", got, tt.verdict, w.told(t))
 				}
+			}
+		})
+	}
+}
+
+// A body that is not there, or not as it was, is waited for: its disk may be away. One
+// that was given up is taken up again with its message.
+func TestABodyThatIsAwayIsWaitedFor(t *testing.T) {
+	for name, spoil := range map[string]func(w *world){
+		"gone": func(w *world) { clear(w.objects) },
+		"damaged": func(w *world) {
+			for name, sealed := range w.objects {
+				w.objects[name] = []byte(strings.Replace(string(sealed), "u1", "u2", 1))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, id := one(t, envelope{Samples: []sample{beat(1, received.Add(-time.Hour), 61, "")}})
+			whole := maps.Clone(w.objects)
+			spoil(w)
+			for attempt := 1; attempt < 10; attempt++ {
+				if got := w.handle(t, id, attempt); !strings.HasPrefix(got, "postpone: ") || w.upload(t, id).State != record.UploadReceived {
+					t.Fatalf("attempt %d: %q, %+v", attempt, got, w.upload(t, id))
+				}
+			}
+			if got := w.handle(t, id, 10); got != "dead: body_"+name || w.upload(t, id).State != record.UploadFailed {
+				t.Fatalf("at last: %q, %+v", got, w.upload(t, id))
+			}
+			maps.Copy(w.objects, whole)
+			if got, u := w.handle(t, id, 1), w.upload(t, id); got != "ack" || u.State != record.UploadMerged || u.Reason != "" {
+				t.Errorf("taken up again: %q, %q, %q", got, u.State, u.Reason)
+			}
+			if diff := cmp.Diff([]string{"upload.failed u1 failed", "upload.merged u1 merged"}, w.told(t)); diff != "" {
+				t.Errorf("the devices are told (-want +got):\n%s", diff)
 			}
 		})
 	}
