@@ -192,14 +192,11 @@ func (s *Stage) save(ctx context.Context, j *job, due time.Time) (err error) {
 			return err
 		}
 		now, looked := s.Store.Standing(ctx, j.uid)
-		if looked == nil {
-			looked = now.Value.Active()
-		}
-		switch {
-		case looked != nil:
+		if looked != nil {
 			return looked
-		case now.Version == j.standing.Version, now.Value.Life != j.standing.Value.Life:
-			return err // another wrote the export, or it is of a life before
+		}
+		if now.Version == j.standing.Version || now.Value.Life != j.standing.Value.Life || now.Value.Active() != nil {
+			return err // another wrote the export, or it is of who is erased, or of a life before
 		}
 		j.standing = now
 	}

@@ -425,7 +425,8 @@ func TestAnswersMeanwhileAreInNoExportsWay(t *testing.T) {
 		state   exported.State
 	}{
 		"answers": {answer, "ack", exported.Ready},
-		"erased":  {func(a record.Account) record.Account { return a.Erased(time.Unix(1, 0), "receipt") }, "ack", exported.Pending},
+		"erased": {func(a record.Account) record.Account { return a.Erased(time.Unix(1, 0), "receipt") },
+			"postpone: another was first", exported.Pending},
 		"returned": {func(a record.Account) record.Account { return a.Erased(time.Unix(1, 0), "receipt").Anew() },
 			"postpone: another was first", exported.Pending},
 	} {
