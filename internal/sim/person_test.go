@@ -512,9 +512,17 @@ func (w *world) wrote(ctx context.Context, writes []store.Write) {
 		if x.Key.Collection != "results" && x.Key.Collection != "insights" {
 			continue
 		}
+		r := w.removed[x.Key]
 		if x.Data == nil {
-			w.removed[x.Key] = w.loom.steps
+			if r.made > 0 {
+				r.from, r.until = r.at, r.made
+			}
+			w.removed[x.Key] = removal{at: w.loom.steps, from: r.from, until: r.until}
 			continue
+		}
+		if r.made == 0 {
+			r.made = w.loom.steps
+			w.removed[x.Key] = r
 		}
 		for _, p := range w.people {
 			if p.name == x.Key.UID && p.decides == 0 && !p.granted && t.began > p.since {

@@ -399,7 +399,7 @@ func (s *inspection) eventsOf(p *person) {
 	pages, err := s.store.Events.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	told := map[string]bool{}
-	last := map[string]int{} // at which step it was told of last
+	last, ends := map[string]int{}, map[string]bool{} // at which step it was told of last, and whether that was of its end
 	var events []notice.Event
 	for _, page := range pages {
 		if want := fmt.Sprintf("%016x", len(events)+1); page.Key != want {
@@ -409,6 +409,7 @@ func (s *inspection) eventsOf(p *person) {
 		for _, e := range page.Value.All() {
 			events = append(events, e)
 			last[e.Kind.Of()+" "+e.Ref] = s.told[store.Key{Collection: "deliveries", UID: p.name, Key: page.Key}]
+			ends[e.Kind.Of()+" "+e.Ref] = e.Kind.Ends()
 			told[string(e.Kind)+" "+e.Ref] = true
 			told[string(e.Kind)+" "+e.Ref+" "+e.Version] = true
 		}
@@ -434,7 +435,8 @@ func (s *inspection) eventsOf(p *person) {
 			continue // it may be of the life before: its message was on its way when that ended
 		}
 		key := store.Key{Collection: e.Kind.Of() + "s", UID: p.uid, Key: e.Ref}
-		if _, gone := s.documents.Get(s.ctx, key); gone != nil && last[e.Kind.Of()+" "+e.Ref] < s.removed[store.Key{Collection: key.Collection, UID: p.name, Key: key.Key}] {
+		what := e.Kind.Of() + " " + e.Ref
+		if _, gone := s.documents.Get(s.ctx, key); gone != nil && !s.removed[store.Key{Collection: key.Collection, UID: p.name, Key: key.Key}].told(last[what], ends[what]) {
 			s.fault("%s: nobody was told that there is no %s of %s any more", p.uid, e.Kind.Of(), e.Ref)
 		}
 	}

@@ -78,8 +78,18 @@ type world struct {
 
 	listening atomic.Int32 // devices at a stream of events
 
-	told    map[store.Key]int // at which step, by the document of the events
-	removed map[store.Key]int // Results and Insights, at which step
+	told    map[store.Key]int     // at which step, by the document of the events
+	removed map[store.Key]removal // Results and Insights
+}
+
+// A removal is the last of a document: at which step, between which steps there was
+// none before that, and at which it was made anew, 0 for not.
+type removal struct{ at, from, until, made int }
+
+// told says whether who was told last at that step, with an end of it or not, knows
+// that there is none: it was when there was none, or of an end, and of none since.
+func (r removal) told(last int, end bool) bool {
+	return last >= r.at || end && r.from <= last && last < r.until
 }
 
 // A subscription is one consumer of a topic, in a word, too.
@@ -123,7 +133,7 @@ func (r *replica) now() time.Time { return time.Now().Add(r.skew) }
 func (r *replica) name() string { return fmt.Sprintf("%s%d", r.kind, r.n) }
 
 func newWorld(seed uint64, doors []*door) *world {
-	w := &world{seed: seed, loom: newLoom(seed), gone: map[string]bool{}, poison: map[string]bool{}, doors: doors, told: map[store.Key]int{}, removed: map[store.Key]int{}, hands: map[string][]*replica{}}
+	w := &world{seed: seed, loom: newLoom(seed), gone: map[string]bool{}, poison: map[string]bool{}, doors: doors, told: map[store.Key]int{}, removed: map[store.Key]removal{}, hands: map[string][]*replica{}}
 	w.memory = storetest.Memory(time.Now)
 	w.store = storetest.Hostile(w.memory, storetest.Options{Seed: seed, Worst: 0.01 * float64(w.loom.random.IntN(5)), Now: time.Now})
 	w.blobs, w.place, w.keys = blobtest.Memory(time.Now), queuetest.Memory(time.Now), keyringtest.Memory(time.Now, lag)

@@ -170,19 +170,37 @@ func hopeless(err error) string {
 	return ""
 }
 
+// saveTries is how often an export is written while the person answers something.
+const saveTries = 8
+
 // save writes what became of the export, and when it is looked at again: under the
-// record that was read, and unless the person is erased meanwhile.
-func (s *Stage) save(ctx context.Context, j *job, due time.Time) error {
+// record that was read, and unless the person is erased meanwhile. What else they
+// answer meanwhile is in no export's way.
+func (s *Stage) save(ctx context.Context, j *job, due time.Time) (err error) {
 	e := agenda.Errand{Kind: agenda.Export, Ref: j.record.Key, Since: j.record.Value.CreatedAt, Asked: j.asked}
-	versions, err := s.Store.Batch(ctx, j.uid,
-		s.Store.Exports.ToPut(j.record.Key, j.record.Version, j.record.Value),
-		s.Store.Agenda.ToPut(agenda.ExportKey(j.record.Value.Slot), store.Any, e).At(due.UTC()),
-		s.Store.Under(j.standing))
-	if err != nil {
-		return err
+	for range saveTries {
+		var versions []int64
+		versions, err = s.Store.Batch(ctx, j.uid,
+			s.Store.Exports.ToPut(j.record.Key, j.record.Version, j.record.Value),
+			s.Store.Agenda.ToPut(agenda.ExportKey(j.record.Value.Slot), store.Any, e).At(due.UTC()),
+			s.Store.Under(j.standing))
+		if err == nil {
+			j.record.Version, j.standing.Version = versions[0], versions[2]
+			return nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		now, looked := s.Store.Standing(ctx, j.uid)
+		if looked != nil {
+			return looked
+		}
+		if now.Version == j.standing.Version || now.Value.Life != j.standing.Value.Life || now.Value.Active() != nil {
+			return err // another wrote the export, or it is of who is erased, or of a life before
+		}
+		j.standing = now
 	}
-	j.record.Version, j.standing.Version = versions[0], versions[2]
-	return nil
+	return err
 }
 
 // fail keeps that the export will not be complete. Its parts go with it.

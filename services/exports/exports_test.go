@@ -403,3 +403,45 @@ func TestWhoseClockIsAheadAsksNotAtOnce(t *testing.T) {
 		t.Errorf("put off until %v, after %d askings, %v", found.Due, found.Value.Asked, err)
 	}
 }
+
+// Who answers again and again while their export is written has it in one turn: only
+// their erasure stops it, and it is of the life in which it was asked for.
+func TestAnswersMeanwhileAreInNoExportsWay(t *testing.T) {
+	change := func(w *world, to func(record.Account) record.Account) {
+		now, err := w.laptop.Store.Standing(t.Context(), anna)
+		if err == nil {
+			_, err = w.laptop.Store.Accounts.Put(t.Context(), anna, record.AccountKey, now.Version, to(now.Value))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	answer := func(a record.Account) record.Account {
+		return a.Answered(record.PurposeProcessing, !a.Agreed(record.PurposeProcessing))
+	}
+	for name, of := range map[string]struct {
+		to      func(record.Account) record.Account
+		verdict string
+		state   exported.State
+	}{
+		"answers": {answer, "ack", exported.Ready},
+		"erased": {func(a record.Account) record.Account { return a.Erased(time.Unix(1, 0), "receipt") },
+			"postpone: another was first", exported.Pending},
+		"returned": {func(a record.Account) record.Account { return a.Erased(time.Unix(1, 0), "receipt").Anew() },
+			"postpone: another was first", exported.Pending},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 20)
+			change(w, answer)
+			w.reading = func(key string) error {
+				if name == "answers" || key == "a0010" {
+					change(w, of.to)
+				}
+				return nil
+			}
+			if got := w.handle(); got != of.verdict || w.record().State != of.state {
+				t.Errorf("%s, and it is %s", got, w.record().State)
+			}
+		})
+	}
+}

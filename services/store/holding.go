@@ -77,3 +77,15 @@ func (s *Store) Preferring(ctx context.Context, uid string, prefixes []string) (
 	}
 	return s.Cursors.ToPut(found.Key, found.Version, found.Value), nil
 }
+
+// StillHolding is the part of a Batch that demands that nothing of the person was
+// merged, or steered otherwise, since the Cursors were read: what is made of the days
+// that were read after them is written before anybody is asked to look at other days,
+// or not at all. Who has no Cursors yet gets them, with no digest.
+func (s *Store) StillHolding(read Record[record.Cursors]) Change {
+	if read.Version != 0 {
+		return s.Cursors.ToCheck(cursorsKey, read.Version)
+	}
+	read.Value.Held = nil
+	return s.Cursors.ToPut(cursorsKey, 0, read.Value)
+}

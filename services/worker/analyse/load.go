@@ -19,9 +19,12 @@ import (
 // A reading is what several windows of a person are made of, read once for all of
 // them: their Results, what is held of a run of days, the profile's preferences, and
 // the chunks so far. The Results are read first: where one rests on newer days than
-// are read here, it is another by now, and no write under its version applies.
+// are read here, it is another by now, and no write under its version applies. The
+// person's Cursors are read before the days: who changes a day writes them with what
+// asks for its windows, and no write under those that were read applies after that.
 type reading struct {
 	uid       string
+	holding   store.Record[record.Cursors]
 	results   map[string]store.Record[record.Result]
 	days      []held.Day // by rising date
 	digested  bool       // they are of the digest, not of the records
@@ -42,12 +45,15 @@ func (s *Stage) read(ctx context.Context, uid string, from, to health.Day, truth
 	}
 	first, _ := analysis.Request{End: from}.Reads()
 	_, last := analysis.Request{End: to}.Reads()
+	look := s.Store.Holding
+	if truth {
+		look = s.Store.Synced
+	}
+	if d.holding, err = look(ctx, uid); err != nil {
+		return nil, erasedError(err)
+	}
 	if !truth {
-		holding, err := s.Store.Holding(ctx, uid)
-		if err != nil {
-			return nil, erasedError(err)
-		}
-		if digest := holding.Value.Held; digest.Covers(first) {
+		if digest := d.holding.Value.Held; digest.Covers(first) {
 			d.digested, d.preferred = true, cleanPrefixes(digest.Preferred)
 			d.days = slices.DeleteFunc(slices.Clone(digest.Days), func(day held.Day) bool { return day.Day < first || day.Day > last })
 			return d, nil

@@ -69,6 +69,80 @@ func TestAResultThatCameMeanwhileIsKept(t *testing.T) {
 	}
 }
 
+// A slow process that has read days of which the samples are deleted by now writes
+// nothing of them: others have looked at the windows anew, and nobody is asked again.
+func TestASlowProcessWritesNothingOfDaysThatAreOthers(t *testing.T) {
+	for name, cursors := range map[string]bool{"of somebody who is known": true, "of somebody without cursors": false} {
+		t.Run(name, func(t *testing.T) {
+			b := newModelBench(t)
+			end := b.keepDays(1, 9, false)
+			if cursors {
+				b.merged(nil)
+			}
+			b.ask(end, end)
+			prompt := b.stage
+			slow := b.slow(func() {
+				for day := end - 9; day <= end+1; day++ {
+					b.keep(day, nil)
+				}
+				b.merged(&end)
+				b.stage = prompt
+				if v := b.due(1); v != "ack" || len(b.left()) != 0 || b.result(end) != nil {
+					t.Errorf("the other process: %q, left %v", v, b.left())
+				}
+			})
+			b.stage = slow
+			if v := b.due(1); v != "postpone: the result was replaced meanwhile" {
+				t.Errorf("verdict %q", v)
+			}
+			if b.result(end) != nil || b.embedding(end) != nil {
+				t.Errorf("what was deleted is back: a result %t, an embedding %t", b.result(end) != nil, b.embedding(end) != nil)
+			}
+			if v := b.due(2); v != "ack" || b.result(end) != nil {
+				t.Errorf("the next look: %q", v)
+			}
+		})
+	}
+}
+
+// What is merged meanwhile of other days is in no window's way.
+func TestAMergeOfOtherDaysIsInNoWindowsWay(t *testing.T) {
+	b := newModelBench(t)
+	end := b.keepDays(1, 9, false)
+	b.merged(nil)
+	b.ask(end, end)
+	b.stage = b.slow(func() {
+		b.keep(end-60, []health.Sample{walked(end - 60)})
+		b.merged(nil)
+	})
+	if v := b.due(1); v != "ack" || b.result(end) == nil || b.embedding(end) == nil {
+		t.Errorf("verdict %q, a result %t, an embedding %t", v, b.result(end) != nil, b.embedding(end) != nil)
+	}
+}
+
+// slow is the stage in a process in which something is done while it reads samples.
+func (b *bench) slow(do func()) *analyse.Stage {
+	needs := b.stage.Needs
+	needs.Chunks = &meanwhile{timeline.NewReader(vault.New(b.blobs, b.keys)), do}
+	return analyse.New(needs)
+}
+
+// merged has the person's cursors be written, as who merges does, and the window that
+// ends then be asked for.
+func (b *bench) merged(end *health.Day) {
+	b.t.Helper()
+	found, err := b.store.Synced(b.t.Context(), uid)
+	if err == nil {
+		_, err = b.store.Cursors.Put(b.t.Context(), uid, found.Key, found.Version, found.Value)
+	}
+	if err == nil && end != nil {
+		err = b.windows.Ask(b.t.Context(), uid, *end)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func walked(day health.Day) health.Sample {
 	at := health.InstantOf(time.Date(1970, 1, 1, 10, 0, 0, 0, time.UTC).AddDate(0, 0, int(day)))
 	return health.Sample{UUID: health.UUID{1}, Type: "HKQuantityTypeIdentifierStepCount", Start: at, End: at + 60_000, Zone: "Europe/Berlin", Value: 100, Unit: "count", OriginalValue: 100, OriginalUnit: "count"}

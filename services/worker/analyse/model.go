@@ -79,10 +79,11 @@ func (s *Stage) earlier(ctx context.Context, digest string, req analysis.Request
 
 // embed runs the model on the window, enters what it says into the Result and
 // keeps the embedding; changed says whether that is another one than before.
-func (s *Stage) embed(ctx context.Context, version model.Model, req analysis.Request, in Input, m *metric.Input, earlier map[health.Day]record.Embedding, r *analysis.Result) (changed bool, err error) {
-	if version == nil {
+func (s *Stage) embed(ctx context.Context, req analysis.Request, f *found, m *metric.Input, r *analysis.Result) (changed bool, err error) {
+	if f.model == nil {
 		return false, nil
 	}
+	version, in := f.model, f.in
 	id, inferred := version.Identity(), make([]model.Inference, 1)
 	r.Lineage.Model = id.Digest
 	r.Model = &analysis.ModelSummary{Version: id.Digest, Name: id.Name, Preprocessing: id.Preprocessing, Scaling: string(id.Scaling),
@@ -103,13 +104,13 @@ func (s *Stage) embed(ctx context.Context, version model.Model, req analysis.Req
 			return false, fmt.Errorf("run the model: %w", refused)
 		}
 		lack(r, tooLittle, refused.Error())
-		return s.drop(ctx, req)
+		return s.drop(ctx, req, f)
 	}
 	values := inferred[0].Value(id, embedding)
 	in.Weeks = nil // an embedding is of its window alone
 	own := record.Embedding{Model: id.Digest, Digest: Digest(in), Kind: string(r.Input.Kind), Values: values}
-	compare(r, own, earlier)
-	return s.keep(ctx, req, own)
+	compare(r, own, f.earlier)
+	return s.keep(ctx, req, f, own)
 }
 
 // compare enters the distance from the earlier weeks of the same kind.
@@ -149,7 +150,7 @@ func lack(r *analysis.Result, reason, detail string) {
 	slices.SortStableFunc(r.Insufficient, func(a, b analysis.Insufficient) int { return cmp.Compare(a.Metric, b.Metric) })
 }
 
-func (s *Stage) keep(ctx context.Context, req analysis.Request, e record.Embedding) (changed bool, err error) {
+func (s *Stage) keep(ctx context.Context, req analysis.Request, f *found, e record.Embedding) (changed bool, err error) {
 	before, err := s.Store.Embeddings.Get(ctx, req.UID, req.End.String())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return false, erasedError(err)
@@ -157,33 +158,33 @@ func (s *Stage) keep(ctx context.Context, req analysis.Request, e record.Embeddi
 	if err == nil && before.Value.Model == e.Model && before.Value.Digest == e.Digest {
 		return false, nil
 	}
-	if _, err := s.Store.Embeddings.Put(ctx, req.UID, req.End.String(), before.Version, e); err != nil {
-		return false, erasedError(err)
+	if _, err := s.write(ctx, req, f, s.Store.Embeddings.ToPut(req.End.String(), before.Version, e)); err != nil {
+		return false, err
 	}
 	return true, nil
 }
 
 // drop deletes the window's embedding, if there is one.
-func (s *Stage) drop(ctx context.Context, req analysis.Request) (changed bool, err error) {
+func (s *Stage) drop(ctx context.Context, req analysis.Request, f *found) (changed bool, err error) {
 	before, err := s.Store.Embeddings.Get(ctx, req.UID, req.End.String())
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
 	if err == nil {
-		err = s.Store.Embeddings.Delete(ctx, req.UID, req.End.String(), before.Version)
+		_, err = s.write(ctx, req, f, s.Store.Embeddings.ToDelete(req.End.String(), before.Version))
 	}
 	return err == nil, erasedError(err)
 }
 
 // forget drops the embedding of a window without data and has later weeks look again.
-func (s *Stage) forget(ctx context.Context, version model.Model, req analysis.Request, had bool) error {
-	if !had || version == nil {
+func (s *Stage) forget(ctx context.Context, req analysis.Request, f *found, had bool) error {
+	if !had || f.model == nil {
 		return nil
 	}
-	if _, err := s.drop(ctx, req); err != nil {
+	if _, err := s.drop(ctx, req, f); err != nil {
 		return err
 	}
-	return s.followUp(ctx, version, req, true)
+	return s.followUp(ctx, f.model, req, true)
 }
 
 // followUp asks for the later weeks that were compared with this one: their

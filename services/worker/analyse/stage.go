@@ -172,7 +172,7 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 		return Kept, 0, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 	}
 	if result.Input.SampleCount == 0 {
-		if err := s.forget(ctx, f.model, req, f.exists || again); err != nil {
+		if err := s.forget(ctx, req, &f, f.exists || again); err != nil {
 			return Kept, 0, err
 		}
 		if !f.exists && !again { // another may have deleted the Result, and died before it told
@@ -183,15 +183,15 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 		if !f.exists && !again {
 			return NoData, 0, nil
 		}
-		return NoData, 0, s.withdraw(ctx, req, f.before.Version, tell)
+		return NoData, 0, s.withdraw(ctx, req, &f, tell)
 	}
-	changed, err := s.embed(ctx, f.model, req, f.in, epochs, f.earlier, &result)
+	changed, err := s.embed(ctx, req, &f, epochs, &result)
 	if err != nil {
 		return Kept, 0, err
 	}
-	version, err = s.Store.Results.Put(ctx, req.UID, req.End.String(), f.before.Version, record.Result{Result: result, ComputedAt: s.Now().UTC()})
+	version, err = s.write(ctx, req, &f, s.Store.Results.ToPut(req.End.String(), f.before.Version, record.Result{Result: result, ComputedAt: s.Now().UTC()}))
 	if err != nil {
-		return Kept, 0, erasedError(err)
+		return Kept, 0, err
 	}
 	if err := s.stored(ctx, req, result.Lineage.InputDigest, tell); err != nil {
 		return Kept, 0, err
@@ -210,10 +210,10 @@ func (s *Stage) spoken(ctx context.Context, req analysis.Request) (bool, error) 
 
 // withdraw deletes the Result of a window that has no data any more, and has who is
 // behind know.
-func (s *Stage) withdraw(ctx context.Context, req analysis.Request, version int64, tell teller) error {
-	if version > 0 {
-		if err := s.Store.Results.Delete(ctx, req.UID, req.End.String(), version); err != nil {
-			return erasedError(err)
+func (s *Stage) withdraw(ctx context.Context, req analysis.Request, f *found, tell teller) error {
+	if f.before.Version > 0 {
+		if _, err := s.write(ctx, req, f, s.Store.Results.ToDelete(req.End.String(), f.before.Version)); err != nil {
+			return err
 		}
 	}
 	return tell(ctx, flow.Changed{End: req.End})

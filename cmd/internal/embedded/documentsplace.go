@@ -1,0 +1,31 @@
+package embedded
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
+)
+
+// CheckDocuments is the error of a data directory that holds objects and no documents:
+// begun anew it would know nobody, and take what it holds of people for what nobody
+// needs.
+func CheckDocuments(dir string, b platform.Backends) error {
+	documents, objects := placeOf(b.Store, "sqlite"), placeOf(b.Blobs, "files")
+	if documents == "" || objects == "" || filepath.Dir(objects) != documents {
+		return nil
+	}
+	for _, name := range []string{storesqlite.FileName, storesqlite.FileName + "-wal"} {
+		if info, err := os.Stat(filepath.Join(documents, name)); err == nil && info.Size() > 0 {
+			return nil
+		}
+	}
+	segments, err := fs.Glob(os.DirFS(objects), "*.seg")
+	if err != nil || len(segments) == 0 {
+		return err
+	}
+	return fmt.Errorf("the documents of the data directory %s, %s, are gone or empty, and its objects are there: put them back, or restore a backup; without them nothing of it is found", dir, storesqlite.FileName)
+}
