@@ -10,6 +10,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,6 +58,9 @@ func (u *uploader) file(ctx context.Context, name string) (*fileReport, error) {
 	progress.done()
 	if errors.Is(err, context.Canceled) {
 		err = context.Cause(running) // the first failure, rather than what it cut short
+	}
+	if err == nil && f.isOwnExport() {
+		err = j.anchors(ctx, f)
 	}
 	if err == nil && u.wait {
 		j.report.Merged, err = u.waitUntilAnalysed(ctx, j.report.Uploads)
@@ -119,6 +123,47 @@ func (j *job) profile(f *source) error {
 	j.report.Profile, err = j.client.PutProfile(j.ctx, text)
 	return err
 }
+
+// anchors gives a phone that has none of a type the one of the export, once all that
+// lies before it is acknowledged. One that is there stays: it is of what the phone has
+// read since.
+func (j *job) anchors(ctx context.Context, f *source) error {
+	had, err := clarityexport.Anchors(io.NewSectionReader(f.file, 0, f.size))
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(had, func(_, anchor string) bool { return anchor == "" || strings.HasPrefix(anchor, formerAnchor) })
+	if len(had) == 0 {
+		return nil
+	}
+	var sync struct {
+		Types []struct{ Type, Cursor string }
+	}
+	if err := j.client.Get(ctx, "/v1/sync?days=1", &sync); err != nil {
+		return fmt.Errorf("look at how far the phone is: %w", err)
+	}
+	for _, t := range sync.Types {
+		if t.Cursor != "" && !strings.HasPrefix(t.Cursor, formerAnchor) {
+			delete(had, t.Type)
+		}
+	}
+	if len(had) == 0 {
+		return nil
+	}
+	up, err := phone.Anchors("clarity-upload", j.zone, had)
+	if err != nil {
+		return err
+	}
+	if _, err := j.client.Put(ctx, up); err != nil {
+		return err
+	}
+	j.report.Uploads = append(j.report.Uploads, up.ID)
+	return nil
+}
+
+// formerAnchor is how anchors begin that the releases before made up for a file: no
+// phone knows them.
+const formerAnchor = "import-"
 
 // readEnvelope sends an upload as it is: it is one already.
 func (j *job) readEnvelope(f *source) error {

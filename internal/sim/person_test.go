@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -56,6 +57,15 @@ type sent struct {
 	maybe   bool // nobody knows: an answer was lost, and no later one told
 	unread  bool // no metric reads what is in it
 	damaged bool // its body was damaged once it was acked
+}
+
+// measured says whether a metric reads some of it. Of what none does the days are
+// analysed on which they are the first, which no inspection demands.
+func (x *sent) measured() bool {
+	return !x.unread && slices.ContainsFunc(slices.Concat(x.samples, x.deleted), func(uuid string) bool {
+		kind, _ := kindOf(uuid)
+		return analysis.Measures(kind)
+	})
 }
 
 // A device is one phone of a person's.

@@ -376,7 +376,7 @@ func (s *inspection) wanted(p *person) (ends []health.Day) {
 	uploads, err := s.store.Uploads.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	for _, u := range uploads {
-		if slices.ContainsFunc(p.sent, func(x *sent) bool { return x.id == u.Key && x.unread }) {
+		if slices.ContainsFunc(p.sent, func(x *sent) bool { return x.id == u.Key && !x.measured() }) {
 			continue
 		}
 		today := health.DayOf(health.InstantOf(u.Value.MergedAt.Add(-time.Minute)), zone)

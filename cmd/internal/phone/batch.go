@@ -65,7 +65,6 @@ type Batcher struct {
 	entries int
 	body    bytes.Buffer
 	record  []byte // scratch
-	cursor  map[string]string
 }
 
 // The lists that a batch can be, by their names in an envelope.
@@ -76,15 +75,15 @@ const (
 )
 
 // NewBatcher calls emit with each full upload, its samples in the order they
-// were added. The zone is where samples without one of their own belong.
+// were added. No upload has an anchor: those are a phone's. The zone is where samples without one of their own belong.
 func NewBatcher(installation, zone string, emit func(Upload) error) *Batcher {
-	return &Batcher{installation: installation, zone: zone, emit: emit, cursor: map[string]string{}}
+	return &Batcher{installation: installation, zone: zone, emit: emit}
 }
 
 // Add puts an accepted sample into the current batch.
 func (b *Batcher) Add(s *health.Sample) error {
 	b.record = formats.AppendUploadSample(b.record[:0], s)
-	return b.append(listSamples, "", s)
+	return b.append(listSamples, "")
 }
 
 // AddAsSent is Add for a sample that the platform has exported: what it keeps as it
@@ -102,14 +101,14 @@ func (b *Batcher) AddAsSent(s *health.Sample) error {
 		record = formats.AppendUploadSample(nil, &unzoned)
 	}
 	b.record = append(b.record[:0], record...)
-	return b.append(listSamples, s.Zone, s)
+	return b.append(listSamples, s.Zone)
 }
 
 // AddSeries puts a sample that is many points, its Raw as it was sent, into an upload
 // of such.
 func (b *Batcher) AddSeries(s *health.Sample) error {
 	b.record = append(b.record[:0], s.Raw...)
-	return b.append(listSeries, s.Zone, s)
+	return b.append(listSeries, s.Zone)
 }
 
 // Delete puts a deletion into the current batch.
@@ -122,13 +121,13 @@ func (b *Batcher) Delete(id health.UUID, kind string) error {
 		return fmt.Errorf("encode a deletion: %w", err)
 	}
 	b.record = append(b.record[:0], text...)
-	return b.append(listDeleted, "", nil)
+	return b.append(listDeleted, "")
 }
 
 // append adds the record at hand to a batch that is such a list, and has the zone
 // where the record cannot name it itself. The batch at hand is emitted where the
-// record has no room in it, or may not be in it. of is the sample, nil for none.
-func (b *Batcher) append(list, zone string, of *health.Sample) error {
+// record has no room in it, or may not be in it.
+func (b *Batcher) append(list, zone string) error {
 	other := list != b.list || zone != "" && zone != b.zone
 	if b.entries == BatchSamples || b.entries > 0 && (other || b.body.Len()+len(b.record) > batchBytes) {
 		if err := b.flush(false); err != nil {
@@ -139,14 +138,33 @@ func (b *Batcher) append(list, zone string, of *health.Sample) error {
 	if zone != "" {
 		b.zone = zone
 	}
-	if of != nil {
-		b.cursor[of.Type] = "import-" + of.UUID.String()
-	}
 	if b.entries++; b.body.Len() > 0 {
 		b.body.WriteByte(',')
 	}
 	b.body.Write(b.record)
 	return nil
+}
+
+// An envelope is what an upload says beside its list.
+type envelope struct {
+	Schema         string            `json:"schema"`
+	InstallationID string            `json:"installationId"`
+	TimeZone       string            `json:"timeZone"`
+	Stage          upload.Stage      `json:"stage"`
+	Final          bool              `json:"final"`
+	Cursor         map[string]string `json:"cursor"`
+}
+
+// Anchors is an upload of nothing but a phone's anchors, by type.
+func Anchors(installation, zone string, of map[string]string) (Upload, error) {
+	text, err := json.Marshal(struct {
+		envelope
+		Samples []struct{} `json:"samples"`
+	}{envelope{upload.Schema, installation, zone, upload.Historical, true, of}, []struct{}{}})
+	if err != nil {
+		return Upload{}, fmt.Errorf("encode upload: %w", err)
+	}
+	return Pack(text, 0, 0)
 }
 
 // Close emits what is left.
@@ -165,28 +183,20 @@ func (b *Batcher) flush(final bool) error {
 	case listDeleted:
 		samples, deleted = 0, b.entries
 	}
-	head, err := json.Marshal(struct {
-		Schema         string            `json:"schema"`
-		InstallationID string            `json:"installationId"`
-		TimeZone       string            `json:"timeZone"`
-		Stage          upload.Stage      `json:"stage"`
-		Final          bool              `json:"final"`
-		Cursor         map[string]string `json:"cursor"`
-	}{schema, b.installation, b.zone, upload.Historical, final, b.cursor})
+	head, err := json.Marshal(envelope{schema, b.installation, b.zone, upload.Historical, final, map[string]string{}})
 	if err != nil {
 		return fmt.Errorf("encode upload: %w", err)
 	}
-	envelope := make([]byte, 0, len(head)+b.body.Len()+16)
-	envelope = append(envelope, head[:len(head)-1]...)
-	envelope = append(envelope, `,"`+b.list+`":[`...)
-	envelope = append(envelope, b.body.Bytes()...)
-	envelope = append(envelope, `]}`...)
-	u, err := Pack(envelope, samples, deleted)
+	text := make([]byte, 0, len(head)+b.body.Len()+16)
+	text = append(text, head[:len(head)-1]...)
+	text = append(text, `,"`+b.list+`":[`...)
+	text = append(text, b.body.Bytes()...)
+	text = append(text, `]}`...)
+	u, err := Pack(text, samples, deleted)
 	if err != nil {
 		return err
 	}
 	b.entries = 0
 	b.body.Reset()
-	clear(b.cursor)
 	return b.emit(u)
 }

@@ -77,6 +77,30 @@ func Profile(file io.Reader) (profile json.RawMessage, there bool, err error) {
 	return profile, there, nil
 }
 
+// Anchors are how far the phone had come that the export is of, by type: its own words.
+// Nothing behind the export's uploads is read.
+func Anchors(file io.Reader) (map[string]string, error) {
+	found := map[string]string{}
+	err := eachLine(file, func(n int, l line) error {
+		switch l.Kind {
+		case KindProfile, "consent", "upload":
+			return nil
+		case "cursor":
+			var c struct{ Anchor string }
+			if err := json.Unmarshal(l.Value, &c); err != nil {
+				return fmt.Errorf("line %d holds no cursor", n)
+			}
+			found[l.Key] = c.Anchor
+			return nil
+		}
+		return errStop
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return nil, err
+	}
+	return found, nil
+}
+
 // eachLine calls visit with each line but the end, and says where it is not whole.
 func eachLine(file io.Reader, visit func(n int, l line) error) error {
 	lines := bufio.NewScanner(file)

@@ -57,7 +57,7 @@ func (f Failures) Problem(ctx context.Context, err error) *problem.Problem {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, blob.ErrNotFound), errors.Is(err, store.ErrKey):
 		return problem.New(problem.NotFound, "there is nothing here, or it is not yours")
 	case errors.Is(err, keyring.ErrDestroyed), errors.Is(err, analysis.ErrErased):
-		return problem.New(problem.AccountErased, "the account and its data were erased; nothing can be read or stored")
+		return problem.New(problem.AccountErased, "the account is erased, or is to be: nothing can be read or stored; GET /v1/account/receipt says how far that is")
 	case errors.Is(err, analysis.ErrNoConsent):
 		return ConsentRequired(record.PurposeProcessing)
 	case errors.Is(err, store.ErrConflict):
