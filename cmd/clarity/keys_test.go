@@ -193,3 +193,19 @@ func TestWhatKeysCannot(t *testing.T) {
 		t.Errorf("made %v, %v", made, err)
 	}
 }
+
+// The first start on the directory of a release that had the keys within it answers,
+// and so does the next.
+func TestADirectoryWithItsKeysWithinIsStartedOn(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	startPlatform(t, dir).kill()
+	if err := os.Rename(dir+".keys", filepath.Join(dir, "keys")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		startPlatform(t, dir).kill()
+	}
+	if _, err := os.Stat(dir + ".keys"); err != nil {
+		t.Errorf("the keys were not moved: %v", err)
+	}
+}

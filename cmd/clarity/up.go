@@ -49,6 +49,7 @@ func up(ctx context.Context, c *call) error {
 	}
 	reading := settings.Read(fs, s, *file, c.getenv, "config", "check")
 	log, logging := s.Log.Logger(c.stderr)
+	told := s.Config // of the keys' own place the directory says where that is, once it is open
 	s.Backends = embedded.In(s.Data, s.Backends)
 	faults := []error{reading, logging, datadir.Validate(s.Data, s.Config, drivers(), stages.All())}
 	if *check {
@@ -67,7 +68,7 @@ func up(ctx context.Context, c *call) error {
 		debug.SetGCPercent(gcPercent)
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	p, err := datadir.Open(ctx, s.Data, s.Config, drivers(), stages.All(), platform.Env{Now: time.Now, Log: log, Version: describeBuild()})
+	p, err := datadir.Open(ctx, s.Data, told, drivers(), stages.All(), platform.Env{Now: time.Now, Log: log, Version: describeBuild()})
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil { // a clean stop, as after ready
 		log.Info("stopped")
 		return nil //nolint:nilerr // being told to stop is no error

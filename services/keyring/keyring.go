@@ -2,7 +2,9 @@
 //
 // Seal encrypts with authenticated encryption under the person's key, creating
 // it on first use; the wrapped key MUST be durable before the first ciphertext
-// is returned. The name is bound as associated data, together with the uid:
+// is returned. For whom something is sealed already, as far as the driver was told
+// how to know, it creates none but returns ErrNoKey: theirs is missing, and what a new
+// one sealed would be lost once theirs is back. The name is bound as associated data, together with the uid:
 // Open MUST fail with ErrTampered for another name, another person, or any
 // changed bit, and MUST NOT return a byte of plaintext then.
 //
@@ -50,6 +52,8 @@ import (
 
 // The sentinels a driver wraps.
 var (
+	// ErrNoKey says that the person has no key, or none that can be read: what is
+	// sealed for them opens again once it is put back.
 	ErrNoKey     = errors.New("keyring: person has no key")
 	ErrDestroyed = errors.New("keyring: key is destroyed")
 	ErrTampered  = errors.New("keyring: ciphertext does not belong to this name and person")
@@ -122,12 +126,13 @@ type Pseudonymizer interface {
 }
 
 // Fault is what a driver returns for an error it met; see package fault. That
-// there is no key, or none any more, is an answer and none.
+// there is no key any more is an answer and none.
 func Fault(op string, err error) error {
-	if errors.Is(err, ErrNoKey) || errors.Is(err, ErrDestroyed) {
+	if errors.Is(err, ErrDestroyed) {
 		return err
 	}
 	return fault.Wrap("keyring", op, err,
+		fault.Known{Is: ErrNoKey, Class: fault.Unavailable, Code: "no key"},
 		fault.Known{Is: ErrTampered, Class: fault.Broken, Code: "tampered"},
 	)
 }

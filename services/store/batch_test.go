@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -130,5 +131,31 @@ func TestAnUnknownOutcomeThatIsReplacedMeanwhile(t *testing.T) {
 	}
 	if _, err := certain.Profiles.Put(background, "anna", "profile", versions[1], record.Profile{}); err != nil {
 		t.Errorf("a write under one's own: %v", err)
+	}
+}
+
+// However many accounts of a shard are due, its uploads are met.
+func TestAccountsThatAreDueHideNoUpload(t *testing.T) {
+	s, _, _, _ := open(t)
+	due, shard := time.Unix(400, 0).UTC(), store.ShardOf("anna")
+	const limit = 10
+	for n, i := 0, 0; n < limit+1; i++ {
+		uid := fmt.Sprint("ben", i)
+		if store.ShardOf(uid) != shard {
+			continue
+		}
+		n++
+		if _, err := s.Batch(background, uid, s.Accounts.ToPut(record.AccountKey, 0, record.Account{}).At(due.Add(-time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Batch(background, "anna", s.Uploads.ToPut("u", 0, record.Upload{State: record.UploadReceived}).At(due)); err != nil {
+		t.Fatal(err)
+	}
+	if docs, err := s.Due(background, shard, due, limit); err != nil || len(docs) != 1 || docs[0].Key.UID != "anna" {
+		t.Errorf("%+v, %v", docs, err)
+	}
+	if docs, err := s.Erasing(background, shard, due, limit); err != nil || len(docs) != limit {
+		t.Errorf("%d accounts, %v", len(docs), err)
 	}
 }

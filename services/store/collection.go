@@ -72,6 +72,23 @@ func (s *Store) People(ctx context.Context, after string, limit int) ([]string, 
 	return s.driver.People(ctx, after, limit)
 }
 
+// HoldsSealed says whether there is something of the person that their key has sealed,
+// or had in another life: nothing is stored of who has neither answered nor said who
+// they are.
+func (s *Store) HoldsSealed(ctx context.Context, uid string) (bool, error) {
+	for _, collection := range []string{collectionConsents, collectionProfiles} {
+		docs, err := s.driver.List(ctx, Query{Collection: collection, UID: uid, Limit: 1})
+		if len(docs) > 0 || err != nil {
+			return err == nil, err
+		}
+	}
+	account, err := s.Accounts.Get(ctx, uid, record.AccountKey)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && account.Value.Life > 0, err
+}
+
 // EachPerson calls see with everyone of whom there are documents.
 func (s *Store) EachPerson(ctx context.Context, see func(uid string) error) error {
 	for after := ""; ; {
@@ -130,11 +147,17 @@ func (s *Store) Stirring(ctx context.Context, before time.Time) ([]int, error) {
 }
 
 func (s *Store) due(ctx context.Context, of []string, shard int, before time.Time, limit int) ([]Document, error) {
-	all, err := s.driver.Due(ctx, shard, before, limit)
-	if err != nil {
-		return nil, err
+	for most := limit; ; most = MaxLimit {
+		all, err := s.driver.Due(ctx, shard, before, most)
+		if err != nil {
+			return nil, err
+		}
+		whole := len(all) < most || most == MaxLimit
+		found := slices.DeleteFunc(all, func(d Document) bool { return !slices.Contains(of, d.Key.Collection) })
+		if whole || len(found) >= limit { // else others' stand before ours
+			return found[:min(len(found), limit)], nil
+		}
 	}
-	return slices.DeleteFunc(all, func(d Document) bool { return !slices.Contains(of, d.Key.Collection) }), nil
 }
 
 // Ready is nil where the driver can commit.

@@ -221,20 +221,45 @@ func (d *Documents) Due(ctx context.Context, shard int, before time.Time, limit 
 	if err != nil {
 		return nil, err
 	}
-	for i, doc := range docs {
-		owner, _, err := split(doc.Key.Collection, doc.Data)
-		if err != nil || owner == nil {
-			return nil, fmt.Errorf("read %s: %w", doc.Key.Collection, errors.Join(err, errForeign))
+	mine := docs[:0]
+	for _, doc := range docs {
+		revealed, err := d.due(ctx, doc)
+		if errors.Is(err, errForeign) {
+			err = d.putOff(ctx, doc, before)
+		} else if err == nil {
+			mine = append(mine, revealed)
 		}
-		uid, err := d.veil.open(ctx, ofPeople, owner)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", doc.Key.Collection, err)
 		}
-		if docs[i], err = d.reveal(ctx, string(uid), doc); err != nil {
-			return nil, err
-		}
 	}
-	return docs, nil
+	return mine, nil
+}
+
+// due is what is due as it was written; the error is errForeign where no key of these
+// tells whose it is.
+func (d *Documents) due(ctx context.Context, doc store.Document) (store.Document, error) {
+	owner, _, err := split(doc.Key.Collection, doc.Data)
+	if err != nil || owner == nil {
+		return doc, errForeign
+	}
+	uid, err := d.veil.open(ctx, ofPeople, owner)
+	if err != nil {
+		return doc, err
+	}
+	return d.reveal(ctx, string(uid), doc)
+}
+
+// unknown is for how long what is nobody's that these keys know is not looked at: it
+// stands before nothing else, and other keys may be put back.
+const unknown = time.Hour
+
+func (d *Documents) putOff(ctx context.Context, doc store.Document, before time.Time) error {
+	_, err := d.Driver.Batch(ctx, []store.Write{{Key: doc.Key, IfVersion: doc.Version, Data: doc.Data, Due: before.Add(unknown)}})
+	if errors.Is(err, store.ErrConflict) { // another was first
+		return nil
+	}
+	return err
 }
 
 // Stirring are the shards in which something may be due: all, where the driver below

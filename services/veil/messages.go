@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/clarity-loop/clarity/services/queue"
@@ -18,12 +19,18 @@ import (
 type Messages struct {
 	queue.Driver
 	veil *veil
+	log  *slog.Logger
 }
 
 var _ queue.Driver = (*Messages)(nil)
 
-// NewMessages is the driver over q.
-func NewMessages(q queue.Driver, n Namer) *Messages { return &Messages{q, newVeil(n)} }
+// NewMessages is the driver over q. It logs nothing where it has no log.
+func NewMessages(q queue.Driver, n Namer, log *slog.Logger) *Messages {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Messages{q, newVeil(n), log}
+}
 
 // What begins the body of a message that is sealed, as JSON never does: whether it was
 // packed first, so that sealing makes no body too large that was not.
@@ -127,6 +134,7 @@ func (m *Messages) Receive(ctx context.Context, sub queue.Subscription, handle q
 		msg, err := m.reveal(ctx, d.Message)
 		switch {
 		case err == errForeign: //nolint:errorlint // it is never wrapped
+			m.log.Error("message cannot be opened", "topic", sub.Topic, "consumer", sub.Name, "attempt", d.Attempt, "reason", foreign)
 			return queue.Dead(foreign)
 		case err != nil:
 			return queue.Retry(0, "names are away")

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ func TestDocumentsKeepTheContract(t *testing.T) {
 func TestMessagesKeepTheContract(t *testing.T) {
 	queuetest.Run(t, func(*testing.T) queuetest.Opener {
 		place := queuetest.Memory(time.Now)
-		return func(c queue.Consumers) queue.Driver { return veil.NewMessages(place.Open(c), namer()) }
+		return func(c queue.Consumers) queue.Driver { return veil.NewMessages(place.Open(c), namer(), nil) }
 	})
 }
 
@@ -220,7 +221,7 @@ func TestMessagesTellNobody(t *testing.T) {
 	place := queuetest.Memory(time.Now)
 	consumers := queue.Consumers{"t": {"c"}}
 	below := place.Open(consumers)
-	q := veil.NewMessages(below, namer())
+	q := veil.NewMessages(below, namer(), nil)
 	const uid, body = "anna-who-is-looked-for", `{"uid":"anna-who-is-looked-for"}`
 	// Of a release before, and of this one.
 	if err := errors.Join(below.Publish(ctx, queue.Message{Topic: "t", Key: uid, Body: []byte(body)}), q.Publish(ctx, queue.Message{Topic: "t", Key: uid, Body: []byte(body)})); err != nil {
@@ -288,4 +289,70 @@ type otherNamer struct{ veil.Namer }
 
 func (n otherNamer) Pseudonym(ctx context.Context, uid string) (string, error) {
 	return n.Namer.Pseudonym(ctx, "other"+uid)
+}
+
+// What other keys have sealed stands before nothing that is due.
+func TestWhatIsNobodysHidesNothingThatIsDue(t *testing.T) {
+	ctx := t.Context()
+	memory := storetest.Memory(time.Now)
+	now := time.Date(2026, 11, 20, 7, 0, 0, 0, time.UTC)
+	theirs, mine := veil.NewDocuments(memory, otherNamer{namer()}), veil.NewDocuments(memory, namer())
+	shard, err := mine.Shard(ctx, "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := 0
+	for i := 0; foreign < 3; i++ {
+		uid := fmt.Sprint("ben", i)
+		if in, err := theirs.Shard(ctx, uid); err != nil || in != shard {
+			continue
+		}
+		foreign++
+		if _, err := theirs.Batch(ctx, []store.Write{{Key: store.Key{Collection: "uploads", UID: uid, Key: "u"}, Data: []byte("x"), Due: now.Add(-time.Hour)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := mine.Batch(ctx, []store.Write{{Key: store.Key{Collection: "uploads", UID: "anna", Key: "u"}, Data: []byte("x"), Due: now}}); err != nil {
+		t.Fatal(err)
+	}
+	var got []store.Document
+	for range 3 { // looks
+		docs, err := mine.Due(ctx, shard, now, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, docs...)
+	}
+	if len(got) == 0 || got[0].Key.UID != "anna" {
+		t.Errorf("%+v", got)
+	}
+	if docs, err := theirs.Due(ctx, shard, now.Add(2*time.Hour), 10); err != nil || len(docs) < foreign-1 {
+		t.Errorf("beside their own keys again, %d are due, %v", len(docs), err)
+	}
+}
+
+func TestAMessageOfOtherKeysIsLogged(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	below := queuetest.Memory(time.Now).Open(queue.Consumers{"t": {"c"}})
+	if err := veil.NewMessages(below, namer(), nil).Publish(ctx, queue.Message{Topic: "t", Key: "anna", Body: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	log := &said{stop: stop}
+	q := veil.NewMessages(below, otherNamer{namer()}, slog.New(slog.NewTextHandler(log, nil)))
+	err := q.Receive(ctx, queue.Subscription{Topic: "t", Name: "c"}, func(context.Context, queue.Delivery) queue.Verdict { return queue.Ack() })
+	if err != nil || !strings.Contains(log.String(), "sealed under other keys") || strings.Contains(log.String(), "anna") {
+		t.Errorf("%v; the log says %q", err, log.String())
+	}
+}
+
+// said is a log that ends what is waited for.
+type said struct {
+	strings.Builder
+	stop func()
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	defer s.stop()
+	return s.Builder.Write(p)
 }

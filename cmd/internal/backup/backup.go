@@ -137,7 +137,7 @@ func Restore(ctx context.Context, from string, p datadir.Place, now func() time.
 	if err := copyFiles(from, p.Dir, was); err != nil {
 		return 0, err
 	}
-	if erased, err = embedded.Replay(ctx, b, now); err != nil {
+	if erased, _, err = embedded.Replay(ctx, b, now); err != nil {
 		return erased, err
 	}
 	return erased, errors.Join(syncTree(p.Dir), durable.SyncDir(filepath.Dir(filepath.Clean(p.Dir))), done())

@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/store"
@@ -110,10 +111,18 @@ type check struct {
 	report  *Report
 	name    string            // the person's pseudonym
 	days    map[string]string // digest by day
+	lost    string            // the pseudonym of whose key was found missing last
 }
 
 // bad notes a fault, and an error that is none of what is kept.
 func (c *check) bad(what string, err error) {
+	if errors.Is(err, keyring.ErrNoKey) { // so it is of all that is theirs
+		what, err = "the key", errors.New("it is missing, or cannot be read: put it back")
+		if c.lost == c.name {
+			return
+		}
+		c.lost = c.name
+	}
 	if err != nil {
 		c.report.Bad = append(c.report.Bad, fmt.Sprintf("%s of %s: %v", what, c.name, err))
 	}

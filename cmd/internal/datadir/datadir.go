@@ -81,7 +81,7 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 // prepare has the keys where they belong, and everyone erased who is to be,
 // before anything is opened for them.
 func prepare(ctx context.Context, dir string, told platform.Backends, e platform.Env) (platform.Backends, error) {
-	if embedded.In(dir, told).Keys == embedded.In(dir, platform.Backends{}).Keys {
+	if told.Keys == "" || told.Keys == "tink" || told.Keys == "tink:" { // else they are to stay where that says
 		if err := embedded.MoveKeys(dir, e.Log); err != nil {
 			return told, err
 		}
@@ -90,7 +90,7 @@ func prepare(ctx context.Context, dir string, told platform.Backends, e platform
 	if err := errors.Join(embedded.CheckKeys(dir, b), embedded.CheckDocuments(dir, b)); err != nil {
 		return b, err
 	}
-	found, err := embedded.Replay(ctx, b, e.Now)
+	found, missing, err := embedded.Replay(ctx, b, e.Now)
 	if err == nil {
 		err = embedded.CheckObjects(ctx, dir, b, e.Now)
 	}
@@ -102,6 +102,9 @@ func prepare(ctx context.Context, dir string, told platform.Backends, e platform
 	}
 	if found > 0 {
 		e.Log.Info("people whose keys are destroyed are in the data directory, or erasures that were cut: they are erased", "people", found)
+	}
+	if missing > 0 {
+		e.Log.Error("people's keys are not at the keys' place, or cannot be read: put them back; until then these people are answered 503, and nothing of theirs is lost", "people", missing, "keys", b.Keys)
 	}
 	return b, nil
 }

@@ -230,3 +230,44 @@ func TestKeysByTheirDirectoryAlone(t *testing.T) {
 		t.Errorf("%v, %v", is, err)
 	}
 }
+
+// Keys that were told to lie in the directory stay there, start after start.
+func TestKeysStayWhereTheyAreSaidToBe(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	c := config()
+	c.Backends.Keys = "tink:" + filepath.Join(dir, "keys")
+	for range 3 {
+		p, err := datadir.Open(t.Context(), dir, c, drivers(), table(whole), env())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Somebody whose key is missing is counted at a start, and gets no other.
+func TestAMissingKeyIsToldAtAStart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	start(t, dir)
+	furnish(t, dir)
+	found, err := filepath.Glob(filepath.Join(dir+".keys", "people", "*", "*.key"))
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	if err := os.Remove(found[0]); err != nil {
+		t.Fatal(err)
+	}
+	if log := start(t, dir); !strings.Contains(log, "people's keys are not at the keys' place") || !strings.Contains(log, "people=1") || strings.Contains(log, "anna") {
+		t.Errorf("the log says %s", log)
+	}
+	kept(t, dir, func(o platform.Opened) {
+		if _, err := o.Keys.Seal(t.Context(), "anna", "x", nil); !errors.Is(err, keyring.ErrNoKey) {
+			t.Errorf("who lacks a key: %v", err)
+		}
+		if _, err := o.Keys.Seal(t.Context(), "ben", "x", nil); err != nil {
+			t.Errorf("who is new: %v", err)
+		}
+	})
+}

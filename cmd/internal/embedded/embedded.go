@@ -32,7 +32,7 @@ import (
 // for, and the directory's own place for each of these drivers that b names
 // without one.
 func In(dir string, b platform.Backends) platform.Backends {
-	if strings.Contains(b.Keys, "/") && !strings.Contains(b.Keys, ":") { // --keys DIR
+	if isPlace(b.Keys) { // --keys DIR
 		b.Keys = "tink:" + b.Keys
 	}
 	for _, own := range []struct {
@@ -54,6 +54,18 @@ func In(dir string, b platform.Backends) platform.Backends {
 		b.Writer = "template"
 	}
 	return b
+}
+
+// isPlace says whether a spec names no driver but a directory.
+func isPlace(spec string) bool {
+	if spec == "" || spec == "tink" || strings.Contains(spec, ":") {
+		return false
+	}
+	if strings.Contains(spec, "/") {
+		return true
+	}
+	info, err := os.Stat(spec)
+	return err == nil && info.IsDir()
 }
 
 // Holds says whether the directory's own driver of the capability, which is one of

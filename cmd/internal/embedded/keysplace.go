@@ -175,14 +175,14 @@ func placeOf(spec, driver string) string {
 
 // Replay has everyone erased whose key is destroyed and whose documents do not
 // know, as in a data directory that was put back from a copy, and takes up the
-// erasures that a release before has left. It returns how many they were. The
-// place is the caller's alone.
-func Replay(ctx context.Context, b platform.Backends, now func() time.Time) (found int, err error) {
+// erasures that a release before has left. It returns how many they were, and of how
+// many others the key is missing, or cannot be read. The place is the caller's alone.
+func Replay(ctx context.Context, b platform.Backends, now func() time.Time) (found, missing int, err error) {
 	err = overDocuments(ctx, b, now, func(documents store.Driver, keys *tink.Keyring) error {
-		found, err = replay(ctx, documents, keys, now)
+		found, missing, err = replay(ctx, documents, keys, now)
 		return err
 	})
-	return found, err
+	return found, missing, err
 }
 
 // overDocuments does something with the documents of a data directory and their keys,
@@ -218,16 +218,39 @@ func rename(ctx context.Context, at string, keys *tink.Keyring) error {
 	return err
 }
 
-func replay(ctx context.Context, documents store.Driver, keys *tink.Keyring, now func() time.Time) (found int, err error) {
+func replay(ctx context.Context, documents store.Driver, keys *tink.Keyring, now func() time.Time) (found, missing int, err error) {
 	typed := store.New(documents, keys)
 	err = typed.EachPerson(ctx, func(uid string) error {
 		is, err := replayOne(ctx, typed, keys, uid, now().UTC())
 		if is {
 			found++
 		}
+		if is || err != nil {
+			return err
+		}
+		lacks, err := lacksKey(ctx, typed, keys, uid)
+		if lacks {
+			missing++
+		}
 		return err
 	})
-	return found, err
+	return found, missing, err
+}
+
+// lacksKey says whether something is sealed for the person, who is not erased, and
+// their key is not there.
+func lacksKey(ctx context.Context, typed *store.Store, keys *tink.Keyring, uid string) (bool, error) {
+	if has, err := keys.Has(ctx, uid); has || err != nil {
+		return false, err
+	}
+	account, err := typed.Accounts.Get(ctx, uid, record.AccountKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, err
+	}
+	if !account.Value.ErasedAt.IsZero() {
+		return false, nil
+	}
+	return typed.HoldsSealed(ctx, uid)
 }
 
 // HoldsAudit says whether there is an audit log.

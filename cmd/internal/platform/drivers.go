@@ -166,19 +166,20 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 		}
 	}
 	if needs.Has(capability.Keys) {
-		o.Keys = sealing{keys, keys, keys}
+		o.Keys = sealing{keys, keys, keys, readiness(keys)}
 	}
 	if needs.Has(capability.Erasure) {
 		o.Erasure = erasing{keys}
 	}
 	if messages != nil && keys != nil {
-		messages = veil.NewMessages(messages, keys)
+		messages = veil.NewMessages(messages, keys, e.Log)
 	}
 	if messages != nil {
 		o.Queue, o.Gauge = messages, messages
 	}
 	if documents != nil {
 		o.Store = store.New(veil.NewDocuments(documents, keys), o.Keys)
+		guard(keys, o.Store)
 	}
 	return o, nil
 }
@@ -219,9 +220,29 @@ type (
 		keyring.Sealer
 		keyring.Renewer
 		keyring.Pseudonymizer
+		ready func(ctx context.Context) error
 	}
 	erasing struct{ keyring.Eraser }
 )
+
+// Ready says why nobody's key can be found now, where the driver can tell.
+func (s sealing) Ready(ctx context.Context) error { return s.ready(ctx) }
+
+func readiness(keys Keyring) func(ctx context.Context) error {
+	if d, can := keys.(interface{ Ready(context.Context) error }); can {
+		return d.Ready
+	}
+	return func(context.Context) error { return nil }
+}
+
+// guard has the keys make none for whom something is stored that is sealed.
+func guard(keys Keyring, documents *store.Store) {
+	if d, can := keys.(interface {
+		Guard(sealed func(ctx context.Context, uid string) (bool, error))
+	}); can {
+		d.Guard(documents.HoldsSealed)
+	}
+}
 
 // only is what of o these needs name.
 func (o Opened) only(needs capability.Set) Opened {

@@ -78,10 +78,11 @@ type signer struct {
 
 func (i *Issuer) path() string { return filepath.Join(i.dir, "issuer.json") }
 
-// load reads the file, making it at first.
+// load reads the file. One that is missing is made by who opens the issuer alone:
+// later another key would believe nobody whom the one before does.
 func (i *Issuer) load() error {
 	data, err := os.ReadFile(i.path())
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && i.current == nil {
 		data, err = i.create()
 	}
 	if err != nil {

@@ -135,6 +135,14 @@ func (i *Issuer) verify(token string, look func() error) (identity.Subject, erro
 	return claims.subject, nil
 }
 
+// Ready says why nobody's token can be verified now.
+func (i *Issuer) Ready(context.Context) error {
+	if err := i.reload(); err != nil {
+		return fmt.Errorf("%w: %w", identity.ErrUnavailable, err)
+	}
+	return nil
+}
+
 // Revoke makes every token of the person invalid whose authentication is not
 // after the moment given. It is for who operates the issuer, when a person's
 // device is lost. Other processes see it within a second; who caches answers believes

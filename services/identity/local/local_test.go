@@ -303,3 +303,30 @@ func verify(t *testing.T, v identity.Verifier, token string, want error) {
 		t.Errorf("Verify: %v, want %v", err, want)
 	}
 }
+
+// A key file that is away is no reason to believe nobody for good: no other is made.
+func TestAKeyFileThatIsAwayIsNotMadeAnew(t *testing.T) {
+	dir, now := t.TempDir(), noon
+	i := open(t, dir, at(&now))
+	token, err := i.Issue(identity.Subject{UID: "anna"}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(i.Ready(t.Context()), os.Rename(i.path(), i.path()+".away")); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	_, verifying := i.Verify(t.Context(), token)
+	for _, err := range []error{verifying, i.Ready(t.Context())} {
+		if !errors.Is(err, identity.ErrUnavailable) || errors.Is(err, identity.ErrInvalid) {
+			t.Errorf("%v", err)
+		}
+	}
+	if err := os.Rename(i.path()+".away", i.path()); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	if _, err := i.Verify(t.Context(), token); err != nil {
+		t.Errorf("put back: %v", err)
+	}
+}

@@ -79,6 +79,19 @@ func (k *Keyring) Destroyed(_ context.Context, uid string) (count int, last time
 	return life, last, nil
 }
 
+// Has says whether the person has a key that can be read.
+func (k *Keyring) Has(_ context.Context, uid string) (bool, error) {
+	life, gone, err := k.life(uid, 0)
+	if err == nil && !gone {
+		path, _ := k.paths(uid, life)
+		_, _, err = k.unwrap(uid, path)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, keyring.ErrNoKey) {
+		return false, nil
+	}
+	return err == nil && !gone, keyring.Fault("look for a key", err)
+}
+
 // life is which of the person's keys is in use, and whether it is destroyed. All
 // before from are known to be.
 func (k *Keyring) life(uid string, from int) (life int, gone bool, err error) {

@@ -53,10 +53,10 @@ func (k *Keyring) unwrap(uid, path string) (handle *keyset.Handle, of int, err e
 			return handle, max(of, 0), nil
 		}
 		if !again {
-			return nil, 0, fmt.Errorf("unwrap key: %w", keyring.ErrTampered)
+			return nil, 0, fmt.Errorf("unwrap key: %w", keyring.ErrNoKey)
 		}
-		if err := k.kek.read(); err != nil {
-			return nil, 0, err
+		if err := k.kek.read(); err != nil { // which may not be there at all
+			return nil, 0, fmt.Errorf("unwrap key: %w", keyring.ErrNoKey)
 		}
 	}
 }
@@ -183,6 +183,9 @@ func (s *shards) get(shard string) (tink.AEAD, error) {
 		return key, nil
 	}
 	handle, err := s.kek.unwrap(s.path(shard), s.use(shard))
+	if errors.Is(err, keyring.ErrTampered) {
+		err = fmt.Errorf("unwrap a shard's key: %w", keyring.ErrNoKey)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +202,9 @@ func (s *shards) make(shard string) (tink.AEAD, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
+	if is, err := s.wraps(shard); is || err != nil {
+		return nil, errors.Join(keyring.ErrNoKey, err)
+	}
 	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {
 		return nil, err
@@ -207,6 +213,25 @@ func (s *shards) make(shard string) (tink.AEAD, error) {
 		return nil, err
 	}
 	return s.get(shard)
+}
+
+// wraps says whether a key of the shard wraps somebody's: where it is missing, another
+// would open none of them.
+func (s *shards) wraps(shard string) (bool, error) {
+	keys, err := filepath.Glob(filepath.Join(filepath.Dir(s.dir), "people", shard, "*.key"))
+	if err != nil {
+		return false, err
+	}
+	for _, path := range keys {
+		data, err := os.ReadFile(path) //nolint:gosec // a file of our directory
+		if of, _ := split(data); err == nil && of >= 0 {
+			if _, err = os.Lstat(s.path(shard)); err == nil { // another process was first
+				return false, nil
+			}
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // keep makes the handle the key of a shard that has none.

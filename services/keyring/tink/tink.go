@@ -35,6 +35,7 @@ import (
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/clarity-loop/clarity/services/keyring"
@@ -50,6 +51,8 @@ type Keyring struct {
 	shards     shards
 	rotation   rotation
 	pseudonyms pseudonyms
+
+	sealed func(ctx context.Context, uid string) (bool, error) // see Guard; nil knows nothing
 
 	people stripes // one at a time looks for, makes and destroys the keys of a person
 
@@ -109,9 +112,25 @@ func open(dir string) (*Keyring, error) {
 	return k, errors.Join(k.rotation.open(filepath.Join(dir, "rotation.json")), finishDestroying(filepath.Join(dir, "people")), syncAll(dir))
 }
 
+// Guard has nobody get a first key of whom sealed says that something is sealed for
+// them already: their key is missing. It is called before the keyring is shared.
+func (k *Keyring) Guard(sealed func(ctx context.Context, uid string) (bool, error)) {
+	k.sealed = sealed
+}
+
+// Ready says why nobody's key can be found now.
+func (k *Keyring) Ready(context.Context) error {
+	for _, part := range []string{"kek.json", "people", "shards"} {
+		if _, err := os.Stat(filepath.Join(k.dir, part)); err != nil {
+			return keyring.Fault("look for the keys", err)
+		}
+	}
+	return nil
+}
+
 // Seal encrypts under the person's key, made at first, and anew after a rotation.
-func (k *Keyring) Seal(_ context.Context, uid, name string, plaintext []byte) ([]byte, error) {
-	h, err := k.key(uid, true)
+func (k *Keyring) Seal(ctx context.Context, uid, name string, plaintext []byte) ([]byte, error) {
+	h, err := k.key(ctx, uid, true)
 	if err != nil {
 		return nil, keyring.Fault("seal", err)
 	}
@@ -120,10 +139,10 @@ func (k *Keyring) Seal(_ context.Context, uid, name string, plaintext []byte) ([
 }
 
 // Open decrypts what was sealed for the person under the name.
-func (k *Keyring) Open(_ context.Context, uid, name string, ciphertext []byte) ([]byte, error) {
+func (k *Keyring) Open(ctx context.Context, uid, name string, ciphertext []byte) ([]byte, error) {
 	_, known := k.remembered(uid)
 	for {
-		h, err := k.key(uid, false)
+		h, err := k.key(ctx, uid, false)
 		if err != nil {
 			return nil, keyring.Fault("open", err)
 		}
@@ -142,7 +161,7 @@ func (k *Keyring) Open(_ context.Context, uid, name string, ciphertext []byte) (
 // key is the person's unwrapped key. The marker of a destroyed key is looked
 // for each time, since another process may have set it, and so is a rotation by
 // who seals.
-func (k *Keyring) key(uid string, sealing bool) (held, error) {
+func (k *Keyring) key(ctx context.Context, uid string, sealing bool) (held, error) {
 	defer k.people.of(uid)()
 	known, cached := k.remembered(uid)
 	life, gone, err := k.life(uid, known.life)
@@ -159,7 +178,7 @@ func (k *Keyring) key(uid string, sealing bool) (held, error) {
 	case cached && known.life == life && known.version >= version:
 		return known, nil
 	}
-	h, err := k.load(uid, life, version, sealing)
+	h, err := k.load(ctx, uid, life, version, sealing)
 	if err != nil {
 		return held{}, err
 	}
@@ -169,14 +188,14 @@ func (k *Keyring) key(uid string, sealing bool) (held, error) {
 
 // load reads the person's key. Who seals has it made where there is none, and made
 // anew where it is older than the rotation.
-func (k *Keyring) load(uid string, life, version int, sealing bool) (held, error) {
+func (k *Keyring) load(ctx context.Context, uid string, life, version int, sealing bool) (held, error) {
 	path, marker := k.paths(uid, life)
 	handle, of, err := k.unwrap(uid, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !sealing {
 			return held{}, keyring.ErrNoKey
 		}
-		handle, of, err = k.make(uid, path, marker)
+		handle, of, err = k.first(ctx, uid, path, marker)
 	}
 	if err == nil && sealing && of < version {
 		handle, of, err = k.renew(uid, path, marker)
@@ -186,6 +205,26 @@ func (k *Keyring) load(uid string, life, version int, sealing bool) (held, error
 	}
 	key, err := primitive(handle)
 	return held{life, of, key}, err
+}
+
+// first makes the person's first key, unless something is sealed for them already.
+func (k *Keyring) first(ctx context.Context, uid, path, marker string) (*keyset.Handle, int, error) {
+	if k.sealed == nil {
+		return k.make(uid, path, marker)
+	}
+	is, err := k.sealed(ctx, uid)
+	if err != nil {
+		return nil, 0, fmt.Errorf("look for what is sealed: %w", err)
+	}
+	if !is {
+		return k.make(uid, path, marker)
+	}
+	// Another process may have made the key, and sealed with it, since we looked.
+	handle, of, err := k.unwrap(uid, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("find key: %w", keyring.ErrNoKey)
+	}
+	return handle, of, err
 }
 
 func (k *Keyring) remembered(uid string) (held, bool) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/keyring/keyringtest"
 	"github.com/clarity-loop/clarity/services/keyring/tink"
@@ -90,7 +91,7 @@ func TestAKeyOfAnotherPersonDoesNotUnwrap(t *testing.T) {
 	}
 	fresh, refused := open(t, dir), 0
 	for _, uid := range []string{"anna", "bert"} {
-		if _, err := fresh.Seal(ctx, uid, "n", []byte("a")); errors.Is(err, keyring.ErrTampered) {
+		if _, err := fresh.Seal(ctx, uid, "n", []byte("a")); errors.Is(err, keyring.ErrNoKey) {
 			refused++
 		}
 	}
@@ -123,4 +124,91 @@ func open(t testing.TB, dir string) *tink.Keyring {
 func hashOf(uid string) []byte {
 	sum := sha256.Sum256([]byte(uid))
 	return sum[:]
+}
+
+// Where a key of somebody for whom something is sealed is missing, or is no key any
+// more, nobody makes another: what that sealed would be lost once it is put back.
+func TestAKeyThatIsMissingIsNotMadeAnew(t *testing.T) {
+	ctx := t.Context()
+	for name, harm := range map[string]func(person, shard string) error{
+		"no key":             func(person, _ string) error { return os.Remove(person) },
+		"an empty key":       func(person, _ string) error { return os.Truncate(person, 0) },
+		"no shard's key":     func(_, shard string) error { return os.Remove(shard) },
+		"a shard's is empty": func(_, shard string) error { return os.Truncate(shard, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			guarded := func() *tink.Keyring {
+				k := open(t, dir)
+				k.Guard(func(_ context.Context, uid string) (bool, error) { return uid == "anna", nil })
+				return k
+			}
+			sealed, err := open(t, dir).Seal(ctx, "anna", "n", []byte("a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole := t.TempDir()
+			if err := os.CopyFS(whole, os.DirFS(dir)); err != nil {
+				t.Fatal(err)
+			}
+			only := func(pattern string) string {
+				found, err := filepath.Glob(filepath.Join(dir, pattern))
+				if err != nil || len(found) != 1 {
+					t.Fatal(found, err)
+				}
+				return found[0]
+			}
+			person, shard := only("people/*/*.key"), only("shards/*.key")
+			if err := harm(person, shard); err != nil {
+				t.Fatal(err)
+			}
+			k := guarded()
+			for range 2 {
+				_, sealing := k.Seal(ctx, "anna", "n", []byte("b"))
+				_, opening := k.Open(ctx, "anna", "n", sealed)
+				for _, err := range []error{sealing, opening} {
+					var f *fault.Error
+					if !errors.Is(err, keyring.ErrNoKey) || !errors.As(err, &f) || f.Class != fault.Unavailable {
+						t.Errorf("%v", err)
+					}
+				}
+			}
+			if has, err := k.Has(ctx, "anna"); has || err != nil {
+				t.Errorf("has a key: %v, %v", has, err)
+			}
+			if _, err := k.Seal(ctx, "bert", "n", nil); err != nil {
+				t.Errorf("somebody else: %v", err)
+			}
+			for _, file := range []string{person, shard} {
+				part, err := filepath.Rel(dir, file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				data, err := os.ReadFile(filepath.Join(whole, part))
+				if err == nil {
+					err = os.WriteFile(file, data, 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if plain, err := k.Open(ctx, "anna", "n", sealed); err != nil || string(plain) != "a" {
+				t.Errorf("put back: %q, %v", plain, err)
+			}
+		})
+	}
+}
+
+func TestKeysThatAreAwayAreNotReady(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	k := open(t, dir)
+	if err := k.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if k.Ready(t.Context()) == nil {
+		t.Error("ready without keys")
+	}
 }

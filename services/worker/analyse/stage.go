@@ -63,9 +63,10 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "analyse", Retry: "analysis failed, will retry", Dead: "analysis is impossible",
 		Settled:  []error{analysis.ErrErased, analysis.ErrNoConsent},
-		Passing:  []error{store.ErrConflict, blob.ErrNotFound},
+		Passing:  []error{store.ErrConflict, blob.ErrNotFound, keyring.ErrNoKey},
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
+			{Is: keyring.ErrNoKey, Text: "the person's key is missing"},
 			{Is: keyring.ErrTampered, Text: "a chunk does not belong to its name"},
 			{Is: blob.ErrCorrupt, Text: "a chunk is damaged"},
 			{Is: analysis.ErrUnreadable, Text: "the input cannot be decoded"},

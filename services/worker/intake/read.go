@@ -50,7 +50,7 @@ func (s *Stage) read(ctx context.Context, j *uploadWork) error {
 	switch {
 	case err != nil && j.attempt < patient: // what was away may be back
 		return fmt.Errorf("read upload: %w", err)
-	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered), errors.Is(err, keyring.ErrNoKey):
+	case errors.Is(err, blob.ErrCorrupt), errors.Is(err, keyring.ErrTampered):
 		return &failure{bodyDamaged}
 	case errors.Is(err, blob.ErrNotFound):
 		return &failure{bodyGone}

@@ -103,6 +103,7 @@ func failures() stage.Failures {
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
 			{Is: timeline.ErrDamaged, Text: "a day or the tombstones cannot be decoded"},
+			{Is: keyring.ErrNoKey, Text: "the person's key is missing"},
 			{Is: keyring.ErrTampered, Text: "an object does not belong to its name"},
 			{Is: blob.ErrCorrupt, Text: "an object is damaged"},
 			{Is: blob.ErrNotFound, Text: "an object is not there"},

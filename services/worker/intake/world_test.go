@@ -48,6 +48,7 @@ type world struct {
 	versions int64
 	objects  map[string][]byte
 	erased   bool
+	lost     bool // the key
 	sealed   atomic.Int64
 
 	changes int
@@ -263,6 +264,9 @@ func (k *keys) Seal(_ context.Context, uid, name string, plain []byte) ([]byte, 
 func (k *keys) Open(_ context.Context, uid, name string, sealed []byte) ([]byte, error) {
 	if k.erased {
 		return nil, keyring.ErrDestroyed
+	}
+	if k.lost {
+		return nil, keyring.Fault("open", keyring.ErrNoKey)
 	}
 	plain, ok := bytes.CutPrefix(sealed, []byte(uid+"\n"+name+"\n"))
 	if !ok || len(plain) < 16 {

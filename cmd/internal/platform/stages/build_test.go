@@ -500,3 +500,20 @@ func TestAWrongPlanIsToldOnce(t *testing.T) {
 		}
 	}
 }
+
+// absent are keys that cannot be found.
+type absent struct{ platform.Keys }
+
+func (absent) Ready(context.Context) error { return errors.New("no keys") }
+
+func TestTheIngressIsNotReadyWithoutKeys(t *testing.T) {
+	w := newWorld(t)
+	w.Keys = absent{w.Keys}
+	stop := w.run(t, "ingress")
+	if status, body := w.get(t, "/readyz"); status != http.StatusServiceUnavailable || strings.Contains(body, "keys") {
+		t.Errorf("ready: %d %s", status, body)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}

@@ -46,7 +46,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
 		Plan: asked.Plan, Series: days.Series, Ready: func(ctx context.Context) error {
-			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx))
+			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx), ready(ctx, p.Keys), ready(ctx, p.Identity))
 		},
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,
 		Origins: p.Config.Ingress.Origins, Proxies: proxies, ProxyProtocol: p.Config.Ingress.ProxyProtocol, MetricsApart: p.Config.Listen.Admin != "",
@@ -69,6 +69,14 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		}
 		return <-served
 	}, Ready: server.CheckReady}, {Name: "models", Run: asked.Run}}, nil
+}
+
+// ready asks a driver that can tell whether it can do its work now.
+func ready(ctx context.Context, driver any) error {
+	if d, can := driver.(interface{ Ready(context.Context) error }); can {
+		return d.Ready(ctx)
+	}
+	return nil
 }
 
 // askedModels are what GET /v1/models lists. Where the worker runs in this

@@ -36,6 +36,7 @@ func TestWhatAnErrorBecomes(t *testing.T) {
 		"a key that is none":         {store.ErrKey, problem.NotFound, false},
 		"a key that is destroyed":    {keyring.ErrDestroyed, problem.AccountErased, false},
 		"a person who was erased":    {analysis.ErrErased, problem.AccountErased, false},
+		"a key that is missing":      {keyring.Fault("open", keyring.ErrNoKey), problem.Unavailable, true},
 		"no consent":                 {analysis.ErrNoConsent, problem.ConsentRequired, false},
 		"another version":            {store.ErrConflict, problem.VersionConflict, false},
 		"a verifier that is away":    {identity.ErrUnavailable, problem.Unavailable, false},
