@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -170,6 +171,16 @@ func TestErasuresAreReplayedAtAStart(t *testing.T) {
 			}
 		}
 	})
+	marks, err := filepath.Glob(filepath.Join(dir+".keys", "people", "*", "*.gone"))
+	if err != nil || len(marks) != 5 {
+		t.Fatalf("%v, %v", marks, err)
+	}
+	then := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
+	for _, mark := range marks {
+		if err := os.Chtimes(mark, then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if log := start(t, dir); !strings.Contains(log, "people=3") {
 		t.Errorf("the log says %s", log)
 	}
@@ -188,6 +199,12 @@ func TestErasuresAreReplayedAtAStart(t *testing.T) {
 			if is[uid] != want {
 				t.Errorf("%s is to be erased: %v, want %v", uid, is[uid], want)
 			}
+		}
+		// The receipt is as it was before the copy was put back.
+		anna, err := o.Store.Accounts.Get(t.Context(), "anna", record.AccountKey)
+		id, named := erased.ReceiptID(t.Context(), o.Keys, "anna", 0)
+		if err != nil || named != nil || anna.Value.Erasure.ReceiptID != id || !anna.Value.Erasure.DestroyedAt.Equal(then) || !anna.Value.ErasedAt.Equal(then) {
+			t.Errorf("anna's receipt: %+v of %v, %v, %v", anna.Value.Erasure, anna.Value.ErasedAt, err, named)
 		}
 		if err := o.Store.Permitted(t.Context(), "anna"); !errors.Is(err, analysis.ErrErased) {
 			t.Errorf("%v", err)

@@ -3,8 +3,6 @@ package embedded
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -262,7 +260,7 @@ func HoldsAudit(dir string, b platform.Backends) (bool, error) {
 
 // replayOne looks at one person.
 func replayOne(ctx context.Context, typed *store.Store, keys *tink.Keyring, uid string, now time.Time) (bool, error) {
-	destroyed, err := keys.Destroyed(ctx, uid)
+	destroyed, at, err := keys.Destroyed(ctx, uid)
 	if err != nil {
 		return false, err
 	}
@@ -276,16 +274,23 @@ func replayOne(ctx context.Context, typed *store.Store, keys *tink.Keyring, uid 
 	if !unfinished && !behind {
 		return false, nil
 	}
-	id := make([]byte, 16)
-	if _, err := rand.Read(id); err != nil {
+	life, died := before.Life, destroyed > before.Life
+	if died { // the key of what is there, whatever has become of later ones
+		life = destroyed - 1
+	}
+	if !died || at.After(now) {
+		at = now
+	}
+	id, err := erased.ReceiptID(ctx, keys, uid, life)
+	if err != nil {
 		return false, err
 	}
-	a = a.Erased(now, hex.EncodeToString(id))
+	a = a.Erased(at, id)
 	if unfinished {
 		a.ErasedAt = before.ErasedAt
 	}
-	if destroyed > before.Life { // the key of what is there, whatever has become of later ones
-		a.Life, a.Erasure.Step, a.Erasure.DestroyedAt = destroyed-1, erased.Destroyed, now
+	if died {
+		a.Life, a.Erasure.Step, a.Erasure.DestroyedAt = life, erased.Destroyed, at
 	}
 	_, err = typed.ChangeAccount(ctx, uid, account, a, now)
 	return err == nil, err

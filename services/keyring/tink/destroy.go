@@ -59,16 +59,24 @@ func (k *Keyring) Renew(_ context.Context, uid string, life int) error {
 	return keyring.Fault("renew", err)
 }
 
-// Destroyed counts the person's keys that are destroyed.
-func (k *Keyring) Destroyed(_ context.Context, uid string) (int, error) {
+// Destroyed counts the person's keys that are destroyed, and says when the last was, as
+// the marker has it.
+func (k *Keyring) Destroyed(_ context.Context, uid string) (count int, last time.Time, err error) {
 	life, gone, err := k.life(uid, 0)
 	if gone {
 		life++
 	}
-	if err != nil {
-		return 0, keyring.Fault("look for destroyed keys", err)
+	if err == nil && life > 0 {
+		_, marker := k.paths(uid, life-1)
+		var info fs.FileInfo
+		if info, err = os.Stat(marker); err == nil {
+			last = info.ModTime().UTC()
+		}
 	}
-	return life, nil
+	if err != nil {
+		return 0, last, keyring.Fault("look for destroyed keys", err)
+	}
+	return life, last, nil
 }
 
 // Has says whether the person has a key that can be read.

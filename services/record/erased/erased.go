@@ -1,7 +1,26 @@
 // Package erased is the record of an erasure: how far it has come.
 package erased
 
-import "time"
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"time"
+)
+
+// ReceiptID names the receipt of the erasure of a person's life. It rests on the keyring
+// alone, which outlives what is put back from a copy: there the receipt has it again.
+func ReceiptID(ctx context.Context, names interface {
+	Pseudonym(ctx context.Context, of string) (string, error)
+}, uid string, life int) (string, error) {
+	name, err := names.Pseudonym(ctx, "receipt\x00"+uid+"\x00"+strconv.Itoa(life))
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:16]), nil
+}
 
 // Progress is how far the erasure of a person has come. It holds nothing of
 // theirs.

@@ -43,8 +43,9 @@ type Needs struct {
 		MarkErased(ctx context.Context, uid string, at time.Time, grace time.Duration, receiptID string) (store.Record[record.Account], error)
 		ChangeAccount(ctx context.Context, uid string, before store.Record[record.Account], to record.Account, due time.Time, also ...store.Change) (store.Record[record.Account], error)
 	}
-	// Keys let who was erased come back.
+	// Keys let who was erased come back, and name their receipts.
 	Keys interface {
+		Pseudonym(ctx context.Context, uid string) (string, error)
 		Renew(ctx context.Context, uid string, life int) error
 	}
 	// Grace is how long an erasure can be taken back.

@@ -69,7 +69,15 @@ func (r *Room) eraseAccount(ctx context.Context, _ *struct{}) (*erasureOutput, e
 			With("WWW-Authenticate", fmt.Sprintf(`Bearer realm="clarity", error="insufficient_user_authentication", max_age=%d`, int(freshSignIn.Seconds())))
 	}
 	defer r.Cache.Forget(subject.UID)
-	account, err := r.Standing.MarkErased(ctx, subject.UID, r.Now().UTC(), r.Grace, reply.NewID())
+	account, err := r.Accounts.Get(ctx, subject.UID, record.AccountKey)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	id, err := erased.ReceiptID(ctx, r.Keys, subject.UID, account.Value.Life)
+	if err != nil {
+		return nil, err
+	}
+	account, err = r.Standing.MarkErased(ctx, subject.UID, r.Now().UTC(), r.Grace, id)
 	if err != nil {
 		return nil, err
 	}
