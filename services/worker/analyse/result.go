@@ -105,14 +105,14 @@ func days(m *metric.Input) []analysis.DaySummary {
 }
 
 // Digest is the InputDigest of a window: SHA-256 over its days and zone, the
-// source priority, the pipeline, the model version, the digests of its chunks
-// and those of the weeks it is compared with.
+// source priority, the pipeline, the model version, what the numbers rest on of its
+// chunks, and the digests of the weeks it is compared with.
 func Digest(in Input) string {
 	h := sha256.New()
 	write(h, "clarity.window/1", Pipeline, cmp.Or(in.Model, analysis.NoModel), in.Start.String(), in.End.String(), in.Zone.String(), strconv.Itoa(len(in.Preferred)))
 	write(h, in.Preferred...)
 	for _, c := range in.Chunks {
-		write(h, c.Day.String(), c.Digest)
+		write(h, c.Day.String(), c.Basis())
 	}
 	for _, w := range in.Weeks {
 		write(h, "week", w.End.String(), w.Digest)

@@ -49,8 +49,8 @@ type Needs struct {
 		Renew(ctx context.Context, uid string, life int) error
 	}
 	// Grace is how long an erasure can be taken back.
-	Grace time.Duration
-	Audit interface {
+	Grace, StreamLifetime time.Duration
+	Audit                 interface {
 		Append(ctx context.Context, e audit.Event) error
 	}
 	// Cache remembers for a moment how people stand, and has what is stored rest on it.
@@ -58,11 +58,10 @@ type Needs struct {
 		Storing(ctx context.Context, uid string, write func(demand store.Change) error) error
 		Forget(uid string)
 	}
-	Streams        *streams.Streams
-	Places         *streams.Places // of downloads
-	StreamLifetime time.Duration
-	Failures       reply.Failures
-	Now            func() time.Time
+	Streams  *streams.Streams
+	Places   *streams.Places // of downloads
+	Failures reply.Failures
+	Now      func() time.Time
 }
 
 // A Room answers what a person decides.

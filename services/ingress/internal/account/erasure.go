@@ -70,23 +70,21 @@ func (r *Room) eraseAccount(ctx context.Context, _ *struct{}) (*erasureOutput, e
 	}
 	defer r.Cache.Forget(subject.UID)
 	account, err := r.Accounts.Get(ctx, subject.UID, record.AccountKey)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, err
+	var id string
+	if err == nil || errors.Is(err, store.ErrNotFound) {
+		id, err = erased.ReceiptID(ctx, r.Keys, subject.UID, account.Value.Life)
 	}
-	id, err := erased.ReceiptID(ctx, r.Keys, subject.UID, account.Value.Life)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		account, err = r.Standing.MarkErased(ctx, subject.UID, r.Now().UTC(), r.Grace, id)
 	}
-	account, err = r.Standing.MarkErased(ctx, subject.UID, r.Now().UTC(), r.Grace, id)
 	if err != nil {
 		return nil, err
 	}
 	out, err := r.receiptOf(account)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		out.Status = 202
 	}
-	out.Status = 202
-	return out, nil
+	return out, err
 }
 
 func (r *Room) getErasureReceipt(ctx context.Context, _ *struct{}) (*erasureOutput, error) {

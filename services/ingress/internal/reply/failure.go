@@ -84,6 +84,12 @@ func passes(err error) bool {
 	return errors.As(err, &e) && (e.Class == fault.Unavailable || e.Class == fault.Limit)
 }
 
+// NoRoom says that a backend has no room, which it found as it wrote.
+func NoRoom(err error) bool {
+	var e *fault.Error
+	return errors.As(err, &e) && e.Class == fault.Limit && e.Code == fault.NoSpace
+}
+
 // Tell logs an error without the person: drivers promise to name none, and a
 // wrapped one below them may still hold a path. A backend's fault is told by
 // room, operation, class and code.

@@ -16,7 +16,6 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
-	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
@@ -111,7 +110,7 @@ func (r *Room) receiveUpload(base context.Context, rc *fasthttp.RequestCtx, id s
 	given, outcome, err = r.persist(ctx, a)
 	if err != nil {
 		p := r.Problem(ctx, err)
-		if full(err) {
+		if reply.NoRoom(err) {
 			p = noSpace()
 		}
 		return outcome, nil, p
@@ -124,12 +123,6 @@ const noSpaceRetry = "60"
 
 func noSpace() *problem.Problem {
 	return problem.New(NoSpace, "the platform has no room for more now; send again later").With("Retry-After", noSpaceRetry)
-}
-
-// full says that a backend has no room, which it found as it wrote.
-func full(err error) bool {
-	var e *fault.Error
-	return errors.As(err, &e) && e.Class == fault.Limit && e.Code == fault.NoSpace
 }
 
 // mayStore refuses a person whose samples must not be stored.
