@@ -194,7 +194,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	objects := vault.New(s.Blobs, s.Keys)
 	up, err := uploads.New(uploads.Needs{
 		Store: st, Uploads: st.Uploads, Objects: objects, Queue: s.Queue, Audit: s.Audit,
-		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, RecordBytes: l.RecordBytes, Timeout: l.HandlerTimeout, Space: s.Space, Problem: failures.Problem,
+		Accounts: accounts, Registry: s.Registry, Now: s.Now, BodyBytes: l.BodyBytes, RecordBytes: l.RecordBytes, Timeout: l.HandlerTimeout, Space: s.Space, NoRoom: failures.NoRoom, Problem: failures.Problem,
 	})
 	if err != nil {
 		return nil, err

@@ -85,7 +85,7 @@ func passes(err error) bool {
 }
 
 // NoRoom says that a backend has no room, which it found as it wrote.
-func NoRoom(err error) bool {
+func (Failures) NoRoom(err error) bool {
 	var e *fault.Error
 	return errors.As(err, &e) && e.Class == fault.Limit && e.Code == fault.NoSpace
 }

@@ -110,7 +110,7 @@ func (r *Room) receiveUpload(base context.Context, rc *fasthttp.RequestCtx, id s
 	given, outcome, err = r.persist(ctx, a)
 	if err != nil {
 		p := r.Problem(ctx, err)
-		if reply.NoRoom(err) {
+		if r.NoRoom(err) {
 			p = noSpace()
 		}
 		return outcome, nil, p

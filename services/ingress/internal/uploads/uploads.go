@@ -71,6 +71,8 @@ type Needs struct {
 	Timeout     time.Duration // for each step of the work but the reading of the body
 	// Space says why nothing more can be taken in; nil always has room.
 	Space func() error
+	// NoRoom says of an error that there was none for what was written.
+	NoRoom func(error) bool
 	// Problem is what an error becomes.
 	Problem func(context.Context, error) *problem.Problem
 }
