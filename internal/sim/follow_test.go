@@ -116,3 +116,10 @@ func (r *replica) serve(name string, begins bool) {
 	}
 	delete(r.serving, name)
 }
+
+// serves says whether the process is at a request of that name.
+func (r *replica) serves(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.serving[name]
+}

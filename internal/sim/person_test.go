@@ -169,7 +169,7 @@ func (d *device) ask(method, path string, body []byte, header map[string]string)
 	for {
 		var open []*replica
 		for _, r := range w.processes {
-			if r.kind == "ingress" && !r.dying && !r.serving[d.uid] {
+			if r.kind == "ingress" && !r.dying && !r.serves(d.uid) {
 				open = append(open, r)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/internal/patience"
@@ -56,11 +57,16 @@ func (f Failures) Verdict(log *slog.Logger, d queue.Delivery, err error) queue.V
 	switch {
 	case newer: // a process of a later release knows it
 		return queue.Postpone(patience.MaxBackoff, why)
+	case has(err, fault.Conflict): // who was first is done by then, however often this was tried
+		return queue.Postpone(min(patience.Backoff(d.Attempt), otherFirst), why)
 	case f.alone(err):
 		return queue.Postpone(patience.Backoff(d.Attempt), why)
 	}
 	return queue.Retry(patience.Backoff(d.Attempt), why)
 }
+
+// otherFirst is the longest that a message waits for another that was first.
+const otherFirst = time.Second
 
 // alone says that the error is of this message and no outage: another was first,
 // or what is kept for it is damaged, or this process stops.

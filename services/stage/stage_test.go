@@ -86,3 +86,16 @@ func TestVerdict(t *testing.T) {
 		})
 	}
 }
+
+// Who was first is done within a moment: a message that was put off often for other
+// reasons waits no longer for that.
+func TestAConflictIsTriedAgainSoon(t *testing.T) {
+	of := &fault.Error{Room: "store", Op: "write", Class: fault.Conflict}
+	f := stage.Failures{Stage: "test", Retry: "retry", Dead: "dead"}
+	for attempt, want := range map[int]time.Duration{1: 200 * time.Millisecond, 10: time.Second, 100: time.Second} {
+		got := f.Verdict(slog.New(slog.DiscardHandler), queue.Delivery{Attempt: attempt}, of)
+		if got != queue.Postpone(want, "store write: conflict") {
+			t.Errorf("attempt %d: %+v, want it in %s", attempt, got, want)
+		}
+	}
+}
