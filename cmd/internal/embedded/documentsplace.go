@@ -23,9 +23,14 @@ func CheckDocuments(dir string, b platform.Backends) error {
 			return nil
 		}
 	}
-	segments, err := fs.Glob(os.DirFS(objects), "*.seg")
-	if err != nil || len(segments) == 0 {
+	if there, err := hasSegments(objects); err != nil || !there {
 		return err
 	}
 	return fmt.Errorf("the documents of the data directory %s, %s, are gone or empty, and its objects are there: put them back, or restore a backup; without them nothing of it is found", dir, storesqlite.FileName)
+}
+
+// hasSegments says whether there is any object in the directory.
+func hasSegments(objects string) (bool, error) {
+	segments, err := fs.Glob(os.DirFS(objects), "*.seg")
+	return len(segments) > 0, err
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
@@ -23,12 +21,11 @@ func CheckObjects(ctx context.Context, dir string, b platform.Backends, now func
 	if objects == "" {
 		return nil
 	}
-	segments, err := fs.Glob(os.DirFS(objects), "*.seg")
-	if err != nil || len(segments) > 0 {
+	if there, err := hasSegments(objects); err != nil || there {
 		return err
 	}
 	refers := false
-	err = overDocuments(ctx, b, now, func(documents store.Driver, keys *tink.Keyring) error {
+	err := overDocuments(ctx, b, now, func(documents store.Driver, keys *tink.Keyring) error {
 		typed := store.New(documents, keys)
 		err := typed.EachPerson(ctx, func(uid string) (err error) {
 			if refers, err = refersToObjects(ctx, typed, uid); refers {
