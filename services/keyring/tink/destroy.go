@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/keyring"
 )
@@ -170,8 +172,8 @@ func finishDestroying(people string) error {
 	if err != nil {
 		return err
 	}
-	for _, key := range unfinished {
-		if err := shred(key); err != nil {
+	for _, name := range unfinished {
+		if err := removeUnfinished(name); err != nil {
 			return err
 		}
 	}
@@ -185,6 +187,23 @@ func finishDestroying(people string) error {
 		}
 	}
 	return nil
+}
+
+// removeUnfinished removes what a process that died has left of a key that it was
+// writing. It may have died when the key had its own name already: then both name the
+// same bytes, which somebody may have sealed with since.
+func removeUnfinished(name string) error {
+	var is unix.Stat_t
+	err := unix.Lstat(name, &is)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return &fs.PathError{Op: "lstat", Path: name, Err: err}
+	case is.Nlink == 1:
+		return shred(name)
+	}
+	return errors.Join(os.Remove(name), durable.SyncDir(filepath.Dir(name)))
 }
 
 // shred overwrites a file, as far as the file system lets that mean anything,

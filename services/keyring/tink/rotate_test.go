@@ -197,6 +197,39 @@ func TestAKeyThatWasNeverPutInItsPlaceIsRemoved(t *testing.T) {
 	}
 }
 
+// A process may die when the key that it made has its name, and still the other that
+// it was written under: what it sealed opens, and what is destroyed is under both.
+func TestAKeyThatWasJustPutInItsPlaceStays(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	k := open(t, dir)
+	for _, uid := range []string{"anna", "bert"} {
+		sealed, err := k.Seal(ctx, uid, "n", []byte(uid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := keyOf(t, dir, uid)
+		left := filepath.Join(filepath.Dir(path), ".new-123")
+		if err := os.Link(path, left); err != nil {
+			t.Fatal(err)
+		}
+		if uid == "bert" {
+			if err := k.Destroy(ctx, uid); err != nil {
+				t.Fatal(err)
+			}
+			if data, err := os.ReadFile(left); err != nil || len(bytes.Trim(data, "\x00")) > 0 {
+				t.Errorf("a destroyed key is left under its other name: %d bytes, %v", len(data), err)
+			}
+			continue
+		}
+		if got, err := open(t, dir).Open(ctx, uid, "n", sealed); err != nil || string(got) != uid {
+			t.Errorf("%q, %v", got, err)
+		}
+		if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // TestRotationChild rotates and seals until it is killed.
 func TestRotationChild(t *testing.T) {
 	dir, tell := crashtest.Child(t)
