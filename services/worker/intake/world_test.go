@@ -314,7 +314,7 @@ func (w *world) handle(t testing.TB, id string, attempt int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stagetest.Word(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicUploads, Key: person, Body: body}, Attempt: attempt}))
+	return stagetest.Word(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicUploads, Key: person, Body: body}, Attempt: attempt, Failed: attempt - 1}))
 }
 
 func (w *world) upload(t testing.TB, id string) record.Upload {
