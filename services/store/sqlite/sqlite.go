@@ -121,7 +121,8 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 		{&s.get, `SELECT version, updated, due, data FROM documents` + at},
 		{&s.ascending, list + ` LIMIT ?`},
 		{&s.descending, list + ` DESC LIMIT ?`},
-		{&s.due, `SELECT collection, uid, key, version, updated, due, data FROM documents WHERE shard = ? AND due <= ? ORDER BY due LIMIT ?`},
+		{&s.due, `SELECT collection, uid, key, version, updated, due, data FROM documents
+			WHERE shard = ? AND due <= ? AND +collection IN (SELECT value FROM json_each(?)) ORDER BY due LIMIT ?`},
 		{&s.stirring, fmt.Sprintf(`WITH RECURSIVE shards (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM shards WHERE n + 1 < %d)
 			SELECT n FROM shards WHERE EXISTS (SELECT 1 FROM documents WHERE shard = n AND due <= ?)`, store.Shards)},
 	} {
