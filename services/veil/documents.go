@@ -255,7 +255,7 @@ func (d *Documents) due(ctx context.Context, doc store.Document) (store.Document
 const unknown = time.Hour
 
 func (d *Documents) putOff(ctx context.Context, doc store.Document, before time.Time) error {
-	_, err := d.Driver.Batch(ctx, []store.Write{{Key: doc.Key, IfVersion: doc.Version, Data: doc.Data, Due: before.Add(unknown)}})
+	_, err := d.Driver.Batch(ctx, []store.Write{{Key: doc.Key, IfVersion: doc.Version, Data: doc.Data, Due: before.Add(unknown), Came: doc.Came}})
 	if errors.Is(err, store.ErrConflict) { // another was first
 		return nil
 	}
