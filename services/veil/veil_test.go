@@ -294,8 +294,8 @@ func (n otherNamer) Pseudonym(ctx context.Context, uid string) (string, error) {
 // What other keys have sealed stands before nothing that is due.
 func TestWhatIsNobodysHidesNothingThatIsDue(t *testing.T) {
 	ctx := t.Context()
-	memory := storetest.Memory(time.Now)
 	now := time.Date(2026, 11, 20, 7, 0, 0, 0, time.UTC)
+	memory := storetest.Memory(func() time.Time { return now })
 	theirs, mine := veil.NewDocuments(memory, otherNamer{namer()}), veil.NewDocuments(memory, namer())
 	shard, err := mine.Shard(ctx, "anna")
 	if err != nil {
@@ -314,6 +314,9 @@ func TestWhatIsNobodysHidesNothingThatIsDue(t *testing.T) {
 	}
 	if _, err := mine.Batch(ctx, []store.Write{{Key: store.Key{Collection: "uploads", UID: "anna", Key: "u"}, Data: []byte("x"), Due: now}}); err != nil {
 		t.Fatal(err)
+	}
+	if docs, err := mine.Due(ctx, shard, now.Add(1000*time.Hour), 10); err != nil || len(docs) != 1 { // they are in nobody's way
+		t.Fatal(docs, err)
 	}
 	var got []store.Document
 	for range 3 { // looks

@@ -198,13 +198,19 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 // has failed, and its body goes with the retention. It is held only as long as they
 // stand as was read: who agrees meanwhile has the message handled anew.
 func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account]) error {
-	now := s.Now().UTC()
-	u := j.record.Value
+	now, u := s.Now().UTC(), j.record.Value
+	over := u.Next(since(j.record))
 	switch {
 	case u.State != record.UploadHeld:
 		return s.mark(ctx, j, func(u *record.Upload) { u.State, u.HeldAt = record.UploadHeld, now }, s.Store.Under(standing))
-	case !now.Before(u.Next(since(j.record))):
+	case !now.Before(over):
 		return s.fail(ctx, j, notAgreed, s.Store.Under(standing))
+	case u.Asked == 0, !j.record.Due.Before(over):
+		return nil
+	}
+	u.Asked = 0
+	if _, err := s.Store.Batch(ctx, j.uid, s.Store.Uploads.ToPut(j.id, j.record.Version, u).At(over), s.Store.Under(standing)); err != nil {
+		return fmt.Errorf("hold the upload: %w", err)
 	}
 	return nil
 }
