@@ -108,10 +108,14 @@ func (w *world) put(r analysis.Result) {
 	}
 }
 
-// ready hands the stage the news and returns its verdict in a word.
+// ready hands the stage the news of how the Result stands, and returns its verdict in a word.
 func (w *world) ready(end string, attempt int) string {
 	w.t.Helper()
-	body, err := json.Marshal(flow.ResultsReady{UID: "anna", Results: []flow.Changed{{End: day(w.t, end), Version: "v"}}})
+	r, err := store.New(w.driver, w.keys).Results.Get(w.t.Context(), "anna", end)
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, keyring.ErrDestroyed) {
+		w.t.Fatal(err)
+	}
+	body, err := json.Marshal(flow.ResultsReady{UID: "anna", Results: []flow.Changed{{End: day(w.t, end), Version: r.Value.Result.Lineage.InputDigest}}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -42,14 +42,14 @@ func (s *Stage) words(ctx context.Context, agreed bool, facts []analysis.Fact) (
 }
 
 // written records the Insight in the audit log and tells of it.
-func (s *Stage) written(ctx context.Context, ready analysis.Request, in analysis.Insight, tell func(flow.Event)) error {
+func (s *Stage) written(ctx context.Context, ready analysis.Request, in analysis.Insight, recordVersion int64, tell func(flow.Event)) error {
 	date := ready.End.String()
 	if err := s.Audit.Append(ctx, audit.Event{Action: audit.InsightStored, UID: ready.UID, Own: date, Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit insight: %w", err)
 	}
 	version, err := versionOf(in)
 	if err == nil {
-		tell(flow.Event{Kind: flow.InsightReady, Ref: date, Version: version})
+		tell(flow.Event{Kind: flow.InsightReady, Ref: date, Version: version, Change: recordVersion})
 	}
 	return err
 }
