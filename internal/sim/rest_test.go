@@ -160,6 +160,8 @@ func (s *inspection) unfinishedOf(p *person, agreed bool) {
 		switch state := u.Value.State; {
 		case state == record.UploadReceived, state == record.UploadHeld && agreed:
 			s.fault("%s: upload %s is %s at rest", p.uid, u.Key, state)
+		case state == record.UploadHeld && time.Until(u.Due) < settled:
+			s.fault("%s: upload %s is held, and asked for at rest, at %v", p.uid, u.Key, u.Due)
 		case state == record.UploadFailed && !slices.ContainsFunc(p.sent, func(x *sent) bool { return x.id == u.Key && x.damaged }):
 			s.fault("%s: upload %s failed: %s", p.uid, u.Key, u.Value.Reason)
 		}
@@ -167,7 +169,7 @@ func (s *inspection) unfinishedOf(p *person, agreed bool) {
 	errands, err := s.store.Agenda.List(s.ctx, p.uid, store.Query{Limit: store.MaxLimit})
 	s.must(err)
 	for _, e := range errands {
-		if agreed && e.Value.Kind != agenda.Export { // which is there until its time is over
+		if e.Value.Kind != agenda.Export && (agreed || time.Until(e.Due) < settled) { // an export is there until its time is over
 			s.fault("%s: %s is on the agenda at rest, due %v: %+v", p.uid, e.Key, e.Due, e.Value)
 		}
 	}

@@ -41,12 +41,8 @@ const replicas = 3
 // lag is how long a process may not know that a key is destroyed.
 const lag = 10 * time.Second
 
-// longest is how late a call may be, and settle how long a handler that began before
-// an erasure may still write: it may seal within the lag, and its last call be late.
-const (
-	longest = 30 * time.Second
-	settle  = lag + longest + time.Second
-)
+// longest is how late a call may be.
+const longest = 30 * time.Second
 
 // A world is the platform: its drivers, its processes and its people.
 type world struct {
@@ -190,7 +186,7 @@ func (r *replica) start() {
 		told := feed.New(feed.Needs{Store: st, Queue: q, News: news.NewBook(st, r.now), Log: log})
 		r.handle[at(flow.TopicResults, flow.Feed)], r.handle[at(flow.TopicEvents, flow.Feed)] = told.HandleResults, told.Handle
 	case "erasure":
-		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Settle: settle, Now: r.now, Log: log})
+		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Longest: longest + time.Second, Now: r.now, Log: log})
 		r.passes["erasures"] = eraser.Pass
 	case "copies":
 		vaulted := vault.New(objects{r}, keys)

@@ -243,7 +243,7 @@ func TestWhoeverIsFirstAsks(t *testing.T) {
 	w := newWorld(t)
 	w.ask(1)
 	w.later(time.Second)
-	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock(), 10)
+	docs, err := w.driver.Due(t.Context(), []string{"agenda", "uploads"}, store.ShardOf(anna), w.clock(), 10)
 	if err != nil || len(docs) != 1 {
 		t.Fatal(docs, err)
 	}
@@ -261,7 +261,7 @@ type stale struct {
 	docs []store.Document
 }
 
-func (s stale) Due(_ context.Context, shard int, _ time.Time, _ int) ([]store.Document, error) {
+func (s stale) Due(_ context.Context, _ []string, shard int, _ time.Time, _ int) ([]store.Document, error) {
 	if shard != store.ShardOf(anna) {
 		return nil, nil
 	}
@@ -337,7 +337,7 @@ func TestWhatCannotBeReadIsPutOff(t *testing.T) {
 	}
 	u := record.Upload{State: record.UploadReceived}
 	w.put("damaged", u, 0)
-	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock(), 10)
+	docs, err := w.driver.Due(t.Context(), []string{"agenda", "uploads"}, store.ShardOf(anna), w.clock(), 10)
 	if err != nil || len(docs) != 2 {
 		t.Fatal(docs, err)
 	}
@@ -351,7 +351,7 @@ func TestWhatCannotBeReadIsPutOff(t *testing.T) {
 	}
 	var pauses []time.Duration
 	for range 12 {
-		docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock().Add(24*time.Hour), 10)
+		docs, err := w.driver.Due(t.Context(), []string{"agenda", "uploads"}, store.ShardOf(anna), w.clock().Add(24*time.Hour), 10)
 		if err != nil || len(docs) != 2 || docs[0].Due != docs[1].Due {
 			t.Fatal(docs, err)
 		}
@@ -531,11 +531,11 @@ type patchy struct {
 	asked  int
 }
 
-func (p *patchy) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+func (p *patchy) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
 	if p.asked++; p.broken(shard) {
 		return nil, errors.New("away")
 	}
-	return p.Driver.Due(ctx, shard, before, limit)
+	return p.Driver.Due(ctx, collections, shard, before, limit)
 }
 
 // BenchmarkNothingDue is what a look costs where nothing is wrong.

@@ -70,17 +70,26 @@ type Needs struct {
 	Audit interface {
 		Append(ctx context.Context, e audit.Event) error
 	}
-	// Settle is how long a handler that began before may still write.
-	Settle time.Duration
-	Now    func() time.Time
-	Log    *slog.Logger
+	// Longest is how long a call of a driver takes at most: what somebody sealed who did
+	// not know yet is written by then.
+	Longest time.Duration
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // A Stage erases people.
-type Stage struct{ Needs }
+type Stage struct {
+	Needs
+	seen   map[string]sight // by uid
+	looked time.Time        // when all was looked at that waits, too
+}
 
 // New is the stage.
-func New(n Needs) *Stage { return &Stage{n} }
+func New(n Needs) *Stage { return &Stage{Needs: n, seen: map[string]sight{}} }
+
+// settle is how long after a key was destroyed somebody may still write who began
+// before: they may seal until they must know of it, and then make one call.
+func (s *Stage) settle() time.Duration { return s.Keys.Lag() + s.Longest }
 
 // Run takes up what is to go on at once, and then every interval, until ctx is done.
 func (s *Stage) Run(ctx context.Context, every time.Duration) {
@@ -101,18 +110,22 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 // Pass does the next step of everyone whose erasure is to go on, and returns how
 // many they were. One that fails costs no other: it comes again. So for a shard.
 func (s *Stage) Pass(ctx context.Context) (done int, err error) {
-	err = s.Store.EachErasing(ctx, s.Now(), perShard, func(d store.Document) error {
-		done++
-		return s.advance(ctx, d.Key.UID)
-	})
-	return done, err
+	advance := func(d store.Document) error {
+		took, err := s.advance(ctx, d.Key.UID)
+		if took {
+			done++
+		}
+		return err
+	}
+	err = s.lookAhead(ctx, advance)
+	return done, errors.Join(err, s.Store.EachErasing(ctx, s.Now(), perShard, advance))
 }
 
-// advance does a person's next step, for one turn.
-func (s *Stage) advance(ctx context.Context, uid string) error {
+// advance does a person's next step, for one turn, where it is to be done.
+func (s *Stage) advance(ctx context.Context, uid string) (took bool, err error) {
 	account, err := s.claim(ctx, uid)
 	if err != nil || account.Version == 0 {
-		return err
+		return false, err
 	}
 	before := account.Value.Erasure.Step
 	next, due, err := s.step(ctx, uid, *account.Value.Erasure)
@@ -126,10 +139,13 @@ func (s *Stage) advance(ctx context.Context, uid string) error {
 	next.Until = time.Time{}
 	to := account.Value
 	to.Erasure = &next
-	if _, written := s.Store.ChangeAccount(ctx, uid, account, to, due); !errors.Is(written, store.ErrConflict) {
+	account, written := s.Store.ChangeAccount(ctx, uid, account, to, due)
+	if written == nil {
+		s.see(uid, account)
+	} else if !errors.Is(written, store.ErrConflict) {
 		err = errors.Join(err, written)
 	}
-	return err
+	return true, err
 }
 
 // claim has the erasure for a while; version 0 is that there is none to go on
@@ -140,7 +156,7 @@ func (s *Stage) claim(ctx context.Context, uid string) (none store.Record[record
 		return none, err
 	}
 	now := s.Now()
-	if account.Value.Erasure == nil || account.Due.IsZero() || account.Due.After(now) {
+	if account.Value.Erasure == nil || account.Due.IsZero() || !s.ripe(s.see(uid, account), account) {
 		return none, nil
 	}
 	claimed := *account.Value.Erasure
@@ -153,6 +169,7 @@ func (s *Stage) claim(ctx context.Context, uid string) (none store.Record[record
 	if err != nil {
 		return none, err
 	}
+	s.see(uid, account)
 	return account, nil
 }
 
@@ -166,7 +183,7 @@ func (s *Stage) step(ctx context.Context, uid string, e erased.Progress) (erased
 			return e, time.Time{}, fmt.Errorf("destroy the key: %w", err)
 		}
 		e.Step, e.DestroyedAt = erased.Destroyed, s.Now().UTC()
-		return e, e.DestroyedAt.Add(max(s.Settle, s.Keys.Lag())), nil
+		return e, e.DestroyedAt.Add(s.settle()), nil
 	case erased.Destroyed:
 		if err := s.remove(ctx, uid); err != nil {
 			return e, time.Time{}, err

@@ -26,7 +26,7 @@ func TestOverAStoreAsBadAsItsContract(t *testing.T) {
 		var replicas [2]*erasure.Stage
 		for i := range replicas {
 			replicas[i] = erasure.New(erasure.Needs{Store: store.New(hostile, w.keys), Keys: mortalKeys{w}, Names: w.keys, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Audit: mortalAudit{w},
-				Settle: 2 * time.Second, Now: w.clock, Log: slog.New(slog.DiscardHandler)})
+				Longest: 2 * time.Second, Now: w.clock, Log: slog.New(slog.DiscardHandler)})
 		}
 		for turn := 0; w.account().Value.Erasure == nil || !w.account().Value.Erasure.Finished(); turn++ {
 			if turn > 400 {

@@ -80,7 +80,7 @@ func newWorld(t *testing.T) *world {
 	w.driver, w.queue = documents, messages
 	w.store = store.New(&mortalStore{documents, w}, w.keys)
 	w.stage = erasure.New(erasure.Needs{Store: w.store, Keys: mortalKeys{w}, Names: w.keys, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Audit: mortalAudit{w},
-		Settle: 2 * time.Second, Now: w.clock, Log: slog.New(slog.NewTextHandler(&w.logs, nil))})
+		Longest: 2 * time.Second, Now: w.clock, Log: slog.New(slog.NewTextHandler(&w.logs, nil))})
 	return w
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -253,23 +254,51 @@ func describeSuccess(api *huma.OpenAPI, r *route.Route) {
 			pending.Description = r.Pending
 			op.Responses["202"] = &pending
 		}
+		if r.Conditional || r.Resumable {
+			describeTag(op, r)
+		}
 		if r.Access != route.Public {
 			describeLimits(op)
 		}
 	}
 }
 
+// describeTag tells of the tag that the reply carries, and of what is answered to who
+// names it, or asks for a part.
+func describeTag(op *huma.Operation, r *route.Route) {
+	if r.Conditional {
+		op.Parameters = append(op.Parameters, &huma.Param{Name: "If-None-Match", In: "header", Description: "the ETag of what is there already: 304 where nothing changed",
+			Schema: &huma.Schema{Type: huma.TypeString}})
+	}
+	if r.Resumable {
+		part := *op.Responses["200"]
+		part.Description, part.Headers = "The range that was asked for", maps.Clone(part.Headers)
+		describeHeader(&part, "Content-Range", "which bytes, of how many")
+		op.Responses["206"] = &part
+		describeHeader(op.Responses["200"], "Accept-Ranges", "bytes")
+	}
+	op.Responses["304"] = &huma.Response{Description: "What If-None-Match names is what there is: nothing is sent"}
+	for status, response := range op.Responses {
+		if status < "400" {
+			describeHeader(response, "ETag", "names this content, for If-None-Match")
+		}
+	}
+}
+
 func describeLimits(op *huma.Operation) {
 	for status, response := range op.Responses {
-		if status >= "300" {
-			continue
+		if status < "400" {
+			describeHeader(response, "RateLimit", "what is left, and until when")
+			describeHeader(response, "RateLimit-Policy", "the rule")
 		}
-		if response.Headers == nil {
-			response.Headers = map[string]*huma.Header{}
-		}
-		response.Headers["RateLimit"] = &huma.Header{Description: "what is left, and until when", Schema: &huma.Schema{Type: huma.TypeString}}
-		response.Headers["RateLimit-Policy"] = &huma.Header{Description: "the rule", Schema: &huma.Schema{Type: huma.TypeString}}
 	}
+}
+
+func describeHeader(of *huma.Response, name, what string) {
+	if of.Headers == nil {
+		of.Headers = map[string]*huma.Header{}
+	}
+	of.Headers[name] = &huma.Header{Description: what, Schema: &huma.Schema{Type: huma.TypeString}}
 }
 
 func operationsAt(p *huma.PathItem) []*huma.Operation {

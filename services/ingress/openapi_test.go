@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,7 @@ type description struct {
 		OperationID string
 		Description string
 		Tags        []string
+		Parameters  []struct{ Name string }
 		Responses   map[string]describedResponse
 	}
 	Components struct {
@@ -55,6 +57,7 @@ type description struct {
 type describedResponse struct {
 	Ref     string `json:"$ref"`
 	Content map[string]any
+	Headers map[string]any
 }
 
 func TestEveryRouteIsDescribed(t *testing.T) {
@@ -100,6 +103,39 @@ func TestEveryCodeIsDocumented(t *testing.T) {
 	for _, code := range ingress.Codes(ingresstest.New(t).Server) {
 		if row := fmt.Sprintf("| %d | `%s` |", code.Status(), code.Reason()); !strings.Contains(string(page), row) {
 			t.Errorf("docs/api/README.md has no row %s", row)
+		}
+	}
+}
+
+// The document says which replies are tagged, which of them are not sent again to who
+// has them, and which are sent in parts: those that are.
+func TestTagsAreDescribed(t *testing.T) {
+	w := ingresstest.New(t, ingresstest.ShortStreams)
+	ingresstest.Furnish(w)
+	var d description
+	if err := json.Unmarshal(w.Server.OpenAPI(), &d); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range w.Server.Table() {
+		if r.Method != "GET" {
+			continue
+		}
+		op, path := d.Paths[r.Path]["get"], requests()[r.ID].path
+		h := ingresstest.Header{"Last-Event-ID": "0000000000000000"}
+		first := w.Do("GET", path, ingresstest.Anna, nil, h)
+		tag := first.Header.Get("ETag")
+		if said := op.Responses["200"].Headers["ETag"] != nil; said != (tag != "") {
+			t.Errorf("%s: ETag %q, described %t", path, tag, said)
+		}
+		h["If-None-Match"], h["Range"] = tag, "bytes=0-0"
+		known := w.Do("GET", path, ingresstest.Anna, nil, h)
+		delete(h, "If-None-Match")
+		part := w.Do("GET", path, ingresstest.Anna, nil, h)
+		_, notModified := op.Responses["304"]
+		_, partial := op.Responses["206"]
+		asks := slices.ContainsFunc(op.Parameters, func(p struct{ Name string }) bool { return p.Name == "If-None-Match" })
+		if notModified != (known.Status == 304) || asks != notModified || partial != (part.Status == 206) {
+			t.Errorf("%s: with its tag %d, a part of it %d; described: 304 %t, If-None-Match %t, 206 %t", path, known.Status, part.Status, notModified, asks, partial)
 		}
 	}
 }

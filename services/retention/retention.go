@@ -196,6 +196,8 @@ func (s *sweep) over(ctx context.Context, info blob.Info) (bool, error) {
 		return age >= Orphans, nil
 	case err != nil:
 		return false, err
+	case kind == blob.KindUploads && r.name != info.Name: // nothing takes the place of a body: it is one that came again
+		return age >= Orphans, nil
 	case r.name != info.Name:
 		return s.now().Sub(r.updated) >= Former, nil
 	case kind == blob.KindUploads:

@@ -216,6 +216,30 @@ func TestAFormerObjectIsKeptForAWhile(t *testing.T) {
 	}
 }
 
+// The body of an upload that came again, and whose ingress died before it removed it,
+// goes after a day, however often the upload's record is written meanwhile: as that of
+// one is which waits, each time it is asked for.
+func TestTheBodyOfAnUploadThatCameAgainIsRemoved(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	l := open(t, func() time.Time { return now })
+	place := blob.KindUploads + "/upload-1/0123456789abcdef"
+	again := putNow(t, l, place)
+	upload := record.Upload{Body: []byte("x"), State: record.UploadReceived}
+	for hour := range 25 {
+		if _, err := l.Store.Uploads.Put(t.Context(), uid, "upload-1", store.Any, upload); err != nil {
+			t.Fatal(err)
+		}
+		if removed, err := sweep(t, l, now); err != nil || (removed == 1) != (hour == 24) {
+			t.Errorf("after %d hours: Sweep = %d, %v", hour, removed, err)
+		}
+		upload.Asked++
+		now = now.Add(time.Hour)
+	}
+	if _, err := l.Blobs.Get(t.Context(), again); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("its body: %v", err)
+	}
+}
+
 // An object whose deletion is lost with the sector of the disk that told of it is
 // there again. It is what nobody refers to: the next sweep has it.
 func TestWhatComesBackWithADamagedDiskIsRemovedAgain(t *testing.T) {

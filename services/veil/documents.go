@@ -215,17 +215,20 @@ func (d *Documents) Tail(ctx context.Context, collection, uid, after string) (<-
 	return d.Driver.Tail(ctx, collection, at.UID, at.Key)
 }
 
-// Due lists what is due of a shard: that of the person's name.
-func (d *Documents) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
-	docs, err := d.Driver.Due(ctx, shard, before, limit)
+// Due lists what is due of the collections in a shard: that of the person's name.
+func (d *Documents) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
+	docs, err := d.Driver.Due(ctx, collections, shard, before, limit)
 	if err != nil {
 		return nil, err
 	}
-	mine := docs[:0]
+	mine, full := docs[:0], len(docs) == limit
 	for _, doc := range docs {
 		revealed, err := d.due(ctx, doc)
 		if errors.Is(err, errForeign) {
-			err = d.putOff(ctx, doc, before)
+			err = nil
+			if full {
+				err = d.putOff(ctx, doc)
+			}
 		} else if err == nil {
 			mine = append(mine, revealed)
 		}
@@ -250,12 +253,17 @@ func (d *Documents) due(ctx context.Context, doc store.Document) (store.Document
 	return d.reveal(ctx, string(uid), doc)
 }
 
-// unknown is for how long what is nobody's that these keys know is not looked at: it
-// stands before nothing else, and other keys may be put back.
+// unknown is for how long what is nobody's that these keys know is not looked at, where
+// it stands before something else: other keys may be put back.
 const unknown = time.Hour
 
-func (d *Documents) putOff(ctx context.Context, doc store.Document, before time.Time) error {
-	_, err := d.Driver.Batch(ctx, []store.Write{{Key: doc.Key, IfVersion: doc.Version, Data: doc.Data, Due: before.Add(unknown)}})
+// putOff goes by the driver's clock: who looks may look far ahead.
+func (d *Documents) putOff(ctx context.Context, doc store.Document) error {
+	due := doc.Due
+	if doc.Updated.After(due) {
+		due = doc.Updated
+	}
+	_, err := d.Driver.Batch(ctx, []store.Write{{Key: doc.Key, IfVersion: doc.Version, Data: doc.Data, Due: due.Add(unknown), Came: doc.Came}})
 	if errors.Is(err, store.ErrConflict) { // another was first
 		return nil
 	}

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -74,7 +75,14 @@ type Drivers struct {
 	// is not grounded.
 	Writer map[string]Opener[narrative.Writer]
 	Plans  map[string]Opener[Plan]
+	// LongestCall is how long a call of any of these takes at most; 0 is two seconds,
+	// for drivers within the process. What is written later is removed when an
+	// erasure is repeated.
+	LongestCall time.Duration
 }
+
+// longestCall is LongestCall of drivers within the process.
+const longestCall = 2 * time.Second
 
 // templateWriter is the name of the writer that needs nobody.
 const templateWriter = "template"
@@ -96,6 +104,7 @@ type Opened struct {
 	Audit            audit.Log
 	Writer, Template narrative.Writer
 	Plan             Plan // without a Source where the model is no plan's
+	LongestCall      time.Duration
 }
 
 // Check tells every driver that the binary does not have, and what it has. It
@@ -149,6 +158,7 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 	if err := d.Check(b, needs); err != nil {
 		return o, err
 	}
+	o.LongestCall = cmp.Or(d.LongestCall, longestCall)
 	var documents store.Driver
 	var keys Keyring
 	var messages queue.Driver

@@ -154,6 +154,44 @@ func TestAnUploadIsHeldForSoLong(t *testing.T) {
 	}
 }
 
+// What was held, taken up as its person agreed, and asked for when they did no more, is
+// held as before: it is looked at when its time is over, and their devices are told of
+// nothing. A look whose clock is ahead of the worker's is not met by another at once.
+func TestAnUploadThatWasAskedForInVainIsHeldOn(t *testing.T) {
+	w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+	w.consent(t, false)
+	w.handle(t, id, 1)
+	over := w.looked(t, id)
+	ask := func(at time.Time) (due time.Time) {
+		t.Helper()
+		r, err := w.store.Uploads.Get(t.Context(), person, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Value.Asked++
+		due = at.Add(5 * time.Minute)
+		if _, err := w.store.Batch(t.Context(), person, w.store.Uploads.ToPut(id, r.Version, r.Value).At(due)); err != nil {
+			t.Fatal(err)
+		}
+		return due
+	}
+	w.now = w.now.Add(time.Hour)
+	ask(w.now)
+	for range 2 {
+		if v := w.handle(t, id, 1); v != "ack" || !w.looked(t, id).Equal(over) {
+			t.Errorf("%s, somebody looks at %v, want %v", v, w.looked(t, id), over)
+		}
+	}
+	if diff := gocmp.Diff([]string{"upload.held u1 held"}, w.told(t)); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	w.now = over.Add(-time.Minute)
+	due := ask(over)
+	if v := w.handle(t, id, 1); v != "ack" || !w.looked(t, id).Equal(due) {
+		t.Errorf("a minute before its time, by the worker's clock: %s, somebody looks at %v, want %v", v, w.looked(t, id), due)
+	}
+}
+
 // What was held and is taken up is looked at soon, wherever the process dies: it is an
 // upload like another by then, and waits for nobody's consent.
 func TestAnUploadThatIsTakenUpIsLookedAtSoon(t *testing.T) {

@@ -87,7 +87,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		return queue.Dead("the message cannot be decoded")
 	}
 	started := s.Now()
-	err := s.intake(ctx, m, d.Attempt)
+	err := s.intake(ctx, m, d.Failed+1)
 	if err == nil {
 		s.Log.Info("upload handled", "stage", "intake", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 	}
@@ -99,7 +99,8 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "intake", Retry: "upload failed, will retry", Dead: "upload cannot be merged",
 		Settled:  []error{analysis.ErrErased, keyring.ErrDestroyed, errNoRecord},
-		Passing:  []error{store.ErrConflict, timeline.ErrDamaged, keyring.ErrTampered, keyring.ErrNoKey, blob.ErrCorrupt, blob.ErrNotFound},
+		First:    []error{store.ErrConflict},
+		Passing:  []error{timeline.ErrDamaged, keyring.ErrTampered, keyring.ErrNoKey, blob.ErrCorrupt, blob.ErrNotFound},
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
 			{Is: timeline.ErrDamaged, Text: "a day or the tombstones cannot be decoded"},
@@ -198,13 +199,19 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 // has failed, and its body goes with the retention. It is held only as long as they
 // stand as was read: who agrees meanwhile has the message handled anew.
 func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account]) error {
-	now := s.Now().UTC()
-	u := j.record.Value
+	now, u := s.Now().UTC(), j.record.Value
+	over := u.Next(since(j.record))
 	switch {
 	case u.State != record.UploadHeld:
 		return s.mark(ctx, j, func(u *record.Upload) { u.State, u.HeldAt = record.UploadHeld, now }, s.Store.Under(standing))
-	case !now.Before(u.Next(since(j.record))):
+	case !now.Before(over):
 		return s.fail(ctx, j, notAgreed, s.Store.Under(standing))
+	case u.Asked == 0, !j.record.Due.Before(over):
+		return nil
+	}
+	u.Asked = 0
+	if _, err := s.Store.Batch(ctx, j.uid, s.Store.Uploads.ToPut(j.id, j.record.Version, u).At(over), s.Store.Under(standing)); err != nil {
+		return fmt.Errorf("hold the upload: %w", err)
 	}
 	return nil
 }

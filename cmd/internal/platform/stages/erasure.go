@@ -8,16 +8,11 @@ import (
 	"github.com/clarity-loop/clarity/services/erasure"
 )
 
-const (
-	// erasureInterval is the time between two looks at what is to be erased.
-	erasureInterval = 500 * time.Millisecond
-	// settle is longer than a stop waits for handlers. What one that takes longer
-	// writes is removed when the erasure is repeated.
-	settle = 2 * time.Second
-)
+// erasureInterval is the time between two looks at what is to be erased.
+const erasureInterval = 500 * time.Millisecond
 
 func buildErasure(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
-	s := erasure.New(erasure.Needs{Store: p.Store, Keys: p.Erasure, Names: p.Keys, Blobs: p.Blobs, Queue: p.Queue, Audit: p.Audit, Settle: settle, Now: p.Now, Log: p.Log})
+	s := erasure.New(erasure.Needs{Store: p.Store, Keys: p.Erasure, Names: p.Keys, Blobs: p.Blobs, Queue: p.Queue, Audit: p.Audit, Longest: p.LongestCall, Now: p.Now, Log: p.Log})
 	return []platform.Runner{{Name: Erasure, Run: func(ctx context.Context) error {
 		s.Run(ctx, erasureInterval)
 		return nil

@@ -89,7 +89,7 @@ func (r *Room) Routes() []route.Route {
 		{Method: "GET", Path: "/v1/exports/{exportId}", ID: "getExport", Tag: "person", Summary: "One export", Problems: missing, Mount: route.Typed(r.getExport)},
 		{Method: "DELETE", Path: "/v1/exports/{exportId}", ID: "deleteExport", Tag: "person", Summary: "Delete an export", Detail: "Its copy goes at once, and its place is free a moment later.", Status: 204, Problems: []problem.Code{problem.NotFound, problem.VersionConflict}, Mount: route.Typed(r.deleteExport)},
 		{Method: "GET", Path: "/v1/exports/{exportId}/download", ID: "downloadExport", Tag: "person", Summary: "Download everything held of the person", Detail: downloadDetail,
-			Stream: true, Fresh: true, Audit: audit.DataRead, Problems: []problem.Code{problem.NotFound, ExportPending, ExportFailed, RangeNotSatisfiable}, Mount: route.Typed(r.downloadExport),
+			Stream: true, Resumable: true, Fresh: true, Audit: audit.DataRead, Problems: []problem.Code{problem.NotFound, ExportPending, ExportFailed, RangeNotSatisfiable}, Mount: route.Typed(r.downloadExport),
 			Text: &route.Text{Kind: reply.NDJSON, Summary: "Everything held of the person", Detail: "a line a record, then the line that says end"}},
 		{Method: "DELETE", Path: "/v1/account", ID: "eraseAccount", Tag: "person", Summary: "Erase the account", Detail: eraseDetail, Status: 202, ErasedToo: true, Fresh: true,
 			Problems: []problem.Code{FreshSignInRequired, problem.VersionConflict}, Mount: route.Typed(r.eraseAccount)},

@@ -24,6 +24,7 @@ type Route struct {
 	Body         Body
 	Stream       bool   // the reply outlives the handler: no deadline for the whole
 	Conditional  bool   // the reply is tagged, and not sent again to who has it
+	Resumable    bool   // so it is, by its handler, which takes a Range of it, too
 	ErasedToo    bool   // answered for an erased account, too
 	Fresh        bool   // cannot be taken back: that the token is not revoked is asked, never remembered
 	Status       int    // of success; 200 if 0
