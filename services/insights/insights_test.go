@@ -360,6 +360,21 @@ func TestWhatIsSpokenOfIsToldOf(t *testing.T) {
 	}
 }
 
+// What is stored is told of though the audit log is away: of two deliveries the other,
+// which found no text yet, may come to its end without consent, and nobody comes again.
+func TestATextIsToldOfWhileTheAuditLogIsAway(t *testing.T) {
+	w := newWorld(t, plain("template"), plain("template"))
+	w.put(result(t, friday, "d1", 432))
+	w.auditAway = errors.New("away")
+	if got := w.ready(friday, 1); got == "ack" || len(w.told) != 1 || w.told[0].Kind != flow.InsightReady {
+		t.Errorf("%q, told %v", got, w.told)
+	}
+	w.auditAway = nil
+	if got := w.ready(friday, 2); got != "ack" || len(w.audited) != 1 {
+		t.Errorf("%q, audited %v", got, w.audited)
+	}
+}
+
 // A Result is told of with its words: at once with the template's, ahead of a language
 // model's, and also where there can be none.
 func TestAResultIsToldOfWithItsWords(t *testing.T) {

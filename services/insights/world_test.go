@@ -44,10 +44,11 @@ type world struct {
 	// What the Store stands on.
 	driver store.Driver
 	// What the stage told others.
-	mu       sync.Mutex
-	audited  []audit.Event
-	told     []flow.Event
-	messages [][]flow.Event
+	mu        sync.Mutex
+	audited   []audit.Event
+	auditAway error // what Append returns
+	told      []flow.Event
+	messages  [][]flow.Event
 }
 
 func newWorld(t testing.TB, writer, template narrative.Writer) *world {
@@ -68,6 +69,9 @@ func newWorld(t testing.TB, writer, template narrative.Writer) *world {
 func (w *world) Append(_ context.Context, e audit.Event) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.auditAway != nil {
+		return w.auditAway
+	}
 	w.audited = append(w.audited, e)
 	return nil
 }
