@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -416,6 +417,25 @@ func TestAnErasureTakenBackTakesUpWhatCameMeanwhile(t *testing.T) {
 	}
 	first := w.pass(0)
 	same(t, "then", 1, len(append(first, w.pass(0)...)))
+}
+
+// An export whose message came in the grace is written once that is over, not by its own retry.
+func TestAnErasureTakenBackTakesUpExports(t *testing.T) {
+	w := newWorld(t)
+	w.agree(true)
+	later := w.clock().Add(time.Hour)
+	for slot, state := range map[int]exported.State{1: exported.Pending, 2: exported.Ready} {
+		e := agenda.Errand{Kind: agenda.Export, Ref: fmt.Sprint("export-", slot)}
+		if _, err := w.store.Batch(t.Context(), anna, w.store.Exports.ToPut(e.Ref, 0, record.Export{State: state, Slot: slot}), w.store.Agenda.ToPut(agenda.ExportKey(slot), 0, e).At(later)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "before", nil, w.pass(0))
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Resume, w.clock())); err != nil {
+		t.Fatal(err)
+	}
+	first := w.pass(0)
+	same(t, "then", []string{"exports 0"}, append(first, w.pass(0)...))
 }
 
 // A Result that changed while there was no consent is told of with it: one without
