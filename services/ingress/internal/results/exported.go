@@ -9,6 +9,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
 	ofpoints "github.com/clarity-loop/clarity/services/health/series"
+	"github.com/clarity-loop/clarity/services/ingress/internal/damaged"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -47,7 +48,7 @@ func (h Held) days(ctx context.Context, uid, after string, line reply.Line) erro
 	return reply.EachRecord(ctx, h.Days, uid, after, func(d store.Record[record.Day]) error {
 		samples, err := h.samples(ctx, uid, &d)
 		if err != nil {
-			err = reply.Unreadable(line, clarityexport.KindSample, d.Key, err)
+			err = damaged.Say(line, clarityexport.KindSample, d.Key, err)
 		}
 		if err != nil {
 			return fmt.Errorf("read the samples of a day: %w", err)
@@ -104,7 +105,7 @@ func (h Held) deletions(ctx context.Context, uid, after string, line reply.Line)
 			break
 		}
 		if !errors.Is(err, blob.ErrNotFound) || try == tries-1 {
-			if err = reply.Unreadable(line, clarityexport.KindDeletion, record.TombstonesKey, err); err != nil {
+			if err = damaged.Say(line, clarityexport.KindDeletion, record.TombstonesKey, err); err != nil {
 				return fmt.Errorf("read the deletions: %w", err)
 			}
 			return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
 	"github.com/clarity-loop/clarity/services/health/series"
 	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/ingress/internal/damaged"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -36,7 +37,7 @@ func (h Held) Section() reply.Section {
 			}
 			err := h.upload(ctx, uid, u, line)
 			if err != nil {
-				err = reply.Unreadable(line, clarityexport.KindHeld, u.Key, err)
+				err = damaged.Say(line, clarityexport.KindHeld, u.Key, err)
 			}
 			if err != nil {
 				return fmt.Errorf("read an upload that waits: %w", err)

@@ -1,4 +1,5 @@
-package reply
+// Package damaged is what an export says of what cannot be read.
+package damaged
 
 import (
 	"errors"
@@ -6,13 +7,14 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
+	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-// Unreadable is the line of an export that stands for what of a record cannot be read,
+// Say writes the line of an export that stands for what of a record cannot be read,
 // where no retry reads it: the rest is exported all the same. Another error is returned.
-func Unreadable(line Line, kind, key string, err error) error {
+func Say(line reply.Line, kind, key string, err error) error {
 	var e *fault.Error
 	said := clarityexport.Unreadable{Kind: kind, Reason: "damaged"}
 	switch {
