@@ -148,7 +148,8 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "insights", Retry: "insight failed, will retry", Dead: "no text can be written",
 		Settled:  []error{analysis.ErrErased, analysis.ErrNoConsent},
-		Passing:  []error{store.ErrConflict, store.ErrKey},
+		First:    []error{store.ErrConflict},
+		Passing:  []error{store.ErrKey},
 		Hopeless: []error{grounded.ErrTemplate},
 		Reasons: []stage.Reason{
 			{Is: grounded.ErrTemplate, Text: "the template's text does not keep to its facts"},

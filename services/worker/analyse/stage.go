@@ -63,7 +63,8 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "analyse", Retry: "analysis failed, will retry", Dead: "analysis is impossible",
 		Settled:  []error{analysis.ErrErased, analysis.ErrNoConsent},
-		Passing:  []error{store.ErrConflict, blob.ErrNotFound, keyring.ErrNoKey},
+		First:    []error{store.ErrConflict},
+		Passing:  []error{blob.ErrNotFound, keyring.ErrNoKey},
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
 			{Is: keyring.ErrNoKey, Text: "the person's key is missing"},
