@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,6 +25,7 @@ import (
 	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/store/storetest"
 )
 
 const anna = "anna-canary"
@@ -558,6 +561,33 @@ func (p *patchy) Due(ctx context.Context, collections []string, shard int, befor
 		return nil, errors.New("away")
 	}
 	return p.Driver.Due(ctx, collections, shard, before, limit)
+}
+
+// What cannot be taken up for long is said once, looked at ever more rarely, and taken
+// up by itself once it can be.
+func TestATroubleIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full := true
+		p := &patchy{Driver: storetest.Memory(time.Now), broken: func(int) bool { return full }}
+		var log bytes.Buffer
+		st := store.New(p, nil)
+		stage := due.New(due.Needs{Store: st, Windows: &due.Windows{Store: st, Now: time.Now, Quiet: time.Second}, PutOff: new(count), Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { stage.Run(ctx, 200*time.Millisecond); close(ended) }()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if lines, asked := strings.Count(log.String(), "\n"), p.asked; lines != 1 || !strings.Contains(log.String(), "level=WARN") || asked > 5*20 {
+			t.Errorf("in a minute the driver was asked %d times, and the log says\n%s", asked, &log)
+		}
+		full = false
+		time.Sleep(10 * time.Second)
+		stop()
+		<-ended
+		if lines := strings.Count(log.String(), "\n"); lines != 2 || !strings.Contains(log.String(), "level=INFO") {
+			t.Errorf("once it is over the log says\n%s", &log)
+		}
+	})
 }
 
 // BenchmarkNothingDue is what a look costs where nothing is wrong.
