@@ -117,7 +117,7 @@ var rules = map[string][]string{
 	"services/erasure": {"services/fault", "services/internal/patience", "services/record", "=services/audit", "=services/blob", "=services/store"},
 	"services/feed":    {"services/stage", "services/flow", "services/news", "services/analysis", "=services/store", "=services/queue"},
 	// What people's devices are told, in the order of its numbers: for whoever writes what it is about.
-	"services/news": {"services/flow", "services/record", "=services/store"},
+	"services/news": {"services/flow", "services/record", "=services/keyring", "=services/store"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "services/vault", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the

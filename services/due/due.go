@@ -260,7 +260,7 @@ func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Er
 	if err := s.wakeExports(ctx, uid); err != nil {
 		return err
 	}
-	if err := s.retell(ctx, uid); err != nil {
+	if err := s.retell(ctx, uid, r.Value.Since); err != nil {
 		return err
 	}
 	return s.Store.Agenda.Delete(ctx, uid, r.Key, r.Version)

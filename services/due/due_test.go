@@ -415,7 +415,7 @@ func TestAnErasureTakenBackTakesUpWhatCameMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "before", nil, w.pass(0))
-	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Resume, w.clock())); err != nil {
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Resume, w.clock(), w.clock())); err != nil {
 		t.Fatal(err)
 	}
 	first := w.pass(0)
@@ -434,7 +434,7 @@ func TestAnErasureTakenBackTakesUpExports(t *testing.T) {
 		}
 	}
 	same(t, "before", nil, w.pass(0))
-	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Resume, w.clock())); err != nil {
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Resume, w.clock(), w.clock())); err != nil {
 		t.Fatal(err)
 	}
 	first := w.pass(0)
@@ -442,14 +442,16 @@ func TestAnErasureTakenBackTakesUpExports(t *testing.T) {
 }
 
 // A Result that changed while there was no consent is told of with it: one without
-// an Insight, one whose Insight is of another, and one that is gone; no other, and
-// nothing is lost where the queue takes nothing.
+// an Insight, one whose Insight is of another, one that is gone, and one whose Insight
+// was written when nobody may have told of it; no other, and nothing is lost where the
+// queue takes nothing.
 func TestConsentHasWhatChangedPutIntoWords(t *testing.T) {
 	w := newWorld(t)
 	w.agree(true)
 	digests := map[string][2]string{ // of the Result and of its Insight
-		"2026-03-28": {"a", "a"}, "2026-03-29": {"b", ""}, "2026-03-30": {"c", "before"}, "2026-03-31": {"", "d"},
+		"2026-03-25": {"a", "a"}, "2026-03-26": {"a", "a"}, "2026-03-27": {"a", "a"}, "2026-03-28": {"a", "a"}, "2026-03-29": {"b", ""}, "2026-03-30": {"c", "before"}, "2026-03-31": {"", "d"},
 	}
+	written := map[string]time.Duration{"2026-03-25": time.Hour, "2026-03-26": -23 * time.Hour, "2026-03-27": -25 * time.Hour, "2026-03-28": -48 * time.Hour} // behind the withdrawal
 	for key, digest := range digests {
 		if digest[0] != "" {
 			if _, err := w.store.Results.Put(t.Context(), anna, key, 0, record.Result{Result: analysis.Result{Lineage: analysis.Lineage{InputDigest: digest[0]}}}); err != nil {
@@ -457,7 +459,7 @@ func TestConsentHasWhatChangedPutIntoWords(t *testing.T) {
 			}
 		}
 		if digest[1] != "" {
-			if _, err := w.store.Insights.Put(t.Context(), anna, key, 0, record.Insight{Insight: analysis.Insight{InputDigest: digest[1]}}); err != nil {
+			if _, err := w.store.Insights.Put(t.Context(), anna, key, 0, record.Insight{Insight: analysis.Insight{InputDigest: digest[1]}, WrittenAt: w.clock().Add(written[key])}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -470,7 +472,7 @@ func TestConsentHasWhatChangedPutIntoWords(t *testing.T) {
 		t.Error("nothing is wrong with a queue that takes nothing")
 	}
 	w.fails = nil
-	same(t, "with it", []string{"results 2026-03-29 0", "results 2026-03-30 0", "results 2026-03-31 0"}, w.pass(0))
+	same(t, "with it", []string{"results 2026-03-25 0", "results 2026-03-26 0", "results 2026-03-29 0", "results 2026-03-30 0", "results 2026-03-31 0"}, w.pass(0))
 	same(t, "once", nil, w.pass(24*time.Hour))
 }
 
@@ -487,7 +489,7 @@ func TestAReviewAsksForEveryWindowWithData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Review, w.clock())); err != nil {
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Review, w.clock(), w.clock())); err != nil {
 		t.Fatal(err)
 	}
 	w.pass(0)
