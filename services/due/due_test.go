@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -567,8 +568,9 @@ func (p *patchy) Due(ctx context.Context, collections []string, shard int, befor
 // up by itself once it can be.
 func TestATroubleIsSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		full := true
-		p := &patchy{Driver: storetest.Memory(time.Now), broken: func(int) bool { return full }}
+		var full atomic.Bool // and what was read before it changes, the stage writes behind it
+		full.Store(true)
+		p := &patchy{Driver: storetest.Memory(time.Now), broken: func(int) bool { return full.Load() }}
 		var log bytes.Buffer
 		st := store.New(p, nil)
 		stage := due.New(due.Needs{Store: st, Windows: &due.Windows{Store: st, Now: time.Now, Quiet: time.Second}, PutOff: new(count), Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))})
@@ -580,7 +582,7 @@ func TestATroubleIsSaidOnce(t *testing.T) {
 		if lines, asked := strings.Count(log.String(), "\n"), p.asked; lines != 1 || !strings.Contains(log.String(), "level=WARN") || asked > 5*20 {
 			t.Errorf("in a minute the driver was asked %d times, and the log says\n%s", asked, &log)
 		}
-		full = false
+		full.Store(false)
 		time.Sleep(10 * time.Second)
 		stop()
 		<-ended
