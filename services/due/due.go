@@ -74,10 +74,11 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 	for quiet := 0; ; quiet++ {
 		if (quiet < calm || quiet%idle == 0) && !trouble.Rests() {
 			taken, err := s.Pass(ctx)
-			if news := trouble.Saw(why(err), taken > 0); news && err == nil {
+			why := fault.Text(err)
+			if news := trouble.Saw(why, taken > 0); news && err == nil {
 				s.Log.Info("what is due goes on", "stage", "agenda")
 			} else if news && ctx.Err() == nil {
-				s.Log.Warn("what is due waits", append([]any{"stage", "agenda", "reason", fault.Text(err)}, fault.Attrs(err)...)...)
+				s.Log.Warn("what is due waits", append([]any{"stage", "agenda", "reason", why}, fault.Attrs(err)...)...)
 			}
 			if taken > 0 || err != nil {
 				quiet = 0
@@ -89,14 +90,6 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 		case <-tick.C:
 		}
 	}
-}
-
-// why is the error's text, "" of none.
-func why(err error) string {
-	if err == nil {
-		return ""
-	}
-	return fault.Text(err)
 }
 
 // Pass takes up everything that is due, and returns how much that was. One entry

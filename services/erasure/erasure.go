@@ -100,10 +100,7 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 	for {
 		if !trouble.Rests() {
 			done, err := s.Pass(ctx)
-			why := ""
-			if err != nil {
-				why = fault.Text(err)
-			}
+			why := fault.Text(err)
 			if news := trouble.Saw(why, done > 0); news && err == nil {
 				s.Log.Info("erasures go on", "stage", "erasure")
 			} else if news && ctx.Err() == nil {

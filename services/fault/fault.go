@@ -93,8 +93,11 @@ func general() []Known {
 }
 
 // Text is what may be told of any error: the fault's own words, or that a
-// backend is unavailable.
+// backend is unavailable; nothing of none.
 func Text(err error) string {
+	if err == nil {
+		return ""
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Error()

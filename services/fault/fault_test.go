@@ -58,6 +58,9 @@ func TestWhatMayBeTold(t *testing.T) {
 	if got := fault.Text(f); got != "blob get: unavailable (permission denied)" {
 		t.Errorf("text %q", got)
 	}
+	if got := fault.Text(nil); got != "" {
+		t.Errorf("text %q of no error", got)
+	}
 	if got := fault.Text(errors.New(faulttest.Mark)); got != "a backend is unavailable" {
 		t.Errorf("text of an error that is no fault: %q", got)
 	}
