@@ -127,3 +127,25 @@ func TestFsckSeesWhatLiesBeside(t *testing.T) {
 		})
 	}
 }
+
+// Where no backup can be made, why, and what to do, is said before anything is read.
+func TestWhereNoBackupCanBeMade(t *testing.T) {
+	root := t.TempDir()
+	t.Chdir(root)
+	for _, dir := range []string{"data", "there", "data/in"} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("data/in", "link"); err != nil {
+		t.Fatal(err)
+	}
+	for to, want := range map[string]string{
+		"there": "is there already: name a directory that is to be made", "there/..": "is there already: name a directory", "data/copy": "would lie inside the data directory",
+		"there/../data/copy": "would lie inside the data directory", "link/copy": "would lie inside the data directory", "data": "would lie inside the data directory",
+	} {
+		if _, stderr, code := clarity(t, "backup", to, "--data", "data"); code == 0 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d, %s", to, code, stderr)
+		}
+	}
+}
