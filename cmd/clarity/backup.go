@@ -72,7 +72,8 @@ func restore(ctx context.Context, c *call) error {
 const fsckHelp = `Reads everything in a data directory, or in a backup, on which no platform runs:
 each record and the object that it refers to is opened and decoded, each day held
 against its digest, each result against its days, the audit log against its
-checkpoints. A data directory is opened as a start does, and one of a release before
+checkpoints; so are the messages' database and the issuer. Each raw body that is kept is
+read, those of the last 31 days. A data directory is opened as a start does, and one of a release before
 is refused. A backup is held against its backup.json, and stays as it is: a copy in
 $TMPDIR is looked at. Exit status 1 where something is not whole.`
 
@@ -103,8 +104,8 @@ func printReport(w io.Writer, r backup.Report) {
 	for _, bad := range r.Bad {
 		say(w, "bad: %s\n", bad)
 	}
-	say(w, "%d people (%d erased), %d uploads, %d days, %d results (%d wait for their analysis), %d audit entries\n",
-		r.People, r.Erased, r.Uploads, r.Days, r.Results, r.Waiting, r.Entries)
+	say(w, "%d people (%d erased), %d uploads (%d bodies opened), %d days, %d results (%d wait for their analysis), %d audit entries\n",
+		r.People, r.Erased, r.Uploads, r.Bodies, r.Days, r.Results, r.Waiting, r.Entries)
 }
 
 // whole is the flags of a command about all of a data directory.

@@ -52,8 +52,8 @@ type manifest struct {
 // left.
 func Make(ctx context.Context, p datadir.Place, d platform.Drivers, to string, now func() time.Time) (Report, error) {
 	b := embedded.In(p.Dir, p.Backends)
-	if _, err := os.Stat(to); !errors.Is(err, fs.ErrNotExist) {
-		return Report{}, fmt.Errorf("%s is there already: name a directory that is to be made", to)
+	if err := mayBe(to, p.Dir); err != nil {
+		return Report{}, err
 	}
 	m, err := describe(ctx, b, now)
 	if err != nil {
@@ -74,6 +74,33 @@ func Make(ctx context.Context, p datadir.Place, d platform.Drivers, to string, n
 		return report, err
 	}
 	return report, durable.SyncDir(filepath.Dir(to))
+}
+
+// mayBe is the error of a directory in which no backup of the data directory can be made.
+func mayBe(to, dir string) error {
+	at, err := filepath.Abs(to)
+	if err != nil {
+		return err
+	}
+	data, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(resolved(data), resolved(at)); err == nil && filepath.IsLocal(rel) {
+		return fmt.Errorf("the backup %s would lie inside the data directory %s, and be lost with it: name a directory outside of it", at, data)
+	}
+	if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is there already: name a directory that is to be made, such as %s", at, filepath.Join(filepath.Dir(at), "NAME"))
+	}
+	return nil
+}
+
+// resolved is the path without links, as far as it is there.
+func resolved(path string) string {
+	if found, err := filepath.EvalSymlinks(path); err == nil || filepath.Dir(path) == path {
+		return found
+	}
+	return filepath.Join(resolved(filepath.Dir(path)), filepath.Base(path))
 }
 
 // fill makes the copy in the directory.

@@ -17,10 +17,12 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/points"
+	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
@@ -31,6 +33,7 @@ const capabilityKeys = capability.Keys
 // A Report is what was found in a data directory.
 type Report struct {
 	People, Erased, Uploads, Days, Results int
+	Bodies                                 int   // of uploads, opened
 	Entries                                int64 // of the audit log
 	// Waiting are results that rest on other days than there are now: an
 	// analysis is on its way.
@@ -84,11 +87,12 @@ func examine(ctx context.Context, p datadir.Place, d platform.Drivers, now func(
 	if err != nil {
 		return r, err
 	}
-	c := &check{Opened: o, objects: vault.New(o.Blobs, o.Keys), report: &r}
+	c := &check{Opened: o, objects: vault.New(o.Blobs, o.Keys), now: now, report: &r}
 	err = o.Store.EachPerson(ctx, func(uid string) error { return c.person(ctx, uid) })
 	if err = errors.Join(err, release()); err != nil {
 		return r, err
 	}
+	r.Bad = append(r.Bad, embedded.CheckBeside(ctx, embedded.In(p.Dir, p.Backends), r.People > 0)...)
 	r.Entries, err = datadir.VerifyAudit(ctx, p)
 	var bad *audit.BadEntry
 	if errors.As(err, &bad) {
@@ -108,6 +112,7 @@ func examine(ctx context.Context, p datadir.Place, d platform.Drivers, now func(
 type check struct {
 	platform.Opened
 	objects *vault.Vault
+	now     func() time.Time
 	report  *Report
 	name    string            // the person's pseudonym
 	days    map[string]string // digest by day
@@ -179,10 +184,16 @@ func each[T any](ctx context.Context, c *check, uid, what string, of store.Colle
 func (c *check) uploads(ctx context.Context, uid string) {
 	each(ctx, c, uid, "an upload", c.Store.Uploads, func(r store.Record[record.Upload]) error {
 		c.report.Uploads++
-		if r.Value.Done() || r.Value.Blob == "" {
-			return nil // its body has served its time, or will have, or is in the record
+		if r.Value.Blob == "" {
+			return nil // its body is in the record, or was
 		}
 		_, err := c.objects.Get(ctx, uid, r.Value.Blob)
+		if errors.Is(err, blob.ErrNotFound) && retention.Served(r.Value.State, r.Updated, c.now()) {
+			return nil
+		}
+		if err == nil {
+			c.report.Bodies++
+		}
 		return err
 	})
 }

@@ -44,11 +44,14 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if err != nil {
 		return nil, err
 	}
-	leave := release
+	leave := func() error { return release() }
 	if errors.Is(missing, fs.ErrNotExist) {
-		leave = orUnmade(dir, release)
+		leave = orUnmade(dir, leave)
 	}
 	if _, err := readVersion(dir); err != nil {
+		return nil, errors.Join(err, leave())
+	}
+	if release, err = withKeys(dir, c.Backends, release); err != nil {
 		return nil, errors.Join(err, leave())
 	}
 	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {

@@ -271,3 +271,31 @@ func TestAMissingKeyIsToldAtAStart(t *testing.T) {
 		}
 	})
 }
+
+// Two data directories with documents of their own do not run on one ring at a time.
+func TestKeysAreOfOnePlatformAtATime(t *testing.T) {
+	root := t.TempDir()
+	one, other := filepath.Join(root, "one"), filepath.Join(root, "other")
+	start(t, one)
+	c := config()
+	c.Backends.Keys = "tink:" + one + ".keys"
+	begin := func(dir string) (*datadir.Platform, error) {
+		return datadir.Open(t.Context(), dir, c, drivers(), table(capability.Store|capability.Keys), env())
+	}
+	p, err := begin(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := begin(other); err == nil || !strings.Contains(err.Error(), "the keys at "+one+".keys are in use by a platform on another data directory") {
+		t.Errorf("a second platform on the same keys: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = begin(other); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

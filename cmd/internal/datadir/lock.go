@@ -2,11 +2,14 @@ package datadir
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/internal/dirlock"
 )
 
@@ -35,6 +38,29 @@ func probe(dir string) error {
 func lock(dir string) (release func() error, err error) {
 	release, err = dirlock.LockFile(filepath.Join(dir, lockName))
 	return release, Sentence(dir, err)
+}
+
+// keysLockName is the file in a keyring that the platform holds which runs on it.
+const keysLockName = "owner.lock"
+
+// withKeys takes the keys, too, where the directory has documents of its own, and
+// returns what gives both back: two directories on one ring would each destroy the keys
+// of what the other holds. Where it fails the directory is still held.
+func withKeys(dir string, b platform.Backends, release func() error) (both func() error, err error) {
+	at, keys := strings.CutPrefix(b.Keys, "tink:")
+	documents, own := strings.CutPrefix(b.Store, "sqlite:")
+	if _, missing := os.Stat(at); !keys || !own || !within(documents, dir) || missing != nil {
+		return release, nil
+	}
+	leave, err := dirlock.LockFile(filepath.Join(at, keysLockName))
+	var inUse *dirlock.InUseError
+	if errors.As(err, &inUse) {
+		return release, fmt.Errorf("the keys at %s are in use by a platform on another data directory, and whoever is erased there would be noise in %s: stop that one, or choose other --keys", at, dir)
+	}
+	if err != nil {
+		return release, Sentence(dir, &platform.OpenError{Of: "keys", Driver: "tink", At: at, Cause: err})
+	}
+	return func() error { return errors.Join(leave(), release()) }, nil
 }
 
 // orUnmade is release, which then removes a directory that was made for a platform

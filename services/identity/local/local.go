@@ -67,6 +67,19 @@ func Open(dir string, now func() time.Time) (*Issuer, error) {
 	return i, nil
 }
 
+// Check is the error of an issuer in dir that cannot be opened, or is not there: it
+// makes and changes nothing.
+func Check(dir string) error {
+	i := &Issuer{dir: dir}
+	if _, err := os.Stat(i.path()); err != nil {
+		return fmt.Errorf("check local issuer: %w", err)
+	}
+	if err := i.load(); err != nil {
+		return fmt.Errorf("check local issuer: %w", err)
+	}
+	return nil
+}
+
 // Issue makes a token that says who the subject is for ttl, at most MaxTTL. A
 // zero AuthTime is now; Expires is ignored.
 func (i *Issuer) Issue(s identity.Subject, ttl time.Duration) (string, error) {

@@ -36,3 +36,28 @@ func Copy(ctx context.Context, path, to string) (err error) {
 	}
 	return nil
 }
+
+// Check is the error of a database that is not whole, every page and index of which
+// it reads. It changes nothing. Nobody else has the database open.
+func Check(ctx context.Context, path string) (err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return fmt.Errorf("check database: %w", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("check database: %w", err)
+	}
+	db, err := sql.Open("sqlite", address(path, readerCacheKiB, "query_only(ON)"))
+	if err != nil {
+		return fmt.Errorf("check database: %w", err)
+	}
+	db.SetMaxOpenConns(1)
+	var says string
+	err = db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&says)
+	if err == nil && says != "ok" {
+		err = errors.New(says)
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("check database: %w", err)
+	}
+	return nil
+}

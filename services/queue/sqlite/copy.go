@@ -12,3 +12,9 @@ import (
 func Copy(ctx context.Context, from, to string) error {
 	return litedb.Copy(ctx, filepath.Join(from, FileName), filepath.Join(to, FileName))
 }
+
+// Check is the error of messages in a directory that are not whole. It changes
+// nothing, and no process has them open.
+func Check(ctx context.Context, dir string) error {
+	return litedb.Check(ctx, filepath.Join(dir, FileName))
+}
