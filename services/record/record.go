@@ -85,6 +85,9 @@ func (u Upload) Next(then time.Time) time.Time {
 	}
 }
 
+// Came is when the upload came, as a list of them has it.
+func (u Upload) Came() time.Time { return u.ReceivedAt.UTC().Truncate(time.Millisecond) }
+
 // Done says whether nothing more is to be done for the upload.
 func (u Upload) Done() bool { return u.State == UploadMerged || u.State == UploadFailed }
 

@@ -114,7 +114,7 @@ func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int)
 
 // PutOff has a document that is due be looked at later, as it is: for who cannot read it.
 func (s *Store) PutOff(ctx context.Context, d Document, due time.Time) error {
-	_, err := s.driver.Batch(ctx, []Write{{Key: d.Key, IfVersion: d.Version, Data: d.Data, Due: due}})
+	_, err := s.driver.Batch(ctx, []Write{{Key: d.Key, IfVersion: d.Version, Data: d.Data, Due: due, Came: d.Came}})
 	if err != nil {
 		return fmt.Errorf("put off %s: %w", d.Key.Collection, err)
 	}
@@ -176,6 +176,7 @@ type Record[T any] struct {
 	Version int64
 	Updated time.Time
 	Due     time.Time // of the agenda's, of an upload, and of an account that is being erased
+	Came    time.Time // of an upload
 	Value   T
 }
 
@@ -236,7 +237,7 @@ func (c Collection[T]) Holds(d Document) bool { return d.Key.Collection == c.nam
 
 // Open is the record of a document that the driver returned.
 func (c Collection[T]) Open(ctx context.Context, d Document) (Record[T], error) {
-	r := Record[T]{Key: d.Key.Key, Version: d.Version, Updated: d.Updated, Due: d.Due}
+	r := Record[T]{Key: d.Key.Key, Version: d.Version, Updated: d.Updated, Due: d.Due, Came: d.Came}
 	plain, err := c.sealer.Open(ctx, d.Key.UID, c.aad(d.Key.UID, d.Key.Key), d.Data)
 	if err != nil {
 		return r, fmt.Errorf("open %s: %w", c.name, err)

@@ -37,6 +37,10 @@
 // order of keys (or the reverse), within one collection and uid. Each document
 // read costs, List's as Get's, and Get's where there is none.
 //
+// An upload has the time at which it Came, to the millisecond, in each Write of it:
+// List with Newest lists them by that, the newest first, and those of one millisecond
+// in the order of their keys.
+//
 // Tail sends a token when a document of the uid in the collection, with a key
 // behind `after` and behind every key that was there, may have been written:
 // after it is visible to List. Tokens MAY be merged, MAY be spurious, MAY come
@@ -125,6 +129,7 @@ type Document struct {
 	Version int64
 	Updated time.Time
 	Due     time.Time // of the agenda's, of an upload, and of an account that is being erased
+	Came    time.Time // of an upload
 	Data    []byte
 }
 
@@ -134,6 +139,7 @@ type Write struct {
 	IfVersion int64
 	Data      []byte    // nil deletes
 	Due       time.Time // of the agenda's, of an upload, and of an account that is being erased
+	Came      time.Time // of an upload
 	Check     bool      // changes nothing: the document is there, in that version
 }
 
@@ -143,7 +149,9 @@ type Query struct {
 	From, To        string // keys from From (inclusive) up to To (exclusive); "" is open
 	After           string // a cursor: keys strictly behind this one, in the query's direction
 	Descending      bool
-	Limit           int // 1 to MaxLimit
+	Newest          bool      // uploads alone: by the time they came, instead of their keys
+	Came            time.Time // when that of After came, with Newest
+	Limit           int       // 1 to MaxLimit
 }
 
 // Fault is what a driver returns for an error it met; see package fault. ErrNotFound

@@ -263,7 +263,7 @@ func (d *Documents) putOff(ctx context.Context, doc store.Document) error {
 	if doc.Updated.After(due) {
 		due = doc.Updated
 	}
-	_, err := d.Driver.Batch(ctx, []store.Write{{Key: doc.Key, IfVersion: doc.Version, Data: doc.Data, Due: due.Add(unknown)}})
+	_, err := d.Driver.Batch(ctx, []store.Write{{Key: doc.Key, IfVersion: doc.Version, Data: doc.Data, Due: due.Add(unknown), Came: doc.Came}})
 	if errors.Is(err, store.ErrConflict) { // another was first
 		return nil
 	}

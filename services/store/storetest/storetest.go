@@ -36,6 +36,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"concurrent creates have one winner", testCreateRace},
 		{"a list is the keys of one collection and uid, in order, within its bounds", testList},
 		{"pages in both directions meet every document once", testPages},
+		{"uploads are listed by the time they came, the newest first", testNewest},
 		{"no version comes back for a key", testNeverAgain},
 		{"a batch is applied as a whole or not at all", testBatch},
 		{"a check demands a version and changes nothing", testCheck},

@@ -110,7 +110,7 @@ func (r *Room) begin(ctx context.Context, uid, id string, e *record.Export) ([]s
 }
 
 func (r *Room) listExports(ctx context.Context, in *reply.PageInput) (*reply.PageOutput[exportView], error) {
-	out, err := reply.List(ctx, r.Exports, *in, store.Query{}, func(cursor string) bool { return len(cursor) == 32 }, func(e store.Record[record.Export]) *exportView {
+	out, err := reply.List(ctx, r.Exports, *in, store.Query{}, func(cursor string) bool { return len(cursor) == 32 }, nil, func(e store.Record[record.Export]) *exportView {
 		if e.Value.Over(r.Now()) {
 			return nil
 		}

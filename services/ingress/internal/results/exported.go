@@ -49,6 +49,9 @@ func (h Held) days(ctx context.Context, uid, after string, line reply.Line) erro
 		if err != nil {
 			return fmt.Errorf("read the samples of a day: %w", err)
 		}
+		if !holds(d) {
+			return nil
+		}
 		if err := line("day", d.Key, viewDay(d)); err != nil {
 			return err
 		}
