@@ -1,0 +1,172 @@
+package firestore_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+
+	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/store/firestore"
+	"github.com/clarity-loop/clarity/services/store/storetest"
+)
+
+// database is one to test in: Google's where the environment names it, else that of
+// an emulator which this test starts.
+func database(t testing.TB) firestore.Config {
+	t.Helper()
+	if project := os.Getenv("CLARITY_CLOUD_PROJECT"); project != "" {
+		return firestore.Config{Project: project, Database: os.Getenv("CLARITY_CLOUD_DATABASE")}
+	}
+	return firestore.Config{Project: "demo-clarity", Database: "clarity", Endpoint: emulator(t), Emulator: true}
+}
+
+// emulator starts one as a process of its own and returns its address.
+func emulator(t testing.TB) string {
+	t.Helper()
+	if os.Getenv("CLARITY_CLOUD") == "" {
+		t.Skip("needs an emulator that takes minutes to build: make test-cloud")
+	}
+	built, err := exec.CommandContext(t.Context(), filepath.Join("..", "..", "..", "hack", "emulators", "emulator"), "--built", "hidane").Output()
+	if err != nil {
+		t.Fatalf("hidane is not built: make test-cloud: %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	host, port, _ := net.SplitHostPort(address)
+	l.Close()
+	cmd := exec.Command(strings.TrimSpace(string(built)), "--host", host, "--port", port)
+	cmd.Dir = t.TempDir()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			return address
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("hidane does not answer")
+		}
+	}
+}
+
+var places struct {
+	sync.Mutex
+	n int
+}
+
+// place is a part of the database that nobody has used.
+func place() string {
+	places.Lock()
+	defer places.Unlock()
+	places.n++
+	return fmt.Sprintf("tests/%d-%d", time.Now().UnixNano(), places.n)
+}
+
+// open opens a place that is empty.
+func open(t testing.TB, c firestore.Config, options ...option.ClientOption) *firestore.Store {
+	t.Helper()
+	s, err := firestore.OpenUnder(context.Background(), c, place(), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// opener opens one place again and again.
+func opener(t *testing.T, c firestore.Config, as func(store.Driver) store.Driver, options ...option.ClientOption) storetest.Opener {
+	where := place()
+	var s *firestore.Store
+	shut := func() {
+		if s != nil {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(shut)
+	return func() store.Driver {
+		shut()
+		var err error
+		if s, err = firestore.OpenUnder(context.Background(), c, where, options...); err != nil {
+			t.Fatal(err)
+		}
+		return as(s)
+	}
+}
+
+// A record is what a client sent.
+type record struct {
+	mu    sync.Mutex
+	calls []string // methods
+	sent  []any    // requests
+}
+
+func (r *record) add(method string, request any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if request == nil {
+		r.calls = append(r.calls, method[strings.LastIndex(method, "/")+1:])
+		return
+	}
+	r.sent = append(r.sent, request)
+}
+
+// take is what was called since it was taken last.
+func (r *record) take() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	calls := r.calls
+	r.calls = nil
+	return calls
+}
+
+// options have a client keep the record.
+func (r *record) options() []option.ClientOption {
+	return []option.ClientOption{
+		option.WithGRPCDialOption(grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, res any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, o ...grpc.CallOption) error {
+			r.add(method, nil)
+			r.add(method, req)
+			return invoke(ctx, method, req, res, conn, o...)
+		})),
+		option.WithGRPCDialOption(grpc.WithStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, begin grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+			r.add(method, nil)
+			stream, err := begin(ctx, d, conn, method, o...)
+			return recorded{stream, method, r}, err
+		})),
+	}
+}
+
+type recorded struct {
+	grpc.ClientStream
+	method string
+	to     *record
+}
+
+func (s recorded) SendMsg(m any) error {
+	s.to.add(s.method, m)
+	return s.ClientStream.SendMsg(m)
+}
