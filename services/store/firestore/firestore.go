@@ -79,6 +79,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -135,6 +136,9 @@ type Store struct {
 	emulator       bool
 	hub            *hub
 	committed      atomic.Bool // the last commit went through
+
+	closing sync.Once
+	closed  error
 }
 
 var _ store.Driver = (*Store)(nil)
@@ -204,13 +208,15 @@ type single struct{ *grpc.ClientConn }
 func (s single) Conn() *grpc.ClientConn { return s.ClientConn }
 func (s single) Num() int               { return 1 }
 
-// Close ends every tail's stream and closes the connections.
+// Close ends every tail's stream and closes the connections, once.
 func (s *Store) Close() error {
 	s.hub.close()
-	if err := errors.Join(s.calls.Close(), s.streams.Close()); err != nil {
-		return store.Fault("close", answered(context.Background(), err))
-	}
-	return nil
+	s.closing.Do(func() {
+		if err := errors.Join(s.calls.Close(), s.streams.Close()); err != nil {
+			s.closed = store.Fault("close", answered(context.Background(), err))
+		}
+	})
+	return s.closed
 }
 
 // outgoing has the call find its database, by what the request says of itself.

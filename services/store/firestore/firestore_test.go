@@ -10,9 +10,10 @@ import (
 	"github.com/clarity-loop/clarity/services/store/storetest"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 func TestConformance(t *testing.T) {
 	c := database(t)
-	defer goleak.VerifyNone(t)
 	storetest.Run(t, func(t *testing.T) storetest.Opener {
 		return opener(t, c, func(d store.Driver) store.Driver { return d })
 	})

@@ -107,7 +107,7 @@ func fieldsOf(w *store.Write) map[string]*firestorepb.Value {
 
 func nonce() int64 {
 	var b [8]byte
-	_, _ = rand.Read(b[:])                          // it never fails
+	_, _ = rand.Read(b[:])                         // it never fails
 	return int64(binary.LittleEndian.Uint64(b[:])) //nolint:gosec // any number
 }
 
