@@ -12,6 +12,7 @@ import (
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/firestore"
@@ -174,7 +175,7 @@ func TestQueriesHaveTheShapesWritten(t *testing.T) {
 			if target := q.GetAddTarget(); target != nil {
 				seen = append(seen, shape(target.GetQuery().GetStructuredQuery()))
 			}
-		case *firestorepb.CommitRequest, *firestorepb.BatchGetDocumentsRequest:
+		case *firestorepb.CommitRequest, *firestorepb.BatchGetDocumentsRequest, metadata.MD:
 		default:
 			t.Errorf("a %T, which is not one of the calls written", request)
 		}

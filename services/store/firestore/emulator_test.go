@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/firestore"
@@ -122,16 +123,21 @@ func opener(t *testing.T, c firestore.Config, as func(store.Driver) store.Driver
 type record struct {
 	mu    sync.Mutex
 	calls []string // methods
-	sent  []any    // requests
+	sent  []any    // headers and requests
 }
 
-func (r *record) add(method string, request any) {
+// begin notes a call, with its headers.
+func (r *record) begin(ctx context.Context, method string) {
+	headers, _ := metadata.FromOutgoingContext(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if request == nil {
-		r.calls = append(r.calls, method[strings.LastIndex(method, "/")+1:])
-		return
-	}
+	r.calls = append(r.calls, method[strings.LastIndex(method, "/")+1:])
+	r.sent = append(r.sent, headers)
+}
+
+func (r *record) add(request any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.sent = append(r.sent, request)
 }
 
@@ -148,25 +154,24 @@ func (r *record) take() []string {
 func (r *record) options() []option.ClientOption {
 	return []option.ClientOption{
 		option.WithGRPCDialOption(grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, res any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, o ...grpc.CallOption) error {
-			r.add(method, nil)
-			r.add(method, req)
+			r.begin(ctx, method)
+			r.add(req)
 			return invoke(ctx, method, req, res, conn, o...)
 		})),
 		option.WithGRPCDialOption(grpc.WithStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, conn *grpc.ClientConn, method string, begin grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
-			r.add(method, nil)
+			r.begin(ctx, method)
 			stream, err := begin(ctx, d, conn, method, o...)
-			return recorded{stream, method, r}, err
+			return recorded{stream, r}, err
 		})),
 	}
 }
 
 type recorded struct {
 	grpc.ClientStream
-	method string
-	to     *record
+	to *record
 }
 
 func (s recorded) SendMsg(m any) error {
-	s.to.add(s.method, m)
+	s.to.add(m)
 	return s.ClientStream.SendMsg(m)
 }
