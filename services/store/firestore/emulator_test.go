@@ -28,11 +28,22 @@ func database(t testing.TB) firestore.Config {
 	if project := os.Getenv("CLARITY_CLOUD_PROJECT"); project != "" {
 		return firestore.Config{Project: project, Database: os.Getenv("CLARITY_CLOUD_DATABASE")}
 	}
-	return firestore.Config{Project: "demo-clarity", Database: "clarity", Endpoint: emulator(t), Emulator: true}
+	return begin(t).config()
 }
 
 // emulator starts one as a process of its own and returns its address.
 func emulator(t testing.TB) string {
+	t.Helper()
+	return begin(t).address
+}
+
+// A stand is an emulator of this test's.
+type stand struct {
+	program, address string
+	process          *exec.Cmd
+}
+
+func begin(t testing.TB) *stand {
 	t.Helper()
 	if os.Getenv("CLARITY_CLOUD") == "" {
 		t.Skip("needs an emulator that takes minutes to build: make test-cloud")
@@ -45,27 +56,46 @@ func emulator(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	host, port, _ := net.SplitHostPort(address)
+	p := &stand{program: strings.TrimSpace(string(built)), address: l.Addr().String()}
 	l.Close()
-	cmd := exec.Command(strings.TrimSpace(string(built)), "--host", host, "--port", port)
-	cmd.Dir = t.TempDir()
-	if err := cmd.Start(); err != nil {
+	p.start(t)
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *stand) config() firestore.Config {
+	return firestore.Config{Project: "demo-clarity", Database: "clarity", Endpoint: p.address, Emulator: true}
+}
+
+func (p *stand) start(t testing.TB) {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(p.address)
+	p.process = exec.Command(p.program, "--host", host, "--port", port)
+	p.process.Dir = t.TempDir()
+	if err := p.process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", address)
+		conn, err := net.Dial("tcp", p.address)
 		if err == nil {
 			conn.Close()
-			return address
+			return
 		}
 		if time.Since(began) > 20*time.Second {
 			t.Fatal("hidane does not answer")
 		}
+	}
+}
+
+func (p *stand) kill() {
+	_ = p.process.Process.Kill()
+	_ = p.process.Wait()
+}
+
+func (p *stand) signal(t testing.TB, s os.Signal) {
+	t.Helper()
+	if err := p.process.Process.Signal(s); err != nil {
+		t.Fatal(err)
 	}
 }
 
