@@ -88,7 +88,7 @@ var rules = map[string][]string{
 	"services/ingress/internal/edge":       {ingressProblem, ingressLimit, ingressLine, "services/ingress/internal/represent"},
 	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
 	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/fault", "services/health", "services/record",
-		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
+		"=services/blob", "=services/identity", "=services/keyring", "=services/store", "=services/timeline"},
 	"services/ingress/internal/streams": {ingressProblem, ingressReply},
 	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring", "=services/store"},

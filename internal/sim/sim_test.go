@@ -120,7 +120,9 @@ func regressions() map[uint64]string {
 		57:  "a slow turn wrote results of older days over newer ones",
 		113: "who took up what was held put an upload on the agenda that was merged meanwhile: it was asked for each hour, for ever",
 		87:  "a held upload that was asked for as its person agreed was asked for each hour when they no longer did, and by that kept an object that nobody refers to",
+		99:  "of two deliveries the one wrote an insight and could not audit it, the other found none and ended without consent: nobody was told",
 		100: "of two deliveries the one withdrew a result and died: nobody was told, and its insight stayed",
+		667: "a result of tomorrow was stored by who was slow, of days that came since, and who was asked next found it current: nobody was told",
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -244,10 +245,39 @@ func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Er
 	if err := s.Windows.wake(ctx, uid); err != nil {
 		return err
 	}
+	if err := s.wakeExports(ctx, uid); err != nil {
+		return err
+	}
 	if err := s.retell(ctx, uid); err != nil {
 		return err
 	}
 	return s.Store.Agenda.Delete(ctx, uid, r.Key, r.Version)
+}
+
+// wakeExports has the exports be due that are not written: their message came to
+// nothing while the account was shut.
+func (s *Stage) wakeExports(ctx context.Context, uid string) error {
+	entries, err := s.Store.Agenda.List(ctx, uid, store.Query{Limit: store.MaxLimit})
+	if err != nil {
+		return fmt.Errorf("list the agenda: %w", err)
+	}
+	now := s.Now().UTC()
+	for _, e := range entries {
+		if e.Value.Kind != agenda.Export || !e.Due.After(now) {
+			continue
+		}
+		r, err := s.Store.Exports.Get(ctx, uid, e.Value.Ref)
+		if errors.Is(err, store.ErrNotFound) || err == nil && r.Value.State != exported.Pending {
+			continue
+		}
+		if err == nil {
+			_, err = s.Store.Batch(ctx, uid, s.Store.Agenda.ToPut(e.Key, e.Version, e.Value).At(now))
+		}
+		if err != nil && !errors.Is(err, store.ErrConflict) { // another is at it
+			return fmt.Errorf("take up exports: %w", err)
+		}
+	}
+	return nil
 }
 
 // review has every window with data be analysed: those whose Result is current

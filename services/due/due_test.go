@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -243,7 +244,7 @@ func TestWhoeverIsFirstAsks(t *testing.T) {
 	w := newWorld(t)
 	w.ask(1)
 	w.later(time.Second)
-	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock(), 10)
+	docs, err := w.driver.Due(t.Context(), []string{"agenda", "uploads"}, store.ShardOf(anna), w.clock(), 10)
 	if err != nil || len(docs) != 1 {
 		t.Fatal(docs, err)
 	}
@@ -261,7 +262,7 @@ type stale struct {
 	docs []store.Document
 }
 
-func (s stale) Due(_ context.Context, shard int, _ time.Time, _ int) ([]store.Document, error) {
+func (s stale) Due(_ context.Context, _ []string, shard int, _ time.Time, _ int) ([]store.Document, error) {
 	if shard != store.ShardOf(anna) {
 		return nil, nil
 	}
@@ -337,7 +338,7 @@ func TestWhatCannotBeReadIsPutOff(t *testing.T) {
 	}
 	u := record.Upload{State: record.UploadReceived}
 	w.put("damaged", u, 0)
-	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock(), 10)
+	docs, err := w.driver.Due(t.Context(), []string{"agenda", "uploads"}, store.ShardOf(anna), w.clock(), 10)
 	if err != nil || len(docs) != 2 {
 		t.Fatal(docs, err)
 	}
@@ -351,7 +352,7 @@ func TestWhatCannotBeReadIsPutOff(t *testing.T) {
 	}
 	var pauses []time.Duration
 	for range 12 {
-		docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock().Add(24*time.Hour), 10)
+		docs, err := w.driver.Due(t.Context(), []string{"agenda", "uploads"}, store.ShardOf(anna), w.clock().Add(24*time.Hour), 10)
 		if err != nil || len(docs) != 2 || docs[0].Due != docs[1].Due {
 			t.Fatal(docs, err)
 		}
@@ -416,6 +417,25 @@ func TestAnErasureTakenBackTakesUpWhatCameMeanwhile(t *testing.T) {
 	}
 	first := w.pass(0)
 	same(t, "then", 1, len(append(first, w.pass(0)...)))
+}
+
+// An export whose message came in the grace is written once that is over, not by its own retry.
+func TestAnErasureTakenBackTakesUpExports(t *testing.T) {
+	w := newWorld(t)
+	w.agree(true)
+	later := w.clock().Add(time.Hour)
+	for slot, state := range map[int]exported.State{1: exported.Pending, 2: exported.Ready} {
+		e := agenda.Errand{Kind: agenda.Export, Ref: fmt.Sprint("export-", slot)}
+		if _, err := w.store.Batch(t.Context(), anna, w.store.Exports.ToPut(e.Ref, 0, record.Export{State: state, Slot: slot}), w.store.Agenda.ToPut(agenda.ExportKey(slot), 0, e).At(later)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "before", nil, w.pass(0))
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Resume, w.clock())); err != nil {
+		t.Fatal(err)
+	}
+	first := w.pass(0)
+	same(t, "then", []string{"exports 0"}, append(first, w.pass(0)...))
 }
 
 // A Result that changed while there was no consent is told of with it: one without
@@ -531,11 +551,11 @@ type patchy struct {
 	asked  int
 }
 
-func (p *patchy) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+func (p *patchy) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
 	if p.asked++; p.broken(shard) {
 		return nil, errors.New("away")
 	}
-	return p.Driver.Due(ctx, shard, before, limit)
+	return p.Driver.Due(ctx, collections, shard, before, limit)
 }
 
 // BenchmarkNothingDue is what a look costs where nothing is wrong.

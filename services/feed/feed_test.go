@@ -171,6 +171,72 @@ func TestWhatComesBackIsTold(t *testing.T) {
 	}
 }
 
+// A message that comes once more, when others have told of what was done since, is not
+// told, and hides nothing that is told behind it: of any kind.
+func TestAMessageThatComesLateHidesNothing(t *testing.T) {
+	type change struct {
+		kind    flow.EventKind
+		version string
+		of      int64
+	}
+	tests := map[string]struct{ told, since, next change }{
+		"a withdrawal of an insight": {change{flow.InsightWithdrawn, "withdrawn", 2}, change{flow.InsightReady, "b", 3}, change{flow.InsightWithdrawn, "withdrawn", 4}},
+		"a withdrawal of a result":   {change{flow.ResultWithdrawn, "withdrawn", 2}, change{flow.ResultStored, "b", 3}, change{flow.ResultWithdrawn, "withdrawn", 4}},
+		"an insight":                 {change{flow.InsightReady, "a", 2}, change{flow.InsightReady, "b", 3}, change{flow.InsightReady, "a", 4}},
+		"a result":                   {change{flow.ResultStored, "a", 2}, change{flow.ResultStored, "b", 3}, change{flow.ResultStored, "a", 4}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			say := func(c change) {
+				t.Helper()
+				body, err := json.Marshal(flow.Event{UID: "anna", Kind: c.kind, Ref: "2026-11-20", Version: c.version, Change: c.of})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := handle(w.Stage, body); got != "ack" {
+					t.Fatal(got)
+				}
+			}
+			var want []string
+			first := change{flow.EventKind(tt.told.kind.Of() + map[string]string{"result": ".stored", "insight": ".ready"}[tt.told.kind.Of()]), "first", 1}
+			for i, c := range []change{first, tt.told, tt.since, tt.next} {
+				say(c)
+				want = append(want, fmt.Sprintf("%s %s 2026-11-20 %s", key(uint64(i+1)), c.kind, c.version))
+				if i == 2 {
+					say(tt.told)
+				}
+				say(c)
+			}
+			if diff := cmp.Diff(want, w.recorded("anna")); diff != "" {
+				t.Errorf("recorded (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Who cannot say which change it was tells nobody again of what was told last, whoever
+// told it.
+func TestAChangeThatNobodyKnowsIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	for _, e := range []flow.Event{
+		{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "a", Change: 1},
+		{Kind: flow.ResultWithdrawn, Ref: "2026-11-20", Version: "withdrawn", Change: 1},
+		{Kind: flow.ResultWithdrawn, Ref: "2026-11-20", Version: "withdrawn"},
+		{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "a", Change: 2},
+		{Kind: flow.ResultWithdrawn, Ref: "2026-11-20", Version: "withdrawn"},
+		{Kind: flow.ResultWithdrawn, Ref: "2026-11-20", Version: "withdrawn"},
+	} {
+		if _, err := w.News.Batch(t.Context(), "anna", []flow.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{key(1) + " result.stored 2026-11-20 a", key(2) + " result.withdrawn 2026-11-20 withdrawn", key(3) + " result.stored 2026-11-20 a", key(4) + " result.withdrawn 2026-11-20 withdrawn"}
+	if diff := cmp.Diff(want, w.recorded("anna")); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
+	}
+}
+
 // That something is gone is told to whom it was told of, or may have been.
 func TestOnlyWhatWasThereIsToldToBeGone(t *testing.T) {
 	merged := func(w *world, n int) {

@@ -2,8 +2,9 @@
 //
 // Each event has the next sequence number of its person, so that a device which
 // reads in order and remembers the last number misses nothing. The numbers of a
-// person are consecutive and never used twice. One that repeats the last of its Ref
-// among the person's last Recent is not written again; the last Kept are kept. Nor is
+// person are consecutive and never used twice. One whose Change was told of among the
+// person's last Recent is not written again, nor, where it has none, one that repeats
+// the last of its Ref among them; the last Kept are kept. Nor is
 // it written that something is gone of which the person was told nothing, as far as
 // events are kept.
 //
@@ -94,8 +95,8 @@ func (b *Book) Batch(ctx context.Context, uid string, events []flow.Event, chang
 func (b *Book) page(ctx context.Context, uid string, known *told, events []flow.Event) (page *notice.Page, err error) {
 	at := b.now().UTC()
 	for _, e := range events {
-		m := markOf(e.Kind, e.Ref, e.Version)
-		if known.repeats(m) {
+		m := markOf(e.Kind, e.Ref, e.Version, e.Change)
+		if known.repeats(m, e.Change != 0) {
 			continue
 		}
 		if e.Kind.Ends() && !known.knows(m) {
@@ -138,7 +139,7 @@ func (b *Book) toldOf(ctx context.Context, uid string, newest told, m mark) (boo
 		for _, r := range page {
 			after = r.Key
 			for _, e := range r.Value.All() {
-				if markOf(e.Kind, e.Ref, e.Version).of == m.of {
+				if markOf(e.Kind, e.Ref, e.Version, 0).of == m.of {
 					return true, nil
 				}
 			}
@@ -176,7 +177,7 @@ func (b *Book) gather(ctx context.Context, uid string) (told, error) {
 			return told{}, err
 		}
 		for n, v := range newest[i].Value.All() {
-			known = known.with(first+uint64(n), markOf(v.Kind, v.Ref, v.Version))
+			known = known.with(first+uint64(n), markOf(v.Kind, v.Ref, v.Version, 0))
 		}
 	}
 	return known, nil

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/fault"
@@ -109,7 +108,7 @@ func (s *Store) EachPerson(ctx context.Context, see func(uid string) error) erro
 // oldest first, as far as the driver knows; the collection that Holds one opens it. See
 // Driver.
 func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error) {
-	return s.due(ctx, []string{collectionAgenda, collectionUploads}, shard, before, limit)
+	return s.driver.Due(ctx, []string{collectionAgenda, collectionUploads}, shard, before, limit)
 }
 
 // PutOff has a document that is due be looked at later, as it is: for who cannot read it.
@@ -124,7 +123,7 @@ func (s *Store) PutOff(ctx context.Context, d Document, due time.Time) error {
 // Erasing returns the accounts of the shard whose erasure is to go on, as far as
 // the driver knows.
 func (s *Store) Erasing(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error) {
-	return s.due(ctx, []string{collectionAccounts}, shard, before, limit)
+	return s.driver.Due(ctx, []string{collectionAccounts}, shard, before, limit)
 }
 
 // stirrer is a driver that tells where something is due for less than it costs to list
@@ -144,20 +143,6 @@ func (s *Store) Stirring(ctx context.Context, before time.Time) ([]int, error) {
 		all[i] = i
 	}
 	return all, nil
-}
-
-func (s *Store) due(ctx context.Context, of []string, shard int, before time.Time, limit int) ([]Document, error) {
-	for most := limit; ; most = MaxLimit {
-		all, err := s.driver.Due(ctx, shard, before, most)
-		if err != nil {
-			return nil, err
-		}
-		whole := len(all) < most || most == MaxLimit
-		found := slices.DeleteFunc(all, func(d Document) bool { return !slices.Contains(of, d.Key.Collection) })
-		if whole || len(found) >= limit { // else others' stand before ours
-			return found[:min(len(found), limit)], nil
-		}
-	}
 }
 
 // Ready is nil where the driver can commit.

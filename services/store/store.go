@@ -55,8 +55,9 @@
 // and removed in the Batch that finishes it. What has a document of its own may have
 // the time there, and is listed with them: an upload, which is looked at until it is
 // merged and again when it has served its time; an account that is being erased, which
-// outlives all else. Due lists them over all people of one shard, due at `before` or
-// earlier, the oldest first. It MAY be stale by
+// outlives all else. Due lists those of the collections named over all people of one
+// shard, due at `before` or earlier, the oldest first: what is due of other collections
+// takes no room of theirs, however much that is. It MAY be stale by
 // seconds: one that was just written may be missing, one that was just removed
 // or put off may still be there. So whoever acts on an entry does it under the
 // entry's version. It costs what it lists, and nothing where nothing is due. A driver
@@ -114,7 +115,7 @@ type Driver interface {
 	Batch(ctx context.Context, writes []Write) (versions []int64, err error)
 	List(ctx context.Context, q Query) ([]Document, error)
 	Tail(ctx context.Context, collection, uid, after string) (<-chan struct{}, error)
-	Due(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error)
+	Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]Document, error)
 	People(ctx context.Context, after string, limit int) (uids []string, err error)
 	EraseUser(ctx context.Context, uid string) error
 	Ready(ctx context.Context) error

@@ -215,9 +215,9 @@ func (d *Documents) Tail(ctx context.Context, collection, uid, after string) (<-
 	return d.Driver.Tail(ctx, collection, at.UID, at.Key)
 }
 
-// Due lists what is due of a shard: that of the person's name.
-func (d *Documents) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
-	docs, err := d.Driver.Due(ctx, shard, before, limit)
+// Due lists what is due of the collections in a shard: that of the person's name.
+func (d *Documents) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
+	docs, err := d.Driver.Due(ctx, collections, shard, before, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -79,14 +80,18 @@ func (s *Store) query(q store.Query) (*sql.Stmt, []any) {
 	return stmt, []any{q.Collection, q.UID, low, high, q.Limit}
 }
 
-// Due returns what is due of the agenda's shard, the oldest first.
-func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+// Due returns what is due of the collections in the agenda's shard, the oldest first.
+func (s *Store) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
 	if shard < 0 || shard >= store.Shards || limit < 1 || limit > store.MaxLimit {
 		return nil, faulted("due", fmt.Errorf("no shard %d, or no limit %d", shard, limit))
 	}
+	of, err := json.Marshal(collections)
+	if err != nil {
+		return nil, faulted("due", err)
+	}
 	docs, err := documents(ctx, s.due, func(d *store.Document, t *times) []any {
 		return []any{&d.Key.Collection, &d.Key.UID, &d.Key.Key, &d.Version, &t.updated, &t.due, &t.came, &d.Data}
-	}, shard, before.UnixMicro(), limit)
+	}, shard, before.UnixMicro(), string(of), limit)
 	if err != nil {
 		return nil, faulted("due", err)
 	}

@@ -126,7 +126,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 		{&s.ascending, list + ` LIMIT ?`},
 		{&s.descending, list + ` DESC LIMIT ?`},
 		{&s.newest, `SELECT key, version, updated, due, came, data FROM documents WHERE uid = ? AND came <= ? AND (came < ? OR key > ?) ORDER BY came DESC, key LIMIT ?`},
-		{&s.due, `SELECT collection, uid, key, version, updated, due, came, data FROM documents WHERE shard = ? AND due <= ? ORDER BY due LIMIT ?`},
+		{&s.due, `SELECT collection, uid, key, version, updated, due, came, data FROM documents WHERE shard = ? AND due <= ? AND +collection IN (SELECT value FROM json_each(?)) ORDER BY due LIMIT ?`},
 		{&s.stirring, fmt.Sprintf(`WITH RECURSIVE shards (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM shards WHERE n + 1 < %d)
 			SELECT n FROM shards WHERE EXISTS (SELECT 1 FROM documents WHERE shard = n AND due <= ?)`, store.Shards)},
 	} {

@@ -182,8 +182,8 @@ func (m *MemoryDriver) Tail(ctx context.Context, collection, uid, after string) 
 	return t.tokens, nil
 }
 
-// Due lists what is due of a shard.
-func (m *MemoryDriver) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+// Due lists what is due of the collections in a shard.
+func (m *MemoryDriver) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
 	if shard < 0 || shard >= store.Shards || limit < 1 || limit > store.MaxLimit {
 		return nil, store.Fault("due", fmt.Errorf("no shard %d, or no limit %d", shard, limit))
 	}
@@ -194,7 +194,7 @@ func (m *MemoryDriver) Due(ctx context.Context, shard int, before time.Time, lim
 	defer m.mu.Unlock()
 	var docs []store.Document
 	for k, at := range m.due[shard] {
-		if !at.After(before) {
+		if !at.After(before) && slices.Contains(collections, k.Collection) {
 			d := m.places[place{k.Collection, k.UID}][k.Key]
 			d.Data = bytes.Clone(d.Data)
 			docs = append(docs, d)

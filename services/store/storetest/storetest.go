@@ -47,6 +47,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"a tail sees what it was told of", testTailVisible},
 		{"a tail ends with its context", testTailEnds},
 		{"the agenda lists what is due of a shard, the oldest first", testDue},
+		{"what is due of one collection takes no room of another's", testDueOfCollections},
 		{"an agenda's document moves with its time, and goes", testAgendaChanges},
 		{"everybody is listed who has an account or a consent", testPeople},
 		{"a driver that commits is ready", testReady},

@@ -86,7 +86,10 @@ func (h Held) series(ctx context.Context, uid string, d store.Record[record.Day]
 	for _, s := range d.Value.Series {
 		content, err := readPoints(ctx, h.Series, uid, s)
 		if err != nil {
-			return fmt.Errorf("read the series of a day: %w", err)
+			if err = reply.Unreadable(line, clarityexport.KindSeries, d.Key, err); err != nil {
+				return fmt.Errorf("read the series of a day: %w", err)
+			}
+			continue
 		}
 		if err := line(clarityexport.KindSeries, d.Key, clarityexport.Series{TimeZone: s.Zone, Series: content}); err != nil {
 			return err

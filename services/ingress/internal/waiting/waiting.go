@@ -34,7 +34,11 @@ func (h Held) Section() reply.Section {
 			if u.Value.State != record.UploadHeld && u.Value.State != record.UploadReceived {
 				return nil
 			}
-			if err := h.upload(ctx, uid, u, line); err != nil {
+			err := h.upload(ctx, uid, u, line)
+			if err != nil {
+				err = reply.Unreadable(line, clarityexport.KindHeld, u.Key, err)
+			}
+			if err != nil {
 				return fmt.Errorf("read an upload that waits: %w", err)
 			}
 			return nil
