@@ -79,7 +79,7 @@ func TestCalls(t *testing.T) {
 			_, err := d.List(ctx, store.Query{Collection: "days", UID: "u", From: "b", To: "a", Limit: 9})
 			return err
 		}, ""},
-		{"what is due", func() error { _, err := d.Due(ctx, 3, epoch, 10); return err }, "RunQuery"},
+		{"what is due of two collections", func() error { _, err := d.Due(ctx, []string{"agenda", "uploads"}, 3, epoch, 10); return err }, "RunQuery RunQuery"},
 		{"ready", func() error { return d.Ready(ctx) }, ""},
 		{"erase", func() error { return d.EraseUser(ctx, "u") }, "RunQuery" + strings.Repeat(" RunQuery", daysAt) + " Commit" + strings.Repeat(" RunQuery", len(store.Personal())-1-daysAt)},
 	} {
@@ -119,7 +119,7 @@ var shapes = []string{
 	"documents: k>=, k<; k down; limit",  // a list, backwards
 	"documents: k>=, k<; k up; limit",    // a list
 	"documents: k>=, k<; k up; limit; k", // ids: an erasure, people
-	"documents: w<=; w up; limit",        // what is due
+	"documents: w>=, w<; w up; limit",    // what is due of a collection
 }
 
 // shape is what of a query decides which index answers it.

@@ -75,6 +75,21 @@ func cameOf(arrival string) (time.Time, bool) {
 	return time.UnixMilli(int64(uint64(math.MaxInt64) - until)).UTC(), err == nil //nolint:gosec // as above
 }
 
+// dueOf is greater for what is due later.
+func dueOf(collection string, due time.Time) string {
+	return fmt.Sprintf("%s%s%016x", collection, apart, uint64(due.UnixMicro())^sign) //nolint:gosec // the order is that of the times
+}
+
+// sign is the bit that has what is negative be less.
+const sign = 1 << 63
+
+// timeDue is the time in what dueOf made.
+func timeDue(due string) (time.Time, bool) {
+	_, at, _ := strings.Cut(due, apart)
+	n, err := strconv.ParseUint(at, 16, 64)
+	return time.UnixMicro(int64(n ^ sign)).UTC(), err == nil //nolint:gosec // as above
+}
+
 // versionOf is an update time's.
 func versionOf(t *timestamppb.Timestamp) int64 { return t.AsTime().UnixMicro() }
 
@@ -97,7 +112,7 @@ func fieldsOf(w *store.Write) map[string]*firestorepb.Value {
 		fieldNonce: integer(nonce()),
 	}
 	if !w.Due.IsZero() {
-		fields[fieldDue] = integer(w.Due.UnixMicro())
+		fields[fieldDue] = text(dueOf(w.Key.Collection, w.Due))
 	}
 	if w.Key.Collection == uploads {
 		fields[fieldArrival] = text(arrivalOf(w.Key.UID, w.Came, w.Key.Key))
@@ -123,11 +138,12 @@ func documentOf(d *firestorepb.Document) (store.Document, error) {
 	if doc.Data == nil {
 		doc.Data = []byte{}
 	}
-	if due, is := fields[fieldDue].GetValueType().(*firestorepb.Value_IntegerValue); is {
-		doc.Due = time.UnixMicro(due.IntegerValue).UTC()
+	if due, is := fields[fieldDue]; is {
+		if doc.Due, legal = timeDue(due.GetStringValue()); !legal {
+			return doc, errDamaged
+		}
 	}
 	if key.Collection == uploads {
-		var legal bool
 		if doc.Came, legal = cameOf(fields[fieldArrival].GetStringValue()); !legal {
 			return doc, errDamaged
 		}

@@ -5,7 +5,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// bounds are a range of one field that holds text, in an order of it.
+// bounds are a range of one field that holds text, in an order of it: every query is one.
 type bounds struct {
 	field      string
 	low, high  string // high is never within
@@ -24,44 +24,34 @@ func (b bounds) query(limit int) *firestorepb.StructuredQuery {
 	if b.descending {
 		order = firestorepb.StructuredQuery_DESCENDING
 	}
-	return listing(b.field, order, limit,
-		where(b.field, from, text(b.low)), where(b.field, firestorepb.StructuredQuery_FieldFilter_LESS_THAN, text(b.high)))
+	return &firestorepb.StructuredQuery{
+		From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: documents}},
+		Where: &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_CompositeFilter{
+			CompositeFilter: &firestorepb.StructuredQuery_CompositeFilter{Op: firestorepb.StructuredQuery_CompositeFilter_AND, Filters: []*firestorepb.StructuredQuery_Filter{
+				b.than(from, b.low), b.than(firestorepb.StructuredQuery_FieldFilter_LESS_THAN, b.high)}}}},
+		OrderBy: []*firestorepb.StructuredQuery_Order{{Field: reference(b.field), Direction: order}},
+		Limit:   wrapperspb.Int32(int32(limit)), //nolint:gosec // within 1 to store.MaxLimit
+	}
+}
+
+func (b bounds) than(op firestorepb.StructuredQuery_FieldFilter_Operator, bound string) *firestorepb.StructuredQuery_Filter {
+	return &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
+		FieldFilter: &firestorepb.StructuredQuery_FieldFilter{Field: reference(b.field), Op: op, Value: text(bound)}}}
+}
+
+func reference(field string) *firestorepb.StructuredQuery_FieldReference {
+	return &firestorepb.StructuredQuery_FieldReference{FieldPath: field}
 }
 
 // idsOf lists what lies in a range by key, and of each document its id alone.
 func idsOf(low, high string, limit int) *firestorepb.StructuredQuery {
 	q := bounds{field: fieldKey, low: low, high: high}.query(limit)
-	q.Select = &firestorepb.StructuredQuery_Projection{Fields: []*firestorepb.StructuredQuery_FieldReference{{FieldPath: fieldKey}}}
+	q.Select = &firestorepb.StructuredQuery_Projection{Fields: []*firestorepb.StructuredQuery_FieldReference{reference(fieldKey)}}
 	return q
-}
-
-// dueBy lists what is due by the microsecond, the oldest first.
-func dueBy(before int64, limit int) *firestorepb.StructuredQuery {
-	return listing(fieldDue, firestorepb.StructuredQuery_ASCENDING, limit,
-		where(fieldDue, firestorepb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, integer(before)))
 }
 
 // greatest finds the one document that is behind all others of the place, where it is
 // behind low.
 func greatest(place, low string) *firestorepb.StructuredQuery {
 	return bounds{field: fieldKey, low: low, high: place + behind, open: true, descending: true}.query(1)
-}
-
-func where(field string, op firestorepb.StructuredQuery_FieldFilter_Operator, v *firestorepb.Value) *firestorepb.StructuredQuery_Filter {
-	return &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
-		FieldFilter: &firestorepb.StructuredQuery_FieldFilter{Field: &firestorepb.StructuredQuery_FieldReference{FieldPath: field}, Op: op, Value: v}}}
-}
-
-func listing(field string, order firestorepb.StructuredQuery_Direction, limit int, filters ...*firestorepb.StructuredQuery_Filter) *firestorepb.StructuredQuery {
-	filter := filters[0]
-	if len(filters) > 1 {
-		filter = &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_CompositeFilter{
-			CompositeFilter: &firestorepb.StructuredQuery_CompositeFilter{Op: firestorepb.StructuredQuery_CompositeFilter_AND, Filters: filters}}}
-	}
-	return &firestorepb.StructuredQuery{
-		From:    []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: documents}},
-		Where:   filter,
-		OrderBy: []*firestorepb.StructuredQuery_Order{{Field: &firestorepb.StructuredQuery_FieldReference{FieldPath: field}, Direction: order}},
-		Limit:   wrapperspb.Int32(int32(limit)), //nolint:gosec // within 1 to store.MaxLimit
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -88,7 +89,11 @@ func (s *Store) List(ctx context.Context, q store.Query) ([]store.Document, erro
 	if r.empty() {
 		return nil, nil
 	}
-	return s.documents(ctx, "list", store.ShardOf(q.UID), r.query(q.Limit))
+	docs, err := s.documents(ctx, store.ShardOf(q.UID), r.query(q.Limit))
+	if err != nil {
+		return nil, store.Fault("list", err)
+	}
+	return docs, nil
 }
 
 // rangeOf is where what a query lists lies.
@@ -116,26 +121,41 @@ func rangeOf(q store.Query) bounds {
 	return r
 }
 
-// Due returns what is due of the agenda's shard, the oldest first.
-func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+// Due returns what is due of the collections in the agenda's shard, the oldest first.
+func (s *Store) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
 	if shard < 0 || shard >= store.Shards || limit < 1 || limit > store.MaxLimit {
 		return nil, store.Fault("due", fmt.Errorf("no shard %d, or no limit %d", shard, limit))
 	}
-	return s.documents(ctx, "due", shard, dueBy(before.UnixMicro(), limit))
+	of := make([][]store.Document, len(collections))
+	each, asking := errgroup.WithContext(ctx)
+	for i, collection := range collections {
+		each.Go(func() (err error) {
+			of[i], err = s.documents(asking, shard, dueBy(collection, before).query(limit))
+			return err
+		})
+	}
+	if err := each.Wait(); err != nil {
+		return nil, store.Fault("due", err)
+	}
+	docs := slices.Concat(of...)
+	slices.SortStableFunc(docs, func(a, b store.Document) int { return a.Due.Compare(b.Due) })
+	return docs[:min(len(docs), limit)], nil
+}
+
+// dueBy is where what is due of a collection by then lies.
+func dueBy(collection string, before time.Time) bounds {
+	return bounds{field: fieldDue, low: collection + apart, high: dueOf(collection, before) + behind}
 }
 
 // documents are those of a query.
-func (s *Store) documents(ctx context.Context, op string, shard int, q *firestorepb.StructuredQuery) ([]store.Document, error) {
+func (s *Store) documents(ctx context.Context, shard int, q *firestorepb.StructuredQuery) ([]store.Document, error) {
 	var docs []store.Document
 	err := s.query(ctx, shard, q, func(d *firestorepb.Document) error {
 		doc, err := documentOf(d)
 		docs = append(docs, doc)
 		return err
 	})
-	if err != nil {
-		return nil, store.Fault(op, err)
-	}
-	return docs, nil
+	return docs, err
 }
 
 // query shows each document of the shard that the query finds.

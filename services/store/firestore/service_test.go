@@ -212,7 +212,7 @@ func TestNoErrorSaysWhatTheServiceSaid(t *testing.T) {
 		ctx := t.Context()
 		_, get := d.Get(ctx, at)
 		_, list := d.List(ctx, store.Query{Collection: at.Collection, UID: at.UID, Limit: 1})
-		_, due := d.Due(ctx, 0, epoch, 1)
+		_, due := d.Due(ctx, []string{"agenda"}, 0, epoch, 1)
 		_, people := d.People(ctx, "", 1)
 		_, write := d.Batch(ctx, []store.Write{{Key: at, IfVersion: store.Any, Data: []byte(faulttest.Mark)}})
 		for op, err := range map[string]error{"get": get, "list": list, "due": due, "list people": people, "write": write,

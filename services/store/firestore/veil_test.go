@@ -59,7 +59,7 @@ func TestNoRequestNamesAPerson(t *testing.T) {
 	}
 	_, get := d.Get(ctx, store.Key{Collection: "uploads", UID: uid, Key: faulttest.Mark})
 	_, list := d.List(ctx, store.Query{Collection: "uploads", UID: uid, Newest: true, Limit: 9})
-	_, due := d.Due(ctx, shard, epoch, 9)
+	_, due := d.Due(ctx, []string{"agenda", "uploads"}, shard, epoch, 9)
 	who, people := d.People(ctx, "", 9)
 	_, check := d.Batch(ctx, []store.Write{{Key: store.Key{Collection: "accounts", UID: uid, Key: "account"}, IfVersion: versions[1], Check: true}})
 	if err := errors.Join(get, list, due, people, check, d.EraseUser(ctx, uid)); err != nil || len(who) != 1 || who[0] != uid {
