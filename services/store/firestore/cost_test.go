@@ -79,7 +79,7 @@ func TestCalls(t *testing.T) {
 			_, err := d.List(ctx, store.Query{Collection: "days", UID: "u", From: "b", To: "a", Limit: 9})
 			return err
 		}, ""},
-		{"what is due of two collections", func() error { _, err := d.Due(ctx, []string{"agenda", "uploads"}, 3, epoch, 10); return err }, "RunQuery RunQuery"},
+		{"what is due of two collections", func() error { _, err := d.Due(ctx, []string{"agenda", "uploads"}, 3, epoch, 10); return err }, "RunQuery" + strings.Repeat(" RunQuery", 1)},
 		{"ready", func() error { return d.Ready(ctx) }, ""},
 		{"erase", func() error { return d.EraseUser(ctx, "u") }, "RunQuery" + strings.Repeat(" RunQuery", daysAt) + " Commit" + strings.Repeat(" RunQuery", len(store.Personal())-1-daysAt)},
 	} {
