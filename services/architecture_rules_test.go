@@ -108,14 +108,14 @@ var rules = map[string][]string{
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
 	// Who sees to what is unfinished, and the windows that are to be analysed.
-	"services/due": {"services/analysis", "services/fault", "services/flow", "services/health", "services/record", "=services/keyring", "=services/queue", "=services/store"},
+	"services/due": {"services/analysis", "services/fault", "services/flow", "services/health", "services/internal/patience", "services/record", "=services/keyring", "=services/queue", "=services/store"},
 	// Writes and removes copies of everything that is held of a person.
 	"services/exports": {"services/stage", "services/fault", "services/flow", "services/analysis", "services/timeline", "services/record",
 		"=services/blob", "=services/keyring", "=services/queue", "=services/store"},
-	"services/erasure": {"services/fault", "services/record", "=services/audit", "=services/blob", "=services/store"},
+	"services/erasure": {"services/fault", "services/internal/patience", "services/record", "=services/audit", "=services/blob", "=services/store"},
 	"services/feed":    {"services/stage", "services/flow", "services/news", "services/analysis", "=services/store", "=services/queue"},
 	// What people's devices are told, in the order of its numbers: for whoever writes what it is about.
-	"services/news": {"services/flow", "services/record", "=services/store"},
+	"services/news": {"services/flow", "services/record", "=services/keyring", "=services/store"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "services/vault", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the

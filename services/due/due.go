@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/internal/patience"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
@@ -64,15 +65,18 @@ const (
 )
 
 // Run takes up what is due at once, and then every interval, until ctx is done:
-// every fifth while nothing has been due for a while. A look at nothing is one query
-// on a laptop, and elsewhere one a shard.
+// every fifth while nothing has been due for a while, and ever more rarely while nothing
+// can be taken up. A look at nothing is one query on a laptop, and elsewhere one a shard.
 func (s *Stage) Run(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	var trouble patience.Trouble
 	for quiet := 0; ; quiet++ {
-		if quiet < calm || quiet%idle == 0 {
+		if (quiet < calm || quiet%idle == 0) && !trouble.Rests() {
 			taken, err := s.Pass(ctx)
-			if err != nil && ctx.Err() == nil {
+			if news := trouble.Saw(why(err), taken > 0); news && err == nil {
+				s.Log.Info("what is due goes on", "stage", "agenda")
+			} else if news && ctx.Err() == nil {
 				s.Log.Warn("what is due waits", append([]any{"stage", "agenda", "reason", fault.Text(err)}, fault.Attrs(err)...)...)
 			}
 			if taken > 0 || err != nil {
@@ -85,6 +89,14 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 		case <-tick.C:
 		}
 	}
+}
+
+// why is the error's text, "" of none.
+func why(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fault.Text(err)
 }
 
 // Pass takes up everything that is due, and returns how much that was. One entry
@@ -248,7 +260,7 @@ func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Er
 	if err := s.wakeExports(ctx, uid); err != nil {
 		return err
 	}
-	if err := s.retell(ctx, uid); err != nil {
+	if err := s.retell(ctx, uid, r.Value.Since); err != nil {
 		return err
 	}
 	return s.Store.Agenda.Delete(ctx, uid, r.Key, r.Version)

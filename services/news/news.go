@@ -6,7 +6,7 @@
 // person's last Recent is not written again, nor, where it has none, one that repeats
 // the last of its Ref among them; the last Kept are kept. Nor is
 // it written that something is gone of which the person was told nothing, as far as
-// events are kept.
+// events are kept. Who was erased and comes back is told from the beginning.
 //
 // Events that are told at once are one document, under the number of the first, 16
 // hexadecimal digits: see notice.Page. It also has the marks of the Recent before
@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -57,6 +58,47 @@ func (b *Book) Batch(ctx context.Context, uid string, events []flow.Event, chang
 	if len(events) == 0 {
 		return b.store.Batch(ctx, uid, changes...)
 	}
+	versions, err = b.tell(ctx, uid, events, changes)
+	if errors.Is(err, keyring.ErrTampered) {
+		shed, looked := b.shed(ctx, uid)
+		if looked != nil {
+			return nil, looked
+		}
+		if shed {
+			return b.tell(ctx, uid, events, changes)
+		}
+	}
+	return versions, err
+}
+
+// shed removes the pages of a life before, and says whether there were any: who did not
+// know of its end in time wrote them behind it, under a key that is destroyed. Of who
+// never came back it removes nothing: what does not open is damaged, and told of so. In
+// a later life what is damaged goes with it, and a device that had seen it is told where
+// its past ends.
+func (b *Book) shed(ctx context.Context, uid string) (shed bool, err error) {
+	standing, err := b.store.Standing(ctx, uid)
+	if err != nil || standing.Value.Life == 0 || standing.Value.Active() != nil {
+		return false, err
+	}
+	closed, err := b.store.Events.Closed(ctx, uid, store.Query{Descending: true, Limit: store.MaxLimit}, keyring.ErrTampered)
+	if err != nil {
+		return false, err
+	}
+	for some := range slices.Chunk(closed, store.MaxBatch) {
+		var gone []store.Change
+		for _, r := range some {
+			gone = append(gone, b.store.Events.ToDelete(r.Key, r.Version))
+		}
+		if _, err := b.store.Batch(ctx, uid, gone...); err != nil {
+			return false, fmt.Errorf("remove what a life before has left: %w", err)
+		}
+	}
+	return len(closed) > 0, nil
+}
+
+// tell is Batch where there are events.
+func (b *Book) tell(ctx context.Context, uid string, events []flow.Event, changes []store.Change) (versions []int64, err error) {
 	former := told{}
 	for attempt := range attempts {
 		known, err := b.told(ctx, uid)

@@ -211,6 +211,25 @@ func (c Collection[T]) List(ctx context.Context, uid string, q Query) ([]Record[
 	return records, nil
 }
 
+// Closed returns the records of the query that do not open, for that reason, without
+// their values.
+func (c Collection[T]) Closed(ctx context.Context, uid string, q Query, why error) (closed []Record[T], err error) {
+	q.Collection, q.UID = c.name, uid
+	docs, err := c.driver.List(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", c.name, err)
+	}
+	for _, d := range docs {
+		r, err := c.Open(ctx, d)
+		if errors.Is(err, why) {
+			closed = append(closed, r)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return closed, nil
+}
+
 // Tail sends a token when a record of the uid with a key behind all others may
 // have been written; see Driver.
 func (c Collection[T]) Tail(ctx context.Context, uid, after string) (<-chan struct{}, error) {

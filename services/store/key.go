@@ -73,7 +73,7 @@ func (w *Write) check() error {
 		return fmt.Errorf("%w: a check demands a version and changes nothing", ErrKey)
 	case len(w.Data) > MaxDocument:
 		return fmt.Errorf("%w: %d bytes in %s", ErrTooLarge, len(w.Data), w.Key.Collection)
-	case !w.Came.IsZero() && !(kept && w.Key.Collection == collectionUploads):
+	case !w.Came.IsZero() && (!kept || w.Key.Collection != collectionUploads):
 		return fmt.Errorf("%w: an upload has a time at which it came, and nothing else", ErrKey)
 	case !w.mayBeDue(kept):
 		return fmt.Errorf("%w: the agenda's documents have a time they are due, accounts and uploads may, and no others", ErrKey)

@@ -215,10 +215,12 @@ func (d *driver) List(_ context.Context, q store.Query) (docs []store.Document, 
 func (d *driver) Tail(context.Context, string, string, string) (<-chan struct{}, error) {
 	return nil, nil
 }
-func (d *driver) Due(context.Context, []string, int, time.Time, int) ([]store.Document, error) { return nil, nil }
-func (d *driver) People(context.Context, string, int) ([]string, error)              { return nil, nil }
-func (d *driver) EraseUser(context.Context, string) error                            { return nil }
-func (d *driver) Ready(context.Context) error                                        { return nil }
+func (d *driver) Due(context.Context, []string, int, time.Time, int) ([]store.Document, error) {
+	return nil, nil
+}
+func (d *driver) People(context.Context, string, int) ([]string, error) { return nil, nil }
+func (d *driver) EraseUser(context.Context, string) error               { return nil }
+func (d *driver) Ready(context.Context) error                           { return nil }
 
 type blobs world
 
