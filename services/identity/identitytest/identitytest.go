@@ -47,7 +47,7 @@ func Run(t *testing.T, i Issuer) {
 				t.Fatalf("%+v, %v", s, err)
 			}
 		})
-		for name, token := range i.forged(t) {
+		for name, token := range i.Forgeries(t) {
 			t.Run(how+name, func(t *testing.T) {
 				s, err := verify(ctx, token)
 				if !errors.Is(err, identity.ErrInvalid) || s.UID != "" {
@@ -75,7 +75,8 @@ func Run(t *testing.T, i Issuer) {
 	})
 }
 
-func (i Issuer) forged(t *testing.T) map[string]string {
+// Forgeries are the tokens that nobody may accept, by what is wrong with each.
+func (i Issuer) Forgeries(t *testing.T) map[string]string {
 	tokens := make(map[string]string)
 	for _, forgeries := range []map[string]func() string{i.segments(), i.signatures(t), i.headers(), i.claims()} {
 		for sentence, forge := range forgeries {
