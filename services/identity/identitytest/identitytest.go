@@ -86,6 +86,15 @@ func (i Issuer) Forgeries(t *testing.T) map[string]string {
 	return tokens
 }
 
+// Token is the good one with other members in its header and its claims, signed.
+func (i Issuer) Token(header, claims map[string]any) string { return i.with(header, claims) }
+
+// Unsigned is the good one under another header, with nothing for a signature.
+func (i Issuer) Unsigned(header map[string]any) string { return unsigned(header, i.Claims) + "." }
+
+// Raw is a token of these two texts, signed.
+func (i Issuer) Raw(header, claims string) string { return signRaw(i.Key, header, claims) }
+
 func (i Issuer) segments() map[string]func() string {
 	good := i.good()
 	parts := strings.Split(good, ".")
