@@ -34,10 +34,11 @@ api/traffic controllers/internal/opmetrics
 api/v1alpha1 cmd/kubectl-clarity/internal/why controllers/internal/opmetrics
 cmd charts
 config api/v1alpha1 charts cmd/kubectl-clarity controllers/internal/opmetrics
+config/gcs services/blob/gcs
 docs/analysis services/metric/catalog
 docs/api api/v1alpha1 services/health/catalog services/ingress
 docs/operations cmd/kubectl-clarity controllers/internal/opmetrics
-hack/emulators services/model/artifact/gcs
+hack/emulators services/blob/gcs services/model/artifact/gcs
 hack/peers services/model/triton
 hack/tools charts
 services/model/internal/hdf5/testdata services/model/pat

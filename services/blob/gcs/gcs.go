@@ -199,7 +199,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
 		return nil, blob.Fault(op, err)
 	}
-	r, err := s.bucket.Object(name).ReadCompressed(true).NewReader(ctx)
+	r, err := s.bucket.Object(name).NewReader(ctx)
 	if err != nil {
 		return nil, failed(op, err)
 	}
@@ -208,7 +208,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 	switch {
 	case err != nil && !strings.Contains(err.Error(), "bad CRC"): // the client's word for it
 		return nil, failed(op, err)
-	case err != nil, int64(len(data)) != r.Attrs.Size, sum(data) != r.Attrs.CRC32C:
+	case err != nil, r.Attrs.Size >= 0 && int64(len(data)) != r.Attrs.Size, sum(data) != r.Attrs.CRC32C:
 		return nil, blob.Fault(op, blob.ErrCorrupt)
 	}
 	return data, nil

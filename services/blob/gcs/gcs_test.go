@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -230,13 +231,7 @@ func TestFaults(t *testing.T) {
 
 func TestDamageIsFound(t *testing.T) {
 	content := []byte(strings.Repeat("sealed ", 1000))
-	hash := func(data []byte) string {
-		b := make([]byte, 0, 4)
-		c := crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
-		b = append(b, byte(c>>24), byte(c>>16), byte(c>>8), byte(c))
-		text, _ := json.Marshal(b)
-		return "crc32c=" + strings.Trim(string(text), `"`)
-	}
+	hash := func(data []byte) string { return "crc32c=" + crc(data) }
 	changed := slices.Clone(content)
 	changed[3000] ^= 1
 	tests := map[string]struct {
@@ -258,6 +253,7 @@ func TestDamageIsFound(t *testing.T) {
 					w.Header().Set("X-Goog-Hash", tt.hash)
 				}
 				w.Header().Set("X-Goog-Generation", "7")
+				w.Header().Set("Content-Length", fmt.Sprint(len(tt.body)))
 				_, _ = w.Write(tt.body)
 			})
 			got, err := s.Get(t.Context(), "days/a")
@@ -299,7 +295,10 @@ func crc(data []byte) string {
 }
 
 func TestTimesThatAreOver(t *testing.T) {
-	s := service(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	s := service(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := s.Get(ctx, "days/"+faulttest.Mark)
