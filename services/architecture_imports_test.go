@@ -174,7 +174,8 @@ func foreign(pkg, imported string) bool {
 		}
 	}
 	kubernetes := within(imported, "k8s.io") || within(imported, "sigs.k8s.io")
-	cloud := within(pkg, "services") && !isDriver(pkg) && slices.ContainsFunc(clouds, acts)
+	standIn := isSuite(pkg) && isDriver(path.Dir(pkg)) // of a driver's cloud, for its tests
+	cloud := within(pkg, "services") && !isDriver(pkg) && !standIn && slices.ContainsFunc(clouds, acts)
 	return kubernetes && !mayKnowKubernetes(pkg) || cloud
 }
 

@@ -44,6 +44,9 @@ var rules = map[string][]string{
 	"services/blob":     {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
 	"services/keyring":  {"services/fault", "internal/durable", "services/internal"},
 	"services/identity": {"internal/dirlock", "internal/durable"},
+	// What keyrings do with keysets, for every driver of it; and the one whose keys are documents.
+	"services/keyring/internal": {},
+	"services/keyring/kms":      {"services/fault", "=services/keyring", "services/keyring/internal", "=services/store"},
 	// How tokens are read and keys fetched, for every driver of it.
 	"services/identity/internal": {},
 	"services/queue":             {"services/fault", "services/internal"},
