@@ -1,6 +1,7 @@
 package gcs_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,8 +68,15 @@ func through(t *testing.T, to string) *door {
 	d := &door{}
 	proxy := httputil.NewSingleHostReverseProxy(u)
 	d.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		call := describe(r)
+		if body, err := io.ReadAll(r.Body); err == nil {
+			if strings.HasPrefix(call, "insert") && !bytes.Contains(body[:min(len(body), 1000)], []byte(`"crc32c":"`)) {
+				call += " without its sum"
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
 		d.mu.Lock()
-		d.calls = append(d.calls, describe(r))
+		d.calls = append(d.calls, call)
 		d.mu.Unlock()
 		proxy.ServeHTTP(w, r)
 	}))

@@ -191,6 +191,7 @@ func TestAccountsThatCannotBeLookedUp(t *testing.T) {
 		"half":            text(good[:20]),
 		"cut off":         func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"no answer":       func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-r.Context().Done() },
+		"too long":        text(strings.Repeat(" ", 2<<20) + good),
 		"a gigabyte": func(w http.ResponseWriter, r *http.Request) {
 			block := bytes.Repeat([]byte(" "), 1<<20)
 			for range 1 << 10 {

@@ -152,6 +152,11 @@ func TestCallsAreCounted(t *testing.T) {
 	c.pass(kms.Lag)
 	wants("a cold burst of one person, behind Lag", cost{gets: 2}, burst(first, "anna")) // the person's, and the ring
 	wants("open in the other, behind Lag", cost{gets: 1}, func() { opens(t, second, "anna", anna) })
+	wants("open of what was changed", cost{}, func() {
+		if _, err := second.Open(t.Context(), "anna", "other", anna); !errors.Is(err, keyring.ErrTampered) {
+			t.Error(err)
+		}
+	})
 	other := neighbour(t, w, "anna")
 	d.since(w)
 	wants("a newcomer in a known shard", cost{gets: 1, batches: 1}, burst(first, other))
@@ -258,7 +263,15 @@ func TestAKMSThatIsAway(t *testing.T) {
 			t.Errorf("%v: it was asked %d times", code, calls)
 		}
 	}
-	c.pass(time.Hour)
+	w.Away(codes.OK)
+	c.pass(2 * time.Hour)
+	opens(t, k, "anna", anna)
+	w.Away(codes.Unavailable)
+	for range 11 { // however often it is used
+		c.pass(5 * time.Minute)
+		opens(t, k, "anna", anna)
+	}
+	c.pass(5 * time.Minute)
 	if _, err := k.Open(t.Context(), "anna", "n", anna); err == nil {
 		t.Error("an hour later it opens")
 	}
@@ -422,6 +435,28 @@ func TestARotationThatWasCutMakesNoOtherVersion(t *testing.T) {
 		t.Errorf("versions (-want +got):\n%s", diff)
 	}
 	opens(t, w.process(t), "anna", anna)
+}
+
+// Whose outcome is unknown is read: what was written was written.
+func TestAnOutcomeThatIsUnknown(t *testing.T) {
+	w := newWorld(t)
+	w.documents = doubtful{w.documents}
+	k := w.process(t)
+	opens(t, w.process(t), "anna", sealed(t, k, "anna"))
+	if err := errors.Join(k.RotateData(t.Context()), k.Destroy(t.Context(), "anna"), k.Renew(t.Context(), "anna", 1)); err != nil {
+		t.Error(err)
+	}
+	opens(t, k, "anna", sealed(t, k, "anna"))
+}
+
+// doubtful documents do what they are asked, and do not say so.
+type doubtful struct{ kms.Documents }
+
+func (d doubtful) Batch(ctx context.Context, writes []store.Write) ([]int64, error) {
+	if _, err := d.Documents.Batch(ctx, writes); err != nil {
+		return nil, err
+	}
+	return nil, store.Fault("write", store.ErrUnknown)
 }
 
 // shut documents can be read.

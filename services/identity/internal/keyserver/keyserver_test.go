@@ -257,6 +257,7 @@ func TestNoBadAnswerIsBelieved(t *testing.T) {
 		"too many keys":      text(string(set(many))),
 		"a name twice":       text(`{"keys":[` + strings.Trim(strings.TrimPrefix(good, `{"keys":`), "[]}") + "}," + strings.Trim(strings.TrimPrefix(good, `{"keys":`), "[]}") + "}]}"),
 		"no numbers":         text(`{"keys":[{"kty":"RSA","kid":"a","n":"!","e":"AQAB"}]}`),
+		"too long":           text(strings.Repeat(" ", maxAnswer) + good),
 		"bytes behind":       text(good + "x"),
 		"another status": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusAccepted)
