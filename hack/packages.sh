@@ -38,7 +38,8 @@ config/firestore services/store/firestore
 docs/analysis services/metric/catalog
 docs/api api/v1alpha1 services/health/catalog services/ingress
 docs/operations cmd/kubectl-clarity controllers/internal/opmetrics
-hack/emulators services/model/artifact/gcs services/store/firestore
+hack/emulators services/blob/gcs services/model/artifact/gcs services/store/firestore
+config/gcs services/blob/gcs
 hack/peers services/model/triton
 hack/tools charts
 services/model/internal/hdf5/testdata services/model/pat

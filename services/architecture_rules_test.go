@@ -41,14 +41,19 @@ var rules = map[string][]string{
 	"services/fault":  {},
 	"services/record": {"services/analysis", "services/flow", "services/health"},
 	// Capabilities: contract, suite, drivers.
-	"services/blob":      {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
-	"services/keyring":   {"services/fault", "internal/durable", "services/internal"},
-	"services/identity":  {"internal/dirlock", "internal/durable"},
-	"services/queue":     {"services/fault", "services/internal"},
-	"services/store":     {"services/fault", "services/health", "services/record", "services/internal"},
-	"services/audit":     {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
-	"services/narrative": {"services/analysis"},
-	"services/model":     {"services/actigraphy"},
+	"services/blob":     {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
+	"services/keyring":  {"services/fault", "internal/durable", "services/internal"},
+	"services/identity": {"internal/dirlock", "internal/durable"},
+	// What keyrings do with keysets, for every driver of it; and the one whose keys are documents.
+	"services/keyring/internal": {},
+	"services/keyring/kms":      {"services/fault", "=services/keyring", "services/keyring/internal", "=services/store"},
+	// How tokens are read and keys fetched, for every driver of it.
+	"services/identity/internal": {},
+	"services/queue":             {"services/fault", "services/internal"},
+	"services/store":             {"services/fault", "services/health", "services/record", "services/internal"},
+	"services/audit":             {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
+	"services/narrative":         {"services/analysis"},
+	"services/model":             {"services/actigraphy"},
 	// Below the model's contract: what its drivers share.
 	"services/model/internal":   {},
 	"services/model/preprocess": {"services/actigraphy", "=services/model"},

@@ -19,13 +19,13 @@ import (
 // has it.
 func destroyers() map[string][]string {
 	return map[string][]string{
-		// The contract, its suite and driver, and the one stage that erases a person.
-		"Destroy": {"services/erasure", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink"},
+		// The contract, its suite and drivers, and the one stage that erases a person.
+		"Destroy": {"services/erasure", "services/keyring", "services/keyring/keyringtest", "services/keyring/kms", "services/keyring/tink"},
 		// Who hands it on: the platform to that stage.
 		"Eraser": {"cmd/internal/platform", "services/keyring"},
 		// The whole of it: who opens a driver, and the suites.
 		"Keyring": {"cmd/clarity", "cmd/internal/embedded", "cmd/internal/platform", "cmd/worker",
-			"services/ingress/internal/ingresstest", "services/keyring", "services/keyring/keyringtest", "services/keyring/tink", "services/stage/stagetest"},
+			"services/ingress/internal/ingresstest", "services/keyring", "services/keyring/keyringtest", "services/keyring/kms", "services/keyring/tink", "services/stage/stagetest"},
 	}
 }
 

@@ -53,6 +53,18 @@ const (
 	Admin   Role = "admin"   // an operator of the platform; sees no one's health data
 )
 
+// Roles are those of the names, or an error where one is none.
+func Roles(names []string) ([]Role, error) {
+	roles := make([]Role, len(names))
+	for i, name := range names {
+		roles[i] = Role(name)
+		if roles[i] != Service && roles[i] != Admin {
+			return nil, errors.New("identity: an unknown role")
+		}
+	}
+	return roles, nil
+}
+
 // Has reports whether the subject carries the role.
 func (s Subject) Has(r Role) bool {
 	for _, have := range s.Roles {

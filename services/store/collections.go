@@ -15,5 +15,6 @@ const (
 	collectionExports    = "exports"    // by export id
 	collectionSpent      = "spent"      // what is bounded a day, under spent.Key
 	collectionAgenda     = "agenda"     // what is unfinished, by what it is
+	collectionKeys       = "keys"       // a keyring's, in a database that has nothing else: under a uid of the keyring's own; nobody's
 	collectionAccounts   = "accounts"   // one, "account": how the person stands; outlives erasure, holds no health data
 )

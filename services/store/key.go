@@ -17,7 +17,7 @@ func ShardOf(uid string) int {
 	return int(sum[0]) % Shards
 }
 
-// Personal names the collections that EraseUser empties: all but Accounts.
+// Personal names the collections that EraseUser empties: all but accounts and keys.
 func Personal() []string {
 	return []string{
 		collectionUploads, collectionDays, collectionTombstones, collectionResults,
@@ -115,7 +115,7 @@ func (q Query) Check() error {
 
 // checkPlace names no uid: errors are logged.
 func checkPlace(collection, uid string) error {
-	if collection != collectionAccounts && !slices.Contains(Personal(), collection) {
+	if collection != collectionAccounts && collection != collectionKeys && !slices.Contains(Personal(), collection) {
 		return fmt.Errorf("%w: no such collection", ErrKey)
 	}
 	if !legal(uid) {

@@ -47,7 +47,7 @@ func Run(t *testing.T, i Issuer) {
 				t.Fatalf("%+v, %v", s, err)
 			}
 		})
-		for name, token := range i.forged(t) {
+		for name, token := range i.Forgeries(t) {
 			t.Run(how+name, func(t *testing.T) {
 				s, err := verify(ctx, token)
 				if !errors.Is(err, identity.ErrInvalid) || s.UID != "" {
@@ -75,7 +75,8 @@ func Run(t *testing.T, i Issuer) {
 	})
 }
 
-func (i Issuer) forged(t *testing.T) map[string]string {
+// Forgeries are the tokens that nobody may accept, by what is wrong with each.
+func (i Issuer) Forgeries(t *testing.T) map[string]string {
 	tokens := make(map[string]string)
 	for _, forgeries := range []map[string]func() string{i.segments(), i.signatures(t), i.headers(), i.claims()} {
 		for sentence, forge := range forgeries {
@@ -84,6 +85,15 @@ func (i Issuer) forged(t *testing.T) map[string]string {
 	}
 	return tokens
 }
+
+// Token is the good one with other members in its header and its claims, signed.
+func (i Issuer) Token(header, claims map[string]any) string { return i.with(header, claims) }
+
+// Unsigned is the good one under another header, with nothing for a signature.
+func (i Issuer) Unsigned(header map[string]any) string { return unsigned(header, i.Claims) + "." }
+
+// Raw is a token of these two texts, signed.
+func (i Issuer) Raw(header, claims string) string { return signRaw(i.Key, header, claims) }
 
 func (i Issuer) segments() map[string]func() string {
 	good := i.good()

@@ -129,23 +129,23 @@ func (i *Issuer) verify(token string, look func() error) (identity.Subject, erro
 	if err := look(); err != nil {
 		return identity.Subject{}, fmt.Errorf("%w: %w", identity.ErrUnavailable, err)
 	}
-	claims, err := i.check(token)
+	subject, err := i.check(token)
 	if errors.Is(err, errUnknownKey) { // of another process, which may have made it this moment
 		if err = i.reload(); err != nil {
 			return identity.Subject{}, fmt.Errorf("%w: %w", identity.ErrUnavailable, err)
 		}
-		claims, err = i.check(token)
+		subject, err = i.check(token)
 	}
 	if err != nil {
 		return identity.Subject{}, fmt.Errorf("%w: %w", identity.ErrInvalid, err)
 	}
 	i.mu.RLock()
-	revoked, is := i.state.ended(claims.subject.UID)
+	revoked, is := i.state.ended(subject.UID)
 	i.mu.RUnlock()
-	if is && !claims.subject.AuthTime.After(revoked) {
+	if is && !subject.AuthTime.After(revoked) {
 		return identity.Subject{}, fmt.Errorf("%w: revoked", identity.ErrInvalid)
 	}
-	return claims.subject, nil
+	return subject, nil
 }
 
 // Ready says why nobody's token can be verified now.

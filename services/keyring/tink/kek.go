@@ -10,13 +10,13 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/keyring/internal/keysets"
 )
 
 // wrapping is the KEK as this process has read it. Another process may have
@@ -32,7 +32,7 @@ type wrapping struct {
 // openKEK reads the KEK, making it at first.
 func openKEK(path string) (*wrapping, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+		handle, err := keysets.New()
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (w *wrapping) read() error {
 	if err != nil {
 		return err
 	}
-	key, err := primitive(handle)
+	key, err := keysets.AEAD(handle)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (w *wrapping) unwrap(path, use string) (*keyset.Handle, error) {
 			return nil, err
 		}
 		_, kek := w.current()
-		handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(data)), kek, []byte(use))
+		handle, err := keysets.Unwrap(data, kek, use)
 		switch {
 		case err == nil:
 			return handle, nil
@@ -126,7 +126,7 @@ func (w *wrapping) wrap(handle *keyset.Handle, use string) ([]byte, error) {
 		return nil, err
 	}
 	_, kek := w.current()
-	return wrapped(handle, kek, use)
+	return keysets.Wrap(handle, kek, use)
 }
 
 // isNewest says whether a wrapped keyset is wrapped by the newest KEK: Tink puts the
@@ -147,57 +147,12 @@ func (w *wrapping) versions() int {
 	return handle.Len()
 }
 
-// wrapped is the keyset, encrypted.
-func wrapped(handle *keyset.Handle, by tink.AEAD, use string) ([]byte, error) {
-	var b bytes.Buffer
-	if err := handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&b), by, []byte(use)); err != nil {
-		return nil, fmt.Errorf("wrap key: %w", err)
-	}
-	return b.Bytes(), nil
-}
-
 func inClear(handle *keyset.Handle) ([]byte, error) {
 	var b bytes.Buffer
 	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&b)); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
-}
-
-// withNewest is the keyset with another key, which is the one that encrypts from
-// then on.
-func withNewest(handle *keyset.Handle) (*keyset.Handle, error) {
-	m := keyset.NewManagerFromHandle(handle)
-	id, err := m.Add(aead.AES256GCMKeyTemplate())
-	if err == nil {
-		err = m.SetPrimary(id)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("make key: %w", err)
-	}
-	return m.Handle()
-}
-
-// newestOnly is the keyset without its older keys.
-func newestOnly(handle *keyset.Handle) (*keyset.Handle, error) {
-	m, info := keyset.NewManagerFromHandle(handle), handle.KeysetInfo()
-	for _, key := range info.GetKeyInfo() {
-		if key.GetKeyId() == info.GetPrimaryKeyId() {
-			continue
-		}
-		if err := m.Delete(key.GetKeyId()); err != nil {
-			return nil, fmt.Errorf("remove an older key: %w", err)
-		}
-	}
-	return m.Handle()
-}
-
-func primitive(h *keyset.Handle) (tink.AEAD, error) {
-	a, err := aead.New(h)
-	if err != nil {
-		return nil, fmt.Errorf("use key: %w", err)
-	}
-	return a, nil
 }
 
 // replace is durable.Replace for keys: what was in the file is overwritten, as far

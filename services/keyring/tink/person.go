@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/keyring/internal/keysets"
 )
 
 // header begins the file of a person's key that a shard's key wraps. Behind it
@@ -47,7 +47,7 @@ func (k *Keyring) unwrap(uid, path string) (handle *keyset.Handle, of int, err e
 		of, inside := split(data)
 		by, err := k.wrapping(uid, of)
 		if err == nil {
-			handle, err = keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(inside)), by, []byte(uid))
+			handle, err = keysets.Unwrap(inside, by, uid)
 		}
 		if err == nil {
 			return handle, max(of, 0), nil
@@ -82,7 +82,7 @@ func (k *Keyring) make(uid, path, gone string) (*keyset.Handle, int, error) {
 		return nil, 0, err
 	}
 	defer unlock()
-	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	handle, err := keysets.New()
 	if err != nil {
 		return nil, 0, fmt.Errorf("make key: %w", err)
 	}
@@ -127,7 +127,7 @@ func (k *Keyring) renew(uid, path, gone string) (*keyset.Handle, int, error) {
 	if err != nil || of >= newest { // another process was first
 		return handle, of, err
 	}
-	if handle, err = withNewest(handle); err != nil {
+	if handle, err = keysets.WithNewest(handle); err != nil {
 		return nil, 0, err
 	}
 	data, of, err := k.wrap(uid, handle)
@@ -149,7 +149,7 @@ func (k *Keyring) wrap(uid string, handle *keyset.Handle) (data []byte, of int, 
 	if err != nil {
 		return nil, 0, fmt.Errorf("wrap key: %w", err)
 	}
-	inside, err := wrapped(handle, by, uid)
+	inside, err := keysets.Wrap(handle, by, uid)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -189,7 +189,7 @@ func (s *shards) get(shard string) (tink.AEAD, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := primitive(handle)
+	key, err := keysets.AEAD(handle)
 	if err == nil {
 		s.known[shard] = key
 	}
@@ -205,7 +205,7 @@ func (s *shards) make(shard string) (tink.AEAD, error) {
 	if is, err := s.wraps(shard); is || err != nil {
 		return nil, errors.Join(keyring.ErrNoKey, err)
 	}
-	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	handle, err := keysets.New()
 	if err != nil {
 		return nil, err
 	}

@@ -2,28 +2,22 @@ package tink
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"io/fs"
 	"path/filepath"
 	"sync"
 
-	"github.com/tink-crypto/tink-go/v2/keyset"
-	"github.com/tink-crypto/tink-go/v2/prf"
-
 	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/keyring/internal/keysets"
 )
 
 var _ keyring.Pseudonymizer = (*Keyring)(nil)
 
-// pseudonymBytes is the length of the hash in a pseudonym: HMAC-SHA256, whole.
-const pseudonymBytes = 32
-
 // pseudonyms is the function behind Pseudonym, opened when it is first asked for.
 type pseudonyms struct {
 	once sync.Once
-	set  *prf.Set
+	set  keysets.Pseudonyms
 	err  error
 }
 
@@ -35,34 +29,28 @@ func (k *Keyring) Pseudonym(_ context.Context, uid string) (string, error) {
 	if k.pseudonyms.err != nil {
 		return "", keyring.Fault("open the key of pseudonyms", k.pseudonyms.err)
 	}
-	sum, err := k.pseudonyms.set.ComputePrimaryPRF([]byte(uid), pseudonymBytes)
-	if err != nil {
-		return "", keyring.Fault("pseudonym", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(sum), nil
+	name, err := k.pseudonyms.set.Of(uid)
+	return name, keyring.Fault("pseudonym", err)
 }
 
-// pseudonymKeyData binds the wrapped keyset to its use.
-const pseudonymKeyData = "clarity.subject-tokens/1"
-
-func (k *Keyring) openPseudonyms() (*prf.Set, error) {
+func (k *Keyring) openPseudonyms() (set keysets.Pseudonyms, err error) {
 	path := k.tokens()
-	handle, err := k.kek.unwrap(path, pseudonymKeyData)
+	handle, err := k.kek.unwrap(path, keysets.PseudonymUse)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = k.newPseudonymKey(path); err == nil {
-			handle, err = k.kek.unwrap(path, pseudonymKeyData)
+			handle, err = k.kek.unwrap(path, keysets.PseudonymUse)
 		}
 	}
 	if err != nil {
-		return nil, err
+		return set, err
 	}
-	return prf.NewPRFSet(handle)
+	return keysets.OpenPseudonyms(handle)
 }
 
 func (k *Keyring) tokens() string { return filepath.Join(k.dir, "tokens.key") }
 
 func (k *Keyring) newPseudonymKey(path string) error {
-	handle, err := keyset.NewHandle(prf.HMACSHA256PRFKeyTemplate())
+	handle, err := keysets.NewPseudonyms()
 	if err != nil {
 		return err
 	}
@@ -71,7 +59,7 @@ func (k *Keyring) newPseudonymKey(path string) error {
 		return err
 	}
 	defer unlock()
-	data, err := k.kek.wrap(handle, pseudonymKeyData)
+	data, err := k.kek.wrap(handle, keysets.PseudonymUse)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/keyring/internal/keysets"
 )
 
 // part is how many keys Rewrap wraps anew at a time; so long nobody makes one.
@@ -114,7 +115,7 @@ func (k *Keyring) rotateKEK(ctx context.Context) error {
 			return err
 		}
 	}
-	if handle, err = withNewest(handle); err != nil {
+	if handle, err = keysets.WithNewest(handle); err != nil {
 		return err
 	}
 	return k.kek.replace(handle)
@@ -214,7 +215,7 @@ func (k *Keyring) retire(ctx context.Context) error {
 		return nil
 	}
 	handle, _ := k.kek.current()
-	handle, err := newestOnly(handle)
+	handle, err := keysets.NewestOnly(handle)
 	if err != nil {
 		return err
 	}
@@ -260,7 +261,7 @@ func (k *Keyring) older(names []string) (older []string, err error) {
 
 // rewrapOne wraps what is in the file by the newest KEK.
 func (k *Keyring) rewrapOne(name string) error {
-	path, use := filepath.Join(k.dir, name), pseudonymKeyData
+	path, use := filepath.Join(k.dir, name), keysets.PseudonymUse
 	if shard, is := strings.CutPrefix(name, "shards"+string(filepath.Separator)); is {
 		use = k.shards.use(strings.TrimSuffix(shard, ".key"))
 	}

@@ -26,7 +26,6 @@ package tink
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,6 +38,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/keyring/internal/keysets"
 )
 
 // CacheSize bounds the unwrapped keys held in memory.
@@ -134,7 +134,7 @@ func (k *Keyring) Seal(ctx context.Context, uid, name string, plaintext []byte) 
 	if err != nil {
 		return nil, keyring.Fault("seal", err)
 	}
-	ciphertext, err := h.key.Encrypt(plaintext, associated(uid, name))
+	ciphertext, err := h.key.Encrypt(plaintext, keysets.Associated(uid, name))
 	return ciphertext, keyring.Fault("seal", err)
 }
 
@@ -146,7 +146,7 @@ func (k *Keyring) Open(ctx context.Context, uid, name string, ciphertext []byte)
 		if err != nil {
 			return nil, keyring.Fault("open", err)
 		}
-		plaintext, err := h.key.Decrypt(ciphertext, associated(uid, name))
+		plaintext, err := h.key.Decrypt(ciphertext, keysets.Associated(uid, name))
 		if err == nil {
 			return plaintext, nil
 		}
@@ -203,7 +203,7 @@ func (k *Keyring) load(ctx context.Context, uid string, life, version int, seali
 	if err != nil {
 		return held{}, err
 	}
-	key, err := primitive(handle)
+	key, err := keysets.AEAD(handle)
 	return held{life, of, key}, err
 }
 
@@ -243,13 +243,4 @@ func (k *Keyring) forget(uid string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.cache.Remove(uid)
-}
-
-// associated binds a ciphertext to its person and name; the length of the uid
-// goes first, so that no two pairs make the same bytes.
-func associated(uid, name string) []byte {
-	ad := make([]byte, 0, binary.MaxVarintLen16+len(uid)+len(name))
-	ad = binary.AppendUvarint(ad, uint64(len(uid)))
-	ad = append(ad, uid...)
-	return append(ad, name...)
 }

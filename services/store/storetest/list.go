@@ -195,12 +195,14 @@ func testErase(t *testing.T, open Opener) {
 	d := open()
 	ctx := context.Background()
 	account := func(uid string) store.Key { return store.Key{Collection: "accounts", UID: uid, Key: "account"} }
+	keys := func(uid string) store.Key { return store.Key{Collection: "keys", UID: uid, Key: "k"} }
 	for _, uid := range []string{"u", "u2", "U", "t"} {
 		for _, c := range personal() {
 			put(t, d, store.Key{Collection: c, UID: uid, Key: "a"}, 0, "secret of "+uid)
 			put(t, d, store.Key{Collection: c, UID: uid, Key: "b"}, 0, "secret of "+uid)
 		}
 		put(t, d, account(uid), 0, "account of "+uid)
+		put(t, d, keys(uid), 0, "key of "+uid)
 		plan(t, d, uid, "entry", 0, epoch)
 	}
 	for range 2 { // an erasure can be repeated
@@ -212,6 +214,7 @@ func testErase(t *testing.T, open Opener) {
 		t.Helper()
 		for _, uid := range []string{"u", "u2", "U", "t"} {
 			get(t, d, account(uid))
+			get(t, d, keys(uid))
 			for _, c := range personal() {
 				k := store.Key{Collection: c, UID: uid, Key: "a"}
 				if _, err := d.Get(ctx, k); errors.Is(err, store.ErrNotFound) != (uid == "u") {

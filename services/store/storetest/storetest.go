@@ -51,7 +51,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"an agenda's document moves with its time, and goes", testAgendaChanges},
 		{"everybody is listed who has an account or a consent", testPeople},
 		{"a driver that commits is ready", testReady},
-		{"an erasure takes everything of one person but the account", testErase},
+		{"an erasure takes everything of one person but the account, and no keyring's key", testErase},
 		{"a context that has ended stops a call", testContext},
 		{"errors are faults of the room and name no person", testFaults},
 	} {
