@@ -19,7 +19,7 @@ const (
 	suspectFrom  = 3 // deliveries: the first redelivery may be a release's
 	fallMost     = 30 * time.Second
 	holdLeast    = 50 * time.Millisecond // others have their turn in between
-	storeAway    = 5 * time.Second // until a suspect that could not be counted is looked at again
+	storeAway    = 5 * time.Second       // until a suspect that could not be counted is looked at again
 	newerWaits   = circuit.MaxBackoff
 	reasonLength = 500
 )
