@@ -197,6 +197,7 @@ controlplane: ## Build etcd, the API server, its controllers, the scheduler and 
 .PHONY: emulators
 emulators: ## Build what stands in for cloud services in tests (minutes, cold)
 	@hack/emulators/emulator fake-gcs-server
+	@hack/emulators/emulator pubsubd
 
 ##@ Help
 .PHONY: help

@@ -37,7 +37,7 @@ config api/v1alpha1 charts cmd/kubectl-clarity controllers/internal/opmetrics
 docs/analysis services/metric/catalog
 docs/api api/v1alpha1 services/health/catalog services/ingress
 docs/operations cmd/kubectl-clarity controllers/internal/opmetrics
-hack/emulators services/model/artifact/gcs
+hack/emulators services/model/artifact/gcs services/queue/pubsub
 hack/peers services/model/triton
 hack/tools charts
 services/model/internal/hdf5/testdata services/model/pat
