@@ -42,7 +42,7 @@ func (r *receiver) drain(ctx context.Context) {
 // rest sleeps until it is time to look again: soon where this process has put
 // something off for less.
 func (r *receiver) rest(ctx context.Context) (goOn bool) {
-	pause := look/2 + rand.N(look)
+	pause := look/2 + rand.N(look) //nolint:gosec // no secret
 	for {
 		timer := time.NewTimer(pause)
 		select {
@@ -101,7 +101,7 @@ func (r *receiver) drainLane(ctx context.Context, lane string) {
 		if err != nil || len(docs) == 0 {
 			return
 		}
-		rand.Shuffle(len(docs), func(i, j int) { docs[i], docs[j] = docs[j], docs[i] }) // others look, too
+		rand.Shuffle(len(docs), func(i, j int) { docs[i], docs[j] = docs[j], docs[i] }) //nolint:gosec // no secret: others look, too
 		hands := make(chan struct{}, atOnce)
 		var all sync.WaitGroup
 		for _, d := range docs {

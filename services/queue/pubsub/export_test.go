@@ -1,9 +1,20 @@
 package pubsub
 
-import "google.golang.org/grpc"
+import (
+	"context"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"google.golang.org/grpc"
+)
 
 // Dialing is the configuration whose clients dial with the options, too.
 func (cfg Config) Dialing(options ...grpc.DialOption) Config {
 	cfg.dial = append(cfg.dial, options...)
 	return cfg
+}
+
+// PublishRaw publishes a message as it is.
+func PublishRaw(q *Queue, topic string, m *pubsubpb.PubsubMessage) error {
+	_, err := q.client.TopicAdminClient.Publish(context.Background(), &pubsubpb.PublishRequest{Topic: q.names.topic(topic), Messages: []*pubsubpb.PubsubMessage{m}})
+	return err
 }
