@@ -127,6 +127,12 @@ check-clients: ## Generate a TypeScript and a Kotlin client from openapi.json an
 test-triton: ## Test the client and the model repository on the real Triton server (installs it once; needs Python 3.11)
 	CLARITY_TRITON=1 $(GO) test ./services/model/triton -run RealTriton -count=1 -v -timeout 10m
 
+.PHONY: test-cloud
+test-cloud: ## Test the cloud drivers on what stands in for the cloud, which it builds once
+	@$(MAKE) --no-print-directory emulators
+	cd hack/emulators/pubsubd && $(GO) test -count=1 ./...
+	CLARITY_CLOUD=1 $(GO) test $$(FILES=hack/emulators/emulator hack/packages.sh readers ./...) -count=1 -timeout 20m
+
 .PHONY: lint
 lint: ## Run gofmt, go vet, golangci-lint and the lint of the API
 	@test -z "$$($(GOFILES) | xargs gofmt -l | tee /dev/stderr)" || { echo "make fmt formats these files"; exit 1; }

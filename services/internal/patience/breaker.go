@@ -36,7 +36,7 @@ func (b *Breaker) Allowed(now time.Time, hands int) (n int, until time.Time) {
 
 // Learn opens the circuit until then, as another receiver's is.
 func (b *Breaker) Learn(now, until time.Time) {
-	if until = until.Round(0); !until.After(now) || until.Sub(now) > longestPause || b.tripping && !until.After(b.until) {
+	if !until.After(now) || until.Sub(now) > longestPause || b.tripping && !until.After(b.until) {
 		return
 	}
 	b.tripping, b.until = true, until

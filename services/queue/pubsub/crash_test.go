@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,8 +30,8 @@ import (
 const (
 	topic, name = "uploads", "intake"
 
-	// crashAddress tells a child where pubsubd is.
-	crashAddress = "PUBSUB_CRASHTEST_ADDRESS"
+	// where is the file that tells a child where pubsubd is.
+	where = "pubsubd"
 )
 
 var background = context.Background()
@@ -60,6 +62,22 @@ func openIn(t *testing.T, dir, address string) (q *pubsub.Queue, shut func()) {
 	})
 }
 
+func tellWhere(t *testing.T, dir, address string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, where), []byte(address), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func told(t *testing.T, dir string) (address string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, where))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // dies and waits are what the handler of the crash tests says of some bodies.
 func dies(body []byte) bool { return len(body)%2 == 0 && body[len(body)-1] == '9' }
 
@@ -78,7 +96,7 @@ func verdict(d queue.Delivery) queue.Verdict {
 // TestCrashChild publishes and handles until it is killed.
 func TestCrashChild(t *testing.T) {
 	dir, tell := crashtest.Child(t)
-	q, _ := openIn(t, dir, os.Getenv(crashAddress))
+	q, _ := openIn(t, dir, told(t, dir))
 	for w := range 8 {
 		go func() {
 			for i := 0; ; i++ {
@@ -103,15 +121,14 @@ func TestCrashChild(t *testing.T) {
 // Every message acknowledged to its publisher is handled or a dead letter, and no
 // other is one, whenever the process that has it is killed.
 func TestNoKillLosesWhatWasAcknowledged(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills processes, and waits for their leases")
-	}
+	minutes(t) // it waits for the leases of who is dead
+	t.Parallel()
 	address := startPubsubd(t, t.TempDir(), "").address
 	if err := pubsub.Prepare(background, at(address), queuetest.Consumers()); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(crashAddress, address)
 	dir, seen := t.TempDir(), newSeen()
+	tellWhere(t, dir, address)
 	for range 6 {
 		for _, line := range crashtest.Kill(t, "TestCrashChild", dir, 700*time.Millisecond) {
 			seen.take(line)
@@ -211,6 +228,7 @@ func TestTheServiceDiesAndReturns(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes")
 	}
+	t.Parallel()
 	data := t.TempDir()
 	service := startPubsubd(t, data, "")
 	if err := pubsub.Prepare(background, at(service.address), queuetest.Consumers()); err != nil {
@@ -257,7 +275,7 @@ func TestTheServiceDiesAndReturns(t *testing.T) {
 // TestFatalChild handles until a message kills it.
 func TestFatalChild(t *testing.T) {
 	dir, tell := crashtest.Child(t)
-	q, _ := openIn(t, dir, os.Getenv(crashAddress))
+	q, _ := openIn(t, dir, told(t, dir))
 	ctx, cancel := context.WithCancel(background)
 	go func() {
 		for {
@@ -286,12 +304,13 @@ func TestAMessageThatKillsItsProcessDies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills processes")
 	}
+	t.Parallel()
 	address := startPubsubd(t, t.TempDir(), "").address
 	if err := pubsub.Prepare(background, at(address), queuetest.Consumers()); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(crashAddress, address)
 	dir := t.TempDir()
+	tellWhere(t, dir, address)
 	q, shut := openIn(t, dir, address)
 	for _, m := range []string{"innocent", "fatal", "bystander"} {
 		if err := q.Publish(background, queue.Message{Topic: topic, Key: m, Body: []byte(m)}); err != nil {
@@ -342,5 +361,59 @@ func refuse(t *testing.T, address string) {
 	}
 	if err := c.SubscriptionAdminClient.ModifyAckDeadline(background, &pubsubpb.ModifyAckDeadlineRequest{Subscription: of, AckIds: ids}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestStoppedChild is stopped while its handler runs, for longer than the lease.
+func TestStoppedChild(t *testing.T) {
+	dir, tell := crashtest.Child(t)
+	q, _ := openIn(t, dir, told(t, dir))
+	_ = q.Receive(background, queue.Subscription{Topic: topic, Name: name, Lease: 10 * time.Second}, func(ctx context.Context, _ queue.Delivery) queue.Verdict {
+		tell("has it")
+		wake := exec.Command("sh", "-c", fmt.Sprintf("sleep 12; kill -CONT %d", os.Getpid()))
+		if err := wake.Start(); err != nil {
+			t.Error(err)
+		}
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		select {
+		case <-ctx.Done():
+			tell("lost")
+		case <-time.After(5 * time.Second):
+		}
+		time.AfterFunc(time.Second, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) })
+		return queue.Ack()
+	})
+}
+
+// A process that was stopped finds out that its messages are others', and its word
+// on them does not count.
+func TestAStoppedProcessHasLostItsLeases(t *testing.T) {
+	minutes(t)
+	t.Parallel()
+	address := startPubsubd(t, t.TempDir(), "").address
+	if err := pubsub.Prepare(background, at(address), queuetest.Consumers()); err != nil {
+		t.Fatal(err)
+	}
+	child, mine := t.TempDir(), t.TempDir()
+	tellWhere(t, child, address)
+	q, shut := openIn(t, mine, address)
+	defer shut()
+	publish(t, q, "k", "x")
+	again := make(chan queue.Delivery, 1)
+	go func() {
+		time.Sleep(3 * time.Second) // it is the child's by then
+		_ = q.Receive(t.Context(), intake, func(ctx context.Context, d queue.Delivery) queue.Verdict {
+			again <- d
+			<-ctx.Done() // the child's ack must not be taken for this one's
+			return queue.Postpone(0, "over")
+		})
+	}()
+	lines := crashtest.Kill(t, "TestStoppedChild", child, 24*time.Hour)
+	if lines[len(lines)-1] != "lost" {
+		t.Errorf("the child tells %q, want that it lost its lease", lines)
+	}
+	next(t, again)
+	if d := depth(t, q); d.Waiting+d.Leased != 1 {
+		t.Errorf("the verdict of who had lost the lease counts: %+v", d)
 	}
 }

@@ -39,8 +39,8 @@ func (q *Queue) Dead(ctx context.Context, topic, name, after string, limit int) 
 		return nil, faulted("list dead letters", err)
 	}
 	of := subscription{topic, name}
-	if known := q.consumers.Has(topic, name); !known && !q.hasLetters(ctx, of) {
-		return nil, q.known("list dead letters", topic, name)
+	if err := q.mustHaveLetters(ctx, of); err != nil {
+		return nil, faulted("list dead letters", err)
 	}
 	query := dead.query(of.uid())
 	query.Limit = limit
@@ -64,15 +64,20 @@ func (q *Queue) Dead(ctx context.Context, topic, name, after string, limit int) 
 	return letters, nil
 }
 
-// hasLetters says whether there is a letter of a subscription that is not on the list.
-func (q *Queue) hasLetters(ctx context.Context, of subscription) bool {
-	if legal(queue.Consumers{of.topic: {of.consumer}}) != nil {
-		return false
+// mustHaveLetters refuses a subscription that is not on the list and of which there
+// is no letter either.
+func (q *Queue) mustHaveLetters(ctx context.Context, of subscription) error {
+	unknown := q.known("list dead letters", of.topic, of.consumer)
+	if unknown == nil || legal(queue.Consumers{of.topic: {of.consumer}}) != nil {
+		return unknown
 	}
 	query := dead.query(of.uid())
 	query.Limit = 1
 	docs, err := q.shelf.List(ctx, query)
-	return err == nil && len(docs) > 0
+	if err == nil && len(docs) == 0 {
+		err = unknown
+	}
+	return err
 }
 
 // Replay has the letter's message wait for the consumer that gave it up, whose

@@ -26,7 +26,7 @@
 // The documents are of the collection agenda, in a place of the queue's own: not
 // the one of people's, where other programs look at the agenda. Their uids are
 // those of subscriptions, as topic:consumer for letters and topic:consumer:LANE
-// for all else, the lane being one of eight, by the message's key. Keys begin with
+// for all else, the lane being one of four, by the message's key. Keys begin with
 // a time of 16 hexadecimal digits, in microseconds, so that a list of them is in its order:
 //
 //	later:DUE:ID        a message that waits for longer than ten seconds
@@ -37,14 +37,18 @@
 // # Delivery
 //
 // A delivery is leased by the client, which extends it by the subscription's
-// lease, of 10 s at least. A retry of ten seconds at most, and a NotBefore, is held in
-// the lease: its key waits, others go on. What waits longer is written to later
-// and acked, and is published again by a receiver of the subscription once it is
+// lease, of 10 s at least. Four times the concurrency is asked for. A retry of ten
+// seconds at most, and a NotBefore, is held in the lease, as long as half of what
+// was asked for is not: its key waits, others go on. What waits longer is written to
+// later and acked, and is published again by a receiver of the subscription once it is
 // due: claimed by moving its time on under its version, published, and then deleted, so
-// that a crash in between publishes it twice. What
-// waits for a hand is asked for four times the concurrency ahead, and written to
+// that a crash in between publishes it twice. What waits for a hand is written to
 // later after half an hour, so that an outage of days makes no redelivery. Where
 // the store is away, too, it is held instead, for two hours in all.
+//
+// A process that was stopped for longer than a lease finds out by its clock: the
+// contexts of its handlers end, and what they say is ignored. One that is cut off
+// from the service alone does not find out, and its messages are handled twice.
 //
 // Attempts are counted where there is a verdict. A handler that panics or ends its
 // goroutine is counted in the message. A process that dies says nothing: what
@@ -57,10 +61,10 @@
 //	Publish            1 RPC a key and two milliseconds; 1 write a consumer where NotBefore is more than 10 s ahead
 //	a delivery         its part of the stream, of one receipt and one ack a tenth of a second
 //	put off for longer 1 write; when due 1 read, 2 writes, 1 RPC
-//	a receiver, idle   1 query in 2 s where the store tells which shards stir, else 8
+//	a receiver, idle   in 2 s 1 query where the store tells which shards stir, else 4
 //	a receiver, opened what waits in later, read once
 //	Dead               what it lists; Replay 1 read, 2 writes; Drop 1 read, 1 write
-//	Depth              1 RPC of Cloud Monitoring for all subscriptions in Config.CountEvery, and 9 counts
+//	Depth              1 RPC of Cloud Monitoring for all subscriptions in Config.CountEvery, and 5 counts
 //	Forget             1 RPC, and of each subscription its letters and one lane of later
 //	Ready              1 RPC in ten seconds, none where something was published
 //

@@ -156,6 +156,7 @@ var intake = queue.Subscription{Topic: topic, Name: name, Concurrency: 4}
 // A message that fails pauses its key in the client. Who publishes next, and who
 // publishes meanwhile, is not harmed.
 func TestAFailedPublishDoesNoHarmToItsKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	q := w.open(t)
 	for round := range 20 {
@@ -191,6 +192,7 @@ func TestAFailedPublishDoesNoHarmToItsKey(t *testing.T) {
 // What waits for longer than ten seconds waits in the store: its key goes on, no
 // attempt is forgotten, and its time comes.
 func TestALongRetryWaitsOnTheShelf(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	q := w.open(t)
 	publish(t, q, "k", "fails")
@@ -223,6 +225,7 @@ func TestALongRetryWaitsOnTheShelf(t *testing.T) {
 
 // One consumer's retry is not another's.
 func TestWhatIsPutOffComesToItsConsumerAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	q := w.open(t)
 	fails, one := handled(func(d queue.Delivery) queue.Verdict {
@@ -251,6 +254,7 @@ func TestWhatIsPutOffComesToItsConsumerAlone(t *testing.T) {
 
 // A clock that was two hours ahead holds nothing for longer than a right one would.
 func TestAWrongClockHoldsNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.clock.Advance(2 * time.Hour)
 	wrong := w.open(t)
@@ -272,6 +276,7 @@ func TestAWrongClockHoldsNothing(t *testing.T) {
 
 // The receivers of a subscription share what they know of an outage.
 func TestAnOutageIsMetOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	one, two := w.open(t), w.open(t)
 	for i := range 30 {
@@ -299,6 +304,7 @@ func TestAnOutageIsMetOnce(t *testing.T) {
 
 // A form of a later release waits for who knows it.
 func TestALaterFormWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	q := w.open(t)
 	newer := &pubsubpb.PubsubMessage{Data: []byte("x"), OrderingKey: "k", Attributes: map[string]string{"form": "2", "new": "y"}}
@@ -318,6 +324,7 @@ func TestALaterFormWaits(t *testing.T) {
 
 // Where the store is away a message is held, and comes again; nothing is lost.
 func TestTheStoreIsAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	broken := &outage{Documents: w.documents}
 	w.documents = broken
@@ -348,6 +355,7 @@ func (o *outage) Batch(ctx context.Context, writes []store.Write) ([]int64, erro
 }
 
 func TestALostLeaseEndsNoReceive(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	q := w.open(t)
 	publish(t, q, "k", "x")
@@ -379,6 +387,7 @@ func TestALostLeaseEndsNoReceive(t *testing.T) {
 
 // The service's words carry names and keys: none of them is in an error.
 func TestErrorsAreTheCodeAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	q := w.open(t)
 	w.wires.failing(func(string, any) error {
@@ -402,6 +411,7 @@ func TestErrorsAreTheCodeAlone(t *testing.T) {
 }
 
 func TestReceiveOfASubscriptionThatIsNotThere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	q, err := pubsub.Open(background, w.cfg, queue.Consumers{faulttest.Mark: {name}}, w.documents, time.Now)
 	if err != nil {
@@ -420,6 +430,7 @@ func TestReceiveOfASubscriptionThatIsNotThere(t *testing.T) {
 
 // What a call costs, in calls to the service.
 func TestCostOfACall(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.cfg.CountEvery = time.Minute
 	q := w.open(t)
@@ -460,6 +471,7 @@ func equal(a, b map[string]int) bool {
 }
 
 func TestNamesThatNothingCanHave(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, c := range []queue.Consumers{{"a.b": {name}}, {topic: {"a:b"}}, {"": {name}}, {topic: {"lost"}}, {topic: {strings.Repeat("a", 81)}}} {
 		if q, err := pubsub.Open(background, w.cfg, c, w.documents, time.Now); err == nil {

@@ -13,6 +13,12 @@ func (cfg Config) Dialing(options ...grpc.DialOption) Config {
 	return cfg
 }
 
+// Counting is the configuration that asks the Cloud Monitoring at the address.
+func (cfg Config) Counting(address string) Config {
+	cfg.counter = address
+	return cfg
+}
+
 // PublishRaw publishes a message as it is.
 func PublishRaw(q *Queue, topic string, m *pubsubpb.PubsubMessage) error {
 	_, err := q.client.TopicAdminClient.Publish(context.Background(), &pubsubpb.PublishRequest{Topic: q.names.topic(topic), Messages: []*pubsubpb.PubsubMessage{m}})

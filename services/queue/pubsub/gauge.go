@@ -22,8 +22,10 @@ import (
 // four minutes old, and of what is empty there may be none.
 const undelivered = `metric.type = "pubsub.googleapis.com/subscription/num_undelivered_messages"`
 
-// looksBack is how far the points are looked for.
-const looksBack = 10 * time.Minute
+const (
+	looksBack = 10 * time.Minute // for the points
+	countsIn  = 10 * time.Second // or it has not
+)
 
 // counted is what Cloud Monitoring said last, by the subscription's name in its project.
 type counted struct {
@@ -80,6 +82,8 @@ func (q *Queue) undelivered(ctx context.Context) (map[string]int, error) {
 	if age := now.Sub(c.at); c.by != nil && 0 <= age && age < c.every {
 		return c.by, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, countsIn)
+	defer cancel()
 	of := "projects/" + q.names.project
 	series := q.monitor.ListTimeSeries(ctx, &monitoringpb.ListTimeSeriesRequest{
 		Name:   of,

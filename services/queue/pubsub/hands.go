@@ -27,16 +27,16 @@ func newHands(most int, now func() time.Time) *hands {
 	return &hands{now: now, most: most, changed: make(chan struct{})}
 }
 
-// take waits for a hand; false where ctx is done first.
+// take waits for a hand; false where ctx is done and there is none.
 func (h *hands) take(ctx context.Context, alone bool) bool {
 	if alone {
 		h.suspect(1)
 		defer h.suspect(-1)
 	}
-	for ctx.Err() == nil {
+	for {
 		taken, changed, until := h.try(alone)
-		if taken {
-			return true
+		if taken || ctx.Err() != nil {
+			return taken
 		}
 		var over <-chan time.Time
 		if !until.IsZero() {
@@ -48,7 +48,6 @@ func (h *hands) take(ctx context.Context, alone bool) bool {
 		case <-over:
 		}
 	}
-	return false
 }
 
 func (h *hands) try(alone bool) (taken bool, changed <-chan struct{}, until time.Time) {

@@ -3,12 +3,13 @@ package pubsub
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"strings"
 	"time"
 
 	client "cloud.google.com/go/pubsub/v2"
 
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/internal/panicked"
 	circuit "github.com/clarity-loop/clarity/services/internal/patience"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -16,12 +17,11 @@ import (
 )
 
 const (
-	suspectFrom  = 3 // deliveries: the first redelivery may be a release's
-	fallMost     = 30 * time.Second
-	holdLeast    = 50 * time.Millisecond // others have their turn in between
-	storeAway    = 5 * time.Second       // until a suspect that could not be counted is looked at again
-	newerWaits   = circuit.MaxBackoff
-	reasonLength = 500
+	suspectFrom = 3 // deliveries: the first redelivery may be a release's
+	fallMost    = 30 * time.Second
+	holdLeast   = 50 * time.Millisecond // others have their turn in between
+	storeAway   = 5 * time.Second       // until a suspect that could not be counted is looked at again
+	newerWaits  = circuit.MaxBackoff
 )
 
 // A lease is one delivery in this process.
@@ -37,6 +37,8 @@ type lease struct {
 // back, since the receiver ends, or put off, since it was held for too long.
 func (l *lease) keep(wait time.Duration) bool {
 	if wait > 0 {
+		l.r.held.Add(1)
+		defer l.r.held.Add(-1)
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {
@@ -58,10 +60,11 @@ func (l *lease) handle() (wait time.Duration, again bool) {
 	waits, cancel := context.WithDeadline(l.r.ctx, l.since.Add(waitMost))
 	defer cancel()
 	if !l.r.hands.take(waits, alone) {
-		if l.r.ctx.Err() != nil || !l.aside(time.Minute) {
+		if l.r.ctx.Err() != nil {
 			l.m.Nack()
+			return 0, false
 		}
-		return 0, false
+		return l.back(time.Minute)
 	}
 	defer l.r.hands.drop()
 	if alone {
@@ -75,19 +78,28 @@ func (l *lease) handle() (wait time.Duration, again bool) {
 		defer l.acquit()
 	}
 	l.r.q.inHand(l.r.of, 1)
-	v, fell := l.call()
+	v, fell, lost := l.call()
 	defer l.r.q.inHand(l.r.of, -1) // not before it is known what becomes of it
-	if fell != "" {
+	switch {
+	case lost: // another has the message, and says what becomes of it
+		l.m.Nack()
+		return 0, false
+	case fell != "":
 		return l.fall(fell)
 	}
 	l.r.met(l.parcel.Key, v.Away())
 	return l.settle(v)
 }
 
-// call runs the handler: fell says that it ended without a verdict.
-func (l *lease) call() (v queue.Verdict, fell string) {
-	ctx, cancel := context.WithTimeoutCause(l.r.base, handlerMost, errLeaseLost)
-	defer cancel()
+// call runs the handler: fell says that it ended without a verdict, lost that its
+// verdict comes too late.
+func (l *lease) call() (v queue.Verdict, fell string, lost bool) {
+	ctx, end := context.WithCancelCause(l.r.base)
+	defer end(nil)
+	l.r.runs(l, end)
+	defer l.r.ran(l)
+	late := time.AfterFunc(handlerMost, func() { end(errLeaseLost) })
+	defer late.Stop()
 	done := make(chan struct{})
 	fell = "the handler ended its goroutine"
 	go func() {
@@ -101,7 +113,7 @@ func (l *lease) call() (v queue.Verdict, fell string) {
 		fell = ""
 	}()
 	<-done
-	return v, fell
+	return v, fell, errors.Is(context.Cause(ctx), errLeaseLost)
 }
 
 // settle does what the verdict says.
@@ -123,7 +135,7 @@ func (l *lease) settle(v queue.Verdict) (wait time.Duration, again bool) {
 // It is held as well where the store is away.
 func (l *lease) back(after time.Duration) (wait time.Duration, again bool) {
 	switch held := time.Since(l.since); {
-	case after <= hold && held < waitMost:
+	case after <= hold && held < waitMost && l.r.mayHold():
 		return max(after, holdLeast), true
 	case l.aside(after):
 		return 0, false
@@ -149,13 +161,13 @@ func (l *lease) aside(after time.Duration) (done bool) {
 // fall counts that the handler ended without a verdict. That is written down at
 // once: this process may be next.
 func (l *lease) fall(reason string) (wait time.Duration, again bool) {
-	l.parcel.add(attrAttempt)
 	l.parcel.add(attrFell)
-	l.reason = reason
 	fell := l.parcel.count(attrFell)
 	if fell >= l.r.sub.MaxAttempts {
 		return l.die(reason)
 	}
+	l.parcel.add(attrAttempt)
+	l.reason = reason
 	after := min(circuit.Backoff(fell), fallMost)
 	if l.aside(after) {
 		return 0, false
@@ -226,7 +238,7 @@ type letter struct {
 func letterOf(s subscription, d store.Document) (queue.DeadLetter, error) {
 	var kept letter
 	if err := json.Unmarshal(d.Data, &kept); err != nil {
-		return queue.DeadLetter{}, fmt.Errorf("read dead letter: %w", err)
+		return queue.DeadLetter{}, &fault.Error{Room: "queue", Op: "list dead letters", Class: fault.Broken, Code: "document", Cause: err}
 	}
 	of := kept.delivery(s.topic)
 	of.Attempt = kept.Attempt

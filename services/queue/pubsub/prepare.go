@@ -31,7 +31,7 @@ func Prepare(ctx context.Context, cfg Config, consumers queue.Consumers) (err er
 	if err := legal(consumers); err != nil {
 		return fmt.Errorf("prepare topics: %w", err)
 	}
-	c, err := client.NewClient(ctx, cfg.Project, cfg.options(cfg.Endpoint)...)
+	c, err := client.NewClient(ctx, cfg.Project, cfg.options(cfg.Endpoint, cfg.Emulator)...)
 	if err != nil {
 		return faulted("prepare", err)
 	}

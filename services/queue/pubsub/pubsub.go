@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ import (
 // Config says where the topics are.
 type Config struct {
 	Project string
-	// Prefix is in front of the name of each topic and subscription; it may be empty.
+	// Prefix is in front of the name of each topic and subscription. It may be empty
+	// where the project is the platform's alone.
 	Prefix string
 	// Endpoint is the host and port of a region: messages of a key are in order
 	// within one. Empty is the nearest.
@@ -33,7 +35,8 @@ type Config struct {
 	// CountEvery is for how long what Cloud Monitoring counted is believed.
 	CountEvery time.Duration
 
-	dial []grpc.DialOption // of tests
+	dial    []grpc.DialOption // of tests
+	counter string            // the address of a test's Cloud Monitoring
 }
 
 // A Queue is a queue.Driver over Pub/Sub.
@@ -48,12 +51,11 @@ type Queue struct {
 	ready     readiness
 	counted   counted
 
-	closed    chan struct{}
-	close     sync.Once
-	receivers sync.WaitGroup
+	closed chan struct{}
 
-	mu    sync.Mutex
-	hands map[subscription]int
+	mu        sync.Mutex
+	hands     map[subscription]int
+	receivers sync.WaitGroup
 }
 
 var _ queue.Driver = (*Queue)(nil)
@@ -73,11 +75,11 @@ func Open(ctx context.Context, cfg Config, consumers queue.Consumers, documents 
 	if err := legal(consumers); err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	c, err := client.NewClient(ctx, cfg.Project, cfg.options(cfg.Endpoint)...)
+	c, err := client.NewClient(ctx, cfg.Project, cfg.options(cfg.Endpoint, cfg.Emulator)...)
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", faulted("open", err))
 	}
-	monitor, err := monitoring.NewMetricClient(ctx, cfg.options("")...)
+	monitor, err := monitoring.NewMetricClient(ctx, cfg.options("", cmp.Or(cfg.counter, cfg.Emulator))...)
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", faulted("open", errors.Join(err, c.Close())))
 	}
@@ -96,12 +98,12 @@ func Open(ctx context.Context, cfg Config, consumers queue.Consumers, documents 
 	return q, nil
 }
 
-func (cfg Config) options(endpoint string) []option.ClientOption {
+func (cfg Config) options(endpoint, emulator string) []option.ClientOption {
 	var options []option.ClientOption
 	dial := slices.Clone(cfg.dial)
 	switch {
-	case cfg.Emulator != "":
-		options = append(options, option.WithEndpoint(cfg.Emulator), option.WithoutAuthentication())
+	case emulator != "":
+		options = append(options, option.WithEndpoint(emulator), option.WithoutAuthentication())
 		dial = append(dial, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	case endpoint != "":
 		options = append(options, option.WithEndpoint(endpoint))
@@ -115,18 +117,31 @@ func (cfg Config) options(endpoint string) []option.ClientOption {
 // Close ends every Receive with queue.ErrClosed, waits for them, sends what waits
 // to be published, and hangs up.
 func (q *Queue) Close() error {
-	var err error
-	q.close.Do(func() {
+	q.mu.Lock()
+	before := q.isClosed()
+	if !before {
 		close(q.closed)
-		q.receivers.Wait()
-		for _, p := range q.topics {
-			p.Stop()
-		}
-		if err = errors.Join(q.client.Close(), q.monitor.Close()); err != nil {
-			err = faulted("close", err)
-		}
-	})
-	return err
+	}
+	q.mu.Unlock()
+	if before {
+		return nil
+	}
+	q.receivers.Wait()
+	for _, p := range q.topics {
+		p.Stop()
+	}
+	return faulted("close", errors.Join(q.client.Close(), q.monitor.Close()))
+}
+
+// begin counts a receiver in; false where the queue is closed.
+func (q *Queue) begin() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.isClosed() {
+		return false
+	}
+	q.receivers.Add(1)
+	return true
 }
 
 func (q *Queue) isClosed() bool {

@@ -63,15 +63,20 @@ func startPubsubd(t *testing.T, dir, address string) *daemon {
 	}
 }
 
-func TestSuiteOverPubsubd(t *testing.T) { suiteOverPubsubd(t, plain) }
+func TestSuiteOverPubsubd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes twenty seconds")
+	}
+	suiteOverPubsubd(t, plain)
+}
 
-func TestHostileSuiteOverPubsubd(t *testing.T) { suiteOverPubsubd(t, hostile) }
+func TestHostileSuiteOverPubsubd(t *testing.T) {
+	minutes(t)
+	suiteOverPubsubd(t, hostile)
+}
 
 func suiteOverPubsubd(t *testing.T, over func(queue.Driver) queue.Driver) {
-	if testing.Short() {
-		t.Skip("takes most of a minute")
-	}
-	defer leaksNothing(t)
+	t.Parallel()
 	address := startPubsubd(t, t.TempDir(), "").address
 	n := 0
 	queuetest.Run(t, func(t *testing.T) queuetest.Opener {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	client "cloud.google.com/go/pubsub/v2"
@@ -34,20 +35,20 @@ func (q *Queue) Receive(ctx context.Context, sub queue.Subscription, handle queu
 	if err := q.known("receive", sub.Topic, sub.Name); err != nil {
 		return err
 	}
-	if q.isClosed() {
+	if !q.begin() {
 		return faulted("receive", queue.ErrClosed)
 	}
+	defer q.receivers.Done()
 	sub.Concurrency = cmp.Or(max(sub.Concurrency, 0), 1)
 	sub.MaxAttempts = cmp.Or(max(sub.MaxAttempts, 0), 10)
 	sub.Lease = min(max(cmp.Or(sub.Lease, 30*time.Second), extendLeast), extendMost)
 	sub.Drain = cmp.Or(max(sub.Drain, 0), 2*time.Second)
-	q.receivers.Add(1)
-	defer q.receivers.Done()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := &receiver{
 		q: q, sub: sub, of: subscription{sub.Topic, sub.Name}, handle: handle,
 		ctx: ctx, hands: newHands(sub.Concurrency, q.now), nudges: make(chan time.Duration, 16),
+		running: map[*lease]context.CancelCauseFunc{},
 	}
 	err := r.run(cancel)
 	if errors.Is(context.Cause(ctx), queue.ErrClosed) {
@@ -69,6 +70,10 @@ type receiver struct {
 	base   context.Context // of every handler
 	hands  *hands
 	nudges chan time.Duration
+	held   atomic.Int32 // messages that wait in their lease
+
+	mu      sync.Mutex
+	running map[*lease]context.CancelCauseFunc // the handlers
 }
 
 func (r *receiver) run(cancel context.CancelCauseFunc) error {
@@ -78,6 +83,7 @@ func (r *receiver) run(cancel context.CancelCauseFunc) error {
 	over := make(chan struct{})
 	var beside sync.WaitGroup
 	beside.Go(func() { r.drain(r.ctx) })
+	beside.Go(func() { r.mindStops(over) })
 	beside.Go(func() {
 		select {
 		case <-r.q.closed:
@@ -122,6 +128,9 @@ func (r *receiver) take(m *client.Message) {
 		return
 	}
 	wait := r.early(p)
+	if wait > 0 && !r.mayHold() && l.aside(wait) {
+		return
+	}
 	for l.keep(wait) {
 		var again bool
 		if wait, again = l.handle(); !again {
@@ -137,4 +146,46 @@ func (r *receiver) early(p parcel) time.Duration {
 	}
 	most := min(time.Duration(p.number(attrWait)), hold)
 	return min(max(p.time(attrBefore).Sub(r.q.now()), 0), most)
+}
+
+// mayHold says whether another message may wait in its lease: half of what is asked
+// for stays for those that could be handled.
+func (r *receiver) mayHold() bool { return int(r.held.Load()) < ahead*r.sub.Concurrency/2 }
+
+// runs counts a handler in, whose context ends where its lease is lost.
+func (r *receiver) runs(l *lease, lost context.CancelCauseFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running[l] = lost
+}
+
+func (r *receiver) ran(l *lease) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.running, l)
+}
+
+// mindStops ends the contexts of the handlers of a process that was stopped for
+// longer than a lease: others have their messages by then. It sees that by a tick
+// that comes too late.
+func (r *receiver) mindStops(over <-chan struct{}) {
+	every := r.sub.Lease / 4
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-over:
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		if now.Sub(last) > r.sub.Lease {
+			r.mu.Lock()
+			for _, lost := range r.running {
+				lost(errLeaseLost)
+			}
+			r.mu.Unlock()
+		}
+		last = now
+	}
 }

@@ -33,7 +33,7 @@ type shelf struct {
 
 const (
 	agenda = "agenda" // the collection
-	lanes  = 8        // of each subscription
+	lanes  = 4        // of each subscription
 	page   = 200      // documents a query
 	claims = time.Minute
 
