@@ -91,15 +91,17 @@ var rules = map[string][]string{
 	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
 	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/fault", "services/health", "services/record",
 		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
+	// What an export says of what cannot be read.
+	"services/ingress/internal/damaged": {ingressReply, "services/fault", "services/health", "=services/blob", "=services/keyring", "=services/timeline"},
 	"services/ingress/internal/streams": {ingressProblem, ingressReply},
 	"services/ingress/internal/access": {ingressEdge, ingressLimit, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/record", "=services/audit", "=services/identity", "=services/keyring", "=services/store"},
 	"services/ingress/internal/envelope": {"services/health"},
 	"services/ingress/internal/uploads": {ingressEdge, "services/ingress/internal/envelope", "services/vault", "services/ingress/internal/memory", ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/flow", "services/health", "services/record", "=services/audit", "=services/blob", "=services/keyring", "=services/queue", "=services/store"},
-	"services/ingress/internal/waiting": {ingressReply, "services/health", "services/record", "=services/blob", "=services/store"},
+	"services/ingress/internal/waiting": {"services/ingress/internal/damaged", ingressReply, "services/health", "services/record", "=services/blob", "=services/store"},
 	"services/ingress/internal/synced":  {ingressReply, ingressRoute, "services/health", "services/record", "=services/store"},
-	"services/ingress/internal/results": {ingressEdge, ingressProblem, ingressReply, ingressRoute,
+	"services/ingress/internal/results": {"services/ingress/internal/damaged", ingressEdge, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/health", "services/record", "=services/audit", "=services/blob", "services/grounded", "=services/store"},
 	"services/ingress/internal/events": {"services/ingress/internal/streams", ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
 	"services/ingress/internal/account": {"services/ingress/internal/streams", ingressProblem, ingressReply, ingressRoute,
@@ -110,14 +112,14 @@ var rules = map[string][]string{
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
 	"services/insights": {"services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
 	// Who sees to what is unfinished, and the windows that are to be analysed.
-	"services/due": {"services/analysis", "services/fault", "services/flow", "services/health", "services/record", "=services/keyring", "=services/queue", "=services/store"},
+	"services/due": {"services/analysis", "services/fault", "services/flow", "services/health", "services/internal/patience", "services/record", "=services/keyring", "=services/queue", "=services/store"},
 	// Writes and removes copies of everything that is held of a person.
 	"services/exports": {"services/stage", "services/fault", "services/flow", "services/analysis", "services/timeline", "services/record",
 		"=services/blob", "=services/keyring", "=services/queue", "=services/store"},
-	"services/erasure": {"services/fault", "services/record", "=services/audit", "=services/blob", "=services/store"},
+	"services/erasure": {"services/fault", "services/internal/patience", "services/record", "=services/audit", "=services/blob", "=services/store"},
 	"services/feed":    {"services/stage", "services/flow", "services/news", "services/analysis", "=services/store", "=services/queue"},
 	// What people's devices are told, in the order of its numbers: for whoever writes what it is about.
-	"services/news": {"services/flow", "services/record", "=services/store"},
+	"services/news": {"services/flow", "services/record", "=services/keyring", "=services/store"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "services/vault", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the

@@ -16,10 +16,10 @@ import (
 )
 
 // waitUntilAnalysed waits until the uploads are merged and each day they touched is in
-// the result of its week as it is now.
-func (u *uploader) waitUntilAnalysed(ctx context.Context, ids []string) (*mergeReport, error) {
+// the result of its week as it is now. Of those that were there before everything was.
+func (u *uploader) waitUntilAnalysed(ctx context.Context, ids []string, before map[string]bool) (*mergeReport, error) {
 	report := &mergeReport{Weeks: []string{}}
-	touched := map[health.Day]bool{}
+	touched, news := map[health.Day]bool{}, map[health.Day]bool{}
 	for _, id := range ids {
 		s, err := u.client.Merged(ctx, id)
 		if err != nil {
@@ -28,19 +28,28 @@ func (u *uploader) waitUntilAnalysed(ctx context.Context, ids []string) (*mergeR
 		if s.State != "merged" {
 			return report, fmt.Errorf("upload %s is %s: %s", id, s.State, s.Reason)
 		}
+		if before[id] {
+			s.Added, s.Replaced, s.Duplicates, s.Deleted = 0, 0, s.Added+s.Replaced+s.Duplicates, 0
+		}
 		report.Added += s.Added
 		report.Replaced += s.Replaced
 		report.Duplicates += s.Duplicates
 		report.Deleted += s.Deleted
 		for _, d := range s.Days {
 			touched[d] = true
+			news[d] = news[d] || !before[id]
 		}
 	}
-	report.Days = len(touched)
+	maps.DeleteFunc(news, func(_ health.Day, is bool) bool { return !is })
+	report.Days = len(news)
 	for pause := 50 * time.Millisecond; ; pause = min(pause*3/2, 2*time.Second) {
 		weeks, current, err := analysed(ctx, u.client, touched)
 		if err != nil || current {
-			report.Weeks = weeks
+			for _, week := range weeks {
+				if week.restsOn(news) {
+					report.Weeks = append(report.Weeks, week.Date)
+				}
+			}
 			return report, err
 		}
 		select {
@@ -51,36 +60,72 @@ func (u *uploader) waitUntilAnalysed(ctx context.Context, ids []string) (*mergeR
 	}
 }
 
-// analysed says whether each week that holds a touched day rests on what is
-// held of its days now, and lists those weeks by their last day.
-func analysed(ctx context.Context, client *phone.Client, touched map[health.Day]bool) (weeks []string, current bool, err error) {
+// A storedWeek is a result, by the week's last day.
+type storedWeek struct {
+	Date   string
+	Result analysis.Result
+}
+
+// restsOn says whether the result is made of one of the days.
+func (w storedWeek) restsOn(days map[health.Day]bool) bool {
+	return slices.ContainsFunc(w.Result.Lineage.Chunks, func(c analysis.ChunkOrigin) bool { return days[c.Day] })
+}
+
+// analysed says whether each week that reads a touched day rests on what is
+// held of its days now, and lists those that there are in order.
+func analysed(ctx context.Context, client *phone.Client, touched map[health.Day]bool) (weeks []storedWeek, current bool, err error) {
 	days, err := heldDays(ctx, client)
 	if err != nil {
 		return nil, false, err
 	}
-	results, err := pages[struct {
-		Date   string
-		Result analysis.Result
-	}](ctx, client, "/v1/weeks")
+	results, err := pages[storedWeek](ctx, client, "/v1/weeks")
 	if err != nil {
 		return nil, false, err
 	}
-	there := map[string]analysis.Result{}
+	there := map[string]storedWeek{}
 	for _, r := range results {
-		there[r.Date] = r.Result
+		there[r.Date] = r
 	}
-	weeks = []string{}
 	for _, end := range slices.Sorted(maps.Keys(weeksOf(touched))) {
-		if days[end.String()].Digest == "" {
-			continue // no week ends on a day without data
+		week, is := there[end.String()]
+		if !is && !hasWeek(days, end) {
+			continue
 		}
-		result, is := there[end.String()]
-		if !is || !restsOnNow(result, days, end) {
+		if !is || !restsOnNow(week.Result, days, end) {
 			return nil, false, nil
 		}
-		weeks = append(weeks, end.String())
+		weeks = append(weeks, week)
 	}
 	return weeks, true, nil
+}
+
+// hasWeek says whether there surely is, or will be, a week that ends on the day: one
+// ends on each day with data, and on those behind it which it is still well within, up to
+// the last day with data or today, wherever that may be.
+func hasWeek(days map[string]heldDay, end health.Day) bool {
+	if days[end.String()].Digest != "" {
+		return true
+	}
+	today := health.DayOf(health.InstantOf(time.Now()), time.FixedZone("", -12*60*60))
+	if end > today {
+		return false
+	}
+	for day := (analysis.Request{End: end}).Start() + 1; day < end; day++ {
+		if days[day.String()].measured() {
+			return true
+		}
+	}
+	return false
+}
+
+// measured says whether results are made of something of the day.
+func (d heldDay) measured() bool {
+	for kind := range d.Types {
+		if analysis.Measures(kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // weekIsCurrent says whether the week that ends on the day rests on what is held

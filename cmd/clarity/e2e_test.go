@@ -192,7 +192,7 @@ func TestTheHistorysTruthComesOut(t *testing.T) {
 		ids = append(ids, packed.ID)
 	}
 	u := &uploader{client: c}
-	if _, err := u.waitUntilAnalysed(t.Context(), ids); err != nil {
+	if _, err := u.waitUntilAnalysed(t.Context(), ids, nil); err != nil {
 		t.Fatal(err)
 	}
 	var week struct{ Result analysis.Result }

@@ -161,7 +161,7 @@ func importAlone(b *testing.B) {
 	}
 	merged := time.Since(began)
 	all := &uploader{client: phone.client}
-	if _, err := all.waitUntilAnalysed(b.Context(), ids); err != nil {
+	if _, err := all.waitUntilAnalysed(b.Context(), ids, nil); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(samples), "samples")

@@ -89,8 +89,9 @@ type fileReport struct {
 	File     string         `json:"file"`
 	Records  int            `json:"records"`
 	Accepted int            `json:"accepted"`
-	Rejected map[string]int `json:"rejected"` // by code
-	Skipped  map[string]int `json:"skipped"`  // by reason
+	Rejected map[string]int `json:"rejected"`           // by code
+	Skipped  map[string]int `json:"skipped"`            // by reason
+	Warnings map[string]int `json:"warnings,omitempty"` // by code: of records that were accepted all the same
 	Deleted  int            `json:"deletions"`
 	Profile  bool           `json:"profile,omitempty"` // an export's was taken
 	Uploads  []string       `json:"uploads"`           // ids of the acked, in order
@@ -135,6 +136,9 @@ func (u *uploader) print(r *fileReport) {
 	say(u.stdout, "%s: %s records read, %s accepted", r.File, group(r.Records), group(r.Accepted))
 	printCounts(u, "rejected", r.Rejected)
 	printCounts(u, "skipped", r.Skipped)
+	if len(r.Warnings) > 0 {
+		printCounts(u, "accepted with a warning", r.Warnings)
+	}
 	if r.Deleted > 0 {
 		say(u.stdout, ", %s deletions", group(r.Deleted))
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ type job struct {
 	*uploader
 	mu     sync.Mutex
 	report fileReport
+	before map[string]bool // the uploads that were there already, with --wait
 	group  *errgroup.Group
 	ctx    context.Context
 	batch  []verdict // records of the batch being gathered, without their verdict
@@ -50,6 +52,7 @@ func (u *uploader) file(ctx context.Context, name string) (*fileReport, error) {
 	group, running := errgroup.WithContext(ctx)
 	group.SetLimit(inFlight)
 	j := &job{uploader: u, group: group, ctx: running}
+	j.before = map[string]bool{}
 	j.report = fileReport{File: name, Rejected: map[string]int{}, Skipped: map[string]int{}, Uploads: []string{}}
 	progress := u.progress(filepath.Base(name), f.size)
 	read := j.read(f, progress)
@@ -63,7 +66,7 @@ func (u *uploader) file(ctx context.Context, name string) (*fileReport, error) {
 		err = j.anchors(ctx, f)
 	}
 	if err == nil && u.wait {
-		j.report.Merged, err = u.waitUntilAnalysed(ctx, j.report.Uploads)
+		j.report.Merged, err = u.waitUntilAnalysed(ctx, j.report.Uploads, j.before)
 	}
 	return &j.report, err
 }
@@ -232,16 +235,34 @@ func (j *job) put(up phone.Upload) error {
 	j.report.Uploads = append(j.report.Uploads, "") // not acked
 	j.mu.Unlock()
 	j.group.Go(func() error {
+		before, err := j.isThere(up.ID)
+		if err != nil {
+			return err
+		}
 		receipt, err := j.client.Put(j.ctx, up)
 		if err != nil {
 			return err
 		}
 		j.mu.Lock()
-		j.report.Uploads[at] = up.ID
+		j.report.Uploads[at], j.before[up.ID] = up.ID, before
 		j.mu.Unlock()
 		return j.take(receipt, records)
 	})
 	return j.ctx.Err()
+}
+
+// isThere says whether an earlier run has put the upload, where somebody waits for what
+// this one does.
+func (j *job) isThere(id string) (bool, error) {
+	if !j.wait {
+		return false, nil
+	}
+	_, err := j.client.Status(j.ctx, id)
+	var refused *phone.RefusalError
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // take turns a receipt into verdicts.
@@ -263,6 +284,12 @@ func (j *job) take(r phone.Receipt, records []verdict) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.report.Accepted += len(records) - len(rejected)
+	for _, w := range r.Warnings {
+		if j.report.Warnings == nil {
+			j.report.Warnings = map[string]int{}
+		}
+		j.report.Warnings[string(w.Code)] += w.Count
+	}
 	for i, v := range records {
 		v.Verdict = "accepted"
 		if x, ok := rejected[i]; ok {

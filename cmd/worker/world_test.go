@@ -148,7 +148,7 @@ func (p *running) unfinished() bool {
 		return true
 	}
 	for shard := range store.Shards {
-		due, err := p.store.Due(p.t.Context(), shard, time.Now().Add(time.Hour), 1)
+		due, err := p.store.Due(p.t.Context(), []string{"agenda", "uploads", "accounts"}, shard, time.Now().Add(time.Hour), 1)
 		if err != nil {
 			p.t.Fatal(err)
 		}

@@ -44,7 +44,7 @@ func bites() []bite {
 		{what: "windows that were asked for again meanwhile are taken off", file: "services/due/windows.go",
 			from: "there && rest.errand.Life == of.errand.Life && gen <= of.errand.Gen {", to: "there && gen >= 0 {"},
 		{what: "an outage is taken for an end", file: "services/stage/stage.go",
-			from: "return queue.Retry(patience.Backoff(d.Attempt), why)", to: "return queue.Ack()"},
+			from: "return queue.Retry(patience.Backoff(attempt), why)", to: "return queue.Ack()"},
 		{what: "a change of the profile asks for nothing", file: "services/ingress/internal/account/profile.go",
 			from: "if p.Steers(before.Value) {", to: "if p.Steers(before.Value) && false {"},
 		{what: "events are written over what another has told", file: "services/news/news.go",

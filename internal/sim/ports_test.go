@@ -104,13 +104,13 @@ func (d documents) Tail(ctx context.Context, collection, uid, after string) (tok
 }
 
 // Due takes no turn where there is nothing: of that there is no other order.
-func (d documents) Due(ctx context.Context, shard int, before time.Time, limit int) (docs []store.Document, err error) {
-	docs, err = d.world.memory.Due(ctx, shard, before, limit)
+func (d documents) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) (docs []store.Document, err error) {
+	docs, err = d.world.memory.Due(ctx, collections, shard, before, limit)
 	if err != nil || len(docs) == 0 && !d.world.shown[shard] {
 		return nil, err
 	}
 	d.world.shown[shard] = true
-	err = d.call(ctx, "store", "due", docsPlace(shard), func() error { docs, err = d.world.store.Due(ctx, shard, before, limit); return err })
+	err = d.call(ctx, "store", "due", docsPlace(shard), func() error { docs, err = d.world.store.Due(ctx, collections, shard, before, limit); return err })
 	return docs, err
 }
 

@@ -13,10 +13,12 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/internal/patience"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -63,15 +65,18 @@ const (
 )
 
 // Run takes up what is due at once, and then every interval, until ctx is done:
-// every fifth while nothing has been due for a while. A look at nothing is one query
-// on a laptop, and elsewhere one a shard.
+// every fifth while nothing has been due for a while, and ever more rarely while nothing
+// can be taken up. A look at nothing is one query on a laptop, and elsewhere one a shard.
 func (s *Stage) Run(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	var trouble patience.Trouble
 	for quiet := 0; ; quiet++ {
-		if quiet < calm || quiet%idle == 0 {
+		if (quiet < calm || quiet%idle == 0) && !trouble.Rests() {
 			taken, err := s.Pass(ctx)
-			if err != nil && ctx.Err() == nil {
+			if news := trouble.Saw(why(err), taken > 0); news && err == nil {
+				s.Log.Info("what is due goes on", "stage", "agenda")
+			} else if news && ctx.Err() == nil {
 				s.Log.Warn("what is due waits", append([]any{"stage", "agenda", "reason", fault.Text(err)}, fault.Attrs(err)...)...)
 			}
 			if taken > 0 || err != nil {
@@ -84,6 +89,14 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 		case <-tick.C:
 		}
 	}
+}
+
+// why is the error's text, "" of none.
+func why(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fault.Text(err)
 }
 
 // Pass takes up everything that is due, and returns how much that was. One entry
@@ -244,10 +257,39 @@ func (s *Stage) resume(ctx context.Context, uid string, r store.Record[agenda.Er
 	if err := s.Windows.wake(ctx, uid); err != nil {
 		return err
 	}
-	if err := s.retell(ctx, uid); err != nil {
+	if err := s.wakeExports(ctx, uid); err != nil {
+		return err
+	}
+	if err := s.retell(ctx, uid, r.Value.Since); err != nil {
 		return err
 	}
 	return s.Store.Agenda.Delete(ctx, uid, r.Key, r.Version)
+}
+
+// wakeExports has the exports be due that are not written: their message came to
+// nothing while the account was shut.
+func (s *Stage) wakeExports(ctx context.Context, uid string) error {
+	entries, err := s.Store.Agenda.List(ctx, uid, store.Query{Limit: store.MaxLimit})
+	if err != nil {
+		return fmt.Errorf("list the agenda: %w", err)
+	}
+	now := s.Now().UTC()
+	for _, e := range entries {
+		if e.Value.Kind != agenda.Export || !e.Due.After(now) {
+			continue
+		}
+		r, err := s.Store.Exports.Get(ctx, uid, e.Value.Ref)
+		if errors.Is(err, store.ErrNotFound) || err == nil && r.Value.State != exported.Pending {
+			continue
+		}
+		if err == nil {
+			_, err = s.Store.Batch(ctx, uid, s.Store.Agenda.ToPut(e.Key, e.Version, e.Value).At(now))
+		}
+		if err != nil && !errors.Is(err, store.ErrConflict) { // another is at it
+			return fmt.Errorf("take up exports: %w", err)
+		}
+	}
+	return nil
 }
 
 // review has every window with data be analysed: those whose Result is current

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,8 +22,10 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/store/storetest"
 )
 
 const anna = "anna-canary"
@@ -243,7 +247,7 @@ func TestWhoeverIsFirstAsks(t *testing.T) {
 	w := newWorld(t)
 	w.ask(1)
 	w.later(time.Second)
-	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock(), 10)
+	docs, err := w.driver.Due(t.Context(), []string{"agenda", "uploads"}, store.ShardOf(anna), w.clock(), 10)
 	if err != nil || len(docs) != 1 {
 		t.Fatal(docs, err)
 	}
@@ -261,7 +265,7 @@ type stale struct {
 	docs []store.Document
 }
 
-func (s stale) Due(_ context.Context, shard int, _ time.Time, _ int) ([]store.Document, error) {
+func (s stale) Due(_ context.Context, _ []string, shard int, _ time.Time, _ int) ([]store.Document, error) {
 	if shard != store.ShardOf(anna) {
 		return nil, nil
 	}
@@ -337,7 +341,7 @@ func TestWhatCannotBeReadIsPutOff(t *testing.T) {
 	}
 	u := record.Upload{State: record.UploadReceived}
 	w.put("damaged", u, 0)
-	docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock(), 10)
+	docs, err := w.driver.Due(t.Context(), []string{"agenda", "uploads"}, store.ShardOf(anna), w.clock(), 10)
 	if err != nil || len(docs) != 2 {
 		t.Fatal(docs, err)
 	}
@@ -351,7 +355,7 @@ func TestWhatCannotBeReadIsPutOff(t *testing.T) {
 	}
 	var pauses []time.Duration
 	for range 12 {
-		docs, err := w.driver.Due(t.Context(), store.ShardOf(anna), w.clock().Add(24*time.Hour), 10)
+		docs, err := w.driver.Due(t.Context(), []string{"agenda", "uploads"}, store.ShardOf(anna), w.clock().Add(24*time.Hour), 10)
 		if err != nil || len(docs) != 2 || docs[0].Due != docs[1].Due {
 			t.Fatal(docs, err)
 		}
@@ -411,22 +415,43 @@ func TestAnErasureTakenBackTakesUpWhatCameMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "before", nil, w.pass(0))
-	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Resume, w.clock())); err != nil {
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Resume, w.clock(), w.clock())); err != nil {
 		t.Fatal(err)
 	}
 	first := w.pass(0)
 	same(t, "then", 1, len(append(first, w.pass(0)...)))
 }
 
+// An export whose message came in the grace is written once that is over, not by its own retry.
+func TestAnErasureTakenBackTakesUpExports(t *testing.T) {
+	w := newWorld(t)
+	w.agree(true)
+	later := w.clock().Add(time.Hour)
+	for slot, state := range map[int]exported.State{1: exported.Pending, 2: exported.Ready} {
+		e := agenda.Errand{Kind: agenda.Export, Ref: fmt.Sprint("export-", slot)}
+		if _, err := w.store.Batch(t.Context(), anna, w.store.Exports.ToPut(e.Ref, 0, record.Export{State: state, Slot: slot}), w.store.Agenda.ToPut(agenda.ExportKey(slot), 0, e).At(later)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "before", nil, w.pass(0))
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Resume, w.clock(), w.clock())); err != nil {
+		t.Fatal(err)
+	}
+	first := w.pass(0)
+	same(t, "then", []string{"exports 0"}, append(first, w.pass(0)...))
+}
+
 // A Result that changed while there was no consent is told of with it: one without
-// an Insight, one whose Insight is of another, and one that is gone; no other, and
-// nothing is lost where the queue takes nothing.
+// an Insight, one whose Insight is of another, one that is gone, and one whose Insight
+// was written when nobody may have told of it; no other, and nothing is lost where the
+// queue takes nothing.
 func TestConsentHasWhatChangedPutIntoWords(t *testing.T) {
 	w := newWorld(t)
 	w.agree(true)
 	digests := map[string][2]string{ // of the Result and of its Insight
-		"2026-03-28": {"a", "a"}, "2026-03-29": {"b", ""}, "2026-03-30": {"c", "before"}, "2026-03-31": {"", "d"},
+		"2026-03-25": {"a", "a"}, "2026-03-26": {"a", "a"}, "2026-03-27": {"a", "a"}, "2026-03-28": {"a", "a"}, "2026-03-29": {"b", ""}, "2026-03-30": {"c", "before"}, "2026-03-31": {"", "d"},
 	}
+	written := map[string]time.Duration{"2026-03-25": time.Hour, "2026-03-26": -23 * time.Hour, "2026-03-27": -25 * time.Hour, "2026-03-28": -48 * time.Hour} // behind the withdrawal
 	for key, digest := range digests {
 		if digest[0] != "" {
 			if _, err := w.store.Results.Put(t.Context(), anna, key, 0, record.Result{Result: analysis.Result{Lineage: analysis.Lineage{InputDigest: digest[0]}}}); err != nil {
@@ -434,7 +459,7 @@ func TestConsentHasWhatChangedPutIntoWords(t *testing.T) {
 			}
 		}
 		if digest[1] != "" {
-			if _, err := w.store.Insights.Put(t.Context(), anna, key, 0, record.Insight{Insight: analysis.Insight{InputDigest: digest[1]}}); err != nil {
+			if _, err := w.store.Insights.Put(t.Context(), anna, key, 0, record.Insight{Insight: analysis.Insight{InputDigest: digest[1]}, WrittenAt: w.clock().Add(written[key])}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -447,7 +472,7 @@ func TestConsentHasWhatChangedPutIntoWords(t *testing.T) {
 		t.Error("nothing is wrong with a queue that takes nothing")
 	}
 	w.fails = nil
-	same(t, "with it", []string{"results 2026-03-29 0", "results 2026-03-30 0", "results 2026-03-31 0"}, w.pass(0))
+	same(t, "with it", []string{"results 2026-03-25 0", "results 2026-03-26 0", "results 2026-03-29 0", "results 2026-03-30 0", "results 2026-03-31 0"}, w.pass(0))
 	same(t, "once", nil, w.pass(24*time.Hour))
 }
 
@@ -464,7 +489,7 @@ func TestAReviewAsksForEveryWindowWithData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Review, w.clock())); err != nil {
+	if _, err := w.store.Batch(t.Context(), anna, w.store.Errand(agenda.Review, w.clock(), w.clock())); err != nil {
 		t.Fatal(err)
 	}
 	w.pass(0)
@@ -531,11 +556,38 @@ type patchy struct {
 	asked  int
 }
 
-func (p *patchy) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+func (p *patchy) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
 	if p.asked++; p.broken(shard) {
 		return nil, errors.New("away")
 	}
-	return p.Driver.Due(ctx, shard, before, limit)
+	return p.Driver.Due(ctx, collections, shard, before, limit)
+}
+
+// What cannot be taken up for long is said once, looked at ever more rarely, and taken
+// up by itself once it can be.
+func TestATroubleIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full := true
+		p := &patchy{Driver: storetest.Memory(time.Now), broken: func(int) bool { return full }}
+		var log bytes.Buffer
+		st := store.New(p, nil)
+		stage := due.New(due.Needs{Store: st, Windows: &due.Windows{Store: st, Now: time.Now, Quiet: time.Second}, PutOff: new(count), Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { stage.Run(ctx, 200*time.Millisecond); close(ended) }()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if lines, asked := strings.Count(log.String(), "\n"), p.asked; lines != 1 || !strings.Contains(log.String(), "level=WARN") || asked > 5*20 {
+			t.Errorf("in a minute the driver was asked %d times, and the log says\n%s", asked, &log)
+		}
+		full = false
+		time.Sleep(10 * time.Second)
+		stop()
+		<-ended
+		if lines := strings.Count(log.String(), "\n"); lines != 2 || !strings.Contains(log.String(), "level=INFO") {
+			t.Errorf("once it is over the log says\n%s", &log)
+		}
+	})
 }
 
 // BenchmarkNothingDue is what a look costs where nothing is wrong.

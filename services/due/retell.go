@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
@@ -16,10 +17,16 @@ import (
 // perTelling is how many messages are published at a time.
 const perTelling = 100
 
+// untold is how long before a halt an Insight was written at most that nobody may have
+// been told of: clocks differ, and a process may be slow.
+const untold = 24 * time.Hour
+
 // retell has the Results put into words that no Insight is of, and the Insights
 // looked at whose Result is another by now, or gone: who puts them into words did
-// nothing while there was no consent.
-func (s *Stage) retell(ctx context.Context, uid string) error {
+// nothing since the halt, for want of consent. Who had begun before may have written an
+// Insight behind it and died, or not got it published, when the message was settled by
+// another: it is looked at, too, and told of by who finds it written.
+func (s *Stage) retell(ctx context.Context, uid string, halt time.Time) error {
 	stale := map[string]string{} // what their Result rests on
 	err := each(ctx, s.Store.Results, uid, func(r store.Record[record.Result]) { stale[r.Key] = r.Value.Result.Lineage.InputDigest })
 	if err != nil {
@@ -30,7 +37,7 @@ func (s *Stage) retell(ctx context.Context, uid string) error {
 		switch {
 		case !there:
 			stale[r.Key] = ""
-		case digest == r.Value.Insight.InputDigest:
+		case digest == r.Value.Insight.InputDigest && r.Value.WrittenAt.Before(halt.Add(-untold)):
 			delete(stale, r.Key)
 		}
 	})

@@ -23,6 +23,7 @@ import (
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/fault"
+	"github.com/clarity-loop/clarity/services/internal/patience"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/store"
@@ -95,9 +96,19 @@ func (s *Stage) settle() time.Duration { return s.Keys.Lag() + s.Longest }
 func (s *Stage) Run(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	var trouble patience.Trouble
 	for {
-		if _, err := s.Pass(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Warn("an erasure goes on later", append([]any{"stage", "erasure", "reason", fault.Text(err)}, fault.Attrs(err)...)...)
+		if !trouble.Rests() {
+			done, err := s.Pass(ctx)
+			why := ""
+			if err != nil {
+				why = fault.Text(err)
+			}
+			if news := trouble.Saw(why, done > 0); news && err == nil {
+				s.Log.Info("erasures go on", "stage", "erasure")
+			} else if news && ctx.Err() == nil {
+				s.Log.Warn("an erasure goes on later", append([]any{"stage", "erasure", "reason", why}, fault.Attrs(err)...)...)
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -105,7 +105,7 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "exports", Retry: "export failed, will retry", Dead: "export cannot be read",
 		Settled:  []error{analysis.ErrErased, keyring.ErrDestroyed},
-		Passing:  []error{store.ErrConflict},
+		First:    []error{store.ErrConflict},
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
 			{Is: store.ErrConflict, Text: "another was first"},

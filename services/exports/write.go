@@ -19,12 +19,17 @@ import (
 	"github.com/clarity-loop/clarity/services/record/exported"
 )
 
+// kindUnreadable is of the lines that stand for what a section cannot read.
+const kindUnreadable = "unreadable"
+
 // A line is one record of an export, as it is written.
 type line struct {
 	Kind  string `json:"kind"`
 	Key   string `json:"key,omitempty"`
 	Value any    `json:"value,omitempty"`
 	Lines int    `json:"lines,omitempty"`
+	// Unreadable is how many of them, of an end, stand for what cannot be read.
+	Unreadable int `json:"unreadable,omitempty"`
 }
 
 // errUnknownSection says that another release began the export.
@@ -153,7 +158,7 @@ func (w *writer) finish() error {
 	for _, n := range e.Lines {
 		total += n
 	}
-	if err := w.encode.Encode(line{Kind: "end", Lines: total}); err != nil {
+	if err := w.encode.Encode(line{Kind: "end", Lines: total, Unreadable: e.Lines[kindUnreadable]}); err != nil {
 		return fmt.Errorf("encode the end of an export: %w", err)
 	}
 	if err := w.part(); err != nil {

@@ -92,7 +92,8 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "delivery", Retry: "event failed, will retry",
 		Settled: []error{analysis.ErrErased},
-		Passing: []error{store.ErrConflict, store.ErrKey, news.ErrNumber},
+		First:   []error{store.ErrConflict},
+		Passing: []error{store.ErrKey, news.ErrNumber},
 		Reasons: []stage.Reason{
 			{Is: store.ErrConflict, Text: "its number was taken meanwhile"},
 			{Is: store.ErrKey, Text: "its place is not legal"},

@@ -21,6 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/news"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
@@ -37,6 +38,8 @@ type world struct {
 	keys  keyring.Keyring
 	queue queue.Queue
 	log   *bytes.Buffer
+	// What the Store stands on.
+	driver store.Driver
 }
 
 func newWorld(t testing.TB) *world {
@@ -46,8 +49,9 @@ func newWorld(t testing.TB) *world {
 
 func newWorldOf(t testing.TB, consumers queue.Consumers) *world {
 	t.Helper()
-	l := stagetest.Open(t, stagetest.Options{Consumers: consumers})
-	w := &world{t: t, keys: l.Keys, queue: l.Queue, log: &bytes.Buffer{}}
+	w := &world{t: t, log: &bytes.Buffer{}}
+	l := stagetest.Open(t, stagetest.Options{Consumers: consumers, Over: func(d store.Driver) store.Driver { w.driver = d; return d }})
+	w.keys, w.queue = l.Keys, l.Queue
 	w.over(l.Store)
 	return w
 }
@@ -171,6 +175,72 @@ func TestWhatComesBackIsTold(t *testing.T) {
 	}
 }
 
+// A message that comes once more, when others have told of what was done since, is not
+// told, and hides nothing that is told behind it: of any kind.
+func TestAMessageThatComesLateHidesNothing(t *testing.T) {
+	type change struct {
+		kind    flow.EventKind
+		version string
+		of      int64
+	}
+	tests := map[string]struct{ told, since, next change }{
+		"a withdrawal of an insight": {change{flow.InsightWithdrawn, "withdrawn", 2}, change{flow.InsightReady, "b", 3}, change{flow.InsightWithdrawn, "withdrawn", 4}},
+		"a withdrawal of a result":   {change{flow.ResultWithdrawn, "withdrawn", 2}, change{flow.ResultStored, "b", 3}, change{flow.ResultWithdrawn, "withdrawn", 4}},
+		"an insight":                 {change{flow.InsightReady, "a", 2}, change{flow.InsightReady, "b", 3}, change{flow.InsightReady, "a", 4}},
+		"a result":                   {change{flow.ResultStored, "a", 2}, change{flow.ResultStored, "b", 3}, change{flow.ResultStored, "a", 4}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			say := func(c change) {
+				t.Helper()
+				body, err := json.Marshal(flow.Event{UID: "anna", Kind: c.kind, Ref: "2026-11-20", Version: c.version, Change: c.of})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := handle(w.Stage, body); got != "ack" {
+					t.Fatal(got)
+				}
+			}
+			var want []string
+			first := change{flow.EventKind(tt.told.kind.Of() + map[string]string{"result": ".stored", "insight": ".ready"}[tt.told.kind.Of()]), "first", 1}
+			for i, c := range []change{first, tt.told, tt.since, tt.next} {
+				say(c)
+				want = append(want, fmt.Sprintf("%s %s 2026-11-20 %s", key(uint64(i+1)), c.kind, c.version))
+				if i == 2 {
+					say(tt.told)
+				}
+				say(c)
+			}
+			if diff := cmp.Diff(want, w.recorded("anna")); diff != "" {
+				t.Errorf("recorded (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Who cannot say which change it was tells nobody again of what was told last, whoever
+// told it.
+func TestAChangeThatNobodyKnowsIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	for _, e := range []flow.Event{
+		{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "a", Change: 1},
+		{Kind: flow.ResultWithdrawn, Ref: "2026-11-20", Version: "withdrawn", Change: 1},
+		{Kind: flow.ResultWithdrawn, Ref: "2026-11-20", Version: "withdrawn"},
+		{Kind: flow.ResultStored, Ref: "2026-11-20", Version: "a", Change: 2},
+		{Kind: flow.ResultWithdrawn, Ref: "2026-11-20", Version: "withdrawn"},
+		{Kind: flow.ResultWithdrawn, Ref: "2026-11-20", Version: "withdrawn"},
+	} {
+		if _, err := w.News.Batch(t.Context(), "anna", []flow.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{key(1) + " result.stored 2026-11-20 a", key(2) + " result.withdrawn 2026-11-20 withdrawn", key(3) + " result.stored 2026-11-20 a", key(4) + " result.withdrawn 2026-11-20 withdrawn"}
+	if diff := cmp.Diff(want, w.recorded("anna")); diff != "" {
+		t.Errorf("recorded (-want +got):\n%s", diff)
+	}
+}
+
 // That something is gone is told to whom it was told of, or may have been.
 func TestOnlyWhatWasThereIsToldToBeGone(t *testing.T) {
 	merged := func(w *world, n int) {
@@ -235,6 +305,45 @@ func TestWhoComesBackIsToldFromTheBeginning(t *testing.T) {
 }
 
 // The last thousand are kept, whatever they were told together with, and not many more.
+// Who did not know of an erasure in time leaves a page behind it that nobody can open:
+// who came back is told from the beginning. Of who never went, a page that does not open
+// is damaged, and is waited with.
+func TestAPageOfALifeBeforeHoldsUpNobody(t *testing.T) {
+	for name, back := range map[string]bool{"came back": true, "never went": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			tell(t, w.Stage, "anna", flow.UploadMerged, "u1", "1")
+			page, err := w.driver.Get(t.Context(), store.Key{Collection: "deliveries", UID: "anna", Key: key(1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			account, renew := record.Account{Purposes: []string{}}, error(nil)
+			if back {
+				account = account.Anew()
+				renew = errors.Join(w.keys.Destroy(t.Context(), "anna"), w.keys.Renew(t.Context(), "anna", account.Life))
+			} else {
+				page.Data[len(page.Data)-1] ^= 1
+			}
+			_, stored := w.Store.Accounts.Put(t.Context(), "anna", record.AccountKey, 0, account)
+			page.Key.Key = key(23)
+			_, left := w.driver.Batch(t.Context(), []store.Write{{Key: page.Key, Data: page.Data}, {Key: store.Key{Collection: "deliveries", UID: "anna", Key: key(1)}, IfVersion: store.Any}})
+			if err := errors.Join(renew, stored, left); err != nil {
+				t.Fatal(err)
+			}
+			got := tell(t, w.Stage, "anna", flow.UploadMerged, "u2", "1")
+			if !back {
+				if _, err := w.driver.Get(t.Context(), page.Key); err != nil || got == "ack" {
+					t.Errorf("%q, and the damaged page: %v", got, err)
+				}
+				return
+			}
+			if diff := cmp.Diff([]string{key(1) + " upload.merged u2 1"}, w.recorded("anna")); got != "ack" || diff != "" {
+				t.Errorf("%q, recorded (-want +got):\n%s", got, diff)
+			}
+		})
+	}
+}
+
 func TestTheLastThousandAreKept(t *testing.T) {
 	w := newWorld(t)
 	told := 0

@@ -89,6 +89,8 @@ type Changed struct {
 	End health.Day `json:"end"`
 	// Version tells the Result from the former; "" where there is none any more.
 	Version string `json:"version,omitempty"`
+	// Change is that of its Event.
+	Change int64 `json:"change,omitempty"`
 }
 
 // Ends are the last days of the windows.
@@ -106,7 +108,7 @@ func (r ResultsReady) Ends() (ends []health.Day) {
 func (r ResultsReady) Told() Told {
 	t := Told{Event: Event{UID: r.UID}}
 	for _, c := range r.Results {
-		e := Event{Kind: ResultStored, Ref: c.End.String(), Version: c.Version}
+		e := Event{Kind: ResultStored, Ref: c.End.String(), Version: c.Version, Change: c.Change}
 		if c.Version == "" {
 			e.Kind, e.Version = ResultWithdrawn, "withdrawn"
 		}
@@ -136,9 +138,13 @@ type Event struct {
 	Kind EventKind `json:"kind,omitempty"`
 	// Ref is the upload id, the window's last day, or the export id.
 	Ref string `json:"ref,omitempty"`
-	// Version tells one state of Ref from the next: an event that repeats the
-	// last one of its Ref is not recorded again.
+	// Version tells one state of Ref from the next.
 	Version string `json:"version,omitempty"`
+	// Change is the version of the record that was written, or removed; 0 where it is not
+	// known. A message may come late, when more was done, and Ref may come to a Version
+	// again: a Change that was told of is not recorded again. Without one, an event that
+	// repeats the last one of its Ref is not.
+	Change int64 `json:"change,omitempty"`
 }
 
 // An EventKind is the event name on the wire.

@@ -66,7 +66,7 @@ func TestConditionalReads(t *testing.T) {
 		}
 	}
 	tag := w.Do("GET", "/v1/days", ingresstest.Anna, nil).Header.Get("ETag")
-	if _, err := w.Store.Days.Put(t.Context(), "anna", "2026-11-21", 0, record.Day{Zone: "UTC"}); err != nil {
+	if _, err := w.Store.Days.Put(t.Context(), "anna", "2026-11-21", 0, record.Day{Zone: "UTC", Samples: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if changed := w.Do("GET", "/v1/days", ingresstest.Anna, nil, ingresstest.Header{"If-None-Match": tag}); changed.Status != 200 || changed.Header.Get("ETag") == tag {
@@ -77,7 +77,7 @@ func TestConditionalReads(t *testing.T) {
 func TestLargeRepliesArePacked(t *testing.T) {
 	w := ingresstest.New(t)
 	for n := range 60 {
-		if _, err := w.Store.Days.Put(t.Context(), "anna", health.Day(20000+n).String(), 0, record.Day{Zone: "UTC"}); err != nil {
+		if _, err := w.Store.Days.Put(t.Context(), "anna", health.Day(20000+n).String(), 0, record.Day{Zone: "UTC", Samples: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
@@ -72,7 +73,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	if err == nil {
 		err = standing.Value.Permitted()
 	}
-	how := refreshing{again: d.Attempt > 1, agreed: standing.Value.Agreed(record.PurposeNarrative)}
+	how := refreshing{of: ready, again: d.Attempt > 1, agreed: standing.Value.Agreed(record.PurposeNarrative)}
 	if err == nil {
 		how.texts, err = s.look(ctx, ready.UID)
 	}
@@ -130,7 +131,8 @@ func (s *Stage) tellStored(ctx context.Context, ready analysis.Request, how refr
 	stored, err := s.Store.Insights.Get(ctx, ready.UID, key)
 	switch {
 	case err == nil:
-		return s.written(ctx, ready, stored.Value.Insight, tell)
+		how.tellResult(key, stored.Value.Insight.InputDigest, 0, tell)
+		return s.written(ctx, ready, stored.Value.Insight, stored.Version, tell)
 	case !errors.Is(err, store.ErrNotFound):
 		return err
 	case how.onlyStored:
@@ -148,7 +150,8 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "insights", Retry: "insight failed, will retry", Dead: "no text can be written",
 		Settled:  []error{analysis.ErrErased, analysis.ErrNoConsent},
-		Passing:  []error{store.ErrConflict, store.ErrKey},
+		First:    []error{store.ErrConflict},
+		Passing:  []error{store.ErrKey},
 		Hopeless: []error{grounded.ErrTemplate},
 		Reasons: []stage.Reason{
 			{Is: grounded.ErrTemplate, Text: "the template's text does not keep to its facts"},
@@ -160,10 +163,19 @@ func failures() stage.Failures {
 
 // refreshing says how an Insight is brought up to date.
 type refreshing struct {
+	of         flow.ResultsReady
 	again      bool // an attempt before may have died after it stored the text
 	onlyStored bool // not where there is none yet
 	agreed     bool // to have facts put into words by a language model
 	texts      *texts
+}
+
+// tellResult tells of the Result that an Insight is of, which need not be the one of
+// the message, nor of a window of it: who has stored it takes it for told then.
+func (how refreshing) tellResult(end, digest string, version int64, tell func(flow.Event)) {
+	if !slices.ContainsFunc(how.of.Results, func(c flow.Changed) bool { return c.End.String() == end && c.Version == digest }) {
+		tell(flow.Event{Kind: flow.ResultStored, Ref: end, Version: digest, Change: version})
+	}
 }
 
 // each does the same for the windows, and for the week after each, of which the text
@@ -212,20 +224,21 @@ func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refresh
 		return err
 	}
 	facts := narrative.Facts(result.Value.Result, before)
+	digest := result.Value.Result.Lineage.InputDigest
 	if exists && same(stored.Value.Insight, result.Value.Result, facts) {
-		again := how.again
-		if digest := result.Value.Result.Lineage.InputDigest; stored.Value.Insight.InputDigest == digest {
-			again = again || !how.onlyStored // another wrote it, and may have died before it told: who was told is not told twice
-		} else { // it says of this Result what it said
-			kept := stored.Value
-			kept.Insight.InputDigest = digest
-			if _, err := s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, kept); err != nil {
+		moved := stored.Value.Insight.InputDigest != digest
+		if moved { // it says of this Result what it said
+			stored.Value.Insight.InputDigest = digest
+			if stored.Version, err = s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, stored.Value); err != nil {
 				return err
 			}
-			stored.Value = kept
 		}
-		if again { // the process may have died after the text was stored
-			return s.written(ctx, ready, stored.Value.Insight, tell)
+		again := how.again || !moved && !how.onlyStored // a process may have died after it was stored: who was told is not told twice
+		if moved || again {
+			how.tellResult(key, digest, result.Version, tell)
+		}
+		if again {
+			return s.written(ctx, ready, stored.Value.Insight, stored.Version, tell)
 		}
 		return nil
 	}
@@ -237,11 +250,13 @@ func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refresh
 	if !exists { // who withdraws finds none yet: it is written as long as its Result stands
 		put = append(put, s.Store.Results.ToCheck(key, result.Version))
 	}
-	if _, err := s.Store.Batch(ctx, ready.UID, put...); err != nil {
+	versions, err := s.Store.Batch(ctx, ready.UID, put...)
+	if err != nil {
 		return err
 	}
 	how.texts.wrote(key)
-	return s.written(ctx, ready, insight, tell)
+	how.tellResult(key, digest, result.Version, tell)
+	return s.written(ctx, ready, insight, versions[0], tell)
 }
 
 // withdraw deletes the Insight of the version and tells the person's devices, for
@@ -255,7 +270,7 @@ func (s *Stage) withdraw(ctx context.Context, ready analysis.Request, version in
 	} else if how.onlyStored && !how.again {
 		return nil
 	}
-	tell(flow.Event{Kind: flow.InsightWithdrawn, Ref: key, Version: "withdrawn"})
+	tell(flow.Event{Kind: flow.InsightWithdrawn, Ref: key, Version: "withdrawn", Change: version})
 	return nil
 }
 

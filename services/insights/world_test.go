@@ -44,10 +44,11 @@ type world struct {
 	// What the Store stands on.
 	driver store.Driver
 	// What the stage told others.
-	mu       sync.Mutex
-	audited  []audit.Event
-	told     []flow.Event
-	messages [][]flow.Event
+	mu        sync.Mutex
+	audited   []audit.Event
+	auditAway error // what Append returns
+	told      []flow.Event
+	messages  [][]flow.Event
 }
 
 func newWorld(t testing.TB, writer, template narrative.Writer) *world {
@@ -68,6 +69,9 @@ func newWorld(t testing.TB, writer, template narrative.Writer) *world {
 func (w *world) Append(_ context.Context, e audit.Event) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.auditAway != nil {
+		return w.auditAway
+	}
 	w.audited = append(w.audited, e)
 	return nil
 }
@@ -108,10 +112,14 @@ func (w *world) put(r analysis.Result) {
 	}
 }
 
-// ready hands the stage the news and returns its verdict in a word.
+// ready hands the stage the news of how the Result stands, and returns its verdict in a word.
 func (w *world) ready(end string, attempt int) string {
 	w.t.Helper()
-	body, err := json.Marshal(flow.ResultsReady{UID: "anna", Results: []flow.Changed{{End: day(w.t, end), Version: "v"}}})
+	r, err := store.New(w.driver, w.keys).Results.Get(w.t.Context(), "anna", end)
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, keyring.ErrDestroyed) {
+		w.t.Fatal(err)
+	}
+	body, err := json.Marshal(flow.ResultsReady{UID: "anna", Results: []flow.Changed{{End: day(w.t, end), Version: r.Value.Result.Lineage.InputDigest}}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

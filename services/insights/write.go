@@ -41,17 +41,19 @@ func (s *Stage) words(ctx context.Context, agreed bool, facts []analysis.Fact) (
 	return s.Words.Write(ctx, facts)
 }
 
-// written records the Insight in the audit log and tells of it.
-func (s *Stage) written(ctx context.Context, ready analysis.Request, in analysis.Insight, tell func(flow.Event)) error {
+// written tells of the Insight, and records it in the audit log: where that is away the
+// message is handled again, unless another delivery of it comes to its end before.
+func (s *Stage) written(ctx context.Context, ready analysis.Request, in analysis.Insight, recordVersion int64, tell func(flow.Event)) error {
 	date := ready.End.String()
+	version, err := versionOf(in)
+	if err != nil {
+		return err
+	}
+	tell(flow.Event{Kind: flow.InsightReady, Ref: date, Version: version, Change: recordVersion})
 	if err := s.Audit.Append(ctx, audit.Event{Action: audit.InsightStored, UID: ready.UID, Own: date, Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit insight: %w", err)
 	}
-	version, err := versionOf(in)
-	if err == nil {
-		tell(flow.Event{Kind: flow.InsightReady, Ref: date, Version: version})
-	}
-	return err
+	return nil
 }
 
 // publish tells the person's devices.

@@ -2,10 +2,11 @@
 //
 // Each event has the next sequence number of its person, so that a device which
 // reads in order and remembers the last number misses nothing. The numbers of a
-// person are consecutive and never used twice. One that repeats the last of its Ref
-// among the person's last Recent is not written again; the last Kept are kept. Nor is
+// person are consecutive and never used twice. One whose Change was told of among the
+// person's last Recent is not written again, nor, where it has none, one that repeats
+// the last of its Ref among them; the last Kept are kept. Nor is
 // it written that something is gone of which the person was told nothing, as far as
-// events are kept.
+// events are kept. Who was erased and comes back is told from the beginning.
 //
 // Events that are told at once are one document, under the number of the first, 16
 // hexadecimal digits: see notice.Page. It also has the marks of the Recent before
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -56,6 +58,47 @@ func (b *Book) Batch(ctx context.Context, uid string, events []flow.Event, chang
 	if len(events) == 0 {
 		return b.store.Batch(ctx, uid, changes...)
 	}
+	versions, err = b.tell(ctx, uid, events, changes)
+	if errors.Is(err, keyring.ErrTampered) {
+		shed, looked := b.shed(ctx, uid)
+		if looked != nil {
+			return nil, looked
+		}
+		if shed {
+			return b.tell(ctx, uid, events, changes)
+		}
+	}
+	return versions, err
+}
+
+// shed removes the pages of a life before, and says whether there were any: who did not
+// know of its end in time wrote them behind it, under a key that is destroyed. Of who
+// never came back it removes nothing: what does not open is damaged, and told of so. In
+// a later life what is damaged goes with it, and a device that had seen it is told where
+// its past ends.
+func (b *Book) shed(ctx context.Context, uid string) (shed bool, err error) {
+	standing, err := b.store.Standing(ctx, uid)
+	if err != nil || standing.Value.Life == 0 || standing.Value.Active() != nil {
+		return false, err
+	}
+	closed, err := b.store.Events.Closed(ctx, uid, store.Query{Descending: true, Limit: store.MaxLimit}, keyring.ErrTampered)
+	if err != nil {
+		return false, err
+	}
+	for some := range slices.Chunk(closed, store.MaxBatch) {
+		var gone []store.Change
+		for _, r := range some {
+			gone = append(gone, b.store.Events.ToDelete(r.Key, r.Version))
+		}
+		if _, err := b.store.Batch(ctx, uid, gone...); err != nil {
+			return false, fmt.Errorf("remove what a life before has left: %w", err)
+		}
+	}
+	return len(closed) > 0, nil
+}
+
+// tell is Batch where there are events.
+func (b *Book) tell(ctx context.Context, uid string, events []flow.Event, changes []store.Change) (versions []int64, err error) {
 	former := told{}
 	for attempt := range attempts {
 		known, err := b.told(ctx, uid)
@@ -94,8 +137,8 @@ func (b *Book) Batch(ctx context.Context, uid string, events []flow.Event, chang
 func (b *Book) page(ctx context.Context, uid string, known *told, events []flow.Event) (page *notice.Page, err error) {
 	at := b.now().UTC()
 	for _, e := range events {
-		m := markOf(e.Kind, e.Ref, e.Version)
-		if known.repeats(m) {
+		m := markOf(e.Kind, e.Ref, e.Version, e.Change)
+		if known.repeats(m, e.Change != 0) {
 			continue
 		}
 		if e.Kind.Ends() && !known.knows(m) {
@@ -138,7 +181,7 @@ func (b *Book) toldOf(ctx context.Context, uid string, newest told, m mark) (boo
 		for _, r := range page {
 			after = r.Key
 			for _, e := range r.Value.All() {
-				if markOf(e.Kind, e.Ref, e.Version).of == m.of {
+				if markOf(e.Kind, e.Ref, e.Version, 0).of == m.of {
 					return true, nil
 				}
 			}
@@ -176,7 +219,7 @@ func (b *Book) gather(ctx context.Context, uid string) (told, error) {
 			return told{}, err
 		}
 		for n, v := range newest[i].Value.All() {
-			known = known.with(first+uint64(n), markOf(v.Kind, v.Ref, v.Version))
+			known = known.with(first+uint64(n), markOf(v.Kind, v.Ref, v.Version, 0))
 		}
 	}
 	return known, nil

@@ -12,16 +12,25 @@ import (
 )
 
 // A mark stands for an event: digests of what it is of, and of what tells it from
-// others of that.
+// others of that, one half of which is of what the event says, the other of the change
+// that it tells of, too, where that is known.
 type mark struct{ of, what [8]byte }
 
-func markOf(kind flow.EventKind, ref, version string) mark {
+// saying is how much of what is of what the event says alone.
+const saying = 4
+
+func markOf(kind flow.EventKind, ref, version string, change int64) mark {
 	digest := func(parts ...string) (d [8]byte) {
 		sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 		copy(d[:], sum[:])
 		return d
 	}
-	return mark{digest(kind.Of(), ref), digest(string(kind), version)}
+	m := mark{digest(kind.Of(), ref), digest(string(kind), version)}
+	if change != 0 {
+		of := digest(string(kind), version, strconv.FormatInt(change, 10))
+		copy(m.what[saying:], of[saying:])
+	}
+	return m
 }
 
 // told is the last number of a person and the newest marks, oldest first. It is
@@ -31,12 +40,17 @@ type told struct {
 	marks []mark
 }
 
-// repeats says whether the event is the last one there was of what it is of: a
-// result that was withdrawn and stored again is news, whichever it is.
-func (t told) repeats(m mark) bool {
+// repeats says whether the change was told of: a message may come once more when
+// others have told of what was done since, and what is told behind it is no repetition
+// of it. Of an event whose change nobody knows it says whether the last one there was
+// of what it is of says the same: a result that was withdrawn and stored again is news.
+func (t told) repeats(m mark, known bool) bool {
+	if known {
+		return slices.Contains(t.marks, m)
+	}
 	for _, other := range slices.Backward(t.marks) {
 		if other.of == m.of {
-			return other == m
+			return [saying]byte(other.what[:]) == [saying]byte(m.what[:])
 		}
 	}
 	return false

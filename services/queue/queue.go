@@ -52,7 +52,13 @@
 //     driver stops handing out messages of the subscription, and probes with one
 //     at a time until it is over (Breaker).
 //   - Postpone is not now: another writer was first, or this version of the code
-//     does not know the format. The message comes back, others are not held up.
+//     does not know the format. The message comes back, others are not held up. One
+//     that is Failing was tried and failed for itself, where what is kept for it is
+//     damaged, say: who handles it gives it up by how often that happened.
+//
+// A Delivery tells how often it Failed before: by a Retry, by a Postpone that is
+// Failing, or by taking its handler down. What is put off, for its turn or for
+// another, did not fail, however often it comes: a driver SHOULD count it so.
 //
 // A dead letter keeps its body and the last reason. Its ID is opaque, and is the
 // cursor behind which Dead goes on.
@@ -153,6 +159,7 @@ type Message struct {
 type Delivery struct {
 	Message
 	Attempt   int // about the how manieth delivery it is: 1 the first time
+	Failed    int // about how many of those before failed
 	Published time.Time
 }
 
@@ -186,9 +193,10 @@ type DeadLetter struct {
 
 // A Verdict is what a handler says of a delivery: Ack, Retry, Postpone or Dead.
 type Verdict struct {
-	kind   verdictKind
-	after  time.Duration
-	reason string
+	kind    verdictKind
+	after   time.Duration
+	reason  string
+	failing bool // of one that is postponed
 }
 
 type verdictKind int
@@ -214,6 +222,15 @@ func Retry(after time.Duration, reason string) Verdict {
 func Postpone(after time.Duration, reason string) Verdict {
 	return Verdict{kind: postponed, after: after, reason: reason}
 }
+
+// Failing is a Postpone of what was tried and failed for itself.
+func (v Verdict) Failing() Verdict {
+	v.failing = v.kind == postponed
+	return v
+}
+
+// Failed says whether the delivery counts as one that failed: it is a Retry, or Failing.
+func (v Verdict) Failed() bool { return v.Away() || v.failing }
 
 // Dead says that the message can never be handled.
 func Dead(reason string) Verdict { return Verdict{kind: died, reason: reason} }

@@ -22,9 +22,9 @@ type Failures struct {
 	// Settled are the errors after which nothing is left to do: the person is
 	// erased, or has not agreed.
 	Settled []error
-	// Passing are the errors of one message, which others do not meet: they are no
-	// outage.
-	Passing []error
+	// First are those of who was not the first: nothing failed, and others do not meet
+	// them. Passing are the other errors of one message alone: they are no outage.
+	First, Passing []error
 	// Hopeless are the errors that no retry mends.
 	Hopeless []error
 	// Reasons are the texts of the stage's own errors, the first that fits.
@@ -46,8 +46,8 @@ func (f Failures) Verdict(log *slog.Logger, d queue.Delivery, err error) queue.V
 	if err == nil || isAny(err, f.Settled) {
 		return queue.Ack()
 	}
-	why := f.Reason(err)
-	attrs := append([]any{"stage", f.Stage, "attempt", d.Attempt, "reason", why}, fault.Attrs(err)...)
+	why, attempt := f.Reason(err), d.Failed+1
+	attrs := append([]any{"stage", f.Stage, "attempt", attempt, "reason", why}, fault.Attrs(err)...)
 	newer := has(err, fault.Newer)
 	if isAny(err, f.Hopeless) && !newer {
 		log.Error(f.Dead, attrs...)
@@ -57,22 +57,22 @@ func (f Failures) Verdict(log *slog.Logger, d queue.Delivery, err error) queue.V
 	switch {
 	case newer: // a process of a later release knows it
 		return queue.Postpone(patience.MaxBackoff, why)
-	case has(err, fault.Conflict): // who was first is done by then, however often this was tried
+	case has(err, fault.Conflict), isAny(err, f.First): // who was first is done by then
 		return queue.Postpone(min(patience.Backoff(d.Attempt), otherFirst), why)
+	case errors.Is(err, context.Canceled): // this process stops, another goes on
+		return queue.Postpone(patience.Backoff(attempt), why)
 	case f.alone(err):
-		return queue.Postpone(patience.Backoff(d.Attempt), why)
+		return queue.Postpone(patience.Backoff(attempt), why).Failing()
 	}
-	return queue.Retry(patience.Backoff(d.Attempt), why)
+	return queue.Retry(patience.Backoff(attempt), why)
 }
 
 // otherFirst is the longest that a message waits for another that was first.
 const otherFirst = time.Second
 
-// alone says that the error is of this message and no outage: another was first,
-// or what is kept for it is damaged, or this process stops.
-func (f Failures) alone(err error) bool {
-	return isAny(err, f.Passing) || errors.Is(err, context.Canceled) || has(err, fault.Conflict) || has(err, fault.Broken)
-}
+// alone says that the error is of this message and no outage: what is kept for it is
+// damaged, say.
+func (f Failures) alone(err error) bool { return isAny(err, f.Passing) || has(err, fault.Broken) }
 
 func has(err error, class fault.Class) bool {
 	var e *fault.Error

@@ -18,7 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/services/stage"
 )
 
-var errGone, errPoison, errTaken = errors.New("gone"), errors.New("poison"), errors.New("taken")
+var errGone, errPoison, errTaken, errLate = errors.New("gone"), errors.New("poison"), errors.New("taken"), errors.New("late")
 
 type selfTold struct{}
 
@@ -28,7 +28,7 @@ func (selfTold) Reason() string { return "it says so itself" }
 func TestVerdict(t *testing.T) {
 	failures := stage.Failures{
 		Stage: "bench", Retry: "failed, will retry", Dead: "is impossible",
-		Settled: []error{errGone}, Hopeless: []error{errPoison}, Passing: []error{errTaken},
+		Settled: []error{errGone}, Hopeless: []error{errPoison}, Passing: []error{errTaken}, First: []error{errLate},
 		Reasons: []stage.Reason{{Is: errPoison, Text: "it cannot be decoded"}, {Is: errTaken, Text: "it was replaced meanwhile"}},
 	}
 	about := func(err error) error { return fmt.Errorf("get %s: %w", faulttest.Mark, err) }
@@ -61,7 +61,7 @@ func TestVerdict(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			var got string
-			v := failures.Verdict(slog.New(slog.NewTextHandler(&log, nil)), queue.Delivery{Attempt: 3}, tt.err)
+			v := failures.Verdict(slog.New(slog.NewTextHandler(&log, nil)), queue.Delivery{Attempt: 40, Failed: 2}, tt.err)
 			again := func(how string) func(time.Duration, string) {
 				return func(after time.Duration, why string) {
 					got = how + ": " + why
@@ -84,6 +84,34 @@ func TestVerdict(t *testing.T) {
 				t.Errorf("the log names whom it is about: %s", log.String())
 			}
 		})
+	}
+}
+
+// What was put off did not fail, however often it came: only what failed waits the
+// longer, and counts as another failure.
+func TestWhatIsPutOffDidNotFail(t *testing.T) {
+	of := func(c fault.Class) error { return &fault.Error{Room: "blob", Op: "get", Class: c} }
+	f := stage.Failures{Stage: "test", First: []error{errLate}, Passing: []error{errTaken}}
+	for name, tt := range map[string]struct {
+		err    error
+		after  time.Duration
+		failed bool
+	}{
+		"another was first":           {errLate, time.Second, false},
+		"another was first of two":    {of(fault.Conflict), time.Second, false},
+		"this process stops":          {context.Canceled, patience.Backoff(3), false},
+		"a format of a later release": {of(fault.Newer), patience.MaxBackoff, false},
+		"what is damaged":             {of(fault.Broken), patience.Backoff(3), true},
+		"an error of its own":         {errTaken, patience.Backoff(3), true},
+		"an outage":                   {of(fault.Unavailable), patience.Backoff(3), true},
+	} {
+		v := f.Verdict(slog.New(slog.DiscardHandler), queue.Delivery{Attempt: 40, Failed: 2}, tt.err)
+		var after time.Duration
+		waits := func(d time.Duration, _ string) { after = d }
+		v.Match(queue.Cases{Ack: func() {}, Dead: func(string) {}, Retry: waits, Postpone: waits})
+		if after != tt.after || v.Failed() != tt.failed {
+			t.Errorf("%s: it comes back after %v, failed %v; want %v, %v", name, after, v.Failed(), tt.after, tt.failed)
+		}
 	}
 }
 

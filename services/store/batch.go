@@ -17,6 +17,9 @@ type Change struct {
 	due        time.Time
 }
 
+// An arrival is a value that has a time at which it came.
+type arrival interface{ Came() time.Time }
+
 // ToPut is Put as part of a Batch.
 func (c Collection[T]) ToPut(key string, ifVersion int64, value T) Change {
 	return Change{collection: c.name, write: func(ctx context.Context, uid string) (Write, error) {
@@ -24,8 +27,12 @@ func (c Collection[T]) ToPut(key string, ifVersion int64, value T) Change {
 		if err != nil {
 			return Write{}, err
 		}
-		sealed, err := c.sealer.Seal(ctx, uid, c.aad(uid, key), plain)
-		return Write{Key: Key{c.name, uid, key}, IfVersion: ifVersion, Data: sealed}, err
+		w := Write{Key: Key{c.name, uid, key}, IfVersion: ifVersion}
+		if a, arrives := any(value).(arrival); arrives {
+			w.Came = a.Came()
+		}
+		w.Data, err = c.sealer.Seal(ctx, uid, c.aad(uid, key), plain)
+		return w, err
 	}}
 }
 

@@ -139,7 +139,7 @@ func TestAccountsThatAreDueHideNoUpload(t *testing.T) {
 	s, _, _, _ := open(t)
 	due, shard := time.Unix(400, 0).UTC(), store.ShardOf("anna")
 	const limit = 10
-	for n, i := 0, 0; n < limit+1; i++ {
+	for n, i := 0, 0; n < store.MaxLimit+1; i++ {
 		uid := fmt.Sprint("ben", i)
 		if store.ShardOf(uid) != shard {
 			continue

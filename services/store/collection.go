@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/fault"
@@ -109,12 +108,12 @@ func (s *Store) EachPerson(ctx context.Context, see func(uid string) error) erro
 // oldest first, as far as the driver knows; the collection that Holds one opens it. See
 // Driver.
 func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error) {
-	return s.due(ctx, []string{collectionAgenda, collectionUploads}, shard, before, limit)
+	return s.driver.Due(ctx, []string{collectionAgenda, collectionUploads}, shard, before, limit)
 }
 
 // PutOff has a document that is due be looked at later, as it is: for who cannot read it.
 func (s *Store) PutOff(ctx context.Context, d Document, due time.Time) error {
-	_, err := s.driver.Batch(ctx, []Write{{Key: d.Key, IfVersion: d.Version, Data: d.Data, Due: due}})
+	_, err := s.driver.Batch(ctx, []Write{{Key: d.Key, IfVersion: d.Version, Data: d.Data, Due: due, Came: d.Came}})
 	if err != nil {
 		return fmt.Errorf("put off %s: %w", d.Key.Collection, err)
 	}
@@ -124,7 +123,7 @@ func (s *Store) PutOff(ctx context.Context, d Document, due time.Time) error {
 // Erasing returns the accounts of the shard whose erasure is to go on, as far as
 // the driver knows.
 func (s *Store) Erasing(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error) {
-	return s.due(ctx, []string{collectionAccounts}, shard, before, limit)
+	return s.driver.Due(ctx, []string{collectionAccounts}, shard, before, limit)
 }
 
 // stirrer is a driver that tells where something is due for less than it costs to list
@@ -146,20 +145,6 @@ func (s *Store) Stirring(ctx context.Context, before time.Time) ([]int, error) {
 	return all, nil
 }
 
-func (s *Store) due(ctx context.Context, of []string, shard int, before time.Time, limit int) ([]Document, error) {
-	for most := limit; ; most = MaxLimit {
-		all, err := s.driver.Due(ctx, shard, before, most)
-		if err != nil {
-			return nil, err
-		}
-		whole := len(all) < most || most == MaxLimit
-		found := slices.DeleteFunc(all, func(d Document) bool { return !slices.Contains(of, d.Key.Collection) })
-		if whole || len(found) >= limit { // else others' stand before ours
-			return found[:min(len(found), limit)], nil
-		}
-	}
-}
-
 // Ready is nil where the driver can commit.
 func (s *Store) Ready(ctx context.Context) error { return s.driver.Ready(ctx) }
 
@@ -176,6 +161,7 @@ type Record[T any] struct {
 	Version int64
 	Updated time.Time
 	Due     time.Time // of the agenda's, of an upload, and of an account that is being erased
+	Came    time.Time // of an upload
 	Value   T
 }
 
@@ -225,6 +211,25 @@ func (c Collection[T]) List(ctx context.Context, uid string, q Query) ([]Record[
 	return records, nil
 }
 
+// Closed returns the records of the query that do not open, for that reason, without
+// their values.
+func (c Collection[T]) Closed(ctx context.Context, uid string, q Query, why error) (closed []Record[T], err error) {
+	q.Collection, q.UID = c.name, uid
+	docs, err := c.driver.List(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", c.name, err)
+	}
+	for _, d := range docs {
+		r, err := c.Open(ctx, d)
+		if errors.Is(err, why) {
+			closed = append(closed, r)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return closed, nil
+}
+
 // Tail sends a token when a record of the uid with a key behind all others may
 // have been written; see Driver.
 func (c Collection[T]) Tail(ctx context.Context, uid, after string) (<-chan struct{}, error) {
@@ -236,7 +241,7 @@ func (c Collection[T]) Holds(d Document) bool { return d.Key.Collection == c.nam
 
 // Open is the record of a document that the driver returned.
 func (c Collection[T]) Open(ctx context.Context, d Document) (Record[T], error) {
-	r := Record[T]{Key: d.Key.Key, Version: d.Version, Updated: d.Updated, Due: d.Due}
+	r := Record[T]{Key: d.Key.Key, Version: d.Version, Updated: d.Updated, Due: d.Due, Came: d.Came}
 	plain, err := c.sealer.Open(ctx, d.Key.UID, c.aad(d.Key.UID, d.Key.Key), d.Data)
 	if err != nil {
 		return r, fmt.Errorf("open %s: %w", c.name, err)

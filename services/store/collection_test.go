@@ -18,6 +18,26 @@ import (
 
 var background = context.Background()
 
+// An upload that is put off stays where it is among the uploads.
+func TestWhatIsPutOffStaysWhereItCame(t *testing.T) {
+	s, driver, _, _ := open(t)
+	came := time.Date(2026, 11, 20, 7, 0, 0, 0, time.UTC)
+	if _, err := s.Batch(t.Context(), "u", s.Uploads.ToPut("upload-1", 0, record.Upload{ReceivedAt: came}).At(came)); err != nil {
+		t.Fatal(err)
+	}
+	at := store.Key{Collection: "uploads", UID: "u", Key: "upload-1"}
+	d, err := driver.Get(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutOff(t.Context(), d, came.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = driver.Get(t.Context(), at); err != nil || !d.Came.Equal(came) || !d.Due.Equal(came.Add(time.Hour)) {
+		t.Errorf("came %v, due %v, %v", d.Came, d.Due, err)
+	}
+}
+
 // envelope is a Sealer that hides nothing well, but binds a document to its
 // person and name as a real one does.
 type envelope struct{ erased map[string]bool }

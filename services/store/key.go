@@ -73,6 +73,8 @@ func (w *Write) check() error {
 		return fmt.Errorf("%w: a check demands a version and changes nothing", ErrKey)
 	case len(w.Data) > MaxDocument:
 		return fmt.Errorf("%w: %d bytes in %s", ErrTooLarge, len(w.Data), w.Key.Collection)
+	case !w.Came.IsZero() && (!kept || w.Key.Collection != collectionUploads):
+		return fmt.Errorf("%w: an upload has a time at which it came, and nothing else", ErrKey)
 	case !w.mayBeDue(kept):
 		return fmt.Errorf("%w: the agenda's documents have a time they are due, accounts and uploads may, and no others", ErrKey)
 	}
@@ -101,6 +103,9 @@ func (q Query) Check() error {
 		if bound != "" && !legal(bound) {
 			return fmt.Errorf("%w: bound of %d bytes", ErrKey, len(bound))
 		}
+	}
+	if q.Newest && (q.Collection != collectionUploads || q.From != "" || q.To != "" || q.Descending) || !q.Newest && !q.Came.IsZero() {
+		return fmt.Errorf("%w: uploads alone are listed by the time they came, all of them and the newest first", ErrKey)
 	}
 	if q.Limit < 1 || q.Limit > MaxLimit {
 		return fmt.Errorf("store: limit %d is not within 1 to %d", q.Limit, MaxLimit)

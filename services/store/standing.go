@@ -79,12 +79,12 @@ func (s *Store) Under(standing Record[record.Account]) Change {
 }
 
 // Errand is the part of a Batch that has an errand be done at once, of which a
-// person has one at most.
-func (s *Store) Errand(kind agenda.Kind, now time.Time) Change {
+// person has one at most, and which began to be unfinished then.
+func (s *Store) Errand(kind agenda.Kind, since, now time.Time) Change {
 	if now.Before(time.Unix(1, 0)) {
 		now = time.Unix(1, 0)
 	}
-	e := agenda.Errand{Kind: kind, Since: now.UTC()}
+	e := agenda.Errand{Kind: kind, Since: since.UTC()}
 	return s.Agenda.ToPut(e.Key(), Any, e).At(now.UTC())
 }
 
@@ -110,7 +110,7 @@ func (s *Store) Answer(ctx context.Context, uid, purpose string, answer func(bef
 			s.Accounts.ToPut(record.AccountKey, standing.Version, standing.Value.Answered(purpose, given.Granted)),
 		}
 		if purpose == record.PurposeProcessing && given.Granted && before.Version != 0 && !before.Value.Granted {
-			changes = append(changes, s.Errand(agenda.Resume, given.At))
+			changes = append(changes, s.Errand(agenda.Resume, before.Value.At, given.At))
 		}
 		_, err = s.Batch(ctx, uid, changes...)
 		if !errors.Is(err, ErrConflict) {

@@ -37,6 +37,10 @@
 // order of keys (or the reverse), within one collection and uid. Each document
 // read costs, List's as Get's, and Get's where there is none.
 //
+// An upload has the time at which it Came, to the millisecond, in each Write of it:
+// List with Newest lists them by that, the newest first, and those of one millisecond
+// in the order of their keys.
+//
 // Tail sends a token when a document of the uid in the collection, with a key
 // behind `after` and behind every key that was there, may have been written:
 // after it is visible to List. Tokens MAY be merged, MAY be spurious, MAY come
@@ -51,8 +55,9 @@
 // and removed in the Batch that finishes it. What has a document of its own may have
 // the time there, and is listed with them: an upload, which is looked at until it is
 // merged and again when it has served its time; an account that is being erased, which
-// outlives all else. Due lists them over all people of one shard, due at `before` or
-// earlier, the oldest first. It MAY be stale by
+// outlives all else. Due lists those of the collections named over all people of one
+// shard, due at `before` or earlier, the oldest first: what is due of other collections
+// takes no room of theirs, however much that is. It MAY be stale by
 // seconds: one that was just written may be missing, one that was just removed
 // or put off may still be there. So whoever acts on an entry does it under the
 // entry's version. It costs what it lists, and nothing where nothing is due. A driver
@@ -110,7 +115,7 @@ type Driver interface {
 	Batch(ctx context.Context, writes []Write) (versions []int64, err error)
 	List(ctx context.Context, q Query) ([]Document, error)
 	Tail(ctx context.Context, collection, uid, after string) (<-chan struct{}, error)
-	Due(ctx context.Context, shard int, before time.Time, limit int) ([]Document, error)
+	Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]Document, error)
 	People(ctx context.Context, after string, limit int) (uids []string, err error)
 	EraseUser(ctx context.Context, uid string) error
 	Ready(ctx context.Context) error
@@ -125,6 +130,7 @@ type Document struct {
 	Version int64
 	Updated time.Time
 	Due     time.Time // of the agenda's, of an upload, and of an account that is being erased
+	Came    time.Time // of an upload
 	Data    []byte
 }
 
@@ -134,6 +140,7 @@ type Write struct {
 	IfVersion int64
 	Data      []byte    // nil deletes
 	Due       time.Time // of the agenda's, of an upload, and of an account that is being erased
+	Came      time.Time // of an upload
 	Check     bool      // changes nothing: the document is there, in that version
 }
 
@@ -143,7 +150,9 @@ type Query struct {
 	From, To        string // keys from From (inclusive) up to To (exclusive); "" is open
 	After           string // a cursor: keys strictly behind this one, in the query's direction
 	Descending      bool
-	Limit           int // 1 to MaxLimit
+	Newest          bool      // uploads alone: by the time they came, instead of their keys
+	Came            time.Time // when that of After came, with Newest
+	Limit           int       // 1 to MaxLimit
 }
 
 // Fault is what a driver returns for an error it met; see package fault. ErrNotFound

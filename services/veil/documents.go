@@ -215,9 +215,9 @@ func (d *Documents) Tail(ctx context.Context, collection, uid, after string) (<-
 	return d.Driver.Tail(ctx, collection, at.UID, at.Key)
 }
 
-// Due lists what is due of a shard: that of the person's name.
-func (d *Documents) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
-	docs, err := d.Driver.Due(ctx, shard, before, limit)
+// Due lists what is due of the collections in a shard: that of the person's name.
+func (d *Documents) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
+	docs, err := d.Driver.Due(ctx, collections, shard, before, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +263,7 @@ func (d *Documents) putOff(ctx context.Context, doc store.Document) error {
 	if doc.Updated.After(due) {
 		due = doc.Updated
 	}
-	_, err := d.Driver.Batch(ctx, []store.Write{{Key: doc.Key, IfVersion: doc.Version, Data: doc.Data, Due: due.Add(unknown)}})
+	_, err := d.Driver.Batch(ctx, []store.Write{{Key: doc.Key, IfVersion: doc.Version, Data: doc.Data, Due: due.Add(unknown), Came: doc.Came}})
 	if errors.Is(err, store.ErrConflict) { // another was first
 		return nil
 	}

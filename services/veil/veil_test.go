@@ -105,7 +105,7 @@ func TestADriverSeesNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	due, err := d.Due(ctx, shard, now, 10)
+	due, err := d.Due(ctx, []string{"agenda", "uploads"}, shard, now, 10)
 	if err != nil || len(due) != 1 || due[0].Key != writes[1].Key || string(due[0].Data) != "sealed" {
 		t.Errorf("due: %+v, %v", due, err)
 	}
@@ -315,12 +315,12 @@ func TestWhatIsNobodysHidesNothingThatIsDue(t *testing.T) {
 	if _, err := mine.Batch(ctx, []store.Write{{Key: store.Key{Collection: "uploads", UID: "anna", Key: "u"}, Data: []byte("x"), Due: now}}); err != nil {
 		t.Fatal(err)
 	}
-	if docs, err := mine.Due(ctx, shard, now.Add(1000*time.Hour), 10); err != nil || len(docs) != 1 { // they are in nobody's way
+	if docs, err := mine.Due(ctx, []string{"uploads"}, shard, now.Add(1000*time.Hour), 10); err != nil || len(docs) != 1 { // they are in nobody's way
 		t.Fatal(docs, err)
 	}
 	var got []store.Document
 	for range 3 { // looks
-		docs, err := mine.Due(ctx, shard, now, 2)
+		docs, err := mine.Due(ctx, []string{"uploads"}, shard, now, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -329,7 +329,7 @@ func TestWhatIsNobodysHidesNothingThatIsDue(t *testing.T) {
 	if len(got) == 0 || got[0].Key.UID != "anna" {
 		t.Errorf("%+v", got)
 	}
-	if docs, err := theirs.Due(ctx, shard, now.Add(2*time.Hour), 10); err != nil || len(docs) < foreign-1 {
+	if docs, err := theirs.Due(ctx, []string{"uploads"}, shard, now.Add(2*time.Hour), 10); err != nil || len(docs) < foreign-1 {
 		t.Errorf("beside their own keys again, %d are due, %v", len(docs), err)
 	}
 }

@@ -152,8 +152,8 @@ func (d *documents) List(ctx context.Context, q store.Query) ([]store.Document, 
 	return docs, err
 }
 
-func (d *documents) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
-	docs, err := d.Driver.Due(ctx, shard, before, limit)
+func (d *documents) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
+	docs, err := d.Driver.Due(ctx, collections, shard, before, limit)
 	d.m.mu.Lock()
 	d.m.looks++
 	d.m.mu.Unlock()

@@ -207,7 +207,7 @@ func (w *world) waiting() (n int) {
 // unfinished is how many entries the agenda has.
 func (w *world) unfinished() (n int) {
 	for shard := range store.Shards {
-		docs, err := w.documents.Due(w.t.Context(), shard, w.now.read().Add(24*time.Hour), store.MaxLimit)
+		docs, err := w.documents.Due(w.t.Context(), []string{"agenda", "uploads", "accounts"}, shard, w.now.read().Add(24*time.Hour), store.MaxLimit)
 		w.must(err)
 		n += len(docs)
 	}

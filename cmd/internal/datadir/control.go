@@ -116,8 +116,14 @@ func refuse(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), status)
 }
 
+// longestSocket is how long the path of a socket can be everywhere.
+const longestSocket = 103
+
 // ask puts one question to the platform that runs on the directory.
 func ask(ctx context.Context, dir, method, path string, into any) error {
+	if at := filepath.Join(dir, controlName); len(at) > longestSocket {
+		return fmt.Errorf("it cannot be asked either, as %s is longer than the path of a socket can be (%d bytes): stop it first, or have its data directory at a shorter path", at, longestSocket)
+	}
 	client := http.Client{Timeout: controlTimeout, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, controlName))
 	}}}

@@ -88,7 +88,7 @@ func prepare(ctx context.Context, dir string, told platform.Backends, e platform
 		}
 	}
 	b := embedded.In(dir, told)
-	if err := errors.Join(embedded.CheckKeys(dir, b), embedded.CheckDocuments(dir, b)); err != nil {
+	if err := embedded.CheckWhole(dir, b); err != nil {
 		return b, err
 	}
 	found, missing, err := embedded.Replay(ctx, b, e.Now)

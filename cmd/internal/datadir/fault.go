@@ -9,6 +9,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/internal/dirlock"
+	"github.com/clarity-loop/clarity/services/fault"
 )
 
 // ErrInUse says that another process has the data directory.
@@ -29,6 +30,8 @@ type Fault struct {
 	Told string
 	// Cause is why, one of those that Error has words for.
 	Cause error
+
+	damaged string // the database that cannot be read, if it is that
 }
 
 // Unwrap is the cause.
@@ -44,7 +47,7 @@ func (f *Fault) Is(target error) bool {
 // chosen or set up another place. What is not there yet may come, a disk may have
 // room again, and another process ends.
 func (f *Fault) Lasting() bool {
-	return isAny(f.Cause, syscall.EROFS, syscall.ENOTDIR, fs.ErrExist, fs.ErrPermission)
+	return f.damaged != "" || isAny(f.Cause, syscall.EROFS, syscall.ENOTDIR, fs.ErrExist, fs.ErrPermission)
 }
 
 // Error is the sentence.
@@ -54,6 +57,8 @@ func (f *Fault) Error() string {
 		what = "the " + f.Of + " directory " + f.Path
 	}
 	switch {
+	case f.damaged != "":
+		return fmt.Sprintf("%s of %s is damaged or cut: put a backup back with `clarity restore`; `clarity fsck` says of a directory or a backup whether it is whole", f.damaged, what)
 	case errors.Is(f, ErrInUse):
 		return fmt.Sprintf("%s is in use by another process: stop that one, or choose another %s", what, f.Told)
 	case isAny(f.Cause, syscall.ENOSPC, syscall.EDQUOT):
@@ -84,6 +89,7 @@ func Sentence(dir string, err error) error {
 	case used && opening == nil && !within(inUse.Dir, dir):
 		f.Path = inUse.Dir
 	}
+	f.damaged = damaged(err)
 	if used || f.Lasting() || isAny(err, syscall.ENOSPC, syscall.EDQUOT) {
 		return f
 	}
@@ -98,10 +104,26 @@ func Sentence(dir string, err error) error {
 func describe(dir string, err error) error {
 	s := Sentence(dir, err)
 	var f *Fault
-	if errors.As(s, &f) && (f.Of != "" || errors.Is(f, ErrInUse) || isAny(err, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS)) {
+	if errors.As(s, &f) && (f.Of != "" || f.damaged != "" || errors.Is(f, ErrInUse) || isAny(err, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS)) {
 		return s
 	}
 	return err
+}
+
+// damaged is the database that SQLite finds to be none, or not whole; "" where it is
+// something else.
+func damaged(err error) string {
+	const corrupt, noDatabase = 11, 26 // SQLite's primary result codes
+	var code interface{ Code() int }
+	if !errors.As(err, &code) || code.Code()&0xff != corrupt && code.Code()&0xff != noDatabase {
+		return ""
+	}
+	var opening *platform.OpenError
+	var met *fault.Error
+	if errors.As(err, &opening) && opening.Of == "queue" || errors.As(err, &met) && met.Room == "queue" {
+		return "queue.db"
+	}
+	return "store.db"
 }
 
 func within(path, dir string) bool {

@@ -1,6 +1,7 @@
 package datadir_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -494,5 +495,46 @@ func TestToolsBesideARunningPlatform(t *testing.T) {
 	}
 	if name, err := datadir.Pseudonym(t.Context(), datadir.Place{Dir: dir}, "anna"); name != "" || err == nil || !strings.Contains(err.Error(), "data directory "+dir) {
 		t.Errorf("keys that are a file: %q, %v", name, err)
+	}
+}
+
+// A database that was cut, or is none, is told as that, with what to do.
+func TestADamagedDatabaseIsToldAsThat(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	start(t, dir)
+	path := filepath.Join(dir, "store.db")
+	made, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, holds := range map[string][]byte{"cut": made[:5000], "none": bytes.Repeat([]byte("no database "), 1000)} {
+		if err := os.WriteFile(path, holds, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, opened := open(t, dir, capability.Store|capability.Keys)
+		l := lease(dir, 0)
+		l.Needs = capability.Store | capability.Keys
+		_, _, leased := l.Acquire(t.Context())
+		for _, err := range []error{opened, leased} {
+			var f *datadir.Fault
+			if !errors.As(err, &f) || !f.Lasting() || !strings.HasPrefix(err.Error(), "store.db of the data directory "+dir+" is damaged or cut: ") || !strings.Contains(err.Error(), "`clarity restore`") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+}
+
+// Where a path is too long for a socket, the platform that runs there cannot be asked:
+// that is what is said.
+func TestALongPathSaysWhyItCannotBeAsked(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
+	p, err := open(t, dir, capability.Queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close() //nolint:errcheck // the test's end
+	_, _, err = datadir.DeadLetters(t.Context(), datadir.Place{Dir: dir}, drivers(), time.Now)
+	if !errors.Is(err, datadir.ErrInUse) || !strings.Contains(err.Error(), "longer than the path of a socket can be") {
+		t.Errorf("%v", err)
 	}
 }

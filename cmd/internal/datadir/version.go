@@ -36,9 +36,10 @@ func readVersion(dir string) (version int, err error) {
 	if err != nil {
 		return 0, Sentence(dir, err)
 	}
-	version, err = strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return 0, fmt.Errorf("the data directory %s has a file %s that names no version", dir, versionName)
+	said := strings.TrimSpace(string(text))
+	version, err = strconv.Atoi(said)
+	if err != nil || version < 1 || strconv.Itoa(version) != said {
+		return 0, fmt.Errorf("the data directory %s has a file %s that names no version: it is damaged, or not this program's; restore the file from a backup", dir, versionName)
 	}
 	if version > layout {
 		return 0, fmt.Errorf("the data directory %s was written by a newer program (version %d, this one knows %d): nothing of it was changed; run that program", dir, version, layout)

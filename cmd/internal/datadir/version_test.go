@@ -23,7 +23,7 @@ func TestADirectoryOfALaterReleaseIsRefused(t *testing.T) {
 		t.Fatalf("%q, %v", text, err)
 	}
 	start(t, dir)
-	for text, want := range map[string]string{"4\n": "was written by a newer program (version 4, this one knows 3)", "x": "names no version"} {
+	for text, want := range map[string]string{"4\n": "was written by a newer program (version 4, this one knows 3)", "x": "names no version", "-1\n": "names no version", "0": "names no version", "+3\n": "names no version", "": "names no version"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,10 +11,16 @@ import (
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 )
 
-// CheckDocuments is the error of a data directory that holds objects and no documents:
+// CheckWhole is the error of a data directory whose keys or documents are not where they
+// belong: of all that is wrong with it.
+func CheckWhole(dir string, b platform.Backends) error {
+	return errors.Join(checkKeys(dir, b), checkDocuments(dir, b))
+}
+
+// checkDocuments is the error of a data directory that holds objects and no documents:
 // begun anew it would know nobody, and take what it holds of people for what nobody
 // needs.
-func CheckDocuments(dir string, b platform.Backends) error {
+func checkDocuments(dir string, b platform.Backends) error {
 	documents, objects := placeOf(b.Store, "sqlite"), placeOf(b.Blobs, "files")
 	if documents == "" || objects == "" || filepath.Dir(objects) != documents {
 		return nil

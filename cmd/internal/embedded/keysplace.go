@@ -133,9 +133,9 @@ func areCopies(one, other string) (bool, error) {
 	return names[0] == names[1], nil
 }
 
-// CheckKeys is the error of a data directory whose keys are not where they
+// checkKeys is the error of a data directory whose keys are not where they
 // should be: new ones would open nothing of it.
-func CheckKeys(dir string, b platform.Backends) error {
+func checkKeys(dir string, b platform.Backends) error {
 	keys, documents := placeOf(b.Keys, "tink"), placeOf(b.Store, "sqlite")
 	if keys == "" || documents != dir {
 		return nil

@@ -56,6 +56,7 @@ type Receipt struct {
 	Received int                `json:"received"`
 	Accepted int                `json:"accepted"`
 	Rejected []health.Rejection `json:"rejected"`
+	Warnings []health.Warning   `json:"warnings"`
 	Cursor   map[string]string  `json:"cursor"`
 	Status   string             `json:"status"`
 }

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"unicode"
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/appleexport"
@@ -121,6 +122,9 @@ func sniff(file io.ReaderAt, size int64) (Format, error) {
 	case len(head) == 0:
 		return "", ErrUnknownFormat
 	case head[0] == '<':
+		if root := rootOf(head); root != "" && root != "HealthData" {
+			return "", fmt.Errorf("it is XML of <%s>: %w", root, ErrUnknownFormat)
+		}
 		return AppleExportXML, nil
 	case clarityexport.Is(head):
 		return ClarityExport, nil
@@ -128,6 +132,28 @@ func sniff(file io.ReaderAt, size int64) (Format, error) {
 		return sniffJSON(jsonstream.New(file, 0, size))
 	}
 	return "", ErrUnknownFormat
+}
+
+// rootOf is the root element of an XML document, as far as its first bytes tell.
+func rootOf(head []byte) string {
+	for _, end := range []struct{ opens, closes string }{{"<?", "?>"}, {"<!--", "-->"}} {
+		for bytes.HasPrefix(head, []byte(end.opens)) {
+			_, behind, closed := bytes.Cut(head, []byte(end.closes))
+			if !closed {
+				return ""
+			}
+			head = bytes.TrimLeft(behind, " \t\r\n")
+		}
+	}
+	head = bytes.TrimPrefix(head, []byte("<!DOCTYPE "))
+	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("<")), " ")
+	end := bytes.IndexFunc(head, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != ':' && r != '_' && r != '-'
+	})
+	if end < 0 || end > 64 {
+		return ""
+	}
+	return string(head[:end])
 }
 
 // decided ends the walk of a JSON file as soon as a member tells the format.

@@ -3,6 +3,7 @@ package formats_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -146,4 +147,23 @@ func TestEveryReferenceFileIsReadWithAVerdictForEachRecord(t *testing.T) {
 		}
 	}
 	t.Log("\n" + strings.Join(summary, "\n"))
+}
+
+// A file of another kind is told as what it is, and not as a damaged export.xml.
+func TestForeignXMLIsNoExport(t *testing.T) {
+	for text, root := range map[string]string{
+		"<?xml version=\"1.0\"?>\n<gpx version=\"1.1\"><trk/></gpx>":             "gpx",
+		"<!DOCTYPE html>\n<html></html>":                                         "html",
+		"\xef\xbb\xbf<?xml version=\"1.0\"?><!-- made -->\n<ns:Training x='1'/>": "ns:Training",
+	} {
+		_, err := formats.Open(strings.NewReader(text), int64(len(text)), "x", formats.Options{})
+		if !errors.Is(err, formats.ErrUnknownFormat) || !strings.Contains(err.Error(), "XML of <"+root+">: not Apple's export") {
+			t.Errorf("%s: %v", root, err)
+		}
+	}
+	for _, text := range []string{"<?xml version=\"1.0\"?>\n<!DOCTYPE HealthData [\n<!ELEMENT", "<HealthData locale=\"de\">", "<?xml " + strings.Repeat(" ", 600) + "?><gpx/>"} {
+		if r, err := formats.Open(strings.NewReader(text), int64(len(text)), "x", formats.Options{}); err != nil || r.Format != formats.AppleExportXML {
+			t.Errorf("%.20s: %v", text, err)
+		}
+	}
 }

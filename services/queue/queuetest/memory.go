@@ -194,6 +194,9 @@ func (h *Held) Settle(v queue.Verdict) {
 	defer h.place.mu.Unlock()
 	back := func(after time.Duration, _ string) { h.ready = h.place.now().Add(after) }
 	h.release()
+	if v.Failed() {
+		h.Failed++
+	}
 	v.Match(queue.Cases{Ack: h.remove, Retry: back, Postpone: back, Dead: h.die})
 }
 
@@ -202,6 +205,7 @@ func (h *Held) Fall(most int, why string) {
 	h.place.mu.Lock()
 	defer h.place.mu.Unlock()
 	h.release()
+	h.Failed++
 	if h.falls++; h.falls >= most {
 		h.die(why)
 	}

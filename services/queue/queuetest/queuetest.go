@@ -50,6 +50,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		{"a retry comes back after its delay, and may be overtaken", testRetry},
 		{"no number of retries makes a dead letter", testOutage},
 		{"no number of postponements makes a dead letter, nor holds up others", testPostpone},
+		{"what is put off did not fail, and what failed is counted", testFailures},
 		{"where several keys meet an outage one message probes", testCircuit},
 		{"a verdict of Dead lets the key go on", testDead},
 		{"a handler that panics or ends its goroutine again and again makes a dead letter", testPanic},

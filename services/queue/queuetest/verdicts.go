@@ -154,6 +154,37 @@ func testPostpone(t *testing.T, open opener) {
 	notForEver(t, open, func(n int) queue.Verdict { return queue.Postpone(0, fmt.Sprintf("not now %d", n)) })
 }
 
+// testFailures has messages fail, and be put off, as often: it is told of those that failed.
+func testFailures(t *testing.T, open opener) {
+	q := open()
+	verdicts := map[string]queue.Verdict{
+		"is put off": queue.Postpone(0, "not now"), "fails": queue.Postpone(0, "damaged").Failing(), "is tried again": queue.Retry(0, "away"),
+	}
+	for body := range verdicts {
+		publish(t, q, message(body, body))
+	}
+	const times = 12
+	var mu sync.Mutex
+	came, failed := map[string]int{}, map[string]int{}
+	r := record(func(d queue.Delivery) queue.Verdict {
+		mu.Lock()
+		defer mu.Unlock()
+		body := string(d.Body)
+		if came[body]++; came[body] > times {
+			failed[body] = max(failed[body], d.Failed)
+			return queue.Ack()
+		}
+		return verdicts[body]
+	})
+	receive(t, q, queue.Subscription{}, r.handle)
+	settled(t, q, queue.Depth{})
+	mu.Lock()
+	defer mu.Unlock()
+	if failed["is put off"] > times/4 || failed["fails"] < times/2 || failed["is tried again"] < times/2 {
+		t.Errorf("after %d times each have failed so often: %v", times, failed)
+	}
+}
+
 func notForEver(t *testing.T, open opener, verdict func(n int) queue.Verdict) {
 	t.Helper()
 	q := open()

@@ -92,7 +92,7 @@ func (q *Queue) lease(stmt *sql.Stmt, sub *queue.Subscription, now time.Time, n 
 		l := lease{token: q.token, consumer: sub.Name}
 		l.Topic = sub.Topic
 		var published, notBefore int64
-		if err := rows.Scan(&l.seq, &l.Key, &l.Body, &published, &notBefore, &l.Attempt, &l.fell, &l.reason); err != nil {
+		if err := rows.Scan(&l.seq, &l.Key, &l.Body, &published, &notBefore, &l.Attempt, &l.Failed, &l.fell, &l.reason); err != nil {
 			return nil, err
 		}
 		l.Published, l.NotBefore = fromNano(published), fromNano(notBefore)
@@ -116,7 +116,11 @@ func (q *Queue) finishLease(sub *queue.Subscription, l *lease, v queue.Verdict) 
 	op := &operation{wakes: subscription{sub.Topic, sub.Name}}
 	op.run = func() (err error) {
 		now := q.now()
-		wait := func(after time.Duration, reason string) { err = q.putOff(l, after, reason, 0, now) }
+		failed := 0
+		if v.Failed() {
+			failed = 1
+		}
+		wait := func(after time.Duration, reason string) { err = q.putOff(l, after, reason, 0, failed, now) }
 		v.Match(queue.Cases{
 			Ack:   func() { _, err = q.remove(l, now) },
 			Retry: wait, Postpone: wait,
@@ -135,13 +139,13 @@ func (q *Queue) fallen(sub *queue.Subscription, l *lease, reason string) error {
 			_, err := q.die(l, reason, now)
 			return err
 		}
-		return q.putOff(l, min(patience.Backoff(l.fell+1), 30*time.Second), reason, 1, now)
+		return q.putOff(l, min(patience.Backoff(l.fell+1), 30*time.Second), reason, 1, 1, now)
 	}})
 }
 
 // putOff has a leased message wait, behind the others of its key.
-func (q *Queue) putOff(l *lease, after time.Duration, reason string, fell int, now time.Time) error {
-	r, err := q.stmt.putOff.Exec(now.UnixNano(), int64(after), reason, fell, l.seq, l.token)
+func (q *Queue) putOff(l *lease, after time.Duration, reason string, fell, failed int, now time.Time) error {
+	r, err := q.stmt.putOff.Exec(now.UnixNano(), int64(after), reason, fell, failed, l.seq, l.token)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package sqlite
 
 // migrations make the schema, each run once and in order. What stands here was
 // run by somebody: change it by adding.
-func migrations() []string { return []string{schema1, renameEvents, subscriptions, waits, heads} }
+func migrations() []string {
+	return []string{schema1, renameEvents, subscriptions, waits, heads, failures}
+}
 
 const schema1 = `
 CREATE TABLE messages (
@@ -102,3 +104,7 @@ const heads = `
 DROP INDEX messages_line;
 CREATE INDEX messages_line ON messages (topic, consumer, key, ready);
 CREATE INDEX messages_head ON messages (topic, consumer, key) WHERE head = 1;`
+
+// failures counts how often a message failed apart from how often it came.
+const failures = `
+ALTER TABLE messages ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;`

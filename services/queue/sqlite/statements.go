@@ -25,13 +25,13 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 		under   = ` WHERE key = ?1 OR (key >= ?1 || '/' AND key < ?1 || '0')` // '0' is the byte after '/'
 		lease   = `UPDATE messages SET token = ?1, ready = ?5 + ?2, wait = ?2, attempt = attempt + 1 WHERE seq IN (
 			SELECT seq FROM messages WHERE topic = ?3 AND consumer = ?4 AND head = 1 AND ready <= ?5`
-		leased = ` ORDER BY ready LIMIT ?6) RETURNING seq, key, body, published, not_before, attempt, fell, reason`
+		leased = ` ORDER BY ready LIMIT ?6) RETURNING seq, key, body, published, not_before, attempt, failed, fell, reason`
 	)
 	for _, p := range []struct {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&s.voidLeases, `UPDATE messages SET token = 0, ready = ?, wait = 0, fell = fell + 1 WHERE token <> 0`},
+		{&s.voidLeases, `UPDATE messages SET token = 0, ready = ?, wait = 0, fell = fell + 1, failed = failed + 1 WHERE token <> 0`},
 		{&s.bound, `UPDATE messages SET ready = ?1 + wait WHERE ready > ?1 + wait`},
 		{&s.insert, columns + `SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?5 + ?7, ?7, ` + isHead + `, 0, 0, ''`},
 		{&s.claim, lease + leased},
@@ -43,8 +43,8 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 		{&s.promote, `UPDATE messages SET head = 1, ready = max(ready, ?4) WHERE seq = (
 			SELECT seq FROM messages WHERE topic = ?1 AND consumer = ?2 AND key = ?3 ORDER BY ready LIMIT 1)`},
 		{&s.demote, `UPDATE messages SET head = 0 WHERE topic = ? AND consumer = ? AND key = ? AND head = 1 AND token = 0 AND ready > ?`},
-		{&s.putOff, `UPDATE messages SET token = 0, head = 0, ready = ?1 + ?2, wait = ?2, reason = ?3, fell = fell + ?4,
-			seq = (SELECT max(seq) + 1 FROM messages) WHERE seq = ?5 AND token = ?6`},
+		{&s.putOff, `UPDATE messages SET token = 0, head = 0, ready = ?1 + ?2, wait = ?2, reason = ?3, fell = fell + ?4, failed = failed + ?5,
+			seq = (SELECT max(seq) + 1 FROM messages) WHERE seq = ?6 AND token = ?7`},
 		{&s.kill, `INSERT INTO dead (topic, consumer, key, body, published, not_before, attempt, reason, died)
 			SELECT topic, consumer, key, body, published, not_before, attempt, ?, ? FROM messages WHERE seq = ? AND token = ?`},
 		{&s.forget, `DELETE FROM messages` + under},

@@ -3,8 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/clarity-loop/clarity/services/store"
@@ -24,7 +26,7 @@ func (s *Store) Get(ctx context.Context, k store.Key) (store.Document, error) {
 	}
 	d := store.Document{Key: k}
 	var t times
-	err := s.get.QueryRowContext(ctx, k.Collection, k.UID, k.Key).Scan(&d.Version, &t.updated, &t.due, &d.Data)
+	err := s.get.QueryRowContext(ctx, k.Collection, k.UID, k.Key).Scan(&d.Version, &t.updated, &t.due, &t.came, &d.Data)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = store.ErrNotFound
 	}
@@ -40,6 +42,29 @@ func (s *Store) List(ctx context.Context, q store.Query) ([]store.Document, erro
 	if err := q.Check(); err != nil {
 		return nil, fmt.Errorf("list documents: %w", err)
 	}
+	stmt, args := s.query(q)
+	docs, err := documents(ctx, stmt, func(d *store.Document, t *times) []any {
+		d.Key = store.Key{Collection: q.Collection, UID: q.UID}
+		return []any{&d.Key.Key, &d.Version, &t.updated, &t.due, &t.came, &d.Data}
+	}, args...)
+	if err != nil {
+		return nil, faulted("list", err)
+	}
+	return docs, nil
+}
+
+// uploads is the collection of what has a time at which it came.
+const uploads = "uploads"
+
+// query is the statement that lists, with its arguments.
+func (s *Store) query(q store.Query) (*sql.Stmt, []any) {
+	if q.Newest {
+		came := int64(math.MaxInt64)
+		if q.After != "" {
+			came = q.Came.UnixMilli()
+		}
+		return s.newest, []any{q.UID, came, came, q.After, q.Limit}
+	}
 	low, high, stmt := q.From, q.To, s.ascending
 	if high == "" {
 		high = aboveEveryKey
@@ -52,24 +77,21 @@ func (s *Store) List(ctx context.Context, q store.Query) ([]store.Document, erro
 	} else if q.After != "" {
 		low = max(low, q.After+belowEveryByte)
 	}
-	docs, err := documents(ctx, stmt, func(d *store.Document, t *times) []any {
-		d.Key = store.Key{Collection: q.Collection, UID: q.UID}
-		return []any{&d.Key.Key, &d.Version, &t.updated, &t.due, &d.Data}
-	}, q.Collection, q.UID, low, high, q.Limit)
-	if err != nil {
-		return nil, faulted("list", err)
-	}
-	return docs, nil
+	return stmt, []any{q.Collection, q.UID, low, high, q.Limit}
 }
 
-// Due returns what is due of the agenda's shard, the oldest first.
-func (s *Store) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+// Due returns what is due of the collections in the agenda's shard, the oldest first.
+func (s *Store) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
 	if shard < 0 || shard >= store.Shards || limit < 1 || limit > store.MaxLimit {
 		return nil, faulted("due", fmt.Errorf("no shard %d, or no limit %d", shard, limit))
 	}
+	of, err := json.Marshal(collections)
+	if err != nil {
+		return nil, faulted("due", err)
+	}
 	docs, err := documents(ctx, s.due, func(d *store.Document, t *times) []any {
-		return []any{&d.Key.Collection, &d.Key.UID, &d.Key.Key, &d.Version, &t.updated, &t.due, &d.Data}
-	}, shard, before.UnixMicro(), limit)
+		return []any{&d.Key.Collection, &d.Key.UID, &d.Key.Key, &d.Version, &t.updated, &t.due, &t.came, &d.Data}
+	}, shard, before.UnixMicro(), string(of), limit)
 	if err != nil {
 		return nil, faulted("due", err)
 	}
@@ -145,11 +167,15 @@ func documents(ctx context.Context, stmt *sql.Stmt, fields func(*store.Document,
 type times struct {
 	updated int64
 	due     sql.NullInt64
+	came    sql.NullInt64
 }
 
 func (t times) enter(d *store.Document) {
 	d.Updated = time.Unix(0, t.updated).UTC()
 	if t.due.Valid {
 		d.Due = time.UnixMicro(t.due.Int64).UTC()
+	}
+	if t.came.Valid {
+		d.Came = time.UnixMilli(t.came.Int64).UTC()
 	}
 }

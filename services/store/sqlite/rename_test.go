@@ -93,7 +93,7 @@ func TestDocumentsAreRenamedOnce(t *testing.T) {
 			t.Errorf("%s: %+v, %v", uid, d, err)
 		}
 		found := false
-		docs, err := s.Due(ctx, store.ShardOf(uid), due, 100)
+		docs, err := s.Due(ctx, []string{"agenda", "uploads", "accounts"}, store.ShardOf(uid), due, 100)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,7 +51,11 @@ INSERT INTO versions VALUES (4294967296)`, `
 -- 0 where documents lie under the names that the releases before gave, 1 where these
 -- may be left in a page, else 2: see Rename.
 CREATE TABLE names (renamed INTEGER NOT NULL) STRICT;
-INSERT INTO names SELECT 2 * NOT EXISTS (SELECT 1 FROM documents)`}
+INSERT INTO names SELECT 2 * NOT EXISTS (SELECT 1 FROM documents)`, `
+ALTER TABLE documents ADD COLUMN came INTEGER; -- of uploads alone: milliseconds since 1970
+-- Of those of the releases before it is not known: most were merged within seconds.
+UPDATE documents SET came = updated / 1000000 WHERE collection = 'uploads';
+CREATE INDEX arrivals ON documents (uid, came DESC, key) WHERE came IS NOT NULL`}
 
 // A Store is a store.Driver over a database file.
 type Store struct {
@@ -65,7 +69,7 @@ type Store struct {
 	// Statements of the connection that writes; only commit uses them.
 	put, remove, versionOf, erase *sql.Stmt
 	// Statements of the connections that read.
-	get, ascending, descending, due, stirring *sql.Stmt
+	get, ascending, descending, newest, due, stirring *sql.Stmt
 }
 
 var _ store.Driver = (*Store)(nil)
@@ -102,8 +106,8 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&s.put, `INSERT INTO documents (collection, uid, key, version, updated, shard, due, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET version = excluded.version, updated = excluded.updated, shard = excluded.shard, due = excluded.due, data = excluded.data`},
+		{&s.put, `INSERT INTO documents (collection, uid, key, version, updated, shard, due, came, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET version = excluded.version, updated = excluded.updated, shard = excluded.shard, due = excluded.due, came = excluded.came, data = excluded.data`},
 		{&s.remove, `DELETE FROM documents` + at},
 		{&s.versionOf, `SELECT version FROM documents` + at},
 		{&s.erase, `DELETE FROM documents WHERE collection = ? AND uid = ?`},
@@ -113,15 +117,16 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	const list = `SELECT key, version, updated, due, data FROM documents WHERE collection = ? AND uid = ? AND key >= ? AND key < ? ORDER BY key`
+	const list = `SELECT key, version, updated, due, came, data FROM documents WHERE collection = ? AND uid = ? AND key >= ? AND key < ? ORDER BY key`
 	for _, p := range []struct {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&s.get, `SELECT version, updated, due, data FROM documents` + at},
+		{&s.get, `SELECT version, updated, due, came, data FROM documents` + at},
 		{&s.ascending, list + ` LIMIT ?`},
 		{&s.descending, list + ` DESC LIMIT ?`},
-		{&s.due, `SELECT collection, uid, key, version, updated, due, data FROM documents WHERE shard = ? AND due <= ? ORDER BY due LIMIT ?`},
+		{&s.newest, `SELECT key, version, updated, due, came, data FROM documents WHERE uid = ? AND came <= ? AND (came < ? OR key > ?) ORDER BY came DESC, key LIMIT ?`},
+		{&s.due, `SELECT collection, uid, key, version, updated, due, came, data FROM documents WHERE shard = ? AND due <= ? AND +collection IN (SELECT value FROM json_each(?)) ORDER BY due LIMIT ?`},
 		{&s.stirring, fmt.Sprintf(`WITH RECURSIVE shards (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM shards WHERE n + 1 < %d)
 			SELECT n FROM shards WHERE EXISTS (SELECT 1 FROM documents WHERE shard = n AND due <= ?)`, store.Shards)},
 	} {
@@ -307,8 +312,16 @@ func (s *Store) keep(w *store.Write, updated int64) (version int64, err error) {
 	if !w.Due.IsZero() {
 		shard, due = store.ShardOf(w.Key.UID), w.Due.UnixMicro()
 	}
-	_, err = s.put.Exec(w.Key.Collection, w.Key.UID, w.Key.Key, version, updated, shard, due, w.Data)
+	_, err = s.put.Exec(w.Key.Collection, w.Key.UID, w.Key.Key, version, updated, shard, due, cameOf(w), w.Data)
 	return version, err
+}
+
+// cameOf is when an upload came, as it is kept; nil of all else.
+func cameOf(w *store.Write) any {
+	if w.Key.Collection != uploads {
+		return nil
+	}
+	return w.Came.UnixMilli()
 }
 
 // faulted is store.Fault, with the class that SQLite's result code says.

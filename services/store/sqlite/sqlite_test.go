@@ -206,7 +206,8 @@ func TestADatabaseWithCountedVersionsIsKept(t *testing.T) {
 	if _, err := before.ExecContext(t.Context(), `CREATE TABLE documents (
 	id INTEGER PRIMARY KEY, collection TEXT NOT NULL, uid TEXT NOT NULL, key TEXT NOT NULL,
 	version INTEGER NOT NULL, updated INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (collection, uid, key)) STRICT;
-INSERT INTO documents (collection, uid, key, version, updated, data) VALUES ('days', 'u', 'k', 7, 1000000000, x'6b657074');
+INSERT INTO documents (collection, uid, key, version, updated, data) VALUES ('days', 'u', 'k', 7, 1000000000, x'6b657074'),
+	('uploads', 'u', 'upload-1', 1, 3000000000, x'6b'), ('uploads', 'u', 'upload-2', 1, 4000000000, x'6b');
 PRAGMA user_version = 1`); err != nil {
 		t.Fatal(err)
 	}
@@ -222,6 +223,11 @@ PRAGMA user_version = 1`); err != nil {
 	}
 	if _, err := write(s, store.Write{Key: k, IfVersion: 7}); err != nil {
 		t.Fatal(err)
+	}
+	// What was kept without the time it came is listed by that of its last change.
+	uploads, err := s.List(t.Context(), store.Query{Collection: "uploads", UID: "u", Newest: true, Limit: 10})
+	if err != nil || len(uploads) != 2 || uploads[0].Key.Key != "upload-2" || !uploads[0].Came.Equal(time.Unix(4, 0)) {
+		t.Errorf("uploads of before: %v, %v", uploads, err)
 	}
 	// Nobody knows how far a deleted document had counted.
 	if version, err := write(s, store.Write{Key: k, Data: []byte("new")}); err != nil || version <= 1<<32 {

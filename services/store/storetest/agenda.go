@@ -18,6 +18,9 @@ var epoch = time.Date(2026, 11, 20, 7, 0, 0, 123_456_000, time.UTC)
 
 func entry(uid, key string) store.Key { return store.Key{Collection: agenda, UID: uid, Key: key} }
 
+// timed are the collections whose documents may be due.
+func timed() []string { return []string{agenda, "uploads", "accounts"} }
+
 // plan writes an entry of the agenda that is due then.
 func plan(t *testing.T, d store.Driver, uid, key string, ifVersion int64, due time.Time) int64 {
 	t.Helper()
@@ -30,7 +33,7 @@ func plan(t *testing.T, d store.Driver, uid, key string, ifVersion int64, due ti
 
 func due(t *testing.T, d store.Driver, shard int, before time.Time, limit int) []store.Document {
 	t.Helper()
-	docs, err := d.Due(context.Background(), shard, before, limit)
+	docs, err := d.Due(context.Background(), timed(), shard, before, limit)
 	if err != nil {
 		t.Fatalf("what is due of shard %d: %v", shard, err)
 	}
@@ -147,9 +150,41 @@ func testDue(t *testing.T, open Opener) {
 		t.Errorf("a person's agenda (-want +got):\n%s", diff)
 	}
 	for _, wrong := range [][2]int{{-1, 1}, {store.Shards, 1}, {0, 0}, {0, store.MaxLimit + 1}} {
-		if _, err := d.Due(context.Background(), wrong[0], epoch, wrong[1]); err == nil {
+		if _, err := d.Due(context.Background(), timed(), wrong[0], epoch, wrong[1]); err == nil {
 			t.Errorf("shard %d with limit %d is answered", wrong[0], wrong[1])
 		}
+	}
+}
+
+// testDueOfCollections has accounts be due before all else, more than are listed.
+func testDueOfCollections(t *testing.T, open Opener) {
+	d := open()
+	const shard, limit = 7, 4
+	people := inShard(t, d, shard, limit+2)
+	for i, uid := range people {
+		at := epoch.Add(time.Duration(i) * time.Second)
+		if _, err := d.Batch(context.Background(), []store.Write{{Key: store.Key{Collection: "accounts", UID: uid, Key: "account"}, Data: []byte("x"), Due: at}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uid, late := people[limit+1], epoch.Add(time.Minute)
+	plan(t, d, uid, "errand", 0, late)
+	if _, err := d.Batch(context.Background(), []store.Write{{Key: store.Key{Collection: "uploads", UID: uid, Key: "upload"}, Data: []byte("x"), Due: late.Add(time.Second)}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ of, want []string }{
+		{[]string{"uploads"}, []string{"upload"}},
+		{[]string{agenda}, []string{"errand"}},
+		{[]string{agenda, "uploads"}, []string{"errand", "upload"}},
+		{[]string{"accounts"}, []string{"account", "account", "account", "account"}},
+	} {
+		soon(t, fmt.Sprint("due of ", c.of), func() any { return c.want }, func() any {
+			docs, err := d.Due(context.Background(), c.of, shard, late.Add(time.Hour), limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return keys(docs)
+		})
 	}
 }
 

@@ -34,7 +34,7 @@ func testFaults(t *testing.T, open Opener) {
 	faulttest.Of(t, err, "store", "write")
 	_, err = d.List(over, store.Query{Collection: collection, UID: faulttest.Mark, Limit: 1})
 	faulttest.Of(t, err, "store", "list")
-	_, err = d.Due(over, 0, time.Now(), 1)
+	_, err = d.Due(over, timed(), 0, time.Now(), 1)
 	faulttest.Of(t, err, "store", "due")
 	faulttest.Of(t, d.EraseUser(over, faulttest.Mark), "store", "erase")
 	_, err = d.Get(context.Background(), at(faulttest.Mark, "no such "+faulttest.Mark))

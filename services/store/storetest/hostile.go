@@ -121,12 +121,12 @@ func (h *HostileDriver) overtake(ctx context.Context, writes []store.Write) erro
 }
 
 // Due shows what was due a while ago.
-func (h *HostileDriver) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+func (h *HostileDriver) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
 	k := store.Key{Collection: agenda, Key: fmt.Sprint(shard)}
 	if err := h.before(ctx, "due", k); err != nil {
 		return nil, err
 	}
-	docs, err := h.Driver.Due(ctx, shard, before, limit)
+	docs, err := h.Driver.Due(ctx, collections, shard, before, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (h *HostileDriver) Due(ctx context.Context, shard int, before time.Time, li
 		h.shown[d.Key] = shown{d, now}
 		return false
 	})
-	for _, d := range h.former(shard, before, now) {
+	for _, d := range h.former(collections, shard, before, now) {
 		if !there[d.Key] && h.Falls("still shown", nameOf(d.Key)) {
 			docs = append(docs, d)
 		}
@@ -154,14 +154,14 @@ func (h *HostileDriver) Due(ctx context.Context, shard int, before time.Time, li
 }
 
 // former are the documents that were shown as due so lately that they may be again.
-func (h *HostileDriver) former(shard int, before, now time.Time) (docs []store.Document) {
+func (h *HostileDriver) former(collections []string, shard int, before, now time.Time) (docs []store.Document) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for k, s := range h.shown {
 		switch {
 		case now.Sub(s.at) >= Staleness:
 			delete(h.shown, k)
-		case store.ShardOf(k.UID) == shard && !s.document.Due.After(before):
+		case slices.Contains(collections, k.Collection) && store.ShardOf(k.UID) == shard && !s.document.Due.After(before):
 			docs = append(docs, s.document)
 		}
 	}

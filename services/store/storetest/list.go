@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -108,6 +109,80 @@ func testPages(t *testing.T, open Opener) {
 			}
 		}
 		slices.Reverse(want)
+	}
+}
+
+// testNewest walks uploads that came two in each millisecond, in pages, while others
+// come, change and go.
+func testNewest(t *testing.T, open Opener) {
+	d := open()
+	ctx := context.Background()
+	upload := func(n int) store.Key {
+		return store.Key{Collection: "uploads", UID: "u", Key: fmt.Sprintf("%02d-upload", (n*31)%57)}
+	}
+	bring := func(n int, ifVersion int64) int64 {
+		t.Helper()
+		v, err := write(ctx, d, store.Write{Key: upload(n), IfVersion: ifVersion, Data: []byte("x"), Came: epoch.Add(time.Duration(n/2) * time.Millisecond)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	for n := range 40 {
+		if version := bring(n, 0); n%3 == 0 {
+			bring(n, version) // what changes later stays where it is
+		}
+	}
+	put(t, d, store.Key{Collection: "uploads", UID: "u2", Key: "of-another"}, 0, "x")
+	put(t, d, at("u", "of-another-collection"), 0, "x")
+	walk := func(size int, between func()) (all []store.Document) {
+		t.Helper()
+		for q := (store.Query{Collection: "uploads", UID: "u", Newest: true, Limit: size}); ; between() {
+			page := list(t, d, q)
+			if all = append(all, page...); len(page) < size {
+				return all
+			}
+			last := page[len(page)-1]
+			q.Came, q.After = last.Came, last.Key.Key
+		}
+	}
+	first := walk(100, func() {})
+	for i, doc := range first {
+		if diff := cmp.Diff(get(t, d, doc.Key), doc); diff != "" {
+			t.Errorf("the upload listed is not the one got (-get +list):\n%s", diff)
+		}
+		if want := epoch.Truncate(time.Millisecond).Add(time.Duration((39-i)/2) * time.Millisecond); !doc.Came.Equal(want) {
+			t.Errorf("upload %d came at %v, want %v", i, doc.Came, want)
+		}
+	}
+	if len(first) != 40 {
+		t.Fatalf("%d of 40 uploads", len(first))
+	}
+	come := 40
+	paged := walk(3, func() { bring(come, 0); come++ })
+	if diff := cmp.Diff(keys(first), keys(paged)); diff != "" {
+		t.Errorf("in pages, while others come (-one page +pages):\n%s", diff)
+	}
+	cursor := first[10] // the cursor need not be there any more
+	if _, err := d.Batch(ctx, []store.Write{{Key: cursor.Key, IfVersion: cursor.Version}}); err != nil {
+		t.Fatal(err)
+	}
+	d = open()
+	behind := list(t, d, store.Query{Collection: "uploads", UID: "u", Newest: true, Came: cursor.Came, After: cursor.Key.Key, Limit: 100})
+	if diff := cmp.Diff(keys(first[11:]), keys(behind)); diff != "" {
+		t.Errorf("behind one that went (-want +got):\n%s", diff)
+	}
+	for what, q := range map[string]store.Query{
+		"another collection": {Collection: collection, Newest: true}, "a range": {Collection: "uploads", From: "a", Newest: true},
+		"the oldest first": {Collection: "uploads", Descending: true, Newest: true}, "a time alone": {Collection: "uploads", Came: epoch},
+	} {
+		q.UID, q.Limit = "u", 10
+		if _, err := d.List(ctx, q); err == nil {
+			t.Errorf("%s is listed by the time it came", what)
+		}
+	}
+	if _, err := write(ctx, d, store.Write{Key: at("u", "a"), Data: []byte("x"), Came: epoch}); !errors.Is(err, store.ErrKey) {
+		t.Errorf("a day that came: %v", err)
 	}
 }
 

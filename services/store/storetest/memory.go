@@ -92,6 +92,9 @@ func (m *MemoryDriver) put(w store.Write) int64 {
 	if d.Data == nil {
 		d.Data = []byte{}
 	}
+	if w.Key.Collection == "uploads" {
+		d.Came = w.Came.UTC().Truncate(time.Millisecond)
+	}
 	m.remove(w.Key)
 	if !w.Due.IsZero() {
 		d.Due = w.Due.UTC().Truncate(time.Microsecond)
@@ -134,17 +137,22 @@ func (m *MemoryDriver) List(ctx context.Context, q store.Query) ([]store.Documen
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	of := m.places[place{q.Collection, q.UID}]
-	keys := slices.Sorted(maps.Keys(of))
-	if q.Descending {
-		slices.Reverse(keys)
+	order := func(a, b store.Document) int { return cmp.Compare(a.Key.Key, b.Key.Key) }
+	switch {
+	case q.Newest:
+		order = func(a, b store.Document) int {
+			return cmp.Or(b.Came.Compare(a.Came), cmp.Compare(a.Key.Key, b.Key.Key))
+		}
+	case q.Descending:
+		order = func(a, b store.Document) int { return cmp.Compare(b.Key.Key, a.Key.Key) }
 	}
+	cursor := store.Document{Key: store.Key{Key: q.After}, Came: q.Came}
 	var docs []store.Document
-	for _, key := range keys {
-		behind := q.After == "" || key > q.After && !q.Descending || key < q.After && q.Descending
-		if !behind || key < q.From || q.To != "" && key >= q.To {
+	for _, d := range slices.SortedFunc(maps.Values(of), order) {
+		key := d.Key.Key
+		if q.After != "" && order(d, cursor) <= 0 || key < q.From || q.To != "" && key >= q.To {
 			continue
 		}
-		d := of[key]
 		d.Data = bytes.Clone(d.Data)
 		if docs = append(docs, d); len(docs) == q.Limit {
 			break
@@ -174,8 +182,8 @@ func (m *MemoryDriver) Tail(ctx context.Context, collection, uid, after string) 
 	return t.tokens, nil
 }
 
-// Due lists what is due of a shard.
-func (m *MemoryDriver) Due(ctx context.Context, shard int, before time.Time, limit int) ([]store.Document, error) {
+// Due lists what is due of the collections in a shard.
+func (m *MemoryDriver) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
 	if shard < 0 || shard >= store.Shards || limit < 1 || limit > store.MaxLimit {
 		return nil, store.Fault("due", fmt.Errorf("no shard %d, or no limit %d", shard, limit))
 	}
@@ -186,7 +194,7 @@ func (m *MemoryDriver) Due(ctx context.Context, shard int, before time.Time, lim
 	defer m.mu.Unlock()
 	var docs []store.Document
 	for k, at := range m.due[shard] {
-		if !at.After(before) {
+		if !at.After(before) && slices.Contains(collections, k.Collection) {
 			d := m.places[place{k.Collection, k.UID}][k.Key]
 			d.Data = bytes.Clone(d.Data)
 			docs = append(docs, d)

@@ -2,7 +2,9 @@ package analyse_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +62,41 @@ func TestAResultOfTomorrowIsBroughtUpToDate(t *testing.T) {
 	}
 	if b.result(end+2) != nil {
 		t.Error("there is a result that nobody asked for")
+	}
+}
+
+// Who was asked for a window of tomorrow and is slow stores its Result when others have
+// taken it off, of days that came since, and dies: who is asked next for windows up to
+// today finds it current, and that nobody was told of it.
+func TestAResultOfTomorrowThatASlowProcessStoredIsToldOf(t *testing.T) {
+	b := newBench(t)
+	end := b.keepWeek()
+	needs := b.stage.Needs
+	needs.Now = func() time.Time { return time.Date(1970, 1, 1, 12, 0, 0, 0, time.UTC).AddDate(0, 0, int(end)) }
+	b.stage = analyse.New(needs)
+	b.ask(end+1, end+1)
+	if got := b.due(1); got != "ack" || len(b.published) != 1 {
+		t.Fatalf("%q, published %v", got, b.topics())
+	}
+	b.keep(end, []health.Sample{walked(end)})
+	b.fail = errors.New("down")
+	if _, _, err := b.stage.Analyse(t.Context(), analysis.Request{UID: uid, End: end + 1}, analyse.Order{}); err == nil {
+		t.Fatal("the slow process told of it")
+	}
+	b.fail = nil
+	b.ask(end, end)
+	for _, want := range []string{"postpone: the next windows have their turn", "ack"} {
+		if got := b.due(1); got != want {
+			t.Errorf("verdict %q, want %q", got, want)
+		}
+	}
+	if want := "result.stored " + (end + 1).String() + " " + b.result(end+1).Lineage.InputDigest; !slices.Contains(b.told(), want) {
+		t.Errorf("told %v, and not %s", b.told(), want)
+	}
+	told := len(b.published)
+	b.ask(end, end)
+	if got := b.due(1); got != "ack" || len(b.published) != told {
+		t.Errorf("%q: who was told is told again", got)
 	}
 }
 

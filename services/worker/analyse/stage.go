@@ -63,7 +63,8 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "analyse", Retry: "analysis failed, will retry", Dead: "analysis is impossible",
 		Settled:  []error{analysis.ErrErased, analysis.ErrNoConsent},
-		Passing:  []error{store.ErrConflict, blob.ErrNotFound, keyring.ErrNoKey},
+		First:    []error{store.ErrConflict},
+		Passing:  []error{blob.ErrNotFound, keyring.ErrNoKey},
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
 			{Is: keyring.ErrNoKey, Text: "the person's key is missing"},
@@ -161,7 +162,7 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 	again := order.Again
 	if f.current && !order.Replace {
 		if again { // the process may have died after the result was stored
-			err = errors.Join(s.stored(ctx, req, f.before.Value.Result.Lineage.InputDigest, tell), s.followUp(ctx, f.model, req, true))
+			err = errors.Join(s.stored(ctx, req, f.before.Value.Result, f.before.Version, tell), s.followUp(ctx, f.model, req, true))
 		}
 		return Kept, f.before.Version, err
 	}
@@ -177,7 +178,7 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 			return Kept, 0, err
 		}
 		if !f.exists && !again { // another may have deleted the Result, and died before it told
-			if again, err = s.spoken(ctx, req); err != nil {
+			if _, again, err = s.spoken(ctx, req); err != nil {
 				return Kept, 0, err
 			}
 		}
@@ -194,19 +195,26 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 	if err != nil {
 		return Kept, 0, err
 	}
-	if err := s.stored(ctx, req, result.Lineage.InputDigest, tell); err != nil {
+	if err := s.stored(ctx, req, result, version, tell); err != nil {
 		return Kept, 0, err
 	}
 	return Stored, version, s.followUp(ctx, f.model, req, changed || again)
 }
 
-// spoken says whether there is an Insight of the window.
-func (s *Stage) spoken(ctx context.Context, req analysis.Request) (bool, error) {
-	_, err := s.Store.Insights.Get(ctx, req.UID, req.End.String())
+// spoken says whether there is an Insight of the window, and of which Result it is.
+func (s *Stage) spoken(ctx context.Context, req analysis.Request) (digest string, there bool, err error) {
+	in, err := s.Store.Insights.Get(ctx, req.UID, req.End.String())
 	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
+		return "", false, nil
 	}
-	return err == nil, erasedError(err)
+	return in.Value.Insight.InputDigest, err == nil, erasedError(err)
+}
+
+// untold says whether nobody may have been told of a Result that is there: who writes
+// an Insight tells of its Result, too.
+func (s *Stage) untold(ctx context.Context, req analysis.Request, r analysis.Result) (bool, error) {
+	digest, _, err := s.spoken(ctx, req)
+	return digest != r.Lineage.InputDigest, err
 }
 
 // withdraw deletes the Result of a window that has no data any more, and has who is
@@ -217,7 +225,7 @@ func (s *Stage) withdraw(ctx context.Context, req analysis.Request, f *found, te
 			return err
 		}
 	}
-	return tell(ctx, flow.Changed{End: req.End})
+	return tell(ctx, flow.Changed{End: req.End, Change: f.before.Version})
 }
 
 // current says whether a Result still rests on all that determines it.
@@ -240,11 +248,11 @@ func erasedError(err error) error {
 type teller func(ctx context.Context, c flow.Changed) error
 
 // stored records the Result in the audit log and tells of it.
-func (s *Stage) stored(ctx context.Context, req analysis.Request, digest string, tell teller) error {
+func (s *Stage) stored(ctx context.Context, req analysis.Request, r analysis.Result, version int64, tell teller) error {
 	if err := s.Audit.Append(ctx, audit.Event{Action: audit.ResultStored, UID: req.UID, Own: req.End.String(), Outcome: "ok"}); err != nil {
 		return fmt.Errorf("audit result: %w", err)
 	}
-	return tell(ctx, flow.Changed{End: req.End, Version: digest})
+	return tell(ctx, flow.Changed{End: req.End, Version: r.Lineage.InputDigest, Change: version})
 }
 
 // publish tells of Results.

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/blob"
@@ -142,23 +144,33 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 	return done, failed
 }
 
-// askLater has the windows behind the end be analysed that have a Result and are not
+// askLater has the windows behind the end be analysed that have a Result which is not
 // current. Who asked for windows up to today need not have known of them: it is
-// tomorrow where another phone is, or by another process's clock.
+// tomorrow where another phone is, or by another process's clock. For the same reason
+// they are asked for where nobody may have been told of the Result: who is slow, and
+// was asked before, may have stored it since.
 func (s *Stage) askLater(ctx context.Context, d *reading, end health.Day) error {
 	var stale []health.Day
-	for _, r := range d.results {
-		later := r.Value.Result.Window.End
-		if later <= end {
+	recent := health.DayOf(health.InstantOf(s.Now()), time.UTC) - 1 // somewhere, or by a clock that is behind
+	for _, key := range slices.Sorted(maps.Keys(d.results)) {
+		r := d.results[key].Value.Result
+		req := analysis.Request{UID: d.uid, End: r.Window.End}
+		if req.End <= end {
 			continue
 		}
-		f, err := s.findIn(ctx, analysis.Request{UID: d.uid, End: later}, d, false)
+		f, err := s.findIn(ctx, req, d, false)
 		if err != nil {
 			return err
 		}
 		f.release()
-		if !f.current {
-			stale = append(stale, later)
+		look := !f.current
+		if f.current && req.End >= recent {
+			if look, err = s.untold(ctx, req, r); err != nil {
+				return err
+			}
+		}
+		if look {
+			stale = append(stale, req.End)
 		}
 	}
 	return s.Windows.Ask(ctx, d.uid, stale...)

@@ -25,7 +25,7 @@ const patient = 10
 // uploadWork is one upload on its way.
 type uploadWork struct {
 	uid, id  string
-	attempt  int // of the message
+	attempt  int // of the message, those that failed counted
 	record   store.Record[record.Upload]
 	held     store.Record[record.Cursors] // with its digest
 	envelope *upload.Envelope

@@ -87,7 +87,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		return queue.Dead("the message cannot be decoded")
 	}
 	started := s.Now()
-	err := s.intake(ctx, m, d.Attempt)
+	err := s.intake(ctx, m, d.Failed+1)
 	if err == nil {
 		s.Log.Info("upload handled", "stage", "intake", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 	}
@@ -99,7 +99,8 @@ func failures() stage.Failures {
 	return stage.Failures{
 		Stage: "intake", Retry: "upload failed, will retry", Dead: "upload cannot be merged",
 		Settled:  []error{analysis.ErrErased, keyring.ErrDestroyed, errNoRecord},
-		Passing:  []error{store.ErrConflict, timeline.ErrDamaged, keyring.ErrTampered, keyring.ErrNoKey, blob.ErrCorrupt, blob.ErrNotFound},
+		First:    []error{store.ErrConflict},
+		Passing:  []error{timeline.ErrDamaged, keyring.ErrTampered, keyring.ErrNoKey, blob.ErrCorrupt, blob.ErrNotFound},
 		Hopeless: []error{analysis.ErrUnreadable},
 		Reasons: []stage.Reason{
 			{Is: timeline.ErrDamaged, Text: "a day or the tombstones cannot be decoded"},

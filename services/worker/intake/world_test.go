@@ -215,10 +215,12 @@ func (d *driver) List(_ context.Context, q store.Query) (docs []store.Document, 
 func (d *driver) Tail(context.Context, string, string, string) (<-chan struct{}, error) {
 	return nil, nil
 }
-func (d *driver) Due(context.Context, int, time.Time, int) ([]store.Document, error) { return nil, nil }
-func (d *driver) People(context.Context, string, int) ([]string, error)              { return nil, nil }
-func (d *driver) EraseUser(context.Context, string) error                            { return nil }
-func (d *driver) Ready(context.Context) error                                        { return nil }
+func (d *driver) Due(context.Context, []string, int, time.Time, int) ([]store.Document, error) {
+	return nil, nil
+}
+func (d *driver) People(context.Context, string, int) ([]string, error) { return nil, nil }
+func (d *driver) EraseUser(context.Context, string) error               { return nil }
+func (d *driver) Ready(context.Context) error                           { return nil }
 
 type blobs world
 
@@ -314,7 +316,7 @@ func (w *world) handle(t testing.TB, id string, attempt int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stagetest.Word(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicUploads, Key: person, Body: body}, Attempt: attempt}))
+	return stagetest.Word(w.stage.Handle(t.Context(), queue.Delivery{Message: queue.Message{Topic: flow.TopicUploads, Key: person, Body: body}, Attempt: attempt, Failed: attempt - 1}))
 }
 
 func (w *world) upload(t testing.TB, id string) record.Upload {

@@ -18,8 +18,17 @@ const (
 	KindHeld     = "held"     // of an upload that is in no day yet, or a deletion of it
 	KindDeletion = "deletion" // a uuid that is deleted
 	KindProfile  = "profile"
-	KindEnd      = "end"
+	// KindUnreadable is of what is held and cannot be read: an Unreadable, by the key of
+	// its record.
+	KindUnreadable = "unreadable"
+	KindEnd        = "end"
 )
+
+// An Unreadable stands for lines of a kind that cannot be written.
+type Unreadable struct {
+	Kind   string `json:"kind"`
+	Reason string `json:"reason"` // damaged or gone
+}
 
 // A Sample is a sample as it is exported.
 type Sample struct {

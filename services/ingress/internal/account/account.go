@@ -36,7 +36,7 @@ type Needs struct {
 	}
 	// Standing is changed by what a person decides; a store.Store does.
 	Standing interface {
-		Errand(kind agenda.Kind, now time.Time) store.Change
+		Errand(kind agenda.Kind, since, now time.Time) store.Change
 		Preferring(ctx context.Context, uid string, prefixes []string) (store.Change, error)
 		Batch(ctx context.Context, uid string, changes ...store.Change) ([]int64, error)
 		Answer(ctx context.Context, uid, purpose string, answer func(before record.Consent) record.Consent) (record.Consent, error)

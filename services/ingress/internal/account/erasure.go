@@ -155,7 +155,7 @@ func (r *Room) beginAnew(ctx context.Context, _ *struct{}) (*struct{}, error) {
 	case e == nil && a.Receipt == "", e != nil && e.Until.After(now):
 		return nil, erasureRunning()
 	case e != nil && inGrace(account, now):
-		to, also = a.Kept(), []store.Change{r.Standing.Errand(agenda.Resume, now)} // what came to a halt goes on
+		to, also = a.Kept(), []store.Change{r.Standing.Errand(agenda.Resume, a.ErasedAt, now)} // what came to a halt goes on
 	case e != nil && !e.Finished():
 		return nil, erasureRunning()
 	default:

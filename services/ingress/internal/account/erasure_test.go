@@ -105,11 +105,16 @@ func TestAGraceCanBeTakenBack(t *testing.T) {
 	if onAgenda(w, agenda.Resume) {
 		t.Error("in the grace period it is taken up")
 	}
+	halt := w.Clock.Now()
+	w.Clock.Advance(time.Minute)
 	if r := w.Do("POST", accountPath, ingresstest.Anna, nil); r.Status != 204 {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}
 	if !onAgenda(w, agenda.Resume) {
 		t.Error("what came to a halt is not taken up at once")
+	}
+	if e, err := w.Store.Agenda.Get(t.Context(), "anna", agenda.Errand{Kind: agenda.Resume}.Key()); err != nil || e.Value.Since.After(halt) {
+		t.Errorf("what came to a halt did so at %v, want %v, %v", e.Value.Since, halt, err)
 	}
 	if r := w.Do("GET", "/v1/uploads/upload-0001", ingresstest.Anna, nil); r.Status != 200 {
 		t.Errorf("taken back: %d", r.Status)

@@ -30,7 +30,7 @@ with an erasure. A person has three at a time.`
 // An exportView is how far an export has come.
 type exportView struct {
 	ExportID  string         `json:"exportId"`
-	State     string         `json:"state" enum:"pending,ready,failed" doc:"pending: it is being made; ready: complete; failed: see reason"`
+	State     string         `json:"state" enum:"pending,ready,failed" doc:"pending: it is being made; ready: complete, but for what a line of the kind unreadable stands for; failed: see reason"`
 	Reason    string         `json:"reason,omitempty" doc:"stable code of the failure: unreadable, too_large, or ask_again of an export of a release that copied nothing"`
 	CreatedAt reply.Time     `json:"createdAt"`
 	ReadyAt   *reply.Time    `json:"readyAt,omitempty"`
@@ -110,7 +110,7 @@ func (r *Room) begin(ctx context.Context, uid, id string, e *record.Export) ([]s
 }
 
 func (r *Room) listExports(ctx context.Context, in *reply.PageInput) (*reply.PageOutput[exportView], error) {
-	out, err := reply.List(ctx, r.Exports, *in, store.Query{}, func(cursor string) bool { return len(cursor) == 32 }, func(e store.Record[record.Export]) *exportView {
+	out, err := reply.List(ctx, r.Exports, *in, store.Query{}, func(cursor string) bool { return len(cursor) == 32 }, nil, func(e store.Record[record.Export]) *exportView {
 		if e.Value.Over(r.Now()) {
 			return nil
 		}

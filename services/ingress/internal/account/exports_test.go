@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
 	"github.com/clarity-loop/clarity/services/ingress/internal/account"
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/record"
@@ -116,12 +117,58 @@ func TestAnExport(t *testing.T) {
 	}
 }
 
-// One that cannot be complete says so, and nothing of it can be downloaded.
-func TestAnExportThatFails(t *testing.T) {
+// What is damaged costs nothing else: the export holds all that can be read, and says
+// what cannot.
+func TestAnExportOfWhatIsDamaged(t *testing.T) {
 	w := ingresstest.New(t)
 	ingresstest.Furnish(w)
 	w.Samples = func(context.Context, string, string) ([]health.Sample, error) {
 		return nil, fmt.Errorf("read chunk: %w", blob.ErrCorrupt)
+	}
+	for id, u := range map[string]record.Upload{
+		"damaged": {State: record.UploadHeld, Encoding: "gzip", Body: []byte("x")},
+		"gone":    {State: record.UploadReceived, Encoding: "identity", Blob: "uploads/00/anna/gone"},
+		"whole":   {State: record.UploadReceived, Encoding: "identity", Body: []byte(`{"schema":"clarity.upload/1","installationId":"i","timeZone":"UTC","samples":[],"deleted":[{"uuid":"0b9d1c8e-6a3f-4f0e-8c2d-1e2f3a4b5c6d","type":"HKQuantityTypeIdentifierHeartRate"}]}`)},
+	} {
+		if _, err := w.Store.Uploads.Put(t.Context(), "anna", id, 0, u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := create(w)
+	w.Export("anna", e.ExportID)
+	if got := shown(w, e.ExportID); got.State != "ready" || got.Lines["unreadable"] != 3 || got.Lines["held"] != 1 || got.Lines["series"] != 1 {
+		t.Fatalf("%+v", got)
+	}
+	got := string(w.Do("GET", e.Download, ingresstest.Anna, nil).Body)
+	for _, line := range []string{
+		`{"kind":"unreadable","key":"2026-11-20","value":{"kind":"sample","reason":"damaged"}}`,
+		`{"kind":"unreadable","key":"damaged","value":{"kind":"held","reason":"damaged"}}`,
+		`{"kind":"unreadable","key":"gone","value":{"kind":"held","reason":"gone"}}`,
+		`"unreadable":3}`,
+	} {
+		if !strings.Contains(got, line+"\n") {
+			t.Errorf("%s is missing in:\n%s", line, got)
+		}
+	}
+	n := 0
+	for _, err := range clarityexport.NDJSON(strings.NewReader(got)) {
+		if n++; err != nil {
+			t.Errorf("it cannot be read back: %v", err)
+		}
+	}
+}
+
+// One that cannot be complete says so, and nothing of it can be downloaded.
+func TestAnExportThatFails(t *testing.T) {
+	w := ingresstest.New(t)
+	ingresstest.Furnish(w)
+	damaged, err := w.Documents.Get(t.Context(), store.Key{Collection: "results", UID: "anna", Key: "2026-11-20"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged.Data[len(damaged.Data)-1]++
+	if _, err := w.Documents.Batch(t.Context(), []store.Write{{Key: damaged.Key, IfVersion: damaged.Version, Data: damaged.Data}}); err != nil {
+		t.Fatal(err)
 	}
 	e := create(w)
 	w.Export("anna", e.ExportID)

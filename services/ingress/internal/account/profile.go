@@ -107,7 +107,8 @@ func (r *Room) writeProfile(ctx context.Context, uid string, before store.Record
 			if err != nil {
 				return 0, err
 			}
-			changes = append(changes, r.Standing.Errand(agenda.Review, r.Now()), preferring)
+			now := r.Now()
+			changes = append(changes, r.Standing.Errand(agenda.Review, now, now), preferring)
 		}
 		err = r.Cache.Storing(ctx, uid, func(demand store.Change) error {
 			versions, err := r.Standing.Batch(ctx, uid, append(changes, demand)...)

@@ -25,7 +25,7 @@ type backend struct {
 // newBackend is the embedded drivers in a directory of the test's own.
 func newBackend(t testing.TB) backend {
 	t.Helper()
-	b := backend{clock: &Clock{}, faults: &faults{broken: map[string]bool{}}}
+	b := backend{clock: &Clock{}, faults: &faults{broken: map[string]bool{}, listed: map[string]int{}}}
 	l := stagetest.Open(t, stagetest.Options{Now: b.clock.Now, Over: b.faults.over})
 	b.store, b.blobs, b.queue, b.keys, b.dir = l.Store, l.Blobs, l.Queue, l.Keys, l.Dir
 	return b

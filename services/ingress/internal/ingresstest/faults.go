@@ -12,11 +12,12 @@ import (
 // ErrBroken is what a store that was broken says.
 var ErrBroken = errors.New("the disk is gone")
 
-// faults break a store, an operation of a collection at a time.
+// faults break a store, an operation of a collection at a time, and count what it lists.
 type faults struct {
 	store.Driver
 	mu     sync.Mutex
 	broken map[string]bool
+	listed map[string]int
 }
 
 // Break has the store fail from now on at "get", "write", "list" or "tail" of
@@ -32,6 +33,13 @@ func (w *World) Mend() {
 	w.faults.mu.Lock()
 	defer w.faults.mu.Unlock()
 	clear(w.faults.broken)
+}
+
+// Listed is how many documents of a collection lists have cost so far.
+func (w *World) Listed(collection string) int {
+	w.faults.mu.Lock()
+	defer w.faults.mu.Unlock()
+	return w.faults.listed[collection]
 }
 
 func (f *faults) over(d store.Driver) store.Driver {
@@ -68,7 +76,11 @@ func (f *faults) List(ctx context.Context, q store.Query) ([]store.Document, err
 	if err := f.at("list " + q.Collection); err != nil {
 		return nil, err
 	}
-	return f.Driver.List(ctx, q)
+	docs, err := f.Driver.List(ctx, q)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.listed[q.Collection] += max(1, len(docs))
+	return docs, err
 }
 
 func (f *faults) Tail(ctx context.Context, collection, uid, after string) (<-chan struct{}, error) {

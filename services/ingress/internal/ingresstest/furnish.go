@@ -42,7 +42,7 @@ func Furnish(w *World) {
 	}
 	one := 1.0
 	must(w.Store.Uploads.Put(ctx, "anna", "upload-0001", 0, record.Upload{State: record.UploadMerged, Reason: Secret, Encoding: "gzip"}))
-	must(w.Store.Days.Put(ctx, "anna", day, 0, record.Day{Zone: Secret, Types: map[string]record.TypeSummary{Secret: {Count: 1}},
+	must(w.Store.Days.Put(ctx, "anna", day, 0, record.Day{Zone: Secret, Samples: 1, Types: map[string]record.TypeSummary{Secret: {Count: 1}},
 		Series: []points.Reference{{UUID: SeriesOf, Type: Secret, Points: 3, Blob: "series/there"}}}))
 	must(w.Store.Cursors.Put(ctx, "anna", "=all", 0, record.Cursors{Types: map[string]record.Cursor{"HKX": {Anchor: Secret}}}))
 	must(w.Store.Results.Put(ctx, "anna", day, 0, record.Result{Result: analysis.Result{

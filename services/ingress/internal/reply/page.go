@@ -40,36 +40,48 @@ type DateInput struct {
 	Date string `path:"date" format:"date" doc:"local date" example:"2026-11-20"`
 }
 
-// List reads one page of a collection of the person's who asks. A cursor is a key
-// of the collection: isKey says what can be one.
-func List[V, T any](ctx context.Context, c store.Collection[V], in PageInput, q store.Query, isKey func(string) bool, view func(store.Record[V]) T) (*PageOutput[T], error) {
+// readOn is how many records are read at a time to make up for those that are not shown.
+const readOn = 100
+
+// List reads one page of a collection of the person's who asks: of the records that
+// shows says are; nil shows all. A cursor is a key of the collection: isKey says what
+// can be one.
+func List[V, T any](ctx context.Context, c store.Collection[V], in PageInput, q store.Query, isKey func(string) bool, shows func(store.Record[V]) bool, view func(store.Record[V]) T) (*PageOutput[T], error) {
 	if in.Cursor != "" && !isKey(in.Cursor) {
 		return nil, noCursor()
 	}
+	out := &PageOutput[T]{Body: Page[T]{Items: []T{}}}
 	q.After, q.Limit = in.Cursor, in.Limit+1
-	records, err := c.List(ctx, UID(ctx), q)
-	if err != nil {
-		return nil, err
+	for {
+		records, err := c.List(ctx, UID(ctx), q)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			if shows == nil || shows(r) {
+				if len(out.Body.Items) == in.Limit {
+					out.Body.Next = q.After
+					return out, nil
+				}
+				out.Body.Items = append(out.Body.Items, view(r))
+			}
+			q.After = r.Key
+		}
+		if len(records) < q.Limit {
+			return out, nil
+		}
+		q.Limit = readOn
 	}
-	out := &PageOutput[T]{Body: Page[T]{Items: make([]T, 0, len(records))}}
-	if len(records) > in.Limit {
-		records = records[:in.Limit]
-		out.Body.Next = records[in.Limit-1].Key
-	}
-	for _, r := range records {
-		out.Body.Items = append(out.Body.Items, view(r))
-	}
-	return out, nil
 }
 
 // ListRange reads one page of a collection whose keys are dates, newest first.
-func ListRange[V, T any](ctx context.Context, c store.Collection[V], in RangeInput, view func(store.Record[V]) T) (*PageOutput[T], error) {
+func ListRange[V, T any](ctx context.Context, c store.Collection[V], in RangeInput, shows func(store.Record[V]) bool, view func(store.Record[V]) T) (*PageOutput[T], error) {
 	q, err := in.Query()
 	if err != nil {
 		return nil, err
 	}
 	isDate := func(cursor string) bool { _, err := health.ParseDay(cursor); return err == nil }
-	return List(ctx, c, PageInput{in.Limit, in.Cursor}, q, isDate, view)
+	return List(ctx, c, PageInput{in.Limit, in.Cursor}, q, isDate, shows, view)
 }
 
 // Query is the newest-first query over the dates.

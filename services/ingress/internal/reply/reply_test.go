@@ -177,7 +177,7 @@ func TestListIsAPage(t *testing.T) {
 		"0003": {Items: []string{"0004"}},
 		"0004": {Items: []string{}},
 	} {
-		got, err := reply.List(ctx, days, reply.PageInput{Limit: 2, Cursor: cursor}, store.Query{}, func(string) bool { return true }, key)
+		got, err := reply.List(ctx, days, reply.PageInput{Limit: 2, Cursor: cursor}, store.Query{}, func(string) bool { return true }, nil, key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +185,7 @@ func TestListIsAPage(t *testing.T) {
 			t.Errorf("behind %q (-want +got):\n%s", cursor, diff)
 		}
 	}
-	got, err := reply.ListRange(ctx, days, reply.RangeInput{Limit: 2, Cursor: "2026-11-02", From: "0001", To: "2026-11-30"}, key)
+	got, err := reply.ListRange(ctx, days, reply.RangeInput{Limit: 2, Cursor: "2026-11-02", From: "0001", To: "2026-11-30"}, nil, key)
 	if err != nil {
 		t.Fatalf("%+v %v", got, err)
 	}
@@ -194,7 +194,7 @@ func TestListIsAPage(t *testing.T) {
 		t.Errorf("asked %+v", q)
 	}
 	for _, bad := range []reply.RangeInput{{To: "x"}, {Cursor: "0002"}} {
-		if _, err := reply.ListRange(ctx, days, bad, key); err == nil {
+		if _, err := reply.ListRange(ctx, days, bad, nil, key); err == nil {
 			t.Errorf("%+v is a range", bad)
 		}
 	}
@@ -204,7 +204,7 @@ func TestListIsAPage(t *testing.T) {
 		}
 	}
 	d.err = errors.New("down")
-	if _, err := reply.List(ctx, days, reply.PageInput{Limit: 2}, store.Query{}, func(string) bool { return true }, key); !errors.Is(err, d.err) {
+	if _, err := reply.List(ctx, days, reply.PageInput{Limit: 2}, store.Query{}, func(string) bool { return true }, nil, key); !errors.Is(err, d.err) {
 		t.Errorf("a store that is down: %v", err)
 	}
 }

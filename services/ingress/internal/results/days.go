@@ -38,13 +38,20 @@ func viewDay(r store.Record[record.Day]) dayView {
 }
 
 func (r *Room) listDays(ctx context.Context, in *reply.RangeInput) (*reply.PageOutput[dayView], error) {
-	return reply.ListRange(ctx, r.Days, *in, viewDay)
+	return reply.ListRange(ctx, r.Days, *in, holds, viewDay)
 }
+
+// holds says whether there is something of the day: where all of its samples were
+// deleted, it is no more there than a day of which nothing came.
+func holds(d store.Record[record.Day]) bool { return d.Value.Samples > 0 }
 
 type dayOutput struct{ Body dayView }
 
 func (r *Room) getDay(ctx context.Context, in *reply.DateInput) (*dayOutput, error) {
 	found, err := r.Days.Get(ctx, reply.UID(ctx), in.Date)
+	if err == nil && !holds(found) {
+		err = store.ErrNotFound
+	}
 	if err != nil {
 		return nil, err
 	}

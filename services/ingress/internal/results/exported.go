@@ -9,6 +9,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
 	ofpoints "github.com/clarity-loop/clarity/services/health/series"
+	"github.com/clarity-loop/clarity/services/ingress/internal/damaged"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -47,7 +48,13 @@ func (h Held) days(ctx context.Context, uid, after string, line reply.Line) erro
 	return reply.EachRecord(ctx, h.Days, uid, after, func(d store.Record[record.Day]) error {
 		samples, err := h.samples(ctx, uid, &d)
 		if err != nil {
+			err = damaged.Say(line, clarityexport.KindSample, d.Key, err)
+		}
+		if err != nil {
 			return fmt.Errorf("read the samples of a day: %w", err)
+		}
+		if !holds(d) {
+			return nil
 		}
 		if err := line("day", d.Key, viewDay(d)); err != nil {
 			return err
@@ -82,6 +89,9 @@ func (h Held) samples(ctx context.Context, uid string, d *store.Record[record.Da
 // deletions are the uuids that are deleted.
 func (h Held) deletions(ctx context.Context, uid, after string, line reply.Line) error {
 	var deleted []health.UUID
+	if after == record.TombstonesKey { // it was said that they cannot be read
+		return nil
+	}
 	for try := range tries {
 		found, err := h.Tombstones.Get(ctx, uid, record.TombstonesKey)
 		if errors.Is(err, store.ErrNotFound) {
@@ -95,7 +105,10 @@ func (h Held) deletions(ctx context.Context, uid, after string, line reply.Line)
 			break
 		}
 		if !errors.Is(err, blob.ErrNotFound) || try == tries-1 {
-			return fmt.Errorf("read the deletions: %w", err)
+			if err = damaged.Say(line, clarityexport.KindDeletion, record.TombstonesKey, err); err != nil {
+				return fmt.Errorf("read the deletions: %w", err)
+			}
+			return nil
 		}
 	}
 	for _, u := range deleted {

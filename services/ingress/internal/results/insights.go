@@ -34,7 +34,7 @@ func viewInsight(r store.Record[record.Insight]) writtenInsight {
 }
 
 func (r *Room) listInsights(ctx context.Context, in *reply.RangeInput) (*reply.PageOutput[writtenInsight], error) {
-	return reply.ListRange(ctx, r.Insights, *in, viewInsight)
+	return reply.ListRange(ctx, r.Insights, *in, nil, viewInsight)
 }
 
 type insightOutput struct{ Body writtenInsight }

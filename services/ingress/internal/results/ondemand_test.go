@@ -128,7 +128,7 @@ func TestABudgetIsOfAllProcesses(t *testing.T) {
 func TestALineThatIsNotTaken(t *testing.T) {
 	w := ingresstest.New(t)
 	ingresstest.Furnish(w)
-	if _, err := w.Store.Days.Put(t.Context(), "anna", "2026-11-21", 0, record.Day{Chunk: "of the 21st"}); err != nil {
+	if _, err := w.Store.Days.Put(t.Context(), "anna", "2026-11-21", 0, record.Day{Chunk: "of the 21st", Samples: 1}); err != nil {
 		t.Fatal(err)
 	}
 	held := results.Held{

@@ -119,12 +119,15 @@ func TestDaysOfAnExport(t *testing.T) {
 	w := ingresstest.New(t)
 	put := func(day health.Day, version int64, chunk string) {
 		t.Helper()
-		if _, err := w.Store.Days.Put(t.Context(), "anna", day.String(), version, record.Day{Chunk: chunk}); err != nil {
+		if _, err := w.Store.Days.Put(t.Context(), "anna", day.String(), version, record.Day{Chunk: chunk, Samples: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for n := range 3 {
 		put(health.Day(20000+n), 0, "former")
+	}
+	if _, err := w.Store.Days.Put(t.Context(), "anna", health.Day(20003).String(), 0, record.Day{Chunk: "emptied"}); err != nil { // is no day any more
+		t.Fatal(err)
 	}
 	var fails error
 	replaced := 0

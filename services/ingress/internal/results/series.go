@@ -9,6 +9,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
+	"github.com/clarity-loop/clarity/services/ingress/internal/damaged"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/points"
@@ -86,7 +87,10 @@ func (h Held) series(ctx context.Context, uid string, d store.Record[record.Day]
 	for _, s := range d.Value.Series {
 		content, err := readPoints(ctx, h.Series, uid, s)
 		if err != nil {
-			return fmt.Errorf("read the series of a day: %w", err)
+			if err = damaged.Say(line, clarityexport.KindSeries, d.Key, err); err != nil {
+				return fmt.Errorf("read the series of a day: %w", err)
+			}
+			continue
 		}
 		if err := line(clarityexport.KindSeries, d.Key, clarityexport.Series{TimeZone: s.Zone, Series: content}); err != nil {
 			return err

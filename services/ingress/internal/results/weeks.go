@@ -33,7 +33,7 @@ func whole(r analysis.Result) analysis.Result {
 }
 
 func (r *Room) listWeeks(ctx context.Context, in *reply.RangeInput) (*reply.PageOutput[weekView], error) {
-	return reply.ListRange(ctx, r.Results, *in, viewWeek)
+	return reply.ListRange(ctx, r.Results, *in, nil, viewWeek)
 }
 
 type weekOutput struct{ Body weekView }

@@ -70,3 +70,46 @@ func TestUploadsAreListedNewestFirst(t *testing.T) {
 		}
 	}
 }
+
+// A page costs what it shows, however many uploads there are; one of a state that few are
+// in ends before it has looked at all of them, and the next goes on from there.
+func TestAPageOfUploadsReadsWhatItShows(t *testing.T) {
+	w := ingresstest.New(t)
+	const all, failed = 1250, 1200 // the one that failed is behind so many
+	for n := range all {
+		state := record.UploadMerged
+		if n == all-1-failed {
+			state = record.UploadFailed
+		}
+		if _, err := w.Store.Uploads.Put(t.Context(), "anna", fmt.Sprintf("upload-%04d", (n*7919)%all), 0, record.Upload{State: state, ReceivedAt: time.Unix(int64(1000+n), 0)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	type page struct {
+		Items []struct{ UploadID string }
+		Next  string
+	}
+	get := func(query string) (p page, read int) {
+		t.Helper()
+		before := w.Listed("uploads")
+		w.Do("GET", "/v1/uploads?"+query, ingresstest.Anna, nil).JSON(t, &p)
+		return p, w.Listed("uploads") - before
+	}
+	first, read := get("limit=10")
+	if len(first.Items) != 10 || first.Next == "" || read != 11 {
+		t.Errorf("the first page: %d items, next %q, %d read", len(first.Items), first.Next, read)
+	}
+	if second, read := get("limit=200&cursor=" + first.Next); len(second.Items) != 200 || read != 201 {
+		t.Errorf("a large page: %d items, %d read", len(second.Items), read)
+	}
+	none, read := get("state=failed")
+	if len(none.Items) != 0 || none.Next == "" || read != 1000 {
+		t.Errorf("the first page of a state: %d items, next %q, %d read", len(none.Items), none.Next, read)
+	}
+	if found, read := get("state=failed&cursor=" + none.Next); len(found.Items) != 1 || found.Next != "" || read != all-1000 {
+		t.Errorf("the page behind it: %d items, next %q, %d read", len(found.Items), found.Next, read)
+	}
+	if r := w.Do("GET", "/v1/uploads?limit=3&cursor=1500000.upload-0000", ingresstest.Anna, nil); r.Status != 200 { // as the releases before gave
+		t.Errorf("a cursor of an upload that is elsewhere: %d %s", r.Status, r.Body)
+	}
+}

@@ -1,11 +1,8 @@
 package uploads
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,71 +87,69 @@ func Exported(uploads store.Collection[record.Upload]) []reply.Section {
 	return []reply.Section{reply.Exported(uploads, "upload", viewUpload)}
 }
 
+const listUploadsDetail = "Of one state a page may have less than its limit, and still a next."
+
 type listUploadsInput struct {
 	reply.PageInput
 	State string `query:"state" enum:"received,merged,failed,held" doc:"those in this state alone; all if absent"`
 }
 
-// listUploads shows the newest first. The records lie by the phones' own ids, so
-// all of the person's are looked at; what is held of them is one page.
+// The bounds of one page.
+const (
+	readAtOnce = 100  // records of a list: each may have its body
+	mostLooked = 1000 // records that a page of one state looks at; then it ends, with what it has
+)
+
+// listUploads shows the newest first. A page of one state may have less than its limit,
+// and a next: where others lie between.
 func (r *Room) listUploads(ctx context.Context, in *listUploadsInput) (*reply.PageOutput[uploadView], error) {
-	from := newestPlace()
+	var q store.Query
 	if in.Cursor != "" {
 		var ok bool
-		if from, ok = placeOf(in.Cursor); !ok {
+		if q, ok = behind(in.Cursor); !ok {
 			return nil, reply.Invalid("query.cursor", "expected next of the page before")
 		}
 	}
-	var page []store.Record[record.Upload]
-	err := reply.EachRecord(ctx, r.Uploads, reply.UID(ctx), "", func(u store.Record[record.Upload]) error {
-		if in.State != "" && string(u.Value.State) != in.State || !stands(u).behind(from) {
-			return nil
-		}
-		u.Value.Body = nil // of what waits, a page would have many
-		i, _ := slices.BinarySearchFunc(page, stands(u), func(other store.Record[record.Upload], p place) int { return stands(other).compare(p) })
-		if page = slices.Insert(page, i, u); len(page) > in.Limit+1 {
-			page = page[:in.Limit+1]
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
 	out := &reply.PageOutput[uploadView]{Body: reply.Page[uploadView]{Items: []uploadView{}}}
-	if len(page) > in.Limit {
-		page = page[:in.Limit]
-		out.Body.Next = stands(page[in.Limit-1]).cursor()
+	q.Newest = true
+	for looked := 0; ; {
+		if looked == mostLooked {
+			out.Body.Next = cursor(q)
+			return out, nil
+		}
+		q.Limit = readAtOnce
+		if in.State == "" {
+			q.Limit = min(in.Limit+1-len(out.Body.Items), readAtOnce)
+		}
+		records, err := r.Uploads.List(ctx, reply.UID(ctx), q)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range records {
+			if in.State == "" || string(u.Value.State) == in.State {
+				if len(out.Body.Items) == in.Limit {
+					out.Body.Next = cursor(q)
+					return out, nil
+				}
+				out.Body.Items = append(out.Body.Items, r.view(u))
+			}
+			q.Came, q.After = u.Came, u.Key
+		}
+		if len(records) < q.Limit {
+			return out, nil
+		}
+		looked += len(records)
 	}
-	for _, u := range page {
-		out.Body.Items = append(out.Body.Items, r.view(u))
-	}
-	return out, nil
 }
 
-// A place is where an upload stands among a person's, the newest first.
-type place struct {
-	received int64 // milliseconds
-	id       string
-}
+// cursor names the place of the upload that the query lists behind.
+func cursor(q store.Query) string { return strconv.FormatInt(q.Came.UnixMilli(), 10) + "." + q.After }
 
-func newestPlace() place { return place{received: math.MaxInt64} }
-
-func stands(u store.Record[record.Upload]) place { return place{u.Value.ReceivedAt.UnixMilli(), u.Key} }
-
-// compare is negative where p is the newer one.
-func (p place) compare(other place) int {
-	return cmp.Or(cmp.Compare(other.received, p.received), cmp.Compare(p.id, other.id))
-}
-
-func (p place) behind(other place) bool { return p.compare(other) > 0 }
-
-func (p place) cursor() string { return strconv.FormatInt(p.received, 10) + "." + p.id }
-
-// placeOf is the place that the cursor names.
-func placeOf(cursor string) (place, bool) {
-	received, id, found := strings.Cut(cursor, ".")
-	ms, err := strconv.ParseInt(received, 10, 64)
-	return place{ms, id}, found && err == nil && ms > 0 && validUploadID(id)
+// behind lists what is behind the place that the cursor names.
+func behind(cursor string) (store.Query, bool) {
+	came, id, found := strings.Cut(cursor, ".")
+	ms, err := strconv.ParseInt(came, 10, 64)
+	return store.Query{Came: time.UnixMilli(ms).UTC(), After: id}, found && err == nil && ms > 0 && validUploadID(id)
 }
 
 type uploadInput struct {

@@ -48,6 +48,7 @@ type Needs struct {
 	// Objects are a person's own, sealed; a vault.Vault has them.
 	Objects interface {
 		Put(ctx context.Context, kind, uid, rest string, plain []byte) (vault.Object, error)
+		Replace(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
 		Get(ctx context.Context, uid, name string) ([]byte, error)
 		Delete(ctx context.Context, o vault.Object) error
 	}
@@ -106,7 +107,7 @@ func (r *Room) Routes() []route.Route {
 		{Method: "PUT", Path: "/v1/uploads/{uploadId}", ID: "putUpload", Tag: "uploads", Summary: "Upload a batch of samples", Detail: putUploadDetail,
 			Body: route.UploadBody, Status: 202, Mount: route.Raw(r.putUpload, describeUpload),
 			Problems: []problem.Code{MalformedEncoding, problem.ConsentRequired, UploadConflict, InvalidEnvelope, UnsupportedSchema, TooDeep, NoSpace}},
-		{Method: "GET", Path: "/v1/uploads", ID: "listUploads", Tag: "uploads", Summary: "List uploads, newest first", Mount: route.Typed(r.listUploads)},
+		{Method: "GET", Path: "/v1/uploads", ID: "listUploads", Tag: "uploads", Summary: "List uploads, newest first", Detail: listUploadsDetail, Mount: route.Typed(r.listUploads)},
 		{Method: "GET", Path: "/v1/uploads/{uploadId}", ID: "getUpload", Tag: "uploads", Summary: "How far an upload has come",
 			Problems: []problem.Code{problem.NotFound}, Mount: route.Typed(r.getUpload)},
 	}

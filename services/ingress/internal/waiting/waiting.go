@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/health/formats/clarityexport"
 	"github.com/clarity-loop/clarity/services/health/series"
 	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/ingress/internal/damaged"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/store"
@@ -34,7 +35,11 @@ func (h Held) Section() reply.Section {
 			if u.Value.State != record.UploadHeld && u.Value.State != record.UploadReceived {
 				return nil
 			}
-			if err := h.upload(ctx, uid, u, line); err != nil {
+			err := h.upload(ctx, uid, u, line)
+			if err != nil {
+				err = damaged.Say(line, clarityexport.KindHeld, u.Key, err)
+			}
+			if err != nil {
 				return fmt.Errorf("read an upload that waits: %w", err)
 			}
 			return nil
