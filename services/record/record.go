@@ -88,12 +88,6 @@ func (u Upload) Next(then time.Time) time.Time {
 // Came is when the upload came, as a list of them has it.
 func (u Upload) Came() time.Time { return u.ReceivedAt.UTC().Truncate(time.Millisecond) }
 
-// Lost says whether the upload failed as its body is damaged or gone: who sends it again
-// restores it. The words are docs/api/codes.md's.
-func (u Upload) Lost() bool {
-	return u.State == UploadFailed && (u.Reason == "body_damaged" || u.Reason == "body_gone")
-}
-
 // Done says whether nothing more is to be done for the upload.
 func (u Upload) Done() bool { return u.State == UploadMerged || u.State == UploadFailed }
 

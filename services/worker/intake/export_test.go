@@ -2,9 +2,3 @@ package intake
 
 // Tighten leaves the stage no room to keep a day from the plan until it is written.
 func Tighten(s *Stage) { s.room = 0 }
-
-// The reasons of an upload whose body is lost.
-const (
-	BodyDamaged = string(bodyDamaged)
-	BodyGone    = string(bodyGone)
-)

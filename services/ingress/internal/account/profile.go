@@ -107,8 +107,7 @@ func (r *Room) writeProfile(ctx context.Context, uid string, before store.Record
 			if err != nil {
 				return 0, err
 			}
-			now := r.Now()
-			changes = append(changes, r.Standing.Errand(agenda.Review, now, now), preferring)
+			changes = append(changes, r.Standing.Errand(agenda.Review, r.Now(), r.Now()), preferring)
 		}
 		err = r.Cache.Storing(ctx, uid, func(demand store.Change) error {
 			versions, err := r.Standing.Batch(ctx, uid, append(changes, demand)...)

@@ -278,9 +278,6 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, body vault.Object, 
 		return nil, "failed", fmt.Errorf("read the upload that was first: %w", err)
 	}
 	same := first.Value.BodySHA256 == digest
-	if same && first.Value.Lost() {
-		return r.restore(ctx, a, body, first)
-	}
 	if own := body.Name != "" && body.Name == first.Value.Blob; !own {
 		if !same {
 			if same, err = r.sameContent(ctx, a, first.Value); err != nil {
@@ -305,35 +302,6 @@ func (r *Room) repeat(ctx context.Context, a acceptedUpload, body vault.Object, 
 		return nil, "failed", err
 	}
 	return first.Value.Receipt, "repeated", nil
-}
-
-// restore takes the body anew of an upload that was lost: from then on it is as one that
-// has just come.
-func (r *Room) restore(ctx context.Context, a acceptedUpload, body vault.Object, first store.Record[record.Upload]) (given []byte, outcome string, err error) {
-	u := first.Value
-	u.State, u.Reason, u.Asked, u.Blob, u.Body = record.UploadReceived, "", 0, "", a.body
-	if body.Name != "" {
-		u.Body = nil
-		if u.Blob, err = r.Objects.Replace(ctx, blob.KindUploads, a.uid, a.id+"/"+u.BodySHA256[:16], a.body); err != nil {
-			return nil, "failed", fmt.Errorf("restore an upload: %w", err)
-		}
-	}
-	err = r.Accounts.StoringConsented(ctx, a.uid, func(demand store.Change) error {
-		_, err := r.Store.Batch(ctx, a.uid, r.Uploads.ToPut(a.id, first.Version, u).At(u.Next(a.received)), demand)
-		return err
-	})
-	switch {
-	case errors.Is(err, store.ErrConflict): // another took it up
-		return r.repeat(ctx, a, body, u.BodySHA256)
-	case errors.Is(err, analysis.ErrNoConsent), errors.Is(err, analysis.ErrErased):
-		return nil, "refused", err
-	case err != nil:
-		return nil, "failed", fmt.Errorf("restore an upload: %w", err)
-	}
-	if err := r.publish(ctx, a); err != nil {
-		return nil, "failed", err
-	}
-	return u.Receipt, "repeated", nil
 }
 
 // publish tells the worker and the audit log, at the same time.

@@ -37,9 +37,6 @@ func (r *Room) sameContent(ctx context.Context, a acceptedUpload, first record.U
 		says, err := content.Of(now, health.InstantOf(first.ReceivedAt))
 		return err == nil && says == first.Content, nil // it may be read no more by the clock of then
 	}
-	if first.Lost() {
-		return false, nil
-	}
 	body, err := r.bodyOf(ctx, a.uid, first)
 	switch {
 	case errors.Is(err, blob.ErrNotFound):

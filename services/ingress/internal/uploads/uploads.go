@@ -48,7 +48,6 @@ type Needs struct {
 	// Objects are a person's own, sealed; a vault.Vault has them.
 	Objects interface {
 		Put(ctx context.Context, kind, uid, rest string, plain []byte) (vault.Object, error)
-		Replace(ctx context.Context, kind, uid, rest string, plain []byte) (name string, err error)
 		Get(ctx context.Context, uid, name string) ([]byte, error)
 		Delete(ctx context.Context, o vault.Object) error
 	}
