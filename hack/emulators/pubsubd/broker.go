@@ -94,6 +94,7 @@ func (b *broker) turn() (next time.Time) {
 		over, when := s.over(now)
 		for _, i := range over {
 			if i.out() { // else it went back with one before it
+				i.line.late = true
 				changes = append(changes, b.refused(s, i, now)...)
 			}
 		}

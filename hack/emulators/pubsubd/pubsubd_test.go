@@ -449,6 +449,33 @@ func TestItOutlivesAStop(t *testing.T) {
 	}
 }
 
+// Who let a deadline pass is not given the message again while another could have it.
+func TestADeadlineThatPasses(t *testing.T) {
+	now := time.Now()
+	b, err := open("", func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close()
+	s := newSubscription(&pubsubpb.Subscription{Name: sub, EnableMessageOrdering: true})
+	one := &pull{client: "one", lease: time.Second, given: make(chan struct{}, 1)}
+	two := &pull{client: "two", lease: time.Second, given: make(chan struct{}, 1)}
+	s.pulls = []*pull{one, two}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.subs[sub] = s
+	s.add(&message{id: 1, proto: &pubsubpb.PubsubMessage{OrderingKey: "a"}})
+	b.turn()
+	now = now.Add(2 * time.Second)
+	b.turn()
+	now = now.Add(2 * time.Second)
+	s.pulls = s.pulls[1:]
+	b.turn()
+	if len(one.out) != 1 || len(two.out) != 2 {
+		t.Errorf("the one got it %d times, the other %d, want 1 and, for want of another, 2", len(one.out), len(two.out))
+	}
+}
+
 // An ack that comes late counts, unless somebody else has the message by then.
 func TestALateAck(t *testing.T) {
 	b, err := open("", time.Now)

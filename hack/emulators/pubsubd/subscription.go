@@ -33,11 +33,13 @@ func (i *item) out() bool { return !i.deadline.IsZero() }
 func (i *item) ackID() string { return fmt.Sprintf("%d:%d", i.message.id, i.attempt) }
 
 // A line is the items of one ordering key, in order; a message without a key is a
-// line of its own. While some are out, all go to the one client.
+// line of its own. While some are out, all go to the one client, and afterwards the
+// next, too, where that has room; not where it let a deadline pass.
 type line struct {
 	items  []*item
 	out    int
 	client string
+	late   bool
 }
 
 // A subscription is what is kept for it, and who asks for it. The broker's lock is held.
@@ -95,7 +97,7 @@ func (s *subscription) give(i *item, client string, until time.Time) {
 	i.attempt++
 	i.deadline, i.client = until, client
 	i.line.out++
-	i.line.client = client
+	i.line.client, i.line.late = client, false
 	s.held[client]++
 }
 
@@ -151,7 +153,7 @@ func (s *subscription) backoff(attempt int) time.Duration {
 // is none, when says when there may be, zero for never.
 func (s *subscription) next(client string, now time.Time) (found *item, when time.Time) {
 	for n, l := range s.ring {
-		if l.out > 0 && l.client != client || l.out == 0 && s.elsewhere(l.client, client) {
+		if l.out > 0 && l.client != client || l.out == 0 && s.elsewhere(l, client) {
 			continue
 		}
 		i := l.head()
@@ -180,13 +182,13 @@ func (l *line) head() *item {
 	return nil
 }
 
-// elsewhere says that the key's messages went to another client, which is there and
+// elsewhere says that the line's next item goes to another client, who is there and
 // has room.
-func (s *subscription) elsewhere(last, client string) bool {
-	if last == "" || last == client {
+func (s *subscription) elsewhere(l *line, client string) bool {
+	if l.client == "" || (l.client == client) != l.late {
 		return false
 	}
-	return slices.ContainsFunc(s.pulls, func(p *pull) bool { return p.client == last && s.room(p) })
+	return slices.ContainsFunc(s.pulls, func(p *pull) bool { return (p.client == l.client) != l.late && s.room(p) })
 }
 
 func (s *subscription) room(p *pull) bool { return p.most <= 0 || s.held[p.client] < p.most }

@@ -368,7 +368,9 @@ func refuse(t *testing.T, address string) {
 func TestStoppedChild(t *testing.T) {
 	dir, tell := crashtest.Child(t)
 	q, _ := openIn(t, dir, told(t, dir))
+	var first sync.Mutex // and only: this process must not have what it has lost again
 	_ = q.Receive(background, queue.Subscription{Topic: topic, Name: name, Lease: 10 * time.Second}, func(ctx context.Context, _ queue.Delivery) queue.Verdict {
+		first.Lock()
 		tell("has it")
 		wake := exec.Command("sh", "-c", fmt.Sprintf("sleep 12; kill -CONT %d", os.Getpid()))
 		if err := wake.Start(); err != nil {

@@ -96,6 +96,7 @@ func (q *Queue) Replay(ctx context.Context, id string) error {
 	}
 	p := kept.forOne(of.consumer)
 	delete(p.Attrs, attrAttempt)
+	delete(p.Attrs, attrFailed)
 	delete(p.Attrs, attrFell)
 	if err := q.shelf.put(ctx, of, p, 0); err != nil {
 		return faulted("replay", err)

@@ -21,6 +21,7 @@
 //	nb, wait  NotBefore, and how long it was ahead, in nanoseconds
 //	at        when it was first published, in nanoseconds
 //	attempt   deliveries before, as far as they ended with a verdict
+//	failed    those of them that failed
 //	fell      handlers that it took down
 //
 // The documents are of the collection agenda, in a place of the queue's own: not

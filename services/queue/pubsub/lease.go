@@ -120,6 +120,9 @@ func (l *lease) call() (v queue.Verdict, fell string, lost bool) {
 func (l *lease) settle(v queue.Verdict) (wait time.Duration, again bool) {
 	back := func(after time.Duration, reason string) {
 		l.parcel.add(attrAttempt)
+		if v.Failed() {
+			l.parcel.add(attrFailed)
+		}
 		l.reason = reason
 		wait, again = l.back(after)
 	}
@@ -162,6 +165,7 @@ func (l *lease) aside(after time.Duration) (done bool) {
 // once: this process may be next.
 func (l *lease) fall(reason string) (wait time.Duration, again bool) {
 	l.parcel.add(attrFell)
+	l.parcel.add(attrFailed)
 	fell := l.parcel.count(attrFell)
 	if fell >= l.r.sub.MaxAttempts {
 		return l.die(reason)

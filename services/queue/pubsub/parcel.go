@@ -18,6 +18,7 @@ const (
 	attrWait    = "wait"
 	attrAt      = "at"
 	attrAttempt = "attempt"
+	attrFailed  = "failed"
 	attrFell    = "fell"
 )
 
@@ -74,6 +75,7 @@ func (p parcel) delivery(topic string) queue.Delivery {
 	return queue.Delivery{
 		Message:   queue.Message{Topic: topic, Key: p.Key, Body: p.Body, NotBefore: p.time(attrBefore)},
 		Attempt:   p.count(attrAttempt) + 1,
+		Failed:    p.count(attrFailed),
 		Published: p.time(attrAt),
 	}
 }
