@@ -483,6 +483,8 @@ func TestALateAck(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.close()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	s := newSubscription(&pubsubpb.Subscription{Name: sub, EnableMessageOrdering: true})
 	b.subs[sub] = s
 	i := s.add(&message{id: 1, proto: &pubsubpb.PubsubMessage{OrderingKey: "a"}})

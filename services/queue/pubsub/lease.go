@@ -113,7 +113,7 @@ func (l *lease) call() (v queue.Verdict, fell string, lost bool) {
 		fell = ""
 	}()
 	<-done
-	return v, fell, errors.Is(context.Cause(ctx), errLeaseLost)
+	return v, fell, errors.Is(context.Cause(ctx), errLeaseLost) || l.r.wasStopped()
 }
 
 // settle does what the verdict says.

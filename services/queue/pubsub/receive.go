@@ -48,7 +48,7 @@ func (q *Queue) Receive(ctx context.Context, sub queue.Subscription, handle queu
 	r := &receiver{
 		q: q, sub: sub, of: subscription{sub.Topic, sub.Name}, handle: handle,
 		ctx: ctx, hands: newHands(sub.Concurrency, q.now), nudges: make(chan time.Duration, 16),
-		running: map[*lease]context.CancelCauseFunc{},
+		running: map[*lease]context.CancelCauseFunc{}, ticked: time.Now(),
 	}
 	err := r.run(cancel)
 	if errors.Is(context.Cause(ctx), queue.ErrClosed) {
@@ -73,6 +73,7 @@ type receiver struct {
 	held   atomic.Int32 // messages that wait in their lease
 
 	mu      sync.Mutex
+	ticked  time.Time                          // last, while the process was not stopped
 	running map[*lease]context.CancelCauseFunc // the handlers
 }
 
@@ -172,20 +173,27 @@ func (r *receiver) mindStops(over <-chan struct{}) {
 	every := r.sub.Lease / 4
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for last := time.Now(); ; {
+	for {
 		select {
 		case <-over:
 			return
 		case <-tick.C:
 		}
-		now := time.Now()
-		if now.Sub(last) > r.sub.Lease {
-			r.mu.Lock()
+		r.mu.Lock()
+		if time.Since(r.ticked) > r.sub.Lease {
 			for _, lost := range r.running {
 				lost(errLeaseLost)
 			}
-			r.mu.Unlock()
 		}
-		last = now
+		r.ticked = time.Now()
+		r.mu.Unlock()
 	}
+}
+
+// wasStopped says that the process was, for longer than a lease, and the tick that
+// shows it is still to come.
+func (r *receiver) wasStopped() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.ticked) > r.sub.Lease
 }
