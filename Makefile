@@ -128,10 +128,10 @@ test-triton: ## Test the client and the model repository on the real Triton serv
 	CLARITY_TRITON=1 $(GO) test ./services/model/triton -run RealTriton -count=1 -v -timeout 10m
 
 .PHONY: test-cloud
-test-cloud: ## Test the cloud drivers on what stands in for the cloud (builds it once; needs cargo)
-	@hack/emulators/emulator fake-gcs-server >/dev/null
-	@hack/emulators/emulator hidane >/dev/null
-	CLARITY_CLOUD=1 $(GO) test $$(FILES=hack/emulators/emulator hack/packages.sh readers) -count=1 -timeout 20m
+test-cloud: ## Test the cloud drivers on what stands in for the cloud, which it builds once (one needs cargo)
+	@$(MAKE) --no-print-directory emulators
+	cd hack/emulators/pubsubd && $(GO) test -count=1 ./...
+	CLARITY_CLOUD=1 $(GO) test $$(FILES=hack/emulators/emulator hack/packages.sh readers ./...) -count=1 -timeout 20m
 
 .PHONY: lint
 lint: ## Run gofmt, go vet, golangci-lint and the lint of the API
@@ -203,6 +203,8 @@ controlplane: ## Build etcd, the API server, its controllers, the scheduler and 
 .PHONY: emulators
 emulators: ## Build what stands in for cloud services in tests (minutes, cold)
 	@hack/emulators/emulator fake-gcs-server
+	@hack/emulators/emulator pubsubd
+	@hack/emulators/emulator hidane
 
 ##@ Help
 .PHONY: help

@@ -50,10 +50,12 @@ var rules = map[string][]string{
 	// How tokens are read and keys fetched, for every driver of it.
 	"services/identity/internal": {},
 	"services/queue":             {"services/fault", "services/internal"},
-	"services/store":             {"services/fault", "services/health", "services/record", "services/internal"},
-	"services/audit":             {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
-	"services/narrative":         {"services/analysis"},
-	"services/model":             {"services/actigraphy"},
+	// What Pub/Sub has no place for it keeps in documents, of whatever store it is given.
+	"services/queue/pubsub": {"services/fault", "services/internal", "=services/queue", "=services/store"},
+	"services/store":        {"services/fault", "services/health", "services/record", "services/internal"},
+	"services/audit":        {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
+	"services/narrative":    {"services/analysis"},
+	"services/model":        {"services/actigraphy"},
 	// Below the model's contract: what its drivers share.
 	"services/model/internal":   {},
 	"services/model/preprocess": {"services/actigraphy", "=services/model"},
@@ -174,6 +176,8 @@ var testDrivers = map[string][]string{
 	"services/model/pat":       {"services/model/preview"},
 	"services/model/traffic":   {"services/model/triton"},
 	"services/model/triton":    {"services/model/pat", "services/model/preview"},
+	// What outlives the death of a process.
+	"services/queue/pubsub": {"services/store/sqlite"},
 	// Sealed objects on a disk, and a week that a model looks at. What stages stand
 	// on is opened in services/stage/stagetest.
 	"services/vault":          {"services/blob/files", "services/keyring/tink"},

@@ -34,6 +34,15 @@ func (b *Breaker) Allowed(now time.Time, hands int) (n int, until time.Time) {
 	return min(hands, 1), time.Time{}
 }
 
+// Learn opens the circuit until then, as another receiver's is.
+func (b *Breaker) Learn(now, until time.Time) {
+	if !until.After(now) || until.Sub(now) > longestPause || b.tripping && !until.After(b.until) {
+		return
+	}
+	b.tripping, b.until = true, until
+	b.pause = max(b.pause, time.Second)
+}
+
 // Saw takes note of a verdict on a message of the key, and whether it was that
 // what the work needs is away.
 func (b *Breaker) Saw(now time.Time, key string, away bool) {

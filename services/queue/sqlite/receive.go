@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
-	"runtime"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/clarity-loop/clarity/services/internal/panicked"
 	"github.com/clarity-loop/clarity/services/internal/patience"
 	"github.com/clarity-loop/clarity/services/queue"
 )
@@ -146,7 +144,7 @@ func (r *receiver) start(l *lease) {
 		fell := "the handler ended its goroutine"
 		defer func() {
 			if recover() != nil { // its value may hold anything: it is not kept
-				fell = "the handler panicked" + panicPlace()
+				fell = "the handler panicked" + panicked.Place()
 			}
 			r.finish(l, verdict, fell)
 			cancel(nil)
@@ -177,23 +175,6 @@ func (r *receiver) finish(l *lease, v queue.Verdict, fell string) {
 	r.q.inHand(r.sub, -1)
 	r.freed <- struct{}{}
 	r.handlers.Done()
-}
-
-// panicPlace names the file and line that panicked.
-func panicPlace() string {
-	var pcs [32]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
-	for panicking := false; ; {
-		f, more := frames.Next()
-		runtimeOwn := strings.HasPrefix(f.Function, "runtime.")
-		if panicking && !runtimeOwn {
-			return fmt.Sprintf(" at %s/%s:%d", path.Base(path.Dir(f.File)), path.Base(f.File), f.Line)
-		}
-		panicking = panicking || runtimeOwn
-		if !more {
-			return ""
-		}
-	}
 }
 
 // extendLeases keeps the leases of running handlers until the function returned
