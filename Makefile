@@ -147,10 +147,16 @@ vuln: ## Run govulncheck (DB=file:///path uses an offline copy of the database)
 soak: ## Keep up 100 uploads and an erasure a second for ten minutes: nothing may grow, nobody wait longer (SOAK=1m for a try)
 	@$(WATCH) "soaking for $(SOAK)" $(GO) test ./cmd/clarity -run '^TestSoak$$' -count=1 -v -timeout 60m -soak.for=$(SOAK)
 
+SMALL := ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse
+
 .PHONY: bench
 bench: clarity ## Measure the ingest path: acknowledgement latency, CPU and allocations per upload, memory (benchstat format)
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(COUNT) -timeout 30m
-	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(COUNT)
+	$(GO) test $(SMALL) -run '^$$' -bench . -benchmem -count $(COUNT)
+
+.PHONY: bench-once
+bench-once: ## See that the small benchmarks of `make bench` still run
+	$(GO) test $(SMALL) -run '^$$' -bench . -benchtime 1x
 
 .PHONY: bench-import
 bench-import: ## Measure an import of five years: time, memory, disk; and what a fifth person waits while four import
