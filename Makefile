@@ -25,7 +25,9 @@ ATONCE  := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 GOFILES  = git ls-files --cached --others --exclude-standard '*.go'
 
 # What can be said on the command line; `make help` prints the lines with two hashes.
-PKGS ?= ./...## packages that `make test` tests
+# What takes longest is begun first, so that no core is without work at the end.
+LONGEST := ./controllers/modelversion ./cmd/clarity ./cmd/worker ./services/worker/analyse ./charts ./internal/sim ./cmd/internal/cost ./controllers/analysisjob ./services/erasure
+PKGS ?= $(LONGEST) ./...## packages that `make test` tests, the longest first
 export CLARITY_CONTROLPLANE ?= 1## empty: skip the tests on a real control plane, and build none
 FUZZTIME ?= 30s## how long `make fuzz` runs each target
 SEEDS ?= 1000## how many seeds `make sim` runs
