@@ -63,6 +63,11 @@ cluster: ## Start a cluster with simulated GPU nodes, install the operator and t
 cluster-down: ## Stop what `make cluster` started
 	@$(GO) run ./hack/cluster down --folder=$(CLUSTER)
 
+.PHONY: cloud
+cloud: clarity emulators ## Start Google Cloud as stand-ins, the three binaries over it and a phone, print the week's results (STAY=1 stays up)
+	@$(WATCH) "building the three binaries" $(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/ingress ./cmd/worker ./cmd/insights ./hack/cloud
+	@$(BIN)/cloud $(if $(STAY),--stay)
+
 ##@ Check
 .PHONY: quick
 quick: ## Format, vet, lint and test what changed since main and what depends on it, in about a minute
@@ -188,6 +193,7 @@ generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, op
 	$(GO) generate ./services/model/pat/kernel ./services/model/triton/oip
 	@hack/codegen.sh
 	$(GO) test ./charts -run '^TestTheTableOfValuesIsTheSchema$$' -update
+	$(GO) test ./services/queue/pubsub -run TestWhatIsMadeIsWhatTheDriverWants -update
 	$(GO) test ./services/ingress ./services/health/catalog -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update
 	$(GO) test ./controllers/internal/opmetrics -run TestMetricsPageIsTheCode -update
 
@@ -202,9 +208,8 @@ controlplane: ## Build etcd, the API server, its controllers, the scheduler and 
 
 .PHONY: emulators
 emulators: ## Build what stands in for cloud services in tests (minutes, cold)
-	@hack/emulators/emulator fake-gcs-server
-	@hack/emulators/emulator pubsubd
-	@hack/emulators/emulator hidane
+	@for name in fake-gcs-server pubsubd authd kmsd geminid otlpd hidane; do hack/emulators/emulator $$name || exit; done
+	@hack/emulators/phone/phone
 
 ##@ Help
 .PHONY: help
