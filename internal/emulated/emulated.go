@@ -67,9 +67,9 @@ func (c *Cloud) start(ctx context.Context) error {
 		}
 		c.peers[name] = p
 	}
-	all, ctx := errgroup.WithContext(ctx)
+	all, awaiting := errgroup.WithContext(ctx)
 	for _, p := range c.peers {
-		all.Go(func() error { return p.answers(ctx) })
+		all.Go(func() error { return p.answers(awaiting) })
 	}
 	if err := all.Wait(); err != nil {
 		return err

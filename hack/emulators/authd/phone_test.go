@@ -103,6 +103,7 @@ func TestTheOfficialPhone(t *testing.T) {
 		t.Errorf("a refresh is %+v", fresh)
 	}
 	stands("a refresh", fresh.Token, nil)
+	nextSecond()
 	if err := v.SignOut(t.Context(), up.UID); err != nil {
 		t.Fatal(err)
 	}
