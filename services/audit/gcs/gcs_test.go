@@ -502,7 +502,7 @@ func TestChildAppends(t *testing.T) {
 	}
 	l := w.open(t)
 	var all sync.WaitGroup
-	for worker := range 8 {
+	for worker := range 64 {
 		all.Go(func() {
 			for i := 0; ; i++ {
 				line := fmt.Sprint("entry ", os.Getpid(), " ", worker, " ", i)
