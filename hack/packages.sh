@@ -35,12 +35,12 @@ api/v1alpha1 cmd/kubectl-clarity/internal/why controllers/internal/opmetrics
 cmd charts
 config api/v1alpha1 charts cmd/kubectl-clarity controllers/internal/opmetrics internal/emulated
 config/firestore services/store/firestore
-config/gcs services/blob/gcs
+config/gcs services/audit/gcs services/blob/gcs
 config/pubsub services/queue/pubsub
 docs/analysis services/metric/catalog
 docs/api api/v1alpha1 services/health/catalog services/ingress
 docs/operations cmd/kubectl-clarity controllers/internal/opmetrics
-hack/emulators cmd internal/emulated services/blob/gcs services/model/artifact/gcs services/queue/pubsub services/store/firestore
+hack/emulators cmd internal/emulated services/audit/gcs services/blob/gcs services/model/artifact/gcs services/queue/pubsub services/store/firestore
 hack/gcloud.sh internal/emulated
 hack/peers services/model/triton
 hack/tools charts
