@@ -63,8 +63,12 @@ for subscription in "${subscriptions[@]}"; do
 done
 
 # Objects. What is deleted there is gone: no soft delete, no versions.
-made storage buckets "gs://$prefix-objects" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0
+made storage buckets "gs://$prefix-objects" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0s
 gcloud storage buckets update "gs://$prefix-objects" --lifecycle-file="$config/gcs/lifecycle.json" --project="$project"
+
+# The audit log. What is written there stays for seven years: lock it once its first entries verify.
+made storage buckets "gs://$prefix-audit" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=604800s --retention-period=220924800s
+gcloud storage buckets update "gs://$prefix-audit" --lifecycle-file="$config/gcs/audit/lifecycle.json" --project="$project"
 
 # The key that wraps all others.
 where=(--location="$location")

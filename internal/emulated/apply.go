@@ -45,7 +45,7 @@ func (c *Cloud) rules(ctx context.Context) error {
 
 // buckets are those of objects and of the audit log.
 func (c *Cloud) buckets(ctx context.Context) error {
-	for name, file := range map[string]string{objects: "bucket.json", trail: "bucket.json"} {
+	for name, file := range map[string]string{objects: "bucket.json", trail: filepath.Join("audit", "bucket.json")} {
 		text, err := c.config("gcs", file)
 		if err != nil {
 			return err

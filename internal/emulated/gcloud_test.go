@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -84,16 +85,53 @@ func TestGcloudMakesWhatConfigSays(t *testing.T) {
 	if diff := cmp.Diff(overrides(t), slices.Sorted(slices.Values(fields))); diff != "" {
 		t.Errorf("firestore.indexes.json (-config +gcloud):\n%s", diff)
 	}
+	made := map[string]any{}
 	for name, flags := range buckets {
-		for _, flag := range []string{"uniform-bucket-level-access", "public-access-prevention", "soft-delete-duration"} {
-			if _, said := flags[flag]; !said {
-				t.Errorf("the bucket %s has no --%s, and bucket.json asks for it", name, flag)
-			}
+		made[name] = bucket(flags)
+	}
+	want := map[string]any{"gs://demo-objects": told(t, "gcs/bucket.json"), "gs://demo-audit": told(t, "gcs/audit/bucket.json")}
+	if diff := cmp.Diff(want, made); diff != "" {
+		t.Errorf("config/gcs (-config +gcloud):\n%s", diff)
+	}
+}
+
+// bucket is what the flags say, in the words of told.
+func bucket(flags map[string][]string) map[string]string {
+	b := map[string]string{"uniform": "false", "prevention": "", "softDelete": strings.Join(flags["soft-delete-duration"], ""), "retention": strings.Join(flags["retention-period"], "")}
+	if flags["uniform-bucket-level-access"] != nil {
+		b["uniform"] = "true"
+	}
+	if flags["public-access-prevention"] != nil {
+		b["prevention"] = "enforced"
+	}
+	return b
+}
+
+// told is what a bucket of config is to be: times as gcloud takes them.
+func told(t *testing.T, name string) map[string]string {
+	t.Helper()
+	var b struct {
+		IAM struct {
+			Uniform    struct{ Enabled bool } `json:"uniformBucketLevelAccess"`
+			Prevention string                 `json:"publicAccessPrevention"`
+		} `json:"iamConfiguration"`
+		SoftDelete struct {
+			Seconds string `json:"retentionDurationSeconds"`
+		} `json:"softDeletePolicy"`
+		Retention struct {
+			Seconds string `json:"retentionPeriod"`
+		} `json:"retentionPolicy"`
+	}
+	if err := json.Unmarshal(config(t, name), &b); err != nil {
+		t.Fatal(err)
+	}
+	after := func(seconds string) string {
+		if seconds == "" {
+			return ""
 		}
+		return seconds + "s"
 	}
-	if len(buckets) == 0 {
-		t.Error("no bucket is made")
-	}
+	return map[string]string{"uniform": strconv.FormatBool(b.IAM.Uniform.Enabled), "prevention": b.IAM.Prevention, "softDelete": after(b.SoftDelete.Seconds), "retention": after(b.Retention.Seconds)}
 }
 
 func named(names []string) (all []map[string]any) {
