@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/api/option"
 )
 
@@ -13,3 +14,6 @@ func OpenUnder(ctx context.Context, c Config, document string, options ...option
 	database := fmt.Sprintf("projects/%s/databases/%s", c.Project, c.Database)
 	return open(ctx, c, database, database+"/documents/"+document, options...)
 }
+
+// FieldsOfJSON are the members of an object, as a feed shows them.
+func FieldsOfJSON(object []byte) (map[string]*firestorepb.Value, error) { return fieldsOfJSON(object) }
