@@ -209,7 +209,7 @@ func TestGoogleRightsAreOnSingleResources(t *testing.T) {
 			workers++
 		}
 	}
-	if workers != 17 {
-		t.Errorf("the worker has %d grants, want 17: its identity, 5 topics, 3 subscriptions, 7 buckets and the key", workers)
+	if workers != 18 {
+		t.Errorf("the worker has %d grants, want 18: its identity, 6 topics, 3 subscriptions, 7 buckets and the key", workers)
 	}
 }

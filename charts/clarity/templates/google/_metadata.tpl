@@ -12,8 +12,8 @@ annotations:
 {{- $prefix := .prefix -}}
 {{- $c := .of -}}
 {{- $kinds := list "uploads" "days" "tombstones" "series" "exports" -}}
-{{- $publishes := dict "worker" (list "uploads" "history" "analyses" "results" "exports") "ingress" (list "uploads" "history") "insights" (list "events") "exports" (list "events") -}}
-{{- $consumes := dict "worker" (list "intake" "analyse") "insights" (list "insights") "delivery" (list "feed") "exports" (list "exports") -}}
+{{- $publishes := dict "worker" (list "uploads" "history" "analyses" "results" "exports" "webhooks") "ingress" (list "uploads" "history" "webhooks") "insights" (list "events") "exports" (list "events") "delivery" (list "webhooks") -}}
+{{- $consumes := dict "worker" (list "intake" "analyse") "insights" (list "insights") "delivery" (list "feed" "webhooks") "exports" (list "exports") -}}
 {{- $reads := dict "worker" (list "models") "ingress" (list "series" "exports") "exports" (list "uploads" "days" "tombstones" "series") -}}
 {{- $writes := dict "worker" (append $kinds "shards") "ingress" (list "uploads") "exports" (list "exports") "erasure" $kinds -}}
 {{- range get $publishes .account | default list -}}{{- if hasKey $c.topics . }}

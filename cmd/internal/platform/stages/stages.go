@@ -29,11 +29,11 @@ func All() []platform.Stage {
 	const documents = capability.Store | capability.Keys
 	return []platform.Stage{
 		{Name: Ingress, Needs: documents | capability.Blobs | capability.Queue | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener, Build: buildIngress},
-		{Name: Worker, Needs: documents | capability.Blobs | capability.Queue | capability.Audit | capability.Model, Build: buildWorker},
+		{Name: Worker, Needs: documents | capability.Blobs | capability.Queue | capability.Audit | capability.Model | capability.Feed, Build: buildWorker},
 		{Name: Insights, Needs: documents | capability.Queue | capability.Audit | capability.Writer, Build: buildInsights},
-		{Name: Delivery, Needs: documents | capability.Queue, Build: buildDelivery},
+		{Name: Delivery, Needs: documents | capability.Queue | capability.Feed, Build: buildDelivery},
 		{Name: Exports, Needs: documents | capability.Blobs | capability.Queue, Build: buildExports},
-		{Name: Erasure, Needs: documents | capability.Blobs | capability.Queue | capability.Erasure | capability.Audit, Build: buildErasure},
+		{Name: Erasure, Needs: documents | capability.Blobs | capability.Queue | capability.Erasure | capability.Audit | capability.Feed, Build: buildErasure},
 	}
 }
 

@@ -13,9 +13,12 @@ import (
 	"github.com/clarity-loop/clarity/services/allowance"
 	"github.com/clarity-loop/clarity/services/feed"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/flow/hooking"
 	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/insights"
 	"github.com/clarity-loop/clarity/services/news"
+	"github.com/clarity-loop/clarity/services/relay"
+	"github.com/clarity-loop/clarity/services/webhook"
 )
 
 // What a writer may do where the configuration does not say: how long it takes, and
@@ -51,9 +54,19 @@ func countWriter(p platform.Parts) error {
 }
 
 func buildDelivery(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
-	s := feed.New(feed.Needs{Store: p.Store, Queue: p.Queue, News: news.NewBook(p.Store, p.Now), Log: p.Log})
+	s := feed.New(feed.Needs{Store: p.Store, Queue: p.Queue, News: news.NewBook(p.Store, p.Now).Through(relayOf(p)), Log: p.Log})
 	runner := func(topic string) platform.Runner {
 		return platform.Runner{Name: topic + " for " + flow.Feed, Run: func(ctx context.Context) error { return s.Run(ctx, topic) }}
 	}
-	return []platform.Runner{runner(flow.TopicResults), runner(flow.TopicEvents)}, nil
+	hooks := webhook.New(webhook.Needs{Book: webhook.NewBook(p.Store, p.Queue, p.Now), Now: p.Now, Log: p.Log})
+	return []platform.Runner{runner(flow.TopicResults), runner(flow.TopicEvents), consume(p.Queue, hooking.Topic, hooking.Consumer, hookConcurrency, hooks.Handle)}, nil
+}
+
+// hookConcurrency is how many requests to servers are made at a time: most of the time
+// they wait.
+const hookConcurrency = 16
+
+// relayOf hands on what devices are told: to the feed, where there is one, and to webhooks.
+func relayOf(p platform.Parts) *relay.Relay {
+	return relay.New(p.Store, p.Feed, webhook.NewBook(p.Store, p.Queue, p.Now))
 }
