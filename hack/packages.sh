@@ -27,7 +27,7 @@ depends() {
 reads() {
   cat <<'END'
 .dockerignore charts
-Dockerfile charts
+Dockerfile charts hack/images
 Makefile cmd/clarity
 README.md cmd/clarity
 api/traffic controllers/internal/opmetrics
@@ -39,7 +39,7 @@ config/gcs services/blob/gcs
 docs/analysis services/metric/catalog
 docs/api api/v1alpha1 services/health/catalog services/ingress
 docs/operations cmd/kubectl-clarity controllers/internal/opmetrics
-hack/emulators services/blob/gcs services/model/artifact/gcs services/queue/pubsub services/store/firestore
+hack/emulators cmd services/blob/gcs services/model/artifact/gcs services/queue/pubsub services/store/firestore
 hack/peers services/model/triton
 hack/tools charts
 services/model/internal/hdf5/testdata services/model/pat

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/plans"
+	"github.com/clarity-loop/clarity/cmd/internal/google"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/audit/file"
+	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/narrative/template"
+	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/store"
+)
+
+// models are what a model can be.
+const models = "none, preview (trained on simulated data), a bundle's file, traffic:file:DIR or traffic:fixed:FILE"
+
+// examples are of the drivers below.
+func examples() map[string]string {
+	all := google.Examples()
+	all["writer"] = "template"
+	return all
+}
+
+// drivers are Google's. An audit log on a volume is one process's own.
+func drivers(getenv func(string) string) platform.Drivers {
+	cloud := google.New(getenv)
+	return platform.Drivers{
+		Store:    map[string]platform.Opener[store.Driver]{"firestore": cloud.Store},
+		Blobs:    map[string]platform.Opener[blob.Store]{"gcs": cloud.Blobs},
+		Queue:    map[string]platform.Opener[queue.Driver]{"pubsub": cloud.Queue},
+		Keys:     map[string]platform.Opener[platform.Keyring]{"kms": cloud.Keys},
+		Identity: map[string]platform.Opener[identity.Verifier]{"firebase": cloud.Identity},
+		Audit:    map[string]platform.Opener[audit.Log]{"file": auditFile},
+		Writer: map[string]platform.Opener[narrative.Writer]{
+			"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil },
+		},
+		Plans:  map[string]platform.Opener[platform.Plan]{"file": plans.File, "fixed": plans.Fixed},
+		Places: google.Check, LongestCall: google.LongestCall,
+	}
+}
+
+func auditFile(_ context.Context, at string, e platform.Env) (audit.Log, error) {
+	l, err := file.Open(at, e.Now)
+	if err != nil {
+		return nil, err
+	}
+	e.Closing("the audit log", l)
+	return l, nil
+}
