@@ -285,7 +285,7 @@ backends:
   blobs: gcs:demo-clarity-objects
   keys: kms:projects/demo-clarity/locations/europe-west3/keyRings/clarity/cryptoKeys/kek?documents=demo-clarity/clarity-keys
   identity: firebase:demo-clarity
-  audit: file:audit
+  audit: gcs:demo-clarity-audit
   model: preview
 listen: {admin: "127.0.0.1:0"}
 `

@@ -116,11 +116,13 @@ func startCloud(t *testing.T, bin string) *cloud {
 	emulator(t, "hidane", documents, "--host", host(documents), "--port", of(documents))
 	emulator(t, "pubsubd", messages, "--listen", messages, "--data", t.TempDir())
 	emulator(t, "fake-gcs-server", objects, "-backend", "memory", "-scheme", "http", "-host", host(objects), "-port", of(objects), "-public-host", objects, "-log-level", "error")
-	res, err := http.Post("http://"+objects+"/storage/v1/b?project="+project, "application/json", strings.NewReader(`{"name":"demo-clarity-objects"}`))
-	if err != nil || res.StatusCode != http.StatusOK {
-		t.Fatalf("make a bucket: %v, %v", res, err)
+	for _, bucket := range []string{"demo-clarity-objects", "demo-clarity-audit"} {
+		res, err := http.Post("http://"+objects+"/storage/v1/b?project="+project, "application/json", strings.NewReader(`{"name":"`+bucket+`"}`))
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("make a bucket: %v, %v", res, err)
+		}
+		res.Body.Close()
 	}
-	res.Body.Close()
 	if err := pubsub.Prepare(t.Context(), pubsub.Config{Project: project, Emulator: messages}, flow.Consumers()); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +193,7 @@ func (s *shared) String() string {
 func (c *cloud) start(t *testing.T, name string, args ...string) *server {
 	t.Helper()
 	s := &server{name: name, log: &shared{}}
-	line := append(append([]string{name}, args...), "--config", "cloud.yaml", "--linger", "0s", "--grace", "20s", "--audit", "file:audit-"+name)
+	line := append(append([]string{name}, args...), "--config", "cloud.yaml", "--linger", "0s", "--grace", "20s")
 	s.cmd = c.place.command(context.Background(), append([]string{"CLARITY_LISTEN=127.0.0.1:0", "CLARITY_UNLIMITED=true"}, c.env...), line...)
 	s.cmd.Stderr = s.log
 	stdout, err := s.cmd.StdoutPipe()
@@ -241,7 +243,6 @@ func (c *cloud) shard(t *testing.T, day string) {
 			env = append(env, "CLARITY_"+strings.ToUpper(capability)+"="+c.key(driver))
 		}
 	}
-	env = append(env, "CLARITY_AUDIT=file:audit-shard")
 	said := c.place.run(t, env, []int{0}, "worker", "shard", "--run=r-"+fmt.Sprint(time.Now().UnixNano()), "--shards=1", "--start="+day, "--end="+day, "--analyses=sleep", "--on-existing=Replace", "--all")
 	if !strings.Contains(said, `"subjects":1,"succeeded":1`) {
 		t.Errorf("the shard says %s", said)

@@ -334,6 +334,14 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/identity/internal/jws/planted.go", "services/identity/local",
 			[]string{"services/identity/internal/jws/planted.go: services/identity/internal must not import services/identity/local"},
 		},
+		"what chains are made of knows a driver": {
+			"services/audit/internal/chain/planted.go", "services/audit/file",
+			[]string{"services/audit/internal/chain/planted.go: services/audit/internal must not import services/audit/file"},
+		},
+		"a log in a bucket knows one in a directory": {
+			"services/audit/gcs/planted.go", "services/audit/file",
+			[]string{"services/audit/gcs/planted.go: driver services/audit/gcs must not import services/audit/file"},
+		},
 		"what drivers share talks to a cloud": {
 			"services/identity/internal/keyserver/planted.go", "google.golang.org/api/option",
 			[]string{"services/identity/internal/keyserver/planted.go: services/identity/internal/keyserver must not import google.golang.org/api/option"},

@@ -7,7 +7,6 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/google"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/audit/file"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/narrative"
@@ -26,7 +25,7 @@ func examples() map[string]string {
 	return all
 }
 
-// drivers are Google's. An audit log on a volume is one process's own.
+// drivers are Google's.
 func drivers(getenv func(string) string) platform.Drivers {
 	cloud := google.New(getenv)
 	return platform.Drivers{
@@ -35,20 +34,11 @@ func drivers(getenv func(string) string) platform.Drivers {
 		Queue:    map[string]platform.Opener[queue.Driver]{"pubsub": cloud.Queue},
 		Keys:     map[string]platform.Opener[platform.Keyring]{"kms": cloud.Keys},
 		Identity: map[string]platform.Opener[identity.Verifier]{"firebase": cloud.Identity},
-		Audit:    map[string]platform.Opener[audit.Log]{"file": auditFile},
+		Audit:    map[string]platform.Opener[audit.Log]{"gcs": cloud.Audit},
 		Writer: map[string]platform.Opener[narrative.Writer]{
 			"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil },
 		},
 		Plans:  map[string]platform.Opener[platform.Plan]{"file": plans.File, "fixed": plans.Fixed},
 		Places: google.Check, LongestCall: google.LongestCall,
 	}
-}
-
-func auditFile(_ context.Context, at string, e platform.Env) (audit.Log, error) {
-	l, err := file.Open(at, e.Now)
-	if err != nil {
-		return nil, err
-	}
-	e.Closing("the audit log", l)
-	return l, nil
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/google"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/audit/file"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -20,7 +19,7 @@ func examples() map[string]string {
 	return all
 }
 
-// drivers are Google's. An audit log on a volume is one process's own. It reads
+// drivers are Google's. It reads
 // documents alone: nobody's samples, and no token.
 func drivers(getenv func(string) string) platform.Drivers {
 	cloud := google.New(getenv)
@@ -28,19 +27,10 @@ func drivers(getenv func(string) string) platform.Drivers {
 		Store: map[string]platform.Opener[store.Driver]{"firestore": cloud.Store},
 		Queue: map[string]platform.Opener[queue.Driver]{"pubsub": cloud.Queue},
 		Keys:  map[string]platform.Opener[platform.Keyring]{"kms": cloud.Keys},
-		Audit: map[string]platform.Opener[audit.Log]{"file": auditFile},
+		Audit: map[string]platform.Opener[audit.Log]{"gcs": cloud.Audit},
 		Writer: map[string]platform.Opener[narrative.Writer]{
 			"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil },
 		},
 		Places: google.Check, LongestCall: google.LongestCall,
 	}
-}
-
-func auditFile(_ context.Context, at string, e platform.Env) (audit.Log, error) {
-	l, err := file.Open(at, e.Now)
-	if err != nil {
-		return nil, err
-	}
-	e.Closing("the audit log", l)
-	return l, nil
 }

@@ -26,7 +26,7 @@ import (
 const modelForms = "none, preview (trained on simulated data), a bundle's file, traffic:configmap:NAMESPACE/MODEL, traffic:file:DIR or traffic:fixed:FILE"
 
 // drivers is what a worker that serves needs: data, and the plans of models. It
-// answers nobody and writes no words. An audit log on a volume is one process's own.
+// answers nobody and writes no words.
 func drivers(getenv func(string) string) platform.Drivers {
 	cloud := google.New(getenv)
 	return platform.Drivers{
@@ -34,7 +34,7 @@ func drivers(getenv func(string) string) platform.Drivers {
 		Blobs:  map[string]platform.Opener[blob.Store]{"gcs": cloud.Blobs},
 		Queue:  map[string]platform.Opener[queue.Driver]{"pubsub": cloud.Queue},
 		Keys:   map[string]platform.Opener[platform.Keyring]{"kms": cloud.Keys},
-		Audit:  map[string]platform.Opener[audit.Log]{"file": embedded.Audit},
+		Audit:  map[string]platform.Opener[audit.Log]{"gcs": cloud.Audit},
 		Plans:  map[string]platform.Opener[platform.Plan]{"configmap": configMap, "file": plans.File, "fixed": plans.Fixed},
 		Places: google.Check, LongestCall: google.LongestCall,
 	}

@@ -6,6 +6,7 @@
 //	blobs     gcs:BUCKET
 //	keys      kms:projects/P/locations/L/keyRings/R/cryptoKeys/K?documents=PROJECT/DATABASE
 //	identity  firebase:PROJECT
+//	audit     gcs:BUCKET                another one, whose objects stay
 //
 // Further settings of a driver stand behind a question mark, as in a URL: see places.go.
 // Who the process is, is the machine's to say (Application Default Credentials); no
@@ -23,6 +24,8 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/emulators"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/audit"
+	auditgcs "github.com/clarity-loop/clarity/services/audit/gcs"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/blob/gcs"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -53,6 +56,8 @@ const countEvery = time.Minute
 // A Cloud opens the drivers, and knows which of the services is an emulator's.
 type Cloud struct {
 	firestore, pubsub, storage, kms, auth string // HOST:PORT; "" is Google's
+
+	keys *kms.Keyring // once they are open
 }
 
 // New is the cloud that the environment leads to.
@@ -107,16 +112,33 @@ func (c *Cloud) Queue(ctx context.Context, at string, e platform.Env) (queue.Dri
 
 // Blobs opens the objects, and looks at the bucket.
 func (c *Cloud) Blobs(ctx context.Context, at string, e platform.Env) (blob.Store, error) {
-	config := gcs.Config{Bucket: at}
-	if c.storage != "" {
-		config.Endpoint = "http://" + strings.TrimPrefix(c.storage, "http://")
-	}
-	s, err := gcs.Open(ctx, config, e.Now)
+	s, err := gcs.Open(ctx, gcs.Config{Bucket: at, Endpoint: c.buckets()}, e.Now)
 	if err != nil {
 		return nil, err
 	}
 	e.Closing("the blobs", s)
 	return s, nil
+}
+
+// buckets is where the emulator of buckets is.
+func (c *Cloud) buckets() string {
+	if c.storage == "" {
+		return ""
+	}
+	return "http://" + strings.TrimPrefix(c.storage, "http://")
+}
+
+// Audit opens the log, whose keys are the keyring's, which is open before it.
+func (c *Cloud) Audit(ctx context.Context, at string, e platform.Env) (audit.Log, error) {
+	if c.keys == nil {
+		return nil, &platform.ConfigError{Text: "the log's keys come from the keyring kms: write --keys " + formKeys}
+	}
+	l, err := auditgcs.Open(ctx, auditgcs.Config{Bucket: at, Endpoint: c.buckets()}, c.keys, e.Now)
+	if err != nil {
+		return nil, err
+	}
+	e.Closing("the audit log", l)
+	return l, nil
 }
 
 // Keys opens the keyring.
@@ -135,5 +157,6 @@ func (c *Cloud) Keys(ctx context.Context, at string, e platform.Env) (platform.K
 		return nil, err
 	}
 	e.Closing("the keys", k)
+	c.keys = k
 	return k, nil
 }

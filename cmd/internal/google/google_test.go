@@ -25,7 +25,7 @@ const (
 
 func backends() platform.Backends {
 	return platform.Backends{Store: "firestore:demo-clarity/clarity", Queue: "pubsub:demo-clarity/clarity?prefix=clarity-", Blobs: "gcs:demo-clarity-uploads",
-		Keys: good, Identity: "firebase:demo-clarity?tenants=,clinic-a1", Audit: "file:x"}
+		Keys: good, Identity: "firebase:demo-clarity?tenants=,clinic-a1", Audit: "gcs:demo-clarity-audit"}
 }
 
 const all = capability.Store | capability.Queue | capability.Blobs | capability.Keys | capability.Identity | capability.Audit
@@ -50,6 +50,8 @@ func TestWrongPlacesAreTold(t *testing.T) {
 		"settings that are none":   {func(b *platform.Backends) { b.Queue += "&%zz" }, "queue: what is behind ? is NAME=VALUE&NAME=VALUE"},
 		"a bucket with its scheme": {func(b *platform.Backends) { b.Blobs = "gcs:gs://x" }, "blobs: it names no bucket: write gcs:BUCKET"},
 		"no bucket":                {func(b *platform.Backends) { b.Blobs = "gcs:" }, "blobs: it names no bucket"},
+		"no bucket of the log's":   {func(b *platform.Backends) { b.Audit = "gcs:" }, "audit: it names no bucket: write gcs:BUCKET"},
+		"one bucket for all":       {func(b *platform.Backends) { b.Audit = b.Blobs }, "audit: the bucket is the blobs', too"},
 		"half of a key":            {func(b *platform.Backends) { b.Keys = "kms:projects/p" }, "keys: key is projects/P/locations/L/keyRings/R/cryptoKeys/K: write kms:"},
 		"keys without documents":   {func(b *platform.Backends) { b.Keys = key }, "keys: documents: it names no PROJECT/DATABASE: write kms:"},
 		"keys beside what they open": {func(b *platform.Backends) { b.Keys = key + "?documents=demo-clarity/clarity" },
@@ -78,9 +80,9 @@ func TestWrongPlacesAreTold(t *testing.T) {
 			}
 		})
 	}
-	b := platform.Backends{Store: "firestore:", Queue: "pubsub:", Blobs: "gcs:", Keys: "kms:", Identity: "firebase:"}
+	b := platform.Backends{Audit: "gcs", Store: "firestore:", Queue: "pubsub:", Blobs: "gcs:", Keys: "kms:", Identity: "firebase:"}
 	err := google.Check(b, all)
-	for _, what := range []string{"store:", "queue:", "blobs:", "keys:", "identity:"} {
+	for _, what := range []string{"store:", "queue:", "blobs:", "keys:", "identity:", "audit:"} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("no word of %s in %v", what, err)
 		}
@@ -115,6 +117,9 @@ func TestWhatIsOpenedIsClosed(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Errorf("%s: %v", names[i], err)
 		}
+	}
+	if _, err := google.New(func(string) string { return "" }).Audit(t.Context(), "demo-clarity-audit", e); err == nil || !strings.Contains(err.Error(), "the log's keys come from the keyring kms") {
+		t.Errorf("a log of another keyring's: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -22,6 +22,7 @@ const (
 	formQueue    = "pubsub:PROJECT/DATABASE?prefix=PREFIX&endpoint=HOST:PORT"
 	formBlobs    = "gcs:BUCKET"
 	formKeys     = "kms:projects/P/locations/L/keyRings/R/cryptoKeys/K?documents=PROJECT/DATABASE"
+	formAudit    = "gcs:BUCKET"
 	formIdentity = "firebase:PROJECT?tenants=TENANT,TENANT&appcheck=report|enforce&number=PROJECT_NUMBER&apps=APP,APP"
 )
 
@@ -142,7 +143,7 @@ func peopleOf(at string) (w who, err error) {
 // Examples are of the drivers, by what they are of.
 func Examples() map[string]string {
 	return map[string]string{"store": "firestore:PROJECT/DATABASE", "queue": "pubsub:PROJECT/DATABASE", "blobs": formBlobs, "keys": formKeys,
-		"identity": "firebase:PROJECT", "audit": "file:DIR"}
+		"identity": "firebase:PROJECT", "audit": formAudit}
 }
 
 // Check tells what is wrong with the places of these drivers, as far as they are
@@ -157,6 +158,7 @@ func Check(b platform.Backends, needs capability.Set) error {
 		{capability.Store, "store", b.Store, formStore, func(at string) error { _, err := databaseOf(at); return err }},
 		{capability.Queue, "queue", b.Queue, formQueue, func(at string) error { _, err := topicsOf(at); return err }},
 		{capability.Blobs, "blobs", b.Blobs, formBlobs, checkBucket},
+		{capability.Audit, "audit", b.Audit, formAudit, checkBucket},
 		{capability.Keys | capability.Erasure, "keys", b.Keys, formKeys, func(at string) error { _, err := wrappingOf(at); return err }},
 		{capability.Identity, "identity", b.Identity, formIdentity, func(at string) error { _, err := peopleOf(at); return err }},
 	} {
@@ -174,6 +176,9 @@ func Check(b platform.Backends, needs capability.Set) error {
 	}
 	if needs.Has(capability.Store | capability.Keys) {
 		faults = append(faults, apart(b))
+	}
+	if needs.Has(capability.Blobs|capability.Audit) && b.Blobs == b.Audit && strings.HasPrefix(b.Audit, "gcs:") {
+		faults = append(faults, &platform.ConfigError{Text: "audit: the bucket is the blobs', too: of one nothing may be removed, and of the other all that is deleted has to be gone"})
 	}
 	return errors.Join(faults...)
 }

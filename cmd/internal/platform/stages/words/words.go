@@ -1,9 +1,11 @@
-// Package words has the stage that puts Results into words.
+// Package words has the stage that puts Results into words, and beside it the notary of
+// the audit log, where that needs one.
 package words
 
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
@@ -23,8 +25,18 @@ func Stages() []platform.Stage {
 	}
 }
 
+// A notary vouches for the audit log of many processes. Any number may run one, and
+// this stage is the only one that has an audit log and little to do.
+type notary interface {
+	Notarize(ctx context.Context, log *slog.Logger) error
+}
+
 func build(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 	s := insights.New(insights.Needs{Store: p.Store, Queue: p.Queue, Audit: p.Audit,
 		Words: grounded.New(p.Writer, p.Template, cmp.Or(p.Config.Insights.WriterTimeout, writerTimeout)), Drain: p.Config.Stop.Drain(), Now: p.Now, Log: p.Log})
-	return []platform.Runner{{Name: stage.Insights, Run: s.Run}}, nil
+	runners := []platform.Runner{{Name: stage.Insights, Run: s.Run}}
+	if n, can := p.Audit.(notary); can {
+		runners = append(runners, platform.Runner{Name: "notary", Run: func(ctx context.Context) error { return n.Notarize(ctx, p.Log) }})
+	}
+	return runners, nil
 }
