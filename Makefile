@@ -200,6 +200,7 @@ generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, op
 	$(GO) generate ./services/model/pat/kernel ./services/model/triton/oip
 	@hack/codegen.sh
 	$(GO) test ./charts -run '^TestTheTableOfValuesIsTheSchema$$' -update
+	$(GO) test ./services/queue/pubsub -run TestWhatIsMadeIsWhatTheDriverWants -update
 	$(GO) test ./services/ingress ./services/health/catalog -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update
 	$(GO) test ./controllers/internal/opmetrics -run TestMetricsPageIsTheCode -update
 
@@ -214,9 +215,8 @@ controlplane: ## Build etcd, the API server, its controllers, the scheduler and 
 
 .PHONY: emulators
 emulators: ## Build what stands in for cloud services in tests (minutes, cold)
-	@hack/emulators/emulator fake-gcs-server
-	@hack/emulators/emulator pubsubd
-	@hack/emulators/emulator hidane
+	@for name in fake-gcs-server pubsubd authd kmsd geminid otlpd hidane; do hack/emulators/emulator $$name || exit; done
+	@hack/emulators/phone/phone
 
 ##@ Help
 .PHONY: help

@@ -31,6 +31,8 @@ var rules = map[string][]string{
 	"services/flow":       {"services/health"},
 	// A writer's words, or the template's where they do not keep to the facts.
 	"services/grounded": {"services/analysis", "=services/narrative"},
+	// What a person may use of what costs.
+	"services/allowance": {"services/record", "=services/store"},
 	// A person's sealed objects, as documents have a store: nobody seals a blob by hand.
 	"services/vault": {"=services/blob", "=services/keyring"},
 	// Between stages and drivers: what a driver sees of a person.
@@ -57,7 +59,9 @@ var rules = map[string][]string{
 	// What every chain of entries is made of, wherever it is kept.
 	"services/audit/internal": {"=services/audit"},
 	"services/narrative":      {"services/analysis"},
-	"services/model":          {"services/actigraphy"},
+	// A language model, and when it is given a rest.
+	"services/narrative/gemini": {"services/analysis", "services/internal/patience", "=services/narrative"},
+	"services/model":            {"services/actigraphy"},
 	// Below the model's contract: what its drivers share.
 	"services/model/internal":   {},
 	"services/model/preprocess": {"services/actigraphy", "=services/model"},
@@ -85,7 +89,7 @@ var rules = map[string][]string{
 	// Files that are whole or not there, for drivers and the commands.
 	"internal/durable": {},
 	// Stages.
-	"services/ingress": {"api/traffic", "services/metric", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"api/traffic", "services/allowance", "services/metric", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative", "services/grounded"},
 	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
 	"services/ingress/internal/problem":    {},
@@ -143,6 +147,8 @@ var rules = map[string][]string{
 	"controllers/modelversion/serving": {"api", "controllers/internal"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
+	// Google Cloud on this machine, for tests and `make cloud`: it knows the platform's strings and none of its rooms.
+	"internal/emulated": {},
 	// The simulator of the whole platform: tests alone, which see every room.
 	"internal/sim": {},
 	// The edge.
@@ -195,8 +201,8 @@ var capabilities = []string{"services/blob", "services/queue", "services/store",
 var googles = []string{"services/audit/gcs", "services/blob/gcs", "services/identity/appcheck", "services/identity/firebase", "services/keyring/kms",
 	"services/narrative/gemini", "services/queue/pubsub", "services/store/firestore"}
 
-// lab is the control plane that tests and `make cluster` start.
-const lab = "internal/kubelab"
+// labs are what tests and `make` start: a control plane, and a cloud.
+var labs = []string{"internal/kubelab", "internal/emulated"}
 
 // pure are the rooms that decide and act on nothing, with all that they, and what
 // lies below them, import beside what is ours.
@@ -206,7 +212,7 @@ var pure = map[string][]string{
 }
 
 // clouds are the SDKs of those whose machines we may run on: a driver's affair.
-var clouds = []string{"cloud.google.com", "google.golang.org/api", "firebase.google.com", "github.com/aws", "github.com/Azure"}
+var clouds = []string{"cloud.google.com", "google.golang.org/api", "google.golang.org/genai", "firebase.google.com", "github.com/aws", "github.com/Azure"}
 
 // narrow are the rooms that others read from outside, with what they may import
 // that is neither ours nor the standard library's: it goes with them.

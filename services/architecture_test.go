@@ -146,6 +146,14 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"controllers/operator/planted.go", "internal/kubelab/kube",
 			[]string{"controllers/operator/planted.go: only tests and hack import internal/kubelab/kube"},
 		},
+		"shipped code starts an emulated cloud": {
+			"cmd/ingress/planted.go", "internal/emulated",
+			[]string{"cmd/ingress/planted.go: only tests and hack import internal/emulated"},
+		},
+		"an emulated cloud knows a room": {
+			"internal/emulated/planted.go", "services/flow",
+			[]string{"internal/emulated/planted.go: internal/emulated must not import services/flow"},
+		},
 		"a test imports the lab's control plane": {"controllers/operator/planted_test.go", "internal/kubelab/kube", nil},
 		"shipped code imports a development tool": {
 			"cmd/clarity/planted.go", "hack/cluster",
@@ -198,6 +206,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"a stage talks to a cloud": {
 			"services/ingress/planted.go", "cloud.google.com/go/firestore",
 			[]string{"services/ingress/planted.go: services/ingress must not import cloud.google.com/go/firestore"},
+		},
+		"a stage talks to a language model": {
+			"services/insights/planted.go", "google.golang.org/genai",
+			[]string{"services/insights/planted.go: services/insights must not import google.golang.org/genai"},
+		},
+		"who bounds what a person uses knows a store": {
+			"services/allowance/planted.go", "services/store/sqlite",
+			[]string{"services/allowance/planted.go: services/allowance must not import services/store/sqlite"},
+		},
+		"a writer asks its model": {"services/narrative/gemini/planted.go", "google.golang.org/genai", nil},
+		"a writer knows who it is about": {
+			"services/narrative/gemini/planted.go", "services/record",
+			[]string{"services/narrative/gemini/planted.go: services/narrative/gemini must not import services/record"},
 		},
 		"a contract talks to a cloud": {
 			"services/blob/planted.go", "google.golang.org/api/option",

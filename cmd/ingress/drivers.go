@@ -18,13 +18,6 @@ import (
 // models are what a model can be.
 const models = "none, preview (trained on simulated data), a bundle's file, traffic:file:DIR or traffic:fixed:FILE"
 
-// examples are of the drivers below.
-func examples() map[string]string {
-	all := google.Examples()
-	all["writer"] = "template"
-	return all
-}
-
 // drivers are Google's.
 func drivers(getenv func(string) string) platform.Drivers {
 	cloud := google.New(getenv)
@@ -36,6 +29,7 @@ func drivers(getenv func(string) string) platform.Drivers {
 		Identity: map[string]platform.Opener[identity.Verifier]{"firebase": cloud.Identity},
 		Audit:    map[string]platform.Opener[audit.Log]{"gcs": cloud.Audit},
 		Writer: map[string]platform.Opener[narrative.Writer]{
+			"gemini":   cloud.Writer,
 			"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil },
 		},
 		Plans:  map[string]platform.Opener[platform.Plan]{"file": plans.File, "fixed": plans.Fixed},

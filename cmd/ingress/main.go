@@ -13,6 +13,7 @@ import (
 	_ "time/tzdata" // days are local, also where the image has no zones of its own
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/plans"
+	"github.com/clarity-loop/clarity/cmd/internal/google"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/edge"
 	"github.com/clarity-loop/clarity/cmd/internal/serving"
 )
@@ -35,7 +36,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return serving.Binary{
 		Name: "ingress", Version: version,
 		Does: "Answers people's devices: the API, what devices are told, and exports.",
-		Form: serving.Form{Table: edge.Stages(), Examples: examples(), Models: models},
+		Form: serving.Form{Table: edge.Stages(), Examples: google.Examples(), Models: models},
 		// Requests come until the last load balancer knows.
 		Defaults: serving.Defaults(true), Drivers: drivers(getenv), Find: plans.FindModel,
 	}.Run(ctx, args, getenv, stdout, stderr)

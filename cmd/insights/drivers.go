@@ -12,13 +12,6 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-// examples are of the drivers below.
-func examples() map[string]string {
-	all := google.Examples()
-	all["writer"] = "template"
-	return all
-}
-
 // drivers are Google's. It reads
 // documents alone: nobody's samples, and no token.
 func drivers(getenv func(string) string) platform.Drivers {
@@ -29,6 +22,7 @@ func drivers(getenv func(string) string) platform.Drivers {
 		Keys:  map[string]platform.Opener[platform.Keyring]{"kms": cloud.Keys},
 		Audit: map[string]platform.Opener[audit.Log]{"gcs": cloud.Audit},
 		Writer: map[string]platform.Opener[narrative.Writer]{
+			"gemini":   cloud.Writer,
 			"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil },
 		},
 		Places: google.Check, LongestCall: google.LongestCall,

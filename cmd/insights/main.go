@@ -11,6 +11,7 @@ import (
 	"syscall"
 	_ "time/tzdata" // days are local, also where the image has no zones of its own
 
+	"github.com/clarity-loop/clarity/cmd/internal/google"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/words"
 	"github.com/clarity-loop/clarity/cmd/internal/serving"
 )
@@ -33,7 +34,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return serving.Binary{
 		Name: "insights", Version: version,
 		Does:     "Puts Results into words.",
-		Form:     serving.Form{Table: words.Stages(), Examples: examples()},
+		Form:     serving.Form{Table: words.Stages(), Examples: google.Examples()},
 		Defaults: serving.Defaults(false), Drivers: drivers(getenv),
 	}.Run(ctx, args, getenv, stdout, stderr)
 }

@@ -7,6 +7,7 @@
 //	keys      kms:projects/P/locations/L/keyRings/R/cryptoKeys/K?documents=PROJECT/DATABASE
 //	identity  firebase:PROJECT
 //	audit     gcs:BUCKET                another one, whose objects stay
+//	writer    gemini:PROJECT/LOCATION/MODEL
 //
 // Further settings of a driver stand behind a question mark, as in a URL: see places.go.
 // Who the process is, is the machine's to say (Application Default Credentials); no
@@ -30,6 +31,8 @@ import (
 	"github.com/clarity-loop/clarity/services/blob/gcs"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring/kms"
+	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/narrative/gemini"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/queue/pubsub"
 	"github.com/clarity-loop/clarity/services/store"
@@ -55,7 +58,7 @@ const countEvery = time.Minute
 
 // A Cloud opens the drivers, and knows which of the services is an emulator's.
 type Cloud struct {
-	firestore, pubsub, storage, kms, auth string // HOST:PORT; "" is Google's
+	firestore, pubsub, storage, kms, auth, gemini string // HOST:PORT; "" is Google's
 
 	keys *kms.Keyring // once they are open
 }
@@ -65,6 +68,7 @@ func New(getenv func(string) string) *Cloud {
 	return &Cloud{
 		firestore: getenv("FIRESTORE_EMULATOR_HOST"), pubsub: getenv("PUBSUB_EMULATOR_HOST"),
 		storage: getenv("STORAGE_EMULATOR_HOST"), kms: getenv(emulators.KMS), auth: getenv("FIREBASE_AUTH_EMULATOR_HOST"),
+		gemini: getenv(emulators.Gemini),
 	}
 }
 
@@ -159,4 +163,19 @@ func (c *Cloud) Keys(ctx context.Context, at string, e platform.Env) (platform.K
 	e.Closing("the keys", k)
 	c.keys = k
 	return k, nil
+}
+
+// Writer opens a language model.
+func (c *Cloud) Writer(ctx context.Context, at string, e platform.Env) (narrative.Writer, error) {
+	config, err := gemini.Parse(at)
+	if err != nil {
+		return nil, err
+	}
+	config.Emulator = c.gemini
+	w, err := gemini.Open(ctx, config, e.Now)
+	if err != nil {
+		return nil, err
+	}
+	e.Closing("the writer", w)
+	return w, nil
 }

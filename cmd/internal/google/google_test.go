@@ -25,10 +25,10 @@ const (
 
 func backends() platform.Backends {
 	return platform.Backends{Store: "firestore:demo-clarity/clarity", Queue: "pubsub:demo-clarity/clarity?prefix=clarity-", Blobs: "gcs:demo-clarity-uploads",
-		Keys: good, Identity: "firebase:demo-clarity?tenants=,clinic-a1", Audit: "gcs:demo-clarity-audit"}
+		Keys: good, Identity: "firebase:demo-clarity?tenants=,clinic-a1", Audit: "gcs:demo-clarity-audit", Writer: "gemini:demo-clarity/europe-west1/gemini-3.5-flash-lite"}
 }
 
-const all = capability.Store | capability.Queue | capability.Blobs | capability.Keys | capability.Identity | capability.Audit
+const all = capability.Store | capability.Queue | capability.Blobs | capability.Keys | capability.Identity | capability.Audit | capability.Writer
 
 // What is wrong with a place is said with what would be right, and all of it at once.
 func TestWrongPlacesAreTold(t *testing.T) {
@@ -52,6 +52,8 @@ func TestWrongPlacesAreTold(t *testing.T) {
 		"no bucket":                {func(b *platform.Backends) { b.Blobs = "gcs:" }, "blobs: it names no bucket"},
 		"no bucket of the log's":   {func(b *platform.Backends) { b.Audit = "gcs:" }, "audit: it names no bucket: write gcs:BUCKET"},
 		"one bucket for all":       {func(b *platform.Backends) { b.Audit = b.Blobs }, "audit: the bucket is the blobs', too"},
+		"half of a model":          {func(b *platform.Backends) { b.Writer = "gemini:demo-clarity/us" }, "writer: "},
+		"another writer":           {func(b *platform.Backends) { b.Writer = "template" }, ""},
 		"half of a key":            {func(b *platform.Backends) { b.Keys = "kms:projects/p" }, "keys: key is projects/P/locations/L/keyRings/R/cryptoKeys/K: write kms:"},
 		"keys without documents":   {func(b *platform.Backends) { b.Keys = key }, "keys: documents: it names no PROJECT/DATABASE: write kms:"},
 		"keys beside what they open": {func(b *platform.Backends) { b.Keys = key + "?documents=demo-clarity/clarity" },
@@ -91,7 +93,7 @@ func TestWrongPlacesAreTold(t *testing.T) {
 
 // What is opened asks nobody anything yet, but for the bucket, and is closed again.
 func TestWhatIsOpenedIsClosed(t *testing.T) {
-	env := map[string]string{"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:1", "CLARITY_KMS_EMULATOR_HOST": "127.0.0.1:1", "FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1", "STORAGE_EMULATOR_HOST": "127.0.0.1:1"}
+	env := map[string]string{"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:1", "CLARITY_KMS_EMULATOR_HOST": "127.0.0.1:1", "CLARITY_GEMINI_EMULATOR_HOST": "127.0.0.1:1", "FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1", "STORAGE_EMULATOR_HOST": "127.0.0.1:1"}
 	cloud := google.New(func(name string) string { return env[name] })
 	var closers []io.Closer
 	var names []string
@@ -105,12 +107,13 @@ func TestWhatIsOpenedIsClosed(t *testing.T) {
 		"queue":    func() error { _, err := cloud.Queue(t.Context(), at(b.Queue), e); return err },
 		"keys":     func() error { _, err := cloud.Keys(t.Context(), at(b.Keys), e); return err },
 		"identity": func() error { _, err := cloud.Identity(t.Context(), at(b.Identity), e); return err },
+		"writer":   func() error { _, err := cloud.Writer(t.Context(), at(b.Writer), e); return err },
 	} {
 		if err := open(); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if len(names) != 5 {
+	if len(names) != 6 {
 		t.Errorf("what is to be closed is %v", names)
 	}
 	for i, c := range closers {

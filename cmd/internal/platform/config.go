@@ -73,6 +73,9 @@ type Worker struct {
 type Insights struct {
 	// WriterTimeout is how long a writer may take; 0 is ten seconds.
 	WriterTimeout time.Duration `yaml:"writerTimeout"`
+	// TextsPerDay is how many texts are asked of a language model a person and UTC
+	// day; 0 is twelve.
+	TextsPerDay int `yaml:"textsPerDay"`
 }
 
 // Erasure is what is said of erasures.
@@ -142,6 +145,9 @@ func (c Config) Validate(d Drivers, table []Stage) error {
 		if row.is < 0 {
 			faults = append(faults, configErrorf("%s cannot be negative, as %v is", row.what, row.is))
 		}
+	}
+	if c.Insights.TextsPerDay < 0 {
+		faults = append(faults, configErrorf("the texts of a day cannot be negative, as %d is", c.Insights.TextsPerDay))
 	}
 	return oneConfigError(append(faults, c.Stop.check(), d.Check(c.Backends, needs)))
 }

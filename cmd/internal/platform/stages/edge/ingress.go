@@ -3,11 +3,8 @@ package edge
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
@@ -24,6 +21,9 @@ const rememberedTokens = 10_000
 func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 	asked, err := askedModels(p)
 	if err != nil {
+		return nil, err
+	}
+	if err := stage.Count(p, "the writer", p.Writer); err != nil {
 		return nil, err
 	}
 	limits := ingress.DefaultLimits()
@@ -81,12 +81,7 @@ func appsOf(p platform.Parts) (app, error) {
 	if !can {
 		return nil, nil //nolint:nilnil // no app is asked for
 	}
-	if counts, can := p.Identity.(prometheus.Collector); can {
-		if err := p.Registry.Register(counts); err != nil {
-			return nil, fmt.Errorf("register the metrics of apps: %w", err)
-		}
-	}
-	return apps, nil
+	return apps, stage.Count(p, "the verifier", p.Identity)
 }
 
 // ready says why the API cannot be served now.

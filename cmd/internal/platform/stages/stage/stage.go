@@ -5,7 +5,11 @@ package stage
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/queue"
@@ -34,6 +38,20 @@ func Consume(p platform.Parts, topic, name string, concurrency int, handle queue
 	return platform.Runner{Name: topic + " for " + name, Run: func(ctx context.Context) error {
 		return p.Queue.Receive(ctx, sub, handle)
 	}}
+}
+
+// Count has what a driver counts be told, where it counts anything. Stages of one process
+// share drivers.
+func Count(p platform.Parts, whose string, driver any) error {
+	counted, has := driver.(prometheus.Collector)
+	if !has {
+		return nil
+	}
+	err := p.Registry.Register(counted)
+	if already := (prometheus.AlreadyRegisteredError{}); err == nil || errors.As(err, &already) && already.ExistingCollector == counted {
+		return nil
+	}
+	return fmt.Errorf("register %s's metrics: %w", whose, err)
 }
 
 // roomAgain is when a message is tried again that waits for room on the disk.

@@ -11,12 +11,17 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/stage"
+	"github.com/clarity-loop/clarity/services/allowance"
 	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/insights"
 )
 
-// writerTimeout is how long a writer may take where the configuration does not say.
-const writerTimeout = 10 * time.Second
+// What a writer may do where the configuration does not say: how long it takes, and
+// how many texts are asked of a language model a person and UTC day.
+const (
+	writerTimeout = 10 * time.Second
+	textsPerDay   = 12
+)
 
 // Stages are insights.
 func Stages() []platform.Stage {
@@ -32,8 +37,13 @@ type notary interface {
 }
 
 func build(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
+	if err := stage.Count(p, "the writer", p.Writer); err != nil {
+		return nil, err
+	}
+	c := p.Config.Insights
+	budget := allowance.New(p.Store.Spent, allowance.Texts, cmp.Or(c.TextsPerDay, textsPerDay), p.Now)
 	s := insights.New(insights.Needs{Store: p.Store, Queue: p.Queue, Audit: p.Audit,
-		Words: grounded.New(p.Writer, p.Template, cmp.Or(p.Config.Insights.WriterTimeout, writerTimeout)), Drain: p.Config.Stop.Drain(), Now: p.Now, Log: p.Log})
+		Words: grounded.New(p.Writer, p.Template, budget, cmp.Or(c.WriterTimeout, writerTimeout)), Drain: p.Config.Stop.Drain(), Now: p.Now, Log: p.Log})
 	runners := []platform.Runner{{Name: stage.Insights, Run: s.Run}}
 	if n, can := p.Audit.(notary); can {
 		runners = append(runners, platform.Runner{Name: "notary", Run: func(ctx context.Context) error { return n.Notarize(ctx, p.Log) }})
