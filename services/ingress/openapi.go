@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
@@ -162,8 +163,11 @@ func problemsOf(r *route.Route) []problem.Code {
 	if r.Access == route.Personal || r.Access == route.Service {
 		codes = append(codes, problem.Forbidden)
 	}
-	if r.Access == route.Personal && !r.ErasedToo {
-		codes = append(codes, problem.AccountErased)
+	if r.Access == route.Personal {
+		codes = append(codes, access.AppNotKnown)
+		if !r.ErasedToo {
+			codes = append(codes, problem.AccountErased)
+		}
 	}
 	if r.Body != route.NoBody {
 		codes = append(codes, problem.MalformedJSON, problem.TooLarge, problem.UnsupportedMediaType, problem.UnsupportedEncoding)

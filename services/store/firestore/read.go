@@ -40,7 +40,7 @@ func (s *Store) Get(ctx context.Context, k store.Key) (store.Document, error) {
 // read shows each of the documents, nil where it is not there. It is no GetDocument,
 // which says of a database that is none what it says of a document.
 func (s *Store) read(ctx context.Context, names, mask []string, see func(name string, d *firestorepb.Document) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	req := &firestorepb.BatchGetDocumentsRequest{Database: s.database, Documents: names}
 	if mask != nil {
@@ -165,7 +165,7 @@ func (s *Store) query(ctx context.Context, shard int, q *firestorepb.StructuredQ
 
 // queryOf shows each document under the parent that the query finds.
 func (s *Store) queryOf(ctx context.Context, parent string, q *firestorepb.StructuredQuery, see func(*firestorepb.Document) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	stream, err := s.rpc.RunQuery(s.outgoing(ctx, "parent", parent), &firestorepb.RunQueryRequest{
 		Parent: parent, QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: q}})
