@@ -25,3 +25,7 @@ cp config/crd/clarityloop.dev_*.yaml "$files/crd/"
 cp config/rbac/*_role.yaml "$files/rbac/"
 cp config/samples/modelversion.yaml config/samples/analysisjob.yaml "$files/samples/"
 if compgen -G "config/alerts/*.yaml" >/dev/null; then cp config/alerts/*.yaml "$files/alerts/"; fi
+for service in pubsub gcs firestore; do
+  mkdir -p "$files/google/$service"
+  cp config/"$service"/*.json "$files/google/$service/"
+done
