@@ -236,18 +236,22 @@ func (d *demonstration) await(ctx context.Context, kind flow.EventKind, ref stri
 
 // awaitWeek is when the result of the week that ends on the day was seen, and
 // when its insight was: those of what is held now. A result of what was held
-// before may come first, and its insight between the two; and both may have come
-// while the phone waited for something else.
+// before may come first, and its insight between the two; both may have come
+// while the phone waited for something else; and the result may be made again
+// before its insight is there, for it is compared with weeks that change, too.
 func (d *demonstration) awaitWeek(ctx context.Context, end string) (stored, insight time.Time, err error) {
-	var input string
-	stored, err = d.awaitThat(ctx, flow.ResultStored, end, func() (current bool, err error) {
-		input, current, err = weekIsCurrent(ctx, d.client, end)
+	stored, err = d.awaitThat(ctx, flow.ResultStored, end, func() (bool, error) {
+		_, current, err := weekIsCurrent(ctx, d.client, end)
 		return current, err
 	})
 	if err != nil {
 		return stored, insight, err
 	}
 	insight, err = d.awaitThat(ctx, flow.InsightReady, end, func() (bool, error) {
+		input, _, err := weekIsCurrent(ctx, d.client, end)
+		if err != nil {
+			return false, err
+		}
 		var words struct{ Insight analysis.Insight }
 		if err := d.client.Get(ctx, "/v1/insights/"+end, &words); err != nil {
 			return false, fmt.Errorf("get the insight of %s: %w", end, err)

@@ -57,6 +57,7 @@ func TestTheDemoWaitsForTheResultOfWhatItSent(t *testing.T) {
 		"what was before is there":      {[]string{"before", "before", "now"}, time.Unix(3, 0), time.Unix(5, 0)},
 		"it is there with the first":    {[]string{"before", "now"}, time.Unix(1, 0), time.Unix(2, 0)},
 		"it came before anybody waited": {[]string{"now"}, none, none},
+		"it is made again":              {[]string{"now", "now compared with another week"}, none, time.Unix(2, 0)},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +92,8 @@ func awaitedWeek(t *testing.T, end string, digests []string) (stored, insight ti
 				http.NotFound(w, r)
 				return
 			}
-			body = map[string]any{"result": analysis.Result{Lineage: analysis.Lineage{InputDigest: "of " + digest, Chunks: []analysis.ChunkOrigin{{Day: day, Digest: digest}}}}}
+			chunk, _, _ := strings.Cut(digest, " ")
+			body = map[string]any{"result": analysis.Result{Lineage: analysis.Lineage{InputDigest: "of " + digest, Chunks: []analysis.ChunkOrigin{{Day: day, Digest: chunk}}}}}
 		case r.URL.Path == "/v1/insights/"+end:
 			body = map[string]any{"insight": analysis.Insight{InputDigest: "of " + newest(&asked[1])}}
 		default:

@@ -544,7 +544,7 @@ func TestAShardThatCannotBeListedStopsNoOther(t *testing.T) {
 			t.Errorf("%s: nothing is wrong", name)
 		}
 		same(t, name, tt.said, w.said)
-		same(t, name, tt.asked, patchy.asked)
+		same(t, name, tt.asked, int(patchy.asked.Load()))
 		w.said = nil
 		w.later(-time.Second)
 	}
@@ -554,11 +554,11 @@ func TestAShardThatCannotBeListedStopsNoOther(t *testing.T) {
 type patchy struct {
 	store.Driver
 	broken func(shard int) bool
-	asked  int
+	asked  atomic.Int64 // by a stage on its own clock, while the test looks
 }
 
 func (p *patchy) Due(ctx context.Context, collections []string, shard int, before time.Time, limit int) ([]store.Document, error) {
-	if p.asked++; p.broken(shard) {
+	if p.asked.Add(1); p.broken(shard) {
 		return nil, errors.New("away")
 	}
 	return p.Driver.Due(ctx, collections, shard, before, limit)
@@ -579,7 +579,7 @@ func TestATroubleIsSaidOnce(t *testing.T) {
 		go func() { stage.Run(ctx, 200*time.Millisecond); close(ended) }()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if lines, asked := strings.Count(log.String(), "\n"), p.asked; lines != 1 || !strings.Contains(log.String(), "level=WARN") || asked > 5*20 {
+		if lines, asked := strings.Count(log.String(), "\n"), p.asked.Load(); lines != 1 || !strings.Contains(log.String(), "level=WARN") || asked > 5*20 {
 			t.Errorf("in a minute the driver was asked %d times, and the log says\n%s", asked, &log)
 		}
 		full.Store(false)
