@@ -42,6 +42,13 @@ func matches(t *testing.T, objects []unstructured.Unstructured) (all []match) {
 	return all
 }
 
+// there is the name of an object that is rendered.
+func there(t *testing.T, objects []unstructured.Unstructured, kind, name string) string {
+	t.Helper()
+	o := find(t, objects, kind, name)
+	return o.GetName()
+}
+
 // inside is what of the API is not for the world: who probes, and who reads metrics, is in
 // the cluster.
 var inside = []string{"/healthz", "/readyz", "/metrics"}
@@ -97,7 +104,7 @@ func TestTheLoadBalancerKnowsTheIngress(t *testing.T) {
 	objects := render(t, "--values="+full)
 	for _, kind := range []string{"HealthCheckPolicy", "GCPBackendPolicy"} {
 		o := find(t, objects, kind, "clarity-ingress")
-		if target := text(t, o, "spec", "targetRef", "name"); target != find(t, objects, "Service", "clarity-ingress").GetName() {
+		if target := text(t, o, "spec", "targetRef", "name"); target != there(t, objects, "Service", "clarity-ingress") {
 			t.Errorf("%s is of %s", kind, target)
 		}
 	}
@@ -106,11 +113,11 @@ func TestTheLoadBalancerKnowsTheIngress(t *testing.T) {
 		t.Errorf("it asks (-want +got):\n%s", diff)
 	}
 	backend := find(t, objects, "GCPBackendPolicy", "clarity-ingress")
-	timeout, _, err := unstructured.NestedInt64(backend.Object, "spec", "default", "timeoutSec")
+	timeout, _, err := unstructured.NestedFloat64(backend.Object, "spec", "default", "timeoutSec")
 	if lives := ingress.DefaultLimits().StreamLifetime; err != nil || time.Duration(timeout)*time.Second <= lives {
-		t.Errorf("a stream is cut after %d s and lives for %v (%v)", timeout, lives, err)
+		t.Errorf("a stream is cut after %v s and lives for %v (%v)", timeout, lives, err)
 	}
-	if policy := text(t, backend, "spec", "default", "securityPolicy"); policy != find(t, objects, "ComputeSecurityPolicy", "clarity-ingress").GetName() {
+	if policy := text(t, backend, "spec", "default", "securityPolicy"); policy != there(t, objects, "ComputeSecurityPolicy", "clarity-ingress") {
 		t.Errorf("it is guarded by %s", policy)
 	}
 	// Whom a request is for, it says before its own address: neither may be taken for a person's.
@@ -124,7 +131,7 @@ func TestTheLoadBalancerKnowsTheIngress(t *testing.T) {
 func TestEveryNameHasACertificate(t *testing.T) {
 	objects := render(t, "--values="+full)
 	gateway := find(t, objects, "Gateway", "clarity")
-	if m := gateway.GetAnnotations()["networking.gke.io/certmap"]; m != find(t, objects, "CertificateManagerCertificateMap", "clarity").GetName() {
+	if m := gateway.GetAnnotations()["networking.gke.io/certmap"]; m != there(t, objects, "CertificateManagerCertificateMap", "clarity") {
 		t.Errorf("the gateway has the map %s", m)
 	}
 	named := map[string]bool{}

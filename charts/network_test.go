@@ -80,7 +80,7 @@ func ports(all []networkingv1.NetworkPolicyPort) string {
 // Who may talk to whom is what stands in the table, of everything turned on.
 func TestWhoTalksToWhomIsWritten(t *testing.T) {
 	got := map[string][]string{}
-	objects := render(t, "--values="+full, "--set=modelVersions.network=null")
+	objects := render(t, "--values="+full, "--set-json=modelVersions.network.egress=[]")
 	for _, p := range policies(t, objects) {
 		got[p.Name] = append([]string{}, allows(p.Spec)...)
 	}
