@@ -2,9 +2,11 @@ package charts_test
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,19 +25,24 @@ func allGoogle(t *testing.T) []unstructured.Unstructured {
 // What config/ says of Google's services is what the chart has of it, byte for byte.
 func TestTheChartHasWhatConfigSays(t *testing.T) {
 	for _, service := range []string{"pubsub", "gcs", "firestore"} {
-		files, err := filepath.Glob("../config/" + service + "/*.json")
-		if err != nil || len(files) == 0 {
-			t.Fatalf("config/%s: %d files, %v", service, len(files), err)
-		}
-		for _, file := range files {
-			want, err := os.ReadFile(file)
+		files := 0
+		err := filepath.WalkDir("../config/"+service, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".json" {
+				return err
+			}
+			files++
+			want, err := os.ReadFile(path)
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
-			got, err := os.ReadFile(filepath.Join("clarity/files/google", service, filepath.Base(file)))
+			got, err := os.ReadFile(filepath.Join("clarity/files/google", strings.TrimPrefix(path, "../config/")))
 			if err != nil || string(got) != string(want) {
-				t.Errorf("%s is not what the chart has; make generate (%v)", file, err)
+				t.Errorf("%s is not what the chart has; make generate (%v)", path, err)
 			}
+			return nil
+		})
+		if err != nil || files == 0 {
+			t.Fatalf("config/%s: %d files, %v", service, files, err)
 		}
 	}
 }
@@ -167,56 +174,53 @@ func TestNoSubscriptionExpires(t *testing.T) {
 	}
 }
 
-// The bucket of objects keeps nothing that is deleted, and empties itself as config/gcs says;
-// what is in the others stays.
+// The bucket of objects keeps nothing that is deleted, that of the audit all that is not, and
+// both empty themselves, as config/gcs says; what is in the third stays.
 func TestTheBucketsAreAsConfigSays(t *testing.T) {
-	buckets := ofKind(t, allGoogle(t), "StorageBucket")
-	if len(buckets) != 3 {
-		t.Errorf("%d buckets", len(buckets))
-	}
-	bucket := said[struct {
+	type configured struct {
 		StorageClass     string
 		IamConfiguration struct {
 			UniformBucketLevelAccess struct{ Enabled bool }
 			PublicAccessPrevention   string
 		}
 		SoftDeletePolicy struct{ RetentionDurationSeconds string }
-		Versioning       struct{ Enabled bool }
-	}](t, "gcs/bucket.json")
-	if bucket.SoftDeletePolicy.RetentionDurationSeconds != "0" || bucket.Versioning.Enabled || !bucket.IamConfiguration.UniformBucketLevelAccess.Enabled {
-		t.Fatalf("config/gcs says %+v", bucket)
-	}
-	objects := buckets["clarity-example-objects"]
-	rules, _, err := unstructured.NestedSlice(objects.Object, "spec", "lifecycleRule")
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := json.Marshal(map[string]any{"rule": rules})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got map[string]any
-	if err := json.Unmarshal(content, &got); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(said[map[string]any](t, "gcs/lifecycle.json"), got); diff != "" {
-		t.Errorf("lifecycle (-config +chart):\n%s", diff)
-	}
-	spec := objects.Object["spec"].(map[string]any)
-	delete(spec, "lifecycleRule")
-	want := map[string]any{"location": "us-central1", "storageClass": bucket.StorageClass, "uniformBucketLevelAccess": true,
-		"publicAccessPrevention": bucket.IamConfiguration.PublicAccessPrevention,
-		"softDeletePolicy":       map[string]any{"retentionDurationSeconds": 0.0}, "versioning": map[string]any{"enabled": false}}
-	if diff := cmp.Diff(want, spec); diff != "" {
-		t.Errorf("the bucket of objects (-want +got):\n%s", diff)
-	}
-	for name, o := range buckets {
-		if text(t, o, "spec", "publicAccessPrevention") != "enforced" {
-			t.Errorf("%s can be made public", name)
+		RetentionPolicy  struct {
+			RetentionPeriod string
+			IsLocked        bool
 		}
-		if rules, _, _ := unstructured.NestedSlice(o.Object, "spec", "lifecycleRule"); len(rules) > 0 && name != "clarity-example-objects" {
-			t.Errorf("%s is emptied by age: %v", name, rules)
+		Versioning struct{ Enabled bool }
+	}
+	buckets := ofKind(t, render(t, "--values="+full, "--set=configConnector.lockAudit=true"), "StorageBucket")
+	for name, folder := range map[string]string{"clarity-example-objects": "gcs/", "clarity-example-audit": "gcs/audit/"} {
+		want := said[configured](t, folder+"bucket.json")
+		seconds := func(s string) float64 {
+			n, err := strconv.ParseFloat(s, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
 		}
+		spec := map[string]any{"location": "us-central1", "storageClass": want.StorageClass,
+			"uniformBucketLevelAccess": want.IamConfiguration.UniformBucketLevelAccess.Enabled, "publicAccessPrevention": want.IamConfiguration.PublicAccessPrevention,
+			"softDeletePolicy": map[string]any{"retentionDurationSeconds": seconds(want.SoftDeletePolicy.RetentionDurationSeconds)},
+			"versioning":       map[string]any{"enabled": want.Versioning.Enabled},
+			"lifecycleRule":    said[map[string]any](t, folder+"lifecycle.json")["rule"]}
+		if want.RetentionPolicy.RetentionPeriod != "" {
+			spec["retentionPolicy"] = map[string]any{"retentionPeriod": seconds(want.RetentionPolicy.RetentionPeriod), "isLocked": want.RetentionPolicy.IsLocked}
+		}
+		if diff := cmp.Diff(any(spec), buckets[name].Object["spec"]); diff != "" {
+			t.Errorf("%s (-config +chart):\n%s", name, diff)
+		}
+		delete(buckets, name)
+	}
+	models, there := buckets["clarity-example-models"]
+	if rules, _, _ := unstructured.NestedSlice(models.Object, "spec", "lifecycleRule"); !there || len(buckets) != 1 || len(rules) > 0 || text(t, models, "spec", "publicAccessPrevention") != "enforced" {
+		t.Errorf("beside them there are %v", buckets)
+	}
+	// What cannot be taken back is not done unasked.
+	audit := ofKind(t, allGoogle(t), "StorageBucket")["clarity-example-audit"]
+	if locked, _, err := unstructured.NestedBool(audit.Object, "spec", "retentionPolicy", "isLocked"); locked || err != nil {
+		t.Errorf("the audit's retention is locked: %v, %v", locked, err)
 	}
 }
 

@@ -146,6 +146,14 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"controllers/operator/planted.go", "internal/kubelab/kube",
 			[]string{"controllers/operator/planted.go: only tests and hack import internal/kubelab/kube"},
 		},
+		"shipped code starts an emulated cloud": {
+			"cmd/ingress/planted.go", "internal/emulated",
+			[]string{"cmd/ingress/planted.go: only tests and hack import internal/emulated"},
+		},
+		"an emulated cloud knows a room": {
+			"internal/emulated/planted.go", "services/flow",
+			[]string{"internal/emulated/planted.go: internal/emulated must not import services/flow"},
+		},
 		"a test imports the lab's control plane": {"controllers/operator/planted_test.go", "internal/kubelab/kube", nil},
 		"shipped code imports a development tool": {
 			"cmd/clarity/planted.go", "hack/cluster",
@@ -320,6 +328,14 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"what drivers share knows a driver": {
 			"services/identity/internal/jws/planted.go", "services/identity/local",
 			[]string{"services/identity/internal/jws/planted.go: services/identity/internal must not import services/identity/local"},
+		},
+		"what chains are made of knows a driver": {
+			"services/audit/internal/chain/planted.go", "services/audit/file",
+			[]string{"services/audit/internal/chain/planted.go: services/audit/internal must not import services/audit/file"},
+		},
+		"a log in a bucket knows one in a directory": {
+			"services/audit/gcs/planted.go", "services/audit/file",
+			[]string{"services/audit/gcs/planted.go: driver services/audit/gcs must not import services/audit/file"},
 		},
 		"what drivers share talks to a cloud": {
 			"services/identity/internal/keyserver/planted.go", "google.golang.org/api/option",

@@ -3,7 +3,6 @@ package file
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/audit/internal/chain"
 )
 
 // separator stands behind each checkpoint.
@@ -21,16 +21,12 @@ const separator = "\f\n"
 const maxCheckpoint = 4 << 10
 
 // checkpoint signs the head.
-func checkpoint(h head, signer note.Signer) ([]byte, error) { return sign(h, "", signer) }
+func checkpoint(h chain.Head, signer note.Signer) ([]byte, error) { return sign(h.Tree(), signer) }
 
-// sign signs the head, with more lines behind it.
-func sign(h head, more string, signer note.Signer) ([]byte, error) {
-	text := tlog.FormatTree(tlog.Tree{N: h.size, Hash: h.root()})
-	signed, err := note.Sign(&note.Note{Text: string(text) + more}, signer)
-	if err != nil {
-		return nil, fmt.Errorf("sign checkpoint: %w", err)
-	}
-	return append(signed, separator...), nil
+// sign is a checkpoint of the text.
+func sign(text string, signer note.Signer) ([]byte, error) {
+	signed, err := chain.Sign(text, signer)
+	return append(signed, separator...), err
 }
 
 // checkpoints reads the signed tree heads in order, one at a time.
@@ -99,26 +95,12 @@ func newest(f io.ReaderAt, size int64, verifier note.Verifier) (tree tlog.Tree, 
 	return tree, from + int64(end+len(separator)), err
 }
 
-func openCheckpoint(signed []byte, verifier note.Verifier) (tlog.Tree, error) {
-	tree, _, err := openNote(signed, verifier)
-	return tree, err
-}
-
-// openNote is a signed tree head, and its whole text.
-func openNote(signed []byte, verifier note.Verifier) (tree tlog.Tree, text string, err error) {
-	n, err := note.Open(signed, note.VerifierList(verifier))
+func openCheckpoint(signed []byte, verifier note.Verifier) (tree tlog.Tree, err error) {
+	text, err := chain.OpenNote(signed, verifier)
 	if err != nil {
-		return tree, "", err
+		return tree, err
 	}
-	if len(n.Sigs) != 1 || len(n.UnverifiedSigs) != 0 {
-		return tree, "", errors.New("not one signature")
-	}
-	// Base64 has bits to spare; note does not mind what they are.
-	if _, err := base64.StdEncoding.Strict().DecodeString(n.Sigs[0].Base64); err != nil {
-		return tree, "", errors.New("signature is not in its one form")
-	}
-	tree, err = tlog.ParseTree([]byte(n.Text))
-	return tree, n.Text, err
+	return tlog.ParseTree([]byte(text))
 }
 
 // sectorBytes is what a disk writes whole.

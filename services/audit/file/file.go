@@ -14,31 +14,26 @@
 // or moved line is found where it is. The checkpoints sign the RFC 6962 tree of
 // all lines, so a log that was cut, or continued from an older copy, does not
 // match them. A segment's first checkpoint signs the state of the whole log
-// before it, so that opening reads the newest segment alone. Whoever holds keys.json can write another history: keep a copy of
-// the checkpoints elsewhere to find that, too.
+// before it, so that opening reads the newest segment alone. Whoever holds keys.json
+// can write another history: keep a copy of the checkpoints elsewhere to find that, too.
 package file
 
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/clarity-loop/clarity/internal/dirlock"
 	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/audit/internal/chain"
 	"github.com/clarity-loop/clarity/services/internal/batch"
 )
 
@@ -52,13 +47,13 @@ type Log struct {
 	now    func() time.Time
 	keys   keys
 	signer note.Signer
-	macs   *macs // of the committing goroutine
+	macs   *chain.MACs // of the committing goroutine
 
 	limit       int64   // how long a segment gets
 	at          segment // the newest
 	entries     *os.File
 	checkpoints *os.File
-	head        head
+	head        chain.Head
 	good, whole int64 // bytes of the two files that count
 	unsynced    bool  // the newest checkpoint is not known to be on the disk
 
@@ -100,7 +95,7 @@ func (l *Log) open() (err error) {
 	if l.keys, l.signer, err = openKeys(l.dir); err != nil {
 		return err
 	}
-	l.macs = newMACs(l.keys.MAC)
+	l.macs = chain.NewMACs(l.keys.MAC)
 	all, err := segmentsOf(l.dir)
 	if err != nil {
 		return err
@@ -132,7 +127,7 @@ func (l *Log) recover() error {
 	if _, err := l.entries.Seek(good.bytes, io.SeekStart); err != nil {
 		return err
 	}
-	l.head, l.good, l.whole = good.head, good.bytes, whole
+	l.head, l.good, l.whole = good.Head, good.bytes, whole
 	return nil
 }
 
@@ -195,7 +190,7 @@ func (l *Log) commit(group []*pending) []error {
 // with the next group's lines: a loss of power costs one checkpoint at most, whose
 // entries are there, and follow.
 func (l *Log) write(group []*pending) error {
-	next := l.head.clone()
+	next := l.head.Clone()
 	l.buf.Reset()
 	if err := l.lines(&next, group); err != nil {
 		return err
@@ -250,110 +245,11 @@ func (l *Log) breaks(err error) error {
 }
 
 // lines writes the group's lines into the buffer, behind h.
-func (l *Log) lines(h *head, group []*pending) error {
+func (l *Log) lines(h *chain.Head, group []*pending) error {
 	for _, p := range group {
-		entry, err := json.Marshal(l.entry(p.event, h.size))
-		if err != nil {
-			return fmt.Errorf("encode entry: %w", err)
+		if err := h.Add(l.macs, &l.buf, l.macs.Entry(p.event, h.Size, l.now())); err != nil {
+			return err
 		}
-		h.add(l.macs, &l.buf, entry)
 	}
 	return nil
-}
-
-func (l *Log) entry(e audit.Event, index int64) audit.Entry {
-	if e.Own != "" {
-		e.Object = l.keyed("own\x00", e.UID+"\x00"+e.Own)
-	}
-	return audit.Entry{
-		Index: index, Time: l.now().UTC(), Action: e.Action,
-		Subject: l.token(e.UID), Actor: l.token(e.ActorUID),
-		Object: e.Object, Outcome: e.Outcome, Reason: e.Reason,
-	}
-}
-
-// token stands for a person: the same within this log, meaningless outside it.
-func (l *Log) token(uid string) string {
-	if uid == "" {
-		return ""
-	}
-	return l.keyed("subject\x00", uid)
-}
-
-func (l *Log) keyed(use, text string) string {
-	m := l.macs.of([]byte(use), []byte(text))
-	return hex.EncodeToString(m[:])
-}
-
-// head is the state of the log behind its last entry: the chain's MAC and the
-// tree's frontier, the roots of the perfect subtrees from left to right.
-type head struct {
-	size     int64
-	chain    [macSize]byte
-	frontier []tlog.Hash
-}
-
-const macSize = 16
-
-func (h head) clone() head {
-	h.frontier = append([]tlog.Hash(nil), h.frontier...)
-	return h
-}
-
-// add chains an entry's JSON and writes the whole line.
-func (h *head) add(m *macs, to *bytes.Buffer, entry []byte) {
-	h.chain = m.chained(h.chain, entry)
-	from := to.Len()
-	to.Write(entry)
-	to.WriteByte('\t')
-	to.Write(hex.AppendEncode(to.AvailableBuffer(), h.chain[:]))
-	h.grow(to.Bytes()[from:])
-	to.WriteByte('\n')
-}
-
-// grow adds a line to the tree.
-func (h *head) grow(line []byte) {
-	node := tlog.RecordHash(line)
-	for n := h.size; n&1 == 1; n >>= 1 {
-		last := len(h.frontier) - 1
-		node = tlog.NodeHash(h.frontier[last], node)
-		h.frontier = h.frontier[:last]
-	}
-	h.frontier = append(h.frontier, node)
-	h.size++
-}
-
-// root is the tree's hash, as tlog.TreeHash computes it.
-func (h *head) root() tlog.Hash {
-	if h.size == 0 {
-		return sha256.Sum256(nil)
-	}
-	last := len(h.frontier) - 1
-	root := h.frontier[last]
-	for i := last - 1; i >= 0; i-- {
-		root = tlog.NodeHash(h.frontier[i], root)
-	}
-	return root
-}
-
-// macs computes the log's MACs, one at a time.
-type macs struct {
-	hmac hash.Hash
-	sum  [sha256.Size]byte
-}
-
-func newMACs(key []byte) *macs { return &macs{hmac: hmac.New(sha256.New, key)} }
-
-func (m *macs) of(parts ...[]byte) (mac [macSize]byte) {
-	m.hmac.Reset()
-	for _, p := range parts {
-		_, _ = m.hmac.Write(p) // a hash never fails
-	}
-	copy(mac[:], m.hmac.Sum(m.sum[:0]))
-	return mac
-}
-
-// chained is the MAC of an entry behind the one with the MAC before.
-func (m *macs) chained(before [macSize]byte, entry []byte) [macSize]byte {
-	return m.of([]byte("chain\x00"), before[:], entry)
 }

@@ -2,23 +2,19 @@ package file
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/clarity-loop/clarity/internal/durable"
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/audit/internal/chain"
 )
 
 // segmentBytes is how long a segment's lines get: some 100,000 entries.
@@ -80,7 +76,7 @@ func (l *Log) roll() error {
 	if l.good < l.limit {
 		return nil
 	}
-	next := segment(l.head.size)
+	next := segment(l.head.Size)
 	begin, err := signBase(l.head, l.signer)
 	if err != nil {
 		return err
@@ -153,68 +149,35 @@ func partOf(f io.ReaderAt, off int64) ([]byte, error) {
 
 // signBase is the checkpoint that a segment begins with: the tree head, and of
 // what is before all that is needed to go on, so that nobody need read it.
-func signBase(h head, signer note.Signer) ([]byte, error) {
-	return sign(h, "chain "+hex.EncodeToString(h.chain[:])+"\nfrontier "+strings.Join(texts(h.frontier), " ")+"\n", signer)
-}
-
-func texts(hashes []tlog.Hash) (all []string) {
-	for _, h := range hashes {
-		all = append(all, base64.StdEncoding.EncodeToString(h[:]))
-	}
-	return all
+func signBase(h chain.Head, signer note.Signer) ([]byte, error) {
+	return sign(h.Tree()+h.State(), signer)
 }
 
 // beginning is the head of the log before the segment, as its first checkpoint has it.
-func (s segment) beginning(f io.ReaderAt, verifier note.Verifier) (h head, err error) {
+func (s segment) beginning(f io.ReaderAt, verifier note.Verifier) (h chain.Head, err error) {
 	if s == 0 {
 		return h, nil
 	}
-	foreign := &audit.BadEntry{Index: int64(s), Detail: "the checkpoint that its segment begins with is not signed by this log's key"}
 	first, err := partOf(f, 0)
 	if err != nil {
 		return h, err
 	}
 	signed, _, whole := bytes.Cut(first, []byte(separator))
-	tree, text, err := openNote(signed, verifier)
-	if !whole || err != nil || tree.N != int64(s) || !h.parse(text) {
-		return h, foreign
-	}
-	h.size = tree.N
-	if len(h.frontier) != bits.OnesCount64(uint64(h.size)) || h.root() != tree.Hash { //nolint:gosec // not negative
-		return h, foreign
+	text, err := chain.OpenNote(signed, verifier)
+	h, is := chain.ParseHead(text)
+	if !whole || err != nil || !is || h.Size != int64(s) {
+		return h, &audit.BadEntry{Index: int64(s), Detail: "the checkpoint that its segment begins with is not signed by this log's key"}
 	}
 	return h, nil
 }
 
-// parse reads what signBase adds to a tree head.
-func (h *head) parse(text string) bool {
-	lines := strings.Split(text, "\n")
-	if len(lines) < 5 {
-		return false
-	}
-	chain, hasChain := strings.CutPrefix(lines[3], "chain ")
-	frontier, hasFrontier := strings.CutPrefix(lines[4], "frontier ")
-	mac, err := hex.DecodeString(chain)
-	if !hasChain || !hasFrontier || err != nil || copy(h.chain[:], mac) != macSize {
-		return false
-	}
-	for part := range strings.SplitSeq(frontier, " ") {
-		node, err := base64.StdEncoding.DecodeString(part)
-		if err != nil || len(node) != tlog.HashSize {
-			return false
-		}
-		h.frontier = append(h.frontier, tlog.Hash(node))
-	}
-	return true
-}
-
 // joins says what is wrong with a segment that begins with h behind one that ends
 // with before.
-func (s segment) joins(h, before head) error {
+func (s segment) joins(h, before chain.Head) error {
 	switch {
-	case h.size > before.size:
-		return &audit.BadEntry{Index: before.size, Detail: fmt.Sprintf("it is missing: the next segment begins with entry %d", h.size)}
-	case h.size < before.size || h.root() != before.root() || h.chain != before.chain:
+	case h.Size > before.Size:
+		return &audit.BadEntry{Index: before.Size, Detail: fmt.Sprintf("it is missing: the next segment begins with entry %d", h.Size)}
+	case !h.Is(before):
 		return &audit.BadEntry{Index: int64(s), Detail: "its segment is of another history than the one before"}
 	}
 	return nil

@@ -4,22 +4,18 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/audit/internal/chain"
 )
-
-// maxLine bounds one entry's line.
-const maxLine = 64 << 10
 
 // Verify checks the log in dir, which another process may have open: every
 // line's MAC and index, the tree against every checkpoint, and every
@@ -30,9 +26,9 @@ const maxLine = 64 << 10
 func Verify(ctx context.Context, dir string) (entries int64, err error) {
 	good, err := verifyDir(ctx, dir)
 	if err != nil {
-		return good.size, fmt.Errorf("verify audit log: %w", err)
+		return good.Size, fmt.Errorf("verify audit log: %w", err)
 	}
-	return good.size, nil
+	return good.Size, nil
 }
 
 // Signed says whether there is something in each file of checkpoints of the log in dir.
@@ -66,7 +62,7 @@ func verifyDir(ctx context.Context, dir string) (good verified, err error) {
 		return good, err
 	}
 	for _, s := range all {
-		if good, err = verifySegment(ctx, dir, k, s, good.head); err != nil {
+		if good, err = verifySegment(ctx, dir, k, s, good.Head); err != nil {
 			return good, err
 		}
 	}
@@ -74,8 +70,8 @@ func verifyDir(ctx context.Context, dir string) (good verified, err error) {
 }
 
 // verifySegment checks a segment of the log behind the head before.
-func verifySegment(ctx context.Context, dir string, k keys, s segment, before head) (good verified, err error) {
-	good.head = before
+func verifySegment(ctx context.Context, dir string, k keys, s segment, before chain.Head) (good verified, err error) {
+	good.Head = before
 	signed, err := os.Open(filepath.Join(dir, s.checkpoints())) //nolint:gosec // a file of the log's directory
 	if err != nil {
 		return good, err
@@ -106,15 +102,15 @@ func verifySegment(ctx context.Context, dir string, k keys, s segment, before he
 
 // verification is one pass over a segment.
 type verification struct {
-	macs     *macs
+	macs     *chain.MACs
 	verifier note.Verifier
-	signed   *os.File // the checkpoints
-	from     head     // what is before the segment
+	signed   *os.File   // the checkpoints
+	from     chain.Head // what is before the segment
 }
 
 // verified is how far a log is good.
 type verified struct {
-	head
+	chain.Head
 	bytes int64
 }
 
@@ -127,7 +123,7 @@ func newVerification(k keys, signed *os.File, of segment) (*verification, error)
 	if err != nil {
 		return nil, err
 	}
-	return &verification{macs: newMACs(k.MAC), verifier: verifier, signed: signed, from: from}, nil
+	return &verification{macs: chain.NewMACs(k.MAC), verifier: verifier, signed: signed, from: from}, nil
 }
 
 // resume finds where the log goes on: good is behind its last entry, whole
@@ -163,7 +159,7 @@ var errDiffers = errors.New("the log is not the one that was signed")
 // quick holds the log's tree against one checkpoint. Behind it, lines count as
 // long as their MACs follow; from the first that does not, all was never acknowledged.
 func (v *verification) quick(log io.ReadSeeker, tree tlog.Tree) (good verified, err error) {
-	good.head = v.from.clone()
+	good.Head = v.from.Clone()
 	lines, err := newLines(log)
 	if err != nil {
 		return good, err
@@ -173,24 +169,24 @@ func (v *verification) quick(log io.ReadSeeker, tree tlog.Tree) (good verified, 
 		if err != nil {
 			return good, err
 		}
-		if ok && good.size < tree.N {
+		if ok && good.Size < tree.N {
 			good.take(line)
-			if good.size < tree.N {
+			if good.Size < tree.N {
 				continue
 			}
-			mac, cut := macOf(line)
-			if !cut || good.root() != tree.Hash {
+			mac, cut := chain.MACOf(line)
+			if !cut || good.Root() != tree.Hash {
 				return good, errDiffers
 			}
-			good.chain = mac
+			good.MAC = mac
 			continue
 		}
-		if !ok || !v.follows(&good.head, line) {
+		if !ok || !v.follows(&good.Head, line) {
 			break
 		}
 		good.take(line)
 	}
-	if good.size < tree.N {
+	if good.Size < tree.N {
 		return good, errDiffers
 	}
 	return good, nil
@@ -206,25 +202,25 @@ type nextTree func() (tree tlog.Tree, ok bool, err error)
 
 // run reads the log and the checkpoints from their starts, side by side.
 func (v *verification) run(ctx context.Context, log io.ReadSeeker, next nextTree) (good verified, err error) {
-	good.head = v.from.clone()
+	good.Head = v.from.Clone()
 	lines, err := newLines(log)
 	if err != nil {
 		return good, err
 	}
 	tree, more, err := next()
-	matched := v.from.size // entries covered by a checkpoint that matched
+	matched := v.from.Size // entries covered by a checkpoint that matched
 	for err == nil {
-		for more && tree.N == good.size && err == nil {
-			if tree.Hash != good.root() {
+		for more && tree.N == good.Size && err == nil {
+			if tree.Hash != good.Root() {
 				return good, &audit.BadEntry{Index: matched, Detail: "the checkpoint behind it is of another history"}
 			}
-			matched = good.size
+			matched = good.Size
 			tree, more, err = next()
 		}
 		if err != nil {
 			break
 		}
-		if good.size%1024 == 0 && ctx.Err() != nil {
+		if good.Size%1024 == 0 && ctx.Err() != nil {
 			return good, ctx.Err()
 		}
 		line, ok, readErr := lines.next()
@@ -233,57 +229,33 @@ func (v *verification) run(ctx context.Context, log io.ReadSeeker, next nextTree
 		}
 		switch {
 		case !ok && more:
-			return good, &audit.BadEntry{Index: good.size, Detail: fmt.Sprintf("it is missing: a checkpoint vouches for %d entries", tree.N)}
+			return good, &audit.BadEntry{Index: good.Size, Detail: fmt.Sprintf("it is missing: a checkpoint vouches for %d entries", tree.N)}
 		case !ok:
 			return good, nil
-		case v.follows(&good.head, line):
+		case v.follows(&good.Head, line):
 			good.take(line)
 		case !more && bytes.IndexByte(line, 0) >= 0:
 			return good, nil // a loss of power has torn it: nobody has vouched for it
 		default:
-			return good, &audit.BadEntry{Index: good.size, Detail: "it was changed, moved or does not follow the one before"}
+			return good, &audit.BadEntry{Index: good.Size, Detail: "it was changed, moved or does not follow the one before"}
 		}
 	}
 	return good, err
 }
 
 // follows reports whether the line is the one behind h; then h has its MAC.
-func (v *verification) follows(h *head, line []byte) bool {
-	mac, ok := macOf(line)
-	if !ok {
-		return false
+func (v *verification) follows(h *chain.Head, line []byte) bool {
+	mac, ok := v.macs.Follows(*h, line)
+	if ok {
+		h.MAC = mac
 	}
-	entry := line[:len(line)-hex.EncodedLen(macSize)-1]
-	if v.macs.chained(h.chain, entry) != mac {
-		return false
-	}
-	var begin [32]byte
-	index := append(strconv.AppendInt(append(begin[:0], `{"index":`...), h.size, 10), ',')
-	if !bytes.HasPrefix(entry, index) {
-		return false
-	}
-	h.chain = mac
-	return true
+	return ok
 }
 
 // take grows the tree by a line.
 func (g *verified) take(line []byte) {
-	g.grow(line)
+	g.Grow(line)
 	g.bytes += int64(len(line)) + 1
-}
-
-// macOf reads the MAC at a line's end.
-func macOf(line []byte) (mac [macSize]byte, ok bool) {
-	tab := len(line) - hex.EncodedLen(macSize) - 1
-	if tab < 0 || line[tab] != '\t' {
-		return mac, false
-	}
-	if _, err := hex.Decode(mac[:], line[tab+1:]); err != nil {
-		return mac, false
-	}
-	var again [2 * macSize]byte
-	hex.Encode(again[:], mac[:]) // upper-case digits are not what was written
-	return mac, bytes.Equal(again[:], line[tab+1:])
 }
 
 // lines reads a log line by line. What has no end, and what is too long to be
@@ -294,7 +266,7 @@ func newLines(log io.ReadSeeker) (*lines, error) {
 	if _, err := log.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read log: %w", err)
 	}
-	return &lines{bufio.NewReaderSize(log, maxLine)}, nil
+	return &lines{bufio.NewReaderSize(log, chain.MaxLine)}, nil
 }
 
 // next is the next line without its end; ok is false where there is none.

@@ -26,13 +26,14 @@ import (
 	"github.com/clarity-loop/clarity/services/blob/gcs"
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/fault/faulttest"
+	"github.com/clarity-loop/clarity/services/internal/gcstest"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/retention"
 )
 
 func TestConformance(t *testing.T) {
-	url := emulator(t)
+	url := gcstest.Start(t)
 	blobtest.Run(t, func(t *testing.T) blobtest.Opener {
 		config := bucket(t, url)
 		var s *gcs.Store
@@ -119,7 +120,7 @@ func (d *door) took() []string {
 
 // What the package says that a call costs.
 func TestCallsAreCounted(t *testing.T) {
-	to := emulator(t)
+	to := gcstest.Start(t)
 	config := bucket(t, to)
 	d := through(t, to)
 	config.Endpoint = d.URL

@@ -2,13 +2,15 @@
 //
 // Callers hand an item each. One goroutine takes all that wait, commits them
 // together and tells each caller its own outcome. Nothing is delayed to make a
-// batch larger: while one commit is in flight, the next batch gathers.
+// batch larger, unless each commit costs money (see NewPaced): while one is in flight,
+// the next batch gathers.
 package batch
 
 import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // ErrClosed is the outcome of an item handed in after Close.
@@ -18,6 +20,7 @@ var ErrClosed = errors.New("batch: closed")
 type Committer[T any] struct {
 	commit func(items []T) []error
 	limit  int
+	every  time.Duration
 
 	mu      sync.Mutex
 	waiting []*entry[T]
@@ -38,9 +41,16 @@ type entry[T any] struct {
 // never called concurrently; it returns one error for each item, in order, or
 // nil when all went well, and must not keep the slice.
 func New[T any](limit int, commit func(items []T) []error) *Committer[T] {
+	return NewPaced(limit, 0, commit)
+}
+
+// NewPaced is New, where a commit begins no sooner than that long behind the one
+// before, unless limit items wait or Close was called.
+func NewPaced[T any](limit int, every time.Duration, commit func(items []T) []error) *Committer[T] {
 	c := &Committer[T]{
 		commit: commit,
 		limit:  limit,
+		every:  every,
 		wake:   make(chan struct{}, 1),
 		done:   make(chan struct{}),
 	}
@@ -113,8 +123,10 @@ func (c *Committer[T]) withdraw(e *entry[T]) bool {
 func (c *Committer[T]) run() {
 	defer close(c.done)
 	var items []T
+	var next time.Time
 	for range c.wake {
 		for {
+			c.pause(next)
 			taken, closed := c.take()
 			if len(taken) == 0 {
 				if closed {
@@ -122,6 +134,7 @@ func (c *Committer[T]) run() {
 				}
 				break
 			}
+			next = time.Now().Add(c.every)
 			items = items[:0]
 			for _, e := range taken {
 				items = append(items, e.item)
@@ -139,6 +152,30 @@ func (c *Committer[T]) run() {
 			c.spare = taken[:0]
 		}
 	}
+}
+
+// pause waits until then, or until there is no reason to wait any more.
+func (c *Committer[T]) pause(until time.Time) {
+	left := time.Until(until)
+	if c.every == 0 || left <= 0 {
+		return
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	for !c.full() {
+		select {
+		case <-timer.C:
+			return
+		case <-c.wake: // what it tells of is taken behind the pause
+		}
+	}
+}
+
+// full says whether no more is to be gathered.
+func (c *Committer[T]) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed || len(c.waiting) >= c.limit
 }
 
 // take moves at most limit entries from waiting into a slice of their own.

@@ -3,10 +3,13 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -189,6 +192,46 @@ func TestCloseCommitsWhatWaitsAndRefusesTheRest(t *testing.T) {
 	if err := c.Do(context.Background(), 2); !errors.Is(err, batch.ErrClosed) {
 		t.Errorf("an item handed in after Close: %v, want ErrClosed", err)
 	}
+}
+
+// Where commits are paced, the first begins at once, and another when its time has
+// come, when a batch is full, or at the end.
+func TestCommitsArePaced(t *testing.T) {
+	const every = 200 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var got []string
+		c := batch.NewPaced(3, every, func(items []int) []error {
+			got = append(got, fmt.Sprint(time.Since(began), items))
+			return nil
+		})
+		var all sync.WaitGroup
+		do := func(items ...int) {
+			for _, i := range items {
+				all.Go(func() {
+					if err := c.Do(t.Context(), i); err != nil {
+						t.Error(err)
+					}
+				})
+				synctest.Wait()
+			}
+		}
+		do(0)
+		time.Sleep(50 * time.Millisecond)
+		do(1)
+		time.Sleep(50 * time.Millisecond)
+		do(2)
+		time.Sleep(150 * time.Millisecond) // 250 ms: 1 and 2 went at 200
+		do(3, 4, 5)                        // full
+		do(6)
+		time.Sleep(20 * time.Millisecond)
+		c.Close() // 270 ms, before its time
+		all.Wait()
+		want := []string{"0s [0]", "200ms [1 2]", "250ms [3 4 5]", "270ms [6]"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("commits (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func BenchmarkDo(b *testing.B) {

@@ -24,8 +24,12 @@ var (
 	tokensPlace = store.Key{Collection: collection, UID: ofRing, Key: "tokens"}
 )
 
-// firstWrapped is before all that the KEK wraps, in the order of keys.
-const firstWrapped = "shard-"
+// firstWrapped is before all keys of people and shards that the KEK wraps, in the order
+// of keys; firstSecret before what it wraps for others, and before these.
+const (
+	firstWrapped = "shard-"
+	firstSecret  = "secret-"
+)
 
 func shardPlace(shard string) store.Key {
 	return store.Key{Collection: collection, UID: ofRing, Key: firstWrapped + shard}

@@ -5,6 +5,7 @@
 //	ring/ring          which version wraps, and how often data keys were rotated
 //	ring/shard-0a3     one AES-256-GCM keyset a shard of people, wrapped by the KEK
 //	ring/tokens        the key of people's pseudonyms, wrapped by the KEK
+//	ring/secret-audit  what another room's keys are derived from, wrapped by the KEK
 //	people-0a3/NAME    one AES-256-GCM keyset a person with all its versions, wrapped by
 //	                   their shard's key and bound to their uid and life; or the mark
 //	                   that it is destroyed, which stays
@@ -23,6 +24,7 @@
 //	                  list, a write and an Encrypt
 //	Seal, besides     a read of ring/ring every Lag and process
 //	Destroy, Renew    a read and a write
+//	Secret            a read and a Decrypt; at first two reads, a write and an Encrypt
 //	Rewrap            a read of every shard's document and, of 64 shards, a Decrypt, an Encrypt and
 //	                  a write each; all of it 8,192 calls of KMS, for any number of people
 //	Census            a read of every document, and 4,096 lists

@@ -3,6 +3,7 @@ package kms
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -116,7 +117,7 @@ func (k *Keyring) rewrap(ctx context.Context, cursor string) (p keyring.Progress
 
 // eachWrapped tells of each document that the KEK wraps, in the order of names.
 func (k *Keyring) eachWrapped(ctx context.Context, see func(name string, is wrapped) error) error {
-	return k.ring.documents.each(ctx, ofRing, firstWrapped, func(doc store.Document) error {
+	return k.ring.documents.each(ctx, ofRing, firstSecret, func(doc store.Document) error {
 		var is wrapped
 		if err := decode(doc, &is); err != nil {
 			return err
@@ -125,14 +126,21 @@ func (k *Keyring) eachWrapped(ctx context.Context, see func(name string, is wrap
 	})
 }
 
+// wrappedAt is where what has the name lies, and what it is for.
+func wrappedAt(name string) (place store.Key, of string) {
+	if shard, is := strings.CutPrefix(name, firstWrapped); is {
+		return shardPlace(shard), use(shard)
+	}
+	if secret, is := strings.CutPrefix(name, firstSecret); is {
+		return secretPlace(secret), secretUse(secret)
+	}
+	return tokensPlace, keysets.PseudonymUse
+}
+
 // rewrapOne has the newest version wrap what the document holds. Another process may
 // do the same.
 func (k *Keyring) rewrapOne(ctx context.Context, name string, ring ringRead) error {
-	place, of := tokensPlace, keysets.PseudonymUse
-	if name != tokensPlace.Key {
-		shard := name[len(firstWrapped):]
-		place, of = shardPlace(shard), use(shard)
-	}
+	place, of := wrappedAt(name)
 	return again(func() (err error) {
 		if ring.version == 0 { // it was changed meanwhile
 			if ring, err = k.ring.read(ctx); err != nil {

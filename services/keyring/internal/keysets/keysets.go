@@ -119,3 +119,15 @@ func (p Pseudonyms) Of(text string) (string, error) {
 	}
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
+
+// NewSecret is a keyset of a secret.
+func NewSecret() (*keyset.Handle, error) { return NewPseudonyms() }
+
+// Secret is 32 bytes that only who has the keyset can know.
+func Secret(h *keyset.Handle) ([]byte, error) {
+	set, err := prf.NewPRFSet(h)
+	if err != nil {
+		return nil, fmt.Errorf("use key: %w", err)
+	}
+	return set.ComputePrimaryPRF([]byte("secret"), pseudonymBytes)
+}

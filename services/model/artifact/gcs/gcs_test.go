@@ -5,60 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/api/option"
 
+	"github.com/clarity-loop/clarity/services/internal/gcstest"
 	"github.com/clarity-loop/clarity/services/model/artifact"
 	"github.com/clarity-loop/clarity/services/model/artifact/artifacttest"
 	"github.com/clarity-loop/clarity/services/model/bundle"
 )
-
-// emulator starts fake-gcs-server as a process of its own and returns its address.
-func emulator(t *testing.T) string {
-	t.Helper()
-	built, err := exec.CommandContext(t.Context(), filepath.Join("..", "..", "..", "..", "hack", "emulators", "emulator"), "--built", "fake-gcs-server").Output()
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("fake-gcs-server is not built: make emulators: %v", err)
-		}
-		t.Skipf("fake-gcs-server is not built: make emulators: %v", err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	host, port, _ := net.SplitHostPort(address)
-	l.Close()
-	cmd := exec.Command(strings.TrimSpace(string(built)), "-backend", "memory", "-scheme", "http", "-host", host, "-port", port, "-public-host", address, "-log-level", "error")
-	cmd.Dir = t.TempDir()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		res, err := http.Get("http://" + address + "/storage/v1/b?project=test")
-		if err == nil {
-			res.Body.Close()
-			return address
-		}
-		if time.Since(began) > 20*time.Second {
-			t.Fatal("fake-gcs-server does not answer")
-		}
-	}
-}
 
 func post(t *testing.T, url string, body []byte) {
 	t.Helper()
@@ -73,19 +32,19 @@ func post(t *testing.T, url string, body []byte) {
 }
 
 func TestSuiteOnTheEmulator(t *testing.T) {
-	address := emulator(t)
-	t.Setenv("STORAGE_EMULATOR_HOST", address) // as `worker` in development does
-	post(t, "http://"+address+"/storage/v1/b?project=test", []byte(`{"name":"models"}`))
+	url := gcstest.Start(t)
+	t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(url, "http://")) // as `worker` in development does
+	bucket := gcstest.Bucket(t, url)
 	n := 0
 	artifacttest.Run(t, artifacttest.World{
 		Scheme: "gs", Source: New(),
 		Put: func(t *testing.T, _ artifact.Kind, content []byte) string {
 			n++
 			name := fmt.Sprintf("pat/v%d.tar", n)
-			post(t, "http://"+address+"/upload/storage/v1/b/models/o?uploadType=media&name="+name, content)
-			return "gs://models/" + name
+			post(t, url+"/upload/storage/v1/b/"+bucket+"/o?uploadType=media&name="+name, content)
+			return "gs://" + bucket + "/" + name
 		},
-		Nowhere: []string{"gs://models/none", "gs://no-such-bucket/x"},
+		Nowhere: []string{"gs://" + bucket + "/none", "gs://no-such-bucket/x"},
 		Illegal: []string{"gs://models", "gs://models/", "gs:///x", "gs://UPPER/x", "gs://a/x", "gs://models/x#1", "gs://models/x?generation=1"},
 	})
 }

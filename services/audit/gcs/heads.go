@@ -1,0 +1,176 @@
+package gcs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/clarity-loop/clarity/services/audit"
+	"github.com/clarity-loop/clarity/services/audit/internal/chain"
+)
+
+// vouched is a line of the notary's: a writer's head, as the notary has seen it.
+type vouched struct {
+	Index  int64     `json:"index"`
+	Time   time.Time `json:"time"`
+	Writer string    `json:"writer"`
+	Size   int64     `json:"size"`
+	Root   tlog.Hash `json:"root"`
+	From   int64     `json:"from"` // the number of the newest object
+	Closed bool      `json:"closed,omitempty"`
+}
+
+// says whether the line is of that state of the chain.
+func (v vouched) says(l link) bool {
+	return v.Size == l.head.Size && v.Root == l.head.Root() && v.Closed == l.closed
+}
+
+// decodeHead reads a line of the notary's.
+func decodeHead(entry []byte) (v vouched, err error) {
+	if err := json.Unmarshal(entry, &v); err != nil {
+		return v, errors.New("it is not of a writer's head")
+	}
+	return v, nil
+}
+
+// objects reads those of a chain that stand behind it, in order, and tells of each once it is
+// taken. Where something is wrong it is an *audit.BadEntry, and the chain ends before it.
+func (p place) objects(ctx context.Context, l *link, m *chain.MACs, see func(entry []byte) error, taken func() error) error {
+	for {
+		from := l.folder // all of it, where it begins
+		if l.head.Size > 0 {
+			from = l.object(l.head.Size)
+		}
+		names, err := p.names(ctx, l.folder, from, page)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err := p.object(ctx, l, m, name, see); err != nil {
+				return err
+			}
+			if err := taken(); err != nil {
+				return err
+			}
+		}
+		if len(names) < page {
+			return nil
+		}
+	}
+}
+
+// object takes the next one, which has the name.
+func (p place) object(ctx context.Context, l *link, m *chain.MACs, name string, see func(entry []byte) error) error {
+	n, is := l.number(name)
+	switch {
+	case !is:
+		return l.bad(l.head.Size, "behind the entries before stands an object that is none of the log's")
+	case n > l.head.Size:
+		return l.bad(l.head.Size, "it is missing: the next object begins with entry %d", n)
+	case n < l.head.Size:
+		return l.bad(n, "a second object has it")
+	}
+	data, err := p.read(ctx, name)
+	if errors.Is(err, errNone) {
+		return l.bad(l.head.Size, "it is missing: its object is gone")
+	}
+	if err != nil {
+		return err
+	}
+	return l.take(m, data, see)
+}
+
+// A mark is a head of a writer that the notary has signed.
+type mark struct {
+	size   int64
+	root   tlog.Hash
+	closed bool
+}
+
+// marks reads all that the notary has signed, by writer. A finding is returned beside
+// what stands before it.
+func (p place) marks(ctx context.Context) (of map[string][]mark, err error) {
+	of = map[string][]mark{}
+	m := p.keys.macs()
+	l := p.keys.notaryOf(m)
+	var signed []vouched // of one object, until it is taken
+	see := func(entry []byte) error {
+		v, err := decodeHead(entry)
+		signed = append(signed, v)
+		return err
+	}
+	if err := p.oldest(ctx, &l); err != nil {
+		return of, err
+	}
+	err = p.objects(ctx, &l, m, see, func() error {
+		for _, v := range signed {
+			mine := of[v.Writer]
+			if n := len(mine); n == 0 || mine[n-1] != (mark{v.Size, v.Root, v.Closed}) {
+				of[v.Writer] = append(mine, mark{v.Size, v.Root, v.Closed})
+			}
+		}
+		signed = signed[:0]
+		return nil
+	})
+	return of, err
+}
+
+// oldest has the notary's chain begin where the oldest object ends, once those before
+// have served their time. What that one vouched for goes with them.
+func (p place) oldest(ctx context.Context, l *link) error {
+	names, err := p.names(ctx, l.folder, "", 1)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	n, is := l.number(names[0])
+	if !is || n == 0 {
+		return nil // objects says what it is
+	}
+	data, err := p.read(ctx, names[0])
+	if err != nil {
+		return err
+	}
+	was, since := *l, p.now().Add(-kept)
+	early := false
+	err = was.resume(n, data, func(entry []byte) error {
+		v, err := decodeHead(entry)
+		early = v.Time.After(since)
+		return err
+	})
+	if err == nil && early {
+		err = l.bad(0, "it is missing: the oldest object begins with entry %d", n)
+	}
+	if err == nil {
+		*l = was
+	}
+	return err
+}
+
+// writers are the names of those that began since, in that order.
+func (p place) writers(ctx context.Context, since time.Time) (names []string, err error) {
+	from := ""
+	if !since.IsZero() {
+		from = writersFolder + since.UTC().Format(nameTime)
+	}
+	folders, err := p.folders(ctx, writersFolder, from)
+	for _, f := range folders {
+		names = append(names, strings.TrimSuffix(strings.TrimPrefix(f, writersFolder), "/"))
+	}
+	return names, err
+}
+
+// isBad says whether the error is a finding.
+func isBad(err error) bool {
+	var bad *audit.BadEntry
+	return errors.As(err, &bad)
+}
+
+// stranger is the finding of what is no writer's.
+func stranger() error {
+	return fmt.Errorf("%w", &audit.BadEntry{Detail: "among the writers stands something that is none"})
+}
