@@ -25,7 +25,9 @@ ATONCE  := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 GOFILES  = git ls-files --cached --others --exclude-standard '*.go'
 
 # What can be said on the command line; `make help` prints the lines with two hashes.
-PKGS ?= ./...## packages that `make test` tests
+# What takes longest is begun first, so that no core is without work at the end.
+LONGEST := ./controllers/modelversion ./cmd/clarity ./cmd/worker ./services/worker/analyse ./charts ./internal/sim ./cmd/internal/cost ./controllers/analysisjob ./services/erasure
+PKGS ?= $(LONGEST) ./...## packages that `make test` tests, the longest first
 export CLARITY_CONTROLPLANE ?= 1## empty: skip the tests on a real control plane, and build none
 FUZZTIME ?= 30s## how long `make fuzz` runs each target
 SEEDS ?= 1000## how many seeds `make sim` runs
@@ -153,10 +155,16 @@ vuln: ## Run govulncheck (DB=file:///path uses an offline copy of the database)
 soak: ## Keep up 100 uploads and an erasure a second for ten minutes: nothing may grow, nobody wait longer (SOAK=1m for a try)
 	@$(WATCH) "soaking for $(SOAK)" $(GO) test ./cmd/clarity -run '^TestSoak$$' -count=1 -v -timeout 60m -soak.for=$(SOAK)
 
+SMALL := ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse
+
 .PHONY: bench
 bench: clarity ## Measure the ingest path: acknowledgement latency, CPU and allocations per upload, memory (benchstat format)
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(COUNT) -timeout 30m
-	$(GO) test ./services/health/upload ./services/timeline ./services/ingress ./services/worker/analyse -run '^$$' -bench . -benchmem -count $(COUNT)
+	$(GO) test $(SMALL) -run '^$$' -bench . -benchmem -count $(COUNT)
+
+.PHONY: bench-once
+bench-once: ## See that the small benchmarks of `make bench` still run
+	$(GO) test $(SMALL) -run '^$$' -bench . -benchtime 1x
 
 .PHONY: bench-import
 bench-import: ## Measure an import of five years: time, memory, disk; and what a fifth person waits while four import
@@ -188,6 +196,7 @@ generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, op
 	$(GO) generate ./services/model/pat/kernel ./services/model/triton/oip
 	@hack/codegen.sh
 	$(GO) test ./charts -run '^TestTheTableOfValuesIsTheSchema$$' -update
+	$(GO) test ./services/queue/pubsub -run TestWhatIsMadeIsWhatTheDriverWants -update
 	$(GO) test ./services/ingress ./services/health/catalog -run 'TestGeneratedOpenAPIIsCommitted|TestTypesPageIsTheCatalog' -update
 	$(GO) test ./controllers/internal/opmetrics -run TestMetricsPageIsTheCode -update
 
@@ -202,9 +211,8 @@ controlplane: ## Build etcd, the API server, its controllers, the scheduler and 
 
 .PHONY: emulators
 emulators: ## Build what stands in for cloud services in tests (minutes, cold)
-	@hack/emulators/emulator fake-gcs-server
-	@hack/emulators/emulator pubsubd
-	@hack/emulators/emulator hidane
+	@for name in fake-gcs-server pubsubd authd kmsd geminid otlpd hidane; do hack/emulators/emulator $$name || exit; done
+	@hack/emulators/phone/phone
 
 ##@ Help
 .PHONY: help

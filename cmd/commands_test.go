@@ -83,6 +83,13 @@ func (p *place) run(t *testing.T, env []string, codes []int, line ...string) str
 // up runs `clarity up` with the arguments until stop, which expects a clean end.
 func (p *place) up(t *testing.T, env []string, args ...string) (stop func()) {
 	t.Helper()
+	_, stop = p.upAt(t, env, args...)
+	return stop
+}
+
+// upAt is up, and where it answers.
+func (p *place) upAt(t *testing.T, env []string, args ...string) (url string, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := p.command(ctx, env, append([]string{"clarity", "up"}, args...)...)
 	var log bytes.Buffer
@@ -95,12 +102,13 @@ func (p *place) up(t *testing.T, env []string, args ...string) (stop func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cancel)
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || !strings.HasPrefix(line, "ready http://127.0.0.1:") {
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "ready http://127.0.0.1:") {
 		cancel()
 		_ = cmd.Wait()
 		t.Fatalf("clarity up %v says %q, %v; log:\n%s", args, line, err, log.String())
 	}
-	return func() {
+	return strings.Fields(line)[1], func() {
 		t.Helper()
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)

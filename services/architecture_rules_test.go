@@ -143,6 +143,8 @@ var rules = map[string][]string{
 	"controllers/modelversion/serving": {"api", "controllers/internal"},
 	// A control plane for tests and for `make cluster`; shipped code never imports it.
 	"internal/kubelab": {"api"},
+	// Google Cloud on this machine, for tests and `make cloud`: it knows the platform's strings and none of its rooms.
+	"internal/emulated": {},
 	// The simulator of the whole platform: tests alone, which see every room.
 	"internal/sim": {},
 	// The edge.
@@ -191,8 +193,8 @@ var capabilities = []string{"services/blob", "services/queue", "services/store",
 	"services/identity", "services/narrative", "services/audit", "services/model", "services/model/traffic",
 	"services/model/artifact"}
 
-// lab is the control plane that tests and `make cluster` start.
-const lab = "internal/kubelab"
+// labs are what tests and `make` start: a control plane, and a cloud.
+var labs = []string{"internal/kubelab", "internal/emulated"}
 
 // pure are the rooms that decide and act on nothing, with all that they, and what
 // lies below them, import beside what is ours.

@@ -146,6 +146,14 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"controllers/operator/planted.go", "internal/kubelab/kube",
 			[]string{"controllers/operator/planted.go: only tests and hack import internal/kubelab/kube"},
 		},
+		"shipped code starts an emulated cloud": {
+			"cmd/ingress/planted.go", "internal/emulated",
+			[]string{"cmd/ingress/planted.go: only tests and hack import internal/emulated"},
+		},
+		"an emulated cloud knows a room": {
+			"internal/emulated/planted.go", "services/flow",
+			[]string{"internal/emulated/planted.go: internal/emulated must not import services/flow"},
+		},
 		"a test imports the lab's control plane": {"controllers/operator/planted_test.go", "internal/kubelab/kube", nil},
 		"shipped code imports a development tool": {
 			"cmd/clarity/planted.go", "hack/cluster",

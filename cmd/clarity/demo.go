@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,9 @@ import (
 
 const demoHelp = `Starts the platform in a temporary directory, plays four weeks of a made-up
 person's phone into it over HTTP, and prints what comes out. Nothing is real
-but the code: the uploads and the stages are those of "clarity up".`
+but the code: the uploads and the stages are those of "clarity up". With --server
+it plays them into a platform that runs already, for whoever the token is of, who
+should have sent nothing yet.`
 
 // fromTheFirst is the event id behind which every event lies.
 const fromTheFirst = "0000000000000000"
@@ -48,16 +51,18 @@ const (
 	steady = 1500 * time.Millisecond
 )
 
-// stepTimeout is how long the demo waits for any one thing.
-const stepTimeout = 30 * time.Second
-
 func demo(ctx context.Context, c *call) error {
 	fs := c.flags(demoHelp)
 	keep := fs.Bool("keep", false, "keep the data, and keep the platform running until Ctrl-C")
 	model := fs.String("model", models.Preview, "`MODEL` that looks at each week: preview (trained on simulated data), none, or a bundle's file")
 	seed := fs.Uint64("seed", history.Default().Seed, "`SEED` of the person's noise")
+	server := fs.String("server", "", "`URL` of a platform that runs already; without it, one of the demo's own")
+	token := fs.String("token", "", "bearer `TOKEN` for --server, else $CLARITY_TOKEN")
 	if err := c.parseNone(fs); err != nil {
 		return err
+	}
+	if *server != "" {
+		return (&demonstration{call: c, seed: *seed, began: time.Now()}).visit(ctx, *server, cmp.Or(*token, c.getenv("CLARITY_TOKEN")), given(fs))
 	}
 	if strings.HasPrefix(*model, trafficPlan) {
 		return usagef("demo takes one model, not a traffic plan: --model is none, %s or a bundle's file", models.Preview)
@@ -86,6 +91,7 @@ func demo(ctx context.Context, c *call) error {
 // A demonstration is one run of the demo.
 type demonstration struct {
 	*call
+	afar  bool // another's platform
 	dir   string
 	keep  bool
 	seed  uint64
@@ -219,7 +225,7 @@ func (d *demonstration) listen(ctx context.Context) error {
 
 // await is when the event came; events before it are passed over.
 func (d *demonstration) await(ctx context.Context, kind flow.EventKind, ref string) (time.Time, error) {
-	timeout := time.After(stepTimeout)
+	timeout := time.After(d.patience())
 	for {
 		select {
 		case e := <-d.events:
@@ -229,7 +235,7 @@ func (d *demonstration) await(ctx context.Context, kind flow.EventKind, ref stri
 		case <-ctx.Done():
 			return time.Time{}, ctx.Err()
 		case <-timeout:
-			return time.Time{}, fmt.Errorf("no %s of %s came within %s", kind, ref, stepTimeout)
+			return time.Time{}, fmt.Errorf("no %s of %s came within %s", kind, ref, d.patience())
 		}
 	}
 }
@@ -264,7 +270,7 @@ func (d *demonstration) awaitWeek(ctx context.Context, end string) (stored, insi
 // awaitThat is when it held: now, or as one of the events came. What is not there
 // yet does not hold.
 func (d *demonstration) awaitThat(ctx context.Context, kind flow.EventKind, ref string, holds func() (bool, error)) (time.Time, error) {
-	timeout := time.After(stepTimeout)
+	timeout := time.After(d.patience())
 	for at := time.Now(); ; {
 		held, err := holds()
 		if refusal := new(phone.RefusalError); errors.As(err, &refusal) && refusal.Status == http.StatusNotFound {
@@ -276,7 +282,7 @@ func (d *demonstration) awaitThat(ctx context.Context, kind flow.EventKind, ref 
 		for look, waits := time.After(glance), true; waits; {
 			select {
 			case <-timeout:
-				return at, fmt.Errorf("no %s of %s came within %s", kind, ref, stepTimeout)
+				return at, fmt.Errorf("no %s of %s came within %s", kind, ref, d.patience())
 			case <-ctx.Done():
 				return at, ctx.Err()
 			case e := <-d.events:
@@ -383,8 +389,11 @@ func (d *demonstration) show(ctx context.Context, end string) error {
 		say(d.stdout, "  %s\n", s)
 	}
 	say(d.stdout, "\nAck        p50 %s, max %s of %d uploads\n", millis(median(d.acks)), millis(slices.Max(d.acks)), len(d.acks))
-	say(d.stdout, "Result     p50 %s, max %s after the ack, of %d daily syncs; %s of it to gather more uploads (%s in clarity up)\n",
-		millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits), debounce, due.DefaultQuiet)
+	say(d.stdout, "Result     p50 %s, max %s after the ack, of %d daily syncs", millis(median(d.waits)), millis(slices.Max(d.waits)), len(d.waits))
+	if !d.afar {
+		say(d.stdout, "; %s of it to gather more uploads (%s in clarity up)", debounce, due.DefaultQuiet)
+	}
+	say(d.stdout, "\n")
 	say(d.stdout, "Total      %.1f s\n", time.Since(d.began).Seconds())
 	return nil
 }

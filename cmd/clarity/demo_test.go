@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -133,5 +135,30 @@ func TestTheDemoTakesTheModelItIsGiven(t *testing.T) {
 	}
 	if out := demoOutput(t, "--model", "none"); !strings.Contains(out, "model none") {
 		t.Errorf("the demo without a model:\n%s", out)
+	}
+}
+
+// Played into a platform that runs already the weeks are the same week.
+func TestTheDemoOfAnothersPlatform(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the demo takes ten seconds")
+	}
+	dir := t.TempDir()
+	p := startPlatform(t, dir, "--unlimited", "--debounce", "200ms", "--model", "preview")
+	token := strings.TrimSpace(must(t, "token", "--data", dir, "--user", "anna"))
+	week := func(out string) string {
+		_, behind, _ := strings.Cut(out, "\n\n")
+		before, _, found := strings.Cut(behind, "\n\nAck ")
+		if !found {
+			t.Fatalf("it shows no week:\n%s", out)
+		}
+		return before
+	}
+	out := demoOutput(t, "--server", p.url, "--token", token)
+	if diff := cmp.Diff(week(demoOutput(t)), week(out)); diff != "" {
+		t.Errorf("the week (-its own platform +another's):\n%s", diff)
+	}
+	if strings.Contains(out, "entries, each verified") || strings.Contains(out, "--keep") {
+		t.Errorf("it tells of a platform of its own:\n%s", out)
 	}
 }

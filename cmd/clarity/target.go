@@ -40,8 +40,12 @@ func (t target) check() error {
 	if *t.server == "" {
 		return nil
 	}
-	if u, err := url.Parse(*t.server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return usagef("--server is a URL such as http://127.0.0.1:8080, not %q", *t.server)
+	return checkServer(*t.server)
+}
+
+func checkServer(server string) error {
+	if u, err := url.Parse(server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return usagef("--server is a URL such as http://127.0.0.1:8080, not %q", server)
 	}
 	return nil
 }

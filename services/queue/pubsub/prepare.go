@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	client "cloud.google.com/go/pubsub/v2"
@@ -25,8 +27,8 @@ const (
 )
 
 // Prepare makes the topics and subscriptions that are not there, as the driver
-// wants them. It is for development and tests: in the cloud they are made with the
-// project, and nobody who runs may make any.
+// wants them. It is for tests: in the cloud they are made with the project, as
+// config/pubsub says, and nobody who runs may make any.
 func Prepare(ctx context.Context, cfg Config, consumers queue.Consumers) (err error) {
 	if err := legal(consumers); err != nil {
 		return fmt.Errorf("prepare topics: %w", err)
@@ -36,26 +38,35 @@ func Prepare(ctx context.Context, cfg Config, consumers queue.Consumers) (err er
 		return faulted("prepare", err)
 	}
 	defer func() { err = faulted("prepare", errors.Join(err, c.Close())) }()
-	n := names{cfg.Project, cfg.Prefix}
-	for topic, all := range consumers {
-		given := subscription{topic, lost}
-		up := n.topic(topic + "." + lost)
-		for _, name := range []string{n.topic(topic), up} {
-			if _, err := c.TopicAdminClient.CreateTopic(ctx, &pubsubpb.Topic{Name: name}); made(err) != nil {
-				return err
-			}
+	topics, subscriptions := names{cfg.Project, cfg.Prefix}.all(consumers)
+	for _, t := range topics {
+		if _, err := c.TopicAdminClient.CreateTopic(ctx, t); made(err) != nil {
+			return err
 		}
-		wanted := []*pubsubpb.Subscription{{Name: n.subscription(given), Topic: up, AckDeadlineSeconds: ackDeadline, MessageRetentionDuration: durationpb.New(retention), ExpirationPolicy: &pubsubpb.ExpirationPolicy{}}}
-		for _, consumer := range all {
-			wanted = append(wanted, n.wanted(subscription{topic, consumer}, up))
-		}
-		for _, s := range wanted {
-			if _, err := c.SubscriptionAdminClient.CreateSubscription(ctx, s); made(err) != nil {
-				return err
-			}
+	}
+	for _, s := range subscriptions {
+		if _, err := c.SubscriptionAdminClient.CreateSubscription(ctx, s); made(err) != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// all is what there has to be for the consumers: config/pubsub has the platform's.
+func (n names) all(consumers queue.Consumers) (topics []*pubsubpb.Topic, subscriptions []*pubsubpb.Subscription) {
+	for _, topic := range slices.Sorted(maps.Keys(consumers)) {
+		given := subscription{topic, lost}
+		up := n.topic(topic + "." + lost)
+		topics = append(topics, &pubsubpb.Topic{Name: n.topic(topic)}, &pubsubpb.Topic{Name: up})
+		for _, consumer := range slices.Sorted(slices.Values(consumers[topic])) {
+			subscriptions = append(subscriptions, n.wanted(subscription{topic, consumer}, up))
+		}
+		subscriptions = append(subscriptions, &pubsubpb.Subscription{
+			Name: n.subscription(given), Topic: up, AckDeadlineSeconds: ackDeadline,
+			MessageRetentionDuration: durationpb.New(retention), ExpirationPolicy: &pubsubpb.ExpirationPolicy{},
+		})
+	}
+	return topics, subscriptions
 }
 
 // wanted is what the driver wants a subscription to be.

@@ -28,10 +28,10 @@ import (
 // Key is the name of the key.
 const Key = "projects/demo-clarity/locations/europe-west3/keyRings/clarity/cryptoKeys/kek"
 
-// A Server is one KMS. It serves until the test ends.
+// A Server is one KMS.
 type Server struct {
 	kmspb.UnimplementedKeyManagementServiceServer
-	Address string
+	Address string // of one that was started
 
 	mu       sync.Mutex
 	versions []version // by number, the first being 1
@@ -46,17 +46,30 @@ type version struct {
 	state kmspb.CryptoKeyVersion_CryptoKeyVersionState
 }
 
-// Start starts one with a key of one version.
+// New is one with a key of one version.
+func New() *Server {
+	s := &Server{calls: map[string]int{}}
+	s.Rotate()
+	return s
+}
+
+// Serving is a gRPC server of it, to be served and stopped.
+func (s *Server) Serving() *grpc.Server {
+	g := grpc.NewServer(grpc.UnaryInterceptor(s.count))
+	kmspb.RegisterKeyManagementServiceServer(g, s)
+	return g
+}
+
+// Start starts one that serves until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Address: l.Addr().String(), calls: map[string]int{}}
-	s.Rotate()
-	g := grpc.NewServer(grpc.UnaryInterceptor(s.count))
-	kmspb.RegisterKeyManagementServiceServer(g, s)
+	s := New()
+	s.Address = l.Addr().String()
+	g := s.Serving()
 	go func() { _ = g.Serve(l) }()
 	t.Cleanup(g.Stop)
 	return s

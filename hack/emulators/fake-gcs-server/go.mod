@@ -1,4 +1,4 @@
-module github.com/clarity-loop/clarity/hack/emulators
+module github.com/clarity-loop/clarity/hack/emulators/fake-gcs-server
 
 go 1.26.0
 

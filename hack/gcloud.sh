@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# gcloud.sh PROJECT LOCATION — makes in a project of Google Cloud what the platform's
+# data plane needs, as config/ says: databases with their indexes and times to live,
+# topics and subscriptions with their dead letters, buckets and a key. It is for
+# projects without Config Connector, by which the chart makes the same; a test holds it
+# against config/. What is there already is left, so that it can be run again; rights,
+# the cluster and who signs in are not its affair. PREFIX (in the environment) stands
+# before the names of buckets, which nobody else in the world may have.
+set -euo pipefail
+project=${1:?gcloud.sh PROJECT LOCATION} location=${2:?gcloud.sh PROJECT LOCATION}
+prefix=${PREFIX:-$project}
+config=$(cd "$(dirname "$0")/../config" && pwd)
+
+# made KIND… NAME ARGUMENTS… — creates what is not there.
+made() {
+  local words=() name
+  while [[ ${2:--} != -* ]]; do words+=("$1"); shift; done
+  name=$1; shift
+  gcloud "${words[@]}" describe "$name" --project="$project" "${where[@]}" >/dev/null 2>&1 ||
+    gcloud "${words[@]}" create "$name" --project="$project" "${where[@]}" "$@"
+}
+where=()
+
+gcloud services enable --project="$project" firestore.googleapis.com pubsub.googleapis.com storage.googleapis.com \
+  cloudkms.googleapis.com identitytoolkit.googleapis.com monitoring.googleapis.com
+
+# Databases: people's documents, wrapped keys (of which no copy may outlive a key:
+# neither point-in-time recovery nor backups), and what Pub/Sub has no place for.
+database() {
+  gcloud firestore databases describe --database="$1" --project="$project" >/dev/null 2>&1 ||
+    gcloud firestore databases create --database="$1" --project="$project" --location="$location" --type=firestore-native "${@:2}"
+}
+database clarity --enable-pitr --delete-protection
+database keys --delete-protection
+database queue
+
+# What is indexed: of documents three fields, and nothing else.
+field() {
+  gcloud firestore indexes fields update "$2" --collection-group="$1" --database="$database" --project="$project" --async "${@:3}"
+}
+for database in clarity keys queue; do
+  field documents '*' --disable-indexes
+  field documents a --index=order=ascending
+  field documents k --index=order=ascending --index=order=descending
+  field documents w --index=order=ascending
+done
+gcloud firestore fields ttls update expires --collection-group=events --database=clarity --project="$project" --enable-ttl --async
+
+# Topics, what was given up, and who reads them.
+subscriptions=(
+  analyses.analyse events.feed exports.exports history.intake results.feed results.insights uploads.intake
+)
+for topic in analyses events exports history results uploads; do
+  made pubsub topics "$topic"
+  made pubsub topics "$topic.lost"
+  made pubsub subscriptions "$topic.lost" --topic="$topic.lost" --ack-deadline=60 --message-retention-duration=604800s --expiration-period=never
+done
+for subscription in "${subscriptions[@]}"; do
+  topic=${subscription%.*}
+  made pubsub subscriptions "$subscription" --topic="$topic" --ack-deadline=60 --enable-message-ordering \
+    --message-retention-duration=604800s --expiration-period=never --min-retry-delay=1s --max-retry-delay=60s \
+    --dead-letter-topic="$topic.lost" --max-delivery-attempts=100
+done
+
+# Objects. What is deleted there is gone: no soft delete, no versions.
+made storage buckets "gs://$prefix-objects" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0s
+gcloud storage buckets update "gs://$prefix-objects" --lifecycle-file="$config/gcs/lifecycle.json" --project="$project"
+
+# The audit log. What is written there stays for seven years: lock it once its first entries verify.
+made storage buckets "gs://$prefix-audit" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=604800s --retention-period=220924800s
+gcloud storage buckets update "gs://$prefix-audit" --lifecycle-file="$config/gcs/audit/lifecycle.json" --project="$project"
+
+# The key that wraps all others.
+where=(--location="$location")
+made kms keyrings clarity
+where+=(--keyring=clarity)
+made kms keys kek --purpose=encryption --rotation-period=90d --next-rotation-time="$(date -u -d '+90 days' +%Y-%m-%dT%H:%M:%SZ)" --destroy-scheduled-duration=30d
