@@ -27,6 +27,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/clarity-loop/clarity/api/traffic"
+	"github.com/clarity-loop/clarity/services/allowance"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/grounded"
@@ -62,6 +63,7 @@ type Needs struct {
 		keyring.Pseudonymizer
 	}
 	Verifier identity.Verifier // asked on every request: let it remember what it verified
+	App      access.App        // says which apps are ours. Optional: without it every app is
 	Audit    audit.Log
 
 	// Writer puts facts into words on demand; Template does where the Writer's
@@ -165,7 +167,7 @@ func (s *Server) build() error {
 	s.app = fiber.New(s.config(outermost.Unrouted))
 	s.api = humafiber.New(s.app, frame())
 	guard := access.NewGuard(access.Needs{
-		Verifier: s.Verifier, Audit: s.Audit, Accounts: accounts, Now: s.Now, UserRate: s.Limits.UserRate,
+		Verifier: s.Verifier, App: s.App, Audit: s.Audit, Accounts: accounts, Now: s.Now, UserRate: s.Limits.UserRate,
 		Timeout: s.Limits.HandlerTimeout, Base: s.base, Problem: failures.Problem,
 	})
 	host := route.Host{App: s.app, API: s.api, Problem: failures.Problem}
@@ -202,8 +204,8 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	sync := synced.New(synced.Needs{Days: st.Days, Store: st})
 	res := results.New(results.Needs{
 		Days: st.Days, Results: st.Results, Insights: st.Insights, Series: s.Series, Accounts: accounts,
-		Words:          grounded.New(s.Writer, s.Template, l.HandlerTimeout/2),
-		InsightsPerDay: l.InsightsPerDay, Spent: s.Store.Spent, Now: s.Now,
+		Words:          grounded.New(s.Writer, s.Template, nil, l.HandlerTimeout/2),
+		InsightsPerDay: l.InsightsPerDay, OnDemand: allowance.New(st.Spent, allowance.OnDemand, l.InsightsPerDay, s.Now),
 	})
 	ev := events.New(events.Needs{
 		Events: st.Events, Accounts: accounts, Streams: s.streams, Places: streams.NewPlaces(l.StreamsPerUser), Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,
