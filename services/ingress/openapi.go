@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
@@ -71,7 +72,7 @@ func frame() huma.Config {
 
 const apiDetail = "Health samples in; validated sleep, circadian, activity and cardio results out.\n\n" +
 	"Errors are `application/problem+json` (RFC 9457) with a stable `code`. What is not yours is not there. Lists are pages with an opaque\n" +
-	"cursor. Replies are `Cache-Control: private, no-store`. Unknown members and query parameters are refused, but for samples, where one bad\n" +
+	"cursor. Replies are `Cache-Control: private, no-store`, but for this document. Unknown members and query parameters are refused, but for samples, where one bad\n" +
 	"sample never costs the others."
 
 // dateText is how a health.Day is written.
@@ -159,7 +160,7 @@ func problemsOf(r *route.Route) []problem.Code {
 		codes = append(codes, problem.Unauthenticated)
 	}
 	if r.Access == route.Personal {
-		codes = append(codes, problem.Forbidden)
+		codes = append(codes, problem.Forbidden, access.AppNotKnown)
 		if !r.ErasedToo {
 			codes = append(codes, problem.AccountErased)
 		}

@@ -65,9 +65,8 @@
 //
 // # Limits
 //
-// The data of a Batch, all together, is at most 10 MiB, else ErrTooLarge. A tail is a
-// target of a Listen stream that it shares with at most 500; where the service takes
-// fewer, or the stream is down, its tails have a token every ten seconds.
+// A tail is a target of a Listen stream that it shares with at most 500; where the
+// service takes fewer, or the stream is down, its tails have a token every ten seconds.
 //
 // # What was never run
 //
@@ -82,6 +81,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,6 +99,7 @@ import (
 // A Config says which database it is.
 type Config struct {
 	Project, Database string // the database is to be named: "(default)" is a name
+	Under             string // the document that everything lies below, COLLECTION/ID; "" is the database itself
 	Endpoint          string // host:port; "" is Google's
 	Emulator          bool   // the endpoint is an emulator's: no TLS, and nobody is asked who this is
 	Connections       int    // of calls; 0 is 4. Each carries about 100 at a time
@@ -113,6 +114,9 @@ func (c Config) Validate() error {
 	if c.Database == "" {
 		faults = append(faults, errors.New("firestore: no database"))
 	}
+	if c.Under != "" && !underForm.MatchString(c.Under) {
+		faults = append(faults, errors.New("firestore: under is COLLECTION/ID"))
+	}
 	if c.Emulator && c.Endpoint == "" {
 		faults = append(faults, errors.New("firestore: an emulator has an endpoint"))
 	}
@@ -122,12 +126,15 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
+// CallTimeout ends a call that nobody answers.
+const CallTimeout = 30 * time.Second
+
+var underForm = regexp.MustCompile(`^[a-z0-9-]+/[a-z0-9-]+$`)
+
 const (
 	google         = "firestore.googleapis.com:443"
 	scope          = "https://www.googleapis.com/auth/datastore"
 	maxConnections = 64
-	// callTimeout ends a call that nobody answers.
-	callTimeout = 30 * time.Second
 )
 
 // A Store is a store.Driver over a database of Firestore.
@@ -152,13 +159,13 @@ type grpcPool struct{ transport.ConnPool }
 // Open makes the clients. It connects with the first call. The options are those of
 // both clients: interceptors, credentials.
 func Open(ctx context.Context, c Config, options ...option.ClientOption) (*Store, error) {
-	database := fmt.Sprintf("projects/%s/databases/%s", c.Project, c.Database)
-	return open(ctx, c, database, database+"/documents", options...)
-}
-
-func open(ctx context.Context, c Config, database, root string, options ...option.ClientOption) (*Store, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
+	}
+	database := fmt.Sprintf("projects/%s/databases/%s", c.Project, c.Database)
+	root := database + "/documents"
+	if c.Under != "" {
+		root += "/" + c.Under
 	}
 	if c.Connections == 0 {
 		c.Connections = 4
