@@ -31,6 +31,8 @@ var rules = map[string][]string{
 	"services/flow":       {"services/health"},
 	// A writer's words, or the template's where they do not keep to the facts.
 	"services/grounded": {"services/analysis", "=services/narrative"},
+	// What a person may use of what costs.
+	"services/allowance": {"services/record", "=services/store"},
 	// A person's sealed objects, as documents have a store: nobody seals a blob by hand.
 	"services/vault": {"=services/blob", "=services/keyring"},
 	// Between stages and drivers: what a driver sees of a person.
@@ -57,7 +59,9 @@ var rules = map[string][]string{
 	// What every chain of entries is made of, wherever it is kept.
 	"services/audit/internal": {"=services/audit"},
 	"services/narrative":      {"services/analysis"},
-	"services/model":          {"services/actigraphy"},
+	// A language model, and when it is given a rest.
+	"services/narrative/gemini": {"services/analysis", "services/internal/patience", "=services/narrative"},
+	"services/model":            {"services/actigraphy"},
 	// Below the model's contract: what its drivers share.
 	"services/model/internal":   {},
 	"services/model/preprocess": {"services/actigraphy", "=services/model"},
@@ -85,7 +89,7 @@ var rules = map[string][]string{
 	// Files that are whole or not there, for drivers and the commands.
 	"internal/durable": {},
 	// Stages.
-	"services/ingress": {"api/traffic", "services/metric", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"api/traffic", "services/allowance", "services/metric", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative", "services/grounded"},
 	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
 	"services/ingress/internal/problem":    {},
@@ -204,7 +208,7 @@ var pure = map[string][]string{
 }
 
 // clouds are the SDKs of those whose machines we may run on: a driver's affair.
-var clouds = []string{"cloud.google.com", "google.golang.org/api", "firebase.google.com", "github.com/aws", "github.com/Azure"}
+var clouds = []string{"cloud.google.com", "google.golang.org/api", "google.golang.org/genai", "firebase.google.com", "github.com/aws", "github.com/Azure"}
 
 // narrow are the rooms that others read from outside, with what they may import
 // that is neither ours nor the standard library's: it goes with them.

@@ -207,6 +207,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/ingress/planted.go", "cloud.google.com/go/firestore",
 			[]string{"services/ingress/planted.go: services/ingress must not import cloud.google.com/go/firestore"},
 		},
+		"a stage talks to a language model": {
+			"services/insights/planted.go", "google.golang.org/genai",
+			[]string{"services/insights/planted.go: services/insights must not import google.golang.org/genai"},
+		},
+		"who bounds what a person uses knows a store": {
+			"services/allowance/planted.go", "services/store/sqlite",
+			[]string{"services/allowance/planted.go: services/allowance must not import services/store/sqlite"},
+		},
+		"a writer asks its model": {"services/narrative/gemini/planted.go", "google.golang.org/genai", nil},
+		"a writer knows who it is about": {
+			"services/narrative/gemini/planted.go", "services/record",
+			[]string{"services/narrative/gemini/planted.go: services/narrative/gemini must not import services/record"},
+		},
 		"a contract talks to a cloud": {
 			"services/blob/planted.go", "google.golang.org/api/option",
 			[]string{"services/blob/planted.go: services/blob must not import google.golang.org/api/option"},

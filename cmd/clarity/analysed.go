@@ -100,10 +100,10 @@ func analysed(ctx context.Context, client *phone.Client, touched map[health.Day]
 }
 
 // hasWeek says whether there surely is, or will be, a week that ends on the day: one
-// ends on each day with data, and on those behind it which it is still well within, up to
+// ends on each day of which something is measured, and on those behind it which it is still well within, up to
 // the last day with data or today, wherever that may be.
 func hasWeek(days map[string]heldDay, end health.Day) bool {
-	if days[end.String()].Digest != "" {
+	if days[end.String()].measured() {
 		return true
 	}
 	today := health.DayOf(health.InstantOf(time.Now()), time.FixedZone("", -12*60*60))

@@ -180,7 +180,7 @@ func (r *replica) start() {
 		r.passes["agenda"] = looker.Pass
 		r.passes["retention"] = sweeper.Sweep
 	case "words":
-		words := insights.New(insights.Needs{Store: st, Queue: q, Audit: ledger{r}, Words: grounded.New(template.New(), template.New(), time.Second), Now: r.now, Log: log})
+		words := insights.New(insights.Needs{Store: st, Queue: q, Audit: ledger{r}, Words: grounded.New(template.New(), template.New(), nil, time.Second), Now: r.now, Log: log})
 		r.handle[at(flow.TopicResults, flow.Insights)] = words.Handle
 	case "feed":
 		told := feed.New(feed.Needs{Store: st, Queue: q, News: news.NewBook(st, r.now), Log: log})

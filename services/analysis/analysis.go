@@ -146,7 +146,7 @@ type Insight struct {
 	Window      Window   `json:"window"`
 	Sentences   []Claim  `json:"sentences"`
 	Facts       []Fact   `json:"facts"`
-	Writer      string   `json:"writer" doc:"template, or the model's name"`
+	Writer      string   `json:"writer" doc:"template, or the language model and the version of its prompt"`
 	Grounded    bool     `json:"grounded" doc:"always true: an ungrounded text is replaced by the template's"`
 	FellBack    string   `json:"fell_back,omitempty" doc:"why the template wrote instead of the model"`
 	InputDigest string   `json:"input_digest" doc:"the Result that the facts are from"`

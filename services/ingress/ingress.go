@@ -27,6 +27,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/clarity-loop/clarity/api/traffic"
+	"github.com/clarity-loop/clarity/services/allowance"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/grounded"
@@ -202,8 +203,8 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	sync := synced.New(synced.Needs{Days: st.Days, Store: st})
 	res := results.New(results.Needs{
 		Days: st.Days, Results: st.Results, Insights: st.Insights, Series: s.Series, Accounts: accounts,
-		Words:          grounded.New(s.Writer, s.Template, l.HandlerTimeout/2),
-		InsightsPerDay: l.InsightsPerDay, Spent: s.Store.Spent, Now: s.Now,
+		Words:          grounded.New(s.Writer, s.Template, nil, l.HandlerTimeout/2),
+		InsightsPerDay: l.InsightsPerDay, OnDemand: allowance.New(st.Spent, allowance.OnDemand, l.InsightsPerDay, s.Now),
 	})
 	ev := events.New(events.Needs{
 		Events: st.Events, Accounts: accounts, Streams: s.streams, Places: streams.NewPlaces(l.StreamsPerUser), Now: s.Now, Lifetime: l.StreamLifetime, Heartbeat: l.Heartbeat,

@@ -242,7 +242,7 @@ func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refresh
 		}
 		return nil
 	}
-	insight, err := s.write(ctx, how.agreed, result.Value.Result, facts)
+	insight, err := s.write(ctx, ready.UID, how.agreed, result.Value.Result, facts)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/services/actigraphy"
+	"github.com/clarity-loop/clarity/services/allowance"
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -191,6 +192,34 @@ func TestWithoutConsentToAModelNoneIsAsked(t *testing.T) {
 	}
 	if in := w.insight(friday).Value.Insight; in.Writer != "template" || in.FellBack != grounded.NoConsent {
 		t.Errorf("written by %s, fell back for %q", in.Writer, in.FellBack)
+	}
+}
+
+// A model is asked as often as the person's allowance of the day has it, and only when
+// facts changed; beyond it the template writes, and says so.
+func TestAModelIsAskedWithinTheAllowance(t *testing.T) {
+	asked := 0
+	model := plain("model-1")
+	write := model.write
+	model.write = func(ctx context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
+		asked++
+		return write(ctx, facts)
+	}
+	w := newWorld(t, model, plain("template"))
+	w.Words = grounded.New(model, plain("template"), allowance.New(w.Store.Spent, allowance.Texts, 2, noon), time.Second)
+	for _, step := range []struct {
+		digest   string
+		minutes  float64
+		asked    int
+		fellBack string
+	}{{"d1", 432, 1, ""}, {"d2", 432, 1, ""}, {"d3", 400, 2, ""}, {"d4", 410, 2, grounded.Spent}, {"d5", 420, 2, grounded.Spent}} {
+		w.put(result(t, friday, step.digest, step.minutes))
+		if got := w.ready(friday, 1); got != "ack" {
+			t.Fatalf("%s: %s", step.digest, got)
+		}
+		if in := w.insight(friday).Value.Insight; asked != step.asked || in.FellBack != step.fellBack || in.InputDigest != step.digest {
+			t.Errorf("%s: asked %d times, fell back for %q, of %s", step.digest, asked, in.FellBack, in.InputDigest)
+		}
 	}
 }
 

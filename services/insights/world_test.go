@@ -58,7 +58,7 @@ func newWorld(t testing.TB, writer, template narrative.Writer) *world {
 	w.keys, w.queue = l.Keys, l.Queue
 	w.Stage = New(Needs{
 		Store: l.Store, Queue: w, Audit: w,
-		Words: grounded.New(writer, template, 200*time.Millisecond), Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+		Words: grounded.New(writer, template, nil, 200*time.Millisecond), Now: noon, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	w.consent(record.PurposeProcessing, true)
 	w.consent(record.PurposeNarrative, true)

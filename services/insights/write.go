@@ -23,8 +23,8 @@ func same(in analysis.Insight, r analysis.Result, facts []analysis.Fact) bool {
 }
 
 // write is the Insight of a Result: the Writer's words, or the template's.
-func (s *Stage) write(ctx context.Context, agreed bool, r analysis.Result, facts []analysis.Fact) (analysis.Insight, error) {
-	words, err := s.words(ctx, agreed, facts)
+func (s *Stage) write(ctx context.Context, uid string, agreed bool, r analysis.Result, facts []analysis.Fact) (analysis.Insight, error) {
+	words, err := s.Words.Write(ctx, grounded.Ask{UID: uid, Agreed: agreed, Facts: facts})
 	if err != nil {
 		return analysis.Insight{}, err
 	}
@@ -32,13 +32,6 @@ func (s *Stage) write(ctx context.Context, agreed bool, r analysis.Result, facts
 		Window: r.Window, Facts: facts, Grounded: true, InputDigest: r.Lineage.InputDigest, Disclaimers: disclaimers(r.Input),
 		Sentences: words.Claims, Writer: words.Writer, FellBack: words.FellBack,
 	}, nil
-}
-
-func (s *Stage) words(ctx context.Context, agreed bool, facts []analysis.Fact) (grounded.Text, error) {
-	if s.Words.NeedsConsent() && !agreed {
-		return s.Words.Template(ctx, facts, grounded.NoConsent)
-	}
-	return s.Words.Write(ctx, facts)
 }
 
 // written tells of the Insight, and records it in the audit log: where that is away the

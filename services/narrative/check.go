@@ -3,6 +3,7 @@ package narrative
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 
 // The bounds of a text.
 const (
-	MaxSentences = 40
+	MaxSentences = 5
 	MaxSentence  = 400 // bytes
 )
 
@@ -36,16 +37,17 @@ const (
 	RuleNumber     Rule = "number"     // a number that is none of the facts cited
 	RuleDirection  Rule = "direction"  // says more or less where no fact does, or judges
 	RuleMedical    Rule = "medical"    // a diagnosis, drug, dose, cure or advice to act on one
+	RuleAdvice     Rule = "advice"     // what to do, or what somebody could, may or will
 	RuleVocabulary Rule = "vocabulary" // a word that a text about a week does not need
 )
 
 // Check holds a text against the facts it was given: every number in it must be
-// one of the facts its sentence cites, within the rounding it is written with
-// and in a unit the fact has; words of direction must agree with the changes
-// that are cited; nothing may sound like a diagnosis or a treatment; and every
-// word must be of a written vocabulary. It returns a *CheckError for the first
-// sentence that fails. What passes may still be dull or odd: that a number
-// stands beside the right noun is checked for units and the commonest nouns alone.
+// one of the facts its sentence cites, within the rounding it is written with, in
+// a unit the fact has and in a clause that names what it is of; words of direction
+// must agree with the changes that are cited, clause by clause; nothing may sound
+// like a diagnosis, a treatment or advice; and every word must be of a written
+// vocabulary. It returns a *CheckError for the first sentence that fails. What
+// passes may still be dull or odd. That a sentence without numbers is true nobody checks.
 func Check(facts []analysis.Fact, claims []analysis.Claim) error {
 	if len(claims) == 0 || len(claims) > MaxSentences {
 		return &CheckError{-1, RuleForm, fmt.Sprintf("a text has 1 to %d sentences", MaxSentences)}
@@ -78,19 +80,19 @@ func checkClaim(facts map[string]analysis.Fact, claim analysis.Claim) (Rule, err
 		cited = append(cited, f)
 	}
 	text := plain(claim.Text)
-	if err := checkJudgement(text); err != nil {
-		return RuleDirection, err
+	in := readingOf(figures(text))
+	for _, c := range []struct {
+		rule Rule
+		err  error
+	}{
+		{RuleDirection, checkJudgement(text)}, {RuleNumber, checkNumbers(in, cited)}, {RuleDirection, checkDirection(in, cited)},
+		{RuleMedical, checkMedical(text)}, {RuleAdvice, checkAdvice(text)}, {RuleVocabulary, checkVocabulary(text)},
+	} {
+		if c.err != nil {
+			return c.rule, c.err
+		}
 	}
-	if err := checkNumbers(text, cited); err != nil {
-		return RuleNumber, err
-	}
-	if err := checkDirection(text, cited); err != nil {
-		return RuleDirection, err
-	}
-	if err := checkMedical(text); err != nil {
-		return RuleMedical, err
-	}
-	return RuleVocabulary, checkVocabulary(text)
+	return "", nil
 }
 
 // typographic are the characters beyond ASCII that may be in a text, and what
@@ -98,6 +100,12 @@ func checkClaim(facts map[string]analysis.Fact, claim analysis.Claim) (Rule, err
 func typographic() []string {
 	return []string{"‘", "'", "’", "'", "“", "\"", "”", "\"", "–", "-", "—", "-", "…", ".", "é", "e"}
 }
+
+// Where another sentence begins; a half of the day is written with dots, too.
+var (
+	another  = regexp.MustCompile(`[.!?…]["'”’)]* +\S`)
+	halfDays = regexp.MustCompile(`\b[apAP]\.[mM]\.`)
+)
 
 func checkForm(text string) error {
 	trimmed := strings.TrimRight(text, "\"'”’)")
@@ -113,6 +121,9 @@ func checkForm(text string) error {
 	case !strings.HasSuffix(trimmed, ".") && !strings.HasSuffix(trimmed, "!") && !strings.HasSuffix(trimmed, "?") && !strings.HasSuffix(trimmed, "…"):
 		return errors.New("it has no end")
 	}
+	if another.MatchString(halfDays.ReplaceAllString(trimmed, "")) {
+		return errors.New("it holds more than one sentence")
+	}
 	for _, r := range text {
 		if (r > '~' || r < ' ') && !slices.Contains(typographic(), string(r)) {
 			return errors.New("it holds characters beyond plain English")
@@ -122,9 +133,15 @@ func checkForm(text string) error {
 }
 
 // plain is the text as every rule reads it: ASCII in lower case, a byte a
-// character. Names with digits leave a blank: their digits are no number.
+// character. The digits of names are no number: a name with digits leaves its letters
+// where it is a word of the vocabulary without them, and else a blank.
 func plain(text string) string {
 	text = strings.NewReplacer(typographic()...).Replace(text)
-	text = namesWithDigits.ReplaceAllStringFunc(text, func(name string) string { return strings.Repeat(" ", len(name)) })
+	text = namesWithDigits.ReplaceAllStringFunc(text, func(name string) string {
+		if name == "SpO2" {
+			return "spo "
+		}
+		return strings.Repeat(" ", len(name))
+	})
 	return strings.ToLower(text)
 }

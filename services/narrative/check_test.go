@@ -133,7 +133,7 @@ func TestATextHasSentencesAndNotTooMany(t *testing.T) {
 		t.Errorf("a text of as many as there may be: %v", err)
 	}
 	for _, n := range []int{0, narrative.MaxSentences + 1} {
-		want := &narrative.CheckError{Sentence: -1, Rule: narrative.RuleForm, Detail: "a text has 1 to 40 sentences"}
+		want := &narrative.CheckError{Sentence: -1, Rule: narrative.RuleForm, Detail: "a text has 1 to 5 sentences"}
 		var got *narrative.CheckError
 		if err := narrative.Check(facts(), text(n)); !errors.As(err, &got) {
 			t.Errorf("a text of %d sentences passes", n)

@@ -133,6 +133,41 @@ func TestNoTextOfTheInputReachesTheFacts(t *testing.T) {
 	}
 }
 
+// Known facts are made anew of id and number: what else came with them is gone.
+func TestKnownFactsAreOurs(t *testing.T) {
+	given := facts()
+	got := narrative.Known(given)
+	if diff := cmp.Diff(given, got); diff != "" {
+		t.Errorf("facts of ours (-want +got):\n%s", diff)
+	}
+	for _, text := range attacks() {
+		planted := append([]analysis.Fact{{ID: text, Value: 1}}, given...)
+		for i := range planted {
+			planted[i].Label, planted[i].Unit, planted[i].Text = text, text, text
+		}
+		planted = append(planted, analysis.Fact{ID: "cardio.hrv_sdnn_ms", Value: math.Inf(1)}, analysis.Fact{ID: "change.circadian.relative_amplitude", Value: 1})
+		if diff := cmp.Diff(given, narrative.Known(planted)); diff != "" {
+			t.Errorf("facts with %q in them (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+func TestTheWordForADirection(t *testing.T) {
+	for _, tt := range []struct {
+		id    string
+		value float64
+		want  string
+	}{
+		{change, 22, "more"}, {change, -22, "less"}, {change, 0.4, ""}, {change, -0.4, ""}, {"change." + steps, 0.5, "more"}, {"change." + steps, -310, "fewer"},
+		{"change." + middle, 21, "later"}, {"change." + middle, -21, "earlier"}, {"change." + heart, 3, "higher"}, {"change." + heart, -3, "lower"},
+		{sleep, 432, ""}, {"change.of.heart", -1, "less"},
+	} {
+		if got := narrative.Direction(analysis.Fact{ID: tt.id, Value: tt.value}); got != tt.want {
+			t.Errorf("%s of %v: %q, want %q", tt.id, tt.value, got, tt.want)
+		}
+	}
+}
+
 // plant sets every string below v and counts them.
 func plant(v reflect.Value, text string) (n int) {
 	switch v.Kind() {

@@ -14,7 +14,8 @@ import (
 
 // A Writer puts facts into words.
 type Writer interface {
-	// Name is what Insight.Writer says: "template", or the model's name.
+	// Name is what Insight.Writer says: "template", or the language model and the
+	// version of what it is asked with.
 	Name() string
 	Write(ctx context.Context, facts []analysis.Fact) ([]analysis.Claim, error)
 }

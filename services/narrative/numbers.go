@@ -27,31 +27,44 @@ var (
 	clockPattern    = regexp.MustCompile(`\b(\d{1,2}):(\d{2})(?: ?([ap])\.?m\b)?`)
 	hourPattern     = regexp.MustCompile(`\b(\d{1,2}) ?([ap])\.?m\b`)
 	durationPattern = regexp.MustCompile(`\b(\d+) ?(?:h|hours?),?(?: and)? (\d+) ?(?:min|minutes?)\b`)
-	ratePattern     = regexp.MustCompile(`\b(beats|bpm|times|breaths|steps|kcal) an? (minute|hour)\b`)
+	ratePattern     = regexp.MustCompile(`\b(beats|heartbeats|bpm|times|breaths|steps|kcal) an? (minute|hour)\b`)
 	indefinite      = regexp.MustCompile(`(?:\b([a-z]+) )?\ban? (half|quarter|third|hour|minute|dozen|couple)\b`)
 	digitsPattern   = regexp.MustCompile(`-?\d[\d,.]*(?:e[-+]?\d+)?`)
 	grouped         = regexp.MustCompile(`^(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?$`)
 	unitPattern     = regexp.MustCompile(`^[ -]?(%|[a-z]+)`)
-	comparedPattern = regexp.MustCompile(`^ ?(?:%|[a-z]+)? *(?:(?:of|a|an|the) )?([a-z]+)?`)
+	comparedPattern = regexp.MustCompile(`^ ?(?:%|[a-z]+)? *(?:(?:of|a|an|the) )?([a-z]+)?( asleep)?`)
 	halfOfSomething = regexp.MustCompile(`\b(?:first|second|last|latter|other|early|late) half\b`)
 	noNumber        = regexp.MustCompile(`\b(?:one another|no one|the one|this one|that one|which one)\b`)
 )
 
-func checkNumbers(text string, cited []analysis.Fact) error {
-	for _, n := range numbersOf(text) {
-		if !said(n, cited, text) {
+func checkNumbers(in reading, cited []analysis.Fact) error {
+	found := numbersOf(in.text)
+	for _, n := range found {
+		if n.unit == "" && after(found, n.at) == unitMinutes && said(number{n.at, n.value, n.decimals, unitMinutes, n.topic, n.compared}, cited, in) {
+			continue // 14 min of the one, and 29 of the other
+		}
+		if !said(n, cited, in) {
 			return fmt.Errorf("the number at character %d is none of the facts cited", n.at)
 		}
 	}
 	return nil
 }
 
+// after is the unit of the number before that byte.
+func after(found []number, at int) (unit string) {
+	last := -1
+	for _, n := range found {
+		if n.at < at && n.at > last {
+			last, unit = n.at, n.unit
+		}
+	}
+	return unit
+}
+
 // numbersOf finds every number of a text: clock times, durations, digits and words.
 func numbersOf(text string) (found []number) {
 	blank := func(s string) string { return strings.Repeat(" ", len(s)) }
-	for _, harmless := range []*regexp.Regexp{halfOfSomething, noNumber} {
-		text = harmless.ReplaceAllStringFunc(text, blank)
-	}
+	text = figures(text)
 	text = ratePattern.ReplaceAllStringFunc(text, func(s string) string {
 		unit := rateUnit(s)
 		return unit + blank(s[len(unit):])
@@ -77,7 +90,7 @@ func numbersOf(text string) (found []number) {
 		if parse(g[2]) > 59 {
 			return number{value: math.NaN()}
 		}
-		return number{value: 60*parse(g[1]) + parse(g[2]), unit: UnitMinutes}
+		return number{value: 60*parse(g[1]) + parse(g[2]), unit: unitMinutes}
 	})
 	take(indefinite, func([]string) number { return number{value: math.NaN()} })
 	for _, m := range digitsPattern.FindAllStringIndex(text, -1) {
@@ -123,7 +136,7 @@ func clock(hour, minute float64, half string) number {
 	if half == "p" {
 		hour += 12
 	}
-	return number{value: 60*hour + minute, unit: UnitClock}
+	return number{value: 60*hour + minute, unit: unitClock}
 }
 
 // written reads digits as they are grouped in English; anything else is NaN.
@@ -155,23 +168,25 @@ func withUnit(text string, from, end int, n number) number {
 	case "h", "hour", "hours":
 		n.unit = "h"
 	case "min", "minute", "minutes":
-		n.unit = UnitMinutes
+		n.unit = unitMinutes
 	case "%", "percent", "percentage":
-		n.unit = UnitPercent
+		n.unit = unitPercent
 	case "day", "days":
-		n.unit = UnitDays
+		n.unit = unitDays
 	case "kcal", "calorie", "calories", "kilocalorie", "kilocalories":
-		n.unit = UnitKcal
+		n.unit = unitKcal
 	case "ms", "millisecond", "milliseconds":
-		n.unit = UnitMs
-	case "bpm", "beat", "beats":
-		n.unit, n.topic = UnitBPM, "heart_rate"
+		n.unit = unitMs
+	case "bpm", "beat", "beats", "heartbeat", "heartbeats":
+		n.unit, n.topic = unitBPM, "heart_rate"
 	case perMinute:
-		n.unit = UnitBPM
-	case "breath", "breaths", "times":
-		n.unit, n.topic = UnitBPM, "respiratory"
+		n.unit = unitBPM
+	case "times":
+		n.unit = unitBPM
+	case "breath", "breaths":
+		n.unit, n.topic = unitBPM, "respiratory"
 	case "step", "steps":
-		n.unit, n.topic = UnitCount, "steps"
+		n.unit, n.topic = unitCount, "steps"
 	default:
 		if foreignUnit(word) {
 			n.value = math.NaN()
@@ -192,17 +207,21 @@ func foreignUnit(word string) bool {
 // compared reports whether the number at from to end tells how much something
 // changed: "22 min less", "300 steps more", "fell by 22".
 func compared(text string, from, end int) bool {
-	if m := comparedPattern.FindStringSubmatch(text[end:]); m != nil && direction(m[1]) != 0 {
+	if m := comparedPattern.FindStringSubmatch(text[end:]); m != nil && direction(m[1]) != 0 && m[2] == "" {
 		return true
 	}
 	if m := unitPattern.FindStringSubmatch(text[end:]); m != nil && direction(m[1]) != 0 {
 		return true
 	}
 	before := strings.Fields(text[:from])
-	if len(before) < 2 || before[len(before)-1] != "by" {
+	if n := len(before); n > 0 && direction(before[n-1]) != 0 { // an extra 22 min, down 300
+		return true
+	}
+	if len(before) < 2 || before[len(before)-1] != "by" && before[len(before)-1] != "of" {
 		return false
 	}
-	return direction(before[len(before)-2]) != 0 || changing.MatchString(before[len(before)-2])
+	of := strings.TrimLeft(before[len(before)-2], "(")
+	return direction(of) != 0 || upDown(of) != 0 || changing.MatchString(of)
 }
 
 func numberWord(word string) (value float64, is bool) {
@@ -222,10 +241,10 @@ func numberWord(word string) (value float64, is bool) {
 
 // said reports whether the number is one of the facts, as precisely as it is
 // written, in a unit that the fact has. How much something changed is only said
-// where the words compare.
-func said(n number, facts []analysis.Fact, text string) bool {
-	_, told := directions(text)
-	compares := len(told) > 0 || changing.MatchString(text)
+// where the words compare, and every number in a clause that names what it is of.
+func said(n number, facts []analysis.Fact, in reading) bool {
+	told := directions(in.text)
+	compares := len(told) > 0 || changing.MatchString(in.text)
 	for _, f := range facts {
 		change := strings.HasPrefix(f.ID, changePrefix)
 		if change && !compares || n.compared && !change || !strings.Contains(f.ID, n.topic) {
@@ -235,7 +254,7 @@ func said(n number, facts []analysis.Fact, text string) bool {
 		if change {
 			value = math.Abs(value)
 		}
-		if is(n, f.Unit, value) {
+		if is(n, f.Unit, value) && (f.Unit == unitDays || in.speaksOf(n.at, f)) {
 			return true
 		}
 	}
@@ -246,12 +265,12 @@ func said(n number, facts []analysis.Fact, text string) bool {
 func is(n number, unit string, value float64) bool {
 	slack := 0.5*math.Pow10(-n.decimals) + 1e-9
 	switch n.unit {
-	case UnitClock:
-		return unit == UnitClock && math.Abs(math.Remainder(n.value-value, 1440)) <= slack
+	case unitClock:
+		return unit == unitClock && math.Abs(math.Remainder(n.value-value, 1440)) <= slack
 	case "h": // whole hours only where no minutes are left
-		return unit == UnitMinutes && math.Abs(n.value-value/60) <= slack && (n.decimals > 0 || math.Abs(math.Remainder(value, 60)) <= 0.5)
+		return unit == unitMinutes && math.Abs(n.value-value/60) <= slack && (n.decimals > 0 || math.Abs(math.Remainder(value, 60)) <= 0.5)
 	case "":
-		return slices.Contains([]string{UnitCount, UnitRatio, UnitBPM}, unit) && math.Abs(n.value-value) <= slack
+		return slices.Contains([]string{unitCount, unitRatio, unitBPM}, unit) && math.Abs(n.value-value) <= slack
 	}
 	return unit == n.unit && math.Abs(n.value-value) <= slack
 }

@@ -25,10 +25,22 @@ func TestWordsOfDirection(t *testing.T) {
 		"one more is more":          {"and more", 4, []int{1}},
 		"no word of direction":      {"you slept", 0, nil},
 		"the last word counts, too": {"it was higher", 7, []int{1}},
+		"more of little":            {"more slowly", 0, []int{-1}},
+		"who went up":               {"your steps went up", 16, []int{1}},
+		"who was down by much":      {"it was down by 22 min", 7, []int{-1}},
+		"who got up":                {"you got up from bed", 0, nil},
+		"who was up late":           {"you were up late", 0, nil},
+		"another week":              {"a week earlier", 0, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			first, got := directions(tt.text)
+			var got []int
+			first := 0
+			for i, turn := range directions(figures(tt.text)) {
+				if got = append(got, turn.way); i == 0 {
+					first = turn.at
+				}
+			}
 			if diff := cmp.Diff(tt.want, got); diff != "" || first != tt.first {
 				t.Errorf("at %d, want %d (-want +got):\n%s", first, tt.first, diff)
 			}
@@ -39,7 +51,7 @@ func TestWordsOfDirection(t *testing.T) {
 func TestADirectionAgreesWithTheChange(t *testing.T) {
 	change := func(values ...float64) (facts []analysis.Fact) {
 		for _, v := range values {
-			facts = append(facts, analysis.Fact{ID: changePrefix + "x", Value: v, Unit: UnitMinutes})
+			facts = append(facts, analysis.Fact{ID: changePrefix + "sleep.total_sleep_time_minutes", Value: v, Unit: unitMinutes})
 		}
 		return facts
 	}
@@ -66,7 +78,7 @@ func TestADirectionAgreesWithTheChange(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if err := checkDirection(tt.text, tt.cited); (err == nil) != tt.ok {
+			if err := checkDirection(readingOf(figures(tt.text)), tt.cited); (err == nil) != tt.ok {
 				t.Errorf("%q: %v", tt.text, err)
 			}
 		})
@@ -133,7 +145,7 @@ func TestTheFormOfASentence(t *testing.T) {
 
 func TestATextIsReadAsPlainASCII(t *testing.T) {
 	for text, want := range map[string]string{
-		"“Week’s” – SpO2…": `"week's" -     .`, "L5 and M10": "   and    ", "L50": "l50", "Café": "cafe",
+		"“Week’s” – SpO2…": `"week's" - spo .`, "L5 and M10": "   and    ", "L50": "l50", "Café": "cafe",
 	} {
 		if got := plain(text); got != want {
 			t.Errorf("plain(%q) = %q, want %q", text, got, want)
@@ -147,11 +159,11 @@ func TestValuesAsTheyAreWritten(t *testing.T) {
 		unit  string
 		want  string
 	}{
-		{1, UnitDays, "1 day"}, {7, UnitDays, "7 days"}, {0, UnitDays, "0 days"},
-		{59.4, UnitMinutes, "59 min"}, {59.5, UnitMinutes, "1 h"}, {61, UnitMinutes, "1 h 1 min"}, {-22, UnitMinutes, "22 min"}, {0, UnitMinutes, "0 min"},
-		{0, UnitClock, "00:00"}, {-1, UnitClock, "23:59"}, {1439.4, UnitClock, "23:59"}, {1439.6, UnitClock, "00:00"}, {1440, UnitClock, "00:00"}, {-1441, UnitClock, "23:59"}, {2885, UnitClock, "00:05"}, {61, UnitClock, "01:01"},
-		{90.6, UnitPercent, "91 %"}, {0.616, UnitRatio, "0.62"}, {1, UnitRatio, "1.00"}, {999.4, UnitKcal, "999 kcal"}, {999.5, UnitKcal, "1,000 kcal"}, {48, UnitMs, "48 ms"},
-		{57, UnitBPM, "57"}, {999, UnitCount, "999"}, {1000, UnitCount, "1,000"}, {123456, UnitCount, "123,456"}, {1234567, UnitCount, "1,234,567"},
+		{1, unitDays, "1 day"}, {7, unitDays, "7 days"}, {0, unitDays, "0 days"},
+		{59.4, unitMinutes, "59 min"}, {59.5, unitMinutes, "1 h"}, {61, unitMinutes, "1 h 1 min"}, {-22, unitMinutes, "22 min"}, {0, unitMinutes, "0 min"},
+		{0, unitClock, "00:00"}, {-1, unitClock, "23:59"}, {1439.4, unitClock, "23:59"}, {1439.6, unitClock, "00:00"}, {1440, unitClock, "00:00"}, {-1441, unitClock, "23:59"}, {2885, unitClock, "00:05"}, {61, unitClock, "01:01"},
+		{90.6, unitPercent, "91 %"}, {0.616, unitRatio, "0.62"}, {1, unitRatio, "1.00"}, {999.4, unitKcal, "999 kcal"}, {999.5, unitKcal, "1,000 kcal"}, {48, unitMs, "48 ms"},
+		{57, unitBPM, "57"}, {999, unitCount, "999"}, {1000, unitCount, "1,000"}, {123456, unitCount, "123,456"}, {1234567, unitCount, "1,234,567"},
 	} {
 		if got := format(tt.value, tt.unit); got != tt.want {
 			t.Errorf("format(%v, %s) = %q, want %q", tt.value, tt.unit, got, tt.want)

@@ -66,6 +66,9 @@ type Worker struct {
 type Insights struct {
 	// WriterTimeout is how long a writer may take; 0 is ten seconds.
 	WriterTimeout time.Duration `yaml:"writerTimeout"`
+	// TextsPerDay is how many texts are asked of a language model a person and UTC
+	// day; 0 is twelve.
+	TextsPerDay int `yaml:"textsPerDay"`
 }
 
 // Erasure is what is said of erasures.
@@ -127,6 +130,9 @@ func (c Config) Validate(d Drivers, table []Stage) error {
 	}
 	if c.Insights.WriterTimeout < 0 {
 		faults = append(faults, configErrorf("the writer's timeout cannot be negative, as %v is", c.Insights.WriterTimeout))
+	}
+	if c.Insights.TextsPerDay < 0 {
+		faults = append(faults, configErrorf("the texts of a day cannot be negative, as %d is", c.Insights.TextsPerDay))
 	}
 	if c.Erasure.Grace < 0 {
 		faults = append(faults, configErrorf("the grace of an erasure cannot be negative, as %v is", c.Erasure.Grace))

@@ -72,6 +72,7 @@ func TestAFaultOfAConfig(t *testing.T) {
 		"a debounce below zero":      {0, func(c *platform.Config) { c.Worker.Debounce = -time.Second }, "the worker's debounce cannot be negative, as -1s is"},
 		"no debounce":                {0, func(c *platform.Config) { c.Worker.Debounce = 0 }, ""},
 		"a timeout below zero":       {0, func(c *platform.Config) { c.Insights.WriterTimeout = -1 }, "the writer's timeout cannot be negative, as -1ns is"},
+		"texts below zero":           {0, func(c *platform.Config) { c.Insights.TextsPerDay = -1 }, "the texts of a day cannot be negative, as -1 is"},
 		"another store":              {capability.Store, func(c *platform.Config) { c.Backends.Store = "floppy:a" }, `store: no driver "floppy" in this binary; it has ` + nobody},
 		"other blobs":                {capability.Blobs, func(c *platform.Config) { c.Backends.Blobs = "floppy" }, `blobs: no driver "floppy" in this binary; it has ` + nobody},
 		"another queue":              {capability.Queue, func(c *platform.Config) { c.Backends.Queue = "Fake:a" }, `queue: no driver "Fake" in this binary; it has ` + nobody},

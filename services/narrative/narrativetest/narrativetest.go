@@ -10,7 +10,8 @@ import (
 	"github.com/clarity-loop/clarity/services/narrative"
 )
 
-// Run holds a writer against the contract over many weeks of numbers.
+// Run holds a writer against the contract over many weeks of numbers; narrative.Check
+// bounds the sentences, too.
 func Run(t *testing.T, w narrative.Writer) {
 	ctx := context.Background()
 	if w.Name() == "" {

@@ -19,108 +19,159 @@ func New() Writer { return Writer{} }
 // Name is "template".
 func (Writer) Name() string { return "template" }
 
-// Write tells what there is to tell, family by family, and says which family
-// had too little data.
+// Write tells first what changed, what went the same way together, then the night, the
+// rhythm of the days, the walking and the heart in a sentence each, and last of what
+// there was too little data: at most five sentences.
 func (Writer) Write(_ context.Context, facts []analysis.Fact) ([]analysis.Claim, error) {
-	t := telling{facts: make(map[string]analysis.Fact, len(facts))}
+	byID := make(map[string]analysis.Fact, len(facts))
 	for _, f := range facts {
-		t.facts[f.ID] = f
+		byID[f.ID] = f
 	}
-	for _, s := range script() {
-		t.tell(s)
+	var claims []analysis.Claim
+	if changed, any := changes(byID); any {
+		claims = append(claims, changed)
 	}
-	return t.claims, nil
-}
-
-// A line is one sentence; {id} stands for a fact's text. It is told where every
-// fact is there. more and less are what {word} becomes by the sign of the fact
-// that change names; a change smaller than least is not told.
-type line struct {
-	text       string
-	change     string
-	more, less string
-	least      float64
-	otherwise  string // told where a fact is missing
-}
-
-// script is everything the template can say, in order.
-func script() []line {
-	return []line{
-		{text: "Over {window.days}, you slept {sleep.total_sleep_time_minutes} a night on average.",
-			otherwise: "There was not enough data to say anything about your sleep."},
-		{text: "That is {change.sleep.total_sleep_time_minutes} {word} a night than in the week before.",
-			change: "change.sleep.total_sleep_time_minutes", more: "more", less: "less", least: 5},
-		{text: "You spent {sleep.time_in_bed_minutes} a night in bed and were asleep for {sleep.sleep_efficiency_percent} of it."},
-		{text: "It took you {sleep.sleep_onset_latency_minutes} to fall asleep, and you were awake for {sleep.wake_after_sleep_onset_minutes} in the night."},
-		{text: "The middle of your sleep was at {sleep.midpoint_minutes}."},
-		{text: "That is {change.sleep.midpoint_minutes} {word} than in the week before.",
-			change: "change.sleep.midpoint_minutes", more: "later", less: "earlier", least: 10},
-		{text: "Your most active hours began at {circadian.m10_onset_minutes}, your most restful at {circadian.l5_onset_minutes}.",
-			otherwise: "There was not enough data to say anything about your daily rhythm."},
-		{text: "The regularity of your days (interdaily stability) was {circadian.interdaily_stability}, their fragmentation (intradaily variability) {circadian.intradaily_variability}, and the contrast of day and night (relative amplitude) {circadian.relative_amplitude}."},
-		{text: "You walked {activity.steps_per_day} steps a day.",
-			otherwise: "There was not enough data to say how much you walked."},
-		{text: "That is {change.activity.steps_per_day} {word} a day than in the week before.",
-			change: "change.activity.steps_per_day", more: "more", less: "fewer", least: 100},
-		{text: "Moving took {activity.active_energy_kcal_per_day} a day."},
-		{text: "Your resting heart rate was {cardio.resting_heart_rate_bpm} beats a minute.",
-			otherwise: "There was not enough data to say anything about your heart rate."},
-		{text: "That is {change.cardio.resting_heart_rate_bpm} beats a minute {word} than in the week before.",
-			change: "change.cardio.resting_heart_rate_bpm", more: "more", less: "fewer", least: 1.5},
-		{text: "In your sleep your heart rate went to {cardio.heart_rate_nadir_bpm} beats a minute at the lowest."},
-		{text: "Your heart rate variability (SDNN) was {cardio.hrv_sdnn_ms}."},
-		{text: "You breathed {cardio.respiratory_rate_per_minute} times a minute in your sleep."},
-		{text: "Your blood oxygen was {cardio.oxygen_saturation_percent}."},
-	}
-}
-
-type telling struct {
-	facts  map[string]analysis.Fact
-	claims []analysis.Claim
-}
-
-func (t *telling) tell(l line) {
-	text, cited, ok := t.fill(l)
-	if !ok {
-		if l.otherwise != "" {
-			t.claims = append(t.claims, analysis.Claim{Text: l.otherwise, Facts: []string{}})
-		}
-		return
-	}
-	t.claims = append(t.claims, analysis.Claim{Text: text, Facts: cited})
-}
-
-// fill puts the facts into the line; ok is false where one is missing or the
-// change is not worth telling.
-func (t *telling) fill(l line) (text string, cited []string, ok bool) {
-	var b strings.Builder
-	rest := l.text
-	for {
-		before, behind, found := strings.Cut(rest, "{")
-		b.WriteString(before)
-		if !found {
-			return b.String(), cited, true
-		}
-		id, after, _ := strings.Cut(behind, "}")
-		rest = after
-		if id == "word" {
-			b.WriteString(l.word(t.facts[l.change].Value))
+	var missing []string
+	for _, s := range sentences() {
+		told, any := s.tell(byID)
+		if !any {
+			missing = append(missing, s.about)
 			continue
 		}
-		f, there := t.facts[id]
-		if !there || id == l.change && f.Value < l.least && -f.Value < l.least {
-			return "", nil, false
-		}
-		b.WriteString(f.Text)
-		cited = append(cited, id)
+		claims = append(claims, told)
+	}
+	if len(missing) > 0 {
+		claims = append(claims, analysis.Claim{Text: "There was not enough data to say anything about " + list(missing, "or") + ".", Facts: []string{}})
+	}
+	return claims, nil
+}
+
+// A part of a sentence is told where the fact that it names is there: {} stands for the
+// fact's text, {word} for the direction of a change. A change smaller than least is not
+// told.
+type part struct {
+	fact, text string
+	least      float64
+}
+
+// changing are the changes, in the order of telling.
+func changing() []part {
+	return []part{
+		{"change.sleep.total_sleep_time_minutes", "you slept {} {word} a night", 5},
+		{"change.sleep.midpoint_minutes", "the middle of your sleep was {} {word}", 10},
+		{"change.activity.steps_per_day", "you walked {} {word} steps a day", 100},
+		{"change.cardio.resting_heart_rate_bpm", "your resting heart rate was {} beats a minute {word}", 1.5},
 	}
 }
 
-func (l line) word(change float64) string {
-	if change < 0 {
-		return l.less
+// changes are the changes that are worth telling in one sentence: those that go the way
+// of the first together, and behind them those that go the other way.
+func changes(facts map[string]analysis.Fact) (told analysis.Claim, any bool) {
+	var ways [2][]string // the first way, and the other
+	first := 0.0
+	for _, p := range changing() {
+		text, there := p.fill(facts)
+		if !there {
+			continue
+		}
+		value := facts[p.fact].Value
+		if first == 0 {
+			first = value
+		}
+		way := 0
+		if value*first < 0 {
+			way = 1
+		}
+		ways[way] = append(ways[way], text)
+		told.Facts = append(told.Facts, p.fact)
 	}
-	return l.more
+	if first == 0 {
+		return told, false
+	}
+	told.Text = "Compared with the week before, " + list(ways[0], "and")
+	if len(ways[1]) > 0 {
+		told.Text += ", while " + list(ways[1], "and")
+	}
+	told.Text += "."
+	return told, true
+}
+
+// A sentence is what belongs together.
+type sentence struct {
+	about string // what there was no data of where no part can be told
+	lead  string
+	parts []part
+}
+
+func sentences() []sentence {
+	return []sentence{
+		{"your sleep", "Over {window.days} you ", []part{
+			{"sleep.total_sleep_time_minutes", "slept {} a night", 0},
+			{"sleep.time_in_bed_minutes", "spent {} in bed", 0},
+			{"sleep.sleep_efficiency_percent", "were asleep for {} of the time in bed", 0},
+			{"sleep.sleep_onset_latency_minutes", "took {} to fall asleep", 0},
+			{"sleep.wake_after_sleep_onset_minutes", "were awake for {} in the night", 0},
+			{"sleep.midpoint_minutes", "had the middle of your sleep at {}", 0},
+		}},
+		{"your daily rhythm", "", []part{
+			{"circadian.m10_onset_minutes", "your most active hours began at {}", 0},
+			{"circadian.l5_onset_minutes", "your most restful hours began at {}", 0},
+			{"circadian.interdaily_stability", "the regularity of your days (interdaily stability) was {}", 0},
+			{"circadian.intradaily_variability", "the fragmentation of your days (intradaily variability) was {}", 0},
+			{"circadian.relative_amplitude", "the contrast of day and night (relative amplitude) was {}", 0},
+		}},
+		{"how much you walked", "You ", []part{
+			{"activity.steps_per_day", "walked {} steps a day", 0},
+			{"activity.active_energy_kcal_per_day", "used {} a day for moving", 0},
+		}},
+		{"your heart rate", "", []part{
+			{"cardio.resting_heart_rate_bpm", "your resting heart rate was {} beats a minute", 0},
+			{"cardio.heart_rate_nadir_bpm", "the lowest heart rate in your sleep was {} beats a minute", 0},
+			{"cardio.hrv_sdnn_ms", "your heart rate variability (SDNN) was {}", 0},
+			{"cardio.respiratory_rate_per_minute", "you breathed {} times a minute in your sleep", 0},
+			{"cardio.oxygen_saturation_percent", "your blood oxygen was {}", 0},
+		}},
+	}
+}
+
+// tell tells the parts that there are facts of.
+func (s sentence) tell(facts map[string]analysis.Fact) (told analysis.Claim, any bool) {
+	var parts []string
+	for _, p := range s.parts {
+		if text, there := p.fill(facts); there {
+			parts, told.Facts = append(parts, text), append(told.Facts, p.fact)
+		}
+	}
+	if len(parts) == 0 {
+		return told, false
+	}
+	lead := s.lead
+	if days, is := facts[narrative.WindowDays]; is && strings.Contains(lead, narrative.WindowDays) {
+		lead = strings.Replace(lead, "{"+narrative.WindowDays+"}", days.Text, 1)
+		told.Facts = append([]string{narrative.WindowDays}, told.Facts...)
+	} else if strings.Contains(lead, "{") {
+		lead = "You "
+	}
+	text := lead + list(parts, "and") + "."
+	told.Text = strings.ToUpper(text[:1]) + text[1:]
+	return told, true
+}
+
+// fill puts the fact into the part, if it is there and worth telling.
+func (p part) fill(facts map[string]analysis.Fact) (text string, there bool) {
+	f, there := facts[p.fact]
+	if !there || f.Value < p.least && -f.Value < p.least {
+		return "", false
+	}
+	return strings.NewReplacer("{}", f.Text, "{word}", narrative.Direction(f)).Replace(p.text), true
+}
+
+// list joins the parts: "a", "a and b", "a, b and c".
+func list(parts []string, last string) string {
+	if n := len(parts) - 1; n > 0 {
+		return strings.Join(parts[:n], ", ") + " " + last + " " + parts[n]
+	}
+	return parts[0]
 }
 
 var _ narrative.Writer = Writer{}

@@ -39,18 +39,55 @@ func TestAWeekInWords(t *testing.T) {
 		got = append(got, c.Text)
 	}
 	want := []string{
-		"Over 7 days, you slept 7 h 12 min a night on average.",
-		"That is 22 min less a night than in the week before.",
-		"You spent 7 h 55 min a night in bed and were asleep for 91 % of it.",
-		"It took you 14 min to fall asleep, and you were awake for 29 min in the night.",
-		"The middle of your sleep was at 23:41.",
-		"That is 21 min later than in the week before.",
-		"There was not enough data to say anything about your daily rhythm.",
+		"Compared with the week before, you slept 22 min less a night, while the middle of your sleep was 21 min later.",
+		"Over 7 days you slept 7 h 12 min a night, spent 7 h 55 min in bed, were asleep for 91 % of the time in bed, took 14 min to fall asleep, were awake for 29 min in the night and had the middle of your sleep at 23:41.",
 		"You walked 9,120 steps a day.",
-		"There was not enough data to say anything about your heart rate.",
+		"There was not enough data to say anything about your daily rhythm or your heart rate.",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
+	}
+}
+
+// What went the same way is told together, and a change that nobody would notice is not.
+func TestWhatChangedIsToldFirst(t *testing.T) {
+	week := func(sleep, middle, steps, resting float64) analysis.Result {
+		return analysis.Result{
+			Window:   analysis.Window{Days: 7},
+			Sleep:    analysis.Family{"total_sleep_time_minutes": &sleep, "midpoint_minutes": &middle},
+			Activity: analysis.Family{"steps_per_day": &steps},
+			Cardio:   analysis.Family{"resting_heart_rate_bpm": &resting},
+		}
+	}
+	before := week(420, 60, 9000, 60)
+	tests := map[string]struct {
+		now  analysis.Result
+		want string // "" tells no change
+	}{
+		"nothing to speak of":  {week(424, 51, 9099, 61.4), ""},
+		"one":                  {week(420, 60, 9100, 60), "Compared with the week before, you walked 100 more steps a day."},
+		"three, one way":       {week(430, 60, 9100, 62), "Compared with the week before, you slept 10 min more a night, you walked 100 more steps a day and your resting heart rate was 2 beats a minute higher."},
+		"three, the other way": {week(410, 60, 8900, 58), "Compared with the week before, you slept 10 min less a night, you walked 100 fewer steps a day and your resting heart rate was 2 beats a minute lower."},
+		"both ways":            {week(410, 70, 8900, 62), "Compared with the week before, you slept 10 min less a night and you walked 100 fewer steps a day, while the middle of your sleep was 10 min later and your resting heart rate was 2 beats a minute higher."},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			facts := narrative.Facts(tt.now, &before)
+			claims, err := template.New().Write(t.Context(), facts)
+			if err == nil {
+				err = narrative.Check(facts, claims)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			if strings.HasPrefix(claims[0].Text, "Compared") {
+				got = claims[0].Text
+			}
+			if got != tt.want {
+				t.Errorf("told %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 
@@ -61,7 +98,7 @@ func TestTheSameFactsMakeTheSameWords(t *testing.T) {
 	if diff := cmp.Diff(one, two); diff != "" {
 		t.Error(diff)
 	}
-	if last := one[len(one)-1].Text; !strings.Contains(last, "48 ms") {
-		t.Errorf("the last sentence is %q", last)
+	if told := one[len(one)-2].Text; !strings.Contains(told, "48 ms") {
+		t.Errorf("the last sentence but one is %q", told)
 	}
 }

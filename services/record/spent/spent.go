@@ -8,4 +8,6 @@ const Key = "day"
 type Day struct {
 	Day      int64 `json:"day"`      // since 1970
 	Insights int   `json:"insights"` // on demand
+	// Texts are those that a language model was asked for as the data changed.
+	Texts int `json:"texts,omitempty"`
 }

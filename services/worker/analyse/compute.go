@@ -43,15 +43,22 @@ type Input struct {
 
 // Compute analyses a window of samples.
 func Compute(in Input) (analysis.Result, error) {
-	result, _, err := compute(in)
-	return result, err
+	c, err := compute(in)
+	return c.result, err
 }
 
-// compute is Compute, and the epochs that the Result was made of.
-func compute(in Input) (analysis.Result, *metric.Input, error) {
+// A computed window is its Result, the epochs that it was made of, and how many
+// samples of types that are measured begin in it.
+type computed struct {
+	result   analysis.Result
+	epochs   *metric.Input
+	measured int
+}
+
+func compute(in Input) (computed, error) {
 	days := int(in.End-in.Start) + 1
 	if days < 1 || days > MaxDays || in.Zone == nil {
-		return analysis.Result{}, nil, fmt.Errorf("analyse %d days ending %v: want a zone and 1 to %d days", days, in.End, MaxDays)
+		return computed{}, fmt.Errorf("analyse %d days ending %v: want a zone and 1 to %d days", days, in.End, MaxDays)
 	}
 	w := newWindow(in)
 	m := metric.NewInput(w.recording())
@@ -60,12 +67,12 @@ func compute(in Input) (analysis.Result, *metric.Input, error) {
 	w.fillSeries(m)
 	result, err := newResult(m, analysis.Window{Start: in.Start, End: in.End, Days: days, TimeZone: in.Zone.String()})
 	if err != nil {
-		return analysis.Result{}, nil, err
+		return computed{}, err
 	}
 	result.Input.SampleCount = w.count
 	result.Lineage.InputDigest = Digest(in)
 	result.Lineage.Chunks = append(result.Lineage.Chunks, in.Chunks...)
-	return result, m, nil
+	return computed{result, m, w.measured}, nil
 }
 
 // ComputeRecording analyses a device's recording, all of it. Non-wear in counts

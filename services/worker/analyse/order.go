@@ -29,7 +29,7 @@ type Outcome int
 const (
 	Kept   Outcome = iota // its Result was current
 	Stored                // it has a new Result
-	NoData                // no sample is in it, so it has no Result
+	NoData                // nothing is measured in it, so it has no Result
 )
 
 // Freshness is how a window's Result stands.

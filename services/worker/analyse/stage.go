@@ -169,11 +169,11 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 	if f.in.View, err = s.view(ctx, f.reading, f.days); err != nil {
 		return Kept, 0, err
 	}
-	result, epochs, err := compute(f.in)
+	made, err := compute(f.in)
 	if err != nil {
 		return Kept, 0, fmt.Errorf("%w: %w", analysis.ErrUnreadable, err)
 	}
-	if result.Input.SampleCount == 0 {
+	if made.measured == 0 { // as nobody asks for a window for what is not measured, none may depend on it
 		if err := s.forget(ctx, req, &f, f.exists || again); err != nil {
 			return Kept, 0, err
 		}
@@ -187,7 +187,8 @@ func (s *Stage) refresh(ctx context.Context, req analysis.Request, f found, orde
 		}
 		return NoData, 0, s.withdraw(ctx, req, &f, tell)
 	}
-	changed, err := s.embed(ctx, req, &f, epochs, &result)
+	result := made.result
+	changed, err := s.embed(ctx, req, &f, made.epochs, &result)
 	if err != nil {
 		return Kept, 0, err
 	}

@@ -343,6 +343,28 @@ func TestAWithdrawalLostByACrashIsPublishedByTheRedelivery(t *testing.T) {
 	}
 }
 
+// Nobody asks for a window for what no number is made of: none may depend on it, else
+// whether there is a result would be a matter of the order in which samples came.
+func TestWhatIsNotMeasuredMakesNoResult(t *testing.T) {
+	b := newBench(t)
+	end := b.keepWeek()
+	b.handle(end, 1)
+	if b.result(end) == nil {
+		t.Fatal("there is no result of a week of a watch")
+	}
+	start, _ := end.Bounds(aWeek(t).Zone)
+	weighed := health.Sample{UUID: health.UUID{1}, Type: "HKQuantityTypeIdentifierBodyMass", Start: start, End: start, Value: 80, Unit: "kg"}
+	for day := end - 7; day <= end+1; day++ {
+		if err := b.store.Days.Delete(context.Background(), uid, day.String(), store.Any); err != nil && !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	b.keep(end, []health.Sample{weighed})
+	if v := b.handle(end, 1); v != "ack" || b.result(end) != nil {
+		t.Errorf("verdict %q, and a result of a weight alone: %v", v, b.result(end) != nil)
+	}
+}
+
 func TestTheWindowIsOfTheZoneOfMostSamples(t *testing.T) {
 	b := newBench(t)
 	end := b.keepWeek()

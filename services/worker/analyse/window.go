@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/services/actigraphy"
+	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/sources"
 	"github.com/clarity-loop/clarity/services/metric"
@@ -48,6 +49,7 @@ type window struct {
 	start, end health.Instant
 	minutes    int
 	count      int // samples that start in the window
+	measured   int // of these, those that a number can be made of
 	byType     map[string][]health.Sample
 	energy     cumulative
 	steps      cumulative
@@ -59,10 +61,14 @@ func newWindow(in Input) *window {
 	_, w.end = in.End.Bounds(in.Zone)
 	w.minutes = int((w.end - w.start) / minute)
 	for _, typ := range in.View.Types() {
+		before := w.count
 		for i, samples := 0, in.View.Samples(typ); i < len(samples); i++ {
 			if at := samples[i].Start; at >= w.start && at < w.end {
 				w.count++
 			}
+		}
+		if analysis.Measures(typ) {
+			w.measured += w.count - before
 		}
 	}
 	for _, typ := range []string{stepCount, activeEnergy, basalEnergy, heartRate, restingHeartRate, heartVariability, respiratoryRate, oxygenSaturation, sleepAnalysis} {

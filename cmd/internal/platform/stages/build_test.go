@@ -517,3 +517,37 @@ func TestTheIngressIsNotReadyWithoutKeys(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// counted is a writer that counts.
+type counted struct {
+	template.Writer
+	prometheus.Collector
+}
+
+// What a writer counts is told, by both stages that have it, and once where they are in
+// one process.
+func TestAWritersMetricsAreTold(t *testing.T) {
+	for _, names := range [][]string{{"insights"}, {"ingress"}, {"ingress", "insights"}} {
+		w := newWorld(t)
+		w.Writer = &counted{template.New(), prometheus.NewCounter(prometheus.CounterOpts{Name: "planted_total"})}
+		for _, name := range names {
+			if _, err := w.build(t, name); err != nil {
+				t.Errorf("%v: %v", names, err)
+			}
+		}
+		found := false
+		families, err := w.Registry.Gather()
+		for _, f := range families {
+			found = found || f.GetName() == "planted_total"
+		}
+		if err != nil || !found {
+			t.Errorf("%v: what the writer counts is not told: %v", names, err)
+		}
+	}
+	w := newWorld(t)
+	w.Registry.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "planted_total"}))
+	w.Writer = &counted{template.New(), prometheus.NewCounter(prometheus.CounterOpts{Name: "planted_total"})}
+	if _, err := w.build(t, "insights"); err == nil || !strings.Contains(err.Error(), "the writer's metrics") {
+		t.Errorf("two of one name: %v", err)
+	}
+}

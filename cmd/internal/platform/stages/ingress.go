@@ -31,6 +31,9 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		return nil, err
 	}
 	warnOfErasures(p)
+	if err := countWriter(p); err != nil {
+		return nil, err
+	}
 	limits := ingress.DefaultLimits()
 	if p.Config.Ingress.Unlimited {
 		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
@@ -78,13 +79,13 @@ func (r *Room) writeInsight(ctx context.Context, in *writeInsightInput) (*reply.
 	if err != nil {
 		return nil, err
 	}
-	if retry, err := r.spend(ctx, uid); err != nil {
+	if retry, err := r.OnDemand.Take(ctx, uid); err != nil {
 		return nil, err
 	} else if retry > 0 {
 		return nil, problem.OverLimit(BudgetSpent, "today's insights on demand are used up", "insights", int64(r.InsightsPerDay)).
 			With("Retry-After", fmt.Sprint(edge.Seconds(retry)))
 	}
-	words, err := r.Words.Write(ctx, stored.Value.Insight.Facts)
+	words, err := r.Words.Write(ctx, grounded.Ask{UID: uid, Agreed: true, Facts: stored.Value.Insight.Facts})
 	if err != nil {
 		return nil, err
 	}

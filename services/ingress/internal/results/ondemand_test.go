@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -18,7 +15,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/ingresstest"
 	"github.com/clarity-loop/clarity/services/ingress/internal/results"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/store"
 )
 
 func write(w *ingresstest.World, date string) ingresstest.Reply {
@@ -69,58 +65,6 @@ func TestWhatADaysBudgetIs(t *testing.T) {
 	retry, err := strconv.Atoi(r.Header.Get("Retry-After"))
 	if r.Status != 429 || p.Code != "budget_spent" || p.Limit.Max != 2 || p.Limit.What != "insights" || err != nil || retry < 1 || retry > 86400 {
 		t.Errorf("%d %s, come again in %q", r.Status, r.Body, r.Header.Get("Retry-After"))
-	}
-}
-
-// A day's budget is one, however many processes are asked and whenever they were
-// started, at once too; another person's is theirs, and the next day's is new.
-func TestABudgetIsOfAllProcesses(t *testing.T) {
-	w := ingresstest.New(t)
-	ingresstest.Furnish(w)
-	now := time.Date(2026, 11, 20, 23, 59, 58, 0, time.UTC)
-	var processes [3]*results.Room
-	for i := range processes {
-		processes[i] = results.New(results.Needs{Spent: w.Store.Spent, InsightsPerDay: 5, Now: func() time.Time { return now }})
-	}
-	var spent, refused atomic.Int64
-	var all sync.WaitGroup
-	for i := range 12 {
-		all.Go(func() {
-			wait, err := processes[i%len(processes)].Spend(t.Context(), "anna")
-			switch {
-			case errors.Is(err, store.ErrConflict): // tried in vain, and nothing is spent
-			case err != nil:
-				t.Error(err)
-			case wait == 0:
-				spent.Add(1)
-			case wait == 2*time.Second:
-				refused.Add(1)
-			default:
-				t.Errorf("to wait are %v", wait)
-			}
-		})
-	}
-	all.Wait()
-	if spent.Load() != 5 || refused.Load() == 0 {
-		t.Errorf("%d are spent, %d refused", spent.Load(), refused.Load())
-	}
-	for name, tt := range map[string]struct {
-		who  string
-		at   time.Time
-		wait time.Duration
-	}{
-		"another person":           {"ben", now, 0},
-		"a moment before midnight": {"anna", now.Add(1999 * time.Millisecond), time.Millisecond},
-	} {
-		now = tt.at
-		if wait, err := processes[0].Spend(t.Context(), tt.who); err != nil || wait != tt.wait {
-			t.Errorf("%s: %v %v, want %v", name, wait, err, tt.wait)
-		}
-		now = time.Date(2026, 11, 20, 23, 59, 58, 0, time.UTC)
-	}
-	now = now.Add(2 * time.Second)
-	if wait, err := processes[1].Spend(t.Context(), "anna"); err != nil || wait != 0 {
-		t.Errorf("the next day: %v %v", wait, err)
 	}
 }
 

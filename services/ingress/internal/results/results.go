@@ -13,7 +13,6 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 	"github.com/clarity-loop/clarity/services/record"
-	"github.com/clarity-loop/clarity/services/record/spent"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -33,9 +32,10 @@ type Needs struct {
 	}
 	// Words puts facts into words that keep to them, on demand.
 	Words          *grounded.Writer
-	InsightsPerDay int // insights on demand, a person and UTC day
-	Spent          store.Collection[spent.Day]
-	Now            func() time.Time
+	InsightsPerDay int // insights on demand, a person and UTC day: what OnDemand lets each have
+	OnDemand       interface {
+		Take(ctx context.Context, uid string) (wait time.Duration, err error)
+	}
 }
 
 // A Room answers what is asked of results.
