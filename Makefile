@@ -53,6 +53,10 @@ build: ## Build every binary of cmd/ into bin/
 	@mkdir -p $(BIN)
 	@$(WATCH) "building every binary into $(BIN)/" $(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ $(patsubst %/main.go,./%,$(wildcard cmd/*/main.go))
 
+.PHONY: images
+images: ## Build the images as OCI layouts into bin/images, without Docker (TWICE=1 builds them again from nothing, and compares)
+	@$(WATCH) "building the images into $(BIN)/images" $(GO) run ./hack/images --out $(BIN)/images --version "$(VERSION)" $(if $(TWICE),--twice)
+
 .PHONY: cluster
 cluster: ## Start a cluster with simulated GPU nodes, install the operator and the samples, leave a kubeconfig
 	@mkdir -p $(BIN)

@@ -24,6 +24,9 @@ var (
 	known  = []string{"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "USER", "ENTRYPOINT"}
 )
 
+// imaged are the programs that have an image.
+var imaged = []string{"manager", "worker", "ingress", "insights"}
+
 // dockerfile parses a Dockerfile into its stages, and tells what it does not understand.
 func dockerfile(content string, tell func(string)) []stage {
 	var stages []stage
@@ -85,7 +88,7 @@ func TestTheImagesAreWhatTheChartRuns(t *testing.T) {
 			}
 		}
 	}
-	for _, program := range []string{"manager", "worker"} {
+	for _, program := range imaged {
 		if shipped[program] != `["/`+program+`"]` {
 			t.Errorf("target %s starts %q", program, shipped[program])
 		}
@@ -93,7 +96,7 @@ func TestTheImagesAreWhatTheChartRuns(t *testing.T) {
 			t.Errorf("%s is built without -X main.version=${VERSION}: nobody could ask a pod what it is", program)
 		}
 	}
-	if len(shipped) != 2 {
+	if len(shipped) != len(imaged) {
 		t.Errorf("the images are %v", shipped)
 	}
 }
@@ -108,7 +111,7 @@ func TestABuildIsGivenTheSourcesAlone(t *testing.T) {
 	if lines[0] != "*" {
 		t.Errorf("it begins with %q: everything must be left out first", lines[0])
 	}
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../cmd/manager", "../cmd/worker").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "../cmd/manager", "../cmd/worker", "../cmd/ingress", "../cmd/insights").Output()
 	if err != nil {
 		t.Fatalf("list what the programs are made of: %v", err)
 	}

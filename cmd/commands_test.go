@@ -147,6 +147,7 @@ func TestEveryCommandWithItsDefaults(t *testing.T) {
 	t.Run("clarity", func(t *testing.T) { testClarity(t, newPlace(t, bin)) })
 	t.Run("clarity, from nothing", func(t *testing.T) { testClarityFromNothing(t, newPlace(t, bin)) })
 	t.Run("worker", func(t *testing.T) { testWorker(t, newPlace(t, bin)) })
+	t.Run("the three over a cloud", func(t *testing.T) { testServers(t, newPlace(t, bin)) })
 	t.Run("manager", func(t *testing.T) { testManager(t, newPlace(t, bin)) })
 	t.Run("kubectl-clarity", func(t *testing.T) { testPlugin(t, newPlace(t, bin)) })
 }
@@ -267,7 +268,11 @@ func testWorker(t *testing.T, p *place) {
 	p.run(t, nil, never, "worker")
 	for _, c := range commandsOf(p.run(t, nil, ok, "worker", "help"), "Commands:") {
 		if c != "version" {
-			p.run(t, nil, never, "worker", c)
+			want := never
+			if c == "serve" { // it is told what is wrong with its configuration
+				want = []int{2}
+			}
+			p.run(t, nil, want, "worker", c)
 			p.run(t, nil, ok, "worker", c, "--help")
 		}
 	}
@@ -277,6 +282,56 @@ func testWorker(t *testing.T, p *place) {
 		"--start=2026-02-01", "--end=2026-02-01", "--analyses=sleep", "--on-existing=Skip", "--all")
 	if _, err := os.Stat(filepath.Join(p.dir, "repository", "mine", "config.pbtxt")); err != nil {
 		t.Errorf("fetch into a relative repository: %v", err)
+	}
+}
+
+// cloudFile is a configuration that all three binaries read: each takes what it needs.
+const cloudFile = `
+backends:
+  store: firestore:demo-clarity/clarity
+  queue: pubsub:demo-clarity/clarity-queue
+  blobs: gcs:demo-clarity-objects
+  keys: kms:projects/demo-clarity/locations/europe-west3/keyRings/clarity/cryptoKeys/kek?documents=demo-clarity/clarity-keys
+  identity: firebase:demo-clarity
+  audit: gcs:demo-clarity-audit
+  model: preview
+listen: {admin: "127.0.0.1:0"}
+`
+
+// testServers: each of the three says what it needs, takes the one file, and together
+// they run every stage once.
+func testServers(t *testing.T, p *place) {
+	p.write(t, "cloud.yaml", cloudFile)
+	ran := map[string]int{}
+	for _, line := range [][]string{{"ingress"}, {"worker", "serve"}, {"insights"}} {
+		at := func(rest ...string) []string { return append(slices.Clone(line), rest...) }
+		said := p.run(t, nil, []int{2}, line...)
+		for _, what := range []string{"store", "queue", "keys", "audit"} {
+			if !strings.Contains(said, what+`: "" names no driver; this binary has `) {
+				t.Errorf("%v does not ask for its %s: %s", line, what, said)
+			}
+		}
+		said = p.run(t, nil, []int{0}, at("--config", "cloud.yaml", "--check")...)
+		for _, m := range regexp.MustCompile(`(?m)^stage +(\w+) +needs `).FindAllStringSubmatch(said, -1) {
+			ran[m[1]]++
+		}
+		if !strings.Contains(said, "firestore:demo-clarity/clarity\n") {
+			t.Errorf("%v --check says:\n%s", line, said)
+		}
+		wrong := p.run(t, []string{"CLARITY_STORE=firestore:nowhere", "FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "CLARITY_GRACE=soon"}, []int{2}, at("--config", "cloud.yaml", "--log", "xml")...)
+		for _, what := range []string{"store: it names no PROJECT/DATABASE: write firestore:PROJECT/DATABASE", "FIRESTORE_EMULATOR_HOST leads to an emulator", `CLARITY_GRACE: "soon" is not a duration`, "text or json"} {
+			if !strings.Contains(wrong, what) {
+				t.Errorf("%v does not say %q: %s", line, what, wrong)
+			}
+		}
+		for _, word := range []string{"help", "--help", "version", "--version"} {
+			p.run(t, nil, []int{0}, at(word)...)
+		}
+	}
+	for _, stage := range []string{"ingress", "worker", "insights", "delivery", "exports", "erasure"} {
+		if ran[stage] != 1 {
+			t.Errorf("the stage %s is run by %d of the three", stage, ran[stage])
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ depends() {
 reads() {
   cat <<'END'
 .dockerignore charts
-Dockerfile charts
+Dockerfile charts hack/images
 Makefile cmd/clarity
 README.md cmd/clarity
 api/traffic controllers/internal/opmetrics

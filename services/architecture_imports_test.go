@@ -82,7 +82,7 @@ func (e edge) fault() string {
 	case !e.ours:
 		return ""
 	case isDriver(e.imported) && within(e.file, "cmd") && !mayNameDrivers(e.file, e.imported):
-		return "drivers are named in cmd/*/drivers.go and cmd/internal/embedded: " + e.imported
+		return "drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: " + e.imported
 	default:
 		return forbidden(pkg, e.imported)
 	}
@@ -196,10 +196,12 @@ func isDriver(pkg string) bool {
 }
 
 // mayNameDrivers says whether a file of a command is a binary's list of drivers,
-// or one of the data directory's drivers; the kinds of models have a room of their own.
+// or one of the data directory's drivers or of Google's; the kinds of models have a room
+// of their own.
 func mayNameDrivers(file, driver string) bool {
 	list, err := path.Match("cmd/*/drivers.go", file)
-	return err == nil && list || within(file, "cmd/internal/embedded") ||
+	google := slices.Contains(googles, driver)
+	return err == nil && list || within(file, "cmd/internal/embedded") && !google || within(file, "cmd/internal/google") && google ||
 		within(file, "cmd/internal/models") && path.Dir(driver) == "services/model"
 }
 

@@ -166,7 +166,7 @@ var testDrivers = map[string][]string{
 	// What an erasure leaves of each driver's.
 	"services/erasure": {"services/blob/files", "services/keyring/tink", "services/queue/sqlite", "services/store/sqlite"},
 	// Every command of every binary, with a model that is there.
-	"cmd":                          {"services/model/preview"},
+	"cmd":                          {"services/model/preview", "services/queue/pubsub"},
 	"cmd/clarity":                  {"services/model/preview"},
 	"cmd/worker":                   {"services/model/pat", "services/model/preview", "services/narrative/template"},
 	"cmd/internal/cost":            {"services/narrative/template"},
@@ -196,6 +196,10 @@ var testDrivers = map[string][]string{
 var capabilities = []string{"services/blob", "services/queue", "services/store", "services/keyring",
 	"services/identity", "services/narrative", "services/audit", "services/model", "services/model/traffic",
 	"services/model/artifact"}
+
+// googles are the drivers of Google Cloud's.
+var googles = []string{"services/audit/gcs", "services/blob/gcs", "services/identity/appcheck", "services/identity/firebase", "services/keyring/kms",
+	"services/narrative/gemini", "services/queue/pubsub", "services/store/firestore"}
 
 // labs are what tests and `make` start: a control plane, and a cloud.
 var labs = []string{"internal/kubelab", "internal/emulated"}

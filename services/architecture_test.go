@@ -293,28 +293,41 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 		"a stage imports a contract":    {"services/ingress/planted.go", "services/store", nil},
 		"the platform imports a driver": {
 			"cmd/internal/platform/planted.go", "services/store/sqlite",
-			[]string{"cmd/internal/platform/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/store/sqlite"},
+			[]string{"cmd/internal/platform/planted.go: drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: services/store/sqlite"},
 		},
 		"a stage's builder imports a driver": {
 			"cmd/internal/platform/stages/planted.go", "services/narrative/template",
-			[]string{"cmd/internal/platform/stages/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/narrative/template"},
+			[]string{"cmd/internal/platform/stages/planted.go: drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: services/narrative/template"},
 		},
 		"a command imports a driver beside its list": {
 			"cmd/clarity/up.go", "services/model/traffic/file",
-			[]string{"cmd/clarity/up.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/model/traffic/file"},
+			[]string{"cmd/clarity/up.go: drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: services/model/traffic/file"},
 		},
 		"a command imports a model": {
 			"cmd/clarity/model.go", "services/model/pat",
-			[]string{"cmd/clarity/model.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/model/pat"},
+			[]string{"cmd/clarity/model.go: drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: services/model/pat"},
 		},
 		"a list called like a command's, elsewhere": {
 			"cmd/internal/platform/drivers.go", "services/store/sqlite",
-			[]string{"cmd/internal/platform/drivers.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/store/sqlite"},
+			[]string{"cmd/internal/platform/drivers.go: drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: services/store/sqlite"},
 		},
 		"the data directory's tools import a driver": {
 			"cmd/internal/datadir/planted.go", "services/queue/sqlite",
-			[]string{"cmd/internal/datadir/planted.go: drivers are named in cmd/*/drivers.go and cmd/internal/embedded: services/queue/sqlite"},
+			[]string{"cmd/internal/datadir/planted.go: drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: services/queue/sqlite"},
 		},
+		"the data directory's drivers are a cloud's": {
+			"cmd/internal/embedded/planted.go", "services/store/firestore",
+			[]string{"cmd/internal/embedded/planted.go: drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: services/store/firestore"},
+		},
+		"Google's drivers are a directory's": {
+			"cmd/internal/google/planted.go", "services/store/sqlite",
+			[]string{"cmd/internal/google/planted.go: drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: services/store/sqlite"},
+		},
+		"the command line of the binaries names a driver": {
+			"cmd/internal/serving/planted.go", "services/store/firestore",
+			[]string{"cmd/internal/serving/planted.go: drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: services/store/firestore"},
+		},
+		"Google's drivers":                                {"cmd/internal/google/planted.go", "services/keyring/kms", nil},
 		"a command's list of drivers":                     {"cmd/worker/drivers.go", "services/model/artifact/gcs", nil},
 		"the data directory's drivers":                    {"cmd/internal/embedded/issuer/planted.go", "services/identity/local", nil},
 		"the kinds of models":                             {"cmd/internal/models/planted.go", "services/model/pat", nil},

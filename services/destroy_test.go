@@ -24,7 +24,7 @@ func destroyers() map[string][]string {
 		// Who hands it on: the platform to that stage.
 		"Eraser": {"cmd/internal/platform", "services/keyring"},
 		// The whole of it: who opens a driver, and the suites.
-		"Keyring": {"cmd/clarity", "cmd/internal/embedded", "cmd/internal/platform", "cmd/worker",
+		"Keyring": {"cmd/clarity", "cmd/ingress", "cmd/insights", "cmd/internal/embedded", "cmd/internal/google", "cmd/internal/platform", "cmd/worker",
 			"services/ingress/internal/ingresstest", "services/keyring", "services/keyring/keyringtest", "services/keyring/kms", "services/keyring/tink", "services/stage/stagetest"},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/backup"
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/serving"
 	"github.com/clarity-loop/clarity/cmd/internal/settings"
 )
 
@@ -118,9 +119,9 @@ type whole struct {
 func (c *call) wholeFlags(fs *flag.FlagSet) *whole {
 	w := &whole{upSettings: defaults(), fs: fs}
 	fs.StringVar(&w.Data, "data", w.Data, "data directory `DIR`; $CLARITY_DATA sets the default")
-	for _, b := range w.backends() {
-		if b.name != "writer" {
-			fs.StringVar(b.spec, b.name, "", "`DRIVER` of the "+b.name+", such as "+b.example+", where `clarity up` was told of one")
+	for _, b := range serving.Backends(&w.Backends) {
+		if b.Name != "writer" {
+			fs.StringVar(b.Spec, b.Name, "", toldOf(b))
 		}
 	}
 	c.data = &w.Data
@@ -138,8 +139,8 @@ func (w *whole) read(c *call) (datadir.Place, error) {
 	place := datadir.Place{Dir: w.Data, Backends: w.Backends}
 	b := embedded.In(place.Dir, place.Backends)
 	var faults []error
-	for _, known := range w.backends() {
-		faults = append(faults, drivers().Check(b, known.of))
+	for _, known := range serving.Backends(&w.Backends) {
+		faults = append(faults, drivers().Check(b, known.Of))
 	}
 	return place, asUsage(errors.Join(faults...))
 }

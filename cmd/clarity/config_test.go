@@ -111,7 +111,7 @@ func TestUpTellsEveryFaultAtOnce(t *testing.T) {
 		"of a plan that is not there":   {nil, []string{"--model", "traffic:fixed:nope"}, []string{"model: there is no traffic plan at nope"}},
 		"of a plan that is a folder":    {nil, []string{"--model", "traffic:fixed:/"}, []string{"/ is a directory, not a traffic plan's file"}},
 		"of the file that the environment names": {map[string]string{"CLARITY_CONFIG": write(t, "e.yaml", "listn: 1\n")}, nil, []string{
-			"e.yaml: line 1: field listn not found, which is one of data, stages, backends, listen, ingress, worker, insights, erasure, log"}},
+			"e.yaml: line 1: field listn not found, which is one of data, stages, backends, listen, ingress, worker, insights, erasure, stop, log"}},
 		"of a driver without a name":  {nil, []string{"--store", ":dir", "--model", "traffic:"}, []string{`store: ":dir" names no driver; this binary has sqlite`, `model: traffic: "" names no driver; this binary has file, fixed`}},
 		"of a flag":                   {nil, []string{"--debounce", "soon"}, []string{`"soon" for flag --debounce, which is a duration such as 3s`, "clarity up --help"}},
 		"of a flag that there is not": {nil, []string{"--nosuch"}, []string{"not defined: --nosuch", "clarity up --help"}},
@@ -166,6 +166,18 @@ func TestUpWithoutTheIngressIsReadyWithoutAnAddress(t *testing.T) {
 	err := run(ctx, []string{"up", "--data", t.TempDir(), "--stages", "delivery"}, func(string) string { return "" }, stopper{&out, stop}, &errs)
 	if code := exitCode(err, &errs); code != 0 || out.String() != "ready\n" {
 		t.Errorf("exit %d, %q, %s", code, out.String(), errs.String())
+	}
+}
+
+// A process that takes in deletions of accounts and does none says so when it starts.
+func TestUpWithoutErasuresSaysSo(t *testing.T) {
+	for stages, warned := range map[string]bool{"ingress": true, "ingress,erasure": false, "delivery": false} {
+		ctx, stop := context.WithCancel(t.Context())
+		var out, errs bytes.Buffer
+		err := run(ctx, []string{"up", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--stages", stages}, func(string) string { return "" }, stopper{&out, stop}, &errs)
+		if code := exitCode(err, &errs); code != 0 || strings.Contains(errs.String(), "deletions of accounts are accepted") != warned {
+			t.Errorf("%s: exit %d, %s", stages, code, errs.String())
+		}
 	}
 }
 

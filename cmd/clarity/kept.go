@@ -8,6 +8,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/cmd/internal/serving"
 	"github.com/clarity-loop/clarity/cmd/internal/settings"
 )
 
@@ -29,15 +30,20 @@ func (c *call) keptFlags(fs *flag.FlagSet, of capability.Set) *kept {
 	k := &kept{upSettings: defaults(), call: c, fs: fs, of: of, name: of.String()}
 	fs.StringVar(&k.Data, "data", k.Data, "data directory `DIR`; $CLARITY_DATA sets the default")
 	b := k.backend()
-	fs.StringVar(b.spec, b.name, "", "`DRIVER` of the "+b.name+", such as "+b.example+", where `clarity up` was told of one")
+	fs.StringVar(b.Spec, b.Name, "", toldOf(b))
 	c.data = &k.Data
 	k.file = fs.String("config", c.getenv(settings.Variable("config")), "YAML `FILE` that `clarity up` was given")
 	return k
 }
 
-func (k *kept) backend() backend {
-	all := k.backends()
-	return all[slices.IndexFunc(all, func(b backend) bool { return b.name == k.name })]
+// toldOf is the help of a backend's flag.
+func toldOf(b serving.Backend) string {
+	return "`DRIVER` of the " + b.Name + ", such as " + form().Examples[b.Name] + ", where `clarity up` was told of one"
+}
+
+func (k *kept) backend() serving.Backend {
+	all := serving.Backends(&k.Backends)
+	return all[slices.IndexFunc(all, func(b serving.Backend) bool { return b.Name == k.name })]
 }
 
 // read reads the settings as `clarity up` does.
@@ -60,7 +66,7 @@ func (k *kept) read() error {
 
 // at is where the backend keeps its things.
 func (k *kept) at() string {
-	_, at, _ := strings.Cut(*k.backend().spec, ":")
+	_, at, _ := strings.Cut(*k.backend().Spec, ":")
 	return at
 }
 

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"io"
+	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
+	"github.com/clarity-loop/clarity/cmd/internal/serving"
 	"github.com/clarity-loop/clarity/cmd/internal/settings"
 )
 
@@ -64,6 +66,7 @@ func up(ctx context.Context, c *call) error {
 	if err := s.findBundle(); err != nil {
 		return err
 	}
+	s.warnOfErasures(log)
 	if c.getenv("GOMEMLIMIT") == "" {
 		debug.SetGCPercent(gcPercent)
 		debug.SetMemoryLimit(memoryLimit)
@@ -100,10 +103,10 @@ func defaults() *upSettings {
 
 // findModel says whether the bundle or the plan that a stage would open is there.
 func (s *upSettings) findModel() error {
-	if s.Needs(stages.All()).Has(capability.Model) && strings.HasPrefix(s.Backends.Model, trafficPlan) {
-		return plans.Find(s.Backends.Model)
+	if !s.Needs(stages.All()).Has(capability.Model) {
+		return nil
 	}
-	return s.findBundle()
+	return plans.FindModel(s.Backends.Model)
 }
 
 // findBundle is findModel for a bundle alone: a plan may come later.
@@ -117,99 +120,35 @@ func (s *upSettings) findBundle() error {
 // trafficPlan begins a model's reference that names a plan.
 const trafficPlan = "traffic:"
 
+// form is what the flags say beside the data directory.
+func form() serving.Form {
+	return serving.Form{
+		Table: stages.All(), Unsaid: "the data directory's",
+		Models: "none, preview (trained on simulated data), a bundle's file, traffic:file:DIR or traffic:fixed:FILE",
+		Examples: map[string]string{"store": "sqlite:DIR", "blobs": "files:DIR", "queue": "sqlite:DIR", "keys": "tink:DIR",
+			"identity": "local:DIR", "audit": "file:DIR", "writer": "template"},
+	}
+}
+
 // bind makes the flags that fill in s.
 func (s *upSettings) bind(fs *flag.FlagSet) {
 	fs.StringVar(&s.Data, "data", s.Data, "data directory `DIR`")
-	fs.StringVar(&s.Listen.API, "listen", s.Listen.API, "loopback `ADDRESS` to answer on; port 0 takes a free one")
-	fs.StringVar(&s.Listen.Admin, "admin-listen", "", "`ADDRESS` for /healthz, /readyz and /metrics; the ingress answers them if empty")
-	fs.StringVar(&s.Listen.Profile, "pprof", "", "loopback `ADDRESS` for /debug/pprof; off if empty")
-	fs.Var(list{&s.Stages}, "stages", "the `STAGES` to run; messages for the others wait")
-	fs.StringVar(&s.Backends.Model, "model", s.Backends.Model, "`MODEL` that the worker runs on each week: none, preview (trained on simulated data), a bundle's file, traffic:file:DIR or traffic:fixed:FILE")
-	fs.DurationVar(&s.Worker.Debounce, "debounce", 0, "how long the worker waits for more uploads before it analyses; 0 is its own choice")
-	fs.DurationVar(&s.Erasure.Grace, "erasure-grace", 0, "how long an erasure can be taken back; 0 begins it at once")
-	fs.BoolVar(&s.Ingress.Unlimited, "unlimited", false, "no rate limits, for measurements")
-	fs.StringVar(&s.Log.Format, "log", s.Log.Format, "`FORMAT` of the log: text or json")
-	fs.StringVar(&s.Log.Level, "log-level", s.Log.Level, "least `LEVEL` that is logged: debug, info, warn or error")
-	for _, b := range s.backends() {
-		fs.StringVar(b.spec, b.name, "", "`DRIVER` of the "+b.name+", such as "+b.example+"; without it, the data directory's")
-	}
+	form().Flags(fs, &s.Config)
 }
 
-// A backend is a capability's driver, by flag.
-type backend struct {
-	spec          *string
-	name, example string
-	of            capability.Set
-}
-
-func (s *upSettings) backends() []backend {
-	b := &s.Backends
-	return []backend{
-		{&b.Store, "store", "sqlite:DIR", capability.Store}, {&b.Blobs, "blobs", "files:DIR", capability.Blobs},
-		{&b.Queue, "queue", "sqlite:DIR", capability.Queue}, {&b.Keys, "keys", "tink:DIR", capability.Keys | capability.Erasure},
-		{&b.Identity, "identity", "local:DIR", capability.Identity}, {&b.Audit, "audit", "file:DIR", capability.Audit},
-		{&b.Writer, "writer", "template", capability.Writer},
-	}
-}
-
-// print lists what would run: each stage with what it needs, where it listens,
-// and the driver of each capability that is needed.
+// print lists what would run.
 func (s *upSettings) print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, stage := range stages.All() {
-		needs := "off"
-		for _, on := range s.Stages {
-			if on == stage.Name {
-				needs = "needs " + stage.Needs.String()
-			}
-		}
-		say(tw, "stage\t%s\t%s\n", stage.Name, needs)
-	}
-	all, api := s.Needs(stages.All()), s.Listen.API
-	if !all.Has(capability.Listener) {
-		api = ""
-	}
-	say(tw, "listen\tapi\t%s\n", orOff(api))
-	say(tw, "listen\tadmin\t%s\n", orOff(s.Listen.Admin))
-	say(tw, "listen\tprofile\t%s\n", orOff(s.Listen.Profile))
-	for _, b := range s.backends() {
-		if all.HasAny(b.of) {
-			say(tw, "driver\t%s\t%s\n", b.name, *b.spec)
-		}
-	}
-	if all.Has(capability.Model) {
-		say(tw, "model\t\t%s\n", cmp.Or(s.Backends.Model, "none"))
-	}
+	form().Print(tw, s.Config)
 	say(tw, "data\t\t%s\n", s.Data)
 	return tw.Flush()
 }
 
-func orOff(address string) string {
-	if address == "" {
-		return "off"
+// warnOfErasures says that deletions of accounts are taken in and not done here.
+func (s *upSettings) warnOfErasures(log *slog.Logger) {
+	if slices.Contains(s.Stages, stages.Ingress) && !slices.Contains(s.Stages, stages.Erasure) {
+		log.Warn("deletions of accounts are accepted, and none is done by this process: run the stage "+stages.Erasure, "stage", stages.Ingress, "stages", s.Stages)
 	}
-	return address
-}
-
-// list is a flag of words that are separated by commas.
-type list struct{ into *[]string }
-
-func (l list) String() string {
-	if l.into == nil {
-		return ""
-	}
-	return strings.Join(*l.into, ",")
-}
-
-// Set replaces the list; empty words are none.
-func (l list) Set(text string) error {
-	*l.into = nil
-	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			*l.into = append(*l.into, part)
-		}
-	}
-	return nil
 }
 
 // isTerminal says whether w is a terminal a person looks at.

@@ -274,7 +274,7 @@ func TestTheCommandLineIsHeldToItsHelp(t *testing.T) {
 		"nothing":                    {nil, nil, 65},
 		"help":                       {nil, []string{"help"}, 0},
 		"a command's help":           {nil, []string{"shard", "--help"}, 0},
-		"an unknown command":         {nil, []string{"serve"}, 65},
+		"an unknown command":         {nil, []string{"dance"}, 65},
 		"an unknown flag":            {nil, []string{"verify", "--model=x"}, 65},
 		"an argument":                {nil, []string{"verify", "x"}, 65},
 		"an emulator":                {map[string]string{"STORAGE_EMULATOR_HOST": "localhost:1"}, []string{"verify"}, 78},
@@ -305,7 +305,7 @@ func TestTheCommandLineIsHeldToItsHelp(t *testing.T) {
 			if code != tt.code {
 				t.Errorf("exit %d, want %d; %s", code, tt.code, message)
 			}
-			if command := len(tt.args) > 0 && tt.args[0] != "serve"; command != json.Valid([]byte(message)) {
+			if command := len(tt.args) > 0 && tt.args[0] != "dance"; command != json.Valid([]byte(message)) {
 				t.Errorf("the line is %q", message)
 			}
 			for name := range tt.env { // what is wrong is said, where the message has a sentence

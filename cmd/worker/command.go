@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/api/worker"
 	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
 	"github.com/clarity-loop/clarity/cmd/internal/emulators"
+	"github.com/clarity-loop/clarity/cmd/internal/serving"
 	"github.com/clarity-loop/clarity/cmd/internal/settings"
 )
 
@@ -38,9 +38,12 @@ func invalidf(format string, args ...any) error {
 
 func exitCode(err error) int {
 	var exit *exitError
+	var usage *serving.UsageError
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return 0
+	case errors.As(err, &usage):
+		return serving.ExitCode(err)
 	case errors.As(err, &exit):
 		return exit.code
 	}
@@ -71,9 +74,10 @@ func help(w io.Writer, err error) error {
 	for _, c := range commands() {
 		_, _ = fmt.Fprintf(tw, "  %s\t%s\n", c.name, c.summary)
 	}
+	_, _ = fmt.Fprintf(tw, "  %s\tMerge, analyse and erase until it is told to stop\n", serveName)
 	_, _ = fmt.Fprintln(tw, "  version\tPrint what this binary was built from")
 	_ = tw.Flush()
-	_, _ = fmt.Fprintf(w, "\nExit status: 0 success, %d temporary failure (retry), %d invalid input (do not retry), %d wrong configuration; %d where version is given an argument.\n", worker.ExitRetry, worker.ExitInvalidInput, worker.ExitConfiguration, buildinfo.ExitUsage)
+	_, _ = fmt.Fprintf(w, "\nExit status: 0 success, %d temporary failure (retry), %d invalid input (do not retry), %d wrong configuration; %d where version is given an argument, or serve a wrong configuration.\n", worker.ExitRetry, worker.ExitInvalidInput, worker.ExitConfiguration, buildinfo.ExitUsage)
 	return err
 }
 
@@ -96,14 +100,9 @@ func (c *call) configure() error {
 		faults = append(faults, fmt.Errorf("CLARITY_LOG_LEVEL is debug, info, warn or error, not %.20q", s))
 	}
 	c.log = slog.New(settings.JSONLog(c.stderr, level)).With("command", c.name)
-	if s := c.getenv("CLARITY_DEV"); s != "" {
-		on, err := strconv.ParseBool(s)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("CLARITY_DEV is true or false, not %.20q", s))
-		}
-		c.development = on
-	}
-	if err := errors.Join(append(faults, emulators.Refuse(c.getenv, c.development))...); err != nil {
+	var err error
+	c.development, err = emulators.Development(c.getenv)
+	if err := errors.Join(append(faults, err, emulators.Refuse(c.getenv, c.development))...); err != nil {
 		return &exitError{code: worker.ExitConfiguration, err: err}
 	}
 	return nil

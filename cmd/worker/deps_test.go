@@ -18,7 +18,7 @@ func TestTheWorkerLinksNoStageOfOthers(t *testing.T) {
 	if !slices.Contains(linked, module+"services/worker/shard") {
 		t.Fatalf("the list of %d packages is not what the binary links", len(linked))
 	}
-	for _, other := range []string{"services/ingress", "services/insights", "services/feed", "services/identity/local", "services/narrative/template", "cmd/internal/platform/stages"} {
+	for _, other := range []string{"services/ingress", "services/insights", "services/feed", "services/identity/local", "services/narrative/template", "cmd/internal/platform/stages/edge", "cmd/internal/platform/stages/words"} {
 		for _, pkg := range linked {
 			if pkg == module+other || strings.HasPrefix(pkg, module+other+"/") {
 				t.Errorf("the worker links %s", pkg)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/plans"
+	"github.com/clarity-loop/clarity/cmd/internal/google"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
@@ -21,16 +22,32 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-// drivers is what a worker needs: data, and the plans of models. It answers
-// nobody and writes no words.
-func drivers() platform.Drivers {
+// modelForms are what a model can be.
+const modelForms = "none, preview (trained on simulated data), a bundle's file, traffic:configmap:NAMESPACE/MODEL, traffic:file:DIR or traffic:fixed:FILE"
+
+// drivers is what a worker that serves needs: data, and the plans of models. It
+// answers nobody and writes no words.
+func drivers(getenv func(string) string) platform.Drivers {
+	cloud := google.New(getenv)
+	return platform.Drivers{
+		Store:  map[string]platform.Opener[store.Driver]{"firestore": cloud.Store},
+		Blobs:  map[string]platform.Opener[blob.Store]{"gcs": cloud.Blobs},
+		Queue:  map[string]platform.Opener[queue.Driver]{"pubsub": cloud.Queue},
+		Keys:   map[string]platform.Opener[platform.Keyring]{"kms": cloud.Keys},
+		Audit:  map[string]platform.Opener[audit.Log]{"gcs": cloud.Audit},
+		Plans:  map[string]platform.Opener[platform.Plan]{"configmap": configMap, "file": plans.File, "fixed": plans.Fixed},
+		Places: google.Check, LongestCall: google.LongestCall,
+	}
+}
+
+// ofDirectory is what a shard on a data directory needs.
+func ofDirectory() platform.Drivers {
 	return platform.Drivers{
 		Store: map[string]platform.Opener[store.Driver]{"sqlite": embedded.Store},
 		Blobs: map[string]platform.Opener[blob.Store]{"files": embedded.Blobs},
 		Queue: map[string]platform.Opener[queue.Driver]{"sqlite": embedded.Queue},
 		Keys:  map[string]platform.Opener[platform.Keyring]{"tink": embedded.Keys},
 		Audit: map[string]platform.Opener[audit.Log]{"file": embedded.Audit},
-		Plans: map[string]platform.Opener[platform.Plan]{"configmap": configMap, "file": plans.File, "fixed": plans.Fixed},
 	}
 }
 

@@ -22,12 +22,12 @@ func TestTheWorkersPlans(t *testing.T) {
 		"traffic:file:":                 "names no traffic plan",
 		"traffic:pigeon:clarity":        `no driver "pigeon" in this binary; it has configmap, file, fixed`,
 	} {
-		if _, err := drivers().Open(t.Context(), platform.Backends{Model: ref}, capability.Model, platform.Env{}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := drivers(os.Getenv).Open(t.Context(), platform.Backends{Model: ref}, capability.Model, platform.Env{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", ref, err, want)
 		}
 	}
 	t.Setenv("KUBECONFIG", kubeconfig(t))
-	o, err := drivers().Open(t.Context(), platform.Backends{Model: "traffic:configmap:clarity/pat"}, capability.Model, platform.Env{})
+	o, err := drivers(os.Getenv).Open(t.Context(), platform.Backends{Model: "traffic:configmap:clarity/pat"}, capability.Model, platform.Env{})
 	if err != nil || o.Plan.Model != "pat" || o.Plan.Source == nil {
 		t.Errorf("%+v, %v; want the plan of pat", o.Plan, err)
 	}

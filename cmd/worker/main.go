@@ -1,5 +1,5 @@
 // Worker is what runs in the cluster's pods: it verifies, fetches and validates
-// model versions for the operator, and computes the shards of analysis jobs.
+// model versions for the operator, computes the shards of analysis jobs, and serves.
 // `worker help` lists the commands; docs/operations/worker.md is about them.
 package main
 
@@ -53,6 +53,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		}
 		_, err := fmt.Fprintln(stdout, buildinfo.Of(version).Line("worker"))
 		return err
+	}
+	if args[0] == serveName {
+		return serve(ctx, args[1:], getenv, stdout, stderr)
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {

@@ -19,6 +19,9 @@ import (
 	"github.com/clarity-loop/clarity/api/worker/termination"
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/models"
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/serving"
+	"github.com/clarity-loop/clarity/cmd/internal/settings"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/model"
 	"github.com/clarity-loop/clarity/services/model/artifact"
@@ -84,6 +87,8 @@ type shardCall struct {
 	wait    time.Duration
 	lease   time.Duration
 	dir     string
+	// backends are drivers that all shards have at once, where there is no directory.
+	backends platform.Backends
 }
 
 func shardOf(ctx context.Context, c *call) (any, error) {
@@ -216,8 +221,8 @@ func (s *shardCall) readPod() error {
 
 // readConfiguration is what the platform says to every shard.
 func (s *shardCall) readConfiguration() (err error) {
-	if s.dir = s.getenv(dataVariable); s.dir == "" {
-		return &exitError{code: worker.ExitConfiguration, err: errors.New(dataVariable + " does not name a data directory; the drivers of the cloud are not built yet")}
+	if err := s.readPlaces(); err != nil {
+		return &exitError{code: worker.ExitConfiguration, err: err}
 	}
 	if s.lease, err = s.duration("CLARITY_SHARD_TURN", defaultLease, time.Hour); err != nil {
 		return err
@@ -226,7 +231,25 @@ func (s *shardCall) readConfiguration() (err error) {
 	return err
 }
 
-func (s *shardCall) run(ctx context.Context) (termination.Report, error) {
+// readPlaces is where the data is: a directory, or behind drivers, which are told as to
+// `worker serve`.
+func (s *shardCall) readPlaces() error {
+	s.dir = s.getenv(dataVariable)
+	for _, b := range serving.Backends(&s.backends) {
+		if ofShard.HasAny(b.Of) {
+			*b.Spec = s.getenv(settings.Variable(b.Name))
+		}
+	}
+	switch {
+	case s.dir != "":
+		return nil
+	case s.backends == platform.Backends{}:
+		return errors.New(dataVariable + " does not name a data directory, and " + settings.Variable("store") + " and its like no drivers")
+	}
+	return drivers(s.getenv).Check(s.backends, ofShard)
+}
+
+func (s *shardCall) run(ctx context.Context) (_ termination.Report, err error) {
 	if err := s.readManifest(ctx); err != nil {
 		return termination.Report{}, err
 	}
@@ -235,7 +258,9 @@ func (s *shardCall) run(ctx context.Context) (termination.Report, error) {
 		return termination.Report{}, err
 	}
 	defer done()
-	r, err := shard.New(shard.Needs{Lock: newDataLock(s, active), Lease: s.lease, Now: time.Now, Log: s.log}, s.task, s.attempt)
+	lock, closeAll := newDataLock(s, active)
+	defer func() { err = errors.Join(err, closeAll()) }()
+	r, err := shard.New(shard.Needs{Lock: lock, Lease: s.lease, Now: time.Now, Log: s.log}, s.task, s.attempt)
 	if err != nil {
 		return termination.Report{}, &exitError{code: worker.ExitInvalidInput, err: err}
 	}

@@ -67,7 +67,7 @@ const quiet = time.Second
 func startPlatform(t *testing.T, dir, model string) *running {
 	t.Helper()
 	r := &running{t: t, dir: dir}
-	list := drivers()
+	list := ofDirectory()
 	list.Store = map[string]platform.Opener[store.Driver]{"sqlite": func(ctx context.Context, at string, e platform.Env) (_ store.Driver, err error) {
 		r.store, err = embedded.Store(ctx, at, e)
 		return r.store, err

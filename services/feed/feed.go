@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/flow"
@@ -23,7 +24,7 @@ const (
 	maxText     = 256 // bytes of a Ref or Version
 )
 
-// Needs are what the stage works with. All are required.
+// Needs are what the stage works with. All are required but for the Drain.
 type Needs struct {
 	Store *store.Store
 	Queue interface {
@@ -32,7 +33,9 @@ type Needs struct {
 	News interface {
 		Batch(ctx context.Context, uid string, events []flow.Event, changes ...store.Change) (versions []int64, err error)
 	}
-	Log *slog.Logger
+	// Drain is how long handlers that run have at a stop; 0 is the queue's default.
+	Drain time.Duration
+	Log   *slog.Logger
 }
 
 // A Stage handles the topics of events and of results.
@@ -47,7 +50,7 @@ func (s *Stage) Run(ctx context.Context, topic string) error {
 	if topic == flow.TopicResults {
 		handle = s.HandleResults
 	}
-	if err := s.Queue.Receive(ctx, queue.Subscription{Topic: topic, Name: flow.Feed, Concurrency: concurrency}, handle); err != nil {
+	if err := s.Queue.Receive(ctx, queue.Subscription{Topic: topic, Name: flow.Feed, Concurrency: concurrency, Drain: s.Drain}, handle); err != nil {
 		return fmt.Errorf("receive %s: %w", topic, err)
 	}
 	return nil

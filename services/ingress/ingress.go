@@ -63,6 +63,7 @@ type Needs struct {
 		keyring.Pseudonymizer
 	}
 	Verifier identity.Verifier // asked on every request: let it remember what it verified
+	App      access.App        // says which apps are ours. Optional: without it every app is
 	Audit    audit.Log
 
 	// Writer puts facts into words on demand; Template does where the Writer's
@@ -166,7 +167,7 @@ func (s *Server) build() error {
 	s.app = fiber.New(s.config(outermost.Unrouted))
 	s.api = humafiber.New(s.app, frame())
 	guard := access.NewGuard(access.Needs{
-		Verifier: s.Verifier, Audit: s.Audit, Accounts: accounts, Now: s.Now, UserRate: s.Limits.UserRate,
+		Verifier: s.Verifier, App: s.App, Audit: s.Audit, Accounts: accounts, Now: s.Now, UserRate: s.Limits.UserRate,
 		Timeout: s.Limits.HandlerTimeout, Base: s.base, Problem: failures.Problem,
 	})
 	host := route.Host{App: s.app, API: s.api, Problem: failures.Problem}

@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
@@ -159,7 +160,7 @@ func problemsOf(r *route.Route) []problem.Code {
 		codes = append(codes, problem.Unauthenticated)
 	}
 	if r.Access == route.Personal {
-		codes = append(codes, problem.Forbidden)
+		codes = append(codes, problem.Forbidden, access.AppNotKnown)
 		if !r.ErasedToo {
 			codes = append(codes, problem.AccountErased)
 		}

@@ -28,7 +28,7 @@ import (
 
 const concurrency = 4
 
-// Needs are what the stage works with. All are required.
+// Needs are what the stage works with. All are required but for the Drain.
 type Needs struct {
 	Store *store.Store
 	Queue interface {
@@ -40,6 +40,8 @@ type Needs struct {
 	}
 	// Words puts facts into words that keep to them.
 	Words *grounded.Writer
+	// Drain is how long handlers that run have at a stop; 0 is the queue's default.
+	Drain time.Duration
 	Now   func() time.Time
 	Log   *slog.Logger
 }
@@ -52,7 +54,7 @@ func New(n Needs) *Stage { return &Stage{n} }
 
 // Run handles results until ctx is done.
 func (s *Stage) Run(ctx context.Context) error {
-	sub := queue.Subscription{Topic: flow.TopicResults, Name: flow.Insights, Concurrency: concurrency}
+	sub := queue.Subscription{Topic: flow.TopicResults, Name: flow.Insights, Concurrency: concurrency, Drain: s.Drain}
 	if err := s.Queue.Receive(ctx, sub, s.Handle); err != nil {
 		return fmt.Errorf("receive results: %w", err)
 	}

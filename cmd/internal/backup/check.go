@@ -10,10 +10,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
@@ -92,7 +94,13 @@ func examine(ctx context.Context, p datadir.Place, d platform.Drivers, now func(
 	if err = errors.Join(err, release()); err != nil {
 		return r, err
 	}
-	r.Bad = append(r.Bad, embedded.CheckBeside(ctx, embedded.In(p.Dir, p.Backends), r.People > 0)...)
+	own := embedded.In(p.Dir, p.Backends)
+	r.Bad = append(r.Bad, embedded.CheckBeside(ctx, own, r.People > 0)...)
+	if at, is := strings.CutPrefix(own.Identity, "local:"); is {
+		if err := issuer.Check(at); err != nil {
+			r.Bad = append(r.Bad, "the issuer: "+err.Error())
+		}
+	}
 	r.Entries, err = datadir.VerifyAudit(ctx, p)
 	var bad *audit.BadEntry
 	if errors.As(err, &bad) {

@@ -12,7 +12,6 @@ import (
 	"github.com/clarity-loop/clarity/internal/durable"
 	auditfile "github.com/clarity-loop/clarity/services/audit/file"
 	"github.com/clarity-loop/clarity/services/blob/files"
-	"github.com/clarity-loop/clarity/services/identity/local"
 	queuesqlite "github.com/clarity-loop/clarity/services/queue/sqlite"
 	storesqlite "github.com/clarity-loop/clarity/services/store/sqlite"
 )
@@ -55,9 +54,8 @@ func copyIssuer(from, to string) error {
 }
 
 // CheckBeside says what is wrong with what the directory's own drivers keep beside the
-// records, a sentence each: the messages, the issuer, and, where there is anybody of whom
-// something was audited, the checkpoints of that. It changes nothing, and no process has
-// them open.
+// records, a sentence each: the messages, and, where there is anybody of whom something was
+// audited, the checkpoints of that. It changes nothing, and no process has them open.
 func CheckBeside(ctx context.Context, b platform.Backends, audited bool) (bad []string) {
 	if at := placeOf(b.Audit, "file"); at != "" && audited {
 		if signed, err := auditfile.Signed(at); err == nil && !signed { // an error is the verification's
@@ -68,13 +66,6 @@ func CheckBeside(ctx context.Context, b platform.Backends, audited bool) (bad []
 		if err := queuesqlite.Check(ctx, at); err != nil && !errors.Is(err, fs.ErrNotExist) { // a queue is begun anew
 			bad = append(bad, "the queue: its "+queuesqlite.FileName+" is damaged or cut: "+err.Error())
 		}
-	}
-	at := placeOf(b.Identity, "local")
-	if _, err := os.Stat(at); at == "" || errors.Is(err, fs.ErrNotExist) {
-		return bad // no ingress was ever here
-	}
-	if err := local.Check(at); err != nil {
-		bad = append(bad, "the issuer: "+err.Error())
 	}
 	return bad
 }

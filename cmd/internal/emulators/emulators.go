@@ -5,6 +5,7 @@ package emulators
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,7 +13,27 @@ import (
 // some of them without asking who is there.
 func switches() []string {
 	return []string{"STORAGE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST_GRPC", "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST",
-		"FIREBASE_AUTH_EMULATOR_HOST", "DATASTORE_EMULATOR_HOST"}
+		"FIREBASE_AUTH_EMULATOR_HOST", "DATASTORE_EMULATOR_HOST", KMS, Gemini}
+}
+
+// Our own switches, for services whose clients have none: HOST:PORT of a stand-in
+// for Cloud KMS (gRPC) and for Gemini (HTTP), both in the clear.
+const (
+	KMS    = "CLARITY_KMS_EMULATOR_HOST"
+	Gemini = "CLARITY_GEMINI_EMULATOR_HOST"
+)
+
+// Development says whether CLARITY_DEV is true: the only way to be led to an emulator.
+func Development(getenv func(string) string) (bool, error) {
+	s := getenv("CLARITY_DEV")
+	if s == "" {
+		return false, nil
+	}
+	on, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, fmt.Errorf("CLARITY_DEV is true or false, not %.20q", s)
+	}
+	return on, nil
 }
 
 // Refuse is an error where the environment leads a cloud's client to an

@@ -1,6 +1,7 @@
 package emulators_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -20,6 +21,8 @@ func TestRefuse(t *testing.T) {
 		"messages":          {"PUBSUB_EMULATOR_HOST", false, true},
 		"tokens":            {"FIREBASE_AUTH_EMULATOR_HOST", false, true},
 		"the older store":   {"DATASTORE_EMULATOR_HOST", false, true},
+		"keys":              {"CLARITY_KMS_EMULATOR_HOST", false, true},
+		"words":             {"CLARITY_GEMINI_EMULATOR_HOST", false, true},
 		"in development":    {"FIRESTORE_EMULATOR_HOST", true, false},
 		"another's setting": {"EMULATOR_HOST", false, false},
 	}
@@ -35,5 +38,14 @@ func TestRefuse(t *testing.T) {
 				t.Errorf("error %v, want one: %v", err, tt.refused)
 			}
 		})
+	}
+}
+
+func TestDevelopment(t *testing.T) {
+	for said, want := range map[string]string{"": "false", "true": "true", "1": "true", "false": "false", "yes": "CLARITY_DEV is true or false"} {
+		on, err := emulators.Development(func(string) string { return said })
+		if got := fmt.Sprint(on, err); !strings.Contains(got, want) || (err != nil) != (said == "yes") {
+			t.Errorf("%q: %s, want %s", said, got, want)
+		}
 	}
 }

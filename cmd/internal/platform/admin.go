@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -23,7 +24,9 @@ func (p *Platform) serveAdmin(l net.Listener, r *prometheus.Registry) Runner {
 
 func (p *Platform) admin(r *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { tell(w, http.StatusOK, "ok") })
+	alive := func(w http.ResponseWriter, _ *http.Request) { tell(w, http.StatusOK, "ok") }
+	mux.HandleFunc("GET /livez", alive)
+	mux.HandleFunc("GET /healthz", alive)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, req *http.Request) {
 		ctx, cancel := context.WithTimeout(req.Context(), probed)
 		defer cancel()
@@ -34,7 +37,7 @@ func (p *Platform) admin(r *prometheus.Registry) http.Handler {
 		}
 		tell(w, http.StatusOK, "ok")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	return mux
 }
 
@@ -45,8 +48,12 @@ func tell(w http.ResponseWriter, status int, what string) {
 	_, _ = io.WriteString(w, `{"status":"`+what+`"}`+"\n") // a peer that is gone asks no more
 }
 
-// ready asks everything that runs whether it can do its work now.
+// ready asks the drivers, and everything that runs, whether they can do their work
+// now. A process that is stopping cannot.
 func (p *Platform) ready(ctx context.Context) error {
+	if err := errors.Join(p.stopping.err(), p.opened.Ready(ctx)); err != nil {
+		return err
+	}
 	for _, r := range p.runners {
 		if r.Ready == nil {
 			continue

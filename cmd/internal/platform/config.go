@@ -25,6 +25,7 @@ type Config struct {
 	Worker   Worker   `yaml:"worker"`
 	Insights Insights `yaml:"insights"`
 	Erasure  Erasure  `yaml:"erasure"`
+	Stop     Stop     `yaml:"stop"`
 	Log      Log      `yaml:"log"`
 }
 
@@ -44,10 +45,13 @@ type Backends struct {
 }
 
 // Listen is the addresses that a process answers on. Those where health data can
-// be read are loopback.
+// be read are loopback, unless the binary says otherwise.
 type Listen struct {
 	// API is the ingress's; port 0 takes a free one.
 	API string `yaml:"api"`
+	// Open lets the API listen wider than this machine: who else reaches it is
+	// seen to in front, and nobody can configure it.
+	Open bool `yaml:"-"`
 	// Admin is for probes and metrics, which then are there alone; "": the ingress
 	// answers them, too.
 	Admin string `yaml:"admin"`
@@ -60,6 +64,9 @@ type Worker struct {
 	// Debounce delays a person's analyses after an upload, so that the uploads
 	// of one sync share them; 0 is intake's default.
 	Debounce time.Duration `yaml:"debounce"`
+	// Look is the time between two looks at what is due, which cost something where
+	// documents are billed; 0 is the stage's own choice, for a disk.
+	Look time.Duration `yaml:"look"`
 }
 
 // Insights is what the insights are told.
@@ -75,6 +82,8 @@ type Insights struct {
 type Erasure struct {
 	// Grace is how long an erasure can be taken back; 0 begins it at once.
 	Grace time.Duration `yaml:"grace"`
+	// Look is Worker.Look, for erasures that are to go on.
+	Look time.Duration `yaml:"look"`
 }
 
 // Log is the form of the log and the least level that is in it.
@@ -125,19 +134,22 @@ func (c Config) Validate(d Drivers, table []Stage) error {
 		}
 	}
 	faults := []error{unknown, c.Listen.check(needs.Has(capability.Listener)), c.Ingress.check()}
-	if c.Worker.Debounce < 0 {
-		faults = append(faults, configErrorf("the worker's debounce cannot be negative, as %v is", c.Worker.Debounce))
-	}
-	if c.Insights.WriterTimeout < 0 {
-		faults = append(faults, configErrorf("the writer's timeout cannot be negative, as %v is", c.Insights.WriterTimeout))
+	for _, row := range []struct {
+		what string
+		is   time.Duration
+	}{
+		{"the worker's debounce", c.Worker.Debounce}, {"the worker's look", c.Worker.Look},
+		{"the writer's timeout", c.Insights.WriterTimeout},
+		{"the grace of an erasure", c.Erasure.Grace}, {"the look of the erasures", c.Erasure.Look},
+	} {
+		if row.is < 0 {
+			faults = append(faults, configErrorf("%s cannot be negative, as %v is", row.what, row.is))
+		}
 	}
 	if c.Insights.TextsPerDay < 0 {
 		faults = append(faults, configErrorf("the texts of a day cannot be negative, as %d is", c.Insights.TextsPerDay))
 	}
-	if c.Erasure.Grace < 0 {
-		faults = append(faults, configErrorf("the grace of an erasure cannot be negative, as %v is", c.Erasure.Grace))
-	}
-	return oneConfigError(append(faults, d.Check(c.Backends, needs)))
+	return oneConfigError(append(faults, c.Stop.check(), d.Check(c.Backends, needs)))
 }
 
 // told is what the configuration says something of.
@@ -160,7 +172,11 @@ func (c Config) told() (set capability.Set) {
 // check tells the faults of the addresses that are listened on.
 func (l Listen) check(api bool) error {
 	var faults []error
-	if api {
+	switch {
+	case api && l.Open:
+		_, err := splitAddress("listen api", l.API)
+		faults = append(faults, err)
+	case api:
 		faults = append(faults, checkAddress("listen api", l.API))
 	}
 	if l.Profile != "" {

@@ -3,6 +3,7 @@ package platform
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,6 +32,9 @@ type Env struct {
 	// Closing registers what the process closes at its end, the last first. A
 	// Platform has its own.
 	Closing func(what string, c io.Closer)
+	// Stopping says that the process was told to stop; nil as long as it was not. A
+	// Platform has its own.
+	Stopping func() error
 	// Space says why nothing more can be taken in, where the disk is nearly full;
 	// nil always has room.
 	Space func() error
@@ -75,6 +79,9 @@ type Drivers struct {
 	// is not grounded.
 	Writer map[string]Opener[narrative.Writer]
 	Plans  map[string]Opener[Plan]
+	// Places tells what is wrong with the places of drivers that are needed, where a
+	// place has a form of its own. It opens nothing; nil finds nothing wrong.
+	Places func(b Backends, needs capability.Set) error
 	// LongestCall is how long a call of any of these takes at most; 0 is two seconds,
 	// for drivers within the process. What is written later is removed when an
 	// erasure is repeated.
@@ -125,6 +132,9 @@ func (d Drivers) Check(b Backends, needs capability.Set) error {
 	}
 	if plan, ok := strings.CutPrefix(b.Model, trafficPrefix); ok {
 		faults = append(faults, d.checkPlan(plan, needs.Has(capability.Model)))
+	}
+	if d.Places != nil {
+		faults = append(faults, d.Places(b, needs))
 	}
 	return oneConfigError(faults)
 }
@@ -272,6 +282,22 @@ func (o Opened) only(needs capability.Set) Opened {
 		Template: given(needs.Has(capability.Writer), o.Template),
 		Plan:     given(needs.Has(capability.Model), o.Plan),
 	}
+}
+
+// Ready says why one of the drivers that a process cannot do without cannot do its
+// work now, as far as they can tell.
+func (o Opened) Ready(ctx context.Context) error {
+	asked := []any{o.Queue, o.Keys, o.Identity}
+	if o.Store != nil {
+		asked = append(asked, o.Store)
+	}
+	var faults []error
+	for _, driver := range asked {
+		if d, can := driver.(interface{ Ready(context.Context) error }); can {
+			faults = append(faults, d.Ready(ctx))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // given is v, or nothing of its kind.

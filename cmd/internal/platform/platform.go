@@ -53,6 +53,7 @@ type Runner struct {
 type Platform struct {
 	opened   Opened
 	beside   []Runner // end with the runners
+	stopping stopping
 	config   Config
 	env      Env
 	url      string
@@ -73,7 +74,7 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 		return nil, err
 	}
 	p = &Platform{config: c, env: e}
-	p.env.Closing = p.Closing
+	p.env.Closing, p.env.Stopping = p.Closing, p.stopping.err
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -93,9 +94,7 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 		return p, err
 	}
 	if opened.Gauge != nil {
-		if err := tellUnclaimed(ctx, opened.Gauge, e.Log); err != nil {
-			return p, err
-		}
+		tellUnclaimed(ctx, opened.Gauge, e.Log)
 	}
 	for _, s := range table {
 		if !slices.Contains(c.Stages, s.Name) {
@@ -137,8 +136,15 @@ func (p *Platform) URL() string { return p.url }
 func (p *Platform) AdminURL() string { return p.adminURL }
 
 // Run runs every stage until ctx is done or one of them fails, then closes the
-// platform. An ended ctx is a clean stop and no error.
+// platform. An ended ctx is a clean stop and no error, unless it takes longer than
+// the configuration allows.
 func (p *Platform) Run(ctx context.Context) error {
+	running, release := p.stopping.linger(ctx, p.config.Stop)
+	defer release()
+	return p.config.Stop.within(ctx, func() error { return p.run(running) })
+}
+
+func (p *Platform) run(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
 	watched, ended := context.WithCancel(running)
 	var stages sync.WaitGroup

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -16,14 +17,16 @@ const (
 )
 
 // tellUnclaimed logs how much the queue keeps that no consumer of this version
-// reads, and of which topics: it stays, and nothing else would say so.
-func tellUnclaimed(ctx context.Context, q queue.Gauge, log *slog.Logger) error {
+// reads, and of which topics: it stays, and nothing else would say so. Where the
+// queue cannot tell, or may not, all else goes on.
+func tellUnclaimed(ctx context.Context, q queue.Gauge, log *slog.Logger) {
 	unclaimed, err := q.Unclaimed(ctx)
 	if err != nil {
-		return fmt.Errorf("look for messages that nobody consumes: %w", err)
+		log.Warn("the queue does not say which messages nobody consumes", append([]any{"reason", fault.Text(err)}, fault.Attrs(err)...)...)
+		return
 	}
 	if len(unclaimed) == 0 {
-		return nil
+		return
 	}
 	messages, dead := 0, 0
 	var topics []string
@@ -36,5 +39,4 @@ func tellUnclaimed(ctx context.Context, q queue.Gauge, log *slog.Logger) error {
 		topics = append(topics[:maxTopics], fmt.Sprintf("and %d more", more))
 	}
 	log.Warn("messages that nobody consumes", "messages", messages, "dead", dead, "topics", topics)
-	return nil
 }

@@ -47,6 +47,9 @@ func fieldsOf(t reflect.Type, tables map[string][]string) []string {
 			continue
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if name == "-" { // it is not for files
+			continue
+		}
 		below := fieldsOf(f.Type, tables)
 		if options == "inline" {
 			fields = append(fields, below...)

@@ -31,16 +31,14 @@ func status(err error) int {
 	return 0
 }
 
-// failed is the fault of what the client met. Its cause is one of ours or the
-// context's: the client's own names the object.
-func failed(op string, err error) error {
+// failed is the fault of what the client met. Its cause is one of ours or that of the
+// caller's context: the client's own names the object.
+func failed(caller context.Context, op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
-		if errors.Is(err, ended) {
-			return blob.Fault(op, ended)
-		}
+	if ended := caller.Err(); ended != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return blob.Fault(op, ended)
 	}
 	f := &fault.Error{Room: "blob", Op: op, Class: fault.Unavailable, Code: "no answer", Cause: blob.ErrUnavailable}
 	switch code := status(err); {

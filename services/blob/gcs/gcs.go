@@ -12,7 +12,8 @@
 //	Ready         1 class B, at most every ten seconds
 //
 // The client's own retries are off, but for the rest of a Get whose connection
-// breaks: it is asked for at the same generation.
+// breaks: it is asked for at the same generation. A call ends within CallTimeout;
+// a DeletePrefix, of any number of objects, asks that for each of them.
 //
 // # The bucket
 //
@@ -65,6 +66,7 @@ type Store struct {
 	client *storage.Client
 	bucket *storage.BucketHandle
 	now    func() time.Time
+	within time.Duration // a call ends
 
 	mu      sync.Mutex
 	looked  time.Time // at the bucket
@@ -72,6 +74,9 @@ type Store struct {
 }
 
 var _ blob.Store = (*Store)(nil)
+
+// CallTimeout ends a request that nobody answers, and a Get whose answer does not end.
+const CallTimeout = 30 * time.Second
 
 const (
 	atOnce = 32 // deletes of DeletePrefix
@@ -94,10 +99,10 @@ func Open(ctx context.Context, c Config, now func() time.Time, options ...option
 	}
 	client, err := storage.NewClient(ctx, append(chosen, options...)...)
 	if err != nil {
-		return nil, fmt.Errorf("open bucket: %w", failed("connect", err))
+		return nil, fmt.Errorf("open bucket: %w", failed(ctx, "connect", err))
 	}
 	client.SetRetry(storage.WithPolicy(storage.RetryNever))
-	s := &Store{client: client, bucket: client.Bucket(c.Bucket), now: now}
+	s := &Store{client: client, bucket: client.Bucket(c.Bucket), now: now, within: CallTimeout}
 	if err := s.look(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open bucket: %w", err), client.Close())
 	}
@@ -119,9 +124,11 @@ func (s *Store) Ready(ctx context.Context) error {
 
 // look is at the bucket: whether what is deleted there is gone.
 func (s *Store) look(ctx context.Context) error {
-	is, err := s.bucket.Attrs(ctx)
+	asking, cancel := context.WithTimeout(ctx, s.within)
+	defer cancel()
+	is, err := s.bucket.Attrs(asking)
 	if err != nil {
-		return failed("look at the bucket", err)
+		return failed(ctx, "look at the bucket", err)
 	}
 	for _, keeps := range []struct {
 		what string
@@ -148,7 +155,8 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) (int64, error
 	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
 		return 0, blob.Fault(op, err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	caller := ctx
+	ctx, cancel := context.WithTimeout(ctx, s.within)
 	defer cancel() // the writer ends with it, however it ends
 	w := s.bucket.Object(name).If(storage.Conditions{DoesNotExist: true}).NewWriter(ctx)
 	w.ChunkSize, w.ContentType = 0, "application/octet-stream"
@@ -161,7 +169,7 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) (int64, error
 		return 0, blob.Fault(op, blob.ErrExists)
 	}
 	if err != nil {
-		return 0, failed(op, err)
+		return 0, failed(caller, op, err)
 	}
 	kept := w.Attrs()
 	if kept.CRC32C != w.CRC32C || kept.Size != int64(len(data)) {
@@ -176,19 +184,21 @@ func (s *Store) Renew(ctx context.Context, name string) (int64, error) {
 	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
 		return 0, blob.Fault(op, err)
 	}
+	asking, cancel := context.WithTimeout(ctx, s.within)
+	defer cancel()
 	object := s.bucket.Object(name)
 	for {
-		is, err := object.Attrs(ctx)
+		is, err := object.Attrs(asking)
 		if err != nil {
-			return 0, failed(op, err)
+			return 0, failed(ctx, op, err)
 		}
 		to := object.If(storage.Conditions{GenerationMatch: is.Generation})
-		renewed, err := to.CopierFrom(object.Generation(is.Generation)).Run(ctx)
+		renewed, err := to.CopierFrom(object.Generation(is.Generation)).Run(asking)
 		switch {
 		case err == nil:
 			return renewed.Generation, nil
 		case status(err) != preconditionFailed && status(err) != notFound:
-			return 0, failed(op, err)
+			return 0, failed(ctx, op, err)
 		}
 	}
 }
@@ -199,15 +209,17 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
 		return nil, blob.Fault(op, err)
 	}
-	r, err := s.bucket.Object(name).NewReader(ctx)
+	asking, cancel := context.WithTimeout(ctx, s.within)
+	defer cancel()
+	r, err := s.bucket.Object(name).NewReader(asking)
 	if err != nil {
-		return nil, failed(op, err)
+		return nil, failed(ctx, op, err)
 	}
 	data, err := io.ReadAll(r)
 	err = errors.Join(err, r.Close())
 	switch {
 	case err != nil && !strings.Contains(err.Error(), "bad CRC"): // the client's word for it
-		return nil, failed(op, err)
+		return nil, failed(ctx, op, err)
 	case err != nil, r.Attrs.Size >= 0 && int64(len(data)) != r.Attrs.Size, sum(data) != r.Attrs.CRC32C:
 		return nil, blob.Fault(op, blob.ErrCorrupt)
 	}
@@ -220,9 +232,11 @@ func (s *Store) Stat(ctx context.Context, name string) (blob.Info, error) {
 	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
 		return blob.Info{}, blob.Fault(op, err)
 	}
-	is, err := s.bucket.Object(name).Attrs(ctx)
+	asking, cancel := context.WithTimeout(ctx, s.within)
+	defer cancel()
+	is, err := s.bucket.Object(name).Attrs(asking)
 	if err != nil {
-		return blob.Info{}, failed(op, err)
+		return blob.Info{}, failed(ctx, op, err)
 	}
 	return info(is), nil
 }
@@ -240,16 +254,18 @@ func (s *Store) Delete(ctx context.Context, name string, generation int64) error
 	if generation <= 0 {
 		return nil // no object has it
 	}
-	return remove(ctx, op, s.bucket.Object(name).Generation(generation))
+	return s.remove(ctx, op, s.bucket.Object(name).Generation(generation))
 }
 
 // remove is nil where the object is not there, but its bucket is.
-func remove(ctx context.Context, op string, object *storage.ObjectHandle) error {
-	err := object.Delete(ctx)
+func (s *Store) remove(ctx context.Context, op string, object *storage.ObjectHandle) error {
+	asking, cancel := context.WithTimeout(ctx, s.within)
+	defer cancel()
+	err := object.Delete(asking)
 	if err == nil {
 		return nil
 	}
-	if err = failed(op, err); errors.Is(err, blob.ErrNotFound) {
+	if err = failed(ctx, op, err); errors.Is(err, blob.ErrNotFound) {
 		return nil
 	}
 	return err
@@ -263,18 +279,18 @@ func (s *Store) DeletePrefix(ctx context.Context, prefix string) error {
 	}
 	var deletes errgroup.Group
 	deletes.SetLimit(atOnce)
-	it := s.list(ctx, prefix, "", page)
+	after, whole := "", false
 	var err error
-	for err == nil {
-		var is *storage.ObjectAttrs
-		if is, err = it.Next(); err == nil {
-			deletes.Go(func() error { return remove(ctx, op, s.bucket.Object(is.Name)) })
+	for err == nil && !whole {
+		var infos []blob.Info
+		infos, err = s.list(ctx, op, prefix, after, page-1)
+		for _, is := range infos {
+			after = is.Name
+			deletes.Go(func() error { return s.remove(ctx, op, s.bucket.Object(is.Name)) })
 		}
+		whole = len(infos) < page-1
 	}
-	if errors.Is(err, iterator.Done) {
-		err = nil
-	}
-	return cmp.Or(deletes.Wait(), failed(op, err))
+	return cmp.Or(deletes.Wait(), err)
 }
 
 // List is in byte order of names.
@@ -286,7 +302,18 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]bl
 	if err := ctx.Err(); err != nil {
 		return nil, blob.Fault(op, err)
 	}
-	it := s.list(ctx, prefix, after, min(limit, page-1)+1) // the one after which it begins may be the first
+	return s.list(ctx, op, prefix, after, limit)
+}
+
+// list is at most limit objects behind the name, in one request where that is less
+// than a page.
+func (s *Store) list(ctx context.Context, op, prefix, after string, limit int) ([]blob.Info, error) {
+	asking, cancel := context.WithTimeout(ctx, s.within)
+	defer cancel()
+	q := &storage.Query{Prefix: prefix, StartOffset: after, Projection: storage.ProjectionNoACL}
+	_ = q.SetAttrSelection([]string{"Name", "Size", "Created", "Generation"}) // which it has
+	it := s.bucket.Objects(asking, q)
+	it.PageInfo().MaxSize = min(limit, page-1) + 1 // the one after which it begins may be the first
 	var infos []blob.Info
 	for len(infos) < limit {
 		is, err := it.Next()
@@ -294,19 +321,11 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) ([]bl
 			break
 		}
 		if err != nil {
-			return nil, failed(op, err)
+			return nil, failed(ctx, op, err)
 		}
 		if is.Name > after {
 			infos = append(infos, info(is))
 		}
 	}
 	return infos, nil
-}
-
-func (s *Store) list(ctx context.Context, prefix, from string, size int) *storage.ObjectIterator {
-	q := &storage.Query{Prefix: prefix, StartOffset: from, Projection: storage.ProjectionNoACL}
-	_ = q.SetAttrSelection([]string{"Name", "Size", "Created", "Generation"}) // which it has
-	it := s.bucket.Objects(ctx, q)
-	it.PageInfo().MaxSize = size
-	return it
 }

@@ -406,3 +406,29 @@ func TestTheLifecycleIsBehindTheRecords(t *testing.T) {
 		t.Errorf("rules for %v, want those of %v", seen, least)
 	}
 }
+
+// A service that takes a request and never answers is unavailable, and the caller's
+// own patience is not what is over.
+func TestACallThatNobodyAnswersEnds(t *testing.T) {
+	done := make(chan struct{})
+	s := service(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-done
+	})
+	t.Cleanup(func() { close(done) }) // before the server is closed, which waits
+	s.Within(100 * time.Millisecond)
+	for what, call := range map[string]func() error{
+		"put":           func() error { _, err := s.Put(t.Context(), "days/a", nil); return err },
+		"get":           func() error { _, err := s.Get(t.Context(), "days/a"); return err },
+		"stat":          func() error { _, err := s.Stat(t.Context(), "days/a"); return err },
+		"renew":         func() error { _, err := s.Renew(t.Context(), "days/a"); return err },
+		"list":          func() error { _, err := s.List(t.Context(), "days/", "", 1); return err },
+		"delete":        func() error { return s.Delete(t.Context(), "days/a", 1) },
+		"delete prefix": func() error { return s.DeletePrefix(t.Context(), "days/") },
+	} {
+		began := time.Now()
+		if err := call(); !errors.Is(err, blob.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 5*time.Second {
+			t.Errorf("%s: %v after %v", what, err, time.Since(began))
+		}
+	}
+}

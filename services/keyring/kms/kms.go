@@ -93,6 +93,14 @@ type Config struct {
 
 var keyForm = regexp.MustCompile(`^projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63}$`)
 
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	if !keyForm.MatchString(c.Key) {
+		return errors.New("key is projects/P/locations/L/keyRings/R/cryptoKeys/K")
+	}
+	return nil
+}
+
 // A Keyring is a keyring.Keyring over documents and a KMS.
 type Keyring struct {
 	lag    time.Duration
@@ -111,8 +119,8 @@ var _ keyring.Keyring = (*Keyring)(nil)
 // Open is the keyring of the documents. The options are those of KMS's clients. It asks
 // nobody anything yet.
 func Open(ctx context.Context, c Config, d Documents, now func() time.Time, options ...option.ClientOption) (*Keyring, error) {
-	if !keyForm.MatchString(c.Key) {
-		return nil, errors.New("open keyring: key is projects/P/locations/L/keyRings/R/cryptoKeys/K")
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("open keyring: %w", err)
 	}
 	if c.Lag == 0 {
 		c.Lag = Lag

@@ -63,11 +63,11 @@ var _ queue.Driver = (*Queue)(nil)
 // A subscription is a topic and one of its consumers.
 type subscription struct{ topic, consumer string }
 
-// What the client is told of publishing.
-const (
-	gather         = 2 * time.Millisecond // how long a key's messages are gathered for one call
-	publishTimeout = 15 * time.Second
-)
+// PublishTimeout ends a Publish that nobody answers.
+const PublishTimeout = 15 * time.Second
+
+// gather is how long a key's messages are gathered for one call.
+const gather = 2 * time.Millisecond
 
 // Open opens the queue for these consumers. The topics and subscriptions have to
 // be there; documents is a place of the queue's own.
@@ -92,7 +92,7 @@ func Open(ctx context.Context, cfg Config, consumers queue.Consumers, documents 
 		p := c.Publisher(q.names.topic(topic))
 		p.EnableMessageOrdering = true
 		p.PublishSettings.DelayThreshold = gather
-		p.PublishSettings.Timeout = publishTimeout
+		p.PublishSettings.Timeout = PublishTimeout
 		q.topics[topic] = p
 	}
 	return q, nil

@@ -115,7 +115,8 @@ func place() string {
 // open opens a place that is empty.
 func open(t testing.TB, c firestore.Config, options ...option.ClientOption) *firestore.Store {
 	t.Helper()
-	s, err := firestore.OpenUnder(context.Background(), c, place(), options...)
+	c.Under = place()
+	s, err := firestore.Open(context.Background(), c, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +143,8 @@ func opener(t *testing.T, c firestore.Config, as func(store.Driver) store.Driver
 	return func() store.Driver {
 		shut()
 		var err error
-		if s, err = firestore.OpenUnder(context.Background(), c, where, options...); err != nil {
+		c.Under = where
+		if s, err = firestore.Open(context.Background(), c, options...); err != nil {
 			t.Fatal(err)
 		}
 		return as(s)

@@ -82,6 +82,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,6 +100,7 @@ import (
 // A Config says which database it is.
 type Config struct {
 	Project, Database string // the database is to be named: "(default)" is a name
+	Under             string // the document that everything lies below, COLLECTION/ID; "" is the database itself
 	Endpoint          string // host:port; "" is Google's
 	Emulator          bool   // the endpoint is an emulator's: no TLS, and nobody is asked who this is
 	Connections       int    // of calls; 0 is 4. Each carries about 100 at a time
@@ -113,6 +115,9 @@ func (c Config) Validate() error {
 	if c.Database == "" {
 		faults = append(faults, errors.New("firestore: no database"))
 	}
+	if c.Under != "" && !underForm.MatchString(c.Under) {
+		faults = append(faults, errors.New("firestore: under is COLLECTION/ID"))
+	}
 	if c.Emulator && c.Endpoint == "" {
 		faults = append(faults, errors.New("firestore: an emulator has an endpoint"))
 	}
@@ -122,12 +127,15 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
+// CallTimeout ends a call that nobody answers.
+const CallTimeout = 30 * time.Second
+
+var underForm = regexp.MustCompile(`^[a-z0-9-]+/[a-z0-9-]+$`)
+
 const (
 	google         = "firestore.googleapis.com:443"
 	scope          = "https://www.googleapis.com/auth/datastore"
 	maxConnections = 64
-	// callTimeout ends a call that nobody answers.
-	callTimeout = 30 * time.Second
 )
 
 // A Store is a store.Driver over a database of Firestore.
@@ -152,13 +160,13 @@ type grpcPool struct{ transport.ConnPool }
 // Open makes the clients. It connects with the first call. The options are those of
 // both clients: interceptors, credentials.
 func Open(ctx context.Context, c Config, options ...option.ClientOption) (*Store, error) {
-	database := fmt.Sprintf("projects/%s/databases/%s", c.Project, c.Database)
-	return open(ctx, c, database, database+"/documents", options...)
-}
-
-func open(ctx context.Context, c Config, database, root string, options ...option.ClientOption) (*Store, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
+	}
+	database := fmt.Sprintf("projects/%s/databases/%s", c.Project, c.Database)
+	root := database + "/documents"
+	if c.Under != "" {
+		root += "/" + c.Under
 	}
 	if c.Connections == 0 {
 		c.Connections = 4

@@ -40,7 +40,7 @@ func (s *Store) Get(ctx context.Context, k store.Key) (store.Document, error) {
 // read shows each of the documents, nil where it is not there. It is no GetDocument,
 // which says of a database that is none what it says of a document.
 func (s *Store) read(ctx context.Context, names, mask []string, see func(name string, d *firestorepb.Document) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	req := &firestorepb.BatchGetDocumentsRequest{Database: s.database, Documents: names}
 	if mask != nil {
@@ -160,7 +160,7 @@ func (s *Store) documents(ctx context.Context, shard int, q *firestorepb.Structu
 
 // query shows each document of the shard that the query finds.
 func (s *Store) query(ctx context.Context, shard int, q *firestorepb.StructuredQuery, see func(*firestorepb.Document) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	parent := s.shard(shard)
 	stream, err := s.rpc.RunQuery(s.outgoing(ctx, "parent", parent), &firestorepb.RunQueryRequest{

@@ -105,7 +105,7 @@ func conditionOf(version int64) *firestorepb.Precondition {
 
 // commit sends the writes once.
 func (s *Store) commit(ctx context.Context, writes []*firestorepb.Write) ([]*firestorepb.WriteResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	res, err := s.rpc.Commit(s.outgoing(ctx, "database", s.database), &firestorepb.CommitRequest{Database: s.database, Writes: writes})
 	switch {

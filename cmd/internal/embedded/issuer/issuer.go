@@ -4,7 +4,10 @@ package issuer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -17,6 +20,15 @@ import (
 // Open opens the issuer in the directory at, which any number of processes may.
 func Open(_ context.Context, at string, e platform.Env) (identity.Verifier, error) {
 	return local.Open(at, e.Now)
+}
+
+// Check says what is wrong with the issuer in the directory at, where there is one. It
+// changes nothing.
+func Check(at string) error {
+	if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {
+		return nil // no ingress was ever here
+	}
+	return local.Check(at)
 }
 
 // A Place is where an issuer is.

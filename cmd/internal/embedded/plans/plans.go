@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/model/traffic/file"
 	"github.com/clarity-loop/clarity/services/model/traffic/fixed"
@@ -34,6 +35,15 @@ func Find(ref string) error {
 		return fmt.Errorf("model: %s is a directory, not a traffic plan's file", at)
 	}
 	return nil
+}
+
+// FindModel says whether what a model's reference names is there: a bundle, or a plan.
+// It opens nothing.
+func FindModel(ref string) error {
+	if strings.HasPrefix(ref, "traffic:") {
+		return Find(ref)
+	}
+	return models.Find(ref)
 }
 
 // File follows the plan in the directory at, such as a mounted ConfigMap.

@@ -244,6 +244,26 @@ func TestWhoListensToWhat(t *testing.T) {
 	}
 }
 
+// Of a grace every consumer's handlers have what is neither for lingering nor for closing.
+func TestAGraceIsTheHandlers(t *testing.T) {
+	for _, name := range []string{"worker", "insights", "exports", "delivery"} {
+		w := newWorld(t)
+		w.Plan = platform.Plan{Source: onePlan}
+		w.Config.Stop = platform.Stop{Grace: 30 * time.Second, Linger: 10 * time.Second}
+		if err := w.run(t, name)(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, sub := range w.heard.subs {
+			if sub.Drain != 15*time.Second {
+				t.Errorf("%s for %s has %v", sub.Topic, sub.Name, sub.Drain)
+			}
+		}
+		if len(w.heard.subs) == 0 {
+			t.Errorf("%s listens to nothing", name)
+		}
+	}
+}
+
 func TestAConsumerThatCannotListenSaysSo(t *testing.T) {
 	gone := errors.New("the queue is gone")
 	for _, name := range []string{"worker", "insights", "delivery"} {
@@ -322,23 +342,6 @@ func TestTheIngressAnswersAndListsTheModels(t *testing.T) {
 }
 
 // What the configuration says of the ingress's manners reaches it.
-// A process that takes in deletions of accounts and does none says so when it starts.
-func TestAnIngressWithoutErasuresSaysSo(t *testing.T) {
-	for _, tt := range []struct {
-		stages []string
-		warned bool
-	}{{[]string{"ingress"}, true}, {[]string{"ingress", "erasure"}, false}} {
-		w := newWorld(t)
-		w.Config.Stages = tt.stages
-		if _, err := w.build(t, "ingress"); err != nil {
-			t.Fatal(err)
-		}
-		if warned := strings.Contains(w.log.String(), "deletions of accounts are accepted"); warned != tt.warned {
-			t.Errorf("%v: warned %v", tt.stages, warned)
-		}
-	}
-}
-
 func TestTheIngressIsToldItsManners(t *testing.T) {
 	w := newWorld(t)
 	w.Config.Listen.Admin = "127.0.0.1:0"
@@ -445,13 +448,6 @@ func TestAListenerThatBreaksEndsTheIngress(t *testing.T) {
 	}
 	if err := runners[0].Run(t.Context()); !errors.Is(err, gone) {
 		t.Errorf("error %v, want the listener's", err)
-	}
-}
-
-func TestWhatCannotFailIsClosed(t *testing.T) {
-	closed := 0
-	if err := stages.Closing(func() { closed++ }).Close(); err != nil || closed != 1 {
-		t.Errorf("closed %d times, %v", closed, err)
 	}
 }
 

@@ -31,9 +31,20 @@ type Auditor interface {
 	Append(ctx context.Context, e audit.Event) error
 }
 
+// AppNotKnown is the code of a request that no app of ours sent.
+const AppNotKnown problem.Code = "401 app_not_known"
+
+// An App says whether a request comes from an app of ours, by the token in a header
+// of its own. What Admit returns is as of identity.Verifier's.
+type App interface {
+	Header() string
+	Admit(ctx context.Context, token string) error
+}
+
 // Needs is what the guard needs.
 type Needs struct {
 	Verifier identity.Verifier
+	App      App // asked where a person's own is at stake; nil lets every app in
 	Audit    Auditor
 	Accounts *AccountCache
 	Now      func() time.Time
@@ -124,6 +135,9 @@ func (g *Guard) authorize(ctx context.Context, rc *fasthttp.RequestCtx, r *route
 	if r.Access == route.Public {
 		return ctx, nil
 	}
+	if p := g.admit(ctx, rc, r); p != nil {
+		return ctx, p
+	}
 	subject, p := g.authenticate(ctx, rc, r)
 	if p != nil {
 		return ctx, p
@@ -160,6 +174,26 @@ func (g *Guard) denied(ctx context.Context, subject identity.Subject, r *route.R
 		return g.Problem(ctx, fmt.Errorf("audit a denied access: %w", err))
 	}
 	return problem.New(problem.Forbidden, "the route serves a person's own data; this token is a service's or an operator's")
+}
+
+// admit refuses what no app of ours sent. Services have no app, and no route of a
+// person's.
+func (g *Guard) admit(ctx context.Context, rc *fasthttp.RequestCtx, r *route.Route) *problem.Problem {
+	if g.App == nil || r.Access != route.Personal {
+		return nil
+	}
+	token := ""
+	if headers := rc.Request.Header.PeekAll(g.App.Header()); len(headers) == 1 {
+		token = string(headers[0])
+	}
+	err := g.App.Admit(ctx, token)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, identity.ErrInvalid) {
+		return problem.New(AppNotKnown, "the request needs one "+g.App.Header()+" header with a token of an app that is known")
+	}
+	return g.Problem(ctx, fmt.Errorf("verify an app: %w", err))
 }
 
 // authenticate takes the identity from the one Authorization header, and from

@@ -35,6 +35,21 @@ type door struct {
 	handled func(c *fiber.Ctx) error
 }
 
+// anApp knows one app.
+type anApp struct{}
+
+func (anApp) Header() string { return "X-App" }
+
+func (anApp) Admit(_ context.Context, token string) error {
+	switch token {
+	case "ours":
+		return nil
+	case "away":
+		return identity.ErrUnavailable
+	}
+	return fmt.Errorf("x: %w", identity.ErrInvalid)
+}
+
 func (d *door) Append(_ context.Context, e audit.Event) error {
 	if d.deaf {
 		return errors.New("disk full")
@@ -65,10 +80,13 @@ func (d *door) Fresh(ctx context.Context, token string) (identity.Subject, error
 	return d.Verify(ctx, token)
 }
 
-func newDoor(r route.Route, rate limit.Rate) *door {
+func newDoor(r route.Route, rate limit.Rate) *door { return newDoorFor(r, rate, nil) }
+
+// newDoorFor is one that asks which apps are ours.
+func newDoorFor(r route.Route, rate limit.Rate, app App) *door {
 	d := &door{handled: func(c *fiber.Ctx) error { return c.SendString("uid " + reply.UID(c.UserContext())) }}
 	g := NewGuard(Needs{
-		Verifier: d, Audit: d, Accounts: NewAccountCache(&d.written, time.Now, 0), Now: func() time.Time { return time.Unix(1000, 0) },
+		Verifier: d, App: app, Audit: d, Accounts: NewAccountCache(&d.written, time.Now, 0), Now: func() time.Time { return time.Unix(1000, 0) },
 		UserRate: rate, Timeout: time.Minute, Base: context.Background(),
 		Problem: func(_ context.Context, err error) *problem.Problem {
 			if errors.Is(err, analysis.ErrErased) {
@@ -299,3 +317,35 @@ func TestAHandlerHasADeadlineAStreamHasNone(t *testing.T) {
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func registry() *prometheus.Registry { return prometheus.NewRegistry() }
+
+// Where it is asked, a request at a person's own needs an app of ours, before it is asked
+// who the person is; a service has none, and no such route.
+func TestWhichAppsAreLetIn(t *testing.T) {
+	at := func(who route.Access) route.Route {
+		return route.Route{Method: "GET", Path: "/a", ID: "getA", Access: who}
+	}
+	personal, anyone, public := at(route.Personal), at(route.Anyone), at(route.Public)
+	tests := map[string]struct {
+		route   route.Route
+		headers []string
+		want    int
+		body    string
+	}{
+		"ours":                  {personal, []string{"Authorization", "Bearer person-anna", "X-App", "ours"}, 200, "uid anna"},
+		"none":                  {personal, []string{"Authorization", "Bearer person-anna"}, 401, "app_not_known"},
+		"another's":             {personal, []string{"Authorization", "Bearer person-anna", "X-App", "theirs"}, 401, "app_not_known"},
+		"ours and another's":    {personal, []string{"Authorization", "Bearer person-anna", "X-App", "ours", "X-App", "theirs"}, 401, "app_not_known"},
+		"ours without a person": {personal, []string{"X-App", "ours"}, 401, "unauthenticated"},
+		"nobody can tell":       {personal, []string{"Authorization", "Bearer person-anna", "X-App", "away"}, 500, "verify an app"},
+		"none where anyone may": {anyone, []string{"Authorization", "Bearer service-x"}, 200, "uid x"},
+		"none where all may":    {public, nil, 200, "uid "},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := newDoorFor(tt.route, limit.Rate{}, anApp{}).ask(t, "GET", "/a", "", tt.headers...)
+			if got.status != tt.want || !strings.Contains(got.body, tt.body) {
+				t.Errorf("%+v, want %d %s", got, tt.want, tt.body)
+			}
+		})
+	}
+}

@@ -13,7 +13,7 @@ type Origins []string
 
 // What a page may send and see, beside what every page may.
 const (
-	corsSends   = "Authorization, Content-Type, Content-Encoding, If-Match, If-None-Match, Last-Event-ID, X-Request-Id"
+	corsSends   = "Authorization, Content-Type, Content-Encoding, If-Match, If-None-Match, Last-Event-ID, X-Firebase-AppCheck, X-Request-Id"
 	corsSees    = "ETag, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
 	corsBelieve = "600" // seconds for which a browser need not ask again
 )

@@ -1,20 +1,23 @@
-package stages
+package work
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/stage"
 	"github.com/clarity-loop/clarity/services/erasure"
 )
 
-// erasureInterval is the time between two looks at what is to be erased.
+// erasureInterval is the time between two looks at what is to be erased, where the
+// configuration does not say.
 const erasureInterval = 500 * time.Millisecond
 
 func buildErasure(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 	s := erasure.New(erasure.Needs{Store: p.Store, Keys: p.Erasure, Names: p.Keys, Blobs: p.Blobs, Queue: p.Queue, Audit: p.Audit, Longest: p.LongestCall, Now: p.Now, Log: p.Log})
-	return []platform.Runner{{Name: Erasure, Run: func(ctx context.Context) error {
-		s.Run(ctx, erasureInterval)
+	return []platform.Runner{{Name: stage.Erasure, Run: func(ctx context.Context) error {
+		s.Run(ctx, cmp.Or(p.Config.Erasure.Look, erasureInterval))
 		return nil
 	}}}, nil
 }

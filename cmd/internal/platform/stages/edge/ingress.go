@@ -1,14 +1,14 @@
-package stages
+package edge
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/stage"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/timeline"
@@ -18,20 +18,12 @@ import (
 // rememberedTokens is how many verified tokens the ingress remembers.
 const rememberedTokens = 10_000
 
-// warnOfErasures says that deletions of accounts are taken in and not done here.
-func warnOfErasures(p platform.Parts) {
-	if stages := p.Config.Stages; slices.Contains(stages, Ingress) && !slices.Contains(stages, Erasure) {
-		p.Log.Warn("deletions of accounts are accepted, and none is done by this process: run the stage "+Erasure, "stage", Ingress, "stages", p.Config.Stages)
-	}
-}
-
 func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 	asked, err := askedModels(p)
 	if err != nil {
 		return nil, err
 	}
-	warnOfErasures(p)
-	if err := countWriter(p); err != nil {
+	if err := stage.Count(p, "the writer", p.Writer); err != nil {
 		return nil, err
 	}
 	limits := ingress.DefaultLimits()
@@ -44,20 +36,22 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		return nil, err
 	}
 	days := timeline.NewReader(vault.New(p.Blobs, p.Keys))
-	server, err := ingress.New(ingress.Needs{
+	needs := ingress.Needs{
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Space: p.Space, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
-		Plan: asked.Plan, Series: days.Series, Ready: func(ctx context.Context) error {
-			return errors.Join(p.Queue.Ready(ctx), p.Store.Ready(ctx), ready(ctx, p.Keys), ready(ctx, p.Identity))
-		},
+		Plan: asked.Plan, Series: days.Series, Ready: func(ctx context.Context) error { return ready(ctx, p) },
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,
 		Origins: p.Config.Ingress.Origins, Proxies: proxies, ProxyProtocol: p.Config.Ingress.ProxyProtocol, MetricsApart: p.Config.Listen.Admin != "",
-	})
+	}
+	if needs.App, err = appsOf(p); err != nil {
+		return nil, err
+	}
+	server, err := ingress.New(needs)
 	if err != nil {
 		return nil, err
 	}
-	return []platform.Runner{{Name: Ingress, Run: func(ctx context.Context) error {
+	return []platform.Runner{{Name: stage.Ingress, Run: func(ctx context.Context) error {
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(p.Listener) }()
 		select {
@@ -65,21 +59,39 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 			return err
 		case <-ctx.Done():
 		}
-		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stage.Drain(p))
 		defer cancel()
 		if err := server.Shutdown(stopping); err != nil {
-			p.Log.Warn("requests were cut off", "stage", Ingress, "err", err)
+			p.Log.Warn("requests were cut off", "stage", stage.Ingress, "err", err)
 		}
 		return <-served
 	}, Ready: server.CheckReady}, {Name: "models", Run: asked.Run}}, nil
 }
 
-// ready asks a driver that can tell whether it can do its work now.
-func ready(ctx context.Context, driver any) error {
-	if d, can := driver.(interface{ Ready(context.Context) error }); can {
-		return d.Ready(ctx)
+// An app says whether a request comes from an app of ours.
+type app interface {
+	Header() string
+	Admit(ctx context.Context, token string) error
+}
+
+// appsOf is what the driver of identities knows of apps, too; nil lets every app in. What
+// it counts is measured.
+func appsOf(p platform.Parts) (app, error) {
+	apps, can := p.Identity.(app)
+	if !can {
+		return nil, nil //nolint:nilnil // no app is asked for
 	}
-	return nil
+	return apps, stage.Count(p, "the verifier", p.Identity)
+}
+
+// ready says why the API cannot be served now.
+func ready(ctx context.Context, p platform.Parts) error {
+	if p.Stopping != nil {
+		if err := p.Stopping(); err != nil {
+			return err
+		}
+	}
+	return p.Opened.Ready(ctx)
 }
 
 // askedModels are what GET /v1/models lists. Where the worker runs in this
@@ -87,7 +99,7 @@ func ready(ctx context.Context, driver any) error {
 func askedModels(p platform.Parts) (*models.Asked, error) {
 	if p.Plan.Source != nil {
 		log := p.Log
-		if slices.Contains(p.Config.Stages, Worker) {
+		if slices.Contains(p.Config.Stages, stage.Worker) {
 			log = slog.New(slog.DiscardHandler)
 		}
 		return models.AskedBy(p.Plan.Model, p.Plan.Source, log), nil

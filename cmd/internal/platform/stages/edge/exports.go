@@ -1,9 +1,10 @@
-package stages
+package edge
 
 import (
 	"context"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/stage"
 	"github.com/clarity-loop/clarity/services/exports"
 	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/ingress"
@@ -23,5 +24,5 @@ func buildExports(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	for _, section := range held.Sections() {
 		needs.Held = append(needs.Held, exports.Section(section))
 	}
-	return []platform.Runner{consume(p.Queue, exporting.Topic, exporting.Consumer, exportConcurrency, sparing(p, exports.New(needs).Handle))}, nil
+	return []platform.Runner{stage.Consume(p, exporting.Topic, exporting.Consumer, exportConcurrency, stage.Sparing(p, exports.New(needs).Handle))}, nil
 }

@@ -1,4 +1,4 @@
-package stages
+package stage
 
 import (
 	"context"
@@ -17,7 +17,7 @@ func TestWhatWasTakenInWaitsForRoom(t *testing.T) {
 	handled := 0
 	p := platform.Parts{}
 	p.Log, p.Working = slog.New(slog.DiscardHandler), func() error { return full }
-	h := sparing(p, func(context.Context, queue.Delivery) queue.Verdict {
+	h := Sparing(p, func(context.Context, queue.Delivery) queue.Verdict {
 		handled++
 		return queue.Ack()
 	})
@@ -35,7 +35,7 @@ func TestWhatWasTakenInWaitsForRoom(t *testing.T) {
 		t.Errorf("handled %d times, want 2", handled)
 	}
 	p.Working = nil
-	if got := sparing(p, h)(t.Context(), queue.Delivery{}); got != queue.Ack() {
+	if got := Sparing(p, h)(t.Context(), queue.Delivery{}); got != queue.Ack() {
 		t.Errorf("where nobody watches the disk: %+v", got)
 	}
 }

@@ -1,4 +1,4 @@
-package stages
+package work
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/stage"
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/news"
@@ -29,7 +30,8 @@ const (
 	analyseConcurrency = 2
 )
 
-// lookInterval is the time between two looks at what is due.
+// lookInterval is the time between two looks at what is due, where the configuration
+// does not say: a look at a disk costs nothing.
 const lookInterval = 200 * time.Millisecond
 
 // recentBytes of days that were merged or analysed lately are kept in memory, sealed:
@@ -57,11 +59,11 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	sweeper := retention.New(p.Blobs, p.Store, p.Keys, p.Now)
 	return []platform.Runner{
 		{Name: "traffic", Run: active.Run},
-		consume(p.Queue, flow.TopicUploads, flow.Intake, mergeConcurrency, sparing(p, merger.Handle)),
-		consume(p.Queue, flow.TopicHistory, flow.Intake, historyConcurrency, sparing(p, merger.Handle)),
-		consume(p.Queue, flow.TopicAnalyses, flow.Analyse, analyseConcurrency, sparing(p, analyser.Handle)),
+		stage.Consume(p, flow.TopicUploads, flow.Intake, mergeConcurrency, stage.Sparing(p, merger.Handle)),
+		stage.Consume(p, flow.TopicHistory, flow.Intake, historyConcurrency, stage.Sparing(p, merger.Handle)),
+		stage.Consume(p, flow.TopicAnalyses, flow.Analyse, analyseConcurrency, stage.Sparing(p, analyser.Handle)),
 		{Name: "agenda", Run: func(ctx context.Context) error {
-			looker.Run(ctx, lookInterval)
+			looker.Run(ctx, cmp.Or(p.Config.Worker.Look, lookInterval))
 			return nil
 		}},
 		{Name: "retention", Run: func(ctx context.Context) error {

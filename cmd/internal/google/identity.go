@@ -1,0 +1,52 @@
+package google
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/identity/appcheck"
+	"github.com/clarity-loop/clarity/services/identity/firebase"
+)
+
+// Identity opens who verifies tokens: people's and, where it is told to, apps'.
+func (c *Cloud) Identity(ctx context.Context, at string, e platform.Env) (identity.Verifier, error) {
+	who, err := peopleOf(at)
+	if err != nil {
+		return nil, err
+	}
+	who.people.Emulator = c.auth
+	people, err := firebase.Open(ctx, who.people, e.Now)
+	if err != nil || who.apps.Mode == appcheck.Off {
+		return people, err
+	}
+	v := &verifier{Verifier: people, counts: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "clarity_app_check_requests_total", Help: "Requests at what is a person's own, by what was found of the app that sent them: good, missing, invalid, unavailable.",
+	}, []string{"outcome"})}
+	for _, outcome := range []appcheck.Outcome{appcheck.Good, appcheck.Missing, appcheck.Invalid, appcheck.Unavailable} {
+		v.counts.WithLabelValues(string(outcome))
+	}
+	v.apps, err = appcheck.New(who.apps, e.Now, func(o appcheck.Outcome) { v.counts.WithLabelValues(string(o)).Inc() })
+	return v, err
+}
+
+// A verifier knows people and apps, and counts the apps.
+type verifier struct {
+	*firebase.Verifier
+	apps   *appcheck.Checker
+	counts *prometheus.CounterVec
+}
+
+// Header is where a request has its app's token.
+func (*verifier) Header() string { return appcheck.Header }
+
+// Admit says whether the request is served.
+func (v *verifier) Admit(ctx context.Context, token string) error { return v.apps.Admit(ctx, token) }
+
+// Describe is prometheus.Collector's.
+func (v *verifier) Describe(to chan<- *prometheus.Desc) { v.counts.Describe(to) }
+
+// Collect is prometheus.Collector's.
+func (v *verifier) Collect(to chan<- prometheus.Metric) { v.counts.Collect(to) }
