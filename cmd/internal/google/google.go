@@ -58,7 +58,9 @@ const countEvery = time.Minute
 
 // A Cloud opens the drivers, and knows which of the services is an emulator's.
 type Cloud struct {
-	firestore, pubsub, storage, kms, auth, gemini string // HOST:PORT; "" is Google's
+	// HOST:PORT; "" is Google's. The tokens of auth are signed by nobody, those of signed
+	// as Google's are.
+	firestore, pubsub, storage, kms, auth, signed, gemini string
 
 	keys *kms.Keyring // once they are open
 }
@@ -68,7 +70,7 @@ func New(getenv func(string) string) *Cloud {
 	return &Cloud{
 		firestore: getenv("FIRESTORE_EMULATOR_HOST"), pubsub: getenv("PUBSUB_EMULATOR_HOST"),
 		storage: getenv("STORAGE_EMULATOR_HOST"), kms: getenv(emulators.KMS), auth: getenv("FIREBASE_AUTH_EMULATOR_HOST"),
-		gemini: getenv(emulators.Gemini),
+		signed: getenv(emulators.Auth), gemini: getenv(emulators.Gemini),
 	}
 }
 

@@ -2,8 +2,11 @@ package google
 
 import (
 	"context"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/oauth2"
+	"google.golang.org/api/option"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/identity"
@@ -18,7 +21,13 @@ func (c *Cloud) Identity(ctx context.Context, at string, e platform.Env) (identi
 		return nil, err
 	}
 	who.people.Emulator = c.auth
-	people, err := firebase.Open(ctx, who.people, e.Now)
+	var options []option.ClientOption
+	if c.signed != "" {
+		who.people.Certificates = "http://" + c.signed + strings.TrimPrefix(firebase.CertificatesURL, "https://www.googleapis.com")
+		who.people.Accounts = "http://" + c.signed + strings.TrimPrefix(firebase.AccountsURL, "https:/")
+		options = []option.ClientOption{option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "owner"}))}
+	}
+	people, err := firebase.Open(ctx, who.people, e.Now, options...)
 	if err != nil || who.apps.Mode == appcheck.Off {
 		return people, err
 	}
