@@ -33,8 +33,8 @@ const (
 	version   = "1.2.3"
 )
 
-// shipped are the programs of the operator, and the plugin that comes with it.
-var shipped = []string{"manager", "worker", "kubectl-clarity"}
+// shipped are the programs of the operator and of the data plane, and the plugin that comes with it.
+var shipped = []string{"manager", "worker", "ingress", "insights", "kubectl-clarity"}
 
 // once is a value that is made at the first use, by any test of the package.
 var (

@@ -10,11 +10,10 @@ import (
 func TestTheAPIServerTakesWhatTheChartRenders(t *testing.T) {
 	l := onCluster(t)
 	l.restricted(t, namespace)
-	for name, args := range map[string][]string{
-		"with the default values":     nil,
-		"with everything turned on":   {"--values=" + full},
-		"with rules for the operator": {"--values=" + full, "--set=monitoring.rules=prometheus-operator"},
-	} {
+	renderings := installs()
+	renderings["rules for the operator of Prometheus"] = []string{"--values=" + full, "--set=monitoring.rules=prometheus-operator"}
+	renderings["replicas by KEDA"] = []string{"--values=" + full, "--set=autoscaling.queueAge=keda"}
+	for name, args := range renderings {
 		t.Run(name, func(t *testing.T) {
 			manifests, err := helm(t, append([]string{"template", "clarity", chart, "--namespace=" + namespace}, args...)...)
 			if err != nil {
@@ -52,6 +51,8 @@ func TestAFieldThatAForeignKindDoesNotHaveIsRefused(t *testing.T) {
 	}
 	for was, becomes := range map[string]string{
 		"gatewayClassName:": "gatewayClass:", "whenUnsatisfiable:": "whenFull:", "ackDeadlineSeconds:": "ackDeadline:",
+		"timeoutSec:": "timeout:", "requestPath:": "path:", "maxDeliveryAttempts:": "attempts:", "locationID:": "location:", "expression:": "expr:",
+		"restrictedServices:": "services:", "cacheMode:": "mode:", "certificatesRefs:": "certificates:", "rateLimitThreshold:": "limit:",
 	} {
 		broken := strings.Replace(manifests, was, becomes, 1)
 		if broken == manifests {

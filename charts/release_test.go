@@ -46,12 +46,12 @@ func TestTheLifeOfARelease(t *testing.T) {
 	l.restricted(t, namespace)
 	t.Cleanup(func() { l.removeLeftovers(t) })
 	notes := l.helm(t, "install", "clarity", chart, "--values="+full, "--wait", "--timeout=3m")
-	for _, told := range []string{"The operator serves the namespace clarity", "The stages delivery,erasure,exports,ingress,insights,worker are enabled"} {
+	for _, told := range []string{"The operator serves the namespace clarity", "The data plane runs ingress,insights,worker"} {
 		if !strings.Contains(notes, told) {
 			t.Errorf("%q is not told in:\n%s", told, notes)
 		}
 	}
-	for _, untold := range []string{"does not enforce the restricted profile", "NO IMAGE"} {
+	for _, untold := range []string{"does not enforce the restricted profile", "NO IMAGE", "NO DRIVERS", "NO ADDRESS"} {
 		if strings.Contains(notes, untold) {
 			t.Errorf("%q is told", untold)
 		}
@@ -81,7 +81,7 @@ func (l *lab) everyPodRuns(t *testing.T) {
 			t.Errorf("%s has %d of %d replicas", d.Name, d.Status.ReadyReplicas, *d.Spec.Replicas)
 		}
 	}
-	if want := []string{"clarity-delivery", "clarity-erasure", "clarity-exports", "clarity-ingress", "clarity-insights", "clarity-manager", "clarity-worker"}; !slices.Equal(names, want) {
+	if want := []string{"clarity-ingress", "clarity-insights", "clarity-manager", "clarity-worker"}; !slices.Equal(names, want) {
 		t.Errorf("deployments %v, want %v", names, want)
 	}
 	// The profile bites: a pod that leaves it is refused here.
@@ -95,7 +95,7 @@ func (l *lab) everyPodRuns(t *testing.T) {
 // test's container would have run, against the same API server.
 func (l *lab) helmTestPasses(t *testing.T) {
 	output := l.helm(t, "test", "clarity", "--timeout=2m")
-	if n := strings.Count(output, "Phase:          Succeeded"); n < 2 {
+	if n := strings.Count(output, "Phase:          Succeeded"); n < 5 {
 		t.Errorf("%d tests succeeded:\n%s", n, output)
 	}
 	var objects strings.Builder
@@ -145,6 +145,10 @@ func (l *lab) runsForReal(t *testing.T, name string, spec corev1.PodSpec) {
 	switch name {
 	case "clarity-test-config":
 		if _, err := run(t.Context(), nil, program(t, "manager"), args...); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	case "clarity-test-ingress", "clarity-test-worker", "clarity-test-insights":
+		if _, err := run(t.Context(), nil, program(t, strings.TrimPrefix(name, "clarity-test-")), args...); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	case "clarity-test-samples":

@@ -40,6 +40,7 @@ var expected = map[string]rights{
 			"/events":                                    "create patch",
 			"/pods":                                      "get list watch",
 			"/configmaps":                                "get list watch create update delete",
+			"/configmaps:clarity-traffic-order":          "get list watch create update delete",
 			"/services":                                  "get list watch create patch",
 			"apps/deployments":                           "get list watch create patch delete",
 			"apps/deployments/finalizers":                "update",
@@ -74,15 +75,18 @@ var expected = map[string]rights{
 			"authorization.k8s.io/subjectaccessreviews": "create",
 		},
 	},
-	"the worker":           {},
-	"the ingress":          {},
-	"the metrics' reader":  {"cluster": {"GET /metrics": "get"}, "elsewhere": {"GET /metrics": "get"}, "in clarity": {"GET /metrics": "get"}},
-	"Google's collector":   {"in clarity": {"/secrets:clarity-metrics-reader": "get list watch"}},
-	"a viewer":             {"in clarity": viewers},
-	"an editor":            {"in clarity": editors},
-	"a namespace's viewer": {"in clarity": viewers},
-	"a namespace's editor": {"in clarity": editors},
-	"a namespace's admin":  {"in clarity": editors},
+	"the worker":            {"in clarity": {"/configmaps:clarity-traffic-order": "get list watch"}},
+	"the ingress":           {},
+	"the insights":          {},
+	"the model servers":     {},
+	"the metrics' reader":   {"cluster": {"GET /metrics": "get"}, "elsewhere": {"GET /metrics": "get"}, "in clarity": {"GET /metrics": "get"}},
+	"Autopilot's collector": {"in clarity": {"/secrets:clarity-metrics-reader": "get list watch"}},
+	"Google's collector":    {"in clarity": {"/secrets:clarity-metrics-reader": "get list watch"}},
+	"a viewer":              {"in clarity": viewers},
+	"an editor":             {"in clarity": editors},
+	"a namespace's viewer":  {"in clarity": viewers},
+	"a namespace's editor":  {"in clarity": editors},
+	"a namespace's admin":   {"in clarity": editors},
 }
 
 var viewers = map[string]string{
@@ -135,10 +139,12 @@ func TestEveryoneMayDoWhatIsWrittenAndNothingElse(t *testing.T) {
 	everyone := l.rightsOf(t, account("elsewhere", "nobody"), resources(), nil)
 	for name, who := range map[string]subject{
 		"the manager": account(namespace, "clarity-manager"), "the worker": account(namespace, "clarity-worker"),
-		"the ingress":         account(namespace, "clarity-ingress"),
-		"the metrics' reader": account(namespace, "clarity-metrics-reader"),
-		"Google's collector":  account("gmp-system", "collector"),
-		"a viewer":            user("vera"), "an editor": user("ed"),
+		"the ingress": account(namespace, "clarity-ingress"), "the insights": account(namespace, "clarity-insights"),
+		"the model servers":     account(namespace, "clarity-models"),
+		"the metrics' reader":   account(namespace, "clarity-metrics-reader"),
+		"Google's collector":    account("gmp-system", "collector"),
+		"Autopilot's collector": account("gke-gmp-system", "collector"),
+		"a viewer":              user("vera"), "an editor": user("ed"),
 		"a namespace's viewer": user("view"), "a namespace's editor": user("edit"), "a namespace's admin": user("admin"),
 	} {
 		t.Run(name, func(t *testing.T) {

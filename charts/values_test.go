@@ -17,6 +17,9 @@ func TestTheChartIsLinted(t *testing.T) {
 	for name, args := range map[string][]string{
 		"default values": {"lint", "--strict", chart},
 		"full values":    {"lint", "--strict", chart, "--values=" + full},
+		"Autopilot":      append([]string{"lint", "--strict", chart}, installs()["Autopilot"]...),
+		"Standard":       append([]string{"lint", "--strict", chart}, installs()["Standard"]...),
+		"the least":      append([]string{"lint", "--strict", chart}, installs()["the least"]...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if output, err := helm(t, args...); err != nil {
@@ -60,12 +63,23 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"a service account that is not Google's":  {"worker.serviceAccount.googleServiceAccount=someone@example.com", "/worker/serviceAccount"},
 		"an address that is no range":             {"networkPolicies.data.cidrs={anywhere}", "/networkPolicies/data/cidrs/0"},
 		"a port that does not exist":              {"networkPolicies.monitoring.port=70000", "/networkPolicies/monitoring/port"},
-		"a stage on a privileged port":            {"dataPlane.ingress.port=80", "/dataPlane/ingress/port"},
+		"a port that is not to be chosen":         {"dataPlane.ingress.port=80", "'port'"},
+		"a secret in a stage's configuration":     {"dataPlane.ingress.config.push.privateKey=x", "'privateKey'"},
+		"a secret in a stage's environment":       {"dataPlane.worker.env.API_TOKEN=x", "'API_TOKEN'"},
+		"an emulator in a stage's environment":    {"dataPlane.worker.env.PUBSUB_EMULATOR_HOST=x", "'PUBSUB_EMULATOR_HOST'"},
+		"less time than a drain takes":            {"dataPlane.ingress.graceSeconds=5", "/dataPlane/ingress/graceSeconds"},
+		"an image of the worker's stage alone":    {"dataPlane.worker.image.digest=" + digest, "'image'"},
+		"a scaler that is none":                   {"autoscaling.queueAge=cron", "/autoscaling/queueAge"},
+		"a project without a place":               {"google.projectId=my-project", "/google/location"},
+		"a project's number that is its name":     {"google.projectNumber=my-project", "/google/projectNumber"},
+		"an access policy by name":                {"configConnector.perimeter.accessPolicy=ours", "/configConnector/perimeter/accessPolicy"},
+		"a timeout that cuts every stream":        {"gateway.timeoutSeconds=30", "/gateway/timeoutSeconds"},
+		"a way of sharing that GKE refuses here":  {class + "sharing.mode=MPS", "/sharing/mode"},
 		"a stage that is none":                    {"dataPlane.narrator.enabled=true", "'narrator'"},
 		"alerts for nobody":                       {"monitoring.rules=datadog", "/monitoring/rules"},
 		"a gateway without a name to serve":       {"gateway.enabled=true", "/gateway/hostnames"},
 		"a host with a path":                      {"gateway.hostnames={api.example/v1}", "/gateway/hostnames/0"},
-		"Google's resources without a project":    {"configConnector.enabled=true", "/configConnector/projectId"},
+		"Google's resources without a project":    {"configConnector.enabled=true", "/google/projectId"},
 		"a deletion policy that deletes":          {"configConnector.deletionPolicy=delete", "/configConnector/deletionPolicy"},
 		"a compute class without pools":           {"computeClasses.gpu.description=x", "'pools'"},
 		"a pool of no machine":                    {"computeClasses.gpu.pools[0].spot=true", "/computeClasses/gpu/pools/0"},
@@ -108,8 +122,8 @@ func TestTheManagerReadsItsConfiguration(t *testing.T) {
 	}{
 		"with the default values": {nil, func(c operator.Config) []any {
 			return []any{c.Namespace, c.LeaderElection.Enabled, c.Pprof.Address, c.Metrics.Insecure, c.AnalysisJobs.ServiceAccount,
-				c.ModelVersions.ServiceAccount, c.AnalysisJobs.ModelServer, len(c.ModelVersions.Network.Clients)}
-		}, []any{namespace, true, "", false, "clarity-worker", "clarity-worker", true, 1}},
+				c.ModelVersions.ServiceAccount, c.AnalysisJobs.ModelServer, len(c.ModelVersions.Network.Clients), len(c.ModelVersions.Network.Egress)}
+		}, []any{namespace, true, "", false, "clarity-worker", "clarity-models", true, 1, 3}},
 		"with everything turned on": {[]string{"--values=" + full}, func(c operator.Config) []any {
 			return []any{c.LogLevel, c.Pprof.Address, c.Concurrency.Models, c.AnalysisJobs.GracePeriod.Duration.String(),
 				c.AnalysisJobs.Resources.Limits.Memory().String(), c.ModelVersions.Resources.Limits.Memory().String(),

@@ -53,6 +53,11 @@ func TestThreeBinariesTakeAnUploadToItsInsight(t *testing.T) {
 			}
 		}
 	}
+	var entries int
+	said := c.place.run(t, c.Environment(), []int{0}, "insights", "--config", "cloud.yaml", "audit", "verify")
+	if _, err := fmt.Sscanf(said, "ok: %d entries\n", &entries); err != nil || entries < 10 {
+		t.Errorf("the audit log: %q, %v", said, err)
+	}
 }
 
 // A cloud is stand-ins of Google's services, and a person.

@@ -25,3 +25,5 @@ cp config/crd/clarityloop.dev_*.yaml "$files/crd/"
 cp config/rbac/*_role.yaml "$files/rbac/"
 cp config/samples/modelversion.yaml config/samples/analysisjob.yaml "$files/samples/"
 if compgen -G "config/alerts/*.yaml" >/dev/null; then cp config/alerts/*.yaml "$files/alerts/"; fi
+mkdir -p "$files/google"
+(cd config && find pubsub gcs firestore -name '*.json' -exec cp --parents -t "../$files/google" {} +)

@@ -4,7 +4,8 @@
 # topics and subscriptions with their dead letters, buckets and a key. It is for
 # projects without Config Connector, by which the chart makes the same; a test holds it
 # against config/. What is there already is left, so that it can be run again; rights,
-# the cluster and who signs in are not its affair. PREFIX (in the environment) stands
+# the cluster and who signs in are not its affair, nor are the rules that phones read by,
+# which Firebase's own tool deploys (firestore.rules). PREFIX (in the environment) stands
 # before the names of buckets, which nobody else in the world may have.
 set -euo pipefail
 project=${1:?gcloud.sh PROJECT LOCATION} location=${2:?gcloud.sh PROJECT LOCATION}
@@ -63,7 +64,7 @@ for subscription in "${subscriptions[@]}"; do
 done
 
 # Objects. What is deleted there is gone: no soft delete, no versions.
-made storage buckets "gs://$prefix-objects" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0s
+made storage buckets "gs://$prefix-objects" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0
 gcloud storage buckets update "gs://$prefix-objects" --lifecycle-file="$config/gcs/lifecycle.json" --project="$project"
 
 # The audit log. What is written there stays for seven years: lock it once its first entries verify.

@@ -38,8 +38,8 @@ config/firestore services/store/firestore
 config/gcs services/audit/gcs services/blob/gcs
 config/pubsub services/queue/pubsub
 docs/analysis services/metric/catalog
-docs/api api/v1alpha1 services/health/catalog services/ingress
-docs/operations cmd/kubectl-clarity controllers/internal/opmetrics
+docs/api api/v1alpha1 charts services/health/catalog services/ingress
+docs/operations charts cmd/kubectl-clarity controllers/internal/opmetrics
 hack/emulators cmd hack/emulators/authd internal/emulated services/audit/gcs services/blob/gcs services/model/artifact/gcs services/queue/pubsub services/store/firestore
 hack/gcloud.sh internal/emulated
 hack/peers services/model/triton

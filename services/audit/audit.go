@@ -7,9 +7,11 @@
 // golang.org/x/mod/sumdb/tlog) with signed checkpoints (sumdb/note). Entries
 // MUST NOT be changed or removed. Verify reads every writer's chain and MUST name the
 // first bad entry: edited, dropped, reordered, cut off behind a checkpoint, or
-// forked. An entry that a crash or a loss of power left half-written was never
-// acknowledged, is not vouched for, and is dropped when its writer goes on. To go on a
-// driver SHOULD begin at a checkpoint that it trusts, and not read what is before.
+// forked. A writer that is missing whole, or that has lost its end with its
+// checkpoints, is missed where somebody else has signed over its head (a notary). An
+// entry that a crash or a loss of power left half-written was never acknowledged, is
+// not vouched for, and is dropped when its writer goes on. To go on a driver SHOULD
+// begin at a checkpoint that it trusts, and not read what is before.
 //
 // An entry holds no health value, uid, e-mail or token: Subject and Actor are
 // keyed hashes (HMAC) under a key of the log, and so is what a person's Own names;

@@ -72,7 +72,7 @@ func frame() huma.Config {
 
 const apiDetail = "Health samples in; validated sleep, circadian, activity and cardio results out.\n\n" +
 	"Errors are `application/problem+json` (RFC 9457) with a stable `code`. What is not yours is not there. Lists are pages with an opaque\n" +
-	"cursor. Replies are `Cache-Control: private, no-store`. Unknown members and query parameters are refused, but for samples, where one bad\n" +
+	"cursor. Replies are `Cache-Control: private, no-store`, but for this document. Unknown members and query parameters are refused, but for samples, where one bad\n" +
 	"sample never costs the others."
 
 // dateText is how a health.Day is written.

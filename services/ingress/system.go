@@ -63,7 +63,12 @@ func (s *Server) systemRoutes() []route.Route {
 		Mount: route.Raw(withoutQuery(sendMetrics(s.Registry)), describe("Metrics", "text/plain", &huma.Schema{Type: huma.TypeString}))})
 }
 
+// descriptionAge is how many seconds the description may be kept: a release that
+// changes it is seen that much later.
+const descriptionAge = 300
+
 func (s *Server) sendOpenAPI(c *fiber.Ctx) error {
+	edge.Shared(c.Context(), descriptionAge)
 	c.Set(fiber.HeaderContentType, "application/json")
 	return c.Send(s.openAPI)
 }

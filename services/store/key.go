@@ -45,10 +45,12 @@ func CheckBatch(writes []Write) error {
 	if len(writes) < 1 || len(writes) > MaxBatch {
 		return fmt.Errorf("%w: %d writes are not within 1 to %d", ErrKey, len(writes), MaxBatch)
 	}
+	size := 0
 	for i := range writes {
 		if err := writes[i].check(); err != nil {
 			return err
 		}
+		size += len(writes[i].Data)
 		for j := range i {
 			switch {
 			case writes[j].Key.UID != writes[i].Key.UID:
@@ -57,6 +59,9 @@ func CheckBatch(writes []Write) error {
 				return fmt.Errorf("%w: two writes of one document", ErrKey)
 			}
 		}
+	}
+	if size > maxBatchData {
+		return fmt.Errorf("%w: %d bytes in one batch", ErrTooLarge, size)
 	}
 	return nil
 }

@@ -21,7 +21,8 @@
 // A Write with Check changes nothing and demands the version of a document that
 // is there. Where one of them does not apply, the outcome is ErrConflict: some
 // document really had another version at that time. Data larger than
-// MaxDocument is ErrTooLarge. When Batch returns nil the changes MUST be durable
+// MaxDocument is ErrTooLarge, and so is a batch whose data are more than 9 MiB
+// together. When Batch returns nil the changes MUST be durable
 // and seen by every Get and List that begins from then on, in any process; the
 // versions are those of the documents afterwards, 0 for what was deleted.
 //
@@ -103,6 +104,9 @@ const (
 	MaxDocument = 900 << 10 // bytes of one document, sealed
 	MaxBatch    = 20        // writes of one Batch
 	MaxLimit    = 1000      // documents of one Query, and of one Due
+
+	// Firestore takes a request of 10 MiB; beside the data a write has its names.
+	maxBatchData = 9 << 20
 )
 
 // Any is the IfVersion of a write that replaces whatever is there.

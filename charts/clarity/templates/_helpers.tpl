@@ -63,11 +63,12 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* A service account: dict "root" $ "component" "worker" "of" .Values.worker.serviceAccount. */}}
+{{/* A service account: dict "root" $ "component" "worker" "of" .Values.worker.serviceAccount. Whoever runs as it pulls
+images with the release's secrets: pods that the operator makes have no others. */}}
 {{- define "clarity.serviceAccount" -}}
 {{- $google := .of.googleServiceAccount -}}
 {{- if and (not $google) .root.Values.configConnector.enabled (ne .component "manager") -}}
-{{- $google = printf "%s-%s@%s.iam.gserviceaccount.com" (include "clarity.name" .root) .component .root.Values.configConnector.projectId -}}
+{{- $google = printf "%s@%s.iam.gserviceaccount.com" (include "clarity.googleAccount" .) .root.Values.google.projectId -}}
 {{- end -}}
 apiVersion: v1
 kind: ServiceAccount
@@ -79,14 +80,11 @@ metadata:
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
 automountServiceAccountToken: false
-{{- end -}}
-
-{{/* Which stages run. */}}
-{{- define "clarity.stages" -}}
-{{- $names := list -}}
-{{- range $name, $stage := .Values.dataPlane -}}
-{{- if $stage.enabled }}{{ $names = append $names $name }}{{ end -}}
-{{- end -}}
-{{- join "," $names -}}
 {{- end -}}

@@ -16,9 +16,9 @@ func switches() []string {
 		"FIREBASE_AUTH_EMULATOR_HOST", "DATASTORE_EMULATOR_HOST", Auth, KMS, Gemini}
 }
 
-// Our own switches, HOST:PORT of a stand-in in the clear: for Firebase Authentication
-// whose tokens are signed, as its own emulator's are not, and for services whose clients
-// have none, Cloud KMS (gRPC) and Gemini (HTTP).
+// Our own switches, for services whose clients have none: HOST:PORT of a stand-in
+// for Cloud KMS (gRPC), for Gemini (HTTP), and for Firebase Authentication where that signs its
+// tokens (HTTP), which Firebase's own emulator does not; all in the clear.
 const (
 	Auth   = "CLARITY_AUTH_EMULATOR_HOST"
 	KMS    = "CLARITY_KMS_EMULATOR_HOST"

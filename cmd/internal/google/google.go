@@ -58,9 +58,7 @@ const countEvery = time.Minute
 
 // A Cloud opens the drivers, and knows which of the services is an emulator's.
 type Cloud struct {
-	// HOST:PORT; "" is Google's. The tokens of auth are signed by nobody, those of signed
-	// as Google's are.
-	firestore, pubsub, storage, kms, auth, signed, gemini string
+	firestore, pubsub, storage, kms, auth, signer, gemini string // HOST:PORT; "" is Google's
 
 	keys *kms.Keyring // once they are open
 }
@@ -69,8 +67,8 @@ type Cloud struct {
 func New(getenv func(string) string) *Cloud {
 	return &Cloud{
 		firestore: getenv("FIRESTORE_EMULATOR_HOST"), pubsub: getenv("PUBSUB_EMULATOR_HOST"),
-		storage: getenv("STORAGE_EMULATOR_HOST"), kms: getenv(emulators.KMS), auth: getenv("FIREBASE_AUTH_EMULATOR_HOST"),
-		signed: getenv(emulators.Auth), gemini: getenv(emulators.Gemini),
+		storage: getenv("STORAGE_EMULATOR_HOST"), kms: getenv(emulators.KMS), auth: getenv("FIREBASE_AUTH_EMULATOR_HOST"), signer: getenv(emulators.Auth),
+		gemini: getenv(emulators.Gemini),
 	}
 }
 

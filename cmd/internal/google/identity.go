@@ -3,9 +3,9 @@ package google
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/oauth2"
 	"google.golang.org/api/option"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
@@ -14,20 +14,25 @@ import (
 	"github.com/clarity-loop/clarity/services/identity/firebase"
 )
 
+// people opens who verifies theirs, by Google's certificates, or those of a stand-in that
+// signs; of Firebase's own emulator, which does not, every token is believed.
+func (c *Cloud) people(ctx context.Context, config firebase.Config, now func() time.Time) (*firebase.Verifier, error) {
+	if c.signer == "" {
+		config.Emulator = c.auth
+		return firebase.Open(ctx, config, now)
+	}
+	config.Accounts = "http://" + c.signer
+	config.Certificates = config.Accounts + strings.TrimPrefix(firebase.CertificatesURL, "https://www.googleapis.com")
+	return firebase.Open(ctx, config, now, option.WithoutAuthentication())
+}
+
 // Identity opens who verifies tokens: people's and, where it is told to, apps'.
 func (c *Cloud) Identity(ctx context.Context, at string, e platform.Env) (identity.Verifier, error) {
 	who, err := peopleOf(at)
 	if err != nil {
 		return nil, err
 	}
-	who.people.Emulator = c.auth
-	var options []option.ClientOption
-	if c.signed != "" {
-		who.people.Certificates = "http://" + c.signed + strings.TrimPrefix(firebase.CertificatesURL, "https://www.googleapis.com")
-		who.people.Accounts = "http://" + c.signed + strings.TrimPrefix(firebase.AccountsURL, "https:/")
-		options = []option.ClientOption{option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "owner"}))}
-	}
-	people, err := firebase.Open(ctx, who.people, e.Now, options...)
+	people, err := c.people(ctx, who.people, e.Now)
 	if err != nil || who.apps.Mode == appcheck.Off {
 		return people, err
 	}

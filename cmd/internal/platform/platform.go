@@ -93,6 +93,13 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 	if err != nil {
 		return p, err
 	}
+	if opened.Queue != nil {
+		aged := newAges(opened.Queue, e.Now)
+		if err := registry.Register(aged); err != nil {
+			return p, fmt.Errorf("register metrics: %w", err)
+		}
+		opened.Queue = aged
+	}
 	if opened.Gauge != nil {
 		tellUnclaimed(ctx, opened.Gauge, e.Log)
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -81,6 +82,7 @@ func ExitCode(err error) int {
 type said struct {
 	config                 platform.Config
 	check, version, helped bool
+	verify                 bool // the audit log
 	faults                 []error
 	log                    *slog.Logger
 }
@@ -102,6 +104,9 @@ func (b Binary) Run(ctx context.Context, args []string, getenv func(string) stri
 		tw := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 		b.Print(tw, s.config)
 		return tw.Flush()
+	}
+	if s.verify {
+		return b.verifyAudit(ctx, s, stdout)
 	}
 	return b.serve(ctx, s, stdout)
 }
@@ -134,6 +139,9 @@ func (b Binary) read(args []string, getenv func(string) string, stdout, stderr i
 		}
 		return s, nil
 	}
+	if b.needs().Has(capability.Audit) && slices.Equal(rest, []string{"audit", "verify"}) {
+		s.verify, rest = true, nil
+	}
 	if len(rest) > 0 {
 		return nil, &UsageError{fmt.Sprintf("it takes no argument, got %.40q", rest[0])}
 	}
@@ -150,7 +158,11 @@ func (b Binary) read(args []string, getenv func(string) string, stdout, stderr i
 
 func (b Binary) help(fs *flag.FlagSet, w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(tw, "Usage: %s [FLAGS]\n\n%s\n\n%s\nFlags:\n", b.Name, b.Does, help)
+	_, _ = fmt.Fprintf(tw, "Usage: %s [FLAGS]\n", b.Name)
+	if b.needs().Has(capability.Audit) {
+		_, _ = fmt.Fprintf(tw, "       %s [FLAGS] audit verify\n", b.Name)
+	}
+	_, _ = fmt.Fprintf(tw, "\n%s\n\n%s\nFlags:\n", b.Does, help)
 	fs.VisitAll(func(f *flag.Flag) {
 		name, usage := flag.UnquoteUsage(f)
 		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0s" {

@@ -14,6 +14,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/stage"
 	"github.com/clarity-loop/clarity/cmd/internal/serving"
+	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -171,5 +172,57 @@ func TestWhatItSaysOfItself(t *testing.T) {
 				t.Errorf("%s is there, and no stage has to do with it", not)
 			}
 		}
+	}
+}
+
+// log is an audit log, or what is wrong with one, as its place says.
+type log struct{ at string }
+
+func (log) Append(context.Context, audit.Event) error {
+	return errors.New("nobody appends while it is verified")
+}
+
+func (l log) Verify(context.Context) (int64, error) {
+	switch l.at {
+	case "whole":
+		return 12, nil
+	case "cut":
+		return 3, &audit.BadEntry{Writer: "w", Index: 3, Detail: "it is missing"}
+	}
+	return 0, errors.New("nobody is there")
+}
+
+func (l log) Close() error {
+	if l.at == "" {
+		return errors.New("it has no place")
+	}
+	return nil
+}
+
+// The audit log is read with what is configured, and nothing else is opened.
+func TestAuditVerify(t *testing.T) {
+	b := binary()
+	b.Table = append(b.Table, platform.Stage{Name: stage.Ingress, Needs: capability.Audit})
+	b.Drivers.Audit = map[string]platform.Opener[audit.Log]{"fake": func(_ context.Context, at string, e platform.Env) (audit.Log, error) {
+		l := log{at}
+		e.Closing("the audit log", l)
+		return l, nil
+	}}
+	tests := map[string]struct{ at, stdout, err string }{
+		"as it was written": {"whole", "ok: 12 entries\n", ""},
+		"not so":            {"cut", "", "the audit log is not as it was written: audit: writer w: entry 3: it is missing"},
+		"away":              {"away", "", "nobody is there"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, err := told(t, b, nil, "--queue", "fake:away", "--audit", "fake:"+tt.at, "audit", "verify")
+			if stdout != tt.stdout || stderr != "" || (err == nil) != (tt.err == "") || err != nil && err.Error() != tt.err {
+				t.Errorf("%q, %q, %v", stdout, stderr, err)
+			}
+		})
+	}
+	var usage *serving.UsageError
+	if _, _, err := told(t, binary(), nil, "--queue", "fake:x", "audit", "verify"); !errors.As(err, &usage) {
+		t.Errorf("a binary without an audit log: %v", err)
 	}
 }

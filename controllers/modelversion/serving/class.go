@@ -58,11 +58,11 @@ type Autoscaling struct {
 // SharingMode is how several servers use one GPU.
 type SharingMode string
 
-// The modes.
+// The modes. NVIDIA's MPS is none: GKE wants its pods in the host's IPC namespace, which the
+// restricted profile forbids.
 const (
 	SharingWhole     SharingMode = "Whole"     // one server has the GPU
 	SharingMIG       SharingMode = "MIG"       // the hardware divides it
-	SharingMPS       SharingMode = "MPS"       // processes run at the same time in one context
 	SharingTimeSlice SharingMode = "TimeSlice" // processes take turns
 )
 
@@ -73,7 +73,7 @@ type Sharing struct {
 	Mode SharingMode `json:"mode,omitempty"`
 	// Partition is MIG's, like 1g.5gb.
 	Partition string `json:"partition,omitempty"`
-	// Clients is how many servers MPS and TimeSlice put on a GPU; any number if zero.
+	// Clients is how many servers TimeSlice puts on a GPU; any number if zero.
 	Clients int32 `json:"clients,omitempty"`
 }
 
@@ -91,15 +91,15 @@ func (c Class) Validate(f *configcheck.Faults, name string) {
 		f.Add("%s.autoscaling needs a metric and an averageValue above 0", field)
 	}
 	switch c.Sharing.Mode {
-	case "", SharingWhole, SharingMIG, SharingMPS, SharingTimeSlice:
+	case "", SharingWhole, SharingMIG, SharingTimeSlice:
 	default:
-		f.Add("%s.sharing.mode %q is none of Whole, MIG, MPS and TimeSlice", field, c.Sharing.Mode)
+		f.Add("%s.sharing.mode %q is none of Whole, MIG and TimeSlice", field, c.Sharing.Mode)
 	}
 	if (c.Sharing.Mode == SharingMIG) != (c.Sharing.Partition != "") {
 		f.Add("%s.sharing.partition is required for MIG, and for it alone", field)
 	}
-	if c.Sharing.Clients < 0 || c.Sharing.Clients > 0 && c.Sharing.Mode != SharingMPS && c.Sharing.Mode != SharingTimeSlice {
-		f.Add("%s.sharing.clients is for MPS and TimeSlice, and not negative", field)
+	if c.Sharing.Clients < 0 || c.Sharing.Clients > 0 && c.Sharing.Mode != SharingTimeSlice {
+		f.Add("%s.sharing.clients is for TimeSlice, and not negative", field)
 	}
 }
 

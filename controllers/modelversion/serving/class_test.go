@@ -31,7 +31,7 @@ func TestAFaultOfAClass(t *testing.T) {
 	const (
 		autoscaling = "servingClasses.gpu.autoscaling needs a metric and an averageValue above 0"
 		partition   = "servingClasses.gpu.sharing.partition is required for MIG, and for it alone"
-		clients     = "servingClasses.gpu.sharing.clients is for MPS and TimeSlice, and not negative"
+		clients     = "servingClasses.gpu.sharing.clients is for TimeSlice, and not negative"
 	)
 	by := func(metric, value string) *Autoscaling {
 		return &Autoscaling{Metric: metric, AverageValue: resource.MustParse(value)}
@@ -59,8 +59,8 @@ func TestAFaultOfAClass(t *testing.T) {
 		"a part that is not said":    {func(c *Class) { c.Sharing.Mode = SharingMIG }, partition},
 		"a part of a whole one":      {func(c *Class) { c.Sharing = Sharing{Mode: SharingWhole, Partition: "1g.5gb"} }, partition},
 		"a part of no mode":          {func(c *Class) { c.Sharing.Partition = "1g.5gb" }, partition},
-		"another mode":               {func(c *Class) { c.Sharing.Mode = "Half" }, `servingClasses.gpu.sharing.mode "Half" is none of Whole, MIG, MPS and TimeSlice`},
-		"in one context":             {func(c *Class) { c.Sharing = Sharing{Mode: SharingMPS, Clients: 1} }, ""},
+		"another mode":               {func(c *Class) { c.Sharing.Mode = "Half" }, `servingClasses.gpu.sharing.mode "Half" is none of Whole, MIG and TimeSlice`},
+		"in one context":             {func(c *Class) { c.Sharing.Mode = "MPS" }, `servingClasses.gpu.sharing.mode "MPS" is none of Whole, MIG and TimeSlice`},
 		"in turns":                   {func(c *Class) { c.Sharing = Sharing{Mode: SharingTimeSlice, Clients: 1} }, ""},
 		"in turns, any number":       {func(c *Class) { c.Sharing = Sharing{Mode: SharingTimeSlice} }, ""},
 		"in turns, less than nobody": {func(c *Class) { c.Sharing = Sharing{Mode: SharingTimeSlice, Clients: -1} }, clients},
@@ -94,7 +94,7 @@ func TestWhatAClassLeavesOutIsFilledIn(t *testing.T) {
 		t.Errorf("%v, %s, %s", c.StartTimeout, c.Scratch.String(), c.Sharing.Mode)
 	}
 	said := goodClass()
-	said.StartTimeout.Duration, said.Scratch, said.Sharing.Mode = time.Minute, resource.MustParse("1Gi"), SharingMPS
+	said.StartTimeout.Duration, said.Scratch, said.Sharing.Mode = time.Minute, resource.MustParse("1Gi"), SharingTimeSlice
 	if diff := cmp.Diff(said, said.WithDefaults()); diff != "" {
 		t.Errorf("what is said is changed (-want +got):\n%s", diff)
 	}

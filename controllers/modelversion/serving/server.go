@@ -137,8 +137,6 @@ func nodesOf(class Class) map[string]string {
 	switch class.Sharing.Mode {
 	case SharingMIG:
 		set("cloud.google.com/gke-gpu-partition-size", class.Sharing.Partition)
-	case SharingMPS:
-		set("cloud.google.com/gke-gpu-sharing-strategy", "mps")
 	case SharingTimeSlice:
 		set("cloud.google.com/gke-gpu-sharing-strategy", "time-sharing")
 	}
@@ -213,10 +211,11 @@ func (b *Builder) NetworkPolicy(mv *v1alpha1.ModelVersion) *networkingv1.Network
 	}
 	own := networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{label.Instance: Name(mv), label.Component: label.Validate}}}
 	if len(egress) == 0 {
-		metadata := &networkingv1.IPBlock{CIDR: "169.254.169.252/30"}
+		// Behind the one address or the other, as the cluster's dataplane has it.
+		metadata := []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "169.254.169.254/32"}}, {IPBlock: &networkingv1.IPBlock{CIDR: "169.254.169.252/32"}}}
 		egress = []networkingv1.NetworkPolicyEgressRule{
 			{Ports: append(ports(corev1.ProtocolUDP, 53), ports(corev1.ProtocolTCP, 53, 443)...)},
-			{To: []networkingv1.NetworkPolicyPeer{{IPBlock: metadata}}, Ports: ports(corev1.ProtocolTCP, 80, 988)},
+			{To: metadata, Ports: ports(corev1.ProtocolTCP, 80, 987, 988)},
 		}
 	}
 	return &networkingv1.NetworkPolicy{

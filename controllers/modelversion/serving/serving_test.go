@@ -45,8 +45,7 @@ func TestSharingSelectsNodes(t *testing.T) {
 	}{
 		SharingWhole:     {Sharing{}, map[string]string{"a": "b"}},
 		SharingMIG:       {Sharing{Partition: "1g.5gb"}, map[string]string{"a": "b", "cloud.google.com/gke-gpu-partition-size": "1g.5gb"}},
-		SharingMPS:       {Sharing{Clients: 3}, map[string]string{"a": "b", "cloud.google.com/gke-gpu-sharing-strategy": "mps", "cloud.google.com/gke-max-shared-clients-per-gpu": "3"}},
-		SharingTimeSlice: {Sharing{}, map[string]string{"a": "b", "cloud.google.com/gke-gpu-sharing-strategy": "time-sharing"}},
+		SharingTimeSlice: {Sharing{Clients: 3}, map[string]string{"a": "b", "cloud.google.com/gke-gpu-sharing-strategy": "time-sharing", "cloud.google.com/gke-max-shared-clients-per-gpu": "3"}},
 	}
 	for mode, tt := range tests {
 		t.Run(string(mode), func(t *testing.T) {
@@ -64,8 +63,8 @@ func TestSharingSelectsNodes(t *testing.T) {
 
 // A class that names no nodes gets those that share as it says, down to one server a GPU.
 func TestSharingSelectsNodesOfAClassThatNamesNone(t *testing.T) {
-	want := map[string]string{"cloud.google.com/gke-gpu-sharing-strategy": "mps", "cloud.google.com/gke-max-shared-clients-per-gpu": "1"}
-	if diff := cmp.Diff(want, nodesOf(Class{Sharing: Sharing{Mode: SharingMPS, Clients: 1}})); diff != "" {
+	want := map[string]string{"cloud.google.com/gke-gpu-sharing-strategy": "time-sharing", "cloud.google.com/gke-max-shared-clients-per-gpu": "1"}
+	if diff := cmp.Diff(want, nodesOf(Class{Sharing: Sharing{Mode: SharingTimeSlice, Clients: 1}})); diff != "" {
 		t.Errorf("nodes (-want +got):\n%s", diff)
 	}
 	if got := nodesOf(Class{Sharing: Sharing{Mode: SharingWhole}}); got != nil {

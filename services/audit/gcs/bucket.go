@@ -15,14 +15,15 @@ import (
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/iterator"
 
+	"github.com/clarity-loop/clarity/services/audit/internal/chain"
 	"github.com/clarity-loop/clarity/services/fault"
 )
 
 const (
 	attempt = 2 * time.Second // one request takes at most
 	page    = 1000
-	// longest is how large an object is read: more than any writer makes.
-	longest = 32 << 20
+	// longest is how much of an object is read: as much as a writer may make.
+	longest = flushLimit*chain.MaxLine + 1<<16
 )
 
 // What becomes of a request besides what it is for. None says which object.

@@ -198,7 +198,7 @@ func TestUnknownOutcomes(t *testing.T) {
 	}{
 		"503 behind it":    {one(false, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) }), true, 3, 1},
 		"429 behind it":    {one(false, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusTooManyRequests) }), true, 3, 1},
-		"a broken answer":  {one(false, func(w http.ResponseWriter, _ int) { panic(http.ErrAbortHandler) }), true, 3, 1},
+		"a broken answer":  {one(false, func(http.ResponseWriter, int) { panic(http.ErrAbortHandler) }), true, 3, 1},
 		"no answer":        {one(false, func(http.ResponseWriter, int) { time.Sleep(attempt + 200*time.Millisecond) }), true, 3, 1},
 		"503 for good":     {one(true, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) }), false, 3, 2},
 		"403 for a moment": {one(false, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusForbidden) }), false, 3, 2},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -42,30 +43,45 @@ func decodeHead(entry []byte) (v vouched, err error) {
 // taken. Where something is wrong it is an *audit.BadEntry, and the chain ends before it.
 func (p place) objects(ctx context.Context, l *link, m *chain.MACs, see func(entry []byte) error, taken func() error) error {
 	for {
-		from := l.folder // all of it, where it begins
-		if l.head.Size > 0 {
-			from = l.object(l.head.Size)
-		}
-		names, err := p.names(ctx, l.folder, from, page)
+		names, err := p.names(ctx, l.folder, l.behind(), page)
 		if err != nil {
 			return err
 		}
-		for _, name := range names {
-			if err := p.object(ctx, l, m, name, see); err != nil {
+		err = p.ahead(ctx, names, func(name string, object func() ([]byte, error)) error {
+			if err := l.isNext(name); err != nil {
 				return err
 			}
-			if err := taken(); err != nil {
+			data, err := object()
+			if errors.Is(err, errNone) {
+				return l.bad(l.head.Size, "it is missing: its object is gone")
+			}
+			if err == nil {
+				err = l.take(m, data, see)
+			}
+			if err != nil {
 				return err
 			}
-		}
-		if len(names) < page {
-			return nil
+			return taken()
+		})
+		if err != nil || len(names) < page {
+			return err
 		}
 	}
 }
 
-// object takes the next one, which has the name.
-func (p place) object(ctx context.Context, l *link, m *chain.MACs, name string, see func(entry []byte) error) error {
+// behind is the name from which on stands what is behind the chain.
+func (l link) behind() string {
+	switch {
+	case l.head.Size == 0:
+		return l.folder // whatever is there
+	case l.closed:
+		return l.object(l.head.Size) + "!" // not its end once more
+	}
+	return l.object(l.head.Size)
+}
+
+// isNext says what is wrong with an object of the name being the next.
+func (l link) isNext(name string) error {
 	n, is := l.number(name)
 	switch {
 	case !is:
@@ -75,14 +91,45 @@ func (p place) object(ctx context.Context, l *link, m *chain.MACs, name string, 
 	case n < l.head.Size:
 		return l.bad(n, "a second object has it")
 	}
-	data, err := p.read(ctx, name)
-	if errors.Is(err, errNone) {
-		return l.bad(l.head.Size, "it is missing: its object is gone")
+	return nil
+}
+
+// ahead tells of each object in order, while those behind it are being read already.
+func (p place) ahead(ctx context.Context, names []string, tell func(name string, object func() ([]byte, error)) error) error {
+	type answer struct {
+		data []byte
+		err  error
 	}
-	if err != nil {
-		return err
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer cancel()
+	asked := make([]chan answer, len(names))
+	ask := func(i int) {
+		if i >= len(names) {
+			return
+		}
+		asked[i] = make(chan answer, 1)
+		reading.Go(func() {
+			data, err := p.read(ctx, names[i])
+			asked[i] <- answer{data, err}
+		})
 	}
-	return l.take(m, data, see)
+	for i := range readAhead {
+		ask(i)
+	}
+	for i, name := range names {
+		err := tell(name, func() ([]byte, error) {
+			got := <-asked[i]
+			return got.data, got.err
+		})
+		if err != nil {
+			return err
+		}
+		asked[i] = nil
+		ask(i + readAhead)
+	}
+	return nil
 }
 
 // A mark is a head of a writer that the notary has signed.

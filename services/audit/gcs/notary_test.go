@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -171,6 +172,34 @@ func TestANotaryFindsTampering(t *testing.T) {
 				t.Errorf("it vouches for %d entries", signed.Size)
 			}
 		})
+	}
+}
+
+// A turn that fails is made up for in the next, whatever it had read already.
+func TestATurnThatFails(t *testing.T) {
+	w, d := through(t, newWorld(t, gcstest.Start(t)))
+	l, n := w.open(t), w.notary(t)
+	l.flushed(t, 1)
+	n.signed(t)
+	l.flushed(t, 1)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"read", "insert if 0", "list"} {
+		d.stands(func(w http.ResponseWriter, _ *http.Request, call string) bool {
+			if call == what {
+				w.WriteHeader(http.StatusForbidden)
+			}
+			return call == what
+		})
+		if err := n.turn(t.Context()); err == nil {
+			t.Errorf("%s: a turn in which it is refused has no error", what)
+		}
+	}
+	d.stands(nil)
+	n.signed(t)
+	if n, err := w.process(t).Verify(t.Context()); err != nil || n != 2 {
+		t.Errorf("%d entries, %v", n, err)
 	}
 }
 

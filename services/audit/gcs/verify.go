@@ -10,8 +10,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// atOnce is how many chains are read.
-const atOnce = 16
+const (
+	atOnce    = 8 // chains that are read
+	readAhead = 8 // objects of each
+)
 
 // kept is how long objects stay, as config/gcs/audit says: of a writer that began before
 // that some may have gone.

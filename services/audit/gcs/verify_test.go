@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,31 @@ func TestWhatHasServedItsTimeIsNotMissed(t *testing.T) {
 	l.drops(t, headsFolder+"000000000001.log")
 	if _, err := l.Verify(t.Context()); !errors.As(err, &bad) || bad.Writer != notaryName {
 		t.Errorf("without one that was to stay: %v", err)
+	}
+}
+
+// A chain is read ahead: verifying takes as long as the slowest of some requests, not as all
+// of them.
+func TestAChainIsReadAhead(t *testing.T) {
+	w, d := through(t, newWorld(t, gcstest.Start(t)))
+	l := w.process(t)
+	const objects = 64
+	for range objects {
+		l.flushed(t, 1)
+	}
+	const latency = 25 * time.Millisecond
+	d.stands(func(_ http.ResponseWriter, _ *http.Request, call string) bool {
+		if call == "read" {
+			time.Sleep(latency)
+		}
+		return false
+	})
+	began := time.Now()
+	if n, err := l.Verify(t.Context()); err != nil || n != objects {
+		t.Errorf("%d entries, %v", n, err)
+	}
+	if took := time.Since(began); took > objects*latency/2 {
+		t.Errorf("%d objects that take %v each took %v", objects, latency, took)
 	}
 }
 

@@ -148,7 +148,7 @@ func TestTheServiceIsShownWhoThisIs(t *testing.T) {
 func TestTheLargestBatchFits(t *testing.T) {
 	d := open(t, database(t))
 	var writes []store.Write
-	for i := range 11 {
+	for i := range 10 {
 		writes = append(writes, store.Write{Key: store.Key{Collection: "days", UID: "u", Key: fmt.Sprintf("%02d", i)}, Data: make([]byte, store.MaxDocument)})
 	}
 	if _, err := d.Batch(t.Context(), writes); err != nil {

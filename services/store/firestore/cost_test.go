@@ -253,15 +253,3 @@ func TestAHostileOneKeepsEveryWord(t *testing.T) {
 		}
 	}
 }
-
-// A batch whose documents are each small enough may be larger than a request.
-func TestABatchThatIsLargerThanARequestIsRefused(t *testing.T) {
-	d := serve(t, &service{})
-	var writes []store.Write
-	for i := range 12 {
-		writes = append(writes, store.Write{Key: store.Key{Collection: "days", UID: "u", Key: fmt.Sprint(i)}, Data: make([]byte, store.MaxDocument)})
-	}
-	if _, err := d.Batch(t.Context(), writes); !errors.Is(err, store.ErrTooLarge) {
-		t.Errorf("%v, want ErrTooLarge", err)
-	}
-}

@@ -65,9 +65,8 @@
 //
 // # Limits
 //
-// The data of a Batch, all together, is at most 10 MiB, else ErrTooLarge. A tail is a
-// target of a Listen stream that it shares with at most 500; where the service takes
-// fewer, or the stream is down, its tails have a token every ten seconds.
+// A tail is a target of a Listen stream that it shares with at most 500; where the
+// service takes fewer, or the stream is down, its tails have a token every ten seconds.
 //
 // # What was never run
 //

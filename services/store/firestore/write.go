@@ -14,12 +14,6 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-// The service takes a request of 10 MiB. Beside the data a write has its names.
-const (
-	maxRequest = 10<<20 - 64<<10
-	perWrite   = 2 << 10
-)
-
 // Batch applies the conditional changes of one person, all or none, in one commit; see
 // store.Driver.
 func (s *Store) Batch(ctx context.Context, writes []store.Write) ([]int64, error) {
@@ -55,17 +49,12 @@ func (s *Store) writes(writes []store.Write) ([]*firestorepb.Write, error) {
 		return nil, err
 	}
 	commits := make([]*firestorepb.Write, len(writes))
-	size := 0
 	for i := range writes {
 		w := &writes[i]
 		if w.IfVersion > lastVersion {
 			return nil, fmt.Errorf("%w: version %d", store.ErrConflict, w.IfVersion)
 		}
-		size += len(w.Data) + perWrite
 		commits[i] = s.write(w)
-	}
-	if size > maxRequest {
-		return nil, fmt.Errorf("%w: %d bytes in one batch", store.ErrTooLarge, size)
 	}
 	return commits, nil
 }

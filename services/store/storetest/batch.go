@@ -168,6 +168,17 @@ func testLargest(t *testing.T, open Opener) {
 		t.Errorf("a byte too many: %v, want ErrTooLarge", err)
 	}
 	missing(t, d, at("u", "beside"))
+	var all []store.Write
+	for i := range 11 {
+		all = append(all, store.Write{Key: at("u", fmt.Sprint(i)), Data: largest})
+	}
+	if _, err := d.Batch(context.Background(), all); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("too much together: %v, want ErrTooLarge", err)
+	}
+	missing(t, d, at("u", "0"))
+	if _, err := d.Batch(context.Background(), all[:10]); err != nil {
+		t.Errorf("as much as there may be: %v", err)
+	}
 	put(t, d, k, 0, string(largest))
 	if got := get(t, d, k); !bytes.Equal(got.Data, largest) {
 		t.Errorf("%d bytes came back of %d", len(got.Data), len(largest))

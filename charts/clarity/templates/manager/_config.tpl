@@ -15,7 +15,13 @@
   (dict "podSelector" (dict "matchLabels" (fromYaml (include "clarity.selector" (dict "root" . "component" "manager")))))
   (fromYaml (include "clarity.monitoringPeer" .))) -}}
 {{- end -}}
+{{- if not $network.egress -}}
+{{- /* A server runs other people's code over a model's file: it reaches the models' store, and names. */ -}}
+{{- $network = set $network "egress" (concat (fromYamlArray (include "clarity.storeEgress" .)) (fromYamlArray (include "clarity.dnsEgress" .))) -}}
+{{- end -}}
 {{- $_ := set $models "network" $network -}}
+{{- $_ := set $models "serviceAccount" (printf "%s-models" $name) -}}
+{{- $_ := set $models "configMap" (printf "%s-models" $name) -}}
 {{- $config := dict
   "namespace" .Release.Namespace
   "worker" (dict

@@ -3,8 +3,12 @@ package chain
 import (
 	"bytes"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/clarity-loop/clarity/services/audit"
 )
 
 func TestRootIsTheTreeHashOfTlog(t *testing.T) {
@@ -87,5 +91,31 @@ func TestALineThatIsTooLong(t *testing.T) {
 		if err := h.Add(m, &to, string(make([]byte, 0, 1))+string(bytes.Repeat([]byte("x"), length))); (err == nil) != want || (to.Len() > 0) != want || (h.Size == 1) != want {
 			t.Errorf("%d bytes: %v, %d written", length, err, to.Len())
 		}
+	}
+}
+
+// The form never changes: logs of all releases are read. This line and this head were made by
+// the first.
+func TestTheForm(t *testing.T) {
+	m := NewMACs([]byte("0123456789abcdef0123456789abcdef"))
+	var h Head
+	var to bytes.Buffer
+	e := audit.Event{Action: audit.UploadAccepted, UID: "anna", ActorUID: "anna", Own: "upload", Outcome: "ok"}
+	for i := range int64(3) {
+		to.Reset()
+		if err := h.Add(m, &to, m.Entry(e, i, time.Date(2026, 11, 20, 12, 0, int(i), 0, time.UTC))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const line = `{"index":2,"time":"2026-11-20T12:00:02Z","action":"upload.accepted","subject":"d469d94c42f3c8300a0f9e9fd0308a0b",` +
+		`"actor":"d469d94c42f3c8300a0f9e9fd0308a0b","object":"e4e3b06bd8bced5891c4b79a0a840052","outcome":"ok"}` + "\tf21b2cfc5edbeb0e1ded0c7472594923\n"
+	const head = `go.sum database tree
+3
+KYNk9XmY2GSxjcmnSWVusN7tgqkD0K5u4WnQ/hLawX4=
+chain f21b2cfc5edbeb0e1ded0c7472594923
+frontier K/bxw0tJQ7kcA3hHungFBrN1LfmDuVewlSP3gdjVyZc= RqvqA606I/4hSHQYFfbecvF74IgGGJ80us9uuL+29yo=
+`
+	if diff := cmp.Diff([]string{line, head}, []string{to.String(), h.Tree() + h.State()}); diff != "" {
+		t.Errorf("line and head (-want +got):\n%s", diff)
 	}
 }

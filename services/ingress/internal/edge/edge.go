@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -173,6 +174,15 @@ func secure(rc *fasthttp.RequestCtx) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+}
+
+// Shared has a reply that is the same for everybody be kept on its way for so many
+// seconds: it says nothing of who asked.
+func Shared(rc *fasthttp.RequestCtx, seconds int) {
+	h := &rc.Response.Header
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(seconds))
+	h.Del("RateLimit-Policy")
+	h.Del("RateLimit")
 }
 
 func knownMethod(m []byte) bool {

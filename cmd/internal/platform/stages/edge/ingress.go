@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/models"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
@@ -18,6 +19,23 @@ import (
 // rememberedTokens is how many verified tokens the ingress remembers.
 const rememberedTokens = 10_000
 
+// idleBehindProxies is how long a connection of a proxy may be idle: Google's load
+// balancers keep theirs for ten minutes, and a request that meets our end of one is lost.
+const idleBehindProxies = 620 * time.Second
+
+// limitsOf are the limits of an ingress that is told so.
+func limitsOf(c platform.Ingress) ingress.Limits {
+	limits := ingress.DefaultLimits()
+	if c.Unlimited {
+		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}
+	}
+	limits.PerAddress = cmp.Or(c.AddressConnections, limits.PerAddress)
+	if len(c.TrustedProxies) > 0 {
+		limits.IdleTimeout = max(limits.IdleTimeout, idleBehindProxies)
+	}
+	return limits
+}
+
 func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 	asked, err := askedModels(p)
 	if err != nil {
@@ -26,11 +44,6 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	if err := stage.Count(p, "the writer", p.Writer); err != nil {
 		return nil, err
 	}
-	limits := ingress.DefaultLimits()
-	if p.Config.Ingress.Unlimited {
-		limits.UserRate, limits.AddressRate = ingress.Rate{}, ingress.Rate{}
-	}
-	limits.PerAddress = cmp.Or(p.Config.Ingress.AddressConnections, limits.PerAddress)
 	proxies, err := p.Config.Ingress.Proxies()
 	if err != nil {
 		return nil, err
@@ -41,7 +54,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
 		Plan: asked.Plan, Series: days.Series, Ready: func(ctx context.Context) error { return ready(ctx, p) },
-		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limits,
+		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limitsOf(p.Config.Ingress),
 		Origins: p.Config.Ingress.Origins, Proxies: proxies, ProxyProtocol: p.Config.Ingress.ProxyProtocol, MetricsApart: p.Config.Listen.Admin != "",
 	}
 	if needs.App, err = appsOf(p); err != nil {
