@@ -45,13 +45,19 @@ for database in clarity keys queue; do
   field documents k --index=order=ascending --index=order=descending
   field documents w --index=order=ascending
 done
-gcloud firestore fields ttls update expires --collection-group=events --database=clarity --project="$project" --enable-ttl --async
+database=clarity
+for collection in events feeds insights results; do
+  field "$collection" '*' --disable-indexes
+done
+for collection in events insights results; do
+  gcloud firestore fields ttls update expires --collection-group="$collection" --database=clarity --project="$project" --enable-ttl --async
+done
 
 # Topics, what was given up, and who reads them.
 subscriptions=(
-  analyses.analyse events.feed exports.exports history.intake results.feed results.insights uploads.intake
+  analyses.analyse events.feed exports.exports history.intake results.feed results.insights uploads.intake webhooks.webhooks
 )
-for topic in analyses events exports history results uploads; do
+for topic in analyses events exports history results uploads webhooks; do
   made pubsub topics "$topic"
   made pubsub topics "$topic.lost"
   made pubsub subscriptions "$topic.lost" --topic="$topic.lost" --ack-deadline=60 --message-retention-duration=604800s --expiration-period=never

@@ -6,6 +6,7 @@
 //	blobs     gcs:BUCKET
 //	keys      kms:projects/P/locations/L/keyRings/R/cryptoKeys/K?documents=PROJECT/DATABASE
 //	identity  firebase:PROJECT
+//	feed      firestore:PROJECT/DATABASE, whose rules are those of config/firestore; content=true has there what there is to see, too
 //	audit     gcs:BUCKET                another one, whose objects stay
 //	writer    gemini:PROJECT/LOCATION/MODEL
 //
