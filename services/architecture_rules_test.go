@@ -172,7 +172,7 @@ var testDrivers = map[string][]string{
 	// What an erasure leaves of each driver's.
 	"services/erasure": {"services/blob/files", "services/keyring/tink", "services/queue/sqlite", "services/store/sqlite"},
 	// Every command of every binary, with a model that is there.
-	"cmd":                          {"services/model/preview", "services/queue/pubsub"},
+	"cmd":                          {"services/model/preview"},
 	"cmd/clarity":                  {"services/model/preview"},
 	"cmd/worker":                   {"services/model/pat", "services/model/preview", "services/narrative/template"},
 	"cmd/internal/cost":            {"services/narrative/template"},
