@@ -49,7 +49,7 @@ const keysLockName = "owner.lock"
 func withKeys(dir string, b platform.Backends, release func() error) (both func() error, err error) {
 	at, keys := strings.CutPrefix(b.Keys, "tink:")
 	documents, own := strings.CutPrefix(b.Store, "sqlite:")
-	if _, missing := os.Stat(at); !keys || !own || !within(documents, dir) || missing != nil {
+	if !keys || !own || !within(documents, dir) || !isThere(at) {
 		return release, nil
 	}
 	leave, err := dirlock.LockFile(filepath.Join(at, keysLockName))
@@ -61,6 +61,11 @@ func withKeys(dir string, b platform.Backends, release func() error) (both func(
 		return release, Sentence(dir, &platform.OpenError{Of: "keys", Driver: "tink", At: at, Cause: err})
 	}
 	return func() error { return errors.Join(leave(), release()) }, nil
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // orUnmade is release, which then removes a directory that was made for a platform
