@@ -69,6 +69,11 @@ cluster: ## Start a cluster with simulated GPU nodes, install the operator and t
 cluster-down: ## Stop what `make cluster` started
 	@$(GO) run ./hack/cluster down --folder=$(CLUSTER)
 
+.PHONY: cloud
+cloud: clarity emulators ## Start Google Cloud as stand-ins, the three binaries over it and a phone, print the week's results (STAY=1 stays up)
+	@$(WATCH) "building the three binaries" $(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/ingress ./cmd/worker ./cmd/insights ./hack/cloud
+	@$(BIN)/cloud $(if $(STAY),--stay)
+
 ##@ Check
 .PHONY: quick
 quick: ## Format, vet, lint and test what changed since main and what depends on it, in about a minute

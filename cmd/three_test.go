@@ -4,13 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,9 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/keyring/kms/kmstest"
-	"github.com/clarity-loop/clarity/services/queue/pubsub"
+	"github.com/clarity-loop/clarity/internal/emulated"
 )
 
 // The three binaries, as processes over stand-ins of Google's services, take an upload
@@ -58,110 +53,46 @@ func TestThreeBinariesTakeAnUploadToItsInsight(t *testing.T) {
 			}
 		}
 	}
+	var entries int
+	said := c.place.run(t, c.Environment(), []int{0}, "insights", "--config", "cloud.yaml", "audit", "verify")
+	if _, err := fmt.Sscanf(said, "ok: %d entries\n", &entries); err != nil || entries < 10 {
+		t.Errorf("the audit log: %q, %v", said, err)
+	}
 }
 
-// A cloud is stand-ins of Google's services, and what leads to them.
+// A cloud is stand-ins of Google's services, and a person.
 type cloud struct {
+	*emulated.Cloud
 	place *place
-	env   []string
 	token string
-}
-
-const project = "demo-clarity"
-
-// port is a free one.
-func port(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// emulator starts one and waits until it can be reached at the address.
-func emulator(t *testing.T, name, address string, args ...string) {
-	t.Helper()
-	built, err := exec.CommandContext(t.Context(), filepath.Join("..", "hack", "emulators", "emulator"), "--built", name).Output()
-	if err != nil {
-		t.Fatalf("%s is not built: make emulators: %v", name, err)
-	}
-	cmd := exec.Command(strings.TrimSpace(string(built)), args...)
-	cmd.Dir, cmd.Stderr = t.TempDir(), os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
-			return
-		}
-		if time.Since(began) > 20*time.Second {
-			t.Fatalf("%s does not answer", name)
-		}
-	}
 }
 
 func startCloud(t *testing.T, bin string) *cloud {
 	t.Helper()
-	documents, messages, objects := port(t), port(t), port(t)
-	host := func(address string) string { h, _, _ := net.SplitHostPort(address); return h }
-	of := func(address string) string { _, p, _ := net.SplitHostPort(address); return p }
-	emulator(t, "hidane", documents, "--host", host(documents), "--port", of(documents))
-	emulator(t, "pubsubd", messages, "--listen", messages, "--data", t.TempDir())
-	emulator(t, "fake-gcs-server", objects, "-backend", "memory", "-scheme", "http", "-host", host(objects), "-port", of(objects), "-public-host", objects, "-log-level", "error")
-	for _, bucket := range []string{"demo-clarity-objects", "demo-clarity-audit"} {
-		res, err := http.Post("http://"+objects+"/storage/v1/b?project="+project, "application/json", strings.NewReader(`{"name":"`+bucket+`"}`))
-		if err != nil || res.StatusCode != http.StatusOK {
-			t.Fatalf("make a bucket: %v, %v", res, err)
-		}
-		res.Body.Close()
-	}
-	if err := pubsub.Prepare(t.Context(), pubsub.Config{Project: project, Emulator: messages}, flow.Consumers()); err != nil {
-		t.Fatal(err)
-	}
-	accounts := httptest.NewServer(http.HandlerFunc(account))
-	t.Cleanup(accounts.Close)
-	c := &cloud{place: newPlace(t, bin), token: idToken(t, "anna"), env: []string{
-		"CLARITY_DEV=true", "FIRESTORE_EMULATOR_HOST=" + documents, "PUBSUB_EMULATOR_HOST=" + messages, "STORAGE_EMULATOR_HOST=" + objects,
-		"CLARITY_KMS_EMULATOR_HOST=" + kmstest.Start(t).Address, "FIREBASE_AUTH_EMULATOR_HOST=" + strings.TrimPrefix(accounts.URL, "http://")}}
-	c.place.write(t, "cloud.yaml", c.key(cloudFile))
-	return c
-}
-
-// key has a text name the key of the stand-in.
-func (*cloud) key(text string) string {
-	return strings.ReplaceAll(text, "projects/demo-clarity/locations/europe-west3/keyRings/clarity/cryptoKeys/kek", kmstest.Key)
-}
-
-// account answers that the one who is asked for is there.
-func account(w http.ResponseWriter, r *http.Request) {
-	var asks struct{ LocalID []string }
-	if err := json.NewDecoder(r.Body).Decode(&asks); err != nil || len(asks.LocalID) != 1 || !strings.HasSuffix(r.URL.Path, "/accounts:lookup") {
-		http.Error(w, `{"error":{"message":"OPERATION_NOT_ALLOWED"}}`, http.StatusBadRequest)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"users": []any{map[string]any{"localId": asks.LocalID[0]}}})
-}
-
-// idToken is what the Auth emulator gives: signed by nobody.
-func idToken(t *testing.T, sub string) string {
-	t.Helper()
-	now := time.Now().Unix()
-	claims, err := json.Marshal(map[string]any{"iss": "https://securetoken.google.com/" + project, "aud": project, "sub": sub, "user_id": sub,
-		"iat": now, "exp": now + 3600, "auth_time": now, "firebase": map[string]any{"sign_in_provider": "password"}})
+	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + encode(claims) + "."
+	under, err := emulated.Start(t.Context(), emulated.Options{Root: root, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := under.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	token, err := under.Person(t.Context(), "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cloud{Cloud: under, place: newPlace(t, bin), token: token}
+	config, err := json.Marshal(map[string]any{"backends": c.Backends(), "listen": map[string]string{"admin": "127.0.0.1:0"}}) // which is YAML
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.place.write(t, "cloud.yaml", string(config))
+	return c
 }
 
 // A server is one of the three, running.
@@ -194,7 +125,7 @@ func (c *cloud) start(t *testing.T, name string, args ...string) *server {
 	t.Helper()
 	s := &server{name: name, log: &shared{}}
 	line := append(append([]string{name}, args...), "--config", "cloud.yaml", "--linger", "0s", "--grace", "20s")
-	s.cmd = c.place.command(context.Background(), append([]string{"CLARITY_LISTEN=127.0.0.1:0", "CLARITY_UNLIMITED=true"}, c.env...), line...)
+	s.cmd = c.place.command(context.Background(), append([]string{"CLARITY_LISTEN=127.0.0.1:0", "CLARITY_UNLIMITED=true"}, c.Environment()...), line...)
 	s.cmd.Stderr = s.log
 	stdout, err := s.cmd.StdoutPipe()
 	if err == nil {
@@ -237,11 +168,9 @@ func (s *server) stop(t *testing.T) {
 // shard computes the day's window again, beside the three.
 func (c *cloud) shard(t *testing.T, day string) {
 	t.Helper()
-	env := append([]string{"JOB_COMPLETION_INDEX=0", "CLARITY_TERMINATION_LOG=last-words"}, c.env...)
-	for _, line := range strings.Split(cloudFile, "\n") {
-		if capability, driver, is := strings.Cut(strings.TrimSpace(line), ": "); is && strings.HasPrefix(line, "  ") {
-			env = append(env, "CLARITY_"+strings.ToUpper(capability)+"="+c.key(driver))
-		}
+	env := append([]string{"JOB_COMPLETION_INDEX=0", "CLARITY_TERMINATION_LOG=last-words"}, c.Environment()...)
+	for capability, driver := range c.Backends() {
+		env = append(env, "CLARITY_"+strings.ToUpper(capability)+"="+driver)
 	}
 	said := c.place.run(t, env, []int{0}, "worker", "shard", "--run=r-"+fmt.Sprint(time.Now().UnixNano()), "--shards=1", "--start="+day, "--end="+day, "--analyses=sleep", "--on-existing=Replace", "--all")
 	if !strings.Contains(said, `"subjects":1,"succeeded":1`) {

@@ -4,7 +4,8 @@
 # topics and subscriptions with their dead letters, buckets and a key. It is for
 # projects without Config Connector, by which the chart makes the same; a test holds it
 # against config/. What is there already is left, so that it can be run again; rights,
-# the cluster and who signs in are not its affair. PREFIX (in the environment) stands
+# the cluster and who signs in are not its affair, nor are the rules that phones read by,
+# which Firebase's own tool deploys (firestore.rules). PREFIX (in the environment) stands
 # before the names of buckets, which nobody else in the world may have.
 set -euo pipefail
 project=${1:?gcloud.sh PROJECT LOCATION} location=${2:?gcloud.sh PROJECT LOCATION}
@@ -44,13 +45,19 @@ for database in clarity keys queue; do
   field documents k --index=order=ascending --index=order=descending
   field documents w --index=order=ascending
 done
-gcloud firestore fields ttls update expires --collection-group=events --database=clarity --project="$project" --enable-ttl --async
+database=clarity
+for collection in events feeds insights results; do
+  field "$collection" '*' --disable-indexes
+done
+for collection in events insights results; do
+  gcloud firestore fields ttls update expires --collection-group="$collection" --database=clarity --project="$project" --enable-ttl --async
+done
 
 # Topics, what was given up, and who reads them.
 subscriptions=(
-  analyses.analyse events.feed exports.exports history.intake results.feed results.insights uploads.intake
+  analyses.analyse events.feed exports.exports history.intake results.feed results.insights uploads.intake webhooks.webhooks
 )
-for topic in analyses events exports history results uploads; do
+for topic in analyses events exports history results uploads webhooks; do
   made pubsub topics "$topic"
   made pubsub topics "$topic.lost"
   made pubsub subscriptions "$topic.lost" --topic="$topic.lost" --ack-deadline=60 --message-retention-duration=604800s --expiration-period=never
@@ -63,7 +70,7 @@ for subscription in "${subscriptions[@]}"; do
 done
 
 # Objects. What is deleted there is gone: no soft delete, no versions.
-made storage buckets "gs://$prefix-objects" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0s
+made storage buckets "gs://$prefix-objects" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0
 gcloud storage buckets update "gs://$prefix-objects" --lifecycle-file="$config/gcs/lifecycle.json" --project="$project"
 
 # The audit log. What is written there stays for seven years: lock it once its first entries verify.

@@ -89,7 +89,7 @@ var rules = map[string][]string{
 	// Files that are whole or not there, for drivers and the commands.
 	"internal/durable": {},
 	// Stages.
-	"services/ingress": {"api/traffic", "services/allowance", "services/metric", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"api/traffic", "services/allowance", "services/webhook", "services/metric", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative", "services/grounded"},
 	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
 	"services/ingress/internal/problem":    {},
@@ -117,6 +117,8 @@ var rules = map[string][]string{
 	"services/ingress/internal/events": {"services/ingress/internal/streams", ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
 	"services/ingress/internal/account": {"services/ingress/internal/streams", ingressProblem, ingressReply, ingressRoute,
 		"services/health", "services/record", "=services/audit", "=services/store"},
+	"services/ingress/internal/webhooks": {ingressProblem, ingressReply, ingressRoute,
+		"services/flow", "services/record", "services/webhook", "=services/audit", "=services/identity", "=services/store"},
 	"services/ingress/internal/ingresstest": {"services"},
 	"services/stage/stagetest":              {"services/flow", "services/blob/files", "services/keyring/tink", "services/queue", "services/store"},
 	"services/worker": {"services/fault", "services/due", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
@@ -131,6 +133,10 @@ var rules = map[string][]string{
 	"services/feed":    {"services/stage", "services/flow", "services/news", "services/analysis", "=services/store", "=services/queue"},
 	// What people's devices are told, in the order of its numbers: for whoever writes what it is about.
 	"services/news": {"services/flow", "services/record", "=services/keyring", "=services/store"},
+	// Hands on what devices were told to who listens elsewhere, whom it does not know.
+	"services/relay": {"services/analysis", "services/flow", "services/record", "=services/store"},
+	// Servers of a tenant that are told: the book of them, and the stage that tells.
+	"services/webhook": {"services/analysis", "services/flow", "services/record", "services/stage", "=services/identity", "=services/queue", "=services/store"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "services/vault", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the
@@ -166,7 +172,7 @@ var testDrivers = map[string][]string{
 	// What an erasure leaves of each driver's.
 	"services/erasure": {"services/blob/files", "services/keyring/tink", "services/queue/sqlite", "services/store/sqlite"},
 	// Every command of every binary, with a model that is there.
-	"cmd":                          {"services/model/preview", "services/queue/pubsub"},
+	"cmd":                          {"services/model/preview"},
 	"cmd/clarity":                  {"services/model/preview"},
 	"cmd/worker":                   {"services/model/pat", "services/model/preview", "services/narrative/template"},
 	"cmd/internal/cost":            {"services/narrative/template"},

@@ -36,10 +36,10 @@ log: {format: json, level: warn}
 `)
 	env := map[string]string{"CLARITY_DATA": "from-the-environment", "CLARITY_LISTEN": "127.0.0.1:3", "CLARITY_MODEL": "none"}
 	const defaults = `stage   ingress   needs store blobs queue keys identity audit writer model listener
-stage   worker    needs store blobs queue keys audit model
+stage   worker    needs store blobs queue keys audit model feed
 stage   insights  needs store queue keys audit writer
-stage   delivery  needs store queue keys
-stage   erasure   needs store blobs queue keys erasure audit
+stage   delivery  needs store queue keys feed
+stage   erasure   needs store blobs queue keys erasure audit feed
 listen  api       127.0.0.1:8080
 listen  profile   off
 driver  store     sqlite:clarity-data
@@ -64,7 +64,7 @@ data              clarity-data
 		"the environment over a file": {env, []string{"--config", file}, []string{
 			"listen  api       127.0.0.1:3", "listen  profile   127.0.0.1:2", "model             none", "data              from-the-environment"}},
 		"flags over both": {env, []string{"--config", file, "--model", "traffic:file:plan", "--data=flag", "--stages", "worker, delivery"}, []string{
-			"stage   ingress   off", "stage   worker    needs store blobs queue keys audit model", "listen  api       off",
+			"stage   ingress   off", "stage   worker    needs store blobs queue keys audit model feed", "listen  api       off",
 			"driver  audit     file:flag/audit", "model             traffic:file:plan"}},
 		"free ports, and no model": {nil, []string{"--listen", "[::1]:0", "--pprof", "[::1]:0", "--model="}, []string{
 			"listen  api       [::1]:0", "listen  profile   [::1]:0", "model             none"}},

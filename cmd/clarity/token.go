@@ -22,6 +22,7 @@ func token(_ context.Context, c *call) error {
 	fs := c.flags(tokenHelp)
 	where := c.keptFlags(fs, capability.Identity)
 	user := fs.String("user", "", "`NAME` of the person: 1 to 128 of A–Z, a–z, 0–9 and ._:@-")
+	tenant := fs.String("tenant", "", "`NAME` of the tenant that they are of; none if empty")
 	role := fs.String("role", "", "`ROLE` of a token that is no person's: service or admin")
 	ttl := fs.Duration("ttl", time.Hour, "how long the token is valid")
 	rest, err := c.parse(fs)
@@ -37,7 +38,7 @@ func token(_ context.Context, c *call) error {
 	if err := where.read(); err != nil {
 		return err
 	}
-	signed, err := issuer.Token(issuer.Request{Dir: where.Data, At: where.at(), User: *user, Role: *role, TTL: *ttl, Now: time.Now})
+	signed, err := issuer.Token(issuer.Request{Dir: where.Data, At: where.at(), User: *user, Tenant: *tenant, Role: *role, TTL: *ttl, Now: time.Now})
 	if err != nil {
 		return asUsage(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/relay"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -33,6 +34,7 @@ func drivers(getenv func(string) string) platform.Drivers {
 			"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil },
 		},
 		Plans:  map[string]platform.Opener[platform.Plan]{"file": plans.File, "fixed": plans.Fixed},
+		Feed:   map[string]platform.Opener[relay.Feed]{"firestore": cloud.Feed},
 		Places: google.Check, LongestCall: google.LongestCall,
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/model/artifact/oci"
 	"github.com/clarity-loop/clarity/services/model/traffic/configmap"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/relay"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -36,6 +37,7 @@ func drivers(getenv func(string) string) platform.Drivers {
 		Keys:   map[string]platform.Opener[platform.Keyring]{"kms": cloud.Keys},
 		Audit:  map[string]platform.Opener[audit.Log]{"gcs": cloud.Audit},
 		Plans:  map[string]platform.Opener[platform.Plan]{"configmap": configMap, "file": plans.File, "fixed": plans.Fixed},
+		Feed:   map[string]platform.Opener[relay.Feed]{"firestore": cloud.Feed},
 		Places: google.Check, LongestCall: google.LongestCall,
 	}
 }

@@ -1,7 +1,7 @@
 // Package emulated is Google Cloud on this machine: what stands in for Firestore,
 // Pub/Sub, Cloud Storage, Firebase Authentication, Cloud KMS, Gemini and a collector of
 // OpenTelemetry, each a process of its own on a free port of loopback, with what
-// config/ says of them applied. Tests start it; nothing that is
+// config/ says of them applied. Tests and `make cloud` start it; nothing that is
 // shipped imports it. docs/development/cloud.md says what each shows and cannot show.
 //
 // What they keep is gone when they end, but for what the collector has written.

@@ -126,8 +126,8 @@ func told(t *testing.T, name string) map[string]string {
 		t.Fatal(err)
 	}
 	after := func(seconds string) string {
-		if seconds == "" {
-			return ""
+		if seconds == "" || seconds == "0" {
+			return seconds
 		}
 		return seconds + "s"
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/feed"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/flow/exporting"
+	"github.com/clarity-loop/clarity/services/flow/hooking"
 	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/insights"
@@ -25,12 +26,14 @@ import (
 	"github.com/clarity-loop/clarity/services/news"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/queue/queuetest"
+	"github.com/clarity-loop/clarity/services/relay"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/storetest"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/veil"
+	"github.com/clarity-loop/clarity/services/webhook"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
@@ -185,8 +188,10 @@ func (r *replica) start() {
 	case "feed":
 		told := feed.New(feed.Needs{Store: st, Queue: q, News: news.NewBook(st, r.now), Log: log})
 		r.handle[at(flow.TopicResults, flow.Feed)], r.handle[at(flow.TopicEvents, flow.Feed)] = told.HandleResults, told.Handle
+		hooks := webhook.New(webhook.Needs{Book: webhook.NewBook(st, q, r.now), Now: r.now, Log: log})
+		r.handle[at(hooking.Topic, hooking.Consumer)] = hooks.Handle
 	case "erasure":
-		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Audit: ledger{r}, Longest: longest + time.Second, Now: r.now, Log: log})
+		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Relay: relay.New(st, nil, nil), Audit: ledger{r}, Longest: longest + time.Second, Now: r.now, Log: log})
 		r.passes["erasures"] = eraser.Pass
 	case "copies":
 		vaulted := vault.New(objects{r}, keys)

@@ -60,6 +60,7 @@ const (
 	ProfileChanged   Action = "profile.changed"
 	ExportCreated    Action = "export.created"
 	AccountErased    Action = "account.erased"
+	WebhookChanged   Action = "webhook.changed"
 	AccessDenied     Action = "access.denied"
 )
 

@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/record/exported"
+	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -38,13 +39,17 @@ func reask(asked int) time.Duration {
 	return min(time.Minute<<min(max(asked-1, 0), 6), longestPause)
 }
 
-// Needs are what the stage works with. All are required.
+// Needs are what the stage works with. All but Relay are required.
 type Needs struct {
 	Store *store.Store
 	Queue interface {
 		Publish(ctx context.Context, msgs ...queue.Message) error
 	}
 	Windows *Windows
+	// Relay hands on what devices were told; nil where nobody else listens.
+	Relay interface {
+		Tell(ctx context.Context, uid string, first uint64, events []notice.Event) error
+	}
 	// PutOff counts the entries that were put off as they cannot be read.
 	PutOff interface{ Inc() }
 	Now    func() time.Time
@@ -132,6 +137,8 @@ func (s *Stage) take(ctx context.Context, d store.Document) error {
 		return s.ask(ctx, uid, r, exporting.Topic, func(int) any { return exporting.Due{UID: uid, ExportID: r.Value.Ref} }, 5)
 	case agenda.Resume:
 		return s.resume(ctx, uid, r)
+	case agenda.Told:
+		return s.handOn(ctx, d, r)
 	case agenda.Review:
 		return s.review(ctx, uid, r)
 	}

@@ -12,7 +12,7 @@ import (
 // by is a process of the world whose clock is off by so much, and whose keyring says that
 // others know of a destroyed key after the lag.
 func (w *world) by(off, lag time.Duration) *erasure.Stage {
-	return erasure.New(erasure.Needs{Store: w.store, Keys: lagging{mortalKeys{w}, lag}, Names: w.keys, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Audit: mortalAudit{w},
+	return erasure.New(erasure.Needs{Store: w.store, Keys: lagging{mortalKeys{w}, lag}, Names: w.keys, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Relay: nobody{}, Audit: mortalAudit{w},
 		Longest: 2 * time.Second, Now: func() time.Time { return w.clock().Add(off) }, Log: slog.New(slog.DiscardHandler)})
 }
 

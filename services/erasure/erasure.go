@@ -68,6 +68,10 @@ type Needs struct {
 	Queue interface {
 		Forget(ctx context.Context, key string) error
 	}
+	// Relay has what was handed on of the person be gone.
+	Relay interface {
+		Forget(ctx context.Context, uid string) error
+	}
 	Audit interface {
 		Append(ctx context.Context, e audit.Event) error
 	}
@@ -226,6 +230,9 @@ func (s *Stage) remove(ctx context.Context, uid string) error {
 }
 
 func (s *Stage) removeAll(ctx context.Context, uid string) error {
+	if err := s.Relay.Forget(ctx, uid); err != nil { // by what the documents say
+		return fmt.Errorf("forget what was handed on: %w", err)
+	}
 	if err := s.Store.EraseUser(ctx, uid); err != nil {
 		return fmt.Errorf("erase documents: %w", err)
 	}

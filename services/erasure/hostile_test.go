@@ -25,7 +25,7 @@ func TestOverAStoreAsBadAsItsContract(t *testing.T) {
 		hostile := storetest.Hostile(w.driver, storetest.Options{Seed: seed, Worst: 0.2, Now: w.clock})
 		var replicas [2]*erasure.Stage
 		for i := range replicas {
-			replicas[i] = erasure.New(erasure.Needs{Store: store.New(hostile, w.keys), Keys: mortalKeys{w}, Names: w.keys, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Audit: mortalAudit{w},
+			replicas[i] = erasure.New(erasure.Needs{Store: store.New(hostile, w.keys), Keys: mortalKeys{w}, Names: w.keys, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Relay: nobody{}, Audit: mortalAudit{w},
 				Longest: 2 * time.Second, Now: w.clock, Log: slog.New(slog.DiscardHandler)})
 		}
 		for turn := 0; w.account().Value.Erasure == nil || !w.account().Value.Erasure.Finished(); turn++ {

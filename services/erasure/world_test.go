@@ -79,7 +79,7 @@ func newWorld(t *testing.T) *world {
 	})
 	w.driver, w.queue = documents, messages
 	w.store = store.New(&mortalStore{documents, w}, w.keys)
-	w.stage = erasure.New(erasure.Needs{Store: w.store, Keys: mortalKeys{w}, Names: w.keys, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Audit: mortalAudit{w},
+	w.stage = erasure.New(erasure.Needs{Store: w.store, Keys: mortalKeys{w}, Names: w.keys, Blobs: mortalBlobs{w}, Queue: mortalQueue{w}, Relay: nobody{}, Audit: mortalAudit{w},
 		Longest: 2 * time.Second, Now: w.clock, Log: slog.New(slog.NewTextHandler(&w.logs, nil))})
 	return w
 }
@@ -265,3 +265,8 @@ func (w *world) left(uid string) (kinds []string) {
 	}
 	return kinds
 }
+
+// nobody listens elsewhere.
+type nobody struct{}
+
+func (nobody) Forget(context.Context, string) error { return nil }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/clarity-loop/clarity/services/flow/exporting"
+	"github.com/clarity-loop/clarity/services/flow/hooking"
 	"github.com/clarity-loop/clarity/services/health"
 )
 
@@ -21,7 +22,7 @@ const (
 
 // Topics are all of them, in the order of the flow.
 func Topics() []string {
-	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, exporting.Topic, TopicEvents}
+	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, exporting.Topic, TopicEvents, hooking.Topic}
 }
 
 // The consumers: each is a subscription of the topics that Consumers lists it at.
@@ -43,6 +44,7 @@ func Consumers() map[string][]string {
 		TopicResults:    {Insights, Feed},
 		exporting.Topic: {exporting.Consumer},
 		TopicEvents:     {Feed},
+		hooking.Topic:   {hooking.Consumer},
 	}
 }
 

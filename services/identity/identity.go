@@ -12,9 +12,8 @@
 // an erasure, an export, a consent.
 //
 // The UID alone says which person it is: documents, keys and messages are kept
-// by it. The Tenant is told and decides nothing yet. So a driver MUST NOT give
-// two people one UID, of two tenants neither: where its provider may, the driver
-// has to make the UID of both.
+// by it, and it says of which tenant they are: see OfTenant, by which a driver makes
+// the UID of who belongs to one. It MUST NOT give two people one UID, of two tenants neither.
 package identity
 
 import (

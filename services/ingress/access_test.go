@@ -51,6 +51,12 @@ func requests() map[string]struct {
 		"eraseAccount":      {"/v1/account", "", 202},
 		"beginAnew":         {"/v1/account", "", 204},
 		"getErasureReceipt": {"/v1/account/receipt", "", 404},
+		"createWebhook":     {"/v1/webhooks", `{"url":"https://hooks.example.org/"}`, 403},
+		"listWebhooks":      {"/v1/webhooks", "", 403},
+		"deleteWebhook":     {"/v1/webhooks/00000000000000000000000000000001", "", 403},
+		"rotateWebhook":     {"/v1/webhooks/00000000000000000000000000000001/rotate", "", 403},
+		"listDeliveries":    {"/v1/webhooks/00000000000000000000000000000001/deliveries", "", 403},
+		"replayDelivery":    {"/v1/webhooks/00000000000000000000000000000001/deliveries/00000000000000000000000000000001/replay", "", 403},
 		"listModels":        {"/v1/models", "", 200},
 		"getHealth":         {"/healthz", "", 200},
 		"getReadiness":      {"/readyz", "", 200},
@@ -109,6 +115,13 @@ func expected(r route.Route, caller string) func(int) bool {
 		return is(200)
 	case caller == "none" || caller == "expired":
 		return is(401)
+	case r.Access == route.Service && caller == "service":
+		if strings.Contains(r.Path, "{webhookId}") {
+			return is(404)
+		}
+		return func(got int) bool { return got >= 200 && got < 300 }
+	case r.Access == route.Service:
+		return is(403)
 	case caller == "B":
 		if strings.Contains(r.Path, "{date}") || strings.Contains(r.Path, "{exportId}") || r.ID == "getUpload" || r.ID == "writeInsight" || r.ID == "getErasureReceipt" {
 			return is(404)

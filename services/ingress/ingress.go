@@ -2,8 +2,8 @@
 //
 // A request walks four steps, a room each: internal/edge (framing, address limit,
 // log line, counts, panics), internal/access (who asks, whether they may, their
-// rate, their account), the handler of one of five rooms (internal/uploads,
-// results, events, account), and internal/reply, the one place that makes a
+// rate, their account), the handler of one of six rooms (internal/uploads,
+// synced, results, events, account, webhooks), and internal/reply, the one place that makes a
 // reply of an error. Each room says what it needs and returns its routes; this
 // package lists the rooms and writes the OpenAPI document. The rooms lie under
 // internal because nobody else may call them. Handlers are typed and described
@@ -44,11 +44,13 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/streams"
 	"github.com/clarity-loop/clarity/services/ingress/internal/synced"
 	"github.com/clarity-loop/clarity/services/ingress/internal/uploads"
+	"github.com/clarity-loop/clarity/services/ingress/internal/webhooks"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/vault"
+	"github.com/clarity-loop/clarity/services/webhook"
 )
 
 // Needs is everything the ingress needs. Every field is required but for those
@@ -215,7 +217,8 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		Objects: objects, Keys: s.Keys, Grace: s.Grace, Audit: s.Audit, Cache: accounts,
 		Streams: s.streams, Places: streams.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})
-	return slices.Concat(up.Routes(), sync.Routes(), res.Routes(), ev.Routes(), acc.Routes(), s.systemRoutes()), nil
+	hooks := webhooks.New(webhooks.Needs{Book: webhook.NewBook(st, s.Queue, s.Now), Audit: s.Audit, Now: s.Now})
+	return slices.Concat(up.Routes(), sync.Routes(), res.Routes(), ev.Routes(), acc.Routes(), hooks.Routes(), s.systemRoutes()), nil
 }
 
 // templates are the routes as the edge counts them.

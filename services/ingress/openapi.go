@@ -47,6 +47,7 @@ func frame() huma.Config {
 				{Name: "insights", Description: "Results in words, every number one of the facts."},
 				{Name: "events", Description: "What happened, as it happens."},
 				{Name: "person", Description: "Profile, consents, export and erasure."},
+				{Name: "webhooks", Description: "What a tenant's servers are told. For a token with the role service."},
 				{Name: "platform", Description: "The platform itself."},
 			},
 			Components: &huma.Components{
@@ -159,8 +160,11 @@ func problemsOf(r *route.Route) []problem.Code {
 	if r.Access != route.Public {
 		codes = append(codes, problem.Unauthenticated)
 	}
+	if r.Access == route.Personal || r.Access == route.Service {
+		codes = append(codes, problem.Forbidden)
+	}
 	if r.Access == route.Personal {
-		codes = append(codes, problem.Forbidden, access.AppNotKnown)
+		codes = append(codes, access.AppNotKnown)
 		if !r.ErasedToo {
 			codes = append(codes, problem.AccountErased)
 		}

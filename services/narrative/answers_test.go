@@ -2,6 +2,8 @@ package narrative_test
 
 import (
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -143,5 +145,55 @@ func TestLabelledAnswers(t *testing.T) {
 		total, bad, missed, 100*float64(bad-missed)/float64(bad), good, alarms, 100*float64(alarms)/float64(good))
 	if total < 300 || missed*100 > bad || alarms*100 > 2*good {
 		t.Error("want at least 300 answers, at least 99 % of the bad found and at most 2 % of the good refused")
+	}
+}
+
+// Each good answer with one digit changed, with one word of direction turned around, or
+// with the number of another fact of the unit, cited too, is a bad one: what is nearly
+// right is found as what is far off is.
+func TestEveryGoodAnswerMadeWrongIsFound(t *testing.T) {
+	turned := map[string]string{"more": "less", "less": "more", "fewer": "more", "later": "earlier", "earlier": "later", "higher": "lower", "lower": "higher",
+		"longer": "shorter", "shorter": "longer", "rose": "fell", "increased": "decreased", "gained": "lost", "lost": "gained", "grew": "fell"}
+	word := regexp.MustCompile(`[A-Za-z]+`)
+	var made, missed int
+	for _, file := range []string{"tuned.txt", "heldout.txt", "heldout-2.txt", "heldout-3.txt"} {
+		for _, a := range answers(t, "testdata/answers/"+file) {
+			facts := weeks()[a.week]
+			if a.class != "good" || narrative.Check(facts, a.claims) != nil {
+				continue
+			}
+			try := func(i int, text string, cited ...string) {
+				claims := slices.Clone(a.claims)
+				claims[i].Text, claims[i].Facts = text, slices.Concat(claims[i].Facts, cited)
+				if made++; narrative.Check(facts, claims) == nil {
+					missed++
+					t.Logf("%s: missed: %s", file, text)
+				}
+			}
+			for i, c := range a.claims {
+				for at := range len(c.Text) {
+					if d := c.Text[at]; d >= '0' && d <= '9' {
+						try(i, c.Text[:at]+string('0'+(d-'0'+1)%10)+c.Text[at+1:])
+						try(i, c.Text[:at]+string('0'+(d-'0'+5)%10)+c.Text[at+1:])
+					}
+				}
+				for _, own := range facts {
+					for _, f := range facts {
+						if slices.Contains(c.Facts, own.ID) && f.Unit == own.Unit && f.Text != own.Text && strings.Count(c.Text, own.Text) == 1 && !strings.Contains(c.Text, f.Text) {
+							try(i, strings.Replace(c.Text, own.Text, f.Text, 1), f.ID)
+						}
+					}
+				}
+				for _, m := range word.FindAllStringIndex(c.Text, -1) {
+					if other, is := turned[c.Text[m[0]:m[1]]]; is {
+						try(i, c.Text[:m[0]]+other+c.Text[m[1]:])
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d answers made wrong, %d missed", made, missed)
+	if made < 1000 || missed*100 > made {
+		t.Error("want 1,000 answers, at most 1 % of them missed")
 	}
 }

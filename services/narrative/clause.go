@@ -13,6 +13,9 @@ type clause struct{ from, to int }
 
 var (
 	divides = regexp.MustCompile(`[,;:] | (?:and|but|while|whereas|although|though|yet|so|with|that|which) |(?:\d|min|minutes|h|hours) of (?:your |the )?\d`)
+	// goesOn is how a sentence begins that goes on about what was told before.
+	goesOn = regexp.MustCompile(`^["']?(?:that|this|it) (?:is|was)\b`)
+	alike  = regexp.MustCompile(`\b(?:added|gained|lost) [^.;:]* and $`)
 	// pairs are what an "and" holds together.
 	pairs = regexp.MustCompile(`\bbetween [a-z' ]{1,30} and\b`)
 )
@@ -47,7 +50,7 @@ func subjectOf(id string) subject {
 	case change && metric == midpoint:
 		s.timed = []string{"sleep", "slept", "night"}
 	case change:
-		s.not = append(s.not, "later", "earlier")
+		s.not = append(s.not, "later", "earlier", "middle", "midpoint", "centre", "center")
 	}
 	return s
 }
@@ -58,15 +61,15 @@ const midpoint = "sleep.midpoint_minutes"
 func subjectOfMetric(id string) subject {
 	switch id {
 	case "sleep.total_sleep_time_minutes":
-		return subject{words: []string{"sleep", "slept", "asleep", "nights", "night's"}, not: fallingAsleep()}
+		return subject{words: []string{"sleep", "slept", "asleep", "nights", "night's"}, not: append(fallingAsleep(), "wakeful")}
 	case "sleep.time_in_bed_minutes":
-		return subject{words: []string{"bed"}}
+		return subject{words: []string{"bed"}, not: []string{"went to bed"}}
 	case "sleep.sleep_efficiency_percent":
-		return subject{words: []string{"sleep", "slept", "asleep", "bed", "efficien"}}
+		return subject{words: []string{"sleep", "slept", "asleep", "bed", "efficien"}, not: []string{"oxygen", "spo", "saturation"}}
 	case "sleep.sleep_onset_latency_minutes":
-		return subject{words: append([]string{"lay", "lying", "settle", "drift", "sleep came", "before you slept", "before you fell", "before sleep"}, fallingAsleep()...)}
+		return subject{words: append([]string{"lay", "settle", "drift"}, fallingAsleep()...)}
 	case "sleep.wake_after_sleep_onset_minutes":
-		return subject{words: []string{"awake", "wake", "woke", "waking"}}
+		return subject{words: []string{"awake", "wake", "woke", "waking", "were up for"}}
 	case midpoint:
 		return subject{words: []string{"middle", "midpoint", "centre", "center", "centred"}}
 	case "circadian.interdaily_stability":
@@ -98,11 +101,13 @@ func subjectOfMetric(id string) subject {
 }
 
 func fallingAsleep() []string {
-	return []string{"fall asleep", "fell asleep", "falling asleep", "latency", "onset"}
+	return []string{"fall asleep", "fell asleep", "falling asleep", "latency", "onset", "lying", "lay down", "went to bed",
+		"sleep began", "sleep came within", "sleep came after", "before you slept", "before you fell", "before sleep"}
 }
 
 // about says whether the text is of the subject.
 func (s subject) about(text string) bool {
+	text = strings.ReplaceAll(text, "week before", "other week") // which is before nothing
 	own := begins(text, s.words) || begins(text, s.timed) && begins(text, []string{"later", "earlier"})
 	return own && !begins(text, s.not)
 }
@@ -120,10 +125,15 @@ type reading struct {
 
 func readingOf(text string) reading { return reading{text, clauses(text)} }
 
+// clauseOf is the index of the clause with that byte.
+func (r reading) clauseOf(at int) int {
+	return slices.IndexFunc(r.parts, func(c clause) bool { return at < c.to })
+}
+
 // scopes are what a word at that byte may be about, the nearest first: its clause, that
 // with the ones before it, and those with the ones behind.
 func (r reading) scopes(at int) (all []string) {
-	i := slices.IndexFunc(r.parts, func(c clause) bool { return at < c.to })
+	i := r.clauseOf(at)
 	for from := i; from >= 0; from-- {
 		all = append(all, r.text[r.parts[from].from:r.parts[i].to])
 	}
@@ -135,7 +145,7 @@ func (r reading) scopes(at int) (all []string) {
 
 // speaksOf says whether the number at that byte is said of the fact: its clause names
 // the fact and, if it names none, the nearest one around it that names something of the
-// unit. A sentence that names nothing at all goes on about what was told before.
+// unit. A sentence that names nothing at all may go on about what was told before.
 func (r reading) speaksOf(at int, f analysis.Fact) bool {
 	s := subjectOf(f.ID)
 	for i, scope := range r.scopes(at) {
@@ -146,7 +156,18 @@ func (r reading) speaksOf(at int, f analysis.Fact) bool {
 			return false
 		}
 	}
-	return f.Unit != unitClock && f.Unit != unitRatio && !names(r.text)
+	return f.Unit != unitClock && f.Unit != unitRatio && !names(r.text) && goesOn.MatchString(r.text)
+}
+
+// compares says whether the number at that byte of a sentence that compares is how much:
+// "by 22 min", in brackets behind a word of direction, or the second thing that was
+// added or lost.
+func (r reading) compares(at int) bool {
+	before := r.text[:at]
+	if strings.HasSuffix(before, " by ") || alike.MatchString(before) {
+		return true
+	}
+	return strings.HasSuffix(before, "(") && len(directions(r.text[r.parts[r.clauseOf(at)].from:at])) > 0
 }
 
 // meant are those of the changes that a word at that byte is said of: those that the

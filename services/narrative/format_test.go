@@ -12,7 +12,7 @@ func TestAFactAsItIsWrittenIsGrounded(t *testing.T) {
 	for _, unit := range []string{unitDays, unitMinutes, unitClock, unitPercent, unitCount, unitRatio, unitKcal, unitBPM, unitMs} {
 		for half := range 2 * 1500 {
 			value := float64(half) / 2
-			id, what := "f", "It"
+			id, what := "f", "it"
 			switch unit { // these are told beside their names alone
 			case unitClock:
 				id, what = midpoint, "the middle"

@@ -32,13 +32,13 @@ var (
 	digitsPattern   = regexp.MustCompile(`-?\d[\d,.]*(?:e[-+]?\d+)?`)
 	grouped         = regexp.MustCompile(`^(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?$`)
 	unitPattern     = regexp.MustCompile(`^[ -]?(%|[a-z]+)`)
-	comparedPattern = regexp.MustCompile(`^ ?(?:%|[a-z]+)? *(?:(?:of|a|an|the) )?([a-z]+)?( asleep)?`)
+	comparedPattern = regexp.MustCompile(`^ ?(?:%|[a-z]+)? *(?:an? (?:day|night|minute) +)?(?:(?:of|a|an|the) )?([a-z]+)?( asleep)?`)
 	halfOfSomething = regexp.MustCompile(`\b(?:first|second|last|latter|other|early|late) half\b`)
 	noNumber        = regexp.MustCompile(`\b(?:one another|no one|the one|this one|that one|which one)\b`)
 )
 
 func checkNumbers(in reading, cited []analysis.Fact) error {
-	found := numbersOf(in.text)
+	found := numbersIn(in.text)
 	for _, n := range found {
 		if n.unit == "" && after(found, n.at) == unitMinutes && said(number{n.at, n.value, n.decimals, unitMinutes, n.topic, n.compared}, cited, in) {
 			continue // 14 min of the one, and 29 of the other
@@ -62,9 +62,11 @@ func after(found []number, at int) (unit string) {
 }
 
 // numbersOf finds every number of a text: clock times, durations, digits and words.
-func numbersOf(text string) (found []number) {
+func numbersOf(text string) []number { return numbersIn(figures(text)) }
+
+// numbersIn is numbersOf for a text as figures leaves it.
+func numbersIn(text string) (found []number) {
 	blank := func(s string) string { return strings.Repeat(" ", len(s)) }
-	text = figures(text)
 	text = ratePattern.ReplaceAllStringFunc(text, func(s string) string {
 		unit := rateUnit(s)
 		return unit + blank(s[len(unit):])
@@ -214,7 +216,7 @@ func compared(text string, from, end int) bool {
 		return true
 	}
 	before := strings.Fields(text[:from])
-	if n := len(before); n > 0 && direction(before[n-1]) != 0 { // an extra 22 min, down 300
+	if n := len(before); n > 0 && (direction(before[n-1]) != 0 || upDown(before[n-1]) != 0) { // an extra 22 min, down 300
 		return true
 	}
 	if len(before) < 2 || before[len(before)-1] != "by" && before[len(before)-1] != "of" {
@@ -244,10 +246,10 @@ func numberWord(word string) (value float64, is bool) {
 // where the words compare, and every number in a clause that names what it is of.
 func said(n number, facts []analysis.Fact, in reading) bool {
 	told := directions(in.text)
-	compares := len(told) > 0 || changing.MatchString(in.text)
+	n.compared = n.compared || (len(told) > 0 || changing.MatchString(in.text)) && in.compares(n.at)
 	for _, f := range facts {
 		change := strings.HasPrefix(f.ID, changePrefix)
-		if change && !compares || n.compared && !change || !strings.Contains(f.ID, n.topic) {
+		if n.compared != change || !strings.Contains(f.ID, n.topic) {
 			continue
 		}
 		value := f.Value

@@ -23,6 +23,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -37,15 +38,29 @@ const (
 // attempts is how often a number is tried that another process takes at the same time.
 const attempts = 4
 
+// A Relay hands on what devices were told. Both may be done again.
+type Relay interface {
+	// Wants says whether somebody may listen to the person.
+	Wants(ctx context.Context, uid string) bool
+	// Tell hands on the events that were told at once, the first under the number.
+	Tell(ctx context.Context, uid string, first uint64, events []notice.Event) error
+}
+
 // A Book writes what people's devices are told.
 type Book struct {
 	store *store.Store
+	relay Relay // nil: nobody else listens
 	now   func() time.Time
 }
 
-// NewBook is a book in the store.
+// NewBook is a book in the store, of which nothing is handed on.
 func NewBook(s *store.Store, now func() time.Time) *Book {
-	return &Book{s, now}
+	return &Book{store: s, now: now}
+}
+
+// Through is the book with a relay; nil is none.
+func (b *Book) Through(r Relay) *Book {
+	return &Book{store: b.store, relay: r, now: b.now}
 }
 
 // Batch applies the changes of one person's records, and tells the events that are
@@ -113,8 +128,12 @@ func (b *Book) tell(ctx context.Context, uid string, events []flow.Event, change
 		if err != nil {
 			return nil, err
 		}
+		handOn := page != nil && b.relay != nil && b.relay.Wants(ctx, uid)
 		if page != nil {
 			all = append(slices.Clone(changes), b.store.Events.ToPut(key(known.last+1), 0, *page))
+		}
+		if handOn {
+			all = append(all, b.errand(key(known.last+1)))
 		}
 		if len(all) == 0 { // all of it was told
 			return nil, nil
@@ -122,6 +141,9 @@ func (b *Book) tell(ctx context.Context, uid string, events []flow.Event, change
 		versions, err = b.store.Batch(ctx, uid, all...)
 		if err == nil {
 			_ = b.forget(ctx, uid, known.last, next.last) // or the next time
+			if handOn {
+				_ = b.handOn(ctx, uid, known.last+1, *page, versions[len(all)-1]) // or who looks at the agenda does
+			}
 			return versions[:len(changes)], nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
@@ -130,6 +152,25 @@ func (b *Book) tell(ctx context.Context, uid string, events []flow.Event, change
 		former = known
 	}
 	return nil, fmt.Errorf("tell what is new: %w", store.ErrConflict)
+}
+
+// handing is how long who wrote a page has to hand it on, before another does.
+const handing = time.Minute
+
+// errand has the page of the key be handed on.
+func (b *Book) errand(key string) store.Change {
+	at := b.now().UTC()
+	e := agenda.Errand{Kind: agenda.Told, Ref: key, Since: at}
+	return b.store.Agenda.ToPut(e.Key(), store.Any, e).At(at.Add(handing))
+}
+
+// handOn hands the page on and takes the errand off the agenda.
+func (b *Book) handOn(ctx context.Context, uid string, first uint64, page notice.Page, version int64) error {
+	if err := b.relay.Tell(ctx, uid, first, page.All()); err != nil {
+		return err
+	}
+	errand := agenda.Errand{Kind: agenda.Told, Ref: key(first)}
+	return b.store.Agenda.Delete(ctx, uid, errand.Key(), version)
 }
 
 // page is the document of those of the events that are news, nil for none; known is

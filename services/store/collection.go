@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/hook"
 	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/record/spent"
 )
@@ -40,6 +41,9 @@ type Store struct {
 	Spent      Collection[spent.Day]
 	Agenda     Collection[agenda.Errand]
 	Accounts   Collection[record.Account]
+	Endpoints  Collection[hook.Endpoint]
+	Missed     Collection[hook.Missed]
+	Marks      Collection[hook.Mark]
 }
 
 // New is the store over a driver, its documents sealed by s.
@@ -60,6 +64,9 @@ func New(d Driver, s Sealer) *Store {
 		Spent:      Collection[spent.Day]{d, s, collectionSpent},
 		Agenda:     Collection[agenda.Errand]{d, s, collectionAgenda},
 		Accounts:   Collection[record.Account]{d, plain{}, collectionAccounts},
+		Endpoints:  Collection[hook.Endpoint]{d, s, collectionEndpoints},
+		Missed:     Collection[hook.Missed]{d, s, collectionMissed},
+		Marks:      Collection[hook.Mark]{d, s, collectionMarks},
 	}
 }
 
@@ -228,6 +235,18 @@ func (c Collection[T]) Closed(ctx context.Context, uid string, q Query, why erro
 		}
 	}
 	return closed, nil
+}
+
+// Keys lists the keys of the person's records, the first so many, which need not open.
+func (c Collection[T]) Keys(ctx context.Context, uid string, limit int) (keys []string, err error) {
+	docs, err := c.driver.List(ctx, Query{Collection: c.name, UID: uid, Limit: limit})
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", c.name, err)
+	}
+	for _, d := range docs {
+		keys = append(keys, d.Key.Key)
+	}
+	return keys, nil
 }
 
 // Tail sends a token when a record of the uid with a key behind all others may

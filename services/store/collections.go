@@ -15,6 +15,9 @@ const (
 	collectionExports    = "exports"    // by export id
 	collectionSpent      = "spent"      // what is bounded a day, under spent.Key
 	collectionAgenda     = "agenda"     // what is unfinished, by what it is
+	collectionEndpoints  = "endpoints"  // servers that a tenant has told, under a uid of the tenant's own; nobody's
+	collectionMissed     = "missed"     // what they did not take, there too
+	collectionMarks      = "marks"      // which of a person's events these are
 	collectionKeys       = "keys"       // a keyring's, in a database that has nothing else: under a uid of the keyring's own; nobody's
 	collectionAccounts   = "accounts"   // one, "account": how the person stands; outlives erasure, holds no health data
 )

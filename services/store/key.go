@@ -17,12 +17,18 @@ func ShardOf(uid string) int {
 	return int(sum[0]) % Shards
 }
 
-// Personal names the collections that EraseUser empties: all but accounts and keys.
+// apart are the collections that EraseUser leaves alone: a person's account, and what is
+// nobody's.
+func apart() []string {
+	return []string{collectionAccounts, collectionKeys, collectionEndpoints, collectionMissed}
+}
+
+// Personal names the collections that EraseUser empties: all of the person's but accounts.
 func Personal() []string {
 	return []string{
 		collectionUploads, collectionDays, collectionTombstones, collectionResults,
 		collectionInsights, collectionCursors, collectionEvents, collectionProfiles,
-		collectionConsents, collectionExports, collectionEmbeddings, collectionSpent, collectionAgenda,
+		collectionConsents, collectionExports, collectionEmbeddings, collectionSpent, collectionAgenda, collectionMarks,
 	}
 }
 
@@ -120,7 +126,7 @@ func (q Query) Check() error {
 
 // checkPlace names no uid: errors are logged.
 func checkPlace(collection, uid string) error {
-	if collection != collectionAccounts && collection != collectionKeys && !slices.Contains(Personal(), collection) {
+	if !slices.Contains(apart(), collection) && !slices.Contains(Personal(), collection) {
 		return fmt.Errorf("%w: no such collection", ErrKey)
 	}
 	if !legal(uid) {

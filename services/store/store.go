@@ -72,7 +72,7 @@
 // order of the driver's own, at most limit of them behind the uid `after`. It is for
 // retention, a shard of a batch and who verifies: it costs everybody.
 //
-// EraseUser removes every document of the uid in every collection but accounts and keys.
+// EraseUser removes every document of the uid in every collection that is Personal.
 // It is no transaction: after an error some are gone, and it is repeated. What
 // another process writes meanwhile may stay.
 //

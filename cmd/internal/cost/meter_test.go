@@ -5,7 +5,9 @@
 // cloud's are asked the same. A list reads each document that it returns, and one
 // where there is none; so does a Get of what is not there. A batch of n documents is
 // n writes, a check among them one of its own. A look at what is due is billed by
-// time and not by upload: what it returns is counted here, that it was taken is not.
+// time and not by upload: what it returns is counted here, that it was taken is not. So
+// is whether a tenant has webhooks, which a process reads every five seconds for all
+// of its people.
 package cost_test
 
 import (
@@ -148,7 +150,9 @@ func (d *documents) Get(ctx context.Context, k store.Key) (store.Document, error
 
 func (d *documents) List(ctx context.Context, q store.Query) ([]store.Document, error) {
 	docs, err := d.Driver.List(ctx, q)
-	d.m.add(Read, q.Collection, max(1, len(docs)))
+	if q.Collection != "endpoints" {
+		d.m.add(Read, q.Collection, max(1, len(docs)))
+	}
 	return docs, err
 }
 

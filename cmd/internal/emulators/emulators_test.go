@@ -20,6 +20,7 @@ func TestRefuse(t *testing.T) {
 		"documents":         {"FIRESTORE_EMULATOR_HOST", false, true},
 		"messages":          {"PUBSUB_EMULATOR_HOST", false, true},
 		"tokens":            {"FIREBASE_AUTH_EMULATOR_HOST", false, true},
+		"signed tokens":     {"CLARITY_AUTH_EMULATOR_HOST", false, true},
 		"the older store":   {"DATASTORE_EMULATOR_HOST", false, true},
 		"keys":              {"CLARITY_KMS_EMULATOR_HOST", false, true},
 		"words":             {"CLARITY_GEMINI_EMULATOR_HOST", false, true},

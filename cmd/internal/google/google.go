@@ -6,6 +6,7 @@
 //	blobs     gcs:BUCKET
 //	keys      kms:projects/P/locations/L/keyRings/R/cryptoKeys/K?documents=PROJECT/DATABASE
 //	identity  firebase:PROJECT
+//	feed      firestore:PROJECT/DATABASE, whose rules are those of config/firestore; content=true has there what there is to see, too
 //	audit     gcs:BUCKET                another one, whose objects stay
 //	writer    gemini:PROJECT/LOCATION/MODEL
 //
@@ -58,7 +59,7 @@ const countEvery = time.Minute
 
 // A Cloud opens the drivers, and knows which of the services is an emulator's.
 type Cloud struct {
-	firestore, pubsub, storage, kms, auth, gemini string // HOST:PORT; "" is Google's
+	firestore, pubsub, storage, kms, auth, signer, gemini string // HOST:PORT; "" is Google's
 
 	keys *kms.Keyring // once they are open
 }
@@ -67,7 +68,7 @@ type Cloud struct {
 func New(getenv func(string) string) *Cloud {
 	return &Cloud{
 		firestore: getenv("FIRESTORE_EMULATOR_HOST"), pubsub: getenv("PUBSUB_EMULATOR_HOST"),
-		storage: getenv("STORAGE_EMULATOR_HOST"), kms: getenv(emulators.KMS), auth: getenv("FIREBASE_AUTH_EMULATOR_HOST"),
+		storage: getenv("STORAGE_EMULATOR_HOST"), kms: getenv(emulators.KMS), auth: getenv("FIREBASE_AUTH_EMULATOR_HOST"), signer: getenv(emulators.Auth),
 		gemini: getenv(emulators.Gemini),
 	}
 }

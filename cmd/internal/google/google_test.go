@@ -2,9 +2,13 @@ package google_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,5 +182,35 @@ clarity_app_check_requests_total{outcome="unavailable"} 0
 `)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Of a stand-in that signs a token without a signature is nobody's, and who signed is
+// looked for where it has its certificates.
+func TestAStandInThatSignsIsAskedWhoSigned(t *testing.T) {
+	var asked []string
+	standIn := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Path)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer standIn.Close()
+	env := map[string]string{"CLARITY_AUTH_EMULATOR_HOST": strings.TrimPrefix(standIn.URL, "http://")}
+	cloud := google.New(func(name string) string { return env[name] })
+	v, err := cloud.Identity(t.Context(), "demo-clarity", platform.Env{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := func(header string) string {
+		part := base64.RawURLEncoding.EncodeToString
+		return part([]byte(header)) + "." + part([]byte(`{"sub":"anna"}`)) + "."
+	}
+	if _, err := v.Verify(t.Context(), token(`{"alg":"none","typ":"JWT"}`)); !errors.Is(err, identity.ErrInvalid) || len(asked) > 0 {
+		t.Errorf("without a signature: %v, and %q was asked", err, asked)
+	}
+	if _, err := v.Verify(t.Context(), token(`{"alg":"RS256","kid":"k","typ":"JWT"}`)+"c2ln"); !errors.Is(err, identity.ErrUnavailable) {
+		t.Errorf("with one: %v", err)
+	}
+	if want := []string{"/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com"}; !slices.Equal(asked, want) {
+		t.Errorf("it asked %q, want %q", asked, want)
 	}
 }

@@ -2,8 +2,11 @@ package google
 
 import (
 	"context"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/api/option"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/identity"
@@ -11,14 +14,25 @@ import (
 	"github.com/clarity-loop/clarity/services/identity/firebase"
 )
 
+// people opens who verifies theirs, by Google's certificates, or those of a stand-in that
+// signs; of Firebase's own emulator, which does not, every token is believed.
+func (c *Cloud) people(ctx context.Context, config firebase.Config, now func() time.Time) (*firebase.Verifier, error) {
+	if c.signer == "" {
+		config.Emulator = c.auth
+		return firebase.Open(ctx, config, now)
+	}
+	config.Accounts = "http://" + c.signer
+	config.Certificates = config.Accounts + strings.TrimPrefix(firebase.CertificatesURL, "https://www.googleapis.com")
+	return firebase.Open(ctx, config, now, option.WithoutAuthentication())
+}
+
 // Identity opens who verifies tokens: people's and, where it is told to, apps'.
 func (c *Cloud) Identity(ctx context.Context, at string, e platform.Env) (identity.Verifier, error) {
 	who, err := peopleOf(at)
 	if err != nil {
 		return nil, err
 	}
-	who.people.Emulator = c.auth
-	people, err := firebase.Open(ctx, who.people, e.Now)
+	people, err := c.people(ctx, who.people, e.Now)
 	if err != nil || who.apps.Mode == appcheck.Off {
 		return people, err
 	}

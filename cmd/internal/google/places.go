@@ -23,6 +23,7 @@ const (
 	formQueue    = "pubsub:PROJECT/DATABASE?prefix=PREFIX&endpoint=HOST:PORT"
 	formBlobs    = "gcs:BUCKET"
 	formKeys     = "kms:projects/P/locations/L/keyRings/R/cryptoKeys/K?documents=PROJECT/DATABASE"
+	formFeed     = "firestore:PROJECT/DATABASE?content=true|false"
 	formAudit    = "gcs:BUCKET"
 	formWriter   = "gemini:PROJECT/LOCATION/MODEL?perMinute=N"
 	formIdentity = "firebase:PROJECT?tenants=TENANT,TENANT&appcheck=report|enforce&number=PROJECT_NUMBER&apps=APP,APP"
@@ -145,7 +146,7 @@ func peopleOf(at string) (w who, err error) {
 // Examples are of the drivers, by what they are of.
 func Examples() map[string]string {
 	return map[string]string{"store": "firestore:PROJECT/DATABASE", "queue": "pubsub:PROJECT/DATABASE", "blobs": formBlobs, "keys": formKeys,
-		"identity": "firebase:PROJECT", "audit": formAudit, "writer": "template or gemini:PROJECT/LOCATION/MODEL"}
+		"identity": "firebase:PROJECT", "feed": "firestore:PROJECT/DATABASE", "audit": formAudit, "writer": "template or gemini:PROJECT/LOCATION/MODEL"}
 }
 
 // Check tells what is wrong with the places of these drivers, as far as they are
@@ -161,6 +162,7 @@ func Check(b platform.Backends, needs capability.Set) error {
 		{capability.Queue, "queue", b.Queue, formQueue, func(at string) error { _, err := topicsOf(at); return err }},
 		{capability.Blobs, "blobs", b.Blobs, formBlobs, checkBucket},
 		{capability.Audit, "audit", b.Audit, formAudit, checkBucket},
+		{capability.Feed, "feed", b.Feed, formFeed, func(at string) error { _, err := followingOf(at); return err }},
 		{capability.Keys | capability.Erasure, "keys", b.Keys, formKeys, func(at string) error { _, err := wrappingOf(at); return err }},
 		{capability.Writer, "writer", b.Writer, formWriter, func(at string) error { _, err := gemini.Parse(at); return err }},
 		{capability.Identity, "identity", b.Identity, formIdentity, func(at string) error { _, err := peopleOf(at); return err }},

@@ -39,6 +39,8 @@ type Backends struct {
 	Identity string `yaml:"identity"`
 	Audit    string `yaml:"audit"`
 	Writer   string `yaml:"writer"`
+	// Feed is where phones listen by themselves; "" for none.
+	Feed string `yaml:"feed"`
 	// Model is the version that looks at each week: "" or "none" for none, what
 	// models.Single opens, or "traffic:PLAN", where PLAN is one of Drivers.Plans.
 	Model string `yaml:"model"`

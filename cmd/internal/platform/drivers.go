@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/services/model/traffic"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/relay"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/veil"
 )
@@ -79,6 +80,8 @@ type Drivers struct {
 	// is not grounded.
 	Writer map[string]Opener[narrative.Writer]
 	Plans  map[string]Opener[Plan]
+	// Feed may be nil: there is none on one machine.
+	Feed map[string]Opener[relay.Feed]
 	// Places tells what is wrong with the places of drivers that are needed, where a
 	// place has a form of its own. It opens nothing; nil finds nothing wrong.
 	Places func(b Backends, needs capability.Set) error
@@ -110,7 +113,8 @@ type Opened struct {
 	Identity         identity.Verifier
 	Audit            audit.Log
 	Writer, Template narrative.Writer
-	Plan             Plan // without a Source where the model is no plan's
+	Feed             relay.Feed // nil where there is none
+	Plan             Plan       // without a Source where the model is no plan's
 	LongestCall      time.Duration
 }
 
@@ -129,6 +133,9 @@ func (d Drivers) Check(b Backends, needs capability.Set) error {
 	}
 	if at, placed := strings.CutPrefix(b.Writer, templateWriter+":"); placed && needs.Has(capability.Writer) {
 		faults = append(faults, configErrorf("writer: %s takes nothing behind it, as %q is", templateWriter, at))
+	}
+	if b.Feed != "" {
+		faults = append(faults, check("feed", d.Feed, b.Feed, needs.Has(capability.Feed)))
 	}
 	if plan, ok := strings.CutPrefix(b.Model, trafficPrefix); ok {
 		faults = append(faults, d.checkPlan(plan, needs.Has(capability.Model)))
@@ -182,6 +189,7 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 		opening(ctx, "identity", d.Identity, b.Identity, needs.Has(capability.Identity), e, &o.Identity),
 		opening(ctx, "writer", d.Writer, b.Writer, needs.Has(capability.Writer), e, &o.Writer),
 		opening(ctx, "writer", d.Writer, templateWriter, needs.Has(capability.Writer), e, &o.Template),
+		opening(ctx, "feed", d.Feed, b.Feed, needs.Has(capability.Feed) && b.Feed != "", e, &o.Feed),
 		opening(ctx, "traffic plan", d.Plans, plan, needs.Has(capability.Model) && plan != b.Model, e, &o.Plan),
 	} {
 		if err := step(); err != nil {
@@ -280,6 +288,7 @@ func (o Opened) only(needs capability.Set) Opened {
 		Audit:    given(needs.Has(capability.Audit), o.Audit),
 		Writer:   given(needs.Has(capability.Writer), o.Writer),
 		Template: given(needs.Has(capability.Writer), o.Template),
+		Feed:     given(needs.Has(capability.Feed), o.Feed),
 		Plan:     given(needs.Has(capability.Model), o.Plan),
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/model/traffic"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/relay"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -62,6 +63,7 @@ type (
 	journal struct{ audit.Log }
 	pen     struct{ narrative.Writer }
 	plan    struct{ traffic.Source }
+	phones  struct{ relay.Feed }
 )
 
 func opens[T any](v T) map[string]platform.Opener[T] {
@@ -74,7 +76,7 @@ func furnished(r ring) platform.Drivers {
 		Store: opens[store.Driver](papers{}), Blobs: opens[blob.Store](objects{}), Queue: opens[queue.Driver](counted{}),
 		Keys: opens[platform.Keyring](r), Identity: opens[identity.Verifier](issuer{}), Audit: opens[audit.Log](journal{}),
 		Writer: map[string]platform.Opener[narrative.Writer]{"fake": opens[narrative.Writer](pen{})["fake"], "template": opens[narrative.Writer](pen{})["fake"]},
-		Plans:  opens(platform.Plan{Model: "m", Source: plan{}}),
+		Plans:  opens(platform.Plan{Model: "m", Source: plan{}}), Feed: opens[relay.Feed](phones{}),
 	}
 }
 
@@ -110,7 +112,7 @@ func holds(p platform.Parts) string {
 	}{
 		{"store", p.Store != nil}, {"blobs", p.Blobs != nil}, {"queue", p.Queue != nil}, {"keys", p.Keys != nil},
 		{"erasure", p.Erasure != nil}, {"identity", p.Identity != nil}, {"audit", p.Audit != nil},
-		{"writer", p.Writer != nil && p.Template != nil}, {"model", p.Plan != platform.Plan{}}, {"listener", p.Listener != nil},
+		{"writer", p.Writer != nil && p.Template != nil}, {"model", p.Plan != platform.Plan{}}, {"listener", p.Listener != nil}, {"feed", p.Feed != nil},
 	} {
 		if part.is {
 			there = append(there, part.name)
@@ -123,7 +125,7 @@ func holds(p platform.Parts) string {
 }
 
 const everything = capability.Store | capability.Blobs | capability.Queue | capability.Keys | capability.Erasure | capability.Identity |
-	capability.Audit | capability.Writer | capability.Model | capability.Listener
+	capability.Audit | capability.Writer | capability.Model | capability.Listener | capability.Feed
 
 // A stage beside one that needs everything is given what it says it needs, and
 // no more.

@@ -31,7 +31,7 @@ type Backend struct {
 	Of   capability.Set
 }
 
-// Backends are all but the model, in the order in which they are listed.
+// Backends are all but the model and the feeds, in the order in which they are listed.
 func Backends(b *platform.Backends) []Backend {
 	return []Backend{
 		{&b.Store, "store", capability.Store}, {&b.Blobs, "blobs", capability.Blobs}, {&b.Queue, "queue", capability.Queue},
@@ -86,6 +86,14 @@ func (f Form) Flags(fs *flag.FlagSet, c *platform.Config) {
 			fs.StringVar(b.Spec, b.Name, *b.Spec, f.driver(b.Name))
 		}
 	}
+	if f.feeds(needs) {
+		fs.StringVar(&c.Backends.Feed, "feed", c.Backends.Feed, "`DRIVER` of the feeds that phones listen to themselves, such as "+f.Examples["feed"]+"; none if empty")
+	}
+}
+
+// feeds says whether there is anything that phones could listen to.
+func (f Form) feeds(needs capability.Set) bool {
+	return needs.Has(capability.Feed) && f.Examples["feed"] != ""
 }
 
 // driver says what the flag of a capability's driver takes.
@@ -119,6 +127,9 @@ func (f Form) Print(w io.Writer, c platform.Config) {
 		if needs.HasAny(b.Of) {
 			line("driver", b.Name, *b.Spec)
 		}
+	}
+	if f.feeds(needs) {
+		line("driver", "feed", cmp.Or(c.Backends.Feed, "none"))
 	}
 	if needs.Has(capability.Model) {
 		line("model", "", cmp.Or(c.Backends.Model, "none"))

@@ -193,7 +193,7 @@ func (v *Verifier) Delete(ctx context.Context, uid string) error {
 }
 
 func (v *Verifier) change(ctx context.Context, what, uid string, do func(people, context.Context, string) error) error {
-	tenant, sub := fromUID(uid)
+	tenant, sub := identity.Tenant(uid)
 	p, err := v.accounts.of(tenant)
 	if err != nil || sub == "" {
 		return fmt.Errorf("%s: no such person can be", what)
@@ -222,21 +222,4 @@ func failed(what string, err error) error {
 		return fmt.Errorf("%w: %s: status %d", identity.ErrUnavailable, what, res.StatusCode)
 	}
 	return fmt.Errorf("%w: %s: no answer", identity.ErrUnavailable, what)
-}
-
-// uidOf is the UID of an account; no two have the same.
-func uidOf(tenant, sub string) string {
-	if tenant == "" && !strings.Contains(sub, ":") {
-		return sub
-	}
-	return tenant + ":" + sub
-}
-
-// fromUID is the account of a UID.
-func fromUID(uid string) (tenant, sub string) {
-	tenant, sub, of := strings.Cut(uid, ":")
-	if !of {
-		return "", uid
-	}
-	return tenant, sub
 }

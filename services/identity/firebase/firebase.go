@@ -13,10 +13,8 @@
 //
 // # Who it is
 //
-// The UID of who belongs to no tenant is the sub, with a colon before it where it has
-// one in it. The UID of who belongs to a tenant is the tenant, a colon and the sub. No
-// two accounts have one UID, whatever subs a provider of theirs gives; one longer than
-// 128 bytes is refused.
+// The UID is identity.OfTenant's, of the tenant and the sub. No two accounts have one
+// UID, whatever subs a provider of theirs gives; one longer than 128 bytes is refused.
 //
 // # Costs and failures
 //
@@ -219,7 +217,7 @@ func (v *Verifier) read(ctx context.Context, token string) (a asserted, err erro
 	if a.sub, err = claims.Text("sub"); err != nil || !identity.ValidUID(a.sub) {
 		return a, errors.New("sub is not a user")
 	}
-	if a.subject.UID = uidOf(a.subject.Tenant, a.sub); !identity.ValidUID(a.subject.UID) {
+	if a.subject.UID = identity.OfTenant(a.subject.Tenant, a.sub); !identity.ValidUID(a.subject.UID) {
 		return a, errors.New("tenant and sub are too long")
 	}
 	a.subject.Roles, err = roles(claims)

@@ -54,6 +54,9 @@ func subject(c jws.Members, clock jws.Clock) (s identity.Subject, err error) {
 		if is.Tenant, err = c.Text("tenant"); err != nil {
 			return s, err
 		}
+		if of, _ := identity.Tenant(uid); of != is.Tenant {
+			return s, errors.New("sub is not of the tenant")
+		}
 	}
 	if c.Has("roles") {
 		names, err := c.Texts("roles")

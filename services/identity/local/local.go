@@ -81,10 +81,14 @@ func Check(dir string) error {
 }
 
 // Issue makes a token that says who the subject is for ttl, at most MaxTTL. A
-// zero AuthTime is now; Expires is ignored.
+// zero AuthTime is now; Expires is ignored. The UID says which tenant it is of: see
+// identity.OfTenant.
 func (i *Issuer) Issue(s identity.Subject, ttl time.Duration) (string, error) {
 	if !identity.ValidUID(s.UID) {
 		return "", fmt.Errorf("issue token: a user is 1 to 128 characters of A-Z a-z 0-9 . _ : @ -")
+	}
+	if of, _ := identity.Tenant(s.UID); s.Tenant != "" && of != s.Tenant {
+		return "", fmt.Errorf("issue token: the user is not of the tenant")
 	}
 	if ttl <= 0 || ttl > MaxTTL {
 		return "", fmt.Errorf("issue token: a token lives more than 0 and at most %v", MaxTTL)

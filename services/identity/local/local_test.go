@@ -97,7 +97,7 @@ func TestContract(t *testing.T) {
 func TestIssuedTokenSpeaksForItsSubject(t *testing.T) {
 	dir := t.TempDir()
 	token, err := open(t, dir, at(&noon)).Issue(identity.Subject{
-		UID: "anna", Tenant: "clinic-1", Roles: []identity.Role{identity.Admin},
+		UID: "clinic-1:anna", Tenant: "clinic-1", Roles: []identity.Role{identity.Admin},
 	}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestIssuedTokenSpeaksForItsSubject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := identity.Subject{UID: "anna", Tenant: "clinic-1", Roles: []identity.Role{identity.Admin},
+	want := identity.Subject{UID: "clinic-1:anna", Tenant: "clinic-1", Roles: []identity.Role{identity.Admin},
 		AuthTime: noon.Local(), Expires: noon.Add(time.Hour).Local()}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("subject (-want +got):\n%s", diff)

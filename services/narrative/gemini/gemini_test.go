@@ -443,3 +443,27 @@ func TestErrorsTellTheOutcomeAlone(t *testing.T) {
 		t.Errorf("it says %q", fmt.Sprint(err))
 	}
 }
+
+// What is read of an answer is what it says: written again, it is read as the same.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{`{"sentences": [{"text": "You slept.", "facts": []}]}`, `{"sentences": [{"text": "a", "facts": ["b"]}]}{}`, `{"sentences": null}`, `{"sentences": [{"TEXT": "a", "facts": null}]}`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		claims, err := gemini.Decode(text)
+		if err != nil {
+			return
+		}
+		if len(claims) == 0 || len(claims) > narrative.MaxSentences {
+			t.Fatalf("%d sentences of %q", len(claims), text)
+		}
+		var sentences [][]string
+		for _, c := range claims {
+			sentences = append(sentences, append([]string{c.Text}, c.Facts...))
+		}
+		again, err := gemini.Decode(spoken(sentences...))
+		if diff := cmp.Diff(claims, again); diff != "" || err != nil {
+			t.Errorf("%q: %v (-first +again):\n%s", text, err, diff)
+		}
+	})
+}

@@ -32,12 +32,18 @@ func (Writer) Write(_ context.Context, facts []analysis.Fact) ([]analysis.Claim,
 		claims = append(claims, changed)
 	}
 	var missing []string
+	days, first := byID[narrative.WindowDays]
 	for _, s := range sentences() {
 		told, any := s.tell(byID)
 		if !any {
 			missing = append(missing, s.about)
 			continue
 		}
+		if first { // of how many days all of it is
+			told.Text, told.Facts = "over "+days.Text+" "+told.Text, append([]string{narrative.WindowDays}, told.Facts...)
+			first = false
+		}
+		told.Text = strings.ToUpper(told.Text[:1]) + told.Text[1:] + "."
 		claims = append(claims, told)
 	}
 	if len(missing) > 0 {
@@ -96,65 +102,69 @@ func changes(facts map[string]analysis.Fact) (told analysis.Claim, any bool) {
 	return told, true
 }
 
-// A sentence is what belongs together.
+// A sentence is what belongs together: what was done, and what came with it.
 type sentence struct {
 	about string // what there was no data of where no part can be told
-	lead  string
-	parts []part
+	does  string // who does what
+	has   string // who has what, where there is nothing that was done
+	done  []part
+	with  []part
 }
 
 func sentences() []sentence {
 	return []sentence{
-		{"your sleep", "Over {window.days} you ", []part{
+		{"your sleep", "you ", "you had ", []part{
 			{"sleep.total_sleep_time_minutes", "slept {} a night", 0},
 			{"sleep.time_in_bed_minutes", "spent {} in bed", 0},
-			{"sleep.sleep_efficiency_percent", "were asleep for {} of the time in bed", 0},
-			{"sleep.sleep_onset_latency_minutes", "took {} to fall asleep", 0},
-			{"sleep.wake_after_sleep_onset_minutes", "were awake for {} in the night", 0},
-			{"sleep.midpoint_minutes", "had the middle of your sleep at {}", 0},
+		}, []part{
+			{"sleep.sleep_efficiency_percent", "{} of the time in bed asleep", 0},
+			{"sleep.sleep_onset_latency_minutes", "{} to fall asleep", 0},
+			{"sleep.wake_after_sleep_onset_minutes", "{} awake in the night", 0},
+			{"sleep.midpoint_minutes", "the middle of your sleep at {}", 0},
 		}},
-		{"your daily rhythm", "", []part{
-			{"circadian.m10_onset_minutes", "your most active hours began at {}", 0},
-			{"circadian.l5_onset_minutes", "your most restful hours began at {}", 0},
-			{"circadian.interdaily_stability", "the regularity of your days (interdaily stability) was {}", 0},
-			{"circadian.intradaily_variability", "the fragmentation of your days (intradaily variability) was {}", 0},
-			{"circadian.relative_amplitude", "the contrast of day and night (relative amplitude) was {}", 0},
+		{"your daily rhythm", "your days ", "your days had ", []part{
+			{"circadian.m10_onset_minutes", "were most active from {} on", 0},
+			{"circadian.l5_onset_minutes", "were most restful from {} on", 0},
+		}, []part{
+			{"circadian.interdaily_stability", "a regularity of {}", 0},
+			{"circadian.intradaily_variability", "a fragmentation of {}", 0},
+			{"circadian.relative_amplitude", "a contrast between day and night of {}", 0},
 		}},
-		{"how much you walked", "You ", []part{
+		{"how much you walked", "you ", "", []part{
 			{"activity.steps_per_day", "walked {} steps a day", 0},
 			{"activity.active_energy_kcal_per_day", "used {} a day for moving", 0},
-		}},
-		{"your heart rate", "", []part{
-			{"cardio.resting_heart_rate_bpm", "your resting heart rate was {} beats a minute", 0},
-			{"cardio.heart_rate_nadir_bpm", "the lowest heart rate in your sleep was {} beats a minute", 0},
-			{"cardio.hrv_sdnn_ms", "your heart rate variability (SDNN) was {}", 0},
-			{"cardio.respiratory_rate_per_minute", "you breathed {} times a minute in your sleep", 0},
-			{"cardio.oxygen_saturation_percent", "your blood oxygen was {}", 0},
+		}, nil},
+		{"your heart rate", "your heart ", "you had ", []part{
+			{"cardio.resting_heart_rate_bpm", "beat {} times a minute at rest", 0},
+			{"cardio.heart_rate_nadir_bpm", "went down to {} beats a minute in your sleep", 0},
+		}, []part{
+			{"cardio.hrv_sdnn_ms", "a heart rate variability (SDNN) of {}", 0},
+			{"cardio.respiratory_rate_per_minute", "{} breaths a minute in your sleep", 0},
+			{"cardio.oxygen_saturation_percent", "a blood oxygen of {}", 0},
 		}},
 	}
 }
 
-// tell tells the parts that there are facts of.
+// tell tells the parts that there are facts of, without the sentence's beginning and end.
 func (s sentence) tell(facts map[string]analysis.Fact) (told analysis.Claim, any bool) {
-	var parts []string
-	for _, p := range s.parts {
-		if text, there := p.fill(facts); there {
-			parts, told.Facts = append(parts, text), append(told.Facts, p.fact)
+	fill := func(parts []part) (texts []string) {
+		for _, p := range parts {
+			if text, there := p.fill(facts); there {
+				texts, told.Facts = append(texts, text), append(told.Facts, p.fact)
+			}
 		}
+		return texts
 	}
-	if len(parts) == 0 {
-		return told, false
+	done, with := fill(s.done), fill(s.with)
+	switch {
+	case len(done) > 0 && len(with) > 0:
+		told.Text = s.does + list(done, "and") + ", with " + list(with, "and")
+	case len(done) > 0:
+		told.Text = s.does + list(done, "and")
+	case len(with) > 0:
+		told.Text = s.has + list(with, "and")
 	}
-	lead := s.lead
-	if days, is := facts[narrative.WindowDays]; is && strings.Contains(lead, narrative.WindowDays) {
-		lead = strings.Replace(lead, "{"+narrative.WindowDays+"}", days.Text, 1)
-		told.Facts = append([]string{narrative.WindowDays}, told.Facts...)
-	} else if strings.Contains(lead, "{") {
-		lead = "You "
-	}
-	text := lead + list(parts, "and") + "."
-	told.Text = strings.ToUpper(text[:1]) + text[1:]
-	return told, true
+	return told, told.Text != ""
 }
 
 // fill puts the fact into the part, if it is there and worth telling.

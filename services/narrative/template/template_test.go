@@ -40,12 +40,50 @@ func TestAWeekInWords(t *testing.T) {
 	}
 	want := []string{
 		"Compared with the week before, you slept 22 min less a night, while the middle of your sleep was 21 min later.",
-		"Over 7 days you slept 7 h 12 min a night, spent 7 h 55 min in bed, were asleep for 91 % of the time in bed, took 14 min to fall asleep, were awake for 29 min in the night and had the middle of your sleep at 23:41.",
+		"Over 7 days you slept 7 h 12 min a night and spent 7 h 55 min in bed, with 91 % of the time in bed asleep, 14 min to fall asleep, 29 min awake in the night and the middle of your sleep at 23:41.",
 		"You walked 9,120 steps a day.",
 		"There was not enough data to say anything about your daily rhythm or your heart rate.",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
+	}
+}
+
+// Whatever is missing of a week, what is left is told in whole sentences.
+func TestAWeekInPieces(t *testing.T) {
+	tests := map[string]struct {
+		sleep, circadian, activity, cardio analysis.Family
+		want                               []string
+	}{
+		"a heart": {cardio: analysis.Family{"resting_heart_rate_bpm": number(54), "heart_rate_nadir_bpm": number(49), "hrv_sdnn_ms": number(45), "respiratory_rate_per_minute": number(14), "oxygen_saturation_percent": number(96)},
+			want: []string{"Over 3 days your heart beat 54 times a minute at rest and went down to 49 beats a minute in your sleep, with a heart rate variability (SDNN) of 45 ms, 14 breaths a minute in your sleep and a blood oxygen of 96 %.",
+				"There was not enough data to say anything about your sleep, your daily rhythm or how much you walked."}},
+		"what comes with a night, and a rhythm's figures": {sleep: analysis.Family{"wake_after_sleep_onset_minutes": number(9)}, circadian: analysis.Family{"relative_amplitude": number(.99)}, activity: analysis.Family{"active_energy_kcal_per_day": number(783)},
+			want: []string{"Over 3 days you had 9 min awake in the night.", "Your days had a contrast between day and night of 0.99.", "You used 783 kcal a day for moving.",
+				"There was not enough data to say anything about your heart rate."}},
+		"times of a rhythm": {circadian: analysis.Family{"m10_onset_minutes": number(633), "l5_onset_minutes": number(100), "interdaily_stability": number(.45)},
+			want: []string{"Over 3 days your days were most active from 10:33 on and were most restful from 01:40 on, with a regularity of 0.45.",
+				"There was not enough data to say anything about your sleep, how much you walked or your heart rate."}},
+		"nothing": {want: []string{"There was not enough data to say anything about your sleep, your daily rhythm, how much you walked or your heart rate."}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			facts := narrative.Facts(analysis.Result{Window: analysis.Window{Days: 3}, Sleep: tt.sleep, Circadian: tt.circadian, Activity: tt.activity, Cardio: tt.cardio}, nil)
+			claims, err := template.New().Write(t.Context(), facts)
+			if err == nil {
+				err = narrative.Check(facts, claims)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, c := range claims {
+				got = append(got, c.Text)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("text (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // with the time at which somebody looks whether it still is, until it is done.
 type Errand struct {
 	Kind  Kind      `json:"kind"`
-	Ref   string    `json:"ref"`   // the export's id, or an upload's; "" where a person has one of the kind
+	Ref   string    `json:"ref"`   // the export's id, or an upload's, or a page's key; "" where a person has one of the kind
 	Since time.Time `json:"since"` // when it began to be unfinished
 	// Asked is how often somebody was asked to do it.
 	Asked int `json:"asked,omitempty"`
@@ -36,13 +36,14 @@ type Run struct {
 // A Kind says what is unfinished.
 type Kind string
 
-// The kinds. Of all but exports a person has one at most.
+// The kinds. Of all but exports and what was told a person has one at most.
 const (
 	Upload  Kind = "upload"  // of the releases before, whose uploads had no time of their own
 	Windows Kind = "windows" // windows that are to be analysed
 	Resume  Kind = "resume"  // consent was given: what was held goes on
 	Review  Kind = "review"  // something that every Result rests on is another
 	Export  Kind = "export"  // an export to be written, told of, or removed
+	Told    Kind = "told"    // what devices were told, to be handed on; Ref is the page's key
 )
 
 // Key is where the agenda holds it, an export's beside: see ExportKey.

@@ -36,7 +36,8 @@
 //	              what was to be created is there
 //	List          1 RPC, a read for each document, 1 where there is none
 //	Due           as List, for each of the collections
-//	Tail          1 read, and 1 for each document that is behind all others
+//	Tail          1 read, and 1 for each document that is behind all others; a stream that
+//	              breaks goes on where it was
 //	People        2 RPCs a shard, a read for each account and each consent
 //	EraseUser     1 RPC a collection and 2 for each 500 documents; a read and a delete each
 //	Ready         none behind a commit that went through, else 1

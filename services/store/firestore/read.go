@@ -160,9 +160,13 @@ func (s *Store) documents(ctx context.Context, shard int, q *firestorepb.Structu
 
 // query shows each document of the shard that the query finds.
 func (s *Store) query(ctx context.Context, shard int, q *firestorepb.StructuredQuery, see func(*firestorepb.Document) error) error {
+	return s.queryOf(ctx, s.shard(shard), q, see)
+}
+
+// queryOf shows each document under the parent that the query finds.
+func (s *Store) queryOf(ctx context.Context, parent string, q *firestorepb.StructuredQuery, see func(*firestorepb.Document) error) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	parent := s.shard(shard)
 	stream, err := s.rpc.RunQuery(s.outgoing(ctx, "parent", parent), &firestorepb.RunQueryRequest{
 		Parent: parent, QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: q}})
 	if err != nil {

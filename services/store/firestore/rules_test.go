@@ -46,12 +46,13 @@ func idToken(uid string, firebase map[string]any) string {
 func people() map[string]string {
 	of := func(provider string) map[string]any { return map[string]any{"sign_in_provider": provider} }
 	return map[string]string{
-		"anna":                 idToken("anna", of("password")),
-		"ben":                  idToken("ben", of("google.com")),
-		"an anonymous anna":    idToken("anna", of("anonymous")),
-		"anna of a tenant":     idToken("anna", map[string]any{"sign_in_provider": "password", "tenant": "clinic-1"}),
-		"anna in another case": idToken("Anna", of("password")),
-		"nobody":               "",
+		"anna":                     idToken("anna", of("password")),
+		"ben":                      idToken("ben", of("google.com")),
+		"an anonymous anna":        idToken("anna", of("anonymous")),
+		"anna of a tenant":         idToken("anna", map[string]any{"sign_in_provider": "password", "tenant": "clinic-1"}),
+		"anna in another case":     idToken("Anna", of("password")),
+		"tim, named as a tenant's": idToken("clinic-1:anna", of("password")),
+		"nobody":                   "",
 	}
 }
 
@@ -203,18 +204,23 @@ func ruled(t *testing.T, documents []string) firestorepb.FirestoreClient {
 // Each who asks, each document, each way to ask: allowed is what is written here.
 func TestRulesOfDocuments(t *testing.T) {
 	mayRead := map[string]string{ // who may get a document, and listen to it; nobody may do anything else
-		"feeds/anna":                               "anna",
-		"feeds/anna/events/0000000000000001":       "anna",
-		"feeds/ben":                                "ben",
-		"feeds/ben/events/0000000000000001":        "ben",
-		"feeds/nobody-yet":                         "",
-		"feeds/anna/results/2026-11-20":            "",
-		"feeds/anna/events/0000000000000001/x/y":   "",
-		"shards/07/documents/days~anna~2026-11-20": "",
-		"shards/07":                                "",
-		"probes/nothing":                           "",
-		"keys/anna":                                "",
-		"users/anna":                               "",
+		"feeds/anna":                                  "anna",
+		"feeds/anna/events/0000000000000001":          "anna",
+		"feeds/ben":                                   "ben",
+		"feeds/ben/events/0000000000000001":           "ben",
+		"feeds/nobody-yet":                            "",
+		"feeds/anna/results/2026-11-20":               "anna",
+		"feeds/anna/insights/2026-11-20":              "anna",
+		"feeds/anna/embeddings/2026-11-20":            "",
+		"feeds/clinic-1:anna":                         "anna of a tenant",
+		"feeds/clinic-1:anna/events/0000000000000001": "anna of a tenant",
+		"feeds/clinic-1:anna/results/2026-11-20":      "anna of a tenant",
+		"feeds/anna/events/0000000000000001/x/y":      "",
+		"shards/07/documents/days~anna~2026-11-20":    "",
+		"shards/07":      "",
+		"probes/nothing": "",
+		"keys/anna":      "",
+		"users/anna":     "",
 	}
 	var documents []string
 	for path := range mayRead {
@@ -253,6 +259,13 @@ func TestRulesOfLists(t *testing.T) {
 			{rulesRoot + "/feeds/anna", "events", 101, false, ""},
 			{rulesRoot + "/feeds/anna", "events", 0, false, ""},
 			{rulesRoot + "/feeds/ben", "events", 100, false, "ben"},
+			{rulesRoot + "/feeds/anna", "results", 100, false, "anna"},
+			{rulesRoot + "/feeds/anna", "results", 101, false, ""},
+			{rulesRoot + "/feeds/anna", "insights", 100, false, "anna"},
+			{rulesRoot + "/feeds/anna", "insights", 101, false, ""},
+			{rulesRoot + "/feeds/clinic-1:anna", "events", 100, false, "anna of a tenant"},
+			{rulesRoot + "/feeds/clinic-1:anna", "results", 100, false, "anna of a tenant"},
+			{rulesRoot, "results", 10, true, ""},
 			{rulesRoot, "events", 10, true, ""},
 			{rulesRoot, "feeds", 10, false, ""},
 			{rulesRoot, "documents", 10, true, ""},

@@ -30,6 +30,7 @@ type stream struct {
 	out   []*firestorepb.ListenRequest
 	work  chan struct{} // out has something
 	up    bool          // a call is open
+	spoke bool          // it was answered
 }
 
 // take gives the tail a number and has it listened for. The hub's lock is held.
@@ -41,8 +42,11 @@ func (s *stream) take(t *tail) {
 }
 
 func (s *stream) listenFor(t *tail) {
-	s.send(&firestorepb.ListenRequest{TargetChange: &firestorepb.ListenRequest_AddTarget{AddTarget: &firestorepb.Target{
-		TargetId: t.target, TargetType: &firestorepb.Target_Query{Query: t.query}}}})
+	target := &firestorepb.Target{TargetId: t.target, TargetType: &firestorepb.Target_Query{Query: t.query}}
+	if t.resume != nil {
+		target.ResumeType = &firestorepb.Target_ResumeToken{ResumeToken: t.resume}
+	}
+	s.send(&firestorepb.ListenRequest{TargetChange: &firestorepb.ListenRequest_AddTarget{AddTarget: target}})
 }
 
 // send has a request go out, where a call is open: the next begins with all tails.
@@ -114,7 +118,7 @@ func (s *stream) once() {
 func (s *stream) begin() {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	s.up, s.out = true, nil
+	s.up, s.spoke, s.out = true, false, nil
 	for _, t := range s.tails {
 		s.listenFor(t)
 	}
@@ -126,6 +130,9 @@ func (s *stream) broke() {
 	s.up, s.out = false, nil
 	for _, t := range s.tails {
 		t.told = false
+		if !s.spoke { // it may be for where it was to go on
+			t.resume = nil
+		}
 	}
 }
 
@@ -153,6 +160,7 @@ func (s *stream) sendAll(ctx context.Context, call listening) {
 func (s *stream) heard(r *firestorepb.ListenResponse) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
+	s.spoke = true
 	if change := r.GetDocumentChange(); change != nil {
 		id := change.GetDocument().GetFields()[fieldKey].GetStringValue()
 		for _, n := range change.GetTargetIds() {
@@ -172,18 +180,32 @@ func (s *stream) heard(r *firestorepb.ListenResponse) {
 	}
 }
 
-// targets learns which tails are heard of, and which the service has given up.
+// targets learns which tails are heard of, which the service has given up, and where it
+// goes on with each on another call. A change that names none is of all that are heard of.
 func (s *stream) targets(change *firestorepb.TargetChange) {
-	for _, n := range change.GetTargetIds() {
+	of := change.GetTargetIds()
+	if len(of) == 0 {
+		for n, t := range s.tails {
+			if t.told {
+				of = append(of, n)
+			}
+		}
+	}
+	for _, n := range of {
 		t := s.tails[n]
 		if t == nil {
 			continue
 		}
+		if token := change.GetResumeToken(); len(token) > 0 {
+			t.resume = token
+		}
 		switch change.GetTargetChangeType() {
 		case firestorepb.TargetChange_CURRENT:
 			t.told = true
+		case firestorepb.TargetChange_RESET: // all is shown anew
+			t.told, t.resume = false, nil
 		case firestorepb.TargetChange_REMOVE:
-			t.told = false
+			t.told, t.resume = false, nil
 			t.tell()
 		}
 	}

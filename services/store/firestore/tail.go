@@ -33,6 +33,7 @@ type tail struct {
 	query    *firestorepb.Target_QueryTarget
 	tokens   chan struct{}
 	greatest string // the id of the last that it told of
+	resume   []byte // where the service goes on with it; nil has all be shown anew
 	gone     bool
 	told     bool // the stream shows what there is; else it is asked for
 	on       *stream

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 
 	"github.com/clarity-loop/clarity/services/store"
@@ -84,6 +85,94 @@ func TestATailOutlivesItsStream(t *testing.T) {
 	}
 	if _, err := d.Tail(t.Context(), "deliveries", "u", ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("a tail of a store that is closed: %v", err)
+	}
+}
+
+// A stream that is opened again says where each tail was; one that was not answered then
+// says so no more: it may be for that.
+func TestAStreamGoesOnWhereItWas(t *testing.T) {
+	asked := make(chan string, 10)
+	s := &service{listen: func(call int, stream firestorepb.Firestore_ListenServer) error {
+		req, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		target := req.GetAddTarget()
+		asked <- string(target.GetResumeToken())
+		say := func(kind firestorepb.TargetChange_TargetChangeType, token string, of ...int32) error {
+			return stream.Send(&firestorepb.ListenResponse{ResponseType: &firestorepb.ListenResponse_TargetChange{TargetChange: &firestorepb.TargetChange{
+				TargetChangeType: kind, ResumeToken: []byte(token), TargetIds: of}}})
+		}
+		switch call {
+		case 1: // what is of all is not of who is not heard of yet
+			if err := errors.Join(say(firestorepb.TargetChange_NO_CHANGE, "before"), shows(stream, target.GetTargetId(), "u", "1")); err != nil {
+				return err
+			}
+		case 2:
+			if err := errors.Join(say(firestorepb.TargetChange_CURRENT, "here", target.GetTargetId()), say(firestorepb.TargetChange_NO_CHANGE, "later")); err != nil {
+				return err
+			}
+		case 4:
+			<-stream.Context().Done()
+			return nil
+		}
+		return worded(codes.Unavailable)
+	}}
+	d := serve(t, s)
+	if _, err := d.Tail(t.Context(), "deliveries", "u", ""); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for range 4 {
+		select {
+		case token := <-asked:
+			got = append(got, token)
+		case <-time.After(time.Minute):
+			t.Fatalf("asked %q", got)
+		}
+	}
+	if diff := cmp.Diff([]string{"", "", "later", ""}, got); diff != "" {
+		t.Errorf("where it goes on (-want +asked):\n%s", diff)
+	}
+}
+
+// The people of a replica are on one stream, and each is told of what is theirs alone.
+func TestThreeHundredPhonesAreOnOneStream(t *testing.T) {
+	c := database(t)
+	var r record
+	d := open(t, c, r.options()...)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const people = 300
+	tails := make([]<-chan struct{}, people)
+	for i := range tails {
+		var err error
+		if tails[i], err = d.Tail(ctx, "deliveries", fmt.Sprint("phone-", i), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var slowest time.Duration
+	for i := range tails {
+		wrote := time.Now()
+		put(t, d, store.Key{Collection: "deliveries", UID: fmt.Sprint("phone-", i), Key: "0001"}, 0)
+		soon(t, tails[i], fmt.Sprintf("of phone %d", i))
+		slowest = max(slowest, time.Since(wrote))
+	}
+	for i := range tails {
+		select {
+		case <-tails[i]:
+			t.Errorf("phone %d is told of another's", i)
+		default:
+		}
+	}
+	t.Logf("%d phones were told, the slowest in %v", people, slowest)
+	if n := strings.Count(strings.Join(r.take(), " "), "Listen"); n != 1 {
+		t.Errorf("%d phones are on %d streams, want 1", people, n)
+	}
+	cancel()
+	for _, tokens := range tails {
+		for range tokens {
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ analyse: worker
 exports: ingress
 insights: insights
 feed: ingress
+webhooks: ingress
 {{- end -}}
 
 {{/* The topics that somebody waits for, and who reads them: by these a stage is scaled. The history of a new

@@ -31,7 +31,7 @@ dict "root" $ "account" "ingress". */}}
 {{- $root := .root -}}
 {{- $account := .account -}}
 {{- $stage := has $account (list "ingress" "worker" "insights") -}}
-{{- $publishes := dict "ingress" (list "uploads" "history" "events") "worker" (list "results" "exports") "insights" (list "events") -}}
+{{- $publishes := dict "ingress" (list "uploads" "history" "events") "worker" (list "results" "exports" "webhooks") "insights" (list "events") -}}
 {{- $topics := dict -}}
 {{- range get $publishes $account | default list }}{{ $_ := set $topics . true }}{{ end -}}
 {{- $roles := dict "ingress" (list "queue" "identity" "writer") "worker" (list "queue") "insights" (list "queue" "writer") -}}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
@@ -50,6 +51,7 @@ func (p Place) open() (*local.Issuer, error) {
 // A Request says whose token is made.
 type Request struct {
 	Dir, User string
+	Tenant    string // that the user is of; "" for none
 	// At is where the issuer is; "" is its place in Dir.
 	At   string
 	Role string // "", "service" or "admin"
@@ -68,7 +70,13 @@ func CheckUser(name string) error {
 // Token makes a token of the data directory's issuer, whether or not a platform
 // is running on it.
 func Token(r Request) (string, error) {
-	subject := identity.Subject{UID: r.User}
+	subject := identity.Subject{UID: r.User, Tenant: r.Tenant}
+	if r.Tenant != "" {
+		if strings.Contains(r.Tenant, ":") {
+			return "", &platform.ConfigError{Text: fmt.Sprintf("%q cannot be a tenant's name, which has no colon", r.Tenant)}
+		}
+		subject.UID = identity.OfTenant(r.Tenant, r.User)
+	}
 	switch role := identity.Role(r.Role); role {
 	case "":
 	case identity.Service, identity.Admin:
@@ -76,7 +84,7 @@ func Token(r Request) (string, error) {
 	default:
 		return "", &platform.ConfigError{Text: fmt.Sprintf("there is no role %q; the roles are %s and %s", r.Role, identity.Service, identity.Admin)}
 	}
-	if err := CheckUser(r.User); err != nil {
+	if err := CheckUser(subject.UID); err != nil {
 		return "", err
 	}
 	if r.TTL <= 0 || r.TTL > local.MaxTTL {

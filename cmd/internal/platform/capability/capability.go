@@ -19,11 +19,12 @@ const (
 	Writer
 	Model
 	Listener // the API's address
+	Feed     // where phones listen by themselves, where there is such
 )
 
 // names are in the order of the bits.
 func names() []string {
-	return []string{"store", "blobs", "queue", "keys", "erasure", "identity", "audit", "writer", "model", "listener"}
+	return []string{"store", "blobs", "queue", "keys", "erasure", "identity", "audit", "writer", "model", "listener", "feed"}
 }
 
 // Has says whether all of want are in the set.

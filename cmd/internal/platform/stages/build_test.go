@@ -211,7 +211,8 @@ func TestWhoListensToWhat(t *testing.T) {
 			{Topic: "history", Name: "intake", Concurrency: 1, Drain: drain}, {Topic: "uploads", Name: "intake", Concurrency: 2, Drain: drain}}, []string{"the models"}},
 		"insights": {[]string{"insights"}, []queue.Subscription{{Topic: "results", Name: "insights", Concurrency: 4}}, nil},
 		"exports":  {[]string{"exports for exports"}, []queue.Subscription{{Topic: "exports", Name: "exports", Concurrency: 2, Drain: drain}}, nil},
-		"delivery": {[]string{"results for feed", "events for feed"}, []queue.Subscription{{Topic: "events", Name: "feed", Concurrency: 8}, {Topic: "results", Name: "feed", Concurrency: 8}}, nil},
+		"delivery": {[]string{"results for feed", "events for feed", "webhooks for webhooks"}, []queue.Subscription{{Topic: "events", Name: "feed", Concurrency: 8}, {Topic: "results", Name: "feed", Concurrency: 8},
+			{Topic: "webhooks", Name: "webhooks", Concurrency: 16, Drain: drain}}, nil},
 		"ingress":  {[]string{"ingress", "models"}, nil, nil},
 	}
 	for name, tt := range tests {

@@ -13,11 +13,11 @@ import (
 func TestEachStageNeedsWhatItNeeds(t *testing.T) {
 	want := map[string]string{
 		"ingress":  "store blobs queue keys identity audit writer model listener",
-		"worker":   "store blobs queue keys audit model",
+		"worker":   "store blobs queue keys audit model feed",
 		"insights": "store queue keys audit writer",
-		"delivery": "store queue keys",
+		"delivery": "store queue keys feed",
 		"exports":  "store blobs queue keys",
-		"erasure":  "store blobs queue keys erasure audit",
+		"erasure":  "store blobs queue keys erasure audit feed",
 	}
 	var names []string
 	for _, s := range stages.All() {

@@ -148,11 +148,13 @@ func (g *Guard) authorize(ctx context.Context, rc *fasthttp.RequestCtx, r *route
 		return ctx, edge.TooMany(rc, "user", d, g.UserRate)
 	}
 	edge.ShowLimit(rc, "user", d, g.UserRate)
-	if r.Access == route.Anyone {
+	switch {
+	case r.Access == route.Anyone, r.Access == route.Service && subject.Has(identity.Service):
 		return ctx, nil
-	}
-	if len(subject.Roles) > 0 {
-		return ctx, g.denied(ctx, subject, r)
+	case r.Access == route.Service:
+		return ctx, g.denied(ctx, subject, r, "the route is for a tenant's services; this token is a person's or an operator's")
+	case len(subject.Roles) > 0:
+		return ctx, g.denied(ctx, subject, r, "the route serves a person's own data; this token is a service's or an operator's")
 	}
 	if r.ErasedToo {
 		return ctx, nil
@@ -167,13 +169,13 @@ func (g *Guard) authorize(ctx context.Context, rc *fasthttp.RequestCtx, r *route
 	return ctx, nil
 }
 
-// denied refuses a token with a role at a person's route: services and
+// denied refuses a token at a route that is not for its bearer: services and
 // operators have no health data, and see no one's.
-func (g *Guard) denied(ctx context.Context, subject identity.Subject, r *route.Route) *problem.Problem {
+func (g *Guard) denied(ctx context.Context, subject identity.Subject, r *route.Route, detail string) *problem.Problem {
 	if err := g.Audit.Append(ctx, audit.Event{Action: audit.AccessDenied, ActorUID: subject.UID, Object: r.ID, Outcome: problem.Forbidden.Reason()}); err != nil {
 		return g.Problem(ctx, fmt.Errorf("audit a denied access: %w", err))
 	}
-	return problem.New(problem.Forbidden, "the route serves a person's own data; this token is a service's or an operator's")
+	return problem.New(problem.Forbidden, detail)
 }
 
 // admit refuses what no app of ours sent. Services have no app, and no route of a

@@ -21,6 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/webhook"
 )
 
 const (
@@ -136,7 +137,7 @@ func TestAnErasureThatHasBegunCannotBeTakenBack(t *testing.T) {
 		w.Consent(ingresstest.Anna, true)
 		w.Do("DELETE", accountPath, ingresstest.Anna, nil)
 		w.Clock.Advance(grace + time.Second)
-		stage := erasure.New(erasure.Needs{Store: w.Store, Keys: lostAnswer{w.Keys}, Blobs: w.Blobs, Queue: w.Queue, Audit: w.Audit, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)})
+		stage := erasure.New(erasure.Needs{Store: w.Store, Keys: lostAnswer{w.Keys}, Blobs: w.Blobs, Queue: w.Queue, Relay: webhook.NewBook(w.Store, w.Queue, w.Clock.Now), Audit: w.Audit, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)})
 		if _, err := stage.Pass(t.Context()); err == nil {
 			t.Fatal("the step does not fail")
 		}

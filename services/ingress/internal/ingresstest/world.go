@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +34,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/vault"
+	"github.com/clarity-loop/clarity/services/webhook"
 )
 
 // The people of the tests, by their tokens.
@@ -128,7 +130,7 @@ func (w *World) Objects(kind, uid string) []blob.Info {
 // Erase runs the stage of erasures until nothing is left to go on with at once.
 func (w *World) Erase() {
 	w.T.Helper()
-	stage := erasure.New(erasure.Needs{Store: w.Store, Keys: w.Keys, Names: w.Keys, Blobs: w.Blobs, Queue: w.Queue, Audit: w.Audit, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)})
+	stage := erasure.New(erasure.Needs{Store: w.Store, Keys: w.Keys, Names: w.Keys, Blobs: w.Blobs, Queue: w.Queue, Relay: webhook.NewBook(w.Store, w.Queue, w.Clock.Now), Audit: w.Audit, Now: w.Clock.Now, Log: slog.New(slog.DiscardHandler)})
 	for {
 		n, err := stage.Pass(context.Background())
 		if err != nil {
@@ -302,7 +304,8 @@ func (l *Log) String() string {
 	return l.b.String()
 }
 
-// tokens reads "person-anna", "service-x", "admin-x": a token that speaks for itself.
+// tokens reads "person-anna", "service-x", "admin-x": a token that speaks for itself. A
+// name with a colon in it is one of a tenant.
 type tokens struct{}
 
 // Fresh knows that "person-revoked" is, which Verify does not yet.
@@ -315,7 +318,8 @@ func (t tokens) Fresh(ctx context.Context, token string) (identity.Subject, erro
 
 func (tokens) Verify(_ context.Context, token string) (identity.Subject, error) {
 	kind, name, _ := strings.Cut(token, "-")
-	s := identity.Subject{UID: name, AuthTime: time.Now(), Expires: time.Now().Add(time.Hour)}
+	tenant, _ := identity.Tenant(name)
+	s := identity.Subject{UID: name, Tenant: tenant, AuthTime: time.Now(), Expires: time.Now().Add(time.Hour)}
 	switch kind {
 	case "person":
 	case "stale": // a person's who signed in some time ago
@@ -348,6 +352,13 @@ func (a *Audit) Append(_ context.Context, e audit.Event) error {
 	}
 	a.events = append(a.events, e)
 	return nil
+}
+
+// Events are what was recorded.
+func (a *Audit) Events() []audit.Event {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.events)
 }
 
 // Verify counts the entries.

@@ -51,6 +51,7 @@ const (
 	Personal Access = iota // a person's own; a token with a role is refused
 	Anyone                 // any verified token
 	Public                 // none
+	Service                // a tenant's service's: no person's, and no operator's
 )
 
 // Body says what a request carries.

@@ -11,7 +11,9 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/stage"
 	"github.com/clarity-loop/clarity/services/feed"
 	"github.com/clarity-loop/clarity/services/flow"
+	"github.com/clarity-loop/clarity/services/flow/hooking"
 	"github.com/clarity-loop/clarity/services/news"
+	"github.com/clarity-loop/clarity/services/webhook"
 )
 
 // Stages are ingress, delivery and exports.
@@ -19,15 +21,20 @@ func Stages() []platform.Stage {
 	const documents = capability.Store | capability.Keys
 	return []platform.Stage{
 		{Name: stage.Ingress, Needs: documents | capability.Blobs | capability.Queue | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener, Build: buildIngress},
-		{Name: stage.Delivery, Needs: documents | capability.Queue, Build: buildDelivery},
+		{Name: stage.Delivery, Needs: documents | capability.Queue | capability.Feed, Build: buildDelivery},
 		{Name: stage.Exports, Needs: documents | capability.Blobs | capability.Queue, Build: buildExports},
 	}
 }
 
 func buildDelivery(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
-	s := feed.New(feed.Needs{Store: p.Store, Queue: p.Queue, News: news.NewBook(p.Store, p.Now), Drain: p.Config.Stop.Drain(), Log: p.Log})
+	s := feed.New(feed.Needs{Store: p.Store, Queue: p.Queue, News: news.NewBook(p.Store, p.Now).Through(stage.Relay(p)), Drain: p.Config.Stop.Drain(), Log: p.Log})
 	runner := func(topic string) platform.Runner {
 		return platform.Runner{Name: topic + " for " + flow.Feed, Run: func(ctx context.Context) error { return s.Run(ctx, topic) }}
 	}
-	return []platform.Runner{runner(flow.TopicResults), runner(flow.TopicEvents)}, nil
+	hooks := webhook.New(webhook.Needs{Book: webhook.NewBook(p.Store, p.Queue, p.Now), Now: p.Now, Log: p.Log})
+	return []platform.Runner{runner(flow.TopicResults), runner(flow.TopicEvents), stage.Consume(p, hooking.Topic, hooking.Consumer, hookConcurrency, hooks.Handle)}, nil
 }
+
+// hookConcurrency is how many requests to servers are made at a time: most of the time
+// they wait.
+const hookConcurrency = 16

@@ -104,7 +104,7 @@ func ready(ctx context.Context, p platform.Parts) error {
 			return err
 		}
 	}
-	return p.Opened.Ready(ctx)
+	return p.Ready(ctx)
 }
 
 // askedModels are what GET /v1/models lists. Where the worker runs in this

@@ -15,7 +15,7 @@ import (
 const erasureInterval = 500 * time.Millisecond
 
 func buildErasure(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
-	s := erasure.New(erasure.Needs{Store: p.Store, Keys: p.Erasure, Names: p.Keys, Blobs: p.Blobs, Queue: p.Queue, Audit: p.Audit, Longest: p.LongestCall, Now: p.Now, Log: p.Log})
+	s := erasure.New(erasure.Needs{Store: p.Store, Keys: p.Erasure, Names: p.Keys, Blobs: p.Blobs, Queue: p.Queue, Relay: stage.Relay(p), Audit: p.Audit, Longest: p.LongestCall, Now: p.Now, Log: p.Log})
 	return []platform.Runner{{Name: stage.Erasure, Run: func(ctx context.Context) error {
 		s.Run(ctx, cmp.Or(p.Config.Erasure.Look, erasureInterval))
 		return nil

@@ -11,7 +11,7 @@ import (
 func Stages() []platform.Stage {
 	const documents = capability.Store | capability.Keys
 	return []platform.Stage{
-		{Name: stage.Worker, Needs: documents | capability.Blobs | capability.Queue | capability.Audit | capability.Model, Build: buildWorker},
-		{Name: stage.Erasure, Needs: documents | capability.Blobs | capability.Queue | capability.Erasure | capability.Audit, Build: buildErasure},
+		{Name: stage.Worker, Needs: documents | capability.Blobs | capability.Queue | capability.Audit | capability.Model | capability.Feed, Build: buildWorker},
+		{Name: stage.Erasure, Needs: documents | capability.Blobs | capability.Queue | capability.Erasure | capability.Audit | capability.Feed, Build: buildErasure},
 	}
 }

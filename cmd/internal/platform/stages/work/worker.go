@@ -53,8 +53,9 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	if err := p.Registry.Register(putOff); err != nil {
 		return nil, fmt.Errorf("register the agenda's metrics: %w", err)
 	}
-	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, PutOff: putOff, Now: p.Now, Log: p.Log})
-	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, News: news.NewBook(p.Store, p.Now), Windows: windows, Queue: p.Queue, Now: p.Now, Log: p.Log})
+	onward := stage.Relay(p)
+	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Relay: onward, PutOff: putOff, Now: p.Now, Log: p.Log})
+	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, News: news.NewBook(p.Store, p.Now).Through(onward), Windows: windows, Queue: p.Queue, Now: p.Now, Log: p.Log})
 	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Windows: windows, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
 	sweeper := retention.New(p.Blobs, p.Store, p.Keys, p.Now)
 	return []platform.Runner{
