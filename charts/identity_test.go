@@ -119,7 +119,7 @@ func tooBroad(t *testing.T, objects []unstructured.Unstructured) (told []string)
 			case strings.HasPrefix(account, "all"):
 			case strings.HasPrefix(account, "manager"):
 			case !custom && (slices.Contains([]string{"owner", "editor", "viewer"}, role) || strings.Contains(strings.ToLower(role), "admin")):
-			case slices.Contains([]string{"Project", "Folder", "Organization"}, kind) && !custom && !(conditional && strings.HasPrefix(when, `resource.name == "projects/clarity-example/databases/`)):
+			case slices.Contains([]string{"Project", "Folder", "Organization"}, kind) && !custom && (!conditional || !strings.HasPrefix(when, `resource.name == "projects/clarity-example/databases/`)):
 			case account == "models" && !forModels.MatchString(line):
 			case role == "iam.workloadIdentityUser" && !strings.HasSuffix(account, "[clarity/"+rest+"]"):
 			case account == broker && !strings.HasPrefix(role, "pubsub."):
