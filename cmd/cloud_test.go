@@ -192,8 +192,8 @@ func (c caller) routes(t *testing.T) (paths []string) {
 			for _, id := range append(c.names(t, "/v1/uploads?limit=100", "uploadId"), strange) {
 				paths = append(paths, strings.ReplaceAll(route, "{uploadId}", id))
 			}
-		case strings.Contains(route, "{exportId}"):
-			paths = append(paths, strings.ReplaceAll(route, "{exportId}", strange)) // and see exported
+		case strings.Contains(route, "{exportId}"), strings.Contains(route, "{webhookId}"): // see exported; a person has no webhooks
+			paths = append(paths, strings.NewReplacer("{exportId}", strange, "{webhookId}", strange).Replace(route))
 		case strings.Contains(route, "{"):
 			t.Errorf("%s has a name that this test does not know", route)
 		default:

@@ -203,7 +203,6 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 	if err != nil {
 		return nil, err
 	}
-	sync := synced.New(synced.Needs{Days: st.Days, Store: st})
 	res := results.New(results.Needs{
 		Days: st.Days, Results: st.Results, Insights: st.Insights, Series: s.Series, Accounts: accounts,
 		Words:          grounded.New(s.Writer, s.Template, nil, l.HandlerTimeout/2),
@@ -217,8 +216,8 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		Objects: objects, Keys: s.Keys, Grace: s.Grace, Audit: s.Audit, Cache: accounts,
 		Streams: s.streams, Places: streams.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})
-	hooks := webhooks.New(webhooks.Needs{Book: webhook.NewBook(st, s.Queue, s.Now), Audit: s.Audit, Now: s.Now})
-	return slices.Concat(up.Routes(), sync.Routes(), res.Routes(), ev.Routes(), acc.Routes(), hooks.Routes(), s.systemRoutes()), nil
+	return slices.Concat(up.Routes(), synced.New(synced.Needs{Days: st.Days, Store: st}).Routes(), res.Routes(), ev.Routes(), acc.Routes(),
+		webhooks.New(webhooks.Needs{Book: webhook.NewBook(st, s.Queue, s.Now), Audit: s.Audit, Now: s.Now}).Routes(), s.systemRoutes()), nil
 }
 
 // templates are the routes as the edge counts them.

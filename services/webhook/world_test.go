@@ -27,7 +27,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/clarity-loop/clarity/services/flow"
-	"github.com/clarity-loop/clarity/services/flow/hooking"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record/hook"
 	"github.com/clarity-loop/clarity/services/record/notice"
@@ -274,16 +273,6 @@ func (g received) verified(s hook.Secret) (v1, v1a bool) {
 		}
 	}
 	return v1, v1a
-}
-
-// due is what a message is of.
-func due(t *testing.T, m queue.Message) hooking.Due {
-	t.Helper()
-	var d hooking.Due
-	if err := json.Unmarshal(m.Body, &d); err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 func refs(got []received) (refs []string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,13 +19,16 @@ import (
 func stopped(t *testing.T, how platform.Stop, run func(ctx context.Context)) (told, ended time.Duration, ready []error, closed bool, err error) {
 	t.Helper()
 	began, end := time.Now(), &ending{}
+	var mu sync.Mutex // of what the stage and the clock write down
 	var stopping func() error
 	table := []platform.Stage{{Name: "s", Needs: capability.Audit, Build: func(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 		stopping = p.Stopping
 		p.Closing("what a stage has", end)
 		return []platform.Runner{{Name: "s", Run: func(ctx context.Context) error {
 			<-ctx.Done()
+			mu.Lock()
 			told = time.Since(began) - time.Second
+			mu.Unlock()
 			run(ctx)
 			return nil
 		}}}, nil
@@ -37,11 +41,18 @@ func stopped(t *testing.T, how platform.Stop, run func(ctx context.Context)) (to
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	time.AfterFunc(time.Second, stop)
-	time.AfterFunc(900*time.Millisecond, func() { ready = append(ready, stopping()) })
-	time.AfterFunc(1100*time.Millisecond, func() { ready = append(ready, stopping()) })
+	look := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		ready = append(ready, stopping())
+	}
+	time.AfterFunc(900*time.Millisecond, look)
+	time.AfterFunc(1100*time.Millisecond, look)
 	err = p.Run(ctx)
 	ended = time.Since(began) - time.Second
 	time.Sleep(time.Second) // what is said of readiness is said
+	mu.Lock()
+	defer mu.Unlock()
 	return told, ended, ready, end.closed.Load(), err
 }
 
