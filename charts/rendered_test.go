@@ -174,6 +174,20 @@ func TestNothingMayTalkThatIsNotNamed(t *testing.T) {
 	}
 }
 
+// No two objects are one to the API server: the second would be refused, or take the first's place.
+func TestNoTwoObjectsHaveOneName(t *testing.T) {
+	for name, args := range installs() {
+		seen := map[string]bool{}
+		for _, o := range render(t, args...) {
+			named := o.GroupVersionKind().GroupKind().String() + " " + o.GetNamespace() + "/" + o.GetName()
+			if seen[named] {
+				t.Errorf("with %s there are two of %s", name, named)
+			}
+			seen[named] = true
+		}
+	}
+}
+
 // Two releases, and one of another name, have no object in common in a namespace.
 func TestNamesAreTheReleases(t *testing.T) {
 	output, err := helm(t, "template", "night", chart, "--namespace=other", "--values="+full, "--set=crds.install=false")

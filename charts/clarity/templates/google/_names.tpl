@@ -30,6 +30,9 @@ audit: gcs:{{ include "clarity.bucket" (dict "root" $root "kind" "audit") }}
 {{- $options = append $options (printf "appcheck=%s&number=%s&apps=%s" .identity.appCheck.mode .projectNumber (join "," .identity.appCheck.apps)) }}
 {{- end }}
 identity: firebase:{{ .projectId }}{{ with $options }}?{{ join "&" . }}{{ end }}
+{{- if ne .feed "none" }}
+feed: firestore:{{ .projectId }}/{{ .firestore.documents }}{{ if eq .feed "content" }}?content=true{{ end }}
+{{- end }}
 {{- if .gemini.model }}
 writer: gemini:{{ .projectId }}/{{ .gemini.location | default .location }}/{{ .gemini.model }}
 {{- else }}
