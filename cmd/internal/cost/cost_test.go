@@ -55,7 +55,7 @@ func TestWhatPeopleDoCosts(t *testing.T) {
 	row("an hour of what no metric reads", w.cost(func() { w.put("anna", w.hour(water)) }), 1)
 
 	w.agree("bob")
-	w.upload("bob", w.history(3*365, 1, water))
+	w.upload("bob", w.history(3*365, 1, steps))
 	deleted := w.deletion(200)
 	row("a deletion, with three years of history", w.cost(func() { w.put("bob", deleted) }), 1)
 

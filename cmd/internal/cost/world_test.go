@@ -233,12 +233,14 @@ type kind struct {
 // water is of a type that no metric reads.
 var water = kind{"HKQuantityTypeIdentifierDietaryWater", "mL", 250}
 
+var steps = kind{"HKQuantityTypeIdentifierStepCount", "count", 90}
+
 // measured are eight types that a watch has every hour.
 func measured() []kind {
 	const quantity = "HKQuantityTypeIdentifier"
 	return []kind{
 		{quantity + "HeartRate", "count/min", 61},
-		{quantity + "StepCount", "count", 90},
+		steps,
 		{quantity + "ActiveEnergyBurned", "kcal", 4},
 		{quantity + "BasalEnergyBurned", "kcal", 7},
 		{quantity + "RespiratoryRate", "count/min", 14},
@@ -342,9 +344,9 @@ func (w *world) hour(kinds ...kind) body {
 
 // deletion deletes the sample of so many days ago.
 func (w *world) deletion(day int) body {
-	first := w.history(day, 1, water)[0].Samples[0]
+	first := w.history(day, 1, steps)[0].Samples[0]
 	b := newBody("daily")
 	b.Deleted = append(b.Deleted, deletion{first.UUID, first.Type})
-	b.Cursor[water.name] = "deleted"
+	b.Cursor[steps.name] = "deleted"
 	return b
 }
