@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
@@ -301,7 +304,8 @@ func (b body) again(n int) body {
 }
 
 func (b *body) add(k kind, at time.Time) {
-	id := fmt.Sprintf("%08X-AAAA-4BBB-8CCC-%012X", len(k.name)<<16|int(k.name[len(k.name)-1])<<8|int(k.name[len(k.name)-3]), at.Unix())
+	// As random as a phone's: what looks for a uuid without reading all days counts on it.
+	id := strings.ToUpper(uuid.NewSHA1(uuid.Nil, fmt.Append(nil, k.name, at.Unix())).String())
 	b.Samples = append(b.Samples, sample{UUID: id, Type: k.name, Start: at, End: at.Add(time.Minute), Value: k.value, Unit: k.unit,
 		Source:   map[string]string{"bundleId": "com.apple.health.0B3A5C1E", "name": "Watch", "productType": "Watch7,5", "osVersion": "12.1"},
 		Metadata: map[string]string{"HKTimeZone": "Europe/Berlin"}})
