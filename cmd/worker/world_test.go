@@ -36,17 +36,40 @@ import (
 	"github.com/clarity-loop/clarity/services/veil"
 )
 
-// asWorker in the environment has the test's binary be the worker.
-const asWorker = "CLARITY_TEST_AS_WORKER"
+// built is this package as it is shipped: attempts of shards are processes of it.
+var built struct {
+	sync.Once
+	dir, binary string
+	err         error
+}
+
+// binary builds it once and returns its path.
+func binary(t *testing.T) string {
+	t.Helper()
+	built.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "clarity-worker-"); built.err != nil {
+			return
+		}
+		built.binary = filepath.Join(built.dir, "worker")
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", built.binary, ".")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			built.err = errors.New(string(out))
+		}
+	})
+	if built.err != nil {
+		t.Fatalf("build the binary: %v", built.err)
+	}
+	return built.binary
+}
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asWorker) != "" {
-		main()
-	}
 	code := m.Run()
-	if err := errors.Join(os.RemoveAll(made.dir), os.RemoveAll(made.dir+".keys")); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
+	for _, dir := range []string{made.dir, made.dir + ".keys", built.dir} {
+		if err := os.RemoveAll(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
 	}
 	os.Exit(code)
 }
@@ -313,10 +336,9 @@ func (b *lockedBuffer) String() string {
 func (r testRun) start(index, failures int) *shardPod {
 	r.t.Helper()
 	p := &shardPod{out: &lockedBuffer{}, log: &lockedBuffer{}, terminated: filepath.Join(r.t.TempDir(), "termination-log"), exited: make(chan struct{})}
-	p.cmd = exec.Command(os.Args[0], append([]string{"shard"}, r.args...)...)
-	p.cmd.Env = append(os.Environ(), asWorker+"=1", "CLARITY_DATA="+r.dir, "CLARITY_TERMINATION_LOG="+p.terminated,
-		fmt.Sprintf("JOB_COMPLETION_INDEX=%d", index), fmt.Sprintf("CLARITY_SHARD_FAILURES=%d", failures), "CLARITY_SHARD_IGNORED_FAILURES=",
-		"GORACE=atexit_sleep_ms=0") // at its end a shard runs nothing that could race
+	p.cmd = exec.Command(binary(r.t), append([]string{"shard"}, r.args...)...)
+	p.cmd.Env = append(os.Environ(), "CLARITY_DATA="+r.dir, "CLARITY_TERMINATION_LOG="+p.terminated,
+		fmt.Sprintf("JOB_COMPLETION_INDEX=%d", index), fmt.Sprintf("CLARITY_SHARD_FAILURES=%d", failures), "CLARITY_SHARD_IGNORED_FAILURES=")
 	p.cmd.Env = append(p.cmd.Env, r.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.log
 	if err := p.cmd.Start(); err != nil {
