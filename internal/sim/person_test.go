@@ -62,7 +62,7 @@ type sent struct {
 // measured says whether a metric reads some of it. Of what none does the days are
 // analysed on which they are the first, which no inspection demands.
 func (x *sent) measured() bool {
-	return !x.unread && slices.ContainsFunc(slices.Concat(x.samples, x.deleted), func(uuid string) bool {
+	return !x.unread && slices.ContainsFunc(x.samples, func(uuid string) bool {
 		kind, _ := kindOf(uuid)
 		return analysis.Measures(kind)
 	})

@@ -95,7 +95,9 @@ func examine(ctx context.Context, p datadir.Place, d platform.Drivers, now func(
 		return r, err
 	}
 	own := embedded.In(p.Dir, p.Backends)
-	r.Bad = append(r.Bad, embedded.CheckBeside(ctx, own, r.People > 0)...)
+	// A phone uploads once its consent was acknowledged, and by that audited. Of a person of
+	// whom there is no upload the power may have gone before anything was.
+	r.Bad = append(r.Bad, embedded.CheckBeside(ctx, own, r.Uploads > 0)...)
 	if at, is := strings.CutPrefix(own.Identity, "local:"); is {
 		if err := issuer.Check(at); err != nil {
 			r.Bad = append(r.Bad, "the issuer: "+err.Error())

@@ -54,8 +54,8 @@ func copyIssuer(from, to string) error {
 }
 
 // CheckBeside says what is wrong with what the directory's own drivers keep beside the
-// records, a sentence each: the messages, and, where there is anybody of whom something was
-// audited, the checkpoints of that. It changes nothing, and no process has them open.
+// records, a sentence each: the messages, and, where something was audited for certain, the
+// checkpoints of that. It changes nothing, and no process has them open.
 func CheckBeside(ctx context.Context, b platform.Backends, audited bool) (bad []string) {
 	if at := placeOf(b.Audit, "file"); at != "" && audited {
 		if signed, err := auditfile.Signed(at); err == nil && !signed { // an error is the verification's
