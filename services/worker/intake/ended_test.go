@@ -2,6 +2,7 @@ package intake_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,6 +67,74 @@ func TestNothingIsWrittenBehindTheEndOfAnUpload(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A second call begins behind a deletion of what the upload adds, at any step of the
+// first, and stands still at any of its own while the first takes one step more; then it
+// goes on to its end. The sample stays deleted, and the digest is of the days.
+func TestASecondCallHasTheFirstWriteNoDay(t *testing.T) {
+	at := time.Date(2026, 3, 30, 10, 0, 0, 0, time.UTC)
+	x := beat(1, at, 60, "")
+	before := arrival{"before", envelope{Samples: []sample{beat(2, at.Add(time.Hour), 61, "")}}.encode(t), received}
+	adds := arrival{"adds", envelope{Samples: []sample{x}, Deleted: []deletion{{uuid(9), heartRate}}}.encode(t), received}
+	deletes := arrival{"deletes", envelope{Deleted: []deletion{{x.UUID, heartRate}}}.encode(t), received}
+	steps := 0
+	for first, came := 1, true; came; first++ {
+		came = false
+		for second, stood := 1, true; stood; second++ {
+			w := newWorld()
+			w.stage.Log = quietLog()
+			w.consent(t, true)
+			for _, a := range []arrival{before, adds, deletes} {
+				w.arrive(t, a)
+			}
+			finish(t, w, before.id)
+			stands, goes, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			goOn, begun := sync.OnceFunc(func() { close(goes); <-done }), 0
+			w.steps, w.between = 0, func(n int) {
+				switch {
+				case n == first:
+					came = true
+					finish(t, w, deletes.id)
+					begun = w.steps
+					go func() {
+						defer close(done)
+						w.handle(t, adds.id, 1)
+					}()
+					select {
+					case <-stands:
+					case <-done:
+						begun = 0 // what follows are steps of the first
+					}
+				case begun > 0 && n == begun+second:
+					close(stands)
+					<-goes
+				case begun > 0 && n == begun+second+1: // of the first
+					goOn()
+				}
+			}
+			w.handle(t, adds.id, 1)
+			if !came {
+				break
+			}
+			select {
+			case <-stands:
+			default:
+				stood = false
+			}
+			w.between = nil
+			goOn() // where the first came to its end by that step
+			finish(t, w, adds.id)
+			w.holds(t, first)
+			if w.has(t, x, at) {
+				t.Errorf("steps %d and %d: the sample is there, which is deleted", first, second)
+			}
+			steps++
+		}
+	}
+	if steps < 150 {
+		t.Fatalf("only %d pairs of steps", steps)
 	}
 }
 
