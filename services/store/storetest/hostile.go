@@ -98,26 +98,34 @@ func (h *HostileDriver) Batch(ctx context.Context, writes []store.Write) ([]int6
 }
 
 // overtake has another writer change what the batch is about, or find its time:
-// it writes what is there once more.
+// it writes what is there once more. Whoever wrote the batch finds that, and sees to
+// it. Where the batch is too late anyway, and its writer need not look again, nobody
+// would: a document would have changed of which no one ever tells.
 func (h *HostileDriver) overtake(ctx context.Context, writes []store.Write) error {
+	var before *store.Document
 	for _, w := range writes {
-		if w.Check || w.IfVersion <= 0 {
-			continue
-		}
 		d, err := h.Driver.Get(ctx, w.Key)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err == nil {
-			_, err = h.Driver.Batch(ctx, []store.Write{{Key: d.Key, IfVersion: d.Version, Data: d.Data, Due: d.Due}})
-		}
-		if err != nil && !errors.Is(err, store.ErrConflict) {
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		h.Count("overtaken")
+		if w.IfVersion != store.Any && w.IfVersion != d.Version {
+			return nil // others were
+		}
+		if before == nil && !w.Check && w.IfVersion > 0 {
+			before = &d
+		}
+	}
+	if before == nil {
 		return nil
 	}
-	return nil
+	_, err := h.Driver.Batch(ctx, []store.Write{{Key: before.Key, IfVersion: before.Version, Data: before.Data, Due: before.Due, Came: before.Came}})
+	if errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	if err == nil {
+		h.Count("overtaken")
+	}
+	return err
 }
 
 // Due shows what was due a while ago.

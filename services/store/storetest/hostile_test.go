@@ -96,6 +96,35 @@ func TestAHostileDriverKeepsEveryWord(t *testing.T) {
 	}
 }
 
+// Another writer is first where the one who asks would have been. Behind a batch that
+// is no longer of what is there, or checks what is not, nothing changes.
+func TestNobodyIsBeforeWhoIsTooLate(t *testing.T) {
+	h, calm, _ := hostile(t, 5, 0.5)
+	ctx := t.Context()
+	day, upload := store.Key{Collection: "days", UID: "u", Key: "2026-11-20"}, store.Key{Collection: "uploads", UID: "u", Key: "k"}
+	versions, err := calm.Batch(ctx, []store.Write{{Key: day, Data: []byte("x")}, {Key: upload, Data: []byte("x")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		late := []store.Write{{Key: day, IfVersion: versions[0], Data: []byte("y")}, {Key: upload, IfVersion: versions[1] + 1, Check: true}}
+		if i%2 > 0 {
+			late = []store.Write{{Key: upload, IfVersion: versions[1], Data: []byte("y")}, {Key: day, IfVersion: versions[0] + 1, Data: []byte("y")}}
+		}
+		if _, err := h.Batch(ctx, late); err == nil {
+			t.Fatal("it was written")
+		}
+	}
+	for i, k := range []store.Key{day, upload} {
+		if now, err := calm.Get(ctx, k); err != nil || now.Version != versions[i] {
+			t.Errorf("%s is in version %d, %v; it was left in %d", k.Collection, now.Version, err, versions[i])
+		}
+	}
+	if h.Happened()["done and unknown"] > 0 || h.Happened()["not done and unknown"] == 0 {
+		t.Errorf("happened: %v", h.Happened())
+	}
+}
+
 func TestASeedIsARun(t *testing.T) {
 	first, _ := trace(t, 7)
 	again, _ := trace(t, 7)

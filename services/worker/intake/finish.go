@@ -44,11 +44,15 @@ func (s *Stage) finish(ctx context.Context, j *uploadWork, m *merging) (grew boo
 }
 
 // fail marks the upload failed. A call before may have
-// written some of its days: these are analysed as they are now.
+// written some of its days: these are analysed as they are now, when it can write no
+// more of them.
 func (s *Stage) fail(ctx context.Context, j *uploadWork, why reason, with ...store.Change) error {
 	if len(j.record.Value.Days) == 0 {
 		failed := func(u *record.Upload) { u.State, u.Reason = record.UploadFailed, string(why) }
 		return s.mark(ctx, j, failed, with...)
+	}
+	if err := s.take(ctx, j); err != nil {
+		return err
 	}
 	for range tries {
 		if err := s.lookAgain(ctx, j, false); err != nil {

@@ -48,7 +48,6 @@ type dayWork struct {
 	began      bool           // there was no record of the day before
 	roomy      bool           // what is stored and merged is kept until it is written
 	gone       bool           // what is stored and merged was let go of
-	late       bool           // it was read behind the plan
 }
 
 // A merging is an upload's days, on the way to what the tombstones leave of them.
@@ -73,7 +72,6 @@ func (s *Stage) merge(ctx context.Context, j *uploadWork) error {
 		if err != nil || !grew {
 			return err
 		}
-		j.contested = true
 		if m.tombstones, err = s.loadTombstones(ctx, j); err != nil {
 			return err
 		}
@@ -83,6 +81,11 @@ func (s *Stage) merge(ctx context.Context, j *uploadWork) error {
 
 // prepare finds which days the upload changes, and adds its deletions to the tombstones.
 func (s *Stage) prepare(ctx context.Context, j *uploadWork) (m *merging, err error) {
+	if len(j.record.Value.Days) > 0 { // who has noted them may still be writing them
+		if err := s.take(ctx, j, j.taken...); err != nil {
+			return nil, err
+		}
+	}
 	if j.held, err = s.Store.Holding(ctx, j.uid); err != nil {
 		return nil, fmt.Errorf("read what is held: %w", err)
 	}
@@ -98,7 +101,6 @@ func (s *Stage) prepare(ctx context.Context, j *uploadWork) (m *merging, err err
 		return nil, err
 	}
 	j.began = slices.Clone(j.record.Value.Days) // a call before may have begun any of them
-	j.contested = len(j.began) > 0
 	if err := s.notePlan(ctx, j, m.works, news); err != nil {
 		return nil, err
 	}
@@ -383,7 +385,6 @@ func (s *Stage) apply(ctx context.Context, j *uploadWork, w *dayWork, tombstones
 			return err
 		}
 		if w.changed && w.gone {
-			w.late = true
 			if err := s.reload(ctx, j, w, tombstones); err != nil {
 				return err
 			}
@@ -404,7 +405,6 @@ func (s *Stage) apply(ctx context.Context, j *uploadWork, w *dayWork, tombstones
 		case !errors.Is(err, store.ErrConflict):
 			return err
 		}
-		w.late = true
 		if err := s.reload(ctx, j, w, tombstones); err != nil {
 			return err
 		}
@@ -413,20 +413,16 @@ func (s *Stage) apply(ctx context.Context, j *uploadWork, w *dayWork, tombstones
 }
 
 // writeDay puts the chunk and has the record refer to it. The former is left to
-// the retention: who has just read the record still finds it. A day that
-// was read before this call noted its plan is as it was when no other had brought the
-// upload to its end. Another is written as long as none has: what was deleted since
-// then would come back.
+// the retention: who has just read the record still finds it. The day is written under
+// the version of the upload's record, too: once another call has taken it, this one
+// writes no day. What it found may hold what was deleted since then, and of what it
+// wrote behind the upload's end nobody would tell.
 func (s *Stage) writeDay(ctx context.Context, j *uploadWork, w *dayWork) error {
 	day, err := s.placeDay(ctx, j.uid, w)
 	if err != nil {
 		return err
 	}
-	with := []store.Change{s.Store.Days.ToPut(w.day.String(), w.record.Version, day)}
-	if j.contested || w.late {
-		with = append(with, s.Store.Uploads.ToCheck(j.id, j.record.Version))
-	}
-	versions, err := s.Store.Batch(ctx, j.uid, with...)
+	versions, err := s.Store.Batch(ctx, j.uid, s.Store.Days.ToPut(w.day.String(), w.record.Version, day), s.Store.Uploads.ToCheck(j.id, j.record.Version))
 	if err != nil {
 		return fmt.Errorf("write day: %w", err)
 	}

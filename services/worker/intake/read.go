@@ -36,11 +36,8 @@ type uploadWork struct {
 	taken    []store.Change // demanded by a first change, of a record that says held, that does not end it
 	full     []health.Day   // that had no room for what the upload has of them
 	began    []health.Day   // that may have had no record before it
-	// contested says that a call before may have noted the plan, or that this one goes
-	// on behind a deletion that came meanwhile.
-	contested bool
-	doubted   bool         // what the digest says of days is read of their records
-	room      atomic.Int64 // left for samples of days
+	doubted  bool           // what the digest says of days is read of their records
+	room     atomic.Int64   // left for samples of days
 }
 
 // read decodes the raw body as the ingress did, by the clock of then, so that

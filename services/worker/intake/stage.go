@@ -13,7 +13,9 @@
 //  3. Add the deletions to the tombstones, in one batch with the digest of what is
 //     held; look once more which days hold the deleted.
 //  4. Write the chunk of each day that changes, then its record, by
-//     compare-and-set; the chunk that was replaced is left to the retention.
+//     compare-and-set and under the upload's record; the chunk that was replaced is
+//     left to the retention. Who comes behind step 2 of another call writes the
+//     upload's record first: the other writes no day any more.
 //  5. In one batch mark the upload merged, commit the phone's anchors with the
 //     digest of what is held by now, put the windows on the agenda that are to be analysed, and tell the devices. Where the tombstones grew
 //     meanwhile do step 4 again: a deletion that came between must not find its
@@ -245,5 +247,17 @@ func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*record.Upl
 		return fmt.Errorf("write upload's record: %w", err)
 	}
 	j.record.Version, j.record.Value = versions[0], value
+	return nil
+}
+
+// take writes the upload's record as it is, under another version: a call before,
+// which may have noted days and still be writing them, can write no more of them.
+func (s *Stage) take(ctx context.Context, j *uploadWork, with ...store.Change) error {
+	with = append([]store.Change{s.Store.Uploads.ToPut(j.id, j.record.Version, j.record.Value).At(j.record.Due)}, with...)
+	versions, err := s.Store.Batch(ctx, j.uid, with...)
+	if err != nil {
+		return fmt.Errorf("take the upload: %w", err)
+	}
+	j.record.Version = versions[0]
 	return nil
 }
