@@ -15,6 +15,7 @@ func TestWhichAddressesAreSpokenTo(t *testing.T) {
 		"169.253.255.255": true, "192.167.255.255": true, "198.17.255.255": true, "198.20.0.0": true, "223.255.255.255": true, "11.0.0.0": true, "128.0.0.1": true,
 		"2606:4700:4700::1111": true, "2a00:1450:4001:80b::200e": true, "2001:4860:4860::8888": true,
 		// This machine, this network, nobody.
+		"34.118.224.1": false, "34.118.239.255": false, "34.118.240.0": true, "199.36.153.8": false,
 		"127.0.0.1": false, "127.255.255.254": false, "0.0.0.0": false, "0.1.2.3": false, "::": false, "::1": false, "255.255.255.255": false,
 		// Private networks.
 		"10.0.0.1": false, "10.255.255.255": false, "172.16.0.1": false, "172.31.255.255": false, "192.168.0.1": false, "192.168.255.255": false,

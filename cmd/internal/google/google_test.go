@@ -64,6 +64,7 @@ func TestWrongPlacesAreTold(t *testing.T) {
 			"keys: the database clarity is the store's, too"},
 		"keys of another's setting": {func(b *platform.Backends) { b.Keys = good + "&lag=1s" }, `keys: there is no setting "lag"; it has documents`},
 		"no project":                {func(b *platform.Backends) { b.Identity = "firebase:" }, "identity: project is the id of a Google Cloud project: write firebase:PROJECT"},
+		"apps that nobody looks at": {func(b *platform.Backends) { b.Identity += "&number=123&apps=1:123:ios:a" }, "identity: number and apps are of appcheck, which is not set"},
 		"a tenant with a slash":     {func(b *platform.Backends) { b.Identity += ",a/b" }, "identity: tenants are ids of tenants"},
 		"apps that are looked at": {func(b *platform.Backends) {
 			b.Identity += "&appcheck=report&number=1234567890&apps=1:1234567890:ios:0a1b2c3d"

@@ -133,7 +133,11 @@ func peopleOf(at string) (w who, err error) {
 	if tenants, said := options["tenants"]; said {
 		w.people.Tenants = strings.Split(tenants, ",")
 	}
-	if mode, said := options["appcheck"]; said {
+	mode, said := options["appcheck"]
+	if !said && options["number"]+options["apps"] != "" {
+		return w, errors.New("number and apps are of appcheck, which is not set: appcheck=report or appcheck=enforce")
+	}
+	if said {
 		w.apps = appcheck.Config{Mode: appcheck.Mode(mode), Project: options["number"], Apps: strings.Split(options["apps"], ",")}
 	}
 	var checked error

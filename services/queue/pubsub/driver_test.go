@@ -410,6 +410,33 @@ func TestErrorsAreTheCodeAlone(t *testing.T) {
 	check("prepare", pubsub.Prepare(background, w.cfg, queuetest.Consumers()))
 }
 
+// A token that cannot be fetched, and rights that come late, end no process.
+func TestARefusalThatPassesEndsNoReceive(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var refused atomic.Int32
+	w.cfg = w.cfg.Dialing(grpc.WithUnaryInterceptor(w.wires.pass), grpc.WithStreamInterceptor(
+		func(ctx context.Context, desc *grpc.StreamDesc, c *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+			if n := refused.Add(1); n <= 3 {
+				return nil, status.Error([]codes.Code{codes.PermissionDenied, codes.Unauthenticated, codes.Unknown}[n-1], "topic "+faulttest.Mark+" is not yours")
+			}
+			return open(ctx, desc, c, method, options...)
+		}))
+	q := w.open(t)
+	publish(t, q, "k", "x")
+	ctx, cancel := context.WithTimeout(background, 30*time.Second)
+	defer cancel()
+	took := false
+	err := q.Receive(ctx, intake, func(context.Context, queue.Delivery) queue.Verdict {
+		took = true
+		cancel()
+		return queue.Ack()
+	})
+	if err != nil || !took || refused.Load() < 4 {
+		t.Errorf("%v, taken: %v, after %d calls", err, took, refused.Load())
+	}
+}
+
 func TestReceiveOfASubscriptionThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	client "cloud.google.com/go/pubsub/v2"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
+	circuit "github.com/clarity-loop/clarity/services/internal/patience"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -22,7 +25,8 @@ const (
 	handlerMost = time.Hour
 	extendLeast = 10 * time.Second
 	extendMost  = 10 * time.Minute
-	ahead       = 4 // messages asked for, a hand
+	ahead       = 4                // messages asked for, a hand
+	beginMost   = 30 * time.Second // until a call that was refused is made again
 )
 
 // errLeaseLost is the cause with which a handler's context ends when its message
@@ -107,11 +111,43 @@ func (r *receiver) run(cancel context.CancelCauseFunc) error {
 		MaxOutstandingBytes:        -1,
 		NumGoroutines:              1,
 	}
-	err := from.Receive(r.ctx, func(_ context.Context, m *client.Message) { r.take(m) })
+	err := r.receive(from)
 	close(over)
 	cancel(nil)
 	beside.Wait()
 	return err
+}
+
+// receive has the client take messages until the call ends. The client gives up for good
+// what may pass, too: a token that cannot be fetched, rights that are being granted anew.
+// It is begun again, ever more rarely, and the queue is not ready meanwhile.
+func (r *receiver) receive(from *client.Subscriber) error {
+	for attempt := 1; ; attempt++ {
+		began := time.Now()
+		err := from.Receive(r.ctx, func(_ context.Context, m *client.Message) { r.take(m) })
+		if err == nil || r.ctx.Err() != nil || !mayPass(err) {
+			return err
+		}
+		r.q.ready.saw(r.q.now(), faulted("receive", err))
+		if time.Since(began) > beginMost {
+			attempt = 1
+		}
+		select {
+		case <-r.ctx.Done():
+			return nil
+		case <-time.After(min(circuit.Backoff(attempt), beginMost)):
+		}
+	}
+}
+
+// mayPass says whether the call that failed so may go well later as it is: not where there
+// is no such subscription, or no client.
+func mayPass(err error) bool {
+	switch status.Code(err) {
+	case codes.NotFound, codes.InvalidArgument, codes.FailedPrecondition, codes.Unimplemented:
+		return false
+	}
+	return !errors.Is(err, queue.ErrClosed)
 }
 
 // take sees to one delivery until it is acked, or given back.

@@ -83,7 +83,7 @@ type webhookView struct {
 type signedWebhookView struct {
 	webhookView
 	Secret    string `json:"secret" doc:"of v1, HMAC-SHA256; no other reply holds it" example:"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"`
-	PublicKey string `json:"publicKey" doc:"of v1a, Ed25519" example:"whpk_MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE"`
+	PublicKey string `json:"publicKey" doc:"of v1a, Ed25519" example:"whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="`
 }
 
 func view(id string, e hook.Endpoint) webhookView {
