@@ -34,6 +34,9 @@ func (b *Book) missed(ctx context.Context, due hooking.Due, state hook.State, ca
 	if _, err := b.store.Missed.Put(ctx, ownerOf(due.UID), key, found.Version, m); err != nil {
 		return fmt.Errorf("keep what was missed: %w", err)
 	}
+	if _, err := b.store.Endpoints.Get(ctx, ownerOf(due.UID), due.Endpoint); errors.Is(err, store.ErrNotFound) {
+		return b.taken(ctx, due) // it was deleted meanwhile, with all that it missed
+	}
 	if anew {
 		return b.sweep(ctx, due)
 	}

@@ -143,11 +143,12 @@ func (b *Book) Rotate(ctx context.Context, tenant, id string) (hook.Endpoint, er
 	return found.Value, nil
 }
 
-// Delete has the endpoint be told nothing more, and what it missed go.
+// Delete has the endpoint be told nothing more, and what it missed go. It goes last
+// itself: where a call comes to no end, the next goes on.
 func (b *Book) Delete(ctx context.Context, tenant, id string) error {
 	found, err := b.store.Endpoints.Get(ctx, owner(tenant), id)
-	if err == nil {
-		err = b.store.Endpoints.Delete(ctx, owner(tenant), id, found.Version)
+	if err == nil && found.Value.GoneAt.IsZero() {
+		err = b.gone(ctx, found)
 	}
 	if err != nil {
 		return err
@@ -163,7 +164,7 @@ func (b *Book) Delete(ctx context.Context, tenant, id string) error {
 		}
 		more = len(missed) == store.MaxBatch
 	}
-	return nil
+	return b.store.Endpoints.Delete(ctx, owner(tenant), id, store.Any)
 }
 
 // drop removes what was missed, and the people's marks of it.

@@ -20,6 +20,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue/queuetest"
 	"github.com/clarity-loop/clarity/services/record/hook"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/store/storetest"
 )
 
 const address = "https://example.com/clarity" // the name is in the test server's certificate
@@ -265,6 +266,60 @@ func second[T any](_ T, err error) error { return err }
 
 // What is deleted is told nothing more, and what it missed goes; so does what a person
 // who is erased was missed of, whatever their key opens.
+// dying is a driver that is away from so many batches on.
+type dying struct {
+	store.Driver
+	batches int
+}
+
+func (d *dying) Batch(ctx context.Context, writes []store.Write) ([]int64, error) {
+	if d.batches--; d.batches < 0 {
+		return nil, errors.New("away")
+	}
+	return d.Driver.Batch(ctx, writes)
+}
+
+// What an endpoint missed may be more than a call removes: the next goes on, and nothing
+// is sent meanwhile.
+func TestADeletionGoesOnWhereItEnded(t *testing.T) {
+	w := newWorld(t)
+	driver := &dying{Driver: storetest.Memory(w.clock), batches: 1000}
+	book := NewBook(store.New(driver, w.laptop.Keys), w, w.clock)
+	id, _, err := book.Create(t.Context(), "clinic", address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	due := func(n uint64) hooking.Due {
+		return hooking.Due{UID: "clinic:ben", First: n, Endpoint: id, Events: []hooking.Event{{Kind: "result.stored", Ref: fmt.Sprint(n)}}}
+	}
+	for n := range uint64(5) {
+		if err := book.missed(t.Context(), due(n), hook.Pending, answer{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, driver.batches = range []int{1, 4} {
+		if err := book.Delete(t.Context(), "clinic", id); err == nil {
+			t.Fatal("it was deleted by a driver that is away")
+		}
+		if there, err := book.Endpoints(t.Context(), "clinic"); err != nil || len(there) != 1 || there[0].Value.GoneAt.IsZero() {
+			t.Errorf("%+v, %v: want it to be there, and gone", there, err)
+		}
+	}
+	driver.batches = 1000
+	if err := book.Delete(t.Context(), "clinic", id); err != nil {
+		t.Fatal(err)
+	}
+	if err := book.missed(t.Context(), due(9), hook.Pending, answer{}); err != nil { // it was in flight
+		t.Fatal(err)
+	}
+	left, err := book.store.Missed.List(t.Context(), owner("clinic"), store.Query{Limit: 100})
+	marks, also := book.store.Marks.List(t.Context(), "clinic:ben", store.Query{Limit: 100})
+	there, too := book.Endpoints(t.Context(), "clinic")
+	if err := errors.Join(err, also, too); err != nil || len(left)+len(marks)+len(there) > 0 {
+		t.Errorf("left: %d missed, %d marks, %d endpoints, %v", len(left), len(marks), len(there), err)
+	}
+}
+
 func TestWhatGoes(t *testing.T) {
 	w := newWorld(t)
 	id, kept := w.register("clinic", address), w.register("clinic", "https://example.com/kept")
