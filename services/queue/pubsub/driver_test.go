@@ -242,7 +242,9 @@ func TestWhatIsPutOffComesToItsConsumerAlone(t *testing.T) {
 	}
 	next(t, one)
 	next(t, two)
-	w.clock.Advance(21 * time.Minute)
+	for until := time.Now().Add(15 * time.Second); len(one) == 0 && time.Now().Before(until); time.Sleep(300 * time.Millisecond) {
+		w.clock.Advance(21 * time.Minute) // the verdict may be written down behind the first
+	}
 	if d := next(t, one); d.Attempt != 2 {
 		t.Errorf("attempt %d", d.Attempt)
 	}
