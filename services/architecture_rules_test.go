@@ -177,6 +177,7 @@ var testDrivers = map[string][]string{
 	"cmd/worker":                   {"services/model/pat", "services/model/preview", "services/narrative/template"},
 	"cmd/internal/cost":            {"services/narrative/template"},
 	"cmd/internal/embedded/issuer": {"services/identity/local"},
+	"cmd/internal/google":          {"services/identity/appcheck", "services/identity/firebase"},
 	"cmd/internal/models":          {"services/model/preview", "services/model/traffic/file"},
 	"cmd/internal/platform/stages": {"services/narrative/template"},
 	// The operator's plan and its servers, as workers see them.

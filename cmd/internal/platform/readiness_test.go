@@ -55,7 +55,7 @@ type (
 		store.Driver
 		known
 	}
-	objects struct {
+	kept struct {
 		blob.Store
 		known
 	}
@@ -78,7 +78,7 @@ type (
 )
 
 func (d documents) Ready(ctx context.Context) error { return d.known.Ready(ctx) }
-func (o objects) Ready(ctx context.Context) error   { return o.known.Ready(ctx) }
+func (o kept) Ready(ctx context.Context) error      { return o.known.Ready(ctx) }
 func (m messages) Ready(ctx context.Context) error  { return m.known.Ready(ctx) }
 
 func fixed[T any](v T) map[string]platform.Opener[T] {
@@ -90,7 +90,7 @@ func (p *peers) process(t *testing.T, table []platform.Stage, log *slog.Logger) 
 	t.Helper()
 	with := drivers(&diary{}, nil)
 	with.Store = fixed[store.Driver](documents{known: known{"store", p}})
-	with.Blobs = fixed[blob.Store](objects{known: known{"blobs", p}})
+	with.Blobs = fixed[blob.Store](kept{known: known{"blobs", p}})
 	with.Queue = fixed[queue.Driver](messages{known: known{"queue", p}})
 	with.Keys = fixed[platform.Keyring](keys{known: known{"keys", p}})
 	with.Identity = fixed[identity.Verifier](people{known: known{"identity", p}})

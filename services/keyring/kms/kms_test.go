@@ -609,12 +609,12 @@ func TestAKMSThatIsAwayIsSeen(t *testing.T) {
 	ready("within the minute", true, false, 0)
 	c.pass(time.Second)
 	ready("a minute later", true, false, 1)
-	w.Away(codes.Unavailable)
+	w.Away(codes.PermissionDenied)
 	c.pass(time.Minute)
-	ready("it is away", false, true, 0) // which is not counted
+	ready("it is away", false, true, 1)
 	opens(t, k, "anna", anna)
 	c.pass(time.Hour)
-	ready("no shard's key is held any more", false, false, 0)
+	ready("no shard's key is held any more", false, false, 1)
 	if _, err := k.Open(t.Context(), "anna", "n", anna); err == nil {
 		t.Error("it opens")
 	}
