@@ -19,11 +19,14 @@ import (
 
 const backupHelp = `Copies the data directory to a new directory, of one moment, whether or not a
 platform runs on it, and looks whether all of the copy is whole. The keys are not
-in it: who is erased later is noise in it from that moment on.`
+in it: who is erased later is noise in it from that moment on. A copy that is not whole
+is removed, unless --damaged keeps it: backup.json lists what is not whole, and the exit
+status is 3.`
 
 func makeBackup(ctx context.Context, c *call) error {
 	fs := c.flags(backupHelp)
 	where := c.wholeFlags(fs)
+	damaged := fs.Bool("damaged", false, "keep a copy that is not whole, with a list of what is not")
 	rest, err := c.parse(fs)
 	if err != nil {
 		return err
@@ -35,10 +38,15 @@ func makeBackup(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	report, err := backup.Make(ctx, place, drivers(), filepath.Clean(rest[0]), time.Now)
-	printReport(c.stdout, report)
+	report, err := backup.Make(ctx, place, drivers(), filepath.Clean(rest[0]), *damaged, time.Now)
+	if err == nil || len(report.Bad) > 0 {
+		printReport(c.stdout, report)
+	}
 	if err != nil {
 		return datadir.Sentence(place.Dir, err)
+	}
+	if n := len(report.Bad); n > 0 {
+		return &notWholeError{fmt.Sprintf("the backup is kept in %s, and %d things in it are not whole: its backup.json lists them", rest[0], n)}
 	}
 	say(c.stdout, "the backup is in %s; the keys at %s are not in it\n", rest[0], keysOf(place))
 	return nil
@@ -62,11 +70,14 @@ func restore(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	erased, err := backup.Restore(ctx, filepath.Clean(rest[0]), place, time.Now)
+	erased, damaged, err := backup.Restore(ctx, filepath.Clean(rest[0]), place, time.Now)
 	if err != nil {
 		return datadir.Sentence(place.Dir, err)
 	}
 	say(c.stdout, "the data directory %s is as the backup was; %d people who were erased since are erased in it\n", place.Dir, erased)
+	if damaged > 0 {
+		say(c.stdout, "%d things were not whole in it when it was made: `clarity fsck` says which\n", damaged)
+	}
 	return nil
 }
 

@@ -67,15 +67,26 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return usagef("there is no command %q; `clarity help` lists them", args[0])
 }
 
-// exitCode prints the error, if any: 0 is success, 1 is failure, 2 is a usage error.
+// A notWholeError is something that was done, of which not all is whole.
+type notWholeError struct{ text string }
+
+// Error says what was done, and what of it is not whole.
+func (e *notWholeError) Error() string { return e.text }
+
+// exitCode prints the error, if any: 0 is success, 1 is failure, 2 is a usage error, 3 is
+// that it was done and is not whole.
 func exitCode(err error, stderr io.Writer) int {
 	var usage *usageError
+	var partly *notWholeError
 	switch {
 	case err == nil || errors.Is(err, errHelpShown):
 		return 0
 	case errors.As(err, &usage):
 		_, _ = fmt.Fprintf(stderr, "clarity: %v\n", err)
 		return 2
+	case errors.As(err, &partly):
+		_, _ = fmt.Fprintf(stderr, "clarity: %v\n", err)
+		return 3
 	case errors.Is(err, context.Canceled):
 		_, _ = fmt.Fprintln(stderr, "clarity: interrupted")
 	default:

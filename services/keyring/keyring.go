@@ -12,7 +12,11 @@
 // it MUST be durable on return, and MUST drop cached keys of this process. From
 // then on Seal and Open return ErrDestroyed in this process, and in every other
 // once Lag has passed: what they sealed meanwhile is unreadable with the rest.
-// Destroy of a uid that has no key, or twice, is nil and has the same effect.
+// Destroy of a uid that has no key, or twice, is nil and has the same effect. A key that
+// is away, as far as the driver was told how to know, is no key that is destroyed: that of
+// who has come back is ErrNoKey like any other, and Destroy ends it all the same, so that
+// it opens nothing when it is put back. Nobody removes anything for good because of
+// ErrDestroyed alone: a keyring that was put back knows what it knew then.
 //
 // Renew lets a person whose key was destroyed have a new one: their life-th, the
 // first life being 0. What was sealed in a life before stays unreadable

@@ -37,6 +37,18 @@ func (a Account) Active() error {
 	return nil
 }
 
+// Over reports whether the key of the person's life is destroyed, as far as is on
+// record: of who is erased and in whose erasure that was done.
+func (a Account) Over() bool {
+	if a.ErasedAt.IsZero() {
+		return false
+	}
+	if a.Erasure == nil {
+		return a.Receipt != ""
+	}
+	return a.Erasure.Step != erased.Requested
+}
+
 // Agreed reports whether the person's consent to the purpose stands. Who was
 // never asked has not agreed.
 func (a Account) Agreed(purpose string) bool {

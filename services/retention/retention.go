@@ -192,8 +192,11 @@ func (s *sweep) over(ctx context.Context, info blob.Info) (bool, error) {
 	}
 	r, err := s.reference(ctx, kind, uid, key, info.Name)
 	switch {
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, keyring.ErrDestroyed):
+	case errors.Is(err, store.ErrNotFound):
 		return age >= Orphans, nil
+	case errors.Is(err, keyring.ErrDestroyed): // by what the keyring knows, which may be a copy: the record decides
+		_, destroyed, err := s.store.Life(ctx, uid)
+		return destroyed && age >= Orphans, err
 	case err != nil:
 		return false, err
 	case kind == blob.KindUploads && r.name != info.Name: // nothing takes the place of a body: it is one that came again

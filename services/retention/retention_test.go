@@ -14,6 +14,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/record/points"
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
@@ -361,4 +362,33 @@ type meanwhile struct {
 func (m meanwhile) Delete(ctx context.Context, name string, generation int64) error {
 	m.do()
 	return m.Store.Delete(ctx, name, generation)
+}
+
+// A keyring that knows of a destroyed key, as one that was put back beside the wrong
+// directory or from another day, has nothing swept of whom the records do not say to be
+// erased.
+func TestNothingIsSweptOnTheWordOfTheKeyringAlone(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	l := open(t, func() time.Time { return now })
+	place := blob.KindDays + "/2026-11-20/0123456789abcdef"
+	refer(t, l.Store, place, putNow(t, l, place), "")
+	if err := l.Keys.Destroy(t.Context(), uid); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(400 * 24 * time.Hour)
+	if n, err := sweep(t, l, now); n != 0 || err != nil {
+		t.Errorf("of who is not erased: %d, %v", n, err)
+	}
+	account, err := l.Store.Accounts.Get(t.Context(), uid, record.AccountKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := account.Value.Erased(now, "r")
+	a.Erasure.Step = erased.Destroyed
+	if _, err := l.Store.ChangeAccount(t.Context(), uid, account, a, now); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := sweep(t, l, now); n != 1 || err != nil {
+		t.Errorf("of who is: %d, %v", n, err)
+	}
 }

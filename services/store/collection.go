@@ -95,6 +95,16 @@ func (s *Store) HoldsSealed(ctx context.Context, uid string) (bool, error) {
 	return err == nil && account.Value.Life > 0, err
 }
 
+// Life says how often the person has come back from an erasure, and whether the key of
+// that life is destroyed, as their record has it.
+func (s *Store) Life(ctx context.Context, uid string) (life int, over bool, err error) {
+	account, err := s.Accounts.Get(ctx, uid, record.AccountKey)
+	if errors.Is(err, ErrNotFound) {
+		return 0, false, nil
+	}
+	return account.Value.Life, account.Value.Over(), err
+}
+
 // EachPerson calls see with everyone of whom there are documents.
 func (s *Store) EachPerson(ctx context.Context, see func(uid string) error) error {
 	for after := ""; ; {

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
@@ -45,39 +46,46 @@ type manifest struct {
 	// what was written since.
 	Rotations int               `json:"rotations,omitempty"`
 	Files     map[string]string `json:"files"` // SHA-256 by path
+	// Damaged is what was not whole when it was made, a sentence each.
+	Damaged []string `json:"damaged,omitempty"`
 }
 
 // Make copies the place into a new directory, and looks whether all of the copy
 // is whole. What it came to is returned; where that is not whole the copy is not
-// left.
-func Make(ctx context.Context, p datadir.Place, d platform.Drivers, to string, now func() time.Time) (Report, error) {
+// left, unless what is damaged is to be kept: then backup.json lists it.
+func Make(ctx context.Context, p datadir.Place, d platform.Drivers, to string, damaged bool, now func() time.Time) (r Report, err error) {
 	b := embedded.In(p.Dir, p.Backends)
-	if err := mayBe(to, p.Dir); err != nil {
-		return Report{}, err
+	if err := errors.Join(mayBe(to, p.Dir, b), embedded.CheckWhole(ctx, p.Dir, b)); err != nil {
+		return r, err
 	}
 	m, err := describe(ctx, b, now)
 	if err != nil {
-		return Report{}, err
+		return r, err
 	}
-	partial := to + ".partial"
-	if err := errors.Join(os.RemoveAll(partial), os.MkdirAll(partial, 0o700)); err != nil {
-		return Report{}, err
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return r, err
 	}
-	report, err := fill(ctx, b, d, partial, m, now)
-	if err == nil && len(report.Bad) > 0 {
-		err = errors.New("the copy is not whole, and was removed")
+	partial, err := os.MkdirTemp(filepath.Dir(to), filepath.Base(to)+".partial-*")
+	if err != nil {
+		return r, err
+	}
+	r, err = fill(ctx, b, d, partial, m, now)
+	if err == nil && len(r.Bad) > 0 && !damaged {
+		err = errors.New("the copy is not whole, and was removed; say --damaged to keep one with a list of what is not whole")
+	}
+	if err == nil {
+		if err = os.Rename(partial, to); errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR) {
+			err = fmt.Errorf("%s is there by now: another has made it meanwhile", to)
+		}
 	}
 	if err != nil {
-		return report, errors.Join(err, os.RemoveAll(partial))
+		return r, errors.Join(err, os.RemoveAll(partial))
 	}
-	if err := os.Rename(partial, to); err != nil {
-		return report, err
-	}
-	return report, durable.SyncDir(filepath.Dir(to))
+	return r, durable.SyncDir(filepath.Dir(to))
 }
 
 // mayBe is the error of a directory in which no backup of the data directory can be made.
-func mayBe(to, dir string) error {
+func mayBe(to, dir string, b platform.Backends) error {
 	at, err := filepath.Abs(to)
 	if err != nil {
 		return err
@@ -88,6 +96,19 @@ func mayBe(to, dir string) error {
 	}
 	if rel, err := filepath.Rel(resolved(data), resolved(at)); err == nil && filepath.IsLocal(rel) {
 		return fmt.Errorf("the backup %s would lie inside the data directory %s, and be lost with it: name a directory outside of it", at, data)
+	}
+	if keys, is := strings.CutPrefix(b.Keys, "tink:"); is {
+		if keys, err = filepath.Abs(keys); err != nil {
+			return err
+		}
+		if rel, err := filepath.Rel(resolved(keys), resolved(at)); err == nil && filepath.IsLocal(rel) {
+			return fmt.Errorf("the backup %s would lie inside the keys %s, and a copy of these would hold what they open: name a directory outside of them", at, keys)
+		}
+	}
+	for above := filepath.Dir(resolved(at)); above != filepath.Dir(above); above = filepath.Dir(above) {
+		if _, err := os.Lstat(filepath.Join(above, manifestName)); err == nil {
+			return fmt.Errorf("the backup %s would lie inside another, %s: name a directory outside of it", at, above)
+		}
 	}
 	if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is there already: name a directory that is to be made, such as %s", at, filepath.Join(filepath.Dir(at), "NAME"))
@@ -108,7 +129,12 @@ func fill(ctx context.Context, b platform.Backends, d platform.Drivers, dir stri
 	if err := embedded.Copy(ctx, b, dir); err != nil {
 		return Report{}, err
 	}
-	report, err := examine(ctx, datadir.Place{Dir: dir, Backends: platform.Backends{Keys: b.Keys}}, d, now, false)
+	return finish(ctx, b, d, dir, m, now)
+}
+
+// finish looks at what was copied, and says in it what it is.
+func finish(ctx context.Context, b platform.Backends, d platform.Drivers, dir string, m manifest, now func() time.Time) (Report, error) {
+	report, err := examine(ctx, datadir.Place{Dir: dir, Backends: platform.Backends{Keys: b.Keys}}, d, now, look{copying: true})
 	if err != nil {
 		return report, fmt.Errorf("look whether the copy is whole: %w", err)
 	}
@@ -118,6 +144,7 @@ func fill(ctx context.Context, b platform.Backends, d platform.Drivers, dir stri
 	if m.Files, err = sums(dir); err != nil {
 		return report, err
 	}
+	m.Damaged = report.Bad
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return report, err
@@ -139,39 +166,47 @@ func describe(ctx context.Context, b platform.Backends, now func() time.Time) (m
 }
 
 // Restore puts a backup back as a new data directory, beside the keys as they are
-// now, and has everyone erased in it who was since. It returns how many that were.
-func Restore(ctx context.Context, from string, p datadir.Place, now func() time.Time) (erased int, err error) {
+// now, and has everyone erased in it who was since. It returns how many that were, and
+// how many things were not whole in it when it was made.
+func Restore(ctx context.Context, from string, p datadir.Place, now func() time.Time) (erased, damaged int, err error) {
 	b := embedded.In(p.Dir, p.Backends)
 	was, err := readManifest(from)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if err := fits(ctx, was, b, now); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	bad, err := compare(from, was)
 	if err == nil && len(bad) > 0 {
 		err = fmt.Errorf("the backup is not as it was made: %s", bad[0])
 	}
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	done, leave, err := datadir.Restoring(p.Dir)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, leave()) }()
 	if err := copyFiles(from, p.Dir, was); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if erased, _, err = embedded.Replay(ctx, b, now); err != nil {
-		return erased, err
+	found, err := embedded.Replay(ctx, b, now)
+	if err != nil {
+		return found.Erased, 0, err
 	}
-	return erased, errors.Join(syncTree(p.Dir), durable.SyncDir(filepath.Dir(filepath.Clean(p.Dir))), done())
+	return found.Erased, len(was.Damaged), errors.Join(syncTree(p.Dir), durable.SyncDir(filepath.Dir(filepath.Clean(p.Dir))), done())
 }
 
 // fits is the error of keys that are not those of the backup, or older.
 func fits(ctx context.Context, was manifest, b platform.Backends, now func() time.Time) error {
+	at, _ := strings.CutPrefix(b.Keys, "tink:")
+	if named, err := embedded.HasPseudonyms(at); err == nil && !named { // another would be made
+		if there, err := embedded.Holds(capabilityKeys, at); err == nil && there {
+			return fmt.Errorf("the key of pseudonyms is not at %s: put it back there, from the copy of the keys; everything is named by it", filepath.Join(at, "tokens.key"))
+		}
+	}
 	is, err := describe(ctx, b, now)
 	switch {
 	case err != nil:
@@ -228,6 +263,9 @@ func readManifest(dir string) (m manifest, err error) {
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
 		return m, fmt.Errorf("%s is no backup: %s cannot be read", dir, manifestName)
+	}
+	if m.Format < 1 || len(m.Files) == 0 {
+		return m, fmt.Errorf("%s is no backup: its %s names no format, or no files", dir, manifestName)
 	}
 	if m.Format > format {
 		return m, fmt.Errorf("the backup %s was made by a newer program (format %d, this one knows %d)", dir, m.Format, format)

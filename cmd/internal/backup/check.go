@@ -51,7 +51,7 @@ type Report struct {
 // directory of a release before is refused.
 func Check(ctx context.Context, p datadir.Place, d platform.Drivers, now func() time.Time) (r Report, err error) {
 	if _, err := os.Stat(filepath.Join(p.Dir, manifestName)); errors.Is(err, fs.ErrNotExist) {
-		return examine(ctx, p, d, now, true)
+		return examine(ctx, p, d, now, look{asItIs: true})
 	}
 	was, err := readManifest(p.Dir)
 	if err != nil {
@@ -73,7 +73,7 @@ func Check(ctx context.Context, p datadir.Place, d platform.Drivers, now func() 
 	if err := copyFiles(p.Dir, beside, was); err != nil {
 		return r, err
 	}
-	r, err = examine(ctx, datadir.Place{Dir: beside, Backends: platform.Backends{Keys: b.Keys}}, d, now, false)
+	r, err = examine(ctx, datadir.Place{Dir: beside, Backends: platform.Backends{Keys: b.Keys}}, d, now, look{})
 	for i, what := range bad {
 		bad[i] = "the backup: " + what
 	}
@@ -81,20 +81,29 @@ func Check(ctx context.Context, p datadir.Place, d platform.Drivers, now func() 
 	return r, err
 }
 
-// examine is Check of the place itself, of which a copy of a release before is brought
-// to this layout.
-func examine(ctx context.Context, p datadir.Place, d platform.Drivers, now func() time.Time, asItIs bool) (r Report, err error) {
-	l := datadir.Lease{AsItIs: asItIs, Dir: p.Dir, Drivers: d, Backends: p.Backends, Needs: capability.Store | capability.Blobs | capability.Keys, Env: platform.Env{Now: now, Log: slog.New(slog.DiscardHandler)}}
+// A look is what is to be looked at.
+type look struct {
+	asItIs  bool // a place of a release before is refused; else it is brought to this layout
+	copying bool // the place is a copy, made a moment ago of a place in use
+}
+
+// examine is Check of the place itself.
+func examine(ctx context.Context, p datadir.Place, d platform.Drivers, now func() time.Time, how look) (r Report, err error) {
+	l := datadir.Lease{AsItIs: how.asItIs, Dir: p.Dir, Drivers: d, Backends: p.Backends, Needs: capability.Store | capability.Blobs | capability.Keys, Env: platform.Env{Now: now, Log: slog.New(slog.DiscardHandler)}}
 	o, release, err := l.Acquire(ctx)
 	if err != nil {
 		return r, err
 	}
-	c := &check{Opened: o, objects: vault.New(o.Blobs, o.Keys), now: now, report: &r}
-	err = o.Store.EachPerson(ctx, func(uid string) error { return c.person(ctx, uid) })
+	own := embedded.In(p.Dir, p.Backends)
+	c := &check{Opened: o, look: how, objects: vault.New(o.Blobs, o.Keys), now: now, report: &r}
+	c.destroyed, err = embedded.DestroyedKeys(own)
+	if err == nil {
+		err = o.Store.EachPerson(ctx, func(uid string) error { return c.person(ctx, uid) })
+	}
 	if err = errors.Join(err, release()); err != nil {
 		return r, err
 	}
-	own := embedded.In(p.Dir, p.Backends)
+	r.Bad = append(r.Bad, datadir.CheckAudit(p)...)
 	// A phone uploads once its consent was acknowledged, and by that audited. Of a person of
 	// whom there is no upload the power may have gone before anything was.
 	r.Bad = append(r.Bad, embedded.CheckBeside(ctx, own, r.Uploads > 0)...)
@@ -121,12 +130,14 @@ func examine(ctx context.Context, p datadir.Place, d platform.Drivers, now func(
 // check is one look at everything.
 type check struct {
 	platform.Opened
-	objects *vault.Vault
-	now     func() time.Time
-	report  *Report
-	name    string            // the person's pseudonym
-	days    map[string]string // digest by day
-	lost    string            // the pseudonym of whose key was found missing last
+	look
+	objects   *vault.Vault
+	destroyed func(ctx context.Context, uid string) (int, error) // counts a person's keys that are
+	now       func() time.Time
+	report    *Report
+	name      string            // the person's pseudonym
+	days      map[string]string // digest by day
+	lost      string            // the pseudonym of whose key was found missing last
 }
 
 // bad notes a fault, and an error that is none of what is kept.
@@ -148,14 +159,46 @@ func (c *check) person(ctx context.Context, uid string) (err error) {
 		return err
 	}
 	c.report.People++
-	account, err := c.Store.Accounts.Get(ctx, uid, record.AccountKey)
-	if err == nil && !account.Value.ErasedAt.IsZero() {
-		c.report.Erased++
-		return nil
-	}
+	standing, err := c.Store.Accounts.Get(ctx, uid, record.AccountKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
+	account := standing.Value
+	destroyed, err := c.destroyed(ctx, uid)
+	if err != nil {
+		c.bad("the key", err)
+		return ctx.Err()
+	}
+	c.marks(account, destroyed)
+	if !account.ErasedAt.IsZero() || destroyed > account.Life {
+		c.report.Erased++
+		return nil
+	}
+	before := c.report.Bad
+	c.everything(ctx, uid)
+	if len(c.report.Bad) == len(before) {
+		return ctx.Err()
+	}
+	if destroyed, err = c.destroyed(ctx, uid); err == nil && destroyed > account.Life { // while it was looked at
+		c.report.Bad = before
+		c.report.Erased++
+	}
+	return ctx.Err()
+}
+
+// marks notes where the keys do not know of an erasure that the account does: they are a
+// copy of before.
+func (c *check) marks(a record.Account, destroyed int) {
+	over := a.Life
+	if a.Over() {
+		over++
+	}
+	if destroyed < over && !c.copying {
+		c.bad("the mark of a destroyed key", errors.New("it is missing at the keys' place: a start makes it again"))
+	}
+}
+
+func (c *check) everything(ctx context.Context, uid string) {
 	c.days = map[string]string{}
 	c.uploads(ctx, uid)
 	c.eachDay(ctx, uid)
@@ -168,7 +211,6 @@ func (c *check) person(ctx context.Context, uid string) (err error) {
 	each(ctx, c, uid, "a profile", c.Store.Profiles, nil)
 	each(ctx, c, uid, "a cursor", c.Store.Cursors, nil)
 	each(ctx, c, uid, "what is unfinished", c.Store.Agenda, nil)
-	return ctx.Err()
 }
 
 // each opens every record of a collection and looks at it.
@@ -208,13 +250,19 @@ func (c *check) uploads(ctx context.Context, uid string) {
 	})
 }
 
-// exports opens every part of every export.
+// exports opens every part of every export. One that its person has removed while the
+// place was copied, or whose time was over, is taken out of the copy.
 func (c *check) exports(ctx context.Context, uid string) {
+	var gone []store.Change
 	each(ctx, c, uid, "an export", c.Store.Exports, func(r store.Record[record.Export]) error {
 		for _, part := range r.Value.Parts {
 			packed, err := c.objects.Get(ctx, uid, part.Object)
 			if err == nil {
 				_, err = part.Unpack(packed)
+			}
+			if errors.Is(err, blob.ErrNotFound) && c.copying {
+				gone = append(gone, c.Store.Exports.ToDelete(r.Key, r.Version))
+				return nil
 			}
 			if err != nil && !r.Value.Over(time.Now()) { // else it is about to go
 				return err
@@ -222,6 +270,11 @@ func (c *check) exports(ctx context.Context, uid string) {
 		}
 		return nil
 	})
+	for _, change := range gone {
+		if _, err := c.Store.Batch(ctx, uid, change); err != nil {
+			c.bad("an export", fmt.Errorf("take it out of the copy: %w", err))
+		}
+	}
 }
 
 func (c *check) eachDay(ctx context.Context, uid string) {

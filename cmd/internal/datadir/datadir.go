@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -46,16 +47,20 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	}
 	leave := func() error { return release() }
 	if errors.Is(missing, fs.ErrNotExist) {
-		leave = orUnmade(dir, leave)
+		leave = orUnmade(dir, leave, lockName, versionName)
 	}
 	if _, err := readVersion(dir); err != nil {
 		return nil, errors.Join(err, leave())
 	}
-	if release, err = withKeys(dir, c.Backends, release); err != nil {
+	held := false
+	if held, release, err = withKeys(dir, c.Backends, release); err != nil {
 		return nil, errors.Join(err, leave())
 	}
 	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {
 		return nil, errors.Join(describe(dir, err), leave())
+	}
+	if release, err = withNewKeys(dir, c.Backends, release, held); err != nil {
+		return nil, errors.Join(err, leave())
 	}
 	e.Space = (&space{dir: dir, of: whole, now: e.Now}).left
 	e.Working = (&space{dir: dir, of: lowerHalf, now: e.Now}).left
@@ -64,7 +69,7 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 		return nil, errors.Join(describe(dir, err), leave())
 	}
 	// What the drivers have made in it, and itself: who made it may have died before.
-	if err := syncEntries(dir); err != nil {
+	if err := errors.Join(keepAudit(dir, c.Backends), syncEntries(dir)); err != nil {
 		return nil, errors.Join(err, opened.Close(), release())
 	}
 	p := &Platform{opened, sync.OnceValue(release)}
@@ -91,10 +96,10 @@ func prepare(ctx context.Context, dir string, told platform.Backends, e platform
 		}
 	}
 	b := embedded.In(dir, told)
-	if err := embedded.CheckWhole(dir, b); err != nil {
+	if err := embedded.CheckWhole(ctx, dir, b); err != nil {
 		return b, err
 	}
-	found, missing, err := embedded.Replay(ctx, b, e.Now)
+	found, err := embedded.Replay(ctx, b, e.Now)
 	if err == nil {
 		err = embedded.CheckObjects(ctx, dir, b, e.Now)
 	}
@@ -104,13 +109,28 @@ func prepare(ctx context.Context, dir string, told platform.Backends, e platform
 	if err != nil {
 		return b, err
 	}
-	if found > 0 {
-		e.Log.Info("people whose keys are destroyed are in the data directory, or erasures that were cut: they are erased", "people", found)
-	}
-	if missing > 0 {
-		e.Log.Error("people's keys are not at the keys' place, or cannot be read: put them back; until then these people are answered 503, and nothing of theirs is lost", "people", missing, "keys", b.Keys)
-	}
+	tellOf(found, b, e.Log)
+	tellAudit(dir, b, e.Log)
 	return b, nil
+}
+
+// tellOf says what was found of people's keys at a start.
+func tellOf(found embedded.Found, b platform.Backends, log *slog.Logger) {
+	if found.Erased > 0 {
+		log.Info("people whose keys are destroyed are in the data directory, or erasures that were cut: they are erased", "people", found.Erased)
+	}
+	if found.Marks > 0 {
+		log.Warn("marks of destroyed keys were missing at the keys' place, as in an older copy of it, and were made again", "people", found.Marks, "keys", b.Keys)
+	}
+	if found.Missing == 0 {
+		return
+	}
+	reason := "not there"
+	if found.Why != nil {
+		reason = found.Why.Error()
+	}
+	log.Error("people's keys are not at the keys' place, or cannot be read: put them back; until then these people are answered 503, and nothing of theirs is lost",
+		"people", found.Missing, "keys", b.Keys, "first", found.File, "reason", reason)
 }
 
 // Validate is Config.Validate for a platform on a data directory. It opens nothing.

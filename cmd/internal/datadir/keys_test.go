@@ -14,7 +14,9 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/analysis"
+	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/keyring"
+	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/store"
@@ -151,7 +153,6 @@ func TestErasuresAreReplayedAtAStart(t *testing.T) {
 	kept(t, dir, func(o platform.Opened) {
 		for uid, account := range map[string]record.Account{
 			"ben":  {Purposes: []string{}},                                     // the copy's are of his first life
-			"cleo": {Purposes: []string{}, Life: 1},                            // has come back
 			"dora": {Purposes: []string{}, ErasedAt: time.Now()},               // was cut
 			"emil": {Purposes: []string{}, ErasedAt: time.Now(), Receipt: "r"}, // was not
 			"fred": {Purposes: []string{}},
@@ -169,6 +170,9 @@ func TestErasuresAreReplayedAtAStart(t *testing.T) {
 			if err := o.Keys.Renew(t.Context(), uid, 1); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if _, err := o.Store.Accounts.Put(t.Context(), "cleo", record.AccountKey, 0, record.Account{Purposes: []string{}, Life: 1}); err != nil { // has come back
+			t.Fatal(err)
 		}
 	})
 	marks, err := filepath.Glob(filepath.Join(dir+".keys", "people", "*", "*.gone"))
@@ -297,5 +301,164 @@ func TestKeysAreOfOnePlatformAtATime(t *testing.T) {
 	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A platform that makes its keys has them to itself from its first start on.
+func TestNewKeysAreOfOnePlatformAtATime(t *testing.T) {
+	root := t.TempDir()
+	one, other := filepath.Join(root, "one"), filepath.Join(root, "other")
+	c := config()
+	begin := func(dir string) (*datadir.Platform, error) {
+		return datadir.Open(t.Context(), dir, c, drivers(), table(capability.Store|capability.Keys), env())
+	}
+	p, err := begin(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Backends.Keys = "tink:" + one + ".keys"
+	if _, err := begin(other); err == nil || !strings.Contains(err.Error(), "are in use by a platform on another data directory") {
+		t.Errorf("a second platform on the same keys: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// back has anna come back from an erasure, with something that is sealed, and returns
+// the file of her key of now.
+func back(t *testing.T, dir string) (key string) {
+	t.Helper()
+	start(t, dir)
+	furnish(t, dir)
+	kept(t, dir, func(o platform.Opened) {
+		account, err := o.Store.Accounts.Get(t.Context(), "anna", record.AccountKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(o.Erasure.Destroy(t.Context(), "anna"), o.Store.EraseUser(t.Context(), "anna"), o.Keys.Renew(t.Context(), "anna", 1)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.Store.ChangeAccount(t.Context(), "anna", account, account.Value.Anew(), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	furnish(t, dir)
+	return filepath.Join(dir+".keys", tink.File("anna", 1))
+}
+
+// Whose key cannot be read, or is away, also in a life behind an erasure, costs nobody
+// else the start: it is told once, by its file, and that person is nobody who is erased.
+func TestAStartWithoutOneKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		harm   func(key string) error
+		reason string
+	}{
+		"away":        {os.Remove, "not there"},
+		"a directory": {func(key string) error { return errors.Join(os.Remove(key), os.Mkdir(key, 0o700)) }, "is a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			key := back(t, dir)
+			if err := c.harm(key); err != nil {
+				t.Fatal(err)
+			}
+			log := start(t, dir)
+			if strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "people=1") || !strings.Contains(log, filepath.Base(key)) || !strings.Contains(log, c.reason) || strings.Contains(log, "anna") {
+				t.Errorf("the log says %s", log)
+			}
+			kept(t, dir, func(o platform.Opened) {
+				if _, err := o.Store.Consents.Get(t.Context(), "anna", record.PurposeProcessing); err == nil || errors.Is(err, keyring.ErrDestroyed) {
+					t.Errorf("who lacks a key: %v", err)
+				}
+				if a, err := o.Store.Accounts.Get(t.Context(), "anna", record.AccountKey); err != nil || !a.Value.ErasedAt.IsZero() {
+					t.Errorf("%+v, %v", a, err)
+				}
+				if _, err := o.Keys.Seal(t.Context(), "ben", "x", nil); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A mark that is missing of who is erased, as in an older copy of the keys, is made
+// again at a start, and the key that came with it goes.
+func TestAMissingMarkIsMadeAgainAtAStart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	back(t, dir)
+	key := filepath.Join(dir+".keys", tink.File("anna", 0))
+	if err := errors.Join(os.Remove(strings.TrimSuffix(key, ".key")+".gone"), os.WriteFile(key, []byte("as it was"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if log := start(t, dir); !strings.Contains(log, "marks of destroyed keys were missing") || strings.Contains(log, "level=ERROR") {
+		t.Errorf("the log says %s", log)
+	}
+	if _, err := os.Stat(key); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the key is there: %v", err)
+	}
+	if log := start(t, dir); strings.Contains(log, "marks") {
+		t.Errorf("a second start says %s", log)
+	}
+}
+
+// Where there is data no new key of pseudonyms is made: everything is named by the one
+// that is missing.
+func TestADirectoryWithoutItsKeyOfPseudonymsIsRefused(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	start(t, dir)
+	furnish(t, dir)
+	tokens := filepath.Join(dir+".keys", "tokens.key")
+	if err := os.Remove(tokens); err != nil {
+		t.Fatal(err)
+	}
+	_, started := datadir.Open(t.Context(), dir, config(), drivers(), table(whole), env())
+	l := datadir.Lease{Dir: dir, Drivers: drivers(), Needs: whole, Env: env()}
+	_, _, leased := l.Acquire(t.Context())
+	_, named := datadir.Pseudonym(t.Context(), datadir.Place{Dir: dir}, "anna")
+	for _, err := range []error{started, leased, named} {
+		if err == nil || !strings.Contains(err.Error(), tokens) || !strings.Contains(err.Error(), "put it back there") {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := os.Stat(tokens); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a key was made: %v", err)
+	}
+}
+
+// An audit log that is gone is told of at the start that begins another, once.
+func TestAnAuditLogThatIsGoneIsTold(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	d := drivers()
+	d.Audit = map[string]platform.Opener[audit.Log]{"file": embedded.Audit}
+	begin := func() string {
+		var log strings.Builder
+		e := env()
+		e.Log = slog.New(slog.NewTextHandler(&log, nil))
+		p, err := datadir.Open(t.Context(), dir, config(), d, table(whole|capability.Audit), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return log.String()
+	}
+	for range 2 {
+		if log := begin(); strings.Contains(log, "audit") {
+			t.Errorf("the log says %s", log)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "audit")); err != nil {
+		t.Fatal(err)
+	}
+	if bad := datadir.CheckAudit(datadir.Place{Dir: dir}); len(bad) != 1 {
+		t.Errorf("fsck says %v", bad)
+	}
+	if log := begin(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "the audit log is gone") {
+		t.Errorf("the log says %s", log)
+	}
+	if log := begin(); strings.Contains(log, "audit") {
+		t.Errorf("a second start says %s", log)
 	}
 }

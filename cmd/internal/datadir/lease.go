@@ -68,7 +68,7 @@ func (l *Lease) Acquire(ctx context.Context) (o platform.Opened, release func() 
 		err = fmt.Errorf("the data directory %s is of a release before (version %d, this one is of %d), and is left as it is: look at it with that program, or start it with this one first", l.Dir, version, layout)
 	}
 	if err == nil && l.Needs.HasAny(capability.Keys|capability.Erasure) {
-		err = embedded.CheckWhole(l.Dir, b)
+		err = embedded.CheckWhole(ctx, l.Dir, b)
 	}
 	if err == nil && l.Needs.HasAny(capability.Audit|capability.Store) {
 		err = upgrade(ctx, l.Dir, b, l.Env)

@@ -127,6 +127,9 @@ func Pseudonym(ctx context.Context, p Place, user string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := embedded.CheckWhole(ctx, p.Dir, embedded.In(p.Dir, p.Backends)); err != nil {
+		return "", err
+	}
 	keys, err := embedded.Keys(ctx, at, platform.Env{})
 	if err != nil {
 		return "", Sentence(p.Dir, &platform.OpenError{Of: "keys", Driver: "tink", At: at, Cause: err})

@@ -53,6 +53,16 @@ func copyIssuer(from, to string) error {
 	return durable.Copy(filepath.Join(from, "issuer.json"), filepath.Join(to, "issuer.json"), os.O_EXCL)
 }
 
+// AuditIdentity is the name by which the audit log's checkpoints are signed; "" where there
+// is no log, or it is not in files.
+func AuditIdentity(b platform.Backends) (string, error) {
+	at := placeOf(b.Audit, "file")
+	if at == "" {
+		return "", nil
+	}
+	return auditfile.Identity(at)
+}
+
 // CheckBeside says what is wrong with what the directory's own drivers keep beside the
 // records, a sentence each: the messages, and, where something was audited for certain, the
 // checkpoints of that. It changes nothing, and no process has them open.

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,8 +14,8 @@ import (
 
 // CheckWhole is the error of a data directory whose keys or documents are not where they
 // belong: of all that is wrong with it.
-func CheckWhole(dir string, b platform.Backends) error {
-	return errors.Join(checkKeys(dir, b), checkDocuments(dir, b))
+func CheckWhole(ctx context.Context, dir string, b platform.Backends) error {
+	return errors.Join(checkKeys(ctx, dir, b), checkDocuments(dir, b))
 }
 
 // checkDocuments is the error of a data directory that holds objects and no documents:

@@ -56,16 +56,10 @@ func In(dir string, b platform.Backends) platform.Backends {
 	return b
 }
 
-// isPlace says whether a spec names no driver but a directory.
+// isPlace says whether a spec names no driver of keys but a directory, which may be to be
+// made.
 func isPlace(spec string) bool {
-	if spec == "" || spec == "tink" || strings.Contains(spec, ":") {
-		return false
-	}
-	if strings.Contains(spec, "/") {
-		return true
-	}
-	info, err := os.Stat(spec)
-	return err == nil && info.IsDir()
+	return spec != "" && spec != "tink" && spec != "kms" && !strings.Contains(spec, ":")
 }
 
 // Holds says whether the directory's own driver of the capability, which is one of

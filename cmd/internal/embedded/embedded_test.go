@@ -38,3 +38,12 @@ func TestIn(t *testing.T) {
 		})
 	}
 }
+
+// A directory of keys is named by its path, also where it is to be made.
+func TestKeysAreNamedByAPath(t *testing.T) {
+	for spec, want := range map[string]string{"mykeys": "tink:mykeys", "a/b": "tink:a/b", "tink:c": "tink:c", "kms": "kms", "kms:x": "kms:x"} {
+		if got := embedded.In("data", platform.Backends{Keys: spec}).Keys; got != want {
+			t.Errorf("%s is %s, want %s", spec, got, want)
+		}
+	}
+}

@@ -135,7 +135,7 @@ func areCopies(one, other string) (bool, error) {
 
 // checkKeys is the error of a data directory whose keys are not where they
 // should be: new ones would open nothing of it.
-func checkKeys(dir string, b platform.Backends) error {
+func checkKeys(ctx context.Context, dir string, b platform.Backends) error {
 	keys, documents := placeOf(b.Keys, "tink"), placeOf(b.Store, "sqlite")
 	if keys == "" || documents != dir {
 		return nil
@@ -144,11 +144,28 @@ func checkKeys(dir string, b platform.Backends) error {
 	if err != nil || info.Size() == 0 {
 		return nil //nolint:nilerr // there are no documents yet, or their driver says what is wrong
 	}
-	if is, err := holds(keys); is || err != nil {
+	if is, err := holds(keys); err != nil {
 		return nil //nolint:nilerr // the keys' driver says what is wrong
+	} else if is {
+		return checkPseudonyms(ctx, dir, documents, keys)
 	}
 	return fmt.Errorf("the keys of the data directory %s are not at %s: put them there, or say --keys where they are; without them nothing of it can be read", dir, keys)
 }
+
+// checkPseudonyms is the error of a data directory in which somebody's documents lie under
+// pseudonyms, the key of which is not with the other keys.
+func checkPseudonyms(ctx context.Context, dir, documents, keys string) error {
+	if is, err := tink.HasPseudonyms(keys); is || err != nil {
+		return err
+	}
+	if named, err := storesqlite.Named(ctx, documents); !named || err != nil {
+		return nil //nolint:nilerr // the documents' driver says what is wrong
+	}
+	return fmt.Errorf("the key of pseudonyms of the data directory %s is not at %s: put it back there, from the copy of the keys; everything is named by it, and with another nothing would be found", dir, filepath.Join(keys, "tokens.key"))
+}
+
+// HasPseudonyms says whether the keys at the place have a key of pseudonyms.
+func HasPseudonyms(at string) (bool, error) { return tink.HasPseudonyms(at) }
 
 // KnowKeys names the keys at the place, the same in every copy of them and no
 // person's, and counts them: a copy that knows of fewer erasures or rotations is older.
@@ -164,6 +181,23 @@ func KnowKeys(ctx context.Context, at string) (name string, count keyring.Census
 	return name, count, err
 }
 
+// DestroyedKeys is what counts a person's keys that are destroyed, by the keys of the
+// backends, which are there.
+func DestroyedKeys(b platform.Backends) (func(ctx context.Context, uid string) (int, error), error) {
+	at := placeOf(b.Keys, "tink")
+	if at == "" {
+		return func(context.Context, string) (int, error) { return 0, nil }, nil
+	}
+	keys, err := tink.Open(at)
+	if err != nil {
+		return nil, &platform.OpenError{Of: "keys", Driver: "tink", At: at, Cause: err}
+	}
+	return func(ctx context.Context, uid string) (int, error) {
+		n, _, err := keys.Destroyed(ctx, uid)
+		return n, err
+	}, nil
+}
+
 // placeOf is the place of the driver, "" where the spec is another's.
 func placeOf(spec, driver string) string {
 	at, is := strings.CutPrefix(spec, driver+":")
@@ -173,16 +207,38 @@ func placeOf(spec, driver string) string {
 	return at
 }
 
+// Found is what a Replay came upon.
+type Found struct {
+	Erased int // people who were to be erased, and whom the documents did not say to be
+	Marks  int // people of whose destroyed keys a mark was missing, and is there again
+	// Missing are people whose key is not there, or cannot be read. File is the first such
+	// of them, at the keys' place, and Why what is the matter with it; nil is that it is
+	// not there.
+	Missing int
+	File    string
+	Why     error
+}
+
+func (f *Found) lacks(file string, why error) {
+	if f.Missing++; f.Missing == 1 {
+		f.File, f.Why = file, why
+	}
+}
+
 // Replay has everyone erased whose key is destroyed and whose documents do not
 // know, as in a data directory that was put back from a copy, and takes up the
-// erasures that a release before has left. It returns how many they were, and of how
-// many others the key is missing, or cannot be read. The place is the caller's alone.
-func Replay(ctx context.Context, b platform.Backends, now func() time.Time) (found, missing int, err error) {
+// erasures that a release before has left. The keys that documents say to be destroyed
+// are. A key that is missing or cannot be read costs nobody else anything. The place is
+// the caller's alone.
+func Replay(ctx context.Context, b platform.Backends, now func() time.Time) (found Found, err error) {
 	err = overDocuments(ctx, b, now, func(documents store.Driver, keys *tink.Keyring) error {
-		found, missing, err = replay(ctx, documents, keys, now)
+		r := replay{keys: keys, typed: store.New(documents, keys), now: now().UTC()}
+		keys.Follow(r.typed.Life)
+		err := r.typed.EachPerson(ctx, func(uid string) error { return r.person(ctx, uid) })
+		found = r.found
 		return err
 	})
-	return found, missing, err
+	return found, err
 }
 
 // overDocuments does something with the documents of a data directory and their keys,
@@ -218,39 +274,55 @@ func rename(ctx context.Context, at string, keys *tink.Keyring) error {
 	return err
 }
 
-func replay(ctx context.Context, documents store.Driver, keys *tink.Keyring, now func() time.Time) (found, missing int, err error) {
-	typed := store.New(documents, keys)
-	err = typed.EachPerson(ctx, func(uid string) error {
-		is, err := replayOne(ctx, typed, keys, uid, now().UTC())
-		if is {
-			found++
-		}
-		if is || err != nil {
-			return err
-		}
-		lacks, err := lacksKey(ctx, typed, keys, uid)
-		if lacks {
-			missing++
-		}
-		return err
-	})
-	return found, missing, err
+// replay is one look at everybody.
+type replay struct {
+	keys  *tink.Keyring
+	typed *store.Store
+	now   time.Time
+	found Found
 }
 
-// lacksKey says whether something is sealed for the person, who is not erased, and
-// their key is not there.
-func lacksKey(ctx context.Context, typed *store.Store, keys *tink.Keyring, uid string) (bool, error) {
-	if has, err := keys.Has(ctx, uid); has || err != nil {
-		return false, err
-	}
-	account, err := typed.Accounts.Get(ctx, uid, record.AccountKey)
+func (r *replay) person(ctx context.Context, uid string) error {
+	account, err := r.typed.Accounts.Get(ctx, uid, record.AccountKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return false, err
+		return err
 	}
-	if !account.Value.ErasedAt.IsZero() {
-		return false, nil
+	a := account.Value
+	over := a.Life
+	if a.Over() {
+		over++
 	}
-	return typed.HoldsSealed(ctx, uid)
+	if over > 0 {
+		missing, err := r.keys.Settle(ctx, uid, over)
+		if missing && err == nil {
+			r.found.Marks++
+		}
+		if err != nil {
+			r.found.lacks(tink.File(uid, over-1), err)
+			return nil
+		}
+	}
+	destroyed, at, err := r.keys.Destroyed(ctx, uid)
+	if err != nil {
+		r.found.lacks(tink.File(uid, a.Life), err)
+		return nil //nolint:nilerr // it is told of, and costs nobody else anything
+	}
+	is, err := r.erase(ctx, uid, account, destroyed, at)
+	if is {
+		r.found.Erased++
+	}
+	if is || err != nil || !a.ErasedAt.IsZero() {
+		return err
+	}
+	has, why := r.keys.Has(ctx, uid)
+	if has {
+		return nil
+	}
+	sealed, err := r.typed.HoldsSealed(ctx, uid)
+	if sealed {
+		r.found.lacks(tink.File(uid, a.Life), why)
+	}
+	return err
 }
 
 // HoldsAudit says whether there is an audit log.
@@ -258,16 +330,9 @@ func HoldsAudit(dir string, b platform.Backends) (bool, error) {
 	return Holds(capability.Audit, placeOf(In(dir, b).Audit, "file"))
 }
 
-// replayOne looks at one person.
-func replayOne(ctx context.Context, typed *store.Store, keys *tink.Keyring, uid string, now time.Time) (bool, error) {
-	destroyed, at, err := keys.Destroyed(ctx, uid)
-	if err != nil {
-		return false, err
-	}
-	account, err := typed.Accounts.Get(ctx, uid, record.AccountKey)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return false, err
-	}
+// erase has the person be erased whose erasure the documents do not know, or a release
+// before has not ended.
+func (r *replay) erase(ctx context.Context, uid string, account store.Record[record.Account], destroyed int, at time.Time) (bool, error) {
 	a, before := account.Value, account.Value
 	unfinished := !before.ErasedAt.IsZero() && before.Erasure == nil && before.Receipt == ""
 	behind := destroyed > before.Life && before.ErasedAt.IsZero()
@@ -278,10 +343,10 @@ func replayOne(ctx context.Context, typed *store.Store, keys *tink.Keyring, uid 
 	if died { // the key of what is there, whatever has become of later ones
 		life = destroyed - 1
 	}
-	if !died || at.After(now) {
-		at = now
+	if !died || at.After(r.now) {
+		at = r.now
 	}
-	id, err := erased.ReceiptID(ctx, keys, uid, life)
+	id, err := erased.ReceiptID(ctx, r.keys, uid, life)
 	if err != nil {
 		return false, err
 	}
@@ -292,6 +357,6 @@ func replayOne(ctx context.Context, typed *store.Store, keys *tink.Keyring, uid 
 	if died {
 		a.Life, a.Erasure.Step, a.Erasure.DestroyedAt = life, erased.Destroyed, at
 	}
-	_, err = typed.ChangeAccount(ctx, uid, account, a, now)
+	_, err = r.typed.ChangeAccount(ctx, uid, account, a, r.now)
 	return err == nil, err
 }

@@ -262,12 +262,18 @@ func readyOf(keys Keyring) func(ctx context.Context) error {
 	return func(context.Context) error { return nil }
 }
 
-// guard has the keys make none for whom something is stored that is sealed.
+// guard has the keys make none for whom something is stored that is sealed, and go by
+// people's records where they cannot tell whether a key is destroyed.
 func guard(keys Keyring, documents *store.Store) {
 	if d, can := keys.(interface {
 		Guard(sealed func(ctx context.Context, uid string) (bool, error))
 	}); can {
 		d.Guard(documents.HoldsSealed)
+	}
+	if d, can := keys.(interface {
+		Follow(lives func(ctx context.Context, uid string) (life int, over bool, err error))
+	}); can {
+		d.Follow(documents.Life)
 	}
 }
 

@@ -624,3 +624,22 @@ func TestAnEntryNamesNothingOfThePersons(t *testing.T) {
 		t.Errorf("of two uploads there are %v", objects)
 	}
 }
+
+// A log to which nothing can be appended does not verify: no start would work on it.
+func TestALogWhoseSigningKeyIsDamagedDoesNotVerify(t *testing.T) {
+	dir := t.TempDir()
+	filled(t, dir, 3, "a-")
+	path := filepath.Join(dir, "keys.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(data, []byte(`"signer":"`)) + len(`"signer":"PRIVATE+KEY+clarity-audit+`)
+	data[at+20] ^= 1
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Verify(t.Context(), dir); err == nil {
+		t.Error("it verifies")
+	}
+}

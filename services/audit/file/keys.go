@@ -32,11 +32,29 @@ func openKeys(dir string) (k keys, signer note.Signer, err error) {
 	if err != nil {
 		return k, nil, err
 	}
-	signer, err = note.NewSigner(k.Signer)
+	signer, err = k.signer()
+	return k, signer, err
+}
+
+func (k keys) signer() (note.Signer, error) {
+	signer, err := note.NewSigner(k.Signer)
 	if err != nil {
-		return k, nil, errors.New("read keys.json: not a signing key")
+		return nil, errors.New("read keys.json: not a signing key")
 	}
-	return k, signer, nil
+	return signer, nil
+}
+
+// Identity is the name by which checkpoints of the log in dir are signed, another of
+// every log; "" where there is none.
+func Identity(dir string) (string, error) {
+	k, err := readKeys(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look at the audit log: %w", err)
+	}
+	return k.Verifier, nil
 }
 
 func readKeys(dir string) (k keys, err error) {

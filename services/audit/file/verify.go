@@ -53,6 +53,9 @@ func Signed(dir string) (bool, error) {
 
 func verifyDir(ctx context.Context, dir string) (good verified, err error) {
 	k, err := readKeys(dir)
+	if err == nil {
+		_, err = k.signer() // without one nothing is appended
+	}
 	if err != nil {
 		return good, err
 	}

@@ -40,24 +40,38 @@ func Copy(ctx context.Context, path, to string) (err error) {
 // Check is the error of a database that is not whole, every page and index of which
 // it reads. It changes nothing. Nobody else has the database open.
 func Check(ctx context.Context, path string) (err error) {
-	if path, err = filepath.Abs(path); err != nil {
-		return fmt.Errorf("check database: %w", err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("check database: %w", err)
-	}
-	db, err := sql.Open("sqlite", address(path, readerCacheKiB, "query_only(ON)"))
-	if err != nil {
-		return fmt.Errorf("check database: %w", err)
-	}
-	db.SetMaxOpenConns(1)
 	var says string
-	err = db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&says)
+	err = ask(ctx, path, "PRAGMA integrity_check(1)", &says)
 	if err == nil && says != "ok" {
 		err = errors.New(says)
 	}
-	if err = errors.Join(err, db.Close()); err != nil {
+	if err != nil {
 		return fmt.Errorf("check database: %w", err)
 	}
 	return nil
+}
+
+// Holds is the answer of a query that says yes or no. A process may have the database
+// open and go on writing meanwhile.
+func Holds(ctx context.Context, path, query string) (is bool, err error) {
+	if err := ask(ctx, path, query, &is); err != nil {
+		return false, fmt.Errorf("ask database: %w", err)
+	}
+	return is, nil
+}
+
+// ask asks the database at path, which is there, one thing.
+func ask(ctx context.Context, path, query string, into any) (err error) {
+	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return err
+	}
+	db, err := sql.Open("sqlite", address(path, readerCacheKiB, "query_only(ON)"))
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(1)
+	return errors.Join(db.QueryRowContext(ctx, query).Scan(into), db.Close())
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,36 +19,75 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 )
 
-// Destroy makes everything sealed for the person unreadable for good.
-func (k *Keyring) Destroy(_ context.Context, uid string) error {
+// Destroy makes everything sealed for the person unreadable for good: also where their
+// key is away, which is that of the life that their record says they are in. It is
+// destroyed when it comes back.
+func (k *Keyring) Destroy(ctx context.Context, uid string) error {
 	defer k.people.of(uid)()
 	k.forget(uid)
+	life, _, err := k.life(uid, 0)
+	if err == nil && k.lives != nil {
+		var recorded int
+		recorded, _, err = k.lives(ctx, uid)
+		life = max(life, recorded)
+	}
+	if err == nil {
+		_, err = k.destroyThrough(uid, life)
+	}
+	return keyring.Fault("destroy", err)
+}
+
+// Settle has as many of the person's keys be destroyed as their record says that were:
+// a mark that is missing is made again, which it reports, and a key that came back goes.
+func (k *Keyring) Settle(_ context.Context, uid string, destroyed int) (missing bool, err error) {
+	defer k.people.of(uid)()
+	k.forget(uid)
+	missing, err = k.destroyThrough(uid, destroyed-1)
+	return missing, keyring.Fault("destroy", err)
+}
+
+// destroyThrough destroys the person's keys of all lives up to one, and says whether a
+// mark was missing. The person is the caller's.
+func (k *Keyring) destroyThrough(uid string, last int) (missing bool, err error) {
 	unlock, err := k.lock(withOthers) // nobody replaces the key meanwhile
 	if err != nil {
-		return keyring.Fault("destroy", err)
+		return false, err
 	}
 	defer unlock()
-	life, _, err := k.life(uid, 0)
-	if err != nil {
-		return keyring.Fault("destroy", err)
+	for life := 0; life <= last; life++ {
+		path, gone := k.paths(uid, life)
+		marked, err := exists(gone)
+		if err == nil && !marked {
+			missing = true
+			if err = makeParent(gone); err == nil {
+				err = durable.Create(gone, nil, 0o600)
+			}
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) { // another process was first
+			return missing, err
+		}
+		if err := shred(path); err != nil {
+			return missing, err
+		}
 	}
-	path, gone := k.paths(uid, life)
-	if err := makeParent(gone); err != nil {
-		return keyring.Fault("destroy", err)
-	}
-	if err := durable.Create(gone, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
-		return keyring.Fault("destroy", err)
-	}
-	return keyring.Fault("destroy", shred(path))
+	return missing, nil
 }
 
 // Lag is none: the markers are looked for each time.
 func (k *Keyring) Lag() time.Duration { return 0 }
 
 // Renew lets the person have the key of the life given.
-func (k *Keyring) Renew(_ context.Context, uid string, life int) error {
+func (k *Keyring) Renew(ctx context.Context, uid string, life int) error {
 	defer k.people.of(uid)()
 	now, gone, err := k.life(uid, 0)
+	if err == nil && k.lives != nil && now < life-1 { // the key of the life before was away when it was destroyed
+		var recorded int
+		var over bool
+		if recorded, over, err = k.lives(ctx, uid); err == nil && over && recorded == life-1 {
+			_, err = k.destroyThrough(uid, recorded)
+			now, gone = recorded, true
+		}
+	}
 	switch {
 	case err != nil:
 		return keyring.Fault("renew", err)
@@ -113,13 +153,41 @@ func (k *Keyring) life(uid string, from int) (life int, gone bool, err error) {
 	}
 }
 
+// without is why there is no key of the person, whose newest mark is of the life: it is
+// destroyed, unless their record says that they are in a later life, whose key is away.
+func (k *Keyring) without(ctx context.Context, uid string, life int) error {
+	path, _ := k.paths(uid, life)
+	if back, err := exists(path); back && err == nil {
+		if unlock, err := k.lock(withOthers); err == nil {
+			_ = shred(path) // it opens nothing beside its mark; a start tries again, and tells
+			unlock()
+		}
+	}
+	if k.lives == nil {
+		return keyring.ErrDestroyed
+	}
+	recorded, over, err := k.lives(ctx, uid)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for the person's life: %w", err)
+	case recorded > life && !over:
+		return fmt.Errorf("find key: %w", keyring.ErrNoKey)
+	}
+	return keyring.ErrDestroyed
+}
+
 func (k *Keyring) paths(uid string, life int) (wrapped, gone string) {
-	name := hashOf(uid)
-	base := filepath.Join(k.dir, "people", shardOf(uid), name)
+	wrapped = filepath.Join(k.dir, File(uid, life))
+	return wrapped, strings.TrimSuffix(wrapped, ".key") + ".gone"
+}
+
+// File is where a keyring's directory has the person's key of a life. It names nobody.
+func File(uid string, life int) string {
+	base := filepath.Join("people", shardOf(uid), hashOf(uid))
 	if life > 0 {
 		base += fmt.Sprint(".", life)
 	}
-	return base + ".key", base + ".gone"
+	return base + ".key"
 }
 
 func hashOf(uid string) string {
@@ -157,6 +225,10 @@ func syncAll(dir string) error {
 	if err != nil {
 		return err
 	}
+	parents = slices.DeleteFunc(parents, func(path string) bool { // what lies in the place of one costs its people alone
+		info, err := os.Stat(path)
+		return err != nil || !info.IsDir()
+	})
 	for _, d := range append(parents, filepath.Join(dir, "people"), filepath.Join(dir, "shards"), dir) {
 		if err := durable.SyncDir(d); err != nil {
 			return err
@@ -166,25 +238,22 @@ func syncAll(dir string) error {
 }
 
 // finishDestroying destroys each key that lies beside its marker, and each that was
-// never put in its place. The ring is the caller's alone.
+// never put in its place, as far as the disk lets it: one that stays opens nothing, and
+// Settle says why. The ring is the caller's alone.
 func finishDestroying(people string) error {
 	unfinished, err := filepath.Glob(filepath.Join(people, "*", durable.Unfinished))
 	if err != nil {
 		return err
 	}
 	for _, name := range unfinished {
-		if err := removeUnfinished(name); err != nil {
-			return err
-		}
+		_ = removeUnfinished(name)
 	}
 	markers, err := filepath.Glob(filepath.Join(people, "*", "*.gone"))
 	if err != nil {
 		return err
 	}
 	for _, marker := range markers {
-		if err := shred(strings.TrimSuffix(marker, ".gone") + ".key"); err != nil {
-			return err
-		}
+		_ = shred(strings.TrimSuffix(marker, ".gone") + ".key")
 	}
 	return nil
 }

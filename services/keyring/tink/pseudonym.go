@@ -47,7 +47,13 @@ func (k *Keyring) openPseudonyms() (set keysets.Pseudonyms, err error) {
 	return keysets.OpenPseudonyms(handle)
 }
 
-func (k *Keyring) tokens() string { return filepath.Join(k.dir, "tokens.key") }
+// tokensName is the file of the key of pseudonyms.
+const tokensName = "tokens.key"
+
+func (k *Keyring) tokens() string { return filepath.Join(k.dir, tokensName) }
+
+// HasPseudonyms says whether the keyring in dir has a key of pseudonyms. It makes none.
+func HasPseudonyms(dir string) (bool, error) { return exists(filepath.Join(dir, tokensName)) }
 
 func (k *Keyring) newPseudonymKey(path string) error {
 	handle, err := keysets.NewPseudonyms()

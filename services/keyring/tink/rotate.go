@@ -296,8 +296,9 @@ func (k *Keyring) each(ctx context.Context, see func(of int)) error {
 		if errors.Is(err, fs.ErrNotExist) { // destroyed this moment
 			continue
 		}
-		if err != nil {
-			return err
+		if err != nil { // one key that cannot be read costs nobody else anything
+			see(-1)
+			continue
 		}
 		of, _ := split(data)
 		see(of)
