@@ -1,7 +1,9 @@
 package backup
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -18,7 +20,6 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/blob"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/exported"
@@ -96,7 +97,7 @@ func furnished(t *testing.T) string {
 // erase destroys the person's key.
 func erase(t *testing.T, dir, uid string) {
 	t.Helper()
-	k, err := tink.Open(dir + ".keys")
+	k, err := embedded.Keys(t.Context(), dir+".keys", platform.Env{})
 	if err == nil {
 		err = k.Destroy(t.Context(), uid)
 	}
@@ -150,7 +151,7 @@ func TestABackupStaysWhole(t *testing.T) {
 		if r, err := Check(t.Context(), copied, drivers(), time.Now); err != nil || len(r.Bad) > 0 || r.Erased != 1 {
 			t.Errorf("%d lives: %+v, %v", lives, r, err)
 		}
-		k, err := tink.Open(dir + ".keys")
+		k, err := embedded.Keys(t.Context(), dir+".keys", platform.Env{})
 		if err == nil {
 			err = k.Renew(t.Context(), "anna", lives)
 		}
@@ -166,7 +167,7 @@ func TestABackupStaysWhole(t *testing.T) {
 // What is not whole is kept on demand, with a list, and can be put back.
 func TestADamagedCopyIsKeptOnDemand(t *testing.T) {
 	dir := furnished(t)
-	key := filepath.Join(dir+".keys", tink.File("ben", 0))
+	key := filepath.Join(dir+".keys", keyFile("ben", 0))
 	if err := os.WriteFile(key, []byte("noise"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -263,8 +264,8 @@ func TestWhatIsToldOfADirectory(t *testing.T) {
 	}{
 		"another audit log": {func(dir string) error { return os.WriteFile(filepath.Join(dir, "AUDIT"), []byte("another\n"), 0o600) }, "the audit log: it is gone, or another"},
 		"no mark": {func(dir string) error {
-			erased, err := os.ReadFile(filepath.Join(dir+".keys", tink.File("ben", 0)))
-			mark := filepath.Join(dir+".keys", strings.TrimSuffix(tink.File("ben", 0), ".key")+".gone")
+			erased, err := os.ReadFile(filepath.Join(dir+".keys", keyFile("ben", 0)))
+			mark := filepath.Join(dir+".keys", strings.TrimSuffix(keyFile("ben", 0), ".key")+".gone")
 			kept(t, dir, func(o platform.Opened) {
 				account, got := o.Store.Accounts.Get(t.Context(), "ben", record.AccountKey)
 				a := account.Value.Erased(time.Now(), "r")
@@ -272,7 +273,7 @@ func TestWhatIsToldOfADirectory(t *testing.T) {
 				_, put := o.Store.ChangeAccount(t.Context(), "ben", account, a, time.Now())
 				err = errors.Join(err, got, put, o.Erasure.Destroy(t.Context(), "ben"))
 			})
-			return errors.Join(err, os.Remove(mark), os.WriteFile(filepath.Join(dir+".keys", tink.File("ben", 0)), erased, 0o600))
+			return errors.Join(err, os.Remove(mark), os.WriteFile(filepath.Join(dir+".keys", keyFile("ben", 0)), erased, 0o600))
 		}, "the mark of a destroyed key of "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -295,4 +296,14 @@ func makeIssuer(t *testing.T, dir string) {
 	if _, err := issuer.Open(t.Context(), filepath.Join(dir, "identity"), platform.Env{Now: time.Now}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// keyFile is the file of a person's key of a life, at the keys' place.
+func keyFile(uid string, life int) string {
+	name := fmt.Sprintf("%x", sha256.Sum256([]byte(uid)))
+	file := filepath.Join("people", name[:2], name)
+	if life > 0 {
+		file += fmt.Sprint(".", life)
+	}
+	return file + ".key"
 }

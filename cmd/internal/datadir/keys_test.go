@@ -1,7 +1,9 @@
 package datadir_test
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,7 +18,6 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/keyring"
-	"github.com/clarity-loop/clarity/services/keyring/tink"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/erased"
 	"github.com/clarity-loop/clarity/services/store"
@@ -344,7 +345,7 @@ func back(t *testing.T, dir string) (key string) {
 		}
 	})
 	furnish(t, dir)
-	return filepath.Join(dir+".keys", tink.File("anna", 1))
+	return filepath.Join(dir+".keys", keyFile("anna", 1))
 }
 
 // Whose key cannot be read, or is away, also in a life behind an erasure, costs nobody
@@ -387,7 +388,7 @@ func TestAStartWithoutOneKey(t *testing.T) {
 func TestAMissingMarkIsMadeAgainAtAStart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	back(t, dir)
-	key := filepath.Join(dir+".keys", tink.File("anna", 0))
+	key := filepath.Join(dir+".keys", keyFile("anna", 0))
 	if err := errors.Join(os.Remove(strings.TrimSuffix(key, ".key")+".gone"), os.WriteFile(key, []byte("as it was"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -461,4 +462,14 @@ func TestAnAuditLogThatIsGoneIsTold(t *testing.T) {
 	if log := begin(); strings.Contains(log, "audit") {
 		t.Errorf("a second start says %s", log)
 	}
+}
+
+// keyFile is the file of a person's key of a life, at the keys' place.
+func keyFile(uid string, life int) string {
+	name := fmt.Sprintf("%x", sha256.Sum256([]byte(uid)))
+	file := filepath.Join("people", name[:2], name)
+	if life > 0 {
+		file += fmt.Sprint(".", life)
+	}
+	return file + ".key"
 }
