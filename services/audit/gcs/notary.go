@@ -52,16 +52,21 @@ func newNotary(at place, log *slog.Logger) *notary {
 
 // Notarize has this process be a notary until the context ends, a turn a minute. What is wrong
 // it logs, and goes on: a writer whose chain is not as it was written is no longer followed, and
-// the head of before stays vouched for.
-func (l *Log) Notarize(ctx context.Context, log *slog.Logger) error {
-	return newNotary(l.place, log).run(ctx)
+// the head of before stays vouched for. After each turn in which nothing was wrong, whoever signed,
+// it calls well.
+func (l *Log) Notarize(ctx context.Context, log *slog.Logger, well func()) error {
+	return newNotary(l.place, log).run(ctx, well)
 }
 
-func (n *notary) run(ctx context.Context) error {
+func (n *notary) run(ctx context.Context, well func()) error {
 	turns := time.NewTicker(turnEvery)
 	defer turns.Stop()
 	for {
-		if err := n.turn(ctx); err != nil && ctx.Err() == nil {
+		err := n.turn(ctx)
+		switch {
+		case err == nil:
+			well()
+		case ctx.Err() == nil:
 			n.log.Error("the audit log's heads were not all signed", "err", err)
 		}
 		select {

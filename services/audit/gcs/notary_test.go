@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -236,9 +237,10 @@ func TestNotarize(t *testing.T) {
 	l := w.process(t)
 	l.flushed(t, 2)
 	var told bytes.Buffer
+	var well atomic.Int64
 	ends, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- l.Notarize(ends, slog.New(slog.NewTextHandler(&told, nil))) }()
+	go func() { done <- l.Notarize(ends, slog.New(slog.NewTextHandler(&told, nil)), func() { well.Add(1) }) }()
 	for began := time.Now(); len(l.all(t, headsFolder)) == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Since(began) > 10*time.Second {
 			t.Fatal("it signs nothing")
@@ -247,6 +249,9 @@ func TestNotarize(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("it ends with %v", err)
+	}
+	if well.Load() == 0 {
+		t.Error("it signed, and did not say that all is well")
 	}
 	n := w.notary(t)
 	if _, err := n.catchUp(t.Context()); err != nil {
