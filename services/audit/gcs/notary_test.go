@@ -427,7 +427,7 @@ func TestNotarize(t *testing.T) {
 	ends, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.Notarize(ends, slog.New(slog.NewTextHandler(&told, nil)), func() { well.Add(1) }) }()
-	for began := time.Now(); len(l.all(t, headsFolder)) == 0; time.Sleep(10 * time.Millisecond) {
+	for began := time.Now(); len(l.all(t, headsFolder)) == 0 || well.Load() == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Since(began) > 10*time.Second {
 			t.Fatal("it signs nothing")
 		}
