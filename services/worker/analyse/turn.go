@@ -90,6 +90,7 @@ func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn
 				return t, erasedError(err)
 			}
 			t.left = left
+			s.tellWait(asked, done)
 		}
 		failed = errors.Join(failed, err)
 		if err != nil && !ofOne(err) {
@@ -98,6 +99,18 @@ func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn
 		ends = ends[n:]
 	}
 	return t, failed
+}
+
+// tellWait tells how long the newest window was waited for, once it is done: of a past
+// that is read for the first time, or again, nobody looks at each week.
+func (s *Stage) tellWait(asked due.Asked, done []health.Day) {
+	now := s.Now()
+	newest := asked.Ends()[0]
+	recent := health.DayOf(health.InstantOf(now), time.UTC) - 1 // today, wherever
+	if s.Waited == nil || newest < recent || !slices.Contains(done, newest) {
+		return
+	}
+	s.Waited.Observe(max(0, now.Sub(asked.Since()).Seconds()))
 }
 
 // windows analyses windows whose days are read once for all of them, tells of those
@@ -119,12 +132,12 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 	var failed error
 	for _, end := range ends {
 		t.windows++
-		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again, t.tell)
+		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, again, t.tell)
 		if d.digested && errors.Is(err, blob.ErrNotFound) { // the digest is of a day as it was a while ago
 			if d, err = s.read(ctx, uid, first, last, true); err != nil {
 				return done, err
 			}
-			outcome, err = s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again, t.tell)
+			outcome, err = s.window(ctx, analysis.Request{UID: uid, End: end}, d, again, t.tell)
 		}
 		if outcome == Stored {
 			t.stored++
@@ -177,14 +190,19 @@ func (s *Stage) askLater(ctx context.Context, d *reading, end health.Day) error 
 }
 
 // window brings one window's Result up to date. One that is current is announced
-// again where it may have been stored for the same asking, and the process died.
-func (s *Stage) window(ctx context.Context, req analysis.Request, d *reading, asked due.Asked, again bool, tell teller) (Outcome, error) {
+// again where whoever stored it may have died before they told: no clock says that, as
+// theirs may be another.
+func (s *Stage) window(ctx context.Context, req analysis.Request, d *reading, again bool, tell teller) (Outcome, error) {
 	f, err := s.findIn(ctx, req, d, false)
 	if err != nil {
 		return Kept, err
 	}
 	defer f.release()
-	again = again || f.exists && !f.before.Value.ComputedAt.Before(asked.Since())
+	if f.current && !again {
+		if again, err = s.untold(ctx, req, f.before.Value.Result); err != nil {
+			return Kept, err
+		}
+	}
 	outcome, _, err := s.refresh(ctx, req, f, Order{Again: again}, tell)
 	return outcome, err
 }
