@@ -138,7 +138,7 @@ func (r *receiver) receive(from *client.Subscriber) error {
 		}
 		r.q.refused.Add(-1)
 		if r.ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // being told to stop is no error
 		}
 	}
 }
