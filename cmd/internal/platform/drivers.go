@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/signals"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/identity"
@@ -22,6 +23,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/relay"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/trace"
 	"github.com/clarity-loop/clarity/services/veil"
 )
 
@@ -29,7 +31,12 @@ import (
 type Env struct {
 	Now     func() time.Time
 	Log     *slog.Logger
+	Name    string // of the program
 	Version string // of the build
+	// Traces records what is done; a Platform has its own, as it has Calls, which measures
+	// drivers. Nil measures none.
+	Traces trace.Recorder
+	Calls  *signals.Calls
 	// Closing registers what the process closes at its end, the last first. A
 	// Platform has its own.
 	Closing func(what string, c io.Closer)
@@ -82,6 +89,8 @@ type Drivers struct {
 	Plans  map[string]Opener[Plan]
 	// Feed may be nil: there is none on one machine.
 	Feed map[string]Opener[relay.Feed]
+	// Traces opens what records traces; nil where the binary sends none.
+	Traces func(ctx context.Context, t Traces, e Env) (trace.Recorder, error)
 	// Places tells what is wrong with the places of drivers that are needed, where a
 	// place has a form of its own. It opens nothing; nil finds nothing wrong.
 	Places func(b Backends, needs capability.Set) error
@@ -196,8 +205,9 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 			return o, err
 		}
 	}
+	o.Blobs, o.Audit = e.Calls.Blobs(o.Blobs), e.Calls.Audit(o.Audit)
 	if needs.Has(capability.Keys) {
-		o.Keys = sealing{keys, keys, keys, readiness(keys)}
+		o.Keys = sealing{e.Calls.Sealer(keys), keys, keys, readiness(keys)}
 	}
 	if needs.Has(capability.Erasure) {
 		o.Erasure = erasing{keys}
@@ -209,7 +219,7 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 		o.Queue, o.Gauge = messages, messages
 	}
 	if documents != nil {
-		o.Store = store.New(veil.NewDocuments(documents, keys), o.Keys)
+		o.Store = store.New(veil.NewDocuments(e.Calls.Store(documents), keys), o.Keys)
 		guard(keys, o.Store)
 	}
 	return o, nil

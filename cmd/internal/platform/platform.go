@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/signals"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -80,6 +81,10 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 			err = errors.Join(err, p.Close())
 		}
 	}()
+	if p.env.Traces, err = openTraces(ctx, c.Traces, d, p.env); err != nil { // the last that is closed
+		return p, fmt.Errorf("open the traces: %w", err)
+	}
+	p.env.Calls = signals.NewCalls()
 	on, err := p.listen(ctx, c.Needs(table))
 	if err != nil {
 		return p, err
@@ -89,13 +94,14 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 		return p, err
 	}
 	p.opened = opened
-	registry, err := newRegistry(opened.Gauge)
+	registry, err := newRegistry(opened.Gauge, p.env.Calls)
 	if err != nil {
 		return p, err
 	}
 	if opened.Queue != nil {
-		aged := newAges(opened.Queue, e.Now)
-		if err := registry.Register(aged); err != nil {
+		messages := signals.NewMessages(opened.Queue, systemOf(c.Backends.Queue), p.env.Traces, p.env.Calls)
+		aged := newAges(messages, e.Now)
+		if err := errors.Join(registry.Register(messages), registry.Register(aged)); err != nil {
 			return p, fmt.Errorf("register metrics: %w", err)
 		}
 		opened.Queue = aged
