@@ -258,7 +258,7 @@ func (a *aviary) play(api string) {
 		a.Fatal(err)
 	}
 	own := a.must(anna, http.MethodGet, api+export.Download, "")
-	for _, kept := range []string{named("bundle"), named("source"), named("product"), named("os"), named("key"), named("value"), named("device"), named("installation"), named("priority"), named("consent"), named("anchor"), upload, canaryUUID, goneUUID, "61.987654321"} {
+	for _, kept := range []string{named("bundle"), named("source"), named("product"), named("os"), named("key"), named("value"), named("device"), named("priority"), named("consent"), named("anchor"), upload, canaryUUID, goneUUID, "61.987654321"} {
 		if !strings.Contains(own, kept) {
 			a.Errorf("%s is not in the person's own copy: it never came in", kept)
 		}
