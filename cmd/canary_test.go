@@ -52,7 +52,7 @@ type aviary struct {
 
 // canaries plays a person whose every field is a canary, and looks at each door.
 func canaries(t *testing.T, bin string) {
-	a := &aviary{cloud: startCloud(t, bin), T: t, secrets: map[string]string{
+	a := &aviary{cloud: startCloud(t, bin, false), T: t, secrets: map[string]string{
 		"canary": bird, "e-mail": strings.ToLower(bird), "uuid": canaryUUID, "deleted uuid": goneUUID, "value": "61.98765", "trace": foreign, "value, raw": raw64(heartbeat), "uuid, raw": rawHex(canaryUUID),
 	}}
 	backends := a.Backends()

@@ -153,7 +153,7 @@ func names(way []span) (all []string) {
 
 // traced has one upload go its way, and then two that are analysed at once.
 func traced(t *testing.T, bin string) {
-	c := startCloud(t, bin)
+	c := startCloud(t, bin, false)
 	log := []string{"--log", "google:" + emulated.Project}
 	servers := []*server{c.start(t, emulated.Ingress, log...), c.start(t, emulated.Worker, append([]string{"serve", "--debounce", "1500ms"}, log...)...), c.start(t, emulated.Insights, log...)}
 	url := servers[0].url
