@@ -158,6 +158,8 @@ var rules = map[string][]string{
 	"internal/kubelab": {"api"},
 	// Google Cloud on this machine, for tests and `make cloud`: it knows the platform's strings and none of its rooms.
 	"internal/emulated": {},
+	// What a test reads while others write it.
+	"internal/logtest": {},
 	// The simulator of the whole platform: tests alone, which see every room.
 	"internal/sim": {},
 	// The edge.
