@@ -63,6 +63,9 @@ func stages() row {
 		{title: "Time until it is done, p50", unit: seconds, queries: []query{{quantile("0.5", "clarity_stage_done_seconds", "topic, consumer", ""), "{{topic}} for {{consumer}}"}}},
 		{title: "Time until it is done, p99", about: "With all that it waited, and every try.", unit: seconds, queries: []query{{p99("clarity_stage_done_seconds", "topic, consumer", ""), "{{topic}} for {{consumer}}"}}},
 		quantiles("Merged to result, windows of these days", "clarity_result_wait_seconds", "", ""),
+		{title: "Peers that are away", about: "Or do only some of their work.", unit: number, queries: []query{{`sum by (peer) (clarity_peer_away) > 0`, "{{peer}}"}}},
+		{title: "Stages that are down", about: "They failed, and are begun again.", unit: number, queries: []query{{`sum by (stage) (clarity_stage_down) > 0`, "{{stage}}"}}},
+		{title: "Failures of stages, in an hour", unit: number, queries: []query{{`sum by (stage) (increase(clarity_stage_failures_total[1h])) > 0`, "{{stage}}"}}},
 	}}
 }
 
