@@ -212,7 +212,7 @@ func TestWhoListensToWhat(t *testing.T) {
 		"insights": {[]string{"insights"}, []queue.Subscription{{Topic: "results", Name: "insights", Concurrency: 4}}, nil},
 		"exports":  {[]string{"exports for exports"}, []queue.Subscription{{Topic: "exports", Name: "exports", Concurrency: 2, Drain: drain}}, nil},
 		"delivery": {[]string{"results for feed", "events for feed", "webhooks for webhooks"}, []queue.Subscription{{Topic: "events", Name: "feed", Concurrency: 8}, {Topic: "results", Name: "feed", Concurrency: 8},
-			{Topic: "webhooks", Name: "webhooks", Concurrency: 16, Drain: drain}}, nil},
+			{Topic: "webhooks", Name: "webhooks", Concurrency: 32, Drain: drain}}, nil},
 		"ingress": {[]string{"ingress", "models"}, nil, nil},
 	}
 	for name, tt := range tests {

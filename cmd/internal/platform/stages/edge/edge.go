@@ -5,6 +5,7 @@ package edge
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
@@ -32,9 +33,8 @@ func buildDelivery(_ context.Context, p platform.Parts) ([]platform.Runner, erro
 		return platform.Runner{Name: topic + " for " + flow.Feed, Run: func(ctx context.Context) error { return s.Run(ctx, topic) }}
 	}
 	hooks := webhook.New(webhook.Needs{Book: webhook.NewBook(p.Store, p.Queue, p.Now), Now: p.Now, Log: p.Log})
-	return []platform.Runner{runner(flow.TopicResults), runner(flow.TopicEvents), stage.Consume(p, hooking.Topic, hooking.Consumer, hookConcurrency, hooks.Handle)}, nil
+	if err := p.Registry.Register(hooks); err != nil {
+		return nil, fmt.Errorf("register the webhooks' metrics: %w", err)
+	}
+	return []platform.Runner{runner(flow.TopicResults), runner(flow.TopicEvents), stage.Consume(p, hooking.Topic, hooking.Consumer, webhook.Hands, hooks.Handle)}, nil
 }
-
-// hookConcurrency is how many requests to servers are made at a time: most of the time
-// they wait.
-const hookConcurrency = 16
