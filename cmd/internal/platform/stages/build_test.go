@@ -23,6 +23,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 	"github.com/clarity-loop/clarity/services/narrative/template"
+	"github.com/clarity-loop/clarity/services/push"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -242,6 +243,24 @@ func TestWhoListensToWhat(t *testing.T) {
 				t.Errorf("a clean stop says %s", w.log)
 			}
 		})
+	}
+}
+
+// A sender wakes nobody.
+type sender struct{}
+
+func (sender) Wake(context.Context, string, push.Wake) error { return nil }
+
+// Where somebody wakes phones, their consumer listens, too.
+func TestWhoWakesListens(t *testing.T) {
+	w := newWorld(t)
+	w.Push, w.Config.Backends.Push = sender{}, "fcm:clarity-example"
+	if err := w.run(t, "delivery")(); err != nil {
+		t.Error(err)
+	}
+	want := queue.Subscription{Topic: "wakes", Name: "wakes", Concurrency: 8, Drain: 1500 * time.Millisecond}
+	if !slices.Contains(w.heard.subs, want) || len(w.heard.subs) != 4 {
+		t.Errorf("it listens to %+v", w.heard.subs)
 	}
 }
 

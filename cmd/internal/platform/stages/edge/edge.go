@@ -4,6 +4,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -13,7 +14,9 @@ import (
 	"github.com/clarity-loop/clarity/services/feed"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/flow/hooking"
+	"github.com/clarity-loop/clarity/services/flow/waking"
 	"github.com/clarity-loop/clarity/services/news"
+	"github.com/clarity-loop/clarity/services/wake"
 	"github.com/clarity-loop/clarity/services/webhook"
 )
 
@@ -22,7 +25,7 @@ func Stages() []platform.Stage {
 	const documents = capability.Store | capability.Keys
 	return []platform.Stage{
 		{Name: stage.Ingress, Needs: documents | capability.Blobs | capability.Queue | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener, Build: buildIngress},
-		{Name: stage.Delivery, Needs: documents | capability.Queue | capability.Feed, Build: buildDelivery},
+		{Name: stage.Delivery, Needs: documents | capability.Queue | capability.Feed | capability.Push, Build: buildDelivery},
 		{Name: stage.Exports, Needs: documents | capability.Blobs | capability.Queue, Build: buildExports},
 	}
 }
@@ -36,5 +39,13 @@ func buildDelivery(_ context.Context, p platform.Parts) ([]platform.Runner, erro
 	if err := p.Registry.Register(hooks); err != nil {
 		return nil, fmt.Errorf("register the webhooks' metrics: %w", err)
 	}
-	return []platform.Runner{runner(flow.TopicResults), runner(flow.TopicEvents), stage.Consume(p, hooking.Topic, hooking.Consumer, webhook.Hands, hooks.Handle)}, nil
+	all := []platform.Runner{runner(flow.TopicResults), runner(flow.TopicEvents), stage.Consume(p, hooking.Topic, hooking.Consumer, webhook.Hands, hooks.Handle)}
+	if p.Push == nil {
+		return all, nil
+	}
+	wakes := wake.New(wake.Needs{Store: p.Store, Sender: p.Push, Every: cmp.Or(p.Config.Wake.Every, wake.DefaultEvery), Now: p.Now, Log: p.Log})
+	if err := p.Registry.Register(wakes); err != nil {
+		return nil, fmt.Errorf("register the wakes' metrics: %w", err)
+	}
+	return append(all, stage.Consume(p, waking.Topic, waking.Consumer, wake.Hands, wakes.Handle)), nil
 }
