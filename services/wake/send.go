@@ -60,7 +60,7 @@ func (s *Stage) wake(ctx context.Context, due waking.Due, d queue.Delivery) (res
 	if err != nil || left.IsZero() {
 		return result{}, err
 	}
-	return result{after: max(left.Sub(now), time.Millisecond), failed: came.failed}, nil
+	return result{after: min(max(left.Sub(now), time.Millisecond), longest), failed: came.failed}, nil
 }
 
 // claim is the devices with those woken now that were not for an interval, and these as
