@@ -152,7 +152,7 @@ func (p *pass) leave(came outcome) (away time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	k.lane.leave(came, now.Sub(p.began))
+	k.leave(came, now.Sub(p.began))
 	if p.lane.leave(came, now.Sub(p.began)); p.lane.running == 0 {
 		delete(c.tenants, p.tenant)
 	}
