@@ -144,6 +144,12 @@ test-cloud: ## Test the cloud drivers on what stands in for the cloud, which it 
 	cd hack/emulators/pubsubd && $(GO) test -count=1 ./...
 	CLARITY_CLOUD=1 $(GO) test $$(FILES=hack/emulators/emulator hack/packages.sh readers ./...) -count=1 -timeout 20m
 
+.PHONY: kill-cloud
+kill-cloud: KILLS = 30
+kill-cloud: emulators ## Kill, stop and cut off the three binaries and all they speak to, under load: KILLS=30 of each, ten minutes of each peer away
+	CLARITY_CLOUD=1 $(WATCH) "killing the three binaries $(KILLS) times each, and cutting off whom they speak to" $(GO) test ./cmd -run '^TestTroubles$$' -count=1 -v -timeout 60m \
+	  -parallel $(or $(WORLDS),5) -trouble.kills=$(KILLS) -trouble.stop=30s -trouble.cut=10s -trouble.down=$(or $(DOWN),10m) -trouble.every -trouble.pace=1s
+
 .PHONY: lint
 lint: ## Run gofmt, go vet, golangci-lint and the lint of the API
 	@test -z "$$($(GOFILES) | xargs gofmt -l | tee /dev/stderr)" || { echo "make fmt formats these files"; exit 1; }
@@ -220,7 +226,7 @@ controlplane: ## Build etcd, the API server, its controllers, the scheduler and 
 
 .PHONY: emulators
 emulators: ## Build what stands in for cloud services in tests (minutes, cold)
-	@for name in fake-gcs-server pubsubd authd kmsd geminid otlpd hidane; do hack/emulators/emulator $$name || exit; done
+	@for name in fake-gcs-server toxiproxy pubsubd authd kmsd geminid otlpd hidane; do hack/emulators/emulator $$name || exit; done
 	@hack/emulators/phone/phone
 
 ##@ Help

@@ -239,6 +239,38 @@ func TestTheKeysHaveNoCopies(t *testing.T) {
 	}
 }
 
+// Documents are copied as config/firestore says, and nothing else is; without the kind, nothing.
+func TestTheBackupsAreThoseOfConfig(t *testing.T) {
+	want := map[string]string{}
+	for _, b := range said[[]struct {
+		Database, Retention string
+		DailyRecurrence     map[string]any
+	}](t, "firestore/backups.json") {
+		if b.DailyRecurrence == nil {
+			t.Errorf("%s is not copied daily", b.Database)
+		}
+		want["clarity-"+b.Database] = b.Retention
+	}
+	got := map[string]string{}
+	for _, o := range allGoogle(t) {
+		if o.GetKind() != "FirestoreBackupSchedule" {
+			continue
+		}
+		if _, daily, _ := unstructured.NestedMap(o.Object, "spec", "dailyRecurrence"); !daily {
+			t.Errorf("%s is not daily", o.GetName())
+		}
+		got[text(t, o, "spec", "databaseRef", "name")] = text(t, o, "spec", "retention")
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+		t.Errorf("(-config +chart):\n%s", diff)
+	}
+	for _, o := range render(t, "--values="+full, "--set=configConnector.backups=false") {
+		if o.GetKind() == "FirestoreBackupSchedule" {
+			t.Errorf("%s is made", o.GetName())
+		}
+	}
+}
+
 // The indexes that no query uses are turned off in each database, as config/firestore says.
 func TestTheIndexesAreThoseOfConfig(t *testing.T) {
 	type index struct{ Order, QueryScope string }

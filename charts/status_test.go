@@ -54,7 +54,7 @@ func standings() map[string]standing {
 		},
 		"PodDisruptionBudget": {ready: map[string]any{"observedGeneration": int64(1), "currentHealthy": int64(2), "desiredHealthy": int64(1)},
 			waits: map[string]any{"observedGeneration": int64(0)}},
-		"ScaledObject": made(), "FirestoreDatabase": made(), "FirestoreField": made(), "PubSubTopic": made(), "PubSubSubscription": made(), "StorageBucket": made(),
+		"ScaledObject": made(), "FirestoreDatabase": made(), "FirestoreField": made(), "FirestoreBackupSchedule": made(), "PubSubTopic": made(), "PubSubSubscription": made(), "StorageBucket": made(),
 		"KMSKeyRing": made(), "KMSCryptoKey": made(), "IAMServiceAccount": made(), "IAMPolicyMember": made(), "IAMCustomRole": made(),
 		"ComputeAddress": made(), "ComputeSecurityPolicy": made(), "CertificateManagerCertificateMap": made(), "CertificateManagerCertificate": made(),
 		"CertificateManagerCertificateMapEntry": made(), "AccessContextManagerServicePerimeter": made(),

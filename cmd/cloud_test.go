@@ -92,7 +92,7 @@ func inTheCloud(t *testing.T, bin string) caller {
 		})
 	}
 	ends("the cloud", cloud.Stop)
-	platform, err := cloud.Run(t.Context(), bin)
+	platform, err := cloud.Run(t.Context(), emulated.Fleet{Bin: bin})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,12 +6,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,24 +22,51 @@ import (
 	"github.com/clarity-loop/clarity/services/model/preview"
 )
 
+// built is the folder of every command, once somebody asked for it.
+var built struct {
+	sync.Once
+	dir string
+	err error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
 // binaries builds every command once, and returns the folder.
 func binaries(t *testing.T) string {
 	t.Helper()
+	built.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "clarity-commands-"); built.err == nil {
+			built.err = build(built.dir)
+		}
+	})
+	if built.err != nil {
+		t.Fatalf("build the commands: %v", built.err)
+	}
+	return built.dir
+}
+
+// build builds every command into the folder.
+func build(dir string) error {
 	mains, err := filepath.Glob("*/main.go")
 	if err != nil || len(mains) < 4 {
-		t.Fatalf("%d commands, %v", len(mains), err)
+		return fmt.Errorf("%d commands, %w", len(mains), err)
 	}
-	dir := t.TempDir()
 	args := []string{"build", "-trimpath", "-ldflags", "-s -w -X main.version=v1.2.3-test", "-o", dir + "/"}
 	for _, m := range mains {
 		args = append(args, "./"+filepath.Dir(m))
 	}
-	build := exec.Command("go", args...)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the commands: %v\n%s", err, out)
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
 	}
-	return dir
+	return nil
 }
 
 // A place is a directory in which commands are run, and nothing else of this

@@ -28,7 +28,7 @@ func TestThreeBinariesTakeAnUploadToItsInsight(t *testing.T) {
 	if os.Getenv("CLARITY_CLOUD") == "" {
 		t.Skip("needs an emulator that takes minutes to build: make test-cloud")
 	}
-	c := startCloud(t, binaries(t))
+	c := startCloud(t, binaries(t), false)
 	for range 2 {
 		ingress, worker, insights := c.start(t, "ingress"), c.start(t, "worker", "serve", "--debounce", "200ms"), c.start(t, "insights")
 		day := c.visit(t, ingress.url)
@@ -67,13 +67,13 @@ type cloud struct {
 	token string
 }
 
-func startCloud(t *testing.T, bin string) *cloud {
+func startCloud(t *testing.T, bin string, lines bool) *cloud {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	under, err := emulated.Start(t.Context(), emulated.Options{Root: root, Dir: t.TempDir()})
+	under, err := emulated.Start(t.Context(), emulated.Options{Root: root, Dir: t.TempDir(), Lines: lines})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,40 @@
 #!/usr/bin/env bash
 # gcloud.sh PROJECT LOCATION — makes in a project of Google Cloud what the platform's
-# data plane needs, as config/ says: databases with their indexes and times to live,
-# topics and subscriptions with their dead letters, buckets and a key. It is for
-# projects without Config Connector, by which the chart makes the same; a test holds it
-# against config/. What is there already is left, so that it can be run again; rights,
-# the cluster and who signs in are not its affair, nor are the rules that phones read by,
-# which Firebase's own tool deploys (firestore.rules). PREFIX (in the environment) stands
-# before the names of buckets, which nobody else in the world may have.
+# data plane needs, as config/ says: databases with their indexes, times to live, daily
+# copies and the rules that phones read by, topics and subscriptions with their dead
+# letters, buckets and a key. It is for projects without Config Connector, by which the
+# chart makes the same but for the rules, of which that knows nothing: `gcloud.sh PROJECT
+# rules` deploys those alone. A test holds it against config/. What is there already is left,
+# so that it can be run again; rights, the cluster and who signs in are not its affair. PREFIX
+# (in the environment) stands before the names of buckets, which nobody else in the world
+# may have; DATABASE is the one of documents where it is not called clarity.
 set -euo pipefail
 project=${1:?gcloud.sh PROJECT LOCATION} location=${2:?gcloud.sh PROJECT LOCATION}
-prefix=${PREFIX:-$project}
+prefix=${PREFIX:-$project} documents=${DATABASE:-clarity}
 config=$(cd "$(dirname "$0")/../config" && pwd)
+
+# rules deploys the rules by which phones read: a set of them, and the release of the
+# database, which is made or led to the set. Neither gcloud nor Config Connector can.
+rules() {
+  local at=https://firebaserules.googleapis.com/v1/projects/$project token text set release
+  token=$(gcloud auth print-access-token --project="$project")
+  send() {
+    curl --silent --show-error --fail --header @<(printf 'Authorization: Bearer %s\n' "$token") --header "X-Goog-User-Project: $project" \
+      --header 'Content-Type: application/json' "$@"
+  }
+  text=$(<"$config/firestore/firestore.rules")
+  text=${text//\\/\\\\} text=${text//\"/\\\"} text=${text//$'\t'/\\t} text=${text//$'\n'/\\n}
+  set=$(send --data '{"source":{"files":[{"name":"firestore.rules","content":"'"$text"'\n"}]}}' "$at/rulesets" |
+    sed -n 's/.*"name": *"\(projects\/[^"]*\/rulesets\/[^"]*\)".*/\1/p' | head -1)
+  [ -n "$set" ] || { echo "gcloud.sh: the rules were not taken" >&2; return 1; }
+  release='{"name":"projects/'$project'/releases/cloud.firestore/'$documents'","rulesetName":"'$set'"}'
+  send --request PATCH --data '{"release":'"$release"'}' "$at/releases/cloud.firestore/$documents" >/dev/null 2>&1 ||
+    send --data "$release" "$at/releases" >/dev/null
+}
+if [ "$location" = rules ]; then
+  rules
+  exit
+fi
 
 # made KIND… NAME ARGUMENTS… — creates what is not there.
 made() {
@@ -23,7 +47,7 @@ made() {
 where=()
 
 gcloud services enable --project="$project" firestore.googleapis.com pubsub.googleapis.com storage.googleapis.com \
-  cloudkms.googleapis.com identitytoolkit.googleapis.com monitoring.googleapis.com
+  cloudkms.googleapis.com identitytoolkit.googleapis.com monitoring.googleapis.com firebaserules.googleapis.com
 
 # Databases: people's documents, wrapped keys (of which no copy may outlive a key:
 # neither point-in-time recovery nor backups), and what Pub/Sub has no place for.
@@ -31,7 +55,7 @@ database() {
   gcloud firestore databases describe --database="$1" --project="$project" >/dev/null 2>&1 ||
     gcloud firestore databases create --database="$1" --project="$project" --location="$location" --type=firestore-native "${@:2}"
 }
-database clarity --enable-pitr --delete-protection
+database "$documents" --enable-pitr --delete-protection
 database keys --delete-protection
 database queue
 
@@ -39,19 +63,25 @@ database queue
 field() {
   gcloud firestore indexes fields update "$2" --collection-group="$1" --database="$database" --project="$project" --async "${@:3}"
 }
-for database in clarity keys queue; do
+for database in "$documents" keys queue; do
   field documents '*' --disable-indexes
   field documents a --index=order=ascending
   field documents k --index=order=ascending --index=order=descending
   field documents w --index=order=ascending
 done
-database=clarity
+database=$documents
 for collection in events feeds insights results; do
   field "$collection" '*' --disable-indexes
 done
 for collection in events insights results; do
-  gcloud firestore fields ttls update expires --collection-group="$collection" --database=clarity --project="$project" --enable-ttl --async
+  gcloud firestore fields ttls update expires --collection-group="$collection" --database="$documents" --project="$project" --enable-ttl --async
 done
+
+# Documents are copied each day, and each copy is kept for seven: what is sealed in one opens by
+# keys of which there is no copy.
+[ -n "$(gcloud firestore backups schedules list --database="$documents" --project="$project" --format='value(name)')" ] ||
+  gcloud firestore backups schedules create --database="$documents" --project="$project" --recurrence=daily --retention=604800s
+rules
 
 # Topics, what was given up, and who reads them.
 subscriptions=(

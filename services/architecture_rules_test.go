@@ -45,10 +45,10 @@ var rules = map[string][]string{
 	// Capabilities: contract, suite, drivers.
 	"services/blob":     {"services/fault", "internal/dirlock", "internal/durable", "services/internal"},
 	"services/keyring":  {"services/fault", "internal/durable", "services/internal"},
-	"services/identity": {"internal/dirlock", "internal/durable"},
+	"services/identity": {"services/fault", "internal/dirlock", "internal/durable", "services/internal/peer"},
 	// What keyrings do with keysets, for every driver of it; and the one whose keys are documents.
 	"services/keyring/internal": {},
-	"services/keyring/kms":      {"services/fault", "=services/keyring", "services/keyring/internal", "=services/store"},
+	"services/keyring/kms":      {"services/fault", "services/internal/peer", "=services/keyring", "services/keyring/internal", "=services/store"},
 	// How tokens are read and keys fetched, for every driver of it.
 	"services/identity/internal": {},
 	"services/queue":             {"services/fault", "services/internal"},
@@ -181,6 +181,7 @@ var testDrivers = map[string][]string{
 	"cmd/worker":                   {"services/model/pat", "services/model/preview", "services/narrative/template"},
 	"cmd/internal/cost":            {"services/narrative/template"},
 	"cmd/internal/embedded/issuer": {"services/identity/local"},
+	"cmd/internal/google":          {"services/identity/appcheck", "services/identity/firebase"},
 	"cmd/internal/models":          {"services/model/preview", "services/model/traffic/file"},
 	"cmd/internal/platform/stages": {"services/narrative/template"},
 	// The operator's plan and its servers, as workers see them.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"time"
 
@@ -78,7 +77,7 @@ func analysed(ctx context.Context, client *phone.Client, touched map[health.Day]
 	if err != nil {
 		return nil, false, err
 	}
-	results, err := pages[storedWeek](ctx, client, "/v1/weeks")
+	results, err := phone.Pages[storedWeek](ctx, client, "/v1/weeks")
 	if err != nil {
 		return nil, false, err
 	}
@@ -158,7 +157,7 @@ type heldDay struct {
 }
 
 func heldDays(ctx context.Context, client *phone.Client) (map[string]heldDay, error) {
-	days, err := pages[heldDay](ctx, client, "/v1/days")
+	days, err := phone.Pages[heldDay](ctx, client, "/v1/days")
 	if err != nil {
 		return nil, err
 	}
@@ -220,23 +219,4 @@ func restsOnNow(r analysis.Result, days map[string]heldDay, end health.Day) bool
 		}
 	}
 	return true
-}
-
-// pages reads a list to its end.
-func pages[T any](ctx context.Context, client *phone.Client, path string) ([]T, error) {
-	var all []T
-	for query := "?limit=200"; ; {
-		var page struct {
-			Items []T
-			Next  string
-		}
-		if err := client.Get(ctx, path+query, &page); err != nil {
-			return nil, fmt.Errorf("list %s: %w", path, err)
-		}
-		all = append(all, page.Items...)
-		if page.Next == "" {
-			return all, nil
-		}
-		query = "?limit=200&cursor=" + url.QueryEscape(page.Next)
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 )
 
 // status is the status of a person's request.
@@ -37,15 +38,15 @@ func TestABackupIsPutBackAndErasuresStay(t *testing.T) {
 	dir, copied := filepath.Join(root, "data"), filepath.Join(root, "copy")
 	p := startPlatform(t, dir, "--unlimited")
 	for i := range 2 {
-		c := crashClient(t, p.url, dir, load{i})
+		c := crashClient(t, p.url, dir, phonetest.Load(i))
 		if err := grantConsent(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-		putAll(t, c, load{i}, 0, 10)
+		putAll(t, c, phonetest.Load(i), 0, 10)
 	}
 	stop, stopped := make(chan struct{}), make(chan int)
 	go func() { // others upload meanwhile
-		c, n := crashClient(t, p.url, dir, load{0}), 10
+		c, n := crashClient(t, p.url, dir, phonetest.Load(0)), 10
 		for ; ; n++ {
 			select {
 			case <-stop:
@@ -53,7 +54,7 @@ func TestABackupIsPutBackAndErasuresStay(t *testing.T) {
 				return
 			default:
 			}
-			if _, err := c.Put(t.Context(), load{0}.upload(t, n)); err != nil {
+			if _, err := c.Put(t.Context(), phonetest.Load(0).Upload(t, n)); err != nil {
 				t.Errorf("an upload beside a backup: %v", err)
 			}
 		}
@@ -118,8 +119,8 @@ func TestABackupIsPutBackAndErasuresStay(t *testing.T) {
 	if got := status(t, p.url, dir, "phone-1", "GET", "/v1/days"); got != 410 {
 		t.Errorf("who was erased: %d", got)
 	}
-	c := crashClient(t, p.url, dir, load{0})
-	if s, err := c.Merged(t.Context(), load{0}.upload(t, 3).ID); err != nil || s.State != "merged" {
+	c := crashClient(t, p.url, dir, phonetest.Load(0))
+	if s, err := c.Merged(t.Context(), phonetest.Load(0).Upload(t, 3).ID); err != nil || s.State != "merged" {
 		t.Errorf("who was not: %+v, %v", s, err)
 	}
 	p.stop(t, syscall.SIGTERM)
@@ -142,14 +143,14 @@ func TestABackupIsPutBackAndErasuresStay(t *testing.T) {
 }
 
 // putAll puts the uploads from..to of a phone, and waits for the last.
-func putAll(t *testing.T, c *phone.Client, l load, from, to int) {
+func putAll(t *testing.T, c *phone.Client, l phonetest.Load, from, to int) {
 	t.Helper()
 	for n := from; n < to; n++ {
-		if _, err := c.Put(t.Context(), l.upload(t, n)); err != nil {
+		if _, err := c.Put(t.Context(), l.Upload(t, n)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.Merged(t.Context(), l.upload(t, to-1).ID); err != nil {
+	if _, err := c.Merged(t.Context(), l.Upload(t, to-1).ID); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 )
 
 // contents is everything in a directory, by path.
@@ -32,11 +34,11 @@ func TestWhatIsNotWholeIsTold(t *testing.T) {
 	root := t.TempDir()
 	dir, copied := filepath.Join(root, "data"), filepath.Join(root, "copy")
 	p := startPlatform(t, dir, "--unlimited")
-	c := crashClient(t, p.url, dir, load{0})
+	c := crashClient(t, p.url, dir, phonetest.Load(0))
 	if err := grantConsent(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	putAll(t, c, load{0}, 0, 2)
+	putAll(t, c, phonetest.Load(0), 0, 2)
 	p.stop(t, syscall.SIGTERM)
 	must(t, "backup", copied, "--data", dir)
 	keys := "tink:" + dir + ".keys"

@@ -2,10 +2,7 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -14,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,12 +23,11 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
-	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
-	"github.com/clarity-loop/clarity/services/news"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -69,15 +64,15 @@ func TestCrash(t *testing.T) {
 
 	q := startPlatform(t, killed, "--unlimited", "--log-level", "warn")
 	for i, n := range counts {
-		l := load{i}
+		l := phonetest.Load(i)
 		want, got := settled(t, p, calm, l, n), settled(t, q, killed, l, n)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("phone %d, %d uploads: another outcome (-calm +killed):\n%s", i, n, diff)
 		}
-		if alive := l.alive(n); got.Samples != alive || got.Uploads != n {
+		if alive := l.Alive(n); got.Samples != alive || got.Uploads != n {
 			t.Errorf("phone %d: %d samples of %d uploads, want %d of %d", i, got.Samples, got.Uploads, alive, n)
 		}
-		deliveredOnce(t, q, killed, l)
+		phonetest.ToldOnce(t, crashClient(t, q.url, killed, l))
 	}
 	atRest(t, q)
 	q.stop(t, syscall.SIGTERM)
@@ -113,7 +108,7 @@ func uploadUnderKills(t *testing.T, dir string, r *rand.Rand) []int {
 			for {
 				pause.RLock()
 				pause.RUnlock() //nolint:staticcheck // it only waits
-				if _, err := c.Put(context.Background(), load{i}.upload(t, counts[i])); err != nil {
+				if _, err := c.Put(context.Background(), phonetest.Load(i).Upload(t, counts[i])); err != nil {
 					t.Errorf("phone %d, upload %d: %v", i, counts[i], err)
 					return
 				}
@@ -162,7 +157,7 @@ func uploadAll(t *testing.T, p *running, dir string, counts []int) {
 				t.Error(err)
 			}
 			for n := range counts[i] {
-				if _, err := c.Put(context.Background(), load{i}.upload(t, n)); err != nil {
+				if _, err := c.Put(context.Background(), phonetest.Load(i).Upload(t, n)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -175,14 +170,14 @@ func crashClients(t *testing.T, url, dir string) []*phone.Client {
 	t.Helper()
 	var clients []*phone.Client
 	for i := range crashPhones {
-		clients = append(clients, crashClient(t, url, dir, load{i}))
+		clients = append(clients, crashClient(t, url, dir, phonetest.Load(i)))
 	}
 	return clients
 }
 
-func crashClient(t *testing.T, url, dir string, l load) *phone.Client {
+func crashClient(t *testing.T, url, dir string, l phonetest.Load) *phone.Client {
 	t.Helper()
-	token, err := issuer.Token(issuer.Request{Dir: dir, User: fmt.Sprintf("phone-%d", l.phone), TTL: 2 * time.Hour, Now: time.Now})
+	token, err := issuer.Token(issuer.Request{Dir: dir, User: fmt.Sprintf("phone-%d", l), TTL: 2 * time.Hour, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,71 +186,35 @@ func crashClient(t *testing.T, url, dir string, l load) *phone.Client {
 	return c
 }
 
-// An outcome is all that a person's uploads came to, but for the times at which.
-type outcome struct {
-	Uploads, Samples int
-	Days             map[string]string // digest by date
-	Weeks            map[string]string // result document by last day
-	Insights         map[string]string
-}
-
 // settled waits until everything is merged and analysed, and reads it.
-func settled(t *testing.T, p *running, dir string, l load, uploads int) outcome {
+func settled(t *testing.T, p *running, dir string, l phonetest.Load, uploads int) phonetest.Outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c := crashClient(t, p.url, dir, l)
-	touched, out := map[health.Day]bool{}, outcome{Days: map[string]string{}, Weeks: map[string]string{}, Insights: map[string]string{}}
+	touched := map[health.Day]bool{}
 	for n := range uploads {
-		s, err := c.Merged(ctx, l.upload(t, n).ID)
+		s, err := c.Merged(ctx, l.Upload(t, n).ID)
 		if err != nil || s.State != "merged" {
-			t.Fatalf("phone %d: upload %d was acked and is %q %v", l.phone, n, s.State, err)
+			t.Fatalf("phone %d: upload %d was acked and is %q %v", l, n, s.State, err)
 		}
 		for _, d := range s.Days {
 			touched[d] = true
 		}
-		out.Uploads++
 	}
 	for {
 		_, current, err := analysed(ctx, c, touched)
 		if err != nil {
-			t.Fatalf("phone %d: wait for its analyses: %v", l.phone, err)
+			t.Fatalf("phone %d: wait for its analyses: %v", l, err)
 		}
 		if current && depth(t, p) == 0 {
 			break
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	days, err := pages[struct {
-		Date, Digest string
-		Samples      int
-	}](ctx, c, "/v1/days")
+	out, err := phonetest.Read(ctx, c)
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, d := range days {
-		out.Days[d.Date] = d.Digest
-		out.Samples += d.Samples
-	}
-	out.Weeks = documents(ctx, t, c, "/v1/weeks", "result")
-	out.Insights = documents(ctx, t, c, "/v1/insights", "insight")
-	return out
-}
-
-// documents are the named members of a list's items, as they are, by date.
-func documents(ctx context.Context, t *testing.T, c *phone.Client, path, member string) map[string]string {
-	t.Helper()
-	items, err := pages[map[string]json.RawMessage](ctx, c, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]string{}
-	for _, item := range items {
-		var date string
-		if err := json.Unmarshal(item["date"], &date); err != nil || len(item[member]) == 0 {
-			t.Fatalf("an item of %s has no date or no %s", path, member)
-		}
-		out[date] = string(item[member])
 	}
 	return out
 }
@@ -282,46 +241,6 @@ func depth(t *testing.T, p *running) int {
 		t.Fatal("the metrics do not tell the queue's depth")
 	}
 	return total
-}
-
-// deliveredOnce reads the person's events from the first: none comes twice, as far
-// as repetitions are recognised.
-func deliveredOnce(t *testing.T, p *running, dir string, l load) {
-	t.Helper()
-	c := crashClient(t, p.url, dir, l)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	quiet := time.AfterFunc(time.Second, cancel)
-	seen, results := map[string]uint64{}, 0
-	err := c.Events(ctx, fromTheFirst, func(e phone.Event) error {
-		quiet.Reset(time.Second)
-		var body struct{ Ref, Version string }
-		if err := json.Unmarshal([]byte(e.Data), &body); err != nil {
-			return err
-		}
-		key := e.Name + " " + body.Ref + " " + body.Version
-		id, _, _ := strings.Cut(e.ID, "-")
-		number, err := strconv.ParseUint(id, 16, 64)
-		if err != nil {
-			return fmt.Errorf("event %q has no number: %w", e.ID, err)
-		}
-		// A withdrawal has no version of its own: a window that comes and goes is withdrawn
-		// more than once, and one that a process died over is told of again.
-		if first, twice := seen[key]; twice && body.Version != "withdrawn" && number-first <= news.Recent {
-			t.Errorf("phone %d is told %q twice, in events %d and %d", l.phone, key, first, number)
-		}
-		seen[key] = number
-		if e.Name == string(flow.ResultStored) {
-			results++
-		}
-		return nil
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("phone %d: read its events: %v", l.phone, err)
-	}
-	if results == 0 {
-		t.Errorf("phone %d was told of no result", l.phone)
-	}
 }
 
 // atRest waits until no message is left.
@@ -368,26 +287,11 @@ func atRestOnDisk(t *testing.T, dir string, counts []int) {
 		}
 		data = append(data, lines...)
 	}
-	accepted := map[string]map[string]bool{} // the keyed hashes of a person's uploads
-	for line := range bytes.Lines(data) {
-		var e audit.Entry
-		body, _, _ := bytes.Cut(line, []byte("\t"))
-		if err := json.Unmarshal(body, &e); err != nil {
-			t.Fatal(err)
-		}
-		if e.Action == audit.UploadAccepted && e.Outcome == "ok" {
-			if accepted[e.Subject] == nil {
-				accepted[e.Subject] = map[string]bool{}
-			}
-			accepted[e.Subject][e.Object] = true
-		}
-	}
-	var held []int
-	for _, uploads := range accepted {
-		held = append(held, len(uploads))
+	held, err := phonetest.Accepted(data)
+	if err != nil {
+		t.Fatal(err)
 	}
 	want := slices.Sorted(slices.Values(counts))
-	slices.Sort(held)
 	if !slices.Equal(held, want) {
 		t.Errorf("the audit log holds %v uploads of the phones, want %v", held, want)
 	}

@@ -36,9 +36,6 @@ but the code: the uploads and the stages are those of "clarity up". With --serve
 it plays them into a platform that runs already, for whoever the token is of, who
 should have sent nothing yet.`
 
-// fromTheFirst is the event id behind which every event lies.
-const fromTheFirst = "0000000000000000"
-
 // debounce is how long the demo's platform waits for more uploads before it
 // analyses; that of "clarity up" waits longer.
 const debounce = 200 * time.Millisecond
@@ -213,7 +210,7 @@ func (d *demonstration) settle(ctx context.Context, end string) error {
 
 // listen passes on the platform's events with the time they came.
 func (d *demonstration) listen(ctx context.Context) error {
-	return d.client.Events(ctx, fromTheFirst, func(e phone.Event) error {
+	return d.client.Events(ctx, phone.FromTheFirst, func(e phone.Event) error {
 		var body struct{ Ref string }
 		if err := json.Unmarshal([]byte(e.Data), &body); err != nil {
 			return fmt.Errorf("read event %s: %w", e.Name, err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/history"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 	"github.com/clarity-loop/clarity/services/analysis"
 )
 
@@ -34,7 +35,7 @@ const appleExport = `<?xml version="1.0" encoding="UTF-8"?>
 
 func envelopeJSON(t *testing.T) string {
 	t.Helper()
-	samples, deleted := load{1}.content(4)
+	samples, deleted := phonetest.Load(1).Content(4)
 	body, err := json.Marshal(map[string]any{"schema": "clarity.upload/1", "installationId": "x", "timeZone": "UTC", "samples": samples, "deleted": deleted, "stage": "daily"})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 )
 
@@ -75,7 +76,7 @@ func TestFsckSeesWhatLiesBeside(t *testing.T) {
 	root := t.TempDir()
 	dir := filepath.Join(root, "data")
 	p := startPlatform(t, dir, "--unlimited")
-	c := crashClient(t, p.url, dir, load{0})
+	c := crashClient(t, p.url, dir, phonetest.Load(0))
 	if err := grantConsent(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
 )
@@ -94,11 +95,11 @@ func (p *importer) past(ctx context.Context, years int) (ids []string, samples i
 // they were merged, and were in the week that ends on that day.
 func (p *importer) today(ctx context.Context, nth int) (merged, analysed time.Duration, err error) {
 	day := p.last.AddDate(0, 0, -1)
-	var samples []loadSample
+	var samples []phonetest.Sample
 	for n := range 500 {
 		at := day.Add(time.Duration(n)*150*time.Second + time.Duration(nth)*time.Second)
 		id := health.Sample{Type: "today", Start: health.InstantOf(at)}
-		samples = append(samples, loadSample{UUID: health.DeriveUUID(&id).String(), Type: imported[0].kind, Start: at.Format(time.RFC3339), End: at.Format(time.RFC3339),
+		samples = append(samples, phonetest.Sample{UUID: health.DeriveUUID(&id).String(), Type: imported[0].kind, Start: at.Format(time.RFC3339), End: at.Format(time.RFC3339),
 			Value: 60 + float64(n%20), Unit: imported[0].unit, Source: map[string]any{"bundleId": "com.apple.health.today", "productType": "Watch7,5"}})
 	}
 	body, err := json.Marshal(map[string]any{"schema": upload.Schema, "installationId": "today", "timeZone": "UTC", "samples": samples, "deleted": []any{}, "cursor": map[string]string{}, "stage": "daily"})

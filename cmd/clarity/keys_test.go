@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 )
 
 // Keys rotate while a platform runs on them and phones upload: everything is taken in,
@@ -19,11 +21,11 @@ func TestKeysRotateWhileThePlatformRuns(t *testing.T) {
 	p := startPlatform(t, dir, "--unlimited")
 	const phones = 6
 	for i := range phones {
-		c := crashClient(t, p.url, dir, load{i})
+		c := crashClient(t, p.url, dir, phonetest.Load(i))
 		if err := grantConsent(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-		putAll(t, c, load{i}, 0, 3)
+		putAll(t, c, phonetest.Load(i), 0, 3)
 	}
 	must(t, "backup", before, "--data", dir)
 	formerKeys := filepath.Join(root, "former.keys")
@@ -32,7 +34,7 @@ func TestKeysRotateWhileThePlatformRuns(t *testing.T) {
 	}
 	stop, stopped := make(chan struct{}), make(chan int)
 	go func() { // uploads meanwhile
-		c, n := crashClient(t, p.url, dir, load{0}), 3
+		c, n := crashClient(t, p.url, dir, phonetest.Load(0)), 3
 		for ; ; n++ {
 			select {
 			case <-stop:
@@ -40,7 +42,7 @@ func TestKeysRotateWhileThePlatformRuns(t *testing.T) {
 				return
 			default:
 			}
-			if _, err := c.Put(context.Background(), load{0}.upload(t, n)); err != nil {
+			if _, err := c.Put(context.Background(), phonetest.Load(0).Upload(t, n)); err != nil {
 				t.Errorf("an upload beside a rotation: %v", err)
 			}
 		}
@@ -64,14 +66,14 @@ func TestKeysRotateWhileThePlatformRuns(t *testing.T) {
 	if got := status(t, p.url, dir, "phone-5", "POST", "/v1/account"); got != 204 {
 		t.Errorf("coming back: %d", got)
 	}
-	back := crashClient(t, p.url, dir, load{5})
+	back := crashClient(t, p.url, dir, phonetest.Load(5))
 	if err := grantConsent(t.Context(), back); err != nil {
 		t.Fatal(err)
 	}
-	putAll(t, back, load{5}, 0, 2)
+	putAll(t, back, phonetest.Load(5), 0, 2)
 	close(stop)
 	n := <-stopped
-	putAll(t, crashClient(t, p.url, dir, load{0}), load{0}, n, n+1)
+	putAll(t, crashClient(t, p.url, dir, phonetest.Load(0)), phonetest.Load(0), n, n+1)
 	out = must(t, "keys", "list", "--data", dir)
 	for _, want := range []string{"kek     1 ", "data    2 ", "0 of them by an older version", "of 6 people, ", "1 were destroyed", "issuer  1 "} {
 		if !strings.Contains(out, want) {
@@ -102,7 +104,7 @@ func restores(t *testing.T, dir, before, after, formerKeys string) {
 			t.Errorf("fsck of %s says %s", from, out)
 		}
 		p := startPlatform(t, to, "--unlimited", "--keys", keys)
-		if s, err := crashClient(t, p.url, to, load{1}).Merged(t.Context(), load{1}.upload(t, 2).ID); err != nil || s.State != "merged" {
+		if s, err := crashClient(t, p.url, to, phonetest.Load(1)).Merged(t.Context(), phonetest.Load(1).Upload(t, 2).ID); err != nil || s.State != "merged" {
 			t.Errorf("of %s: %+v, %v", from, s, err)
 		}
 		if got := status(t, p.url, to, "phone-1", "GET", "/v1/days/2025-06-03"); got != 200 {
@@ -136,11 +138,11 @@ func TestKeysFromBeforeARotationAreRefused(t *testing.T) {
 func TestARotationThatIsKilledGoesOn(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	p := startPlatform(t, dir, "--unlimited")
-	c := crashClient(t, p.url, dir, load{0})
+	c := crashClient(t, p.url, dir, phonetest.Load(0))
 	if err := grantConsent(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	putAll(t, c, load{0}, 0, 2)
+	putAll(t, c, phonetest.Load(0), 0, 2)
 	cut := 0
 	for n := 2; n < 12; n++ {
 		k := exec.Command(binary(t), "keys", "rotate", "kek", "--data", dir)
@@ -153,7 +155,7 @@ func TestARotationThatIsKilledGoesOn(t *testing.T) {
 		if out := must(t, "keys", "list", "--data", dir); strings.Contains(out, "kek     2 ") {
 			cut++
 		}
-		putAll(t, c, load{0}, n, n+1)
+		putAll(t, c, phonetest.Load(0), n, n+1)
 	}
 	t.Logf("%d of 10 were cut between", cut)
 	p.stop(t, syscall.SIGTERM)

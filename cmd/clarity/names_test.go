@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 )
 
 // No file of a data directory names a person, an upload or a sample: not while they
@@ -25,7 +26,7 @@ func TestNoFileNamesAPerson(t *testing.T) {
 	if err := grantConsent(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	l := load{7}
+	l := phonetest.Load(7)
 	secrets := map[string][]byte{"the uid": []byte(uid)}
 	note := func(what, id string) {
 		secrets[what] = []byte(id)
@@ -37,15 +38,16 @@ func TestNoFileNamesAPerson(t *testing.T) {
 	}
 	const uploads = 8
 	for n := range uploads {
-		note("upload "+l.upload(t, n).ID, l.upload(t, n).ID)
-		for k := range loadSamples {
-			note("sample "+l.sample(n, k).UUID, l.sample(n, k).UUID)
+		note("upload "+l.Upload(t, n).ID, l.Upload(t, n).ID)
+		samples, _ := l.Content(n)
+		for _, s := range samples {
+			note("sample "+s.UUID, s.UUID)
 		}
 	}
 	putAll(t, c, l, 0, 4)
 	namesNobody(t, dir, "after activity", secrets)
 	putAll(t, c, l, 4, uploads) // the first of which deletes
-	for _, call := range [][2]string{{"POST", "/v1/exports"}, {"GET", "/v1/uploads"}, {"GET", "/v1/days"}, {"GET", "/v1/uploads/" + l.upload(t, 2).ID}} {
+	for _, call := range [][2]string{{"POST", "/v1/exports"}, {"GET", "/v1/uploads"}, {"GET", "/v1/days"}, {"GET", "/v1/uploads/" + l.Upload(t, 2).ID}} {
 		if got := status(t, p.url, dir, uid, call[0], call[1]); got >= 300 {
 			t.Errorf("%s %s: %d", call[0], call[1], got)
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 	"github.com/clarity-loop/clarity/internal/powerloss"
 )
 
@@ -191,7 +192,7 @@ func (r *powerRun) load(ctx context.Context, t *testing.T, url, dir string, phon
 				return
 			}
 			for n := 0; going(); n++ {
-				if _, err := c.Put(ctx, load{i}.upload(t, n)); err != nil {
+				if _, err := c.Put(ctx, phonetest.Load(i).Upload(t, n)); err != nil {
 					failed(ctx, t, err)
 					return
 				}
@@ -201,7 +202,7 @@ func (r *powerRun) load(ctx context.Context, t *testing.T, url, dir string, phon
 	}
 	phones.Go(func() {
 		for n := 0; going(); n++ {
-			v := visit{token: powerToken(t, dir, fmt.Sprint("visitor-", n)), upload: load{powerPhones}.upload(t, n)}
+			v := visit{token: powerToken(t, dir, fmt.Sprint("visitor-", n)), upload: phonetest.Load(powerPhones).Upload(t, n)}
 			c := phone.New(url, v.token, 2*time.Minute, nil)
 			v.come(ctx, t, c)
 			r.visits = append(r.visits, v)
@@ -382,13 +383,13 @@ func (r *powerRun) phoneHas(ctx context.Context, t *testing.T, url string, i, n 
 	t.Helper()
 	c := phone.New(url, r.tokens[i], 20*time.Second, nil)
 	defer c.Close()
-	if _, err := c.Put(ctx, load{i}.upload(t, n)); err != nil {
+	if _, err := c.Put(ctx, phonetest.Load(i).Upload(t, n)); err != nil {
 		return fmt.Errorf("phone %d goes on with upload %d: %w", i, n, err)
 	}
 	if err := allMerged(ctx, c, i, n+1); err != nil {
 		return err
 	}
-	days, err := pages[struct{ Samples int }](ctx, c, "/v1/days")
+	days, err := phone.Pages[struct{ Samples int }](ctx, c, "/v1/days")
 	samples := 0
 	for _, d := range days {
 		samples += d.Samples
@@ -396,8 +397,8 @@ func (r *powerRun) phoneHas(ctx context.Context, t *testing.T, url string, i, n 
 	if err != nil {
 		return fmt.Errorf("phone %d: list its days: %w", i, err)
 	}
-	if samples != (load{i}).alive(n+1) {
-		return fmt.Errorf("phone %d: %d samples of %d uploads, want %d", i, samples, n+1, load{i}.alive(n+1))
+	if samples != phonetest.Load(i).Alive(n+1) {
+		return fmt.Errorf("phone %d: %d samples of %d uploads, want %d", i, samples, n+1, phonetest.Load(i).Alive(n+1))
 	}
 	return nil
 }
@@ -405,7 +406,7 @@ func (r *powerRun) phoneHas(ctx context.Context, t *testing.T, url string, i, n 
 // allMerged waits until the first n uploads of a phone are merged.
 func allMerged(ctx context.Context, c *phone.Client, i, n int) error {
 	for {
-		uploads, err := pages[phone.Status](ctx, c, "/v1/uploads")
+		uploads, err := phone.Pages[phone.Status](ctx, c, "/v1/uploads")
 		if err != nil {
 			return fmt.Errorf("phone %d: list its uploads: %w", i, err)
 		}

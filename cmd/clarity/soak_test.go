@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 )
 
 var (
@@ -131,7 +132,7 @@ func (s *soak) bystand(t *testing.T, long time.Duration, until <-chan struct{}) 
 		case <-tick.C:
 		}
 		i := turn % bystanders
-		u := load{first + i}.upload(t, s.next[i])
+		u := phonetest.Load(first+i).Upload(t, s.next[i])
 		s.next[i]++
 		began := time.Now()
 		if _, err := clients[i].Put(t.Context(), u); err != nil {
@@ -150,7 +151,7 @@ func (s *soak) uploads(ctx context.Context, t *testing.T) {
 	for range 32 {
 		hands.Go(func() {
 			for turn := range turns {
-				u := load{turn % people}.upload(t, turn/people)
+				u := phonetest.Load(turn%people).Upload(t, turn/people)
 				c := s.client(turn % people)
 				if _, err := c.Put(ctx, u); err != nil {
 					failed(ctx, t, err)
@@ -190,7 +191,7 @@ func (s *soak) erasures(ctx context.Context, t *testing.T) {
 		going.Go(func() {
 			c := phone.New(s.url, powerToken(t, s.dir, fmt.Sprint("guest-", n)), 30*time.Second, nil)
 			defer c.Close()
-			u := load{1_000_000 + n}.upload(t, 0)
+			u := phonetest.Load(1_000_000+n).Upload(t, 0)
 			err := grantConsent(ctx, c)
 			if err == nil {
 				_, err = c.Put(ctx, u)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
 )
 
 func TestASecondUpGoesOnWhereTheFirstWas(t *testing.T) {
@@ -43,9 +44,9 @@ func TestSignalsStopWithOpenStreams(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			go func() { _ = c.Events(ctx, fromTheFirst, func(phone.Event) error { return nil }) }()
+			go func() { _ = c.Events(ctx, phone.FromTheFirst, func(phone.Event) error { return nil }) }()
 			for i := range 20 {
-				if _, err := c.Put(t.Context(), load{0}.upload(t, i)); err != nil {
+				if _, err := c.Put(t.Context(), phonetest.Load(0).Upload(t, i)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, cloud.Stop()) }()
 	bin := filepath.Join(where, "bin")
-	platform, err := cloud.Run(ctx, bin)
+	platform, err := cloud.Run(ctx, emulated.Fleet{Bin: bin})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/grpc"
@@ -33,14 +34,23 @@ func (c *Cloud) config(parts ...string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(append([]string{c.options.Root, "config"}, parts...)...)) //nolint:gosec // the repository's own
 }
 
-// rules have phones read their feeds and nothing else.
+// rules have phones read their feeds and nothing else. Each database has its own; nobody
+// but a server reads one that has none, as in the cloud.
 func (c *Cloud) rules(ctx context.Context) error {
 	text, err := c.config("firestore", "firestore.rules")
 	if err != nil {
 		return err
 	}
-	return ask(ctx, http.MethodPut, "http://"+c.Address(Firestore)+"/emulator/v1/projects/"+Project+":securityRules",
-		map[string]any{"rules": map[string]any{"files": []any{map[string]string{"name": "firestore.rules", "content": string(text)}}}}, nil)
+	const none = "rules_version = '2'; service cloud.firestore { match /databases/{database}/documents { match /{document=**} { allow read, write: if false; } } }"
+	for database, content := range map[string]string{documents: string(text), keys: none, messages: none} {
+		database = strings.Replace(database, "/", "/databases/", 1)
+		err := ask(ctx, http.MethodPut, "http://"+c.Address(Firestore)+"/emulator/v1/projects/"+database+":securityRules",
+			map[string]any{"rules": map[string]any{"files": []any{map[string]string{"name": "firestore.rules", "content": content}}}}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // buckets are those of objects and of the audit log.

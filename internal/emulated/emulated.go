@@ -38,10 +38,15 @@ const (
 	Collector = "otlpd"
 )
 
+// lines is what stands between the platform and its peers, where that is asked for.
+const lines = "toxiproxy"
+
 // Options say where things are.
 type Options struct {
 	Root string // of the repository
 	Dir  string // where the peers write their logs, and the collector what came: NAME.log, otlp.jsonl
+	// Lines has the platform reach each peer by a line that Trouble can cut.
+	Lines bool
 }
 
 // A Cloud is one that runs.
@@ -60,7 +65,11 @@ func Start(ctx context.Context, o Options) (*Cloud, error) {
 }
 
 func (c *Cloud) start(ctx context.Context) error {
-	for _, name := range []string{Firestore, PubSub, Storage, Auth, KMS, Gemini, Collector} {
+	names := []string{Firestore, PubSub, Storage, Auth, KMS, Gemini, Collector}
+	if c.options.Lines {
+		names = append(names, lines)
+	}
+	for _, name := range names {
 		p, err := begin(ctx, c.options, name)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", name, err)
@@ -73,6 +82,11 @@ func (c *Cloud) start(ctx context.Context) error {
 	}
 	if err := all.Wait(); err != nil {
 		return err
+	}
+	if c.options.Lines {
+		if err := c.lay(ctx); err != nil {
+			return err
+		}
 	}
 	return c.apply(ctx)
 }
@@ -98,14 +112,14 @@ const collected = "otlp.jsonl"
 // Received is where what came to the collector is written.
 func (c *Cloud) Received() string { return filepath.Join(c.options.Dir, collected) }
 
-// Environment leads a process of the platform here.
+// Environment leads a process of the platform here, by the lines where there are any.
 func (c *Cloud) Environment() []string {
-	env := []string{"CLARITY_DEV=true", "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + c.Address(Collector)}
+	env := []string{"CLARITY_DEV=true", "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + c.peers[Collector].reached()}
 	for variable, peer := range map[string]string{
 		"FIRESTORE_EMULATOR_HOST": Firestore, "PUBSUB_EMULATOR_HOST": PubSub, "STORAGE_EMULATOR_HOST": Storage,
 		"CLARITY_AUTH_EMULATOR_HOST": Auth, "CLARITY_KMS_EMULATOR_HOST": KMS, "CLARITY_GEMINI_EMULATOR_HOST": Gemini,
 	} {
-		env = append(env, variable+"="+c.Address(peer))
+		env = append(env, variable+"="+c.peers[peer].reached())
 	}
 	slices.Sort(env)
 	return env
@@ -122,5 +136,6 @@ func (c *Cloud) Backends() map[string]string {
 		"model":    "preview",
 		"audit":    "gcs:" + trail,
 		"writer":   "template",
+		"feed":     "firestore:" + documents,
 	}
 }

@@ -16,20 +16,46 @@ import (
 // recorder is a gcloud of which nothing is there yet; it writes what it is asked for, a
 // line each, its words apart by tabs.
 const recorder = `#!/bin/sh
+[ "$1 $2" != "auth print-access-token" ] || echo a-token
 for word; do [ "$word" != describe ] || exit 1; done
 (printf '%s\t' "$@"; echo) >>"$RECORD"
 `
 
-// asked are the calls of hack/gcloud.sh.
-func asked(t *testing.T) (calls [][]string) {
+// sender is a curl that answers as Firebase Rules does to who has a token: there is a release
+// where RELEASED says so. It writes down the method, the URL and the body, a line each.
+const sender = `#!/bin/sh
+method=GET
+while [ $# -gt 0 ]; do
+  case $1 in
+    --header) case $2 in @*) [ "$(cat "${2#@}")" != "Authorization: Bearer a-token" ] || known=1 ;; esac; shift ;;
+    --request) method=$2; shift ;;
+    --data) [ $method != GET ] || method=POST; body=$2; shift ;;
+    --*) ;;
+    *) url=$1 ;;
+  esac
+  shift
+done
+[ "$known" ] || exit 22
+[ $method != PATCH ] || [ "$RELEASED" ] || exit 22
+printf '%s\t%s\t%s\n' "$method" "$url" "$body" >>"$RECORD.sent"
+echo '{
+  "name": "projects/demo/rulesets/0a1b",
+  "source": {"files": [{"name": "firestore.rules"}]}
+}'
+`
+
+// script runs hack/gcloud.sh, and returns what it asked gcloud for, and sent by itself.
+func script(t *testing.T, env []string, args ...string) (asked, sent string) {
 	t.Helper()
 	dir := t.TempDir()
 	record := filepath.Join(dir, "record")
-	if err := os.WriteFile(filepath.Join(dir, "gcloud"), []byte(recorder), 0o700); err != nil { //nolint:gosec // it is run
-		t.Fatal(err)
+	for name, text := range map[string]string{"gcloud": recorder, "curl": sender} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil { //nolint:gosec // it is run
+			t.Fatal(err)
+		}
 	}
-	cmd := exec.CommandContext(t.Context(), "../../hack/gcloud.sh", "demo", "europe-west3")
-	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "RECORD="+record)
+	cmd := exec.CommandContext(t.Context(), "../../hack/gcloud.sh", args...)
+	cmd.Env = append(append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "RECORD="+record), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -37,7 +63,18 @@ func asked(t *testing.T) (calls [][]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(text)) {
+	curled, err := os.ReadFile(record + ".sent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text), string(curled)
+}
+
+// asked are the calls of hack/gcloud.sh.
+func asked(t *testing.T) (calls [][]string) {
+	t.Helper()
+	text, _ := script(t, nil, "demo", "europe-west3")
+	for line := range strings.Lines(text) {
 		calls = append(calls, strings.Split(strings.TrimRight(line, "\t\n"), "\t"))
 	}
 	return calls
@@ -61,7 +98,7 @@ func call(words []string) (verb string, flags map[string][]string) {
 // What gcloud.sh makes is what config/ says, as the emulators have it.
 func TestGcloudMakesWhatConfigSays(t *testing.T) {
 	var topics, fields []string
-	var subscriptions []map[string]any
+	var subscriptions, backups, copied []map[string]any
 	buckets := map[string]map[string][]string{}
 	for _, words := range asked(t) {
 		verb, flags := call(words)
@@ -76,12 +113,26 @@ func TestGcloudMakesWhatConfigSays(t *testing.T) {
 			subscriptions = append(subscriptions, subscription(name, flags))
 		case kind == "storage buckets":
 			buckets[name] = flags
+		case verb == "firestore backups schedules create":
+			backups = append(backups, map[string]any{"database": flags["database"][0], strings.Join(flags["recurrence"], "") + "Recurrence": map[string]any{}, "retention": flags["retention"][0]})
+		case strings.HasPrefix(verb, "firestore backups schedules list"):
 		case strings.HasPrefix(verb, "firestore ") && slices.Equal(flags["database"], []string{"clarity"}):
 			fields = append(fields, field(verb, flags)...)
 		}
 	}
 	compare(t, "pubsub/topics.json", named(topics))
 	compare(t, "pubsub/subscriptions.json", subscriptions)
+	if err := json.Unmarshal(config(t, "firestore/backups.json"), &copied); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range copied {
+		if c["database"] == "documents" {
+			c["database"] = "clarity" // as the script calls it
+		}
+	}
+	if diff := cmp.Diff(copied, backups); diff != "" {
+		t.Errorf("firestore/backups.json (-config +gcloud):\n%s", diff)
+	}
 	if diff := cmp.Diff(overrides(t), slices.Sorted(slices.Values(fields))); diff != "" {
 		t.Errorf("firestore.indexes.json (-config +gcloud):\n%s", diff)
 	}
@@ -92,6 +143,50 @@ func TestGcloudMakesWhatConfigSays(t *testing.T) {
 	want := map[string]any{"gs://demo-objects": told(t, "gcs/bucket.json"), "gs://demo-audit": told(t, "gcs/audit/bucket.json")}
 	if diff := cmp.Diff(want, made); diff != "" {
 		t.Errorf("config/gcs (-config +gcloud):\n%s", diff)
+	}
+}
+
+// The rules that it deploys are those that the emulator has, to the byte; the release is led
+// to them, or made where there is none.
+func TestGcloudDeploysTheRulesOfConfig(t *testing.T) {
+	const at = "https://firebaserules.googleapis.com/v1/projects/demo/"
+	release := map[string]any{"name": "projects/demo/releases/cloud.firestore/people", "rulesetName": "projects/demo/rulesets/0a1b"}
+	tests := map[string]struct {
+		env []string
+		to  string
+		is  map[string]any
+	}{
+		"at first": {[]string{"DATABASE=people"}, "POST " + at + "releases", release},
+		"again":    {[]string{"DATABASE=people", "RELEASED=1"}, "PATCH " + at + "releases/cloud.firestore/people", map[string]any{"release": release}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			asked, sent := script(t, tt.env, "demo", "rules")
+			if asked != "auth\tprint-access-token\t--project=demo\t\n" {
+				t.Errorf("it asks gcloud for %q", asked)
+			}
+			lines := strings.Split(strings.TrimRight(sent, "\n"), "\n")
+			if len(lines) != 2 {
+				t.Fatalf("it sends\n%s", sent)
+			}
+			for i, want := range []struct {
+				to string
+				is map[string]any
+			}{
+				{"POST " + at + "rulesets", map[string]any{"source": map[string]any{"files": []any{
+					map[string]any{"name": "firestore.rules", "content": string(config(t, "firestore/firestore.rules"))}}}}},
+				{tt.to, tt.is},
+			} {
+				parts := strings.SplitN(lines[i], "\t", 3)
+				var is map[string]any
+				if err := json.Unmarshal([]byte(parts[2]), &is); err != nil {
+					t.Fatalf("%v: %s", err, parts[2])
+				}
+				if diff := cmp.Diff(want.is, is); diff != "" || parts[0]+" "+parts[1] != want.to {
+					t.Errorf("%s %s, want %s (-want +got):\n%s", parts[0], parts[1], want.to, diff)
+				}
+			}
+		})
 	}
 }
 

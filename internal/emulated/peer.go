@@ -2,6 +2,7 @@ package emulated
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,13 @@ import (
 // A peer is one process.
 type peer struct {
 	name, address, log string
+	line               string // the address by which the platform reaches it; "" is its own
 	cmd                *exec.Cmd
 	ended              chan struct{} // closed once it has
 }
+
+// reached is where the platform is led.
+func (p *peer) reached() string { return cmp.Or(p.line, p.address) }
 
 // patience is how long a peer may take to answer, or to end.
 const patience = 20 * time.Second
@@ -34,13 +39,19 @@ func begin(ctx context.Context, o Options, name string) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	line := ""
+	if o.Lines && name != lines {
+		if line, err = free(ctx); err != nil {
+			return nil, err
+		}
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
 	arguments := map[string][]string{
 		Firestore: {"--host", host, "--port", port},
-		Storage:   {"-backend", "memory", "-scheme", "http", "-host", host, "-port", port, "-public-host", address, "-log-level", "error"},
+		Storage:   {"-backend", "memory", "-scheme", "http", "-host", host, "-port", port, "-public-host", cmp.Or(line, address), "-log-level", "error"},
 		Auth:      {"--listen", address, "--project", Project},
 		Collector: {"--listen", address, "--out", filepath.Join(o.Dir, collected)},
 	}[name]
@@ -48,14 +59,18 @@ func begin(ctx context.Context, o Options, name string) (*peer, error) {
 		arguments = []string{"--listen", address}
 	}
 	cmd := exec.Command(program, arguments...) //nolint:gosec,noctx // hack/emulators says which; it ends by stop
-	return launch(cmd, o.Dir, name, address)
+	p, err := launch(cmd, o.Dir, name, address)
+	if err == nil {
+		p.line = line
+	}
+	return p, err
 }
 
-// launch starts a process that writes NAME.log in the directory and is there once it
-// takes connections at the address.
+// launch starts a process that writes NAME.log in the directory, behind what is there of
+// one before, and is there once it takes connections at the address.
 func launch(cmd *exec.Cmd, dir, name, address string) (*peer, error) {
 	p := &peer{name: name, address: address, log: filepath.Join(dir, name+".log"), cmd: cmd, ended: make(chan struct{})}
-	log, err := os.Create(p.log)
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // Person makes an account of the uid and is its ID token, good for an hour.
@@ -23,6 +25,13 @@ func (c *Cloud) Person(ctx context.Context, uid string) (token string, err error
 		return "", fmt.Errorf("sign in: %w", err)
 	}
 	return in.IDToken, nil
+}
+
+// Revoke ends the sign-ins of the uid, as who administers the project does: what was
+// signed in before this second counts no more.
+func (c *Cloud) Revoke(ctx context.Context, uid string) error {
+	what := map[string]any{"localId": uid, "validSince": strconv.FormatInt(time.Now().Unix(), 10)}
+	return ask(ctx, http.MethodPost, "http://"+c.Address(Auth)+"/identitytoolkit.googleapis.com/v1/projects/"+Project+"/accounts:update", what, nil)
 }
 
 // ask sends JSON to a peer, as one who may all, and reads its answer into the last.

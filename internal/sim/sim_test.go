@@ -125,6 +125,8 @@ func regressions() map[uint64]string {
 		2106:  "of two deliveries the one found no consent and settled the message, the other, slow, wrote an insight that it could not tell of: nobody was told",
 		10846: "a sample that no number is made of came into a window of days without any that one is: nobody asked for the result that was made of such",
 		13191: "another writer of the simulator came before one who was too late for a day, and rewrote it: nobody was left to tell the digest",
+		15127: "who came back at one process was refused by another, which remembered that they were erased",
+		554:   "a result was stored by a process that died, whose clock was behind who asked for it: nobody was told",
 		667:   "a result of tomorrow was stored by who was slow, of days that came since, and who was asked next found it current: nobody was told",
 	}
 }

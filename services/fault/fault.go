@@ -92,6 +92,27 @@ func general() []Known {
 	}
 }
 
+// partly is what Partly says.
+type partly struct{ error }
+
+// Unwrap is what is away.
+func (p partly) Unwrap() error { return p.error }
+
+// Partly says of why a driver is not ready that it does some of its work all the same;
+// nil stays nil.
+func Partly(err error) error {
+	if err == nil {
+		return nil
+	}
+	return partly{err}
+}
+
+// IsPartly says whether Partly was said of the error.
+func IsPartly(err error) bool {
+	var p partly
+	return errors.As(err, &p)
+}
+
 // Text is what may be told of any error: the fault's own words, or that a
 // backend is unavailable; nothing of none.
 func Text(err error) string {

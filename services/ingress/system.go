@@ -30,14 +30,14 @@ func ok() *healthOutput {
 func (s *Server) getHealth(context.Context, *struct{}) (*healthOutput, error) { return ok(), nil }
 
 func (s *Server) getReadiness(ctx context.Context, _ *struct{}) (*healthOutput, error) {
-	if err := s.CheckReady(ctx); err != nil {
+	if err := s.checkReady(ctx); err != nil {
 		return nil, reply.Unavailable("the platform cannot serve now")
 	}
 	return ok(), nil
 }
 
-// CheckReady says why the API cannot be served now.
-func (s *Server) CheckReady(ctx context.Context) error {
+// checkReady says why the API cannot be served now.
+func (s *Server) checkReady(ctx context.Context) error {
 	if s.base.Err() != nil {
 		return errors.New("the ingress is shutting down")
 	}

@@ -155,7 +155,7 @@ func (s *Store) Stirring(ctx context.Context, before time.Time) ([]int, error) {
 	return all, nil
 }
 
-// Ready is nil where the driver can commit.
+// Ready is nil where the driver reads and commits.
 func (s *Store) Ready(ctx context.Context) error { return s.driver.Ready(ctx) }
 
 // A Collection holds one kind of record by uid and key.

@@ -76,8 +76,9 @@
 // It is no transaction: after an error some are gone, and it is repeated. What
 // another process writes meanwhile may stay.
 //
-// Ready is nil where the driver's last commit went through, or where a new one
-// does: cheap enough to be asked every second.
+// Ready is nil where documents can be read and written, as the driver's last calls went
+// or as it asks now: cheap enough to be asked every second. Where they can be read and
+// not written it SHOULD say that it is partly so (fault.Partly).
 //
 // Callers retry, drivers do not. All methods may be called concurrently.
 package store

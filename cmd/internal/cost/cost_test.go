@@ -23,6 +23,9 @@ var update = flag.Bool("update", false, "write the golden file anew")
 // asked of it where that is met, and else what it has come to.
 var most = map[Kind]int{Read: 15, Write: 9, Put: 1, Get: 7, Message: 4}
 
+// mostDollars is what a million of them may cost.
+const mostDollars = 25
+
 // Operations are golden: what a person does is counted in documents, objects and
 // messages, over the whole platform and the drivers of a laptop. Where a figure
 // has fallen, -update writes it down; where one rises, something that is billed by
@@ -66,6 +69,9 @@ func TestWhatPeopleDoCosts(t *testing.T) {
 		if n := max(cold.Sum(kind), warm.Sum(kind)); n > bound {
 			t.Errorf("an hourly upload is %d of %s, at most %d are asked", n, kind, bound)
 		}
+	}
+	if dollars := max(cold.PerMillion(), warm.PerMillion()); dollars > mostDollars {
+		t.Errorf("a million hourly uploads are $%.2f, at most $%d are asked", dollars, mostDollars)
 	}
 	compare(t, "operations.txt", report.String())
 }

@@ -9,6 +9,7 @@ func price(k Kind) float64 {
 		tebibyte        = 1 << 40
 		leastMessage    = 1000 // bytes, billed at the least for each way that it goes
 		ways            = 3    // in, and out to two consumers at most
+		objects         = 5    // of the audit log a second and process, in the long run
 	)
 	switch k {
 	case Read:
@@ -25,8 +26,10 @@ func price(k Kind) float64 {
 		return 40.0 / tebibyte * leastMessage * ways // Pub/Sub
 	case Unwrap:
 		return 0.03 / hundredThousand // a document of the keys' database; the shards' keys stay in memory
+	case Audit:
+		return 5.00 / million * objects / entriesPerSecond // Cloud Storage, class A: its part of an object
 	}
-	return 0 // an audit entry is one of hundreds in an object
+	return 0
 }
 
 // Dollars is what it costs.
@@ -42,6 +45,10 @@ const (
 	People        = 10_000_000
 	UploadsPerDay = 10 // a person's
 	daysOfAYear   = 365
+
+	// processes of each binary share it, and each writes the entry of one step of an upload.
+	processes        = 20
+	entriesPerSecond = People * UploadsPerDay / (24 * 3600.0) / processes
 )
 
 // PerMillion is what a million uploads like this one cost.

@@ -141,7 +141,12 @@ func (c *Cloud) Audit(ctx context.Context, at string, e platform.Env) (audit.Log
 	if c.keys == nil {
 		return nil, &platform.ConfigError{Text: "the log's keys come from the keyring kms: write --keys " + formKeys}
 	}
-	l, err := auditgcs.Open(ctx, auditgcs.Config{Bucket: at, Endpoint: c.buckets()}, c.keys, e.Now)
+	config, err := logOf(at)
+	if err != nil {
+		return nil, err
+	}
+	config.Endpoint = c.buckets()
+	l, err := auditgcs.Open(ctx, config, c.keys, e.Now)
 	if err != nil {
 		return nil, err
 	}

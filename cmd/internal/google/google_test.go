@@ -20,6 +20,8 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/identity/appcheck"
+	"github.com/clarity-loop/clarity/services/identity/firebase"
 )
 
 const (
@@ -40,26 +42,30 @@ func TestWrongPlacesAreTold(t *testing.T) {
 		change func(*platform.Backends)
 		want   string
 	}{
-		"as it should be":          {func(*platform.Backends) {}, ""},
-		"the database of none":     {func(b *platform.Backends) { b.Store = "firestore:demo-clarity" }, "store: it names no PROJECT/DATABASE: write firestore:PROJECT/DATABASE"},
-		"a database below":         {func(b *platform.Backends) { b.Store = "firestore:demo-clarity/clarity/x" }, "store: it names no PROJECT/DATABASE"},
-		"no place":                 {func(b *platform.Backends) { b.Store = "firestore" }, "store: it names no PROJECT/DATABASE"},
-		"the project's number":     {func(b *platform.Backends) { b.Store = "firestore:1234567/clarity" }, "store: it names no PROJECT/DATABASE"},
-		"the usual database":       {func(b *platform.Backends) { b.Store = "firestore:demo-clarity/(default)" }, ""},
-		"a setting of none":        {func(b *platform.Backends) { b.Queue += "&color=red" }, `queue: there is no setting "color"; it has prefix, endpoint: write pubsub:PROJECT/DATABASE`},
-		"a setting twice":          {func(b *platform.Backends) { b.Queue += "&prefix=x" }, "queue: prefix is set 2 times"},
-		"a prefix in capitals":     {func(b *platform.Backends) { b.Queue = "pubsub:demo-clarity/clarity?prefix=X" }, "queue: prefix is what names begin with"},
-		"an endpoint without port": {func(b *platform.Backends) { b.Queue += "&endpoint=europe-west3-pubsub.googleapis.com" }, "queue: endpoint is HOST:PORT"},
-		"a queue of no database":   {func(b *platform.Backends) { b.Queue = "pubsub:demo-clarity" }, "queue: it names no PROJECT/DATABASE"},
-		"settings that are none":   {func(b *platform.Backends) { b.Queue += "&%zz" }, "queue: what is behind ? is NAME=VALUE&NAME=VALUE"},
-		"a bucket with its scheme": {func(b *platform.Backends) { b.Blobs = "gcs:gs://x" }, "blobs: it names no bucket: write gcs:BUCKET"},
-		"no bucket":                {func(b *platform.Backends) { b.Blobs = "gcs:" }, "blobs: it names no bucket"},
-		"no bucket of the log's":   {func(b *platform.Backends) { b.Audit = "gcs:" }, "audit: it names no bucket: write gcs:BUCKET"},
-		"one bucket for all":       {func(b *platform.Backends) { b.Audit = b.Blobs }, "audit: the bucket is the blobs', too"},
-		"half of a model":          {func(b *platform.Backends) { b.Writer = "gemini:demo-clarity/us" }, "writer: "},
-		"another writer":           {func(b *platform.Backends) { b.Writer = "template" }, ""},
-		"half of a key":            {func(b *platform.Backends) { b.Keys = "kms:projects/p" }, "keys: key is projects/P/locations/L/keyRings/R/cryptoKeys/K: write kms:"},
-		"keys without documents":   {func(b *platform.Backends) { b.Keys = key }, "keys: documents: it names no PROJECT/DATABASE: write kms:"},
+		"as it should be":             {func(*platform.Backends) {}, ""},
+		"the database of none":        {func(b *platform.Backends) { b.Store = "firestore:demo-clarity" }, "store: it names no PROJECT/DATABASE: write firestore:PROJECT/DATABASE"},
+		"a database below":            {func(b *platform.Backends) { b.Store = "firestore:demo-clarity/clarity/x" }, "store: it names no PROJECT/DATABASE"},
+		"no place":                    {func(b *platform.Backends) { b.Store = "firestore" }, "store: it names no PROJECT/DATABASE"},
+		"the project's number":        {func(b *platform.Backends) { b.Store = "firestore:1234567/clarity" }, "store: it names no PROJECT/DATABASE"},
+		"the usual database":          {func(b *platform.Backends) { b.Store = "firestore:demo-clarity/(default)" }, ""},
+		"a setting of none":           {func(b *platform.Backends) { b.Queue += "&color=red" }, `queue: there is no setting "color"; it has prefix, endpoint: write pubsub:PROJECT/DATABASE`},
+		"a setting twice":             {func(b *platform.Backends) { b.Queue += "&prefix=x" }, "queue: prefix is set 2 times"},
+		"a prefix in capitals":        {func(b *platform.Backends) { b.Queue = "pubsub:demo-clarity/clarity?prefix=X" }, "queue: prefix is what names begin with"},
+		"an endpoint without port":    {func(b *platform.Backends) { b.Queue += "&endpoint=europe-west3-pubsub.googleapis.com" }, "queue: endpoint is HOST:PORT"},
+		"a queue of no database":      {func(b *platform.Backends) { b.Queue = "pubsub:demo-clarity" }, "queue: it names no PROJECT/DATABASE"},
+		"settings that are none":      {func(b *platform.Backends) { b.Queue += "&%zz" }, "queue: what is behind ? is NAME=VALUE&NAME=VALUE"},
+		"a bucket with its scheme":    {func(b *platform.Backends) { b.Blobs = "gcs:gs://x" }, "blobs: it names no bucket: write gcs:BUCKET"},
+		"no bucket":                   {func(b *platform.Backends) { b.Blobs = "gcs:" }, "blobs: it names no bucket"},
+		"no bucket of the log's":      {func(b *platform.Backends) { b.Audit = "gcs:" }, "audit: it names no bucket: write gcs:BUCKET"},
+		"one bucket for all":          {func(b *platform.Backends) { b.Audit = b.Blobs }, "audit: the bucket is the blobs', too"},
+		"one bucket, often":           {func(b *platform.Backends) { b.Audit = b.Blobs + "?perSecond=7" }, "audit: the bucket is the blobs', too"},
+		"a log that is written often": {func(b *platform.Backends) { b.Audit += "?perSecond=10" }, ""},
+		"a log that never is":         {func(b *platform.Backends) { b.Audit += "?perSecond=0" }, "audit: perSecond is 1 to 100 objects of each process: write gcs:BUCKET?perSecond=N"},
+		"a log at all times":          {func(b *platform.Backends) { b.Audit += "?perSecond=often" }, "audit: perSecond is 1 to 100"},
+		"half of a model":             {func(b *platform.Backends) { b.Writer = "gemini:demo-clarity/us" }, "writer: "},
+		"another writer":              {func(b *platform.Backends) { b.Writer = "template" }, ""},
+		"half of a key":               {func(b *platform.Backends) { b.Keys = "kms:projects/p" }, "keys: key is projects/P/locations/L/keyRings/R/cryptoKeys/K: write kms:"},
+		"keys without documents":      {func(b *platform.Backends) { b.Keys = key }, "keys: documents: it names no PROJECT/DATABASE: write kms:"},
 		"keys beside what they open": {func(b *platform.Backends) { b.Keys = key + "?documents=demo-clarity/clarity" },
 			"keys: the database clarity is the store's, too"},
 		"keys of another's setting": {func(b *platform.Backends) { b.Keys = good + "&lag=1s" }, `keys: there is no setting "lag"; it has documents`},
@@ -182,6 +188,29 @@ clarity_app_check_requests_total{outcome="missing"} 1
 clarity_app_check_requests_total{outcome="unavailable"} 0
 `)); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Who enforces App Check is ready with its keys alone, and who only counts without.
+func TestAppChecksKeysCount(t *testing.T) {
+	now := time.Now
+	accounts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") })) // nobody is called so
+	defer accounts.Close()
+	host := strings.TrimPrefix(accounts.URL, "http://")
+	people, err := firebase.Open(t.Context(), firebase.Config{Project: "demo-clarity", Emulator: host}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	down := httptest.NewServer(http.NotFoundHandler())
+	defer down.Close()
+	for mode, want := range map[appcheck.Mode]error{appcheck.Enforce: identity.ErrUnavailable, appcheck.Report: nil} {
+		apps, err := appcheck.New(appcheck.Config{Mode: mode, Project: "1", Apps: []string{"a"}, Keys: down.URL}, now, func(appcheck.Outcome) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := google.Ready(t.Context(), people, apps); !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", mode, err, want)
 		}
 	}
 }

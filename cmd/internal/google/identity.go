@@ -53,6 +53,14 @@ type verifier struct {
 	counts *prometheus.CounterVec
 }
 
+// Ready says why nobody's request can be admitted now.
+func (v *verifier) Ready(ctx context.Context) error {
+	if err := v.Verifier.Ready(ctx); err != nil {
+		return err
+	}
+	return v.apps.Ready(ctx)
+}
+
 // Header is where a request has its app's token.
 func (*verifier) Header() string { return appcheck.Header }
 

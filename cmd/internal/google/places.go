@@ -6,10 +6,12 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	auditgcs "github.com/clarity-loop/clarity/services/audit/gcs"
 	"github.com/clarity-loop/clarity/services/identity/appcheck"
 	"github.com/clarity-loop/clarity/services/identity/firebase"
 	"github.com/clarity-loop/clarity/services/keyring/kms"
@@ -26,7 +28,7 @@ const (
 	formKeys     = "kms:projects/P/locations/L/keyRings/R/cryptoKeys/K?documents=PROJECT/DATABASE"
 	formFeed     = "firestore:PROJECT/DATABASE?content=true|false"
 	formPush     = "fcm:PROJECT"
-	formAudit    = "gcs:BUCKET"
+	formAudit    = "gcs:BUCKET?perSecond=N"
 	formWriter   = "gemini:PROJECT/LOCATION/MODEL?perMinute=N"
 	formIdentity = "firebase:PROJECT?tenants=TENANT,TENANT&appcheck=report|enforce&number=PROJECT_NUMBER&apps=APP,APP"
 )
@@ -167,7 +169,7 @@ func Check(b platform.Backends, needs capability.Set) error {
 		{capability.Store, "store", b.Store, formStore, func(at string) error { _, err := databaseOf(at); return err }},
 		{capability.Queue, "queue", b.Queue, formQueue, func(at string) error { _, err := topicsOf(at); return err }},
 		{capability.Blobs, "blobs", b.Blobs, formBlobs, checkBucket},
-		{capability.Audit, "audit", b.Audit, formAudit, checkBucket},
+		{capability.Audit, "audit", b.Audit, formAudit, func(at string) error { _, err := logOf(at); return err }},
 		{capability.Feed, "feed", b.Feed, formFeed, func(at string) error { _, err := followingOf(at); return err }},
 		{capability.Push, "push", b.Push, formPush, func(at string) error { return fcm.Config{Project: at}.Validate() }},
 		{capability.Keys | capability.Erasure, "keys", b.Keys, formKeys, func(at string) error { _, err := wrappingOf(at); return err }},
@@ -189,7 +191,7 @@ func Check(b platform.Backends, needs capability.Set) error {
 	if needs.Has(capability.Store | capability.Keys) {
 		faults = append(faults, apart(b))
 	}
-	if needs.Has(capability.Blobs|capability.Audit) && b.Blobs == b.Audit && strings.HasPrefix(b.Audit, "gcs:") {
+	if bucket, _, _ := strings.Cut(b.Audit, "?"); needs.Has(capability.Blobs|capability.Audit) && b.Blobs == bucket && strings.HasPrefix(bucket, "gcs:") {
 		faults = append(faults, &platform.ConfigError{Text: "audit: the bucket is the blobs', too: of one nothing may be removed, and of the other all that is deleted has to be gone"})
 	}
 	return errors.Join(faults...)
@@ -200,6 +202,22 @@ func checkBucket(at string) error {
 		return errors.New("it names no bucket")
 	}
 	return nil
+}
+
+// logOf is where the audit log is, and how often it is written.
+func logOf(at string) (c auditgcs.Config, err error) {
+	bucket, settings, _ := strings.Cut(at, "?")
+	if err := checkBucket(bucket); err != nil {
+		return c, err
+	}
+	c.Bucket = bucket
+	options, err := optionsOf(settings, "perSecond")
+	if said, is := options["perSecond"]; err == nil && is {
+		if c.PerSecond, err = strconv.Atoi(said); err != nil || c.PerSecond < 1 || c.PerSecond > auditgcs.MostPerSecond {
+			err = fmt.Errorf("perSecond is 1 to %d objects of each process", auditgcs.MostPerSecond)
+		}
+	}
+	return c, err
 }
 
 // apart refuses a database that has both what is sealed and the keys: its backups

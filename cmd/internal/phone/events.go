@@ -17,6 +17,9 @@ type Event struct {
 	Data string
 }
 
+// FromTheFirst is the event id behind which every event lies.
+const FromTheFirst = "0000000000000000"
+
 // Events hands each event of the person to handle until ctx is done, handle
 // returns an error, or timeout ends without a connection. A lost stream is
 // taken up again behind the last event seen.

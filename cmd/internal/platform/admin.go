@@ -2,7 +2,6 @@ package platform
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -30,12 +29,16 @@ func (p *Platform) admin(r *prometheus.Registry) http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, req *http.Request) {
 		ctx, cancel := context.WithTimeout(req.Context(), probed)
 		defer cancel()
-		if err := p.ready(ctx); err != nil {
+		without, err := p.look(ctx)
+		switch {
+		case err != nil:
 			w.Header().Set("Retry-After", "1")
 			tell(w, http.StatusServiceUnavailable, "unavailable")
-			return
+		case without:
+			tell(w, http.StatusOK, "degraded")
+		default:
+			tell(w, http.StatusOK, "ok")
 		}
-		tell(w, http.StatusOK, "ok")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	return mux
@@ -48,19 +51,17 @@ func tell(w http.ResponseWriter, status int, what string) {
 	_, _ = io.WriteString(w, `{"status":"`+what+`"}`+"\n") // a peer that is gone asks no more
 }
 
-// ready asks the drivers, and everything that runs, whether they can do their work
-// now. A process that is stopping cannot.
+// look asks whether there is something useful that the process can do now, and whether it
+// does so without something. A process that is stopping has nothing to do.
+func (p *Platform) look(ctx context.Context) (without bool, err error) {
+	if err := p.stopping.err(); err != nil {
+		return false, err
+	}
+	return p.readiness.look(ctx)
+}
+
+// ready is look for who asks only whether there is.
 func (p *Platform) ready(ctx context.Context) error {
-	if err := errors.Join(p.stopping.err(), p.opened.Ready(ctx)); err != nil {
-		return err
-	}
-	for _, r := range p.runners {
-		if r.Ready == nil {
-			continue
-		}
-		if err := r.Ready(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := p.look(ctx)
+	return err
 }

@@ -23,17 +23,13 @@ func TestProbesAndMetricsAreServedApart(t *testing.T) {
 	var sick atomic.Bool
 	table := []platform.Stage{{Name: "s", Build: func(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 		count := prometheus.NewCounter(prometheus.CounterOpts{Name: "clarity_test_total", Help: "A count."})
-		run := func(ctx context.Context) error { <-ctx.Done(); return nil }
-		return []platform.Runner{{Name: "always", Run: run}, {Name: "s", Run: run, Ready: func(context.Context) error {
-			if sick.Load() {
-				return errors.New("the disk of /data is gone")
-			}
-			return nil
-		}}}, p.Registry.Register(count)
-	}}}
+		return []platform.Runner{{Name: "s", Run: func(ctx context.Context) error { <-ctx.Done(); return nil }}}, p.Registry.Register(count)
+	}, Needs: capability.Queue}}
+	with := drivers(&diary{}, nil)
+	with.Queue["fake"] = func(context.Context, string, platform.Env) (queue.Driver, error) { return away{counted{}, &sick}, nil }
 	c := config("s")
 	c.Listen = platform.Listen{Admin: "127.0.0.1:0"}
-	p, err := platform.Open(t.Context(), c, drivers(&diary{}, nil), table, env())
+	p, err := platform.Open(t.Context(), c, with, table, env())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +121,7 @@ type away struct {
 
 func (q away) Ready(context.Context) error {
 	if q.sick.Load() {
-		return errors.New("no answer")
+		return errors.New("no answer from the disk of /data")
 	}
 	return nil
 }

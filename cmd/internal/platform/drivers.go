@@ -3,7 +3,6 @@ package platform
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,9 +33,6 @@ type Env struct {
 	// Closing registers what the process closes at its end, the last first. A
 	// Platform has its own.
 	Closing func(what string, c io.Closer)
-	// Stopping says that the process was told to stop; nil as long as it was not. A
-	// Platform has its own.
-	Stopping func() error
 	// Space says why nothing more can be taken in, where the disk is nearly full;
 	// nil always has room.
 	Space func() error
@@ -205,7 +201,7 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 		}
 	}
 	if needs.Has(capability.Keys) {
-		o.Keys = sealing{keys, keys, keys, readiness(keys)}
+		o.Keys = sealing{keys, keys, keys, readyOf(keys)}
 	}
 	if needs.Has(capability.Erasure) {
 		o.Erasure = erasing{keys}
@@ -267,7 +263,7 @@ type (
 // Ready says why nobody's key can be found now, where the driver can tell.
 func (s sealing) Ready(ctx context.Context) error { return s.ready(ctx) }
 
-func readiness(keys Keyring) func(ctx context.Context) error {
+func readyOf(keys Keyring) func(ctx context.Context) error {
 	if d, can := keys.(interface{ Ready(context.Context) error }); can {
 		return d.Ready
 	}
@@ -300,22 +296,6 @@ func (o Opened) only(needs capability.Set) Opened {
 		Push:     given(needs.Has(capability.Push), o.Push),
 		Plan:     given(needs.Has(capability.Model), o.Plan),
 	}
-}
-
-// Ready says why one of the drivers that a process cannot do without cannot do its
-// work now, as far as they can tell.
-func (o Opened) Ready(ctx context.Context) error {
-	asked := []any{o.Queue, o.Keys, o.Identity}
-	if o.Store != nil {
-		asked = append(asked, o.Store)
-	}
-	var faults []error
-	for _, driver := range asked {
-		if d, can := driver.(interface{ Ready(context.Context) error }); can {
-			faults = append(faults, d.Ready(ctx))
-		}
-	}
-	return errors.Join(faults...)
 }
 
 // given is v, or nothing of its kind.

@@ -195,6 +195,9 @@ type counted struct {
 	lost      error // of asking what is unclaimed
 }
 
+// Ready says nothing against it.
+func (counted) Ready(context.Context) error { return nil }
+
 func (q counted) Depth(_ context.Context, topic, _ string) (queue.Depth, error) {
 	if topic == q.broken {
 		return queue.Depth{}, errors.New("no answer")

@@ -28,6 +28,9 @@ type Stage struct {
 	// where it is not needed, are nil, whatever other stages are given. A stage
 	// with the store needs the keys, too.
 	Needs capability.Set
+	// Spares is, of a stage that answers people, what there is something to serve
+	// without.
+	Spares capability.Set
 	// Build makes what runs. It starts nothing.
 	Build func(ctx context.Context, p Parts) ([]Runner, error)
 }
@@ -39,27 +42,31 @@ type Parts struct {
 	Config   Config
 	Listener net.Listener
 	Registry *prometheus.Registry
+	// Ready says why the process can do nothing useful now; nil always can.
+	Ready func(context.Context) error
 }
 
-// A Runner runs until its context is done, which is no error.
+// A Runner runs until its context is done, which is no error. Where it fails it is run
+// again after a while.
 type Runner struct {
 	Name string
 	Run  func(context.Context) error
-	// Ready says why it cannot do its work now; nil always can.
-	Ready func(context.Context) error
+	// Once says that it is not: what it runs on is gone with it, a listener.
+	Once bool
 }
 
 // A Platform is the stages of a Config, opened.
 type Platform struct {
-	opened   Opened
-	beside   []Runner // end with the runners
-	stopping stopping
-	config   Config
-	env      Env
-	url      string
-	adminURL string
-	runners  []Runner
-	closers  []closer // in the order of opening
+	opened    Opened
+	readiness *readiness
+	beside    []Runner // end with the runners
+	stopping  stopping
+	config    Config
+	env       Env
+	url       string
+	adminURL  string
+	runners   []Runner
+	closers   []closer // in the order of opening
 }
 
 type closer struct {
@@ -74,7 +81,7 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 		return nil, err
 	}
 	p = &Platform{config: c, env: e}
-	p.env.Closing, p.env.Stopping = p.Closing, p.stopping.err
+	p.env.Closing = p.Closing
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -88,10 +95,13 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 	if err != nil {
 		return p, err
 	}
-	p.opened = opened
+	p.opened, p.readiness = opened, newReadiness(opened, c, table, e.Log)
 	registry, err := newRegistry(opened.Gauge)
 	if err != nil {
 		return p, err
+	}
+	if err := registry.Register(p.readiness); err != nil {
+		return p, fmt.Errorf("register metrics: %w", err)
 	}
 	if opened.Queue != nil {
 		aged := newAges(opened.Queue, e.Now)
@@ -108,7 +118,7 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 			continue
 		}
 		runners, err := s.Build(ctx, Parts{Opened: opened.only(s.Needs), Env: p.env, Config: c,
-			Listener: given(s.Needs.Has(capability.Listener), on.api), Registry: registry})
+			Listener: given(s.Needs.Has(capability.Listener), on.api), Registry: registry, Ready: p.ready})
 		if err != nil {
 			return p, fmt.Errorf("build the stage %s: %w", s.Name, err)
 		}
@@ -142,26 +152,33 @@ func (p *Platform) URL() string { return p.url }
 // AdminURL is where probes and metrics are alone; "" where the ingress answers them.
 func (p *Platform) AdminURL() string { return p.adminURL }
 
-// Run runs every stage until ctx is done or one of them fails, then closes the
-// platform. An ended ctx is a clean stop and no error, unless it takes longer than
-// the configuration allows.
+// Run runs every stage until ctx is done, then closes the platform. A stage that fails is
+// run again; what cannot heal ends all others, too, as if ctx were done. An ended ctx is a
+// clean stop and no error, unless it takes longer than the configuration allows.
 func (p *Platform) Run(ctx context.Context) error {
-	running, release := p.stopping.linger(ctx, p.config.Stop)
+	told, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	running, release := p.stopping.linger(told, p.config.Stop)
 	defer release()
-	return p.config.Stop.within(ctx, func() error { return p.run(running) })
+	err := p.config.Stop.within(told, func() error { return p.run(running, fail) })
+	if ctx.Err() == nil && errors.Is(err, ErrGrace) {
+		err = errors.Join(context.Cause(told), err)
+	}
+	return err
 }
 
-func (p *Platform) run(ctx context.Context) error {
+func (p *Platform) run(ctx context.Context, fail context.CancelCauseFunc) error {
 	group, running := errgroup.WithContext(ctx)
 	watched, ended := context.WithCancel(running)
 	var stages sync.WaitGroup
+	failed := make(chan error, len(p.runners))
 	for _, r := range p.runners {
 		stages.Add(1)
 		group.Go(func() error {
 			defer stages.Done()
-			err := r.Run(running)
-			if err != nil && running.Err() == nil {
-				return fmt.Errorf("%s: %w", r.Name, err)
+			if err := p.keep(running, r); err != nil {
+				fail(err)
+				failed <- err
 			}
 			return nil
 		})
@@ -174,10 +191,14 @@ func (p *Platform) run(ctx context.Context) error {
 	}
 	p.env.Log.Info("started", attrs...)
 	stop := p.runBeside(running)
-	err := group.Wait()
+	errs := []error{group.Wait()}
 	stop()
 	p.env.Log.Info("stopped")
-	return errors.Join(err, p.Close())
+	close(failed)
+	for err := range failed {
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, p.Close())...)
 }
 
 // watchInterval is how often drivers are asked whether they are broken.

@@ -3,6 +3,7 @@ package platform_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -196,14 +197,14 @@ func TestEveryFaultOfAConfigIsToldAtOnce(t *testing.T) {
 	}
 }
 
-func TestAStageThatFailsStopsTheOthers(t *testing.T) {
+func TestAStageThatCannotHealStopsTheOthers(t *testing.T) {
 	d, broken := &diary{}, errors.New("it broke")
-	table := []platform.Stage{stage(d, "steady", 0, nil), stage(d, "weak", 0, broken)}
+	table := []platform.Stage{stage(d, "steady", 0, nil), stage(d, "weak", 0, fmt.Errorf("%w: %w", broken, queue.ErrClosed))}
 	p, err := platform.Open(t.Context(), config("steady", "weak"), drivers(d, nil), table, env())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Run(t.Context()); !errors.Is(err, broken) || err.Error() != "weak: it broke" {
+	if err := p.Run(t.Context()); !errors.Is(err, broken) || err.Error() != "weak: it broke: queue: closed" {
 		t.Errorf("error %v, want the stage's with its name", err)
 	}
 	if diff := cmp.Diff([]string{"build steady", "build weak", "close weak", "close steady"}, d.entries); diff != "" {

@@ -17,7 +17,7 @@ func serveProfiles(l net.Listener) Runner {
 
 // serve runs a server on a listener of its own until it is told to stop.
 func serve(name string, l net.Listener, s *http.Server) Runner {
-	return Runner{Name: name, Run: func(ctx context.Context) error {
+	return Runner{Name: name, Once: true, Run: func(ctx context.Context) error {
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(l) }()
 		select {

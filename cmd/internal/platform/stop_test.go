@@ -20,9 +20,9 @@ func stopped(t *testing.T, how platform.Stop, run func(ctx context.Context)) (to
 	t.Helper()
 	began, end := time.Now(), &ending{}
 	var mu sync.Mutex // of what the stage and the clock write down
-	var stopping func() error
+	var stopping func(context.Context) error
 	table := []platform.Stage{{Name: "s", Needs: capability.Audit, Build: func(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
-		stopping = p.Stopping
+		stopping = p.Ready
 		p.Closing("what a stage has", end)
 		return []platform.Runner{{Name: "s", Run: func(ctx context.Context) error {
 			<-ctx.Done()
@@ -44,7 +44,7 @@ func stopped(t *testing.T, how platform.Stop, run func(ctx context.Context)) (to
 	look := func() {
 		mu.Lock()
 		defer mu.Unlock()
-		ready = append(ready, stopping())
+		ready = append(ready, stopping(context.Background()))
 	}
 	time.AfterFunc(900*time.Millisecond, look)
 	time.AfterFunc(1100*time.Millisecond, look)
@@ -95,22 +95,59 @@ func TestAStop(t *testing.T) {
 	}
 }
 
-// A stage that fails ends the platform at once, whatever the linger.
-func TestAFailureDoesNotLinger(t *testing.T) {
+// What cannot heal ends the platform as a signal does: requests go elsewhere first, and
+// /readyz says so; without a linger it ends at once.
+func TestAFailureLingersAsAStopDoes(t *testing.T) {
+	for _, linger := range []time.Duration{0, 10 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			gone := errors.New("gone")
+			var ready func(context.Context) error
+			c := config("s")
+			c.Stop = platform.Stop{Grace: 20 * time.Second, Linger: linger}
+			served := time.Duration(0)
+			p, err := platform.Open(t.Context(), c, drivers(&diary{}, nil), []platform.Stage{{Name: "s", Build: func(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
+				ready = p.Ready
+				began := time.Now()
+				return []platform.Runner{
+					{Name: "s", Once: true, Run: func(context.Context) error { time.Sleep(time.Second); return gone }},
+					{Name: "other", Run: func(ctx context.Context) error { <-ctx.Done(); served = time.Since(began); return nil }},
+				}, nil
+			}}}, env())
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			time.AfterFunc(time.Second+linger/2, func() {
+				if linger > 0 && ready(context.Background()) == nil {
+					t.Error("it is ready, and about to end")
+				}
+			})
+			if err := p.Run(t.Context()); !errors.Is(err, gone) || time.Since(began) != time.Second+linger || served != time.Second+linger {
+				t.Errorf("%v after %v, and the other served for %v", err, time.Since(began), served)
+			}
+		})
+	}
+}
+
+// What cannot heal, and what does not end behind it, are both told.
+func TestAFailureThatIsLeftBehindIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := errors.New("gone")
 		c := config("s")
-		c.Stop = platform.Stop{Grace: 20 * time.Second, Linger: 10 * time.Second}
+		c.Stop = platform.Stop{Grace: 10 * time.Second}
 		p, err := platform.Open(t.Context(), c, drivers(&diary{}, nil), []platform.Stage{{Name: "s", Build: func(context.Context, platform.Parts) ([]platform.Runner, error) {
-			return []platform.Runner{{Name: "s", Run: func(context.Context) error { return gone }}}, nil
+			return []platform.Runner{
+				{Name: "s", Once: true, Run: func(context.Context) error { return gone }},
+				{Name: "slow", Run: func(ctx context.Context) error { <-ctx.Done(); time.Sleep(time.Minute); return nil }},
+			}, nil
 		}}}, env())
 		if err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
-		if err := p.Run(t.Context()); !errors.Is(err, gone) || time.Since(began) > 0 {
-			t.Errorf("%v after %v", err, time.Since(began))
+		if err := p.Run(t.Context()); !errors.Is(err, gone) || !errors.Is(err, platform.ErrGrace) {
+			t.Errorf("%v", err)
 		}
+		time.Sleep(2 * time.Minute)
 	})
 }
 

@@ -49,6 +49,9 @@ type calm struct{ queue.Driver }
 
 func (calm) Unclaimed(context.Context) ([]queue.Backlog, error) { return nil, nil }
 
+// Ready says nothing against it.
+func (calm) Ready(context.Context) error { return nil }
+
 // told runs the binary, and stops it with the first line that it prints.
 func told(t *testing.T, b serving.Binary, env map[string]string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()

@@ -13,14 +13,13 @@ import (
 
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/googleapi"
-	"google.golang.org/api/iterator"
 
 	"github.com/clarity-loop/clarity/services/audit/internal/chain"
 	"github.com/clarity-loop/clarity/services/fault"
 )
 
 const (
-	attempt = 2 * time.Second // one request takes at most
+	attempt = 2 * time.Second // one request to write takes at most
 	page    = 1000
 	// longest is how much of an object is read: as much as a writer may make.
 	longest = flushLimit*chain.MaxLine + 1<<16
@@ -87,15 +86,7 @@ func (b bucket) own(ctx context.Context, name string, data []byte) error {
 	return err
 }
 
-// read is what the object holds.
-func (b bucket) read(ctx context.Context, name string) ([]byte, error) {
-	data, err := b.get(ctx, name)
-	if errors.Is(err, errNone) {
-		return nil, err
-	}
-	return data, failed(err)
-}
-
+// get is one attempt to read what the object holds.
 func (b bucket) get(ctx context.Context, name string) ([]byte, error) {
 	r, err := b.handle.Object(name).NewReader(ctx)
 	if err != nil {
@@ -112,35 +103,6 @@ func (b bucket) get(ctx context.Context, name string) ([]byte, error) {
 		return nil, &fault.Error{Room: room, Op: "read", Class: fault.Broken, Code: "another checksum"}
 	}
 	return data, nil
-}
-
-// names are those of objects from one on, in byte order: a page of them at most.
-func (b bucket) names(ctx context.Context, prefix, from string, most int) ([]string, error) {
-	return b.list(ctx, &storage.Query{Prefix: prefix, StartOffset: from}, most, most)
-}
-
-// folders are what stands before the next slash, of all objects from one on.
-func (b bucket) folders(ctx context.Context, prefix, from string) ([]string, error) {
-	return b.list(ctx, &storage.Query{Prefix: prefix, StartOffset: from, Delimiter: "/"}, page, 0)
-}
-
-// list is of most names, 0 being all.
-func (b bucket) list(ctx context.Context, q *storage.Query, size, most int) (names []string, err error) {
-	q.Projection = storage.ProjectionNoACL
-	_ = q.SetAttrSelection([]string{"Name", "Prefix"}) // which it has
-	it := b.handle.Objects(ctx, q)
-	it.PageInfo().MaxSize = size
-	for most == 0 || len(names) < most {
-		is, err := it.Next()
-		if errors.Is(err, iterator.Done) {
-			break
-		}
-		if err != nil {
-			return nil, failed(err)
-		}
-		names = append(names, is.Name+is.Prefix) // one of them is empty
-	}
-	return names, nil
 }
 
 // sum is the checksum that Cloud Storage has of objects.

@@ -12,7 +12,7 @@
 // writer's name. One that a process left at its end says so.
 //
 // A notary (see Notarize) follows all writers of the last two days and signs over their heads, as a
-// chain of its own. So a writer that is missing, or has lost its end, is missed once a notary has
+// chain of its own; it says over and over what it has said of each, and never less. So a writer that is missing, or has lost its end, is missed once a notary has
 // seen it, which is a minute later; before that only the bucket's retention policy speaks for
 // it. The root that the notary signs is logged as well: a copy that nobody who can write to the
 // bucket can reach.
@@ -27,14 +27,17 @@
 //
 // # What a call costs
 //
-//	Append   1 class A for all entries of 200 ms, at most 256 of them
+//	Append   1 class A for all entries that came while the object before was written, at most 256 of
+//	         them, and in the long run PerSecond objects at most
 //	Verify   1 class A a thousand objects and one a writer, 1 class B an object
+//	Ready    nothing where an object was written within ten seconds, else 1 class B
 //	Notarize a turn: 1 class A, one a writer that lives, 1 class B an object since the turn before, and 1 class A
 //	         to sign, where something is new; at the start some 40 class A to find where to go on
 //	Open     1 class A, 1 class B, and the keyring's Secret
 //
 // Twenty processes that are never quiet make 100 objects a second, which is $43 a day, and the notary
-// that reads them again $3.50 (class A $5, class B $0.40 a million).
+// that reads them again $3.50 (class A $5, class B $0.40 a million). An entry that comes alone waits for
+// its object and no more: fifty objects that were not needed before may be written at once.
 //
 // # Failures
 //
@@ -42,7 +45,8 @@
 // five seconds: that the name is taken is a success where the object is the same, byte for byte. Behind
 // a flush that failed the writer begins another chain: what arrives late, or twice, is in the former one and
 // verifies. An error of Append may be of an entry that is there. A process that was killed
-// leaves a chain of whole objects, with all that was acknowledged and no word of its end.
+// leaves a chain of whole objects, with all that was acknowledged and no word of its end. A read
+// that may go well the next time is tried five times within three seconds.
 //
 // A fault has the status of the answer for its code and none of its text, which names
 // objects.
@@ -52,6 +56,7 @@
 package gcs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +69,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/internal/batch"
+	"github.com/clarity-loop/clarity/services/internal/peer"
 )
 
 // room is the one of the faults.
@@ -75,6 +81,9 @@ type Config struct {
 	// Endpoint is that of an emulator, "http://HOST:PORT"; "" is Google's, with the
 	// credentials of where it runs.
 	Endpoint string
+	// PerSecond is how many objects a process makes a second in the long run; 0 is 5. Each
+	// is billed, and the more there are, the shorter an entry waits where many come.
+	PerSecond int
 }
 
 // Keys are where the log's come from; the keyring of kms is one.
@@ -90,30 +99,52 @@ type Log struct {
 	place
 	writer writer // of the committing goroutine
 	group  *batch.Committer[audit.Event]
+	there  *peer.Peer // the bucket
 }
 
 var _ audit.Log = (*Log)(nil)
 
 const (
-	flushEvery = 200 * time.Millisecond
+	perSecond  = 5  // objects, where the configuration does not say
+	flushBurst = 50 // of those that were not needed before may be written at once
 	flushLimit = 256
 	flushTime  = 5 * time.Second
+	heard      = 10 * time.Second // an object tells that the bucket is there
 )
+
+// MostPerSecond bounds Config.PerSecond.
+const MostPerSecond = 100
 
 // Open opens the log. It writes nothing before there is an entry. The options are the
 // client's, besides what the configuration says.
 func Open(ctx context.Context, c Config, k Keys, now func() time.Time, options ...option.ClientOption) (*Log, error) {
+	if c.PerSecond < 0 || c.PerSecond > MostPerSecond {
+		return nil, fmt.Errorf("open audit log: %d objects a second are not within 1 to %d", c.PerSecond, MostPerSecond)
+	}
 	at, err := openPlace(ctx, c, k, now, options)
 	if err != nil {
 		return nil, fmt.Errorf("open audit log: %w", err)
 	}
 	l := &Log{place: at}
 	l.writer = newWriter(at)
-	l.group = batch.NewPaced(flushLimit, flushEvery, l.writer.commit)
+	l.there = peer.New(now, heard)
+	l.group = batch.NewPaced(flushLimit, batch.Pace{Every: time.Second / time.Duration(cmp.Or(c.PerSecond, perSecond)), Burst: flushBurst}, l.commit)
 	return l, nil
 }
 
-// Append adds an entry; those of 200 ms share an object.
+// commit is the writer's.
+func (l *Log) commit(group []audit.Event) []error {
+	errs := l.writer.commit(group)
+	l.there.Saw(errors.Join(errs...))
+	return errs
+}
+
+// Ready says why no entry can be written now, as far as reading tells.
+func (l *Log) Ready(ctx context.Context) error {
+	return audit.Fault("ready", l.there.Ready(ctx, func(ctx context.Context) error { return l.look(ctx) }))
+}
+
+// Append adds an entry; those that come while an object is written share the next.
 func (l *Log) Append(ctx context.Context, e audit.Event) error {
 	return audit.Fault("append", l.group.Do(ctx, e))
 }
@@ -147,6 +178,7 @@ type place struct {
 	client *storage.Client
 	keys   keys
 	now    func() time.Time
+	google bool // it is no emulator's
 }
 
 // emulatorVariable leads the client to an emulator.
@@ -165,8 +197,8 @@ func openPlace(ctx context.Context, c Config, k Keys, now func() time.Time, opti
 		return p, failed(err)
 	}
 	client.SetRetry(storage.WithPolicy(storage.RetryNever))
-	p = place{client: client, bucket: bucket{client.Bucket(c.Bucket)}, now: now}
-	if err := p.look(ctx, c.Endpoint == ""); err != nil {
+	p = place{client: client, bucket: bucket{client.Bucket(c.Bucket)}, now: now, google: c.Endpoint == ""}
+	if err := p.look(ctx); err != nil {
 		return p, errors.Join(err, client.Close())
 	}
 	if p.keys, err = p.openKeys(ctx, k); err != nil {
@@ -177,12 +209,12 @@ func openPlace(ctx context.Context, c Config, k Keys, now func() time.Time, opti
 
 // look is at the bucket: whether what is written there stays. An emulator knows no
 // retention.
-func (p place) look(ctx context.Context, google bool) error {
+func (p place) look(ctx context.Context) error {
 	is, err := p.handle.Attrs(ctx)
 	if err != nil {
 		return failed(err)
 	}
-	if google {
+	if p.google {
 		return stays(is)
 	}
 	return nil

@@ -51,17 +51,12 @@ func TestCallsAreCounted(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, map[string]int{"insert if 0": 1}},
-		{"100 entries at once", func() {
-			var all sync.WaitGroup
-			for range 100 {
-				all.Go(func() {
-					if err := l.Append(t.Context(), read("x")); err != nil {
-						t.Error(err)
-					}
-				})
+		{"100 entries at once", func() { l.flushed(t, 100) }, map[string]int{"insert if 0": 1}},
+		{"ready", func() {
+			if err := l.Ready(t.Context()); err != nil {
+				t.Error(err)
 			}
-			all.Wait()
-		}, map[string]int{"insert if 0": 1}},
+		}, map[string]int{}},
 		{"verify", func() {
 			if got, err := l.Verify(t.Context()); err != nil || got != 101 {
 				t.Errorf("%d entries, %v", got, err)
@@ -88,7 +83,8 @@ func TestCallsAreCounted(t *testing.T) {
 	}
 }
 
-// However many ask, a process makes five objects a second at most.
+// However many ask, a process makes five objects a second at most, beside those that were
+// not needed before.
 func TestObjectsAMinute(t *testing.T) {
 	w, d := through(t, newWorld(t, gcstest.Start(t)))
 	l := w.process(t)
@@ -108,10 +104,82 @@ func TestObjectsAMinute(t *testing.T) {
 	}
 	all.Wait()
 	made := d.took()["insert if 0"]
-	t.Logf("%d objects in %d s, %d a minute", made, seconds, made*60/seconds)
-	if most := int(seconds*time.Second/flushEvery) + 1; made > most || made < most/2 {
+	t.Logf("%d objects in %d s", made, seconds)
+	if most := flushBurst + seconds*perSecond + 1; made > most || made < seconds*perSecond {
 		t.Errorf("%d objects in %d s; %d are the most", made, seconds, most)
 	}
+}
+
+// Who comes alone waits for one object to be written, and for nobody.
+func TestALoneEntryWaitsForItsObject(t *testing.T) {
+	w, d := through(t, newWorld(t, gcstest.Start(t)))
+	l := w.process(t)
+	d.took()
+	const n = 30
+	began := time.Now()
+	for range n {
+		if err := l.Append(t.Context(), read("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took > n*time.Second/perSecond/2 {
+		t.Errorf("%d entries, one after another, took %v", n, took)
+	}
+	if made := d.took()["insert if 0"]; made != n {
+		t.Errorf("%d objects, want %d", made, n)
+	}
+}
+
+func TestHowOftenItIsWrittenIsBounded(t *testing.T) {
+	w := newWorld(t, gcstest.Start(t))
+	for _, wrong := range []int{-1, MostPerSecond + 1} {
+		w.PerSecond = wrong
+		if _, err := Open(t.Context(), w.Config, w.keys, w.now); err == nil {
+			t.Errorf("%d a second are taken", wrong)
+		}
+	}
+	w.PerSecond = MostPerSecond
+	w.process(t).flushed(t, 1)
+}
+
+// A log whose bucket cannot be reached is not ready; one that is written to is not asked.
+func TestALogWhoseBucketIsAwayIsNotReady(t *testing.T) {
+	w, d := through(t, newWorld(t, gcstest.Start(t)))
+	now := noon()
+	w.now = func() time.Time { return now }
+	l := w.process(t)
+	ready := func(what string, want bool, calls map[string]int) {
+		t.Helper()
+		if err := l.Ready(t.Context()); (err == nil) != want {
+			t.Errorf("%s: %v", what, err)
+		}
+		if diff := cmp.Diff(calls, d.took()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	l.flushed(t, 1)
+	if err := l.Append(t.Context(), read("x")); err != nil {
+		t.Fatal(err)
+	}
+	d.took()
+	ready("an object was written", true, map[string]int{})
+	now = now.Add(heard)
+	ready("a while ago", true, map[string]int{"look at the bucket": 1})
+	d.stands(func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	})
+	if err := l.Append(t.Context(), read("x")); err == nil {
+		t.Fatal("it is written")
+	}
+	d.took()
+	ready("none could be", false, map[string]int{"look at the bucket": 1})
+	d.stands(nil)
+	if err := l.Append(t.Context(), read("x")); err != nil {
+		t.Fatal(err)
+	}
+	d.took()
+	ready("one could", true, map[string]int{})
 }
 
 // A process that ends has written all it was given, and says that it has ended.
@@ -300,7 +368,7 @@ func TestFaults(t *testing.T) {
 			for op, err := range map[string]error{
 				"append": l.Append(t.Context(), audit.Event{Action: audit.DataRead, UID: faulttest.Mark, Own: faulttest.Mark, Outcome: "ok"}),
 				"verify": verifying,
-				"sign":   n.turn(t.Context()),
+				"sign":   n.turn(t.Context()).err(),
 			} {
 				faulttest.Of(t, err, "audit", op)
 				var f *fault.Error
@@ -465,7 +533,7 @@ func TestKilledProcesses(t *testing.T) {
 		for _, line := range crashtest.Kill(t, "TestChildAppends", dir, 700*time.Millisecond) {
 			acked[line] = true
 		}
-		if err := n.turn(t.Context()); err != nil {
+		if err := n.turn(t.Context()).err(); err != nil {
 			t.Fatalf("round %d: the notary: %v", round, err)
 		}
 	}

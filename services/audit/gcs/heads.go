@@ -31,6 +31,13 @@ func (v vouched) says(l link) bool {
 	return v.Size == l.head.Size && v.Root == l.head.Root() && v.Closed == l.closed
 }
 
+// goesOn says whether the other may be of the same chain, later: not where it is of fewer
+// entries, or of as many and others, or does not end any more.
+func (v vouched) goesOn(other vouched) bool {
+	same := v.Size == other.Size && v.Root == other.Root
+	return v.Size < other.Size && !v.Closed || same && (other.Closed || !v.Closed)
+}
+
 // decodeHead reads a line of the notary's.
 func decodeHead(entry []byte) (v vouched, err error) {
 	if err := json.Unmarshal(entry, &v); err != nil {
@@ -132,17 +139,8 @@ func (p place) ahead(ctx context.Context, names []string, tell func(name string,
 	return nil
 }
 
-// A mark is a head of a writer that the notary has signed.
-type mark struct {
-	size   int64
-	root   tlog.Hash
-	closed bool
-}
-
-// marks reads all that the notary has signed, by writer. A finding is returned beside
-// what stands before it.
-func (p place) marks(ctx context.Context) (of map[string][]mark, err error) {
-	of = map[string][]mark{}
+// marked reads all that the notary has signed, in order, and tells of each object's lines.
+func (p place) marked(ctx context.Context, tell func(signed []vouched)) error {
 	m := p.keys.macs()
 	l := p.keys.notaryOf(m)
 	var signed []vouched // of one object, until it is taken
@@ -152,19 +150,13 @@ func (p place) marks(ctx context.Context) (of map[string][]mark, err error) {
 		return err
 	}
 	if err := p.oldest(ctx, &l); err != nil {
-		return of, err
+		return err
 	}
-	err = p.objects(ctx, &l, m, see, func() error {
-		for _, v := range signed {
-			mine := of[v.Writer]
-			if n := len(mine); n == 0 || mine[n-1] != (mark{v.Size, v.Root, v.Closed}) {
-				of[v.Writer] = append(mine, mark{v.Size, v.Root, v.Closed})
-			}
-		}
+	return p.objects(ctx, &l, m, see, func() error {
+		tell(signed)
 		signed = signed[:0]
 		return nil
 	})
-	return of, err
 }
 
 // oldest has the notary's chain begin where the oldest object ends, once those before

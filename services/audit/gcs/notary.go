@@ -23,7 +23,9 @@ const (
 )
 
 // A notary follows every writer's chain and signs over their heads, each minute in which one
-// has gone on. Any number of replicas may run one. Their objects are their lease: each is
+// has gone on. Each of its objects has a line of every writer that it follows, also of one that
+// has ended or is not as it was written: so the newest is all that a notary has to read that
+// starts, and no writer is vouched for with less than before. Any number of replicas may run one. Their objects are their lease: each is
 // created under the number that follows, which one of them can; and who finds one that another
 // has signed since its own last turn rests for a turn.
 type notary struct {
@@ -35,6 +37,8 @@ type notary struct {
 	begun bool // it is known where that ends
 	live  map[string]*followed
 	said  []vouched // of the object that is being read
+
+	shrunk []error // what another has signed for less than before
 }
 
 // followed is a writer's chain as far as the notary has followed it.
@@ -42,7 +46,7 @@ type followed struct {
 	link
 	macs   *chain.MACs
 	known  bool    // what is in link; else the notary has only signed a head
-	signed vouched // the newest; of no writer where there is none
+	signed vouched // the longest; of no writer where there is none
 }
 
 func newNotary(at place, log *slog.Logger) *notary {
@@ -51,8 +55,8 @@ func newNotary(at place, log *slog.Logger) *notary {
 }
 
 // Notarize has this process be a notary until the context ends, a turn a minute. What is wrong
-// it logs, and goes on: a writer whose chain is not as it was written is no longer followed, and
-// the head of before stays vouched for.
+// it logs, and goes on: a writer whose chain is not as it was written stays vouched for as it was.
+// What cannot be read now is another matter, and nothing that anybody did.
 func (l *Log) Notarize(ctx context.Context, log *slog.Logger) error {
 	return newNotary(l.place, log).run(ctx)
 }
@@ -61,9 +65,7 @@ func (n *notary) run(ctx context.Context) error {
 	turns := time.NewTicker(turnEvery)
 	defer turns.Stop()
 	for {
-		if err := n.turn(ctx); err != nil && ctx.Err() == nil {
-			n.log.Error("the audit log's heads were not all signed", "err", err)
-		}
+		n.tell(ctx, n.turn(ctx))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -72,17 +74,40 @@ func (n *notary) run(ctx context.Context) error {
 	}
 }
 
+// An outcome is what was wrong in a turn: chains that are not as they were written, and what
+// could not be read or signed, which the next turn makes up for.
+type outcome struct{ findings, failures []error }
+
+// sort adds an error to those of its kind.
+func (o *outcome) sort(err error) {
+	switch {
+	case isBad(err):
+		o.findings = append(o.findings, err)
+	case err != nil:
+		o.failures = append(o.failures, err)
+	}
+}
+
+func (n *notary) tell(ctx context.Context, o outcome) {
+	if err := errors.Join(o.findings...); err != nil {
+		n.log.Error("the audit log is not as it was written", "err", found("sign", err))
+	}
+	if err := errors.Join(o.failures...); err != nil && ctx.Err() == nil {
+		n.log.Warn("some of the audit log cannot be read or signed now, and is in a minute", "err", found("sign", err))
+	}
+}
+
 // turn signs, unless another has since the last.
-func (n *notary) turn(ctx context.Context) error {
+func (n *notary) turn(ctx context.Context) (o outcome) {
 	another, err := n.catchUp(ctx)
+	o.findings, n.shrunk = n.shrunk, nil
+	o.sort(err)
 	if err != nil || another {
-		return found("sign", err)
+		return o
 	}
-	findings, err := n.follow(ctx)
-	if err == nil {
-		err = n.sign(ctx)
-	}
-	return errors.Join(found("sign", err), found("sign", errors.Join(findings...)))
+	n.follow(ctx, &o)
+	o.sort(n.sign(ctx))
+	return o
 }
 
 // catchUp reads what notaries have signed since, and says whether another has.
@@ -144,13 +169,20 @@ func (n *notary) see(entry []byte) error {
 	return err
 }
 
-// believe takes over what another notary has signed.
+// believe takes over what another notary has signed, unless it was signed for more before:
+// that is a finding.
 func (n *notary) believe() {
 	for _, v := range n.said {
-		if _, is := n.live[v.Writer]; !is {
-			n.live[v.Writer] = n.stranger(v.Writer)
+		f, is := n.live[v.Writer]
+		if !is {
+			f = n.stranger(v.Writer)
+			n.live[v.Writer] = f
 		}
-		n.live[v.Writer].signed = v
+		if f.signed.goesOn(v) {
+			f.signed = v
+		} else {
+			n.shrunk = append(n.shrunk, f.bad(v.Size, "the notary vouches for %d entries, and has signed another history since", f.signed.Size))
+		}
 	}
 	n.said = nil
 }
@@ -161,19 +193,17 @@ func (n *notary) stranger(name string) *followed {
 	return &followed{link: n.keys.writerOf(name, m), macs: m}
 }
 
-// follow reads what writers have written since. A chain that is not as it was
-// written is a finding.
-func (n *notary) follow(ctx context.Context) (findings []error, err error) {
+// follow reads what writers have written since. One that cannot be read keeps nobody from
+// reading the others.
+func (n *notary) follow(ctx context.Context, o *outcome) {
 	since := n.now().Add(-looksBack)
 	names, err := n.writers(ctx, since)
-	if err != nil {
-		return nil, err
-	}
+	o.sort(err)
 	for _, name := range names {
 		at, is := began(name)
 		switch {
 		case !is:
-			findings = append(findings, stranger())
+			o.sort(stranger())
 		case n.live[name] == nil && !at.Before(since):
 			n.live[name] = n.stranger(name)
 		}
@@ -182,22 +212,19 @@ func (n *notary) follow(ctx context.Context) (findings []error, err error) {
 		at, is := began(name)
 		return !is || at.Before(since)
 	})
-	var mu sync.Mutex // guards findings
-	all, ctx := errgroup.WithContext(ctx)
+	var mu sync.Mutex // guards the outcome
+	var all errgroup.Group
 	all.SetLimit(atOnce)
 	for _, f := range n.live {
 		all.Go(func() error {
 			err := n.followOne(ctx, f)
 			mu.Lock()
 			defer mu.Unlock()
-			if isBad(err) {
-				findings, err = append(findings, err), nil
-			}
-			return err
+			o.sort(err)
+			return nil
 		})
 	}
-	err = all.Wait()
-	return findings, err
+	_ = all.Wait() // each has said its own
 }
 
 // followOne reads a writer's chain from where the notary knows it.
@@ -249,16 +276,16 @@ func (n *notary) sign(ctx context.Context) error {
 	fresh := map[string]vouched{}
 	changed := false
 	for _, name := range slices.Sorted(maps.Keys(n.live)) {
-		f := n.live[name]
-		if !f.known || f.head.Size == 0 || f.signed.Closed {
+		v, anew := n.live[name].line()
+		if v.Writer == "" {
 			continue
 		}
-		v := vouched{Index: next.head.Size, Time: n.now().UTC(), Writer: name, Size: f.head.Size, Root: f.head.Root(), From: f.from, Closed: f.closed}
+		v.Index, v.Time = next.head.Size, n.now().UTC()
 		if err := next.head.Add(n.macs, &lines, v); err != nil {
 			return err
 		}
 		fresh[name] = v
-		changed = changed || !f.signed.says(f.link)
+		changed = changed || anew
 	}
 	if !changed {
 		return nil
@@ -282,4 +309,18 @@ func (n *notary) sign(ctx context.Context) error {
 	}
 	n.log.Info("signed the audit log's heads", "writers", len(fresh), "entries", next.head.Size, "root", next.head.Root().String())
 	return nil
+}
+
+// line is what there is to sign over the writer, of no writer where that is nothing: its head
+// as it is known, where that goes on from what was signed, which anew says; else what was
+// signed.
+func (f *followed) line() (v vouched, anew bool) {
+	if !f.known || f.head.Size == 0 {
+		return f.signed, false
+	}
+	is := vouched{Writer: f.name, Size: f.head.Size, Root: f.head.Root(), From: f.from, Closed: f.closed}
+	if f.signed.says(f.link) || !f.signed.goesOn(is) {
+		return f.signed, false
+	}
+	return is, true
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,10 +20,26 @@ import (
 func (n *notary) turned(t *testing.T) (signed bool) {
 	t.Helper()
 	before := len(n.all(t, headsFolder))
-	if err := n.turn(t.Context()); err != nil {
+	if err := n.turn(t.Context()).err(); err != nil {
 		t.Fatal(err)
 	}
 	return len(n.all(t, headsFolder)) > before
+}
+
+// vouchedFor are the sizes that were signed of the writer, each once in a row.
+func (p place) vouchedFor(t *testing.T, writer string) (sizes []int64) {
+	t.Helper()
+	err := p.marked(t.Context(), func(signed []vouched) {
+		for _, v := range signed {
+			if v.Writer == writer {
+				sizes = append(sizes, v.Size)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Compact(sizes)
 }
 
 // Of two notaries one signs; the other takes over once it does not.
@@ -64,7 +81,7 @@ func TestNotariesAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for _, n := range notaries {
 			all.Go(func() {
-				if err := n.turn(t.Context()); err != nil {
+				if err := n.turn(t.Context()).err(); err != nil {
 					t.Error(err)
 				}
 			})
@@ -74,9 +91,8 @@ func TestNotariesAtOnce(t *testing.T) {
 	if n, err := l.Verify(t.Context()); err != nil || n != 20 {
 		t.Errorf("%d entries, %v", n, err)
 	}
-	signed, err := l.marks(t.Context())
-	if got := len(signed[l.writer.chain.name]); err != nil || got < 5 || got > 20 {
-		t.Errorf("of 20 turns %d were signed, %v", got, err)
+	if got := len(l.vouchedFor(t, l.writer.chain.name)); got < 5 || got > 20 {
+		t.Errorf("of 20 turns %d were signed", got)
 	}
 }
 
@@ -114,6 +130,157 @@ func TestANotaryGoesOn(t *testing.T) {
 		if err != nil || !next.chain.head.Is(former.chain.head) {
 			t.Errorf("the two are not of one chain: %v", err)
 		}
+	}
+}
+
+// A notary that starts reads nothing of who has ended: what was signed of them stands in the
+// newest object, too.
+func TestWhoHasEndedIsNotReadAgain(t *testing.T) {
+	w := newWorld(t, gcstest.Start(t))
+	lives, former := w.process(t), w.notary(t)
+	lives.flushed(t, 1)
+	var ended []string
+	for range 5 {
+		l := w.open(t)
+		for range 20 {
+			l.flushed(t, 1)
+		}
+		ended = append(ended, l.writer.chain.name)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	former.signed(t)
+	for range 3 { // objects in which none of them is news
+		lives.flushed(t, 1)
+		former.signed(t)
+	}
+	through, d := through(t, w)
+	next := through.notary(t)
+	if next.turned(t) {
+		t.Error("another has signed since, and it does")
+	}
+	lives.flushed(t, 1)
+	d.took()
+	next.signed(t)
+	if calls := d.took(); calls["read"] > 2 { // where the one that lives was, and what is new
+		t.Errorf("it asked %v", calls)
+	}
+	for _, name := range ended {
+		if sizes := next.vouchedFor(t, name); !slices.Equal(sizes, []int64{20}) {
+			t.Errorf("who has ended is vouched for with %v", sizes)
+		}
+	}
+	if n, err := lives.Verify(t.Context()); err != nil || n != 105 {
+		t.Errorf("%d entries, %v", n, err)
+	}
+}
+
+// However often notaries start, none vouches for less than one before: also where what it
+// vouched for is gone, and it has said so.
+func TestNoNotaryVouchesForLess(t *testing.T) {
+	w := newWorld(t, gcstest.Start(t))
+	cut, other := w.process(t), w.process(t)
+	former := w.notary(t)
+	for range 3 {
+		cut.flushed(t, 4)
+	}
+	other.flushed(t, 1)
+	former.signed(t)
+	writer := cut.writer.chain.name
+	cut.drops(t, cut.writer.chain.object(8), cut.writer.chain.object(4))
+	for start := range 3 {
+		n := w.notary(t)
+		if _, err := n.catchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			other.flushed(t, 1)
+			o := n.turn(t.Context())
+			var bad *audit.BadEntry
+			if err := o.err(); !errors.As(err, &bad) || bad.Writer != writer || len(o.failures) > 0 {
+				t.Errorf("start %d: %v", start, err)
+			}
+		}
+	}
+	if sizes := other.vouchedFor(t, writer); !slices.Equal(sizes, []int64{12}) {
+		t.Errorf("it is vouched for with %v", sizes)
+	}
+	if sizes := other.vouchedFor(t, other.writer.chain.name); len(sizes) != 7 {
+		t.Errorf("of the other %v is signed", sizes)
+	}
+	var bad *audit.BadEntry
+	if _, err := other.Verify(t.Context()); !errors.As(err, &bad) || bad.Writer != writer || bad.Index != 4 {
+		t.Errorf("verify: %v", err)
+	}
+}
+
+// What another notary signs for less is a finding, and is not taken over.
+func TestANotaryThatSignsLessIsFound(t *testing.T) {
+	w := newWorld(t, gcstest.Start(t))
+	l, n := w.process(t), w.notary(t)
+	l.flushed(t, 4)
+	l.flushed(t, 4)
+	n.signed(t)
+	was := n.live[l.writer.chain.name].signed
+	for name, less := range map[string]vouched{"fewer": {Size: 4}, "others": {Size: 8}} {
+		liar := w.notary(t)
+		if _, err := liar.catchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		next, lines := liar.chain.head.Clone(), bytes.Buffer{}
+		less.Index, less.Time, less.Writer = next.Size, noon(), l.writer.chain.name
+		if err := next.Add(liar.macs, &lines, less); err != nil {
+			t.Fatal(err)
+		}
+		data, err := seal(lines.Bytes(), next, notaryName, false, n.keys.notary.Signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.puts(t, liar.chain.object(liar.chain.head.Size), data)
+		if o := n.turn(t.Context()); len(o.findings) != 1 || len(o.failures) > 0 {
+			t.Errorf("%s: %v", name, o)
+		}
+		if is := n.live[l.writer.chain.name].signed; is != was {
+			t.Errorf("%s: it believes %v", name, is)
+		}
+	}
+	l.flushed(t, 4)
+	n.signed(t) // and goes on
+}
+
+// What cannot be read is no tampering: it is told as what it is, and the others' heads are signed.
+func TestABlipIsNoAlarm(t *testing.T) {
+	w, d := through(t, newWorld(t, gcstest.Start(t)))
+	away, other, n := w.process(t), w.process(t), w.notary(t)
+	var told bytes.Buffer
+	n.log = slog.New(slog.NewTextHandler(&told, nil))
+	away.flushed(t, 1)
+	other.flushed(t, 1)
+	n.signed(t)
+	away.flushed(t, 1)
+	other.flushed(t, 1)
+	d.stands(func(w http.ResponseWriter, r *http.Request, call string) bool {
+		is := call == "read" && strings.Contains(r.URL.Path, away.writer.chain.name)
+		if is {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		return is
+	})
+	n.tell(t.Context(), n.turn(t.Context()))
+	if text := told.String(); strings.Contains(text, "level=ERROR") || !strings.Contains(text, "level=WARN msg=\"some of the audit log cannot be read or signed now") {
+		t.Errorf("it tells:\n%s", text)
+	}
+	if got := n.live[other.writer.chain.name].signed.Size; got != 2 {
+		t.Errorf("the other is vouched for with %d", got)
+	}
+	d.stands(nil)
+	away.drops(t, away.writer.chain.object(1))
+	away.flushed(t, 1)
+	told.Reset()
+	n.tell(t.Context(), n.turn(t.Context()))
+	if text := told.String(); !strings.Contains(text, "level=ERROR msg=\"the audit log is not as it was written") || strings.Contains(text, "level=WARN") {
+		t.Errorf("of what is gone it tells:\n%s", text)
 	}
 }
 
@@ -162,7 +329,7 @@ func TestANotaryFindsTampering(t *testing.T) {
 			}
 			before := len(n.all(t, headsFolder))
 			var bad *audit.BadEntry
-			if err := n.turn(t.Context()); !errors.As(err, &bad) || bad.Writer != l.writer.chain.name || bad.Index != tt.entry {
+			if err := n.turn(t.Context()).err(); !errors.As(err, &bad) || bad.Writer != l.writer.chain.name || bad.Index != tt.entry {
 				t.Errorf("a turn: %v, want entry %d", err, tt.entry)
 			}
 			if len(n.all(t, headsFolder)) == before {
@@ -192,7 +359,7 @@ func TestATurnThatFails(t *testing.T) {
 			}
 			return call == what
 		})
-		if err := n.turn(t.Context()); err == nil {
+		if err := n.turn(t.Context()).err(); err == nil {
 			t.Errorf("%s: a turn in which it is refused has no error", what)
 		}
 	}

@@ -3,10 +3,12 @@ package gcs
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -19,51 +21,115 @@ const (
 // that some may have gone.
 const kept = (7*365 + 2) * 24 * time.Hour
 
-// verify reads the notary's chain first: what it vouches for is there by then.
-func (p place) verify(ctx context.Context) (entries int64, err error) {
-	signed, notarys := p.marks(ctx)
-	if notarys != nil && !isBad(notarys) {
-		return 0, notarys
-	}
-	since := p.now().Add(-kept)
-	names, err := p.writers(ctx, since)
-	if err != nil {
-		return 0, err
-	}
-	for name := range signed {
-		if at, _ := began(name); !at.Before(since) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	entries, findings, err := p.verifyWriters(ctx, names, signed)
-	if err != nil {
-		return entries, err
-	}
-	return entries, errors.Join(append(findings, notarys)...)
+// A mark is a head of a writer that the notary has signed.
+type mark struct {
+	size   int64
+	root   tlog.Hash
+	closed bool
 }
 
-// verifyWriters reads the chains of the names, some at a time; the findings are in the order of names.
-func (p place) verifyWriters(ctx context.Context, names []string, signed map[string][]mark) (entries int64, findings []error, err error) {
-	var mu sync.Mutex // guards entries
-	findings = make([]error, len(names))
-	all, ctx := errgroup.WithContext(ctx)
+// A verification is one pass over the log. It reads the notary's chain once, from its
+// beginning, and each writer's as soon as nothing more is signed of it: so it holds the
+// marks of writers of two days, however long the log is.
+type verification struct {
+	since  time.Time // of a writer that began before, some may have gone
+	verify func(name string, marks []mark) (entries int64, err error)
+	all    *errgroup.Group
+
+	marks map[string][]mark // of writers that more may be signed of
+	begun map[string]bool   // those whose chains are read, or were
+
+	mu       sync.Mutex // guards what is below
+	entries  int64
+	findings map[string]error
+}
+
+// late is how much later than a notary follows a writer it may have signed its head, by
+// clocks that are not one.
+const late = time.Hour
+
+// verify reads the notary's chain before the writers': what it vouches for is there by then.
+func (p place) verify(ctx context.Context) (entries int64, err error) {
+	all, within := errgroup.WithContext(ctx)
 	all.SetLimit(atOnce)
-	for i, name := range names {
-		all.Go(func() error {
-			n, err := p.verifyWriter(ctx, name, signed[name])
-			mu.Lock()
-			defer mu.Unlock()
-			entries += n
-			if isBad(err) {
-				findings[i], err = err, nil
-			}
-			return err
-		})
+	v := &verification{since: p.now().Add(-kept), all: all, marks: map[string][]mark{}, begun: map[string]bool{}, findings: map[string]error{},
+		verify: func(name string, marks []mark) (int64, error) { return p.verifyWriter(within, name, marks) }}
+	notarys := p.marked(within, v.see)
+	if notarys == nil || isBad(notarys) {
+		var names []string
+		if names, err = p.writers(within, v.since); err == nil {
+			v.rest(names)
+		}
+	} else {
+		err = notarys
 	}
-	err = all.Wait()
-	return entries, findings, err
+	if failed := all.Wait(); failed != nil { // and has ended the others
+		err = failed
+	}
+	if err != nil {
+		return v.entries, err
+	}
+	return v.entries, errors.Join(append(v.found(), notarys)...)
+}
+
+// see takes note of what the notary has signed in one object, and begins with the writers of
+// which it says nothing more.
+func (v *verification) see(signed []vouched) {
+	var now time.Time
+	for _, is := range signed {
+		if is.Time.After(now) {
+			now = is.Time
+		}
+		if at, _ := began(is.Writer); at.Before(v.since) {
+			continue
+		}
+		mine := v.marks[is.Writer]
+		if n := len(mine); n == 0 || mine[n-1] != (mark{is.Size, is.Root, is.Closed}) {
+			v.marks[is.Writer] = append(mine, mark{is.Size, is.Root, is.Closed})
+		}
+	}
+	for name := range v.marks {
+		if at, _ := began(name); at.Add(looksBack + late).Before(now) {
+			v.begin(name)
+		}
+	}
+}
+
+// rest begins with all writers that are left: those of the names, and those that are not
+// there any more.
+func (v *verification) rest(names []string) {
+	for _, name := range slices.Concat(names, slices.Collect(maps.Keys(v.marks))) {
+		if _, left := v.marks[name]; left || !v.begun[name] {
+			v.begin(name)
+		}
+	}
+}
+
+// begin has a writer's chain be read, once enough others have been.
+func (v *verification) begin(name string) {
+	marks, again := v.marks[name], v.begun[name]
+	delete(v.marks, name)
+	v.begun[name] = true
+	v.all.Go(func() error {
+		n, err := v.verify(name, marks)
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if !again { // of whom more was signed when nobody would is held against that, too
+			v.entries += n
+		}
+		if isBad(err) {
+			v.findings[name], err = errors.Join(v.findings[name], err), nil
+		}
+		return err
+	})
+}
+
+// found are the findings, in the order of writers.
+func (v *verification) found() (all []error) {
+	for _, name := range slices.Sorted(maps.Keys(v.findings)) {
+		all = append(all, v.findings[name])
+	}
+	return all
 }
 
 // verifyWriter reads a writer's chain and holds it against its marks.

@@ -92,11 +92,14 @@ func (l *Log) flushed(t *testing.T, entries int) {
 	}
 }
 
+// err is all that was wrong.
+func (o outcome) err() error { return found("sign", errors.Join(append(o.findings, o.failures...)...)) }
+
 // signed has the notary sign what has changed.
 func (n *notary) signed(t *testing.T) {
 	t.Helper()
 	before := n.chain.head.Size
-	if err := n.turn(t.Context()); err != nil || n.chain.head.Size == before {
+	if err := n.turn(t.Context()).err(); err != nil || n.chain.head.Size == before {
 		t.Fatalf("the notary signed nothing: %v", err)
 	}
 }

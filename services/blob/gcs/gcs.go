@@ -9,7 +9,7 @@
 //	Stat, Delete  1 class B, 1 that costs nothing
 //	List          1 class A    a thousand names
 //	DeletePrefix  1 class A a thousand names, and a delete each, 32 at a time
-//	Ready         1 class B, at most every ten seconds
+//	Ready         1 class B, at most every ten seconds in which nothing was put or got
 //
 // The client's own retries are off, but for the rest of a Get whose connection
 // breaks: it is asked for at the same generation. A call ends within CallTimeout;
@@ -42,7 +42,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"cloud.google.com/go/storage"
@@ -51,6 +50,7 @@ import (
 	"google.golang.org/api/option"
 
 	"github.com/clarity-loop/clarity/services/blob"
+	"github.com/clarity-loop/clarity/services/internal/peer"
 )
 
 // Config is where the objects are.
@@ -65,12 +65,8 @@ type Config struct {
 type Store struct {
 	client *storage.Client
 	bucket *storage.BucketHandle
-	now    func() time.Time
 	within time.Duration // a call ends
-
-	mu      sync.Mutex
-	looked  time.Time // at the bucket
-	healthy error
+	there  *peer.Peer
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -81,7 +77,7 @@ const CallTimeout = 30 * time.Second
 const (
 	atOnce = 32 // deletes of DeletePrefix
 	page   = 1000
-	ready  = 10 * time.Second // an answer of Ready is believed
+	ready  = 10 * time.Second // an answer tells that the bucket is there
 )
 
 // emulatorVariable leads the client to an emulator.
@@ -102,7 +98,7 @@ func Open(ctx context.Context, c Config, now func() time.Time, options ...option
 		return nil, fmt.Errorf("open bucket: %w", failed(ctx, "connect", err))
 	}
 	client.SetRetry(storage.WithPolicy(storage.RetryNever))
-	s := &Store{client: client, bucket: client.Bucket(c.Bucket), now: now, within: CallTimeout}
+	s := &Store{client: client, bucket: client.Bucket(c.Bucket), within: CallTimeout, there: peer.New(now, ready)}
 	if err := s.look(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open bucket: %w", err), client.Close())
 	}
@@ -113,13 +109,16 @@ func Open(ctx context.Context, c Config, now func() time.Time, options ...option
 func (s *Store) Close() error { return s.client.Close() }
 
 // Ready says why no object can be reached now.
-func (s *Store) Ready(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := s.now(); s.looked.IsZero() || now.Sub(s.looked) >= ready || s.healthy != nil {
-		s.healthy, s.looked = s.look(ctx), now
+func (s *Store) Ready(ctx context.Context) error { return s.there.Ready(ctx, s.look) }
+
+// saw takes note of how a call ended, unless it was the caller that ended it.
+func (s *Store) saw(caller context.Context, err error) {
+	switch {
+	case !errors.Is(err, blob.ErrUnavailable):
+		s.there.Saw(nil)
+	case caller.Err() == nil:
+		s.there.Saw(err)
 	}
-	return s.healthy
 }
 
 // look is at the bucket: whether what is deleted there is gone.
@@ -150,11 +149,17 @@ func (s *Store) look(ctx context.Context) error {
 func sum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
 
 // Put keeps an object of a new name, in one request.
-func (s *Store) Put(ctx context.Context, name string, data []byte) (int64, error) {
-	const op = "put"
+func (s *Store) Put(ctx context.Context, name string, data []byte) (generation int64, err error) {
 	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
-		return 0, blob.Fault(op, err)
+		return 0, blob.Fault("put", err)
 	}
+	generation, err = s.put(ctx, name, data)
+	s.saw(ctx, err)
+	return generation, err
+}
+
+func (s *Store) put(ctx context.Context, name string, data []byte) (int64, error) {
+	const op = "put"
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, s.within)
 	defer cancel() // the writer ends with it, however it ends
@@ -204,11 +209,17 @@ func (s *Store) Renew(ctx context.Context, name string) (int64, error) {
 }
 
 // Get returns what was put.
-func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
-	const op = "get"
+func (s *Store) Get(ctx context.Context, name string) (data []byte, err error) {
 	if err := cmp.Or(blob.CheckName(name), ctx.Err()); err != nil {
-		return nil, blob.Fault(op, err)
+		return nil, blob.Fault("get", err)
 	}
+	data, err = s.get(ctx, name)
+	s.saw(ctx, err)
+	return data, err
+}
+
+func (s *Store) get(ctx context.Context, name string) ([]byte, error) {
+	const op = "get"
 	asking, cancel := context.WithTimeout(ctx, s.within)
 	defer cancel()
 	r, err := s.bucket.Object(name).NewReader(asking)

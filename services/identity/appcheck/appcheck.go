@@ -125,6 +125,18 @@ func (c *Checker) Admit(ctx context.Context, token string) error {
 	return err
 }
 
+// Ready says why every request is refused now: there are no keys to look at tokens with,
+// and those without a good one are not served.
+func (c *Checker) Ready(ctx context.Context) error {
+	if c.config.Mode != Enforce {
+		return nil
+	}
+	if err := c.keys.Ready(ctx); err != nil {
+		return fmt.Errorf("%w: app check: %w", identity.ErrUnavailable, err)
+	}
+	return nil
+}
+
 func (c *Checker) look(ctx context.Context, token string) (Outcome, error) {
 	if token == "" {
 		return Missing, fmt.Errorf("%w: no app says whose the request is", identity.ErrInvalid)

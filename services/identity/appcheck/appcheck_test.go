@@ -171,6 +171,27 @@ func TestWhatBecomesOfARequest(t *testing.T) {
 	}
 }
 
+// Where apps are asked for, keys that are away keep everybody off; where they are only
+// counted, nobody.
+func TestWithoutKeysNobodyIsAdmitted(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	down := httptest.NewServer(http.NotFoundHandler())
+	defer down.Close()
+	for _, tt := range []struct {
+		mode Mode
+		url  string
+		want error
+	}{{Off, down.URL, nil}, {Report, down.URL, nil}, {Enforce, down.URL, identity.ErrUnavailable}, {Enforce, keys(t).URL, nil}} {
+		c, outcomes := open(t, tt.mode, tt.url, now)
+		if err := c.Ready(t.Context()); !errors.Is(err, tt.want) || tt.want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", tt.mode, err, tt.want)
+		}
+		if len(outcomes) > 0 {
+			t.Errorf("%s: a probe is counted as a request: %v", tt.mode, outcomes)
+		}
+	}
+}
+
 func TestNoForgedTokenIsAnApp(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	c, _ := open(t, Enforce, keys(t).URL, now)

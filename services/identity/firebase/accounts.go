@@ -20,6 +20,7 @@ import (
 	transport "google.golang.org/api/transport/http"
 
 	"github.com/clarity-loop/clarity/services/identity"
+	"github.com/clarity-loop/clarity/services/internal/peer"
 )
 
 // The bounds of a call.
@@ -27,13 +28,18 @@ const (
 	lookupTimeout = 2 * time.Second
 	changeTimeout = 10 * time.Second
 	maxAnswer     = 1 << 20
+	heard         = 30 * time.Second // an answer tells that lookups are there
 )
+
+// nobody is who is looked up where it is asked whether anybody can be.
+const nobody = "nobody-at-all"
 
 // accounts are the people of a project, as its administrator sees them.
 type accounts struct {
 	root    people
 	tenants map[string]people
 	within  time.Duration // a lookup ends
+	there   *peer.Peer    // who looks them up
 }
 
 // people are those of one tenant, or of none.
@@ -43,7 +49,7 @@ type people interface {
 	DeleteUser(ctx context.Context, uid string) error
 }
 
-func openAccounts(ctx context.Context, c Config, options []option.ClientOption) (*accounts, error) {
+func openAccounts(ctx context.Context, c Config, now func() time.Time, options []option.ClientOption) (*accounts, error) {
 	client, err := connect(ctx, c, options)
 	if err != nil {
 		return nil, err
@@ -59,7 +65,7 @@ func openAccounts(ctx context.Context, c Config, options []option.ClientOption) 
 	if err != nil {
 		return nil, err
 	}
-	a := &accounts{root: root, tenants: map[string]people{}, within: lookupTimeout}
+	a := &accounts{root: root, tenants: map[string]people{}, within: lookupTimeout, there: peer.New(now, heard)}
 	for _, tenant := range c.Tenants {
 		if tenant == "" {
 			continue
@@ -139,9 +145,7 @@ func (a *accounts) stands(ctx context.Context, who asserted) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", identity.ErrInvalid, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.within)
-	defer cancel()
-	is, err := p.GetUser(ctx, who.sub)
+	is, err := a.look(ctx, p, who.sub)
 	if gone(err) {
 		return fmt.Errorf("%w: there is no such account", identity.ErrInvalid)
 	}
@@ -162,6 +166,30 @@ func (a *accounts) stands(ctx context.Context, who asserted) error {
 		return fmt.Errorf("%w: %w", identity.ErrInvalid, err)
 	}
 	return nil
+}
+
+// look is one lookup.
+func (a *accounts) look(ctx context.Context, p people, sub string) (*auth.UserRecord, error) {
+	asking, cancel := context.WithTimeout(ctx, a.within)
+	defer cancel()
+	is, err := p.GetUser(asking, sub)
+	switch {
+	case err == nil, gone(err):
+		a.there.Saw(nil)
+	case ctx.Err() == nil:
+		a.there.Saw(err)
+	}
+	return is, err
+}
+
+// ready says why nobody can be looked up now.
+func (a *accounts) ready(ctx context.Context) error {
+	return a.there.Ready(ctx, func(ctx context.Context) error {
+		if _, err := a.look(ctx, a.root, nobody); err != nil && !gone(err) {
+			return failed("look up an account", err)
+		}
+		return nil
+	})
 }
 
 // holds says whether the account's claim has all the roles.

@@ -24,7 +24,8 @@
 // second counts. Certificates cost one request a max-age and process (about six hours);
 // see package keyserver for when they are fetched. Where either cannot be had the
 // answer is identity.ErrUnavailable, never a yes; a lookup has two seconds, in which
-// the SDK asks again where it is refused. No error holds a token, a sub or an answer.
+// the SDK asks again where it is refused. Ready looks up somebody who is not there, where nobody
+// was looked up for half a minute. No error holds a token, a sub or an answer.
 //
 // # The SDK's verifier
 //
@@ -54,6 +55,7 @@ import (
 
 	"google.golang.org/api/option"
 
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/identity/internal/jws"
 	"github.com/clarity-loop/clarity/services/identity/internal/keyserver"
@@ -147,19 +149,26 @@ func open(ctx context.Context, c Config, now func() time.Time, options []option.
 	if err != nil {
 		return nil, err
 	}
-	accounts, err := openAccounts(ctx, c, options)
+	accounts, err := openAccounts(ctx, c, now, options)
 	if err != nil {
 		return nil, err
 	}
 	return &Verifier{config: c, now: now, keys: keys, accounts: accounts}, nil
 }
 
-// Ready says why nobody's token can be verified now. It does not ask for an account.
+// Ready says why nobody's token can be verified now. Where accounts alone cannot be looked
+// up, that is partly so for as long as anybody may believe what was said before.
 func (v *Verifier) Ready(ctx context.Context) error {
-	if v.config.Emulator != "" {
-		return nil
+	if v.config.Emulator == "" {
+		if err := v.keys.Ready(ctx); err != nil {
+			return unavailable(err)
+		}
 	}
-	return unavailable(v.keys.Ready(ctx))
+	err := v.accounts.ready(ctx)
+	if v.now().Sub(v.accounts.there.Good()) < identity.MaxCached {
+		return fault.Partly(err)
+	}
+	return err
 }
 
 // Verify is Fresh: whoever may believe what was said before has identity.Cached.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/api/option"
 
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/identity/identitytest"
 )
@@ -254,6 +255,39 @@ func TestLookupsAreCounted(t *testing.T) {
 	ask(c.Fresh, 3)
 	now = now.Add(identity.MaxCached)
 	ask(c.Verify, 4)
+}
+
+// Lookups that are away are seen, at the cost of one in half a minute. So long as anybody may
+// believe what was said before, some are served.
+func TestLookupsThatAreAwayAreSeen(t *testing.T) {
+	g := newGoogle(t, noon)
+	v := g.open(t)
+	ready := func(what string, want, partly bool, asked int64) {
+		t.Helper()
+		err := v.Ready(t.Context())
+		if (err == nil) != want || fault.IsPartly(err) != partly || err != nil && !errors.Is(err, identity.ErrUnavailable) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if n := g.asked.Load(); n != asked {
+			t.Errorf("%s: looked up %d times, want %d", what, n, asked)
+		}
+	}
+	ready("nobody was looked up", true, false, 1)
+	g.now = g.now.Add(29 * time.Second)
+	ready("within half a minute", true, false, 1)
+	if _, err := v.Verify(t.Context(), g.token(nil)); err != nil {
+		t.Fatal(err)
+	}
+	g.now = g.now.Add(29 * time.Second)
+	ready("somebody was", true, false, 2)
+	g.answers(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, canary, http.StatusForbidden) })
+	g.now = g.now.Add(time.Second)
+	ready("they are refused", false, true, 3)
+	g.now = g.now.Add(identity.MaxCached)
+	ready("for long", false, false, 4)
+	g.answers(nil)
+	g.now = g.now.Add(time.Second)
+	ready("they are back", true, false, 5)
 }
 
 func TestSignOutAndDelete(t *testing.T) {

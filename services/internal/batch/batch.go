@@ -20,7 +20,7 @@ var ErrClosed = errors.New("batch: closed")
 type Committer[T any] struct {
 	commit func(items []T) []error
 	limit  int
-	every  time.Duration
+	pace   Pace
 
 	mu      sync.Mutex
 	waiting []*entry[T]
@@ -41,16 +41,24 @@ type entry[T any] struct {
 // never called concurrently; it returns one error for each item, in order, or
 // nil when all went well, and must not keep the slice.
 func New[T any](limit int, commit func(items []T) []error) *Committer[T] {
-	return NewPaced(limit, 0, commit)
+	return NewPaced(limit, Pace{}, commit)
 }
 
-// NewPaced is New, where a commit begins no sooner than that long behind the one
-// before, unless limit items wait or Close was called.
-func NewPaced[T any](limit int, every time.Duration, commit func(items []T) []error) *Committer[T] {
+// A Pace is how many commits there are at most in the long run: one Every so long. The
+// zero Pace is of any number. Burst is how many of those that were not needed may begin
+// later without waiting, 1 at least: so nobody who comes alone waits for anything but a
+// commit, and where many come the number is what it would be without.
+type Pace struct {
+	Every time.Duration
+	Burst int
+}
+
+// NewPaced is New, where commits keep a pace, unless limit items wait or Close was called.
+func NewPaced[T any](limit int, pace Pace, commit func(items []T) []error) *Committer[T] {
 	c := &Committer[T]{
 		commit: commit,
 		limit:  limit,
-		every:  every,
+		pace:   pace,
 		wake:   make(chan struct{}, 1),
 		done:   make(chan struct{}),
 	}
@@ -123,10 +131,10 @@ func (c *Committer[T]) withdraw(e *entry[T]) bool {
 func (c *Committer[T]) run() {
 	defer close(c.done)
 	var items []T
-	var next time.Time
+	var spent time.Time // up to when the pace is used up
 	for range c.wake {
 		for {
-			c.pause(next)
+			c.pause(c.pace.next(spent))
 			taken, closed := c.take()
 			if len(taken) == 0 {
 				if closed {
@@ -134,7 +142,7 @@ func (c *Committer[T]) run() {
 				}
 				break
 			}
-			next = time.Now().Add(c.every)
+			spent = c.pace.spend(spent, time.Now())
 			items = items[:0]
 			for _, e := range taken {
 				items = append(items, e.item)
@@ -154,10 +162,27 @@ func (c *Committer[T]) run() {
 	}
 }
 
+// next is when another commit may begin.
+func (p Pace) next(spent time.Time) time.Time {
+	return spent.Add(-time.Duration(max(p.Burst, 1)-1) * p.Every)
+}
+
+// spend takes note of one that begins. Those that did not wait, since they were full, have the
+// next wait no longer than it would behind one.
+func (p Pace) spend(spent, now time.Time) time.Time {
+	if spent.Before(now) {
+		spent = now
+	}
+	if most := now.Add(time.Duration(max(p.Burst, 1)-1) * p.Every); spent.After(most) {
+		spent = most
+	}
+	return spent.Add(p.Every)
+}
+
 // pause waits until then, or until there is no reason to wait any more.
 func (c *Committer[T]) pause(until time.Time) {
 	left := time.Until(until)
-	if c.every == 0 || left <= 0 {
+	if c.pace.Every == 0 || left <= 0 {
 		return
 	}
 	timer := time.NewTimer(left)

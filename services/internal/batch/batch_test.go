@@ -72,7 +72,7 @@ func TestItemsThatWaitAreCommittedTogether(t *testing.T) {
 	until(func() bool { return commits.Load() > 0 })
 	const n = 100
 	outcomes, wait := queue(c, n)
-	// Every goroutine is about to call Do; those that come late make a third group at most.
+	until(func() bool { return c.Waiting() == n })
 	close(block)
 	wait()
 	if err := <-first; err != nil {
@@ -83,7 +83,7 @@ func TestItemsThatWaitAreCommittedTogether(t *testing.T) {
 			t.Errorf("item %d: %v", i, err)
 		}
 	}
-	if got := commits.Load(); got >= n/2 {
+	if got := commits.Load(); got != 2 {
 		t.Errorf("%d commits for %d items: they are not grouped", got, n+1)
 	}
 }
@@ -201,7 +201,7 @@ func TestCommitsArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		var got []string
-		c := batch.NewPaced(3, every, func(items []int) []error {
+		c := batch.NewPaced(3, batch.Pace{Every: every}, func(items []int) []error {
 			got = append(got, fmt.Sprint(time.Since(began), items))
 			return nil
 		})
@@ -232,6 +232,53 @@ func TestCommitsArePaced(t *testing.T) {
 			t.Errorf("commits (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// What was not needed before need not be waited for: whoever comes alone begins at once. In
+// the long run there are no more commits than without.
+func TestAPaceThatWasNotNeededIsKept(t *testing.T) {
+	const every = 200 * time.Millisecond
+	tests := map[string]struct {
+		apart time.Duration // items
+		lasts time.Duration
+		late  int // of them begin later than they came
+		most  int // commits
+	}{
+		"alone":       {300 * time.Millisecond, 30 * time.Second, 0, 100},
+		"in a row":    {60 * time.Millisecond, 1500 * time.Millisecond, 20, 5 + 8 + 1},
+		"for a while": {10 * time.Millisecond, 20 * time.Second, 2000, 5 + 100 + 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				commits, late := 0, 0
+				c := batch.NewPaced(1000, batch.Pace{Every: every, Burst: 5}, func(came []time.Time) []error {
+					commits++
+					for _, at := range came {
+						if time.Since(at) > 0 {
+							late++
+						}
+					}
+					return nil
+				})
+				time.Sleep(time.Hour) // which saves no more than the burst
+				var all sync.WaitGroup
+				for began := time.Now(); time.Since(began) < tt.lasts; time.Sleep(tt.apart) {
+					now := time.Now()
+					all.Go(func() {
+						if err := c.Do(t.Context(), now); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				all.Wait()
+				c.Close()
+				if commits > tt.most || late > tt.late {
+					t.Errorf("%d commits, of at most %d; %d items waited, of at most %d", commits, tt.most, late, tt.late)
+				}
+			})
+		})
+	}
 }
 
 func BenchmarkDo(b *testing.B) {

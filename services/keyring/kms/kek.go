@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/clarity-loop/clarity/services/fault"
+	"github.com/clarity-loop/clarity/services/internal/peer"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/keyring/internal/keysets"
 )
@@ -30,6 +31,7 @@ import (
 const (
 	within = 2 * time.Second // a call of the KMS ends
 	pause  = time.Second     // behind one that failed there is none
+	heard  = time.Minute     // an answer tells that it is there: each that is asked for is billed
 	scheme = "gcp-kms://"
 )
 
@@ -42,6 +44,7 @@ type kek struct {
 	now    func() time.Time
 	client *gcpkms.Client // encrypts and decrypts
 	admin  *cloudkms.KeyManagementClient
+	there  *peer.Peer // to wrap and to unwrap
 
 	mu     sync.Mutex
 	failed time.Time
@@ -61,7 +64,7 @@ func openKEK(ctx context.Context, c Config, now func() time.Time, options []opti
 	if err != nil {
 		return nil, errors.Join(told(err), client.Close())
 	}
-	return &kek{name: c.Key, now: now, client: client, admin: admin}, nil
+	return &kek{name: c.Key, now: now, client: client, admin: admin, there: peer.New(now, heard)}, nil
 }
 
 // Close ends the clients.
@@ -152,6 +155,7 @@ func (k *kek) call(ctx context.Context, version int, do func(context.Context, ti
 	if k.last = nil; err != nil && !errors.Is(err, errMissing) {
 		k.last, k.failed = err, k.now()
 	}
+	k.there.Saw(k.last)
 	return err
 }
 

@@ -25,6 +25,7 @@
 //	Seal, besides     a read of ring/ring every Lag and process
 //	Destroy, Renew    a read and a write
 //	Secret            a read and a Decrypt; at first two reads, a write and an Encrypt
+//	Ready             of the KMS a read and a Decrypt, at most once a minute in which it was not used
 //	Rewrap            a read of every shard's document and, of 64 shards, a Decrypt, an Encrypt and
 //	                  a write each; all of it 8,192 calls of KMS, for any number of people
 //	Census            a read of every document, and 4,096 lists
@@ -63,6 +64,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 	"google.golang.org/api/option"
 
+	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/keyring/internal/keysets"
 	"github.com/clarity-loop/clarity/services/store"
@@ -147,13 +149,23 @@ func (k *Keyring) Guard(sealed func(ctx context.Context, uid string) (bool, erro
 	k.sealed = sealed
 }
 
-// Ready says why nobody's key can be found now.
+// Ready says why nobody's key can be found now, or, where the KMS alone is away and keys of
+// shards are held, that it is partly so: people of the others wait. The KMS is asked once a
+// minute in which it was not used.
 func (k *Keyring) Ready(ctx context.Context) error {
+	const op = "look for the keys"
 	_, err := k.ring.believed(ctx)
 	if err == nil {
 		_, err = k.names.of(ctx, "ready")
 	}
-	return keyring.Fault("look for the keys", err)
+	if err != nil {
+		return keyring.Fault(op, err)
+	}
+	err = keyring.Fault(op, k.kek.there.Ready(ctx, k.names.unwraps))
+	if k.shards.some() {
+		return fault.Partly(err)
+	}
+	return err
 }
 
 // Lag is how long other processes may not know of a destruction.

@@ -582,6 +582,48 @@ func TestKeysThatAreAwayAreNotReady(t *testing.T) {
 	}
 }
 
+// A KMS that is away is seen, at the cost of a call a minute: people of the shards whose keys
+// are held go on for their hour, and nobody after it.
+func TestAKMSThatIsAwayIsSeen(t *testing.T) {
+	w, d, c := set(t)
+	k := w.process(t)
+	anna := sealed(t, k, "anna")
+	ready := func(what string, want, partly bool, decrypts int) {
+		t.Helper()
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if err := k.Ready(t.Context()); (err == nil) != want || fault.IsPartly(err) != partly {
+					t.Errorf("%s: %v", what, err)
+				}
+			})
+		}
+		all.Wait()
+		if got := d.since(w).decrypts; got != decrypts {
+			t.Errorf("%s: the KMS decrypts %d times, want %d", what, got, decrypts)
+		}
+	}
+	d.since(w)
+	ready("it was used", true, false, 0)
+	c.pass(59 * time.Second)
+	ready("within the minute", true, false, 0)
+	c.pass(time.Second)
+	ready("a minute later", true, false, 1)
+	w.Away(codes.PermissionDenied)
+	c.pass(time.Minute)
+	ready("it is away", false, true, 1)
+	opens(t, k, "anna", anna)
+	c.pass(time.Hour)
+	ready("no shard's key is held any more", false, false, 1)
+	if _, err := k.Open(t.Context(), "anna", "n", anna); err == nil {
+		t.Error("it opens")
+	}
+	w.Away(codes.OK)
+	c.pass(2 * time.Second)
+	ready("it is back", true, false, 1)
+	opens(t, k, "anna", anna)
+}
+
 func TestWhoGoesDoesNotWait(t *testing.T) {
 	w := newWorld(t)
 	k := w.process(t)

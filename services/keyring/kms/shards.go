@@ -53,6 +53,19 @@ func (s *shards) remembered(name string) (shard, bool) {
 	return known, is && s.now().Before(known.until)
 }
 
+// some says whether the key of any shard is held.
+func (s *shards) some() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	for _, of := range s.known {
+		if now.Before(of.until) {
+			return true
+		}
+	}
+	return false
+}
+
 // key is that of the shard, made at first where create says so.
 func (s *shards) key(ctx context.Context, name string, create bool) (of shard, err error) {
 	if of, is := s.remembered(name); is {
@@ -228,8 +241,21 @@ func (n *names) open(ctx context.Context) (*keysets.Pseudonyms, error) {
 	return n.set, nil
 }
 
+func (n *names) keeper() keeper {
+	return keeper{documents: n.documents, kek: n.kek, ring: n.ring, place: tokensPlace, use: keysets.PseudonymUse}
+}
+
+// unwraps says why the KMS does not unwrap what it has unwrapped before.
+func (n *names) unwraps(ctx context.Context) error {
+	handle, err := n.keeper().load(ctx)
+	if handle == nil && err == nil {
+		err = fmt.Errorf("find the key of pseudonyms: %w", errMissing)
+	}
+	return err
+}
+
 func (n *names) load(ctx context.Context) (*keyset.Handle, error) {
-	k := keeper{documents: n.documents, kek: n.kek, ring: n.ring, place: tokensPlace, use: keysets.PseudonymUse}
+	k := n.keeper()
 	handle, err := k.load(ctx)
 	if handle != nil || err != nil {
 		return handle, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	client "cloud.google.com/go/pubsub/v2"
@@ -49,10 +48,13 @@ func (q *Queue) Publish(ctx context.Context, msgs ...queue.Message) error {
 		failed = errors.Join(failed, s.wait(ctx))
 	}
 	if failed != nil {
+		if ctx.Err() == nil {
+			q.there.Saw(failed)
+		}
 		return faulted("publish", failed)
 	}
 	if len(sent) > 0 {
-		q.ready.saw(q.now(), nil)
+		q.there.Saw(nil)
 	}
 	return nil
 }
@@ -101,55 +103,29 @@ func (s sending) wait(ctx context.Context) error {
 	}
 }
 
-// readiness is what was seen last.
-type readiness struct {
-	mu  sync.Mutex
-	at  time.Time
-	err error
-}
+// readyFor is how long an answer tells that the service is there.
+const readyFor = 10 * time.Second
 
-// How long an answer is believed.
-const (
-	readyFor   = 10 * time.Second
-	unreadyFor = time.Second
-	readyIn    = 3 * time.Second // or it is not
-)
+// errRefused is why a queue is not ready of which a receiver waits.
+var errRefused = errors.New("a receiver is refused")
 
-func (r *readiness) saw(now time.Time, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.at, r.err = now, err
-}
-
-// known is the answer that is still believed.
-func (r *readiness) known(now time.Time) (err error, known bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	lasts := readyFor
-	if r.err != nil {
-		lasts = unreadyFor
-	}
-	age := now.Sub(r.at)
-	return r.err, !r.at.IsZero() && 0 <= age && age < lasts
-}
-
-// Ready is nil where a topic is there, or something was published within ten seconds.
+// Ready is nil where no receiver is refused, and a topic is there or something was published
+// within ten seconds.
 func (q *Queue) Ready(ctx context.Context) error {
 	if err := q.usable(ctx); err != nil {
 		return faulted("ready", err)
 	}
-	if err, known := q.ready.known(q.now()); known {
-		return err
+	if q.refused.Load() > 0 {
+		return faulted("ready", errRefused)
 	}
-	var err error
-	if topic := q.first(); topic != "" {
-		ctx, cancel := context.WithTimeout(ctx, readyIn)
-		defer cancel()
-		_, err = q.client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: q.names.topic(topic)})
-	}
-	err = faulted("ready", err)
-	q.ready.saw(q.now(), err)
-	return err
+	return q.there.Ready(ctx, func(ctx context.Context) error {
+		topic := q.first()
+		if topic == "" {
+			return nil
+		}
+		_, err := q.client.TopicAdminClient.GetTopic(ctx, &pubsubpb.GetTopicRequest{Topic: q.names.topic(topic)})
+		return faulted("ready", err)
+	})
 }
 
 func (q *Queue) first() string {

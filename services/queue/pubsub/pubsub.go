@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	monitoring "cloud.google.com/go/monitoring/apiv3/v2"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/clarity-loop/clarity/services/internal/peer"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -48,7 +50,8 @@ type Queue struct {
 	consumers queue.Consumers
 	shelf     shelf
 	now       func() time.Time
-	ready     readiness
+	there     *peer.Peer   // the service
+	refused   atomic.Int32 // receivers that wait, since what they asked for was refused
 	counted   counted
 
 	closed chan struct{}
@@ -85,7 +88,7 @@ func Open(ctx context.Context, cfg Config, consumers queue.Consumers, documents 
 	}
 	q := &Queue{
 		names: names{cfg.Project, cfg.Prefix}, client: c, monitor: monitor, consumers: maps.Clone(consumers),
-		shelf: shelf{documents, now}, now: now, counted: counted{every: cfg.CountEvery},
+		shelf: shelf{documents, now}, now: now, there: peer.New(now, readyFor), counted: counted{every: cfg.CountEvery},
 		topics: map[string]*client.Publisher{}, closed: make(chan struct{}), hands: map[subscription]int{},
 	}
 	for topic := range consumers {

@@ -128,14 +128,17 @@ func (r *receiver) receive(from *client.Subscriber) error {
 		if err == nil || r.ctx.Err() != nil || !mayPass(err) {
 			return err
 		}
-		r.q.ready.saw(r.q.now(), faulted("receive", err))
+		r.q.refused.Add(1)
 		if time.Since(began) > beginMost {
 			attempt = 1
 		}
 		select {
 		case <-r.ctx.Done():
-			return nil
 		case <-time.After(min(circuit.Backoff(attempt), beginMost)):
+		}
+		r.q.refused.Add(-1)
+		if r.ctx.Err() != nil {
+			return nil
 		}
 	}
 }

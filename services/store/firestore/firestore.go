@@ -40,7 +40,8 @@
 //	              breaks goes on where it was
 //	People        2 RPCs a shard, a read for each account and each consent
 //	EraseUser     1 RPC a collection and 2 for each 500 documents; a read and a delete each
-//	Ready         none behind a commit that went through, else 1
+//	Ready         none where something was read and written within ten seconds, else 1 for each
+//	              of the two that was not: a read, and a delete of what is never there
 //
 // A check is a verify, which only reads: the service's own mobile and Node clients
 // send it, and the generated Go type lacks the field. There is no Stirring: one query
@@ -84,7 +85,6 @@ import (
 	"net/url"
 	"regexp"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -94,6 +94,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/clarity-loop/clarity/services/fault"
+	"github.com/clarity-loop/clarity/services/internal/peer"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -136,6 +138,7 @@ const (
 	google         = "firestore.googleapis.com:443"
 	scope          = "https://www.googleapis.com/auth/datastore"
 	maxConnections = 64
+	believed       = 10 * time.Second // an answer is, as to whether the service is there
 )
 
 // A Store is a store.Driver over a database of Firestore.
@@ -146,7 +149,7 @@ type Store struct {
 	root           string // what the shards lie under
 	emulator       bool
 	hub            *hub
-	committed      atomic.Bool // the last commit went through
+	reads, commits *peer.Peer // of which the service may do the one and not the other
 
 	closing sync.Once
 	closed  error
@@ -181,7 +184,8 @@ func Open(ctx context.Context, c Config, options ...option.ClientOption) (*Store
 	if err != nil {
 		return nil, fmt.Errorf("open firestore: %w", errors.Join(err, calls.Close()))
 	}
-	s := &Store{calls: calls, streams: streams, rpc: firestorepb.NewFirestoreClient(calls), database: database, root: root, emulator: c.Emulator}
+	s := &Store{calls: calls, streams: streams, rpc: firestorepb.NewFirestoreClient(calls), database: database, root: root, emulator: c.Emulator,
+		reads: peer.New(time.Now, believed), commits: peer.New(time.Now, believed)}
 	listener := firestorepb.NewFirestoreClient(streams)
 	s.hub = newHub(database, func(ctx context.Context) (listening, error) {
 		return listener.Listen(s.outgoing(ctx, "database", database))
@@ -239,15 +243,26 @@ func (s *Store) outgoing(ctx context.Context, name, value string) context.Contex
 	return metadata.AppendToOutgoingContext(ctx, headers...)
 }
 
-// Ready is nil where the last commit went through, or else one does that deletes what
-// is never there.
+// Ready is nil where documents were read and written a moment ago, or else can be now. Where
+// they can be read alone, that is partly so.
 func (s *Store) Ready(ctx context.Context) error {
-	if s.committed.Load() {
-		return nil
+	nothing := s.root + "/probes/nothing"
+	err := s.reads.Ready(ctx, func(ctx context.Context) error {
+		return s.read(ctx, []string{nothing}, []string{fieldNonce}, func(string, *firestorepb.Document) error { return nil })
+	})
+	if err != nil {
+		return store.Fault("ready", err)
 	}
-	nothing := &firestorepb.Write{Operation: &firestorepb.Write_Delete{Delete: s.root + "/probes/nothing"}}
-	if _, err := s.commit(ctx, []*firestorepb.Write{nothing}); err != nil {
-		return store.Fault("ready", answered(ctx, err))
+	err = s.commits.Ready(ctx, func(ctx context.Context) error {
+		_, err := s.commit(ctx, []*firestorepb.Write{{Operation: &firestorepb.Write_Delete{Delete: nothing}}})
+		return answered(ctx, err)
+	})
+	return fault.Partly(store.Fault("ready", err))
+}
+
+// saw takes note of how a call ended, unless it was the caller that ended it.
+func saw(caller context.Context, p *peer.Peer, err error) {
+	if err == nil || caller.Err() == nil {
+		p.Saw(err)
 	}
-	return nil
 }

@@ -40,6 +40,7 @@ func (s *Store) Get(ctx context.Context, k store.Key) (store.Document, error) {
 // read shows each of the documents, nil where it is not there. It is no GetDocument,
 // which says of a database that is none what it says of a document.
 func (s *Store) read(ctx context.Context, names, mask []string, see func(name string, d *firestorepb.Document) error) error {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	req := &firestorepb.BatchGetDocumentsRequest{Database: s.database, Documents: names}
@@ -47,16 +48,17 @@ func (s *Store) read(ctx context.Context, names, mask []string, see func(name st
 		req.Mask = &firestorepb.DocumentMask{FieldPaths: mask}
 	}
 	stream, err := s.rpc.BatchGetDocuments(s.outgoing(ctx, "database", s.database), req)
-	if err != nil {
-		return answered(ctx, err)
-	}
 	seen := 0
 	for {
-		res, err := stream.Recv()
+		var res *firestorepb.BatchGetDocumentsResponse
+		if err == nil {
+			res, err = stream.Recv()
+		}
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
+			saw(caller, s.reads, err)
 			return answered(ctx, err)
 		}
 		name, found := res.GetMissing(), res.GetFound()
@@ -74,6 +76,7 @@ func (s *Store) read(ctx context.Context, names, mask []string, see func(name st
 	if seen < len(names) {
 		return errShort
 	}
+	s.reads.Saw(nil)
 	return nil
 }
 
@@ -165,19 +168,22 @@ func (s *Store) query(ctx context.Context, shard int, q *firestorepb.StructuredQ
 
 // queryOf shows each document under the parent that the query finds.
 func (s *Store) queryOf(ctx context.Context, parent string, q *firestorepb.StructuredQuery, see func(*firestorepb.Document) error) error {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	stream, err := s.rpc.RunQuery(s.outgoing(ctx, "parent", parent), &firestorepb.RunQueryRequest{
 		Parent: parent, QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: q}})
-	if err != nil {
-		return answered(ctx, err)
-	}
 	for {
-		res, err := stream.Recv()
+		var res *firestorepb.RunQueryResponse
+		if err == nil {
+			res, err = stream.Recv()
+		}
 		if errors.Is(err, io.EOF) {
+			s.reads.Saw(nil)
 			return nil
 		}
 		if err != nil {
+			saw(caller, s.reads, err)
 			return answered(ctx, err)
 		}
 		if res.GetDocument() == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -223,7 +224,7 @@ func TestNoErrorSaysWhatTheServiceSaid(t *testing.T) {
 			}
 			everyCause(err, func(cause error) { faulttest.NamesNobody(t, op, cause) })
 		}
-		for what, n := range map[string]int{"get": 1, "query": 4, "commit": 2} {
+		for what, n := range map[string]int{"get": 2, "query": 4, "commit": 1} {
 			if s.called(what) != n {
 				t.Errorf("%v: %d times %s, want %d: no call is sent twice", c, s.called(what), what, n)
 			}
@@ -256,28 +257,61 @@ func TestADocumentOfAnotherFormIsDamage(t *testing.T) {
 	}
 }
 
-func TestReadyIsAskedOfTheServiceUntilACommitGoesThrough(t *testing.T) {
-	var away error
-	s := &service{commit: func(*firestorepb.CommitRequest) (*firestorepb.CommitResponse, error) {
-		return &firestorepb.CommitResponse{WriteResults: []*firestorepb.WriteResult{{UpdateTime: timestamppb.New(epoch)}}}, away
-	}}
+// Whether the service reads and whether it writes are two things: of each it is asked where
+// no call of the kind went through a moment ago. Who only reads is partly ready.
+func TestReadyIsAskedOfTheServiceUntilCallsGoThrough(t *testing.T) {
+	var unwritten, unread atomic.Bool
+	answer := func(away *atomic.Bool) error {
+		if away.Load() {
+			return worded(codes.Unavailable)
+		}
+		return nil
+	}
+	s := &service{
+		commit: func(*firestorepb.CommitRequest) (*firestorepb.CommitResponse, error) {
+			return &firestorepb.CommitResponse{WriteResults: []*firestorepb.WriteResult{{UpdateTime: timestamppb.New(epoch)}}}, answer(&unwritten)
+		},
+		get: func(string) (*firestorepb.Document, error) { return nil, answer(&unread) },
+	}
 	d := serve(t, s)
-	ready := func(what string, want bool, commits int) {
+	const whole, partly, not = "whole", "partly", "not"
+	ready := func(what, want string, gets, commits int) {
 		t.Helper()
-		if err := d.Ready(t.Context()); (err == nil) != want || s.called("commit") != commits {
-			t.Errorf("%s: %v after %d commits, want ready %v after %d", what, err, s.called("commit"), want, commits)
+		got, err := not, d.Ready(t.Context())
+		switch {
+		case err == nil:
+			got = whole
+		case fault.IsPartly(err):
+			got = partly
+		}
+		if got != want || s.called("get") != gets || s.called("commit") != commits {
+			t.Errorf("%s: %s (%v) after %d reads and %d commits, want %s after %d and %d", what, got, err, s.called("get"), s.called("commit"), want, gets, commits)
 		}
 	}
 	write := func() { _, _ = d.Batch(t.Context(), []store.Write{{Key: at, IfVersion: store.Any, Data: []byte("x")}}) }
-	ready("nothing was committed yet", true, 1)
-	ready("the last commit went through", true, 1)
-	away = worded(codes.Unavailable)
+	read := func() { _, _ = d.Get(t.Context(), at) }
+	list := func() { _, _ = d.List(t.Context(), store.Query{Collection: at.Collection, UID: at.UID, Limit: 1}) }
+	ready("nothing was asked yet", whole, 1, 1)
+	ready("both went through", whole, 1, 1)
+	unwritten.Store(true)
 	write()
-	ready("it is away", false, 3)
-	ready("it still is", false, 4)
-	away = nil
+	ready("nothing is written", partly, 1, 3)
+	ready("nor a moment later", partly, 1, 3)
+	unwritten.Store(false)
 	write()
-	ready("a commit went through", true, 5)
+	ready("a commit went through", whole, 1, 4)
+	unread.Store(true)
+	read()
+	ready("nothing is read", not, 3, 4)
+	write()
+	ready("whatever is written", not, 3, 5)
+	unread.Store(false)
+	list()
+	ready("something was listed", whole, 3, 5)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _ = d.Get(gone, at)
+	ready("who goes says nothing of it", whole, 3, 5)
 }
 
 func TestAnIllegalConfigSaysAllThatIsWrong(t *testing.T) {

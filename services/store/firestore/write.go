@@ -94,14 +94,12 @@ func conditionOf(version int64) *firestorepb.Precondition {
 
 // commit sends the writes once.
 func (s *Store) commit(ctx context.Context, writes []*firestorepb.Write) ([]*firestorepb.WriteResult, error) {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	res, err := s.rpc.Commit(s.outgoing(ctx, "database", s.database), &firestorepb.CommitRequest{Database: s.database, Writes: writes})
-	switch {
-	case err == nil:
-		s.committed.Store(true)
-	case !refusal(status.Code(err)):
-		s.committed.Store(false)
+	if err == nil || !refusal(status.Code(err)) {
+		saw(caller, s.commits, err)
 	}
 	return res.GetWriteResults(), err
 }

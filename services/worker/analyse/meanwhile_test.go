@@ -148,41 +148,31 @@ func walked(day health.Day) health.Sample {
 	return health.Sample{UUID: health.UUID{1}, Type: "HKQuantityTypeIdentifierStepCount", Start: at, End: at + 60_000, Zone: "Europe/Berlin", Value: 100, Unit: "count", OriginalValue: 100, OriginalUnit: "count"}
 }
 
-// Whatever became of the process that stored a Result, it is told of: the message
-// comes again of itself, or what is due is asked for again.
+// Whatever became of the process that stored a Result, and whatever its clock was, it
+// is told of: the message comes again of itself, or what is due is asked for again.
 func TestAResultIsToldOfWhoeverAsksAgain(t *testing.T) {
-	for name, asked := range map[string]int{"the same message": 1, "asked for again": 2} {
+	for name, tt := range map[string]struct {
+		asked  int
+		behind time.Duration // the clock of who stored it
+	}{
+		"the same message": {1, 0}, "the same message, of a clock that is behind": {1, 2 * time.Hour},
+		"asked for again": {2, 0}, "asked for again, of a clock that is behind": {2, 2 * time.Hour},
+	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			end := b.keepWeek()
+			b.stage = analyse.New(analyse.Needs{Store: b.store, Windows: b.windows, Queue: b, Audit: b, Log: slog.New(slog.DiscardHandler),
+				Chunks: timeline.NewReader(vault.New(b.blobs, b.keys)), Now: func() time.Time { return time.Now().Add(-tt.behind) }})
 			b.ask(end, end)
 			b.fail = errors.New("down")
 			if b.due(1) == "ack" || b.result(end) == nil {
 				t.Fatal("no result that nobody was told of")
 			}
 			b.fail = nil
-			if v := b.due(asked); v != "ack" || len(b.published) < 1 {
+			if v := b.due(tt.asked); v != "ack" || len(b.published) < 1 {
 				t.Errorf("verdict %q, told %v", v, b.topics())
 			}
 		})
-	}
-}
-
-// A Result that a clock behind this one's stored is told of where its window is
-// asked for again.
-func TestAResultOfAClockThatIsBehindIsToldOf(t *testing.T) {
-	b := newBench(t)
-	end := b.keepWeek()
-	late := analyse.New(analyse.Needs{Store: b.store, Windows: b.windows, Queue: b, Audit: b, Log: slog.New(slog.DiscardHandler),
-		Chunks: timeline.NewReader(vault.New(b.blobs, b.keys)), Now: func() time.Time { return time.Now().Add(-2 * time.Hour) }})
-	b.ask(end, end)
-	b.fail, b.stage = errors.New("down"), late
-	if b.due(1) == "ack" || b.result(end) == nil {
-		t.Fatal("no result that nobody was told of")
-	}
-	b.fail = nil
-	if v := b.due(2); v != "ack" || len(b.published) < 1 {
-		t.Errorf("verdict %q, told %v", v, b.topics())
 	}
 }
 

@@ -119,12 +119,12 @@ func (s *Stage) windows(ctx context.Context, uid string, ends []health.Day, aske
 	var failed error
 	for _, end := range ends {
 		t.windows++
-		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again, t.tell)
+		outcome, err := s.window(ctx, analysis.Request{UID: uid, End: end}, d, again, t.tell)
 		if d.digested && errors.Is(err, blob.ErrNotFound) { // the digest is of a day as it was a while ago
 			if d, err = s.read(ctx, uid, first, last, true); err != nil {
 				return done, err
 			}
-			outcome, err = s.window(ctx, analysis.Request{UID: uid, End: end}, d, asked, again, t.tell)
+			outcome, err = s.window(ctx, analysis.Request{UID: uid, End: end}, d, again, t.tell)
 		}
 		if outcome == Stored {
 			t.stored++
@@ -177,14 +177,19 @@ func (s *Stage) askLater(ctx context.Context, d *reading, end health.Day) error 
 }
 
 // window brings one window's Result up to date. One that is current is announced
-// again where it may have been stored for the same asking, and the process died.
-func (s *Stage) window(ctx context.Context, req analysis.Request, d *reading, asked due.Asked, again bool, tell teller) (Outcome, error) {
+// again where whoever stored it may have died before they told: no clock says that, as
+// theirs may be another.
+func (s *Stage) window(ctx context.Context, req analysis.Request, d *reading, again bool, tell teller) (Outcome, error) {
 	f, err := s.findIn(ctx, req, d, false)
 	if err != nil {
 		return Kept, err
 	}
 	defer f.release()
-	again = again || f.exists && !f.before.Value.ComputedAt.Before(asked.Since())
+	if f.current && !again {
+		if again, err = s.untold(ctx, req, f.before.Value.Result); err != nil {
+			return Kept, err
+		}
+	}
 	outcome, _, err := s.refresh(ctx, req, f, Order{Again: again}, tell)
 	return outcome, err
 }

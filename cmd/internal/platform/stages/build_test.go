@@ -395,40 +395,22 @@ func TestTheIngressIsToldItsManners(t *testing.T) {
 	}
 }
 
-// A platform that cannot reach its queue is not ready.
-func TestTheIngressIsNotReadyWithoutAQueue(t *testing.T) {
+// What the process says of being ready the API says, too, and no more.
+func TestTheIngressIsReadyAsTheProcessIs(t *testing.T) {
 	w := newWorld(t)
-	w.Queue = deaf{w.Queue}
+	var fault error
+	w.Ready = func(context.Context) error { return fault }
 	stop := w.run(t, "ingress")
-	if status, _ := w.get(t, "/readyz"); status != http.StatusServiceUnavailable {
-		t.Errorf("ready: %d", status)
+	for _, fault = range []error{nil, errors.New("the disk is full")} {
+		status, body := w.get(t, "/readyz")
+		if (status == http.StatusServiceUnavailable) != (fault != nil) || strings.Contains(body, "disk") {
+			t.Errorf("%v: %d %s", fault, status, body)
+		}
 	}
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
 }
-
-// stuck is a store whose commits do not go through.
-type stuck struct{ store.Driver }
-
-func (stuck) Ready(context.Context) error { return errors.New("the disk is full") }
-
-// A platform whose store takes no commit is not ready, though it can be read.
-func TestTheIngressIsNotReadyWithoutAStoreThatCommits(t *testing.T) {
-	w := newWorld(t)
-	w.Store = store.New(stuck{}, w.Keys)
-	stop := w.run(t, "ingress")
-	if status, body := w.get(t, "/readyz"); status != http.StatusServiceUnavailable || strings.Contains(body, "disk") {
-		t.Errorf("ready: %d %s", status, body)
-	}
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
-}
-
-type deaf struct{ queue.Queue }
-
-func (deaf) Ready(context.Context) error { return errors.New("no answer") }
 
 // The clock stands still here, so that nothing is forgiven.
 func TestTheRateIsLimitedUnlessItIsNot(t *testing.T) {
@@ -514,23 +496,6 @@ func TestAWrongPlanIsToldOnce(t *testing.T) {
 		if told := strings.Contains(w.log.String(), "no traffic plan yet"); told != alone {
 			t.Errorf("the ingress of %v says %q", stageNames, w.log)
 		}
-	}
-}
-
-// absent are keys that cannot be found.
-type absent struct{ platform.Keys }
-
-func (absent) Ready(context.Context) error { return errors.New("no keys") }
-
-func TestTheIngressIsNotReadyWithoutKeys(t *testing.T) {
-	w := newWorld(t)
-	w.Keys = absent{w.Keys}
-	stop := w.run(t, "ingress")
-	if status, body := w.get(t, "/readyz"); status != http.StatusServiceUnavailable || strings.Contains(body, "keys") {
-		t.Errorf("ready: %d %s", status, body)
-	}
-	if err := stop(); err != nil {
-		t.Error(err)
 	}
 }
 

@@ -29,6 +29,8 @@ type Records interface {
 //
 // What is read may be a time to live old. What is stored is not: it is written
 // in one batch with the demand that the person still stands as was remembered.
+// Nor is a refusal: a standing that forbids something is never remembered, so
+// who agreed, or came back, at one process is let in by all of them.
 // So a withdrawal, or an erasure, is after every upload that was let in before
 // it and before every other, in any number of processes.
 type AccountCache struct {
@@ -119,7 +121,11 @@ func (c *AccountCache) get(ctx context.Context, uid string) (store.Record[record
 	if err != nil {
 		return store.Record[record.Account]{}, err
 	}
-	c.remember(uid, remembered{standing, now})
+	if standing.Value.Permitted() != nil {
+		c.Forget(uid)
+	} else {
+		c.remember(uid, remembered{standing, now})
+	}
 	return standing, nil
 }
 

@@ -155,8 +155,31 @@ func TestTheCacheForgets(t *testing.T) {
 	reads(5) // what could not be read is not remembered
 }
 
+// Who agrees, or comes back, by way of another process is not refused here for
+// what was so before.
+func TestARefusalIsNeverRemembered(t *testing.T) {
+	for name, before := range map[string]record.Account{
+		"was never asked": {}, "had withdrawn": agreed(record.PurposeNarrative), "was erased": agreed().Erased(time.Unix(1, 0), "receipt"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &written{account: before, version: 1}
+			c := NewAccountCache(w, time.Now, time.Hour)
+			if err := c.MayStore(t.Context(), "anna"); err == nil {
+				t.Fatal("let in")
+			}
+			w.account, w.version = agreed(record.PurposeProcessing), 2 // at another process
+			if err := c.MayStore(t.Context(), "anna"); err != nil {
+				t.Errorf("refused for what was before: %v", err)
+			}
+			if err := c.StoringConsented(t.Context(), "anna", func(store.Change) error { return nil }); err != nil {
+				t.Errorf("not stored for what was before: %v", err)
+			}
+		})
+	}
+}
+
 func TestTheCacheIsBounded(t *testing.T) {
-	c := NewAccountCache(&written{}, time.Now, time.Hour)
+	c := NewAccountCache(&written{account: agreed(record.PurposeProcessing)}, time.Now, time.Hour)
 	for i := range rememberedAccounts + 10 {
 		if _, err := c.Get(t.Context(), fmt.Sprint("person-", i)); err != nil {
 			t.Fatal(err)

@@ -24,7 +24,9 @@ import (
 func Stages() []platform.Stage {
 	const documents = capability.Store | capability.Keys
 	return []platform.Stage{
-		{Name: stage.Ingress, Needs: documents | capability.Blobs | capability.Queue | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener, Build: buildIngress},
+		{Name: stage.Ingress, Needs: documents | capability.Blobs | capability.Queue | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener,
+			// Who uploads without a queue or a bucket is asked to come again; who reads is answered.
+			Spares: capability.Queue | capability.Blobs, Build: buildIngress},
 		{Name: stage.Delivery, Needs: documents | capability.Queue | capability.Feed | capability.Push, Build: buildDelivery},
 		{Name: stage.Exports, Needs: documents | capability.Blobs | capability.Queue, Build: buildExports},
 	}

@@ -53,7 +53,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 		Store: p.Store, Woken: p.Config.Backends.Push != "", Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Space: p.Space, Audit: p.Audit,
 		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
-		Plan: asked.Plan, Series: days.Series, Ready: func(ctx context.Context) error { return ready(ctx, p) },
+		Plan: asked.Plan, Series: days.Series, Ready: p.Ready,
 		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limitsOf(p.Config.Ingress),
 		Origins: p.Config.Ingress.Origins, Proxies: proxies, ProxyProtocol: p.Config.Ingress.ProxyProtocol, MetricsApart: p.Config.Listen.Admin != "",
 	}
@@ -64,7 +64,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	if err != nil {
 		return nil, err
 	}
-	return []platform.Runner{{Name: stage.Ingress, Run: func(ctx context.Context) error {
+	return []platform.Runner{{Name: stage.Ingress, Once: true, Run: func(ctx context.Context) error {
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(p.Listener) }()
 		select {
@@ -78,7 +78,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 			p.Log.Warn("requests were cut off", "stage", stage.Ingress, "err", err)
 		}
 		return <-served
-	}, Ready: server.CheckReady}, {Name: "models", Run: asked.Run}}, nil
+	}}, {Name: "models", Run: asked.Run}}, nil
 }
 
 // An app says whether a request comes from an app of ours.
@@ -95,16 +95,6 @@ func appsOf(p platform.Parts) (app, error) {
 		return nil, nil //nolint:nilnil // no app is asked for
 	}
 	return apps, stage.Count(p, "the verifier", p.Identity)
-}
-
-// ready says why the API cannot be served now.
-func ready(ctx context.Context, p platform.Parts) error {
-	if p.Stopping != nil {
-		if err := p.Stopping(); err != nil {
-			return err
-		}
-	}
-	return p.Ready(ctx)
 }
 
 // askedModels are what GET /v1/models lists. Where the worker runs in this

@@ -1,4 +1,6 @@
-package main
+// Package phonetest is phones for tests of the whole platform: what they send, and what is
+// to become of it.
+package phonetest
 
 import (
 	"encoding/json"
@@ -10,14 +12,16 @@ import (
 	"github.com/clarity-loop/clarity/services/health"
 )
 
-// A load is what one simulated phone sends: upload n is the same each time it
-// is asked for. Its samples fall on ten days; now and then it deletes what it
+// A Load is what one simulated phone, of that number, sends: upload n is the same each
+// time it is asked for. Its samples fall on ten days; now and then it deletes what it
 // sent before or will send later, and sends something twice.
-type load struct{ phone int }
+type Load int
 
-const loadSamples = 40
+// Samples are how many an upload adds, but for what it sends twice.
+const Samples = 40
 
-type loadSample struct {
+// A Sample is one as it is sent.
+type Sample struct {
 	UUID   string         `json:"uuid"`
 	Type   string         `json:"type"`
 	Start  string         `json:"start"`
@@ -27,16 +31,17 @@ type loadSample struct {
 	Source map[string]any `json:"source"`
 }
 
-type loadDeletion struct {
+// A Deletion is one as it is sent.
+type Deletion struct {
 	UUID string `json:"uuid"`
 	Type string `json:"type"`
 }
 
-func (l load) sample(n, k int) loadSample {
-	id := health.Sample{Type: "load", Start: health.Instant(n), End: health.Instant(k), OriginalValue: float64(l.phone)}
+func (l Load) sample(n, k int) Sample {
+	id := health.Sample{Type: "load", Start: health.Instant(n), End: health.Instant(k), OriginalValue: float64(l)}
 	day := time.Date(2025, 6, 1+(n+k/10)%10, 0, 0, 0, 0, time.UTC)
 	at := day.Add(time.Duration((n*37+k*101)%1380) * time.Minute)
-	s := loadSample{UUID: health.DeriveUUID(&id).String(), Start: at.Format(time.RFC3339), End: at.Add(time.Minute).Format(time.RFC3339),
+	s := Sample{UUID: health.DeriveUUID(&id).String(), Start: at.Format(time.RFC3339), End: at.Add(time.Minute).Format(time.RFC3339),
 		Source: map[string]any{"bundleId": "com.apple.health.load", "productType": "Watch7,5", "osVersion": "12.1"}}
 	switch k % 4 {
 	case 0:
@@ -52,10 +57,10 @@ func (l load) sample(n, k int) loadSample {
 	return s
 }
 
-// content is the samples and deletions of upload n.
-func (l load) content(n int) (samples []loadSample, deleted []loadDeletion) {
-	deleted = []loadDeletion{}
-	for k := range loadSamples {
+// Content is the samples and deletions of upload n.
+func (l Load) Content(n int) (samples []Sample, deleted []Deletion) {
+	deleted = []Deletion{}
+	for k := range Samples {
 		samples = append(samples, l.sample(n, k))
 	}
 	if n%6 == 5 { // a reply was lost, so the phone thought
@@ -65,7 +70,7 @@ func (l load) content(n int) (samples []loadSample, deleted []loadDeletion) {
 	}
 	forget := func(n, k int) {
 		s := l.sample(n, k)
-		deleted = append(deleted, loadDeletion{s.UUID, s.Type})
+		deleted = append(deleted, Deletion{s.UUID, s.Type})
 	}
 	if n%5 == 4 {
 		forget(n-3, 1)
@@ -77,10 +82,11 @@ func (l load) content(n int) (samples []loadSample, deleted []loadDeletion) {
 	return samples, deleted
 }
 
-func (l load) upload(t testing.TB, n int) phone.Upload {
+// Upload is upload n, as a phone puts it.
+func (l Load) Upload(t testing.TB, n int) phone.Upload {
 	t.Helper()
-	samples, deleted := l.content(n)
-	body, err := json.Marshal(map[string]any{"schema": "clarity.upload/1", "installationId": fmt.Sprintf("phone-%d", l.phone), "timeZone": "UTC",
+	samples, deleted := l.Content(n)
+	body, err := json.Marshal(map[string]any{"schema": "clarity.upload/1", "installationId": fmt.Sprintf("phone-%d", int(l)), "timeZone": "UTC",
 		"samples": samples, "deleted": deleted, "cursor": map[string]string{"HKQuantityTypeIdentifierHeartRate": fmt.Sprint("anchor-", n)}, "stage": "daily"})
 	if err != nil {
 		t.Fatal(err)
@@ -92,11 +98,11 @@ func (l load) upload(t testing.TB, n int) phone.Upload {
 	return u
 }
 
-// alive is how many samples exist after the first n uploads.
-func (l load) alive(n int) int {
+// Alive is how many samples exist after the first n uploads.
+func (l Load) Alive(n int) int {
 	there, gone := map[string]bool{}, map[string]bool{}
 	for i := range n {
-		samples, deleted := l.content(i)
+		samples, deleted := l.Content(i)
 		for _, s := range samples {
 			there[s.UUID] = true
 		}
