@@ -182,6 +182,10 @@ bench: clarity ## Measure the ingest path: acknowledgement latency, CPU and allo
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(COUNT) -timeout 30m
 	$(GO) test $(SMALL) -run '^$$' -bench . -benchmem -count $(COUNT)
 
+.PHONY: bench-cloud
+bench-cloud: emulators ## Measure what an upload costs an ingress with the cloud's drivers, over stand-ins, and with those of a directory
+	CLARITY_CLOUD=1 $(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest(Cloud)?500$$' -benchtime 2000x -count $(COUNT) -timeout 30m
+
 .PHONY: bench-once
 bench-once: ## See that the small benchmarks of `make bench` still run
 	$(GO) test $(SMALL) -run '^$$' -bench . -benchtime 1x

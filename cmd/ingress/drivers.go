@@ -37,6 +37,6 @@ func drivers(getenv func(string) string) platform.Drivers {
 		Plans:  map[string]platform.Opener[platform.Plan]{"file": plans.File, "fixed": plans.Fixed},
 		Feed:   map[string]platform.Opener[relay.Feed]{"firestore": cloud.Feed},
 		Push:   map[string]platform.Opener[push.Sender]{"fcm": cloud.Push},
-		Places: google.Check, LongestCall: google.LongestCall,
+		Traces: google.Traces, Places: google.Check, LongestCall: google.LongestCall,
 	}
 }

@@ -100,7 +100,7 @@ func (s *Stage) send(ctx context.Context, ready map[string]device.Device, w push
 			came.gone = append(came.gone, id)
 		case errors.Is(err, push.ErrRefused):
 			s.metrics.count(outcomeRefused)
-			s.Log.Warn("wake is refused", append([]any{"stage", "wakes"}, fault.Attrs(err)...)...)
+			s.Log.WarnContext(ctx, "wake is refused", append([]any{"stage", "wakes"}, fault.Attrs(err)...)...)
 		default:
 			s.metrics.count(outcomeFailed)
 			came.again, came.failed = append(came.again, id), err

@@ -127,7 +127,7 @@ func New(n Needs) *Stage { return &Stage{n, newMetrics()} }
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var due waking.Due
 	if err := json.Unmarshal(d.Body, &due); err != nil || due.UID == "" || due.Kind == "" {
-		s.Log.Error("message is unreadable", "stage", "wakes", "attempt", d.Attempt)
+		s.Log.ErrorContext(ctx, "message is unreadable", "stage", "wakes", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be read")
 	}
 	if s.Now().Sub(due.At) >= given+s.Every {
@@ -137,9 +137,9 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	came, err := s.wake(ctx, due, d)
 	switch {
 	case err != nil:
-		return failures().Verdict(s.Log, d, err)
+		return failures().Verdict(ctx, s.Log, d, err)
 	case came.failed != nil:
-		s.Log.Warn("wake failed, will retry", append([]any{"stage", "wakes", "attempt", d.Failed + 1}, fault.Attrs(came.failed)...)...)
+		s.Log.WarnContext(ctx, "wake failed, will retry", append([]any{"stage", "wakes", "attempt", d.Failed + 1}, fault.Attrs(came.failed)...)...)
 		return queue.Retry(came.after, fault.Text(came.failed))
 	case came.after > 0:
 		return queue.Postpone(came.after, "it was woken just now")
