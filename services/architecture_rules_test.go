@@ -48,7 +48,7 @@ var rules = map[string][]string{
 	"services/identity": {"services/fault", "internal/dirlock", "internal/durable", "services/internal/peer"},
 	// What keyrings do with keysets, for every driver of it; and the one whose keys are documents.
 	"services/keyring/internal": {},
-	"services/keyring/kms":      {"services/fault", "services/internal/peer", "=services/keyring", "services/keyring/internal", "=services/store"},
+	"services/keyring/kms":      {"services/fault", "services/internal/peer", "services/internal/redial", "=services/keyring", "services/keyring/internal", "=services/store"},
 	// How tokens are read and keys fetched, for every driver of it.
 	"services/identity/internal": {},
 	"services/queue":             {"services/fault", "services/internal"},
@@ -155,6 +155,8 @@ var rules = map[string][]string{
 	"internal/kubelab": {"api"},
 	// Google Cloud on this machine, for tests and `make cloud`: it knows the platform's strings and none of its rooms.
 	"internal/emulated": {},
+	// What a test reads while others write it.
+	"internal/logtest": {},
 	// The simulator of the whole platform: tests alone, which see every room.
 	"internal/sim": {},
 	// The edge.

@@ -58,6 +58,9 @@ type Asked struct {
 	ends    map[health.Day]int64 // the generation that asked for it
 }
 
+// Since is when the oldest of them began to be wanted, by the clock of who asked.
+func (a Asked) Since() time.Time { return a.errand.Since }
+
 // Again says that somebody has had them in hand before: what they have stored may not
 // have been told.
 func (a Asked) Again() bool { return a.errand.Asked > 1 }

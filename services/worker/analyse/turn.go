@@ -90,6 +90,7 @@ func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn
 				return t, erasedError(err)
 			}
 			t.left = left
+			s.tellWait(asked, done)
 		}
 		failed = errors.Join(failed, err)
 		if err != nil && !ofOne(err) {
@@ -98,6 +99,18 @@ func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn
 		ends = ends[n:]
 	}
 	return t, failed
+}
+
+// tellWait tells how long the newest window was waited for, once it is done: of a past
+// that is read for the first time, or again, nobody looks at each week.
+func (s *Stage) tellWait(asked due.Asked, done []health.Day) {
+	now := s.Now()
+	newest := asked.Ends()[0]
+	recent := health.DayOf(health.InstantOf(now), time.UTC) - 1 // today, wherever
+	if s.Waited == nil || newest < recent || !slices.Contains(done, newest) {
+		return
+	}
+	s.Waited.Observe(max(0, now.Sub(asked.Since()).Seconds()))
 }
 
 // windows analyses windows whose days are read once for all of them, tells of those
