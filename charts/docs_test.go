@@ -135,7 +135,7 @@ func inPod(t *testing.T, objects []unstructured.Unstructured, stage, name string
 	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // the first start of a program that was just linked
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program(t, name), args...)
 	cmd.Env = []string{}
