@@ -141,7 +141,7 @@ func (s *server) stop(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	if err := s.cmd.Wait(); err != nil || time.Since(began) > 20*time.Second || !strings.Contains(s.log.String(), `"msg":"stopped"`) {
+	if err := s.cmd.Wait(); err != nil || time.Since(began) > 20*time.Second || !strings.Contains(s.log.String(), `":"stopped"`) {
 		t.Errorf("%s ends with %v after %v; its log:\n%s", s.name, err, time.Since(began), s.log)
 	}
 }

@@ -49,6 +49,7 @@ func Defaults(lingers bool) platform.Config {
 		Erasure:  platform.Erasure{Look: 10 * time.Second},
 		Stop:     platform.Stop{Grace: 50 * time.Second},
 		Log:      platform.Log{Format: "json", Level: "info"},
+		Traces:   platform.Traces{Ratio: .01},
 	}
 	if lingers {
 		c.Stop.Linger = 10 * time.Second
@@ -126,6 +127,10 @@ func (b Binary) read(args []string, getenv func(string) string, stdout, stderr i
 	flags := flag.NewFlagSet(b.Name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	b.Flags(flags, &s.config)
+	if b.Drivers.Traces != nil {
+		flags.StringVar(&s.config.Traces.To, "traces", s.config.Traces.To, "`URL` of the collector that traces go to, by OTLP/gRPC: http://HOST:PORT in the clear, or https://HOST:PORT; none if empty")
+		flags.Float64Var(&s.config.Traces.Ratio, "traces-ratio", s.config.Traces.Ratio, "which `RATIO` of the traces is kept, 0 to 1, beside all that failed")
+	}
 	file := flags.String("config", getenv(settings.Variable("config")), "YAML `FILE` of what the flags say, and of what only it can say")
 	flags.BoolVar(&s.check, "check", false, "tell what is wrong, or what would run, and open nothing")
 	flags.BoolVar(&s.version, "version", false, "print what this program was built from, and end")
@@ -153,19 +158,30 @@ func (b Binary) read(args []string, getenv func(string) string, stdout, stderr i
 	reading := settings.Read(flags, &s.config, *file, getenv, "config", "check", "version")
 	development, developing := emulators.Development(getenv)
 	var logging error
-	s.log, logging = s.config.Log.Logger(stderr)
-	s.faults = []error{reading, developing, emulators.Refuse(getenv, development), logging}
+	s.log, logging = s.config.Log.Logger(stderr, b.program(), buildinfo.Of(b.Version).Version)
+	s.faults = append([]error{reading, developing, emulators.Refuse(getenv, development), logging}, b.faults(s, reading)...)
+	return s, nil
+}
+
+// faults are those of what was said, for what is to be done with it.
+func (b Binary) faults(s *said, reading error) []error {
 	switch {
 	case errors.As(reading, new(*fs.PathError)): // what is missing elsewhere stands in the file
+		return nil
 	case s.tool != nil:
-		s.faults = append(s.faults, b.Drivers.Check(s.config.Backends, s.tool.Needs))
-	default:
-		s.faults = append(s.faults, s.config.Validate(b.Drivers, b.Table))
-		if b.Find != nil && s.config.Needs(b.Table).Has(capability.Model) {
-			s.faults = append(s.faults, b.Find(s.config.Backends.Model))
-		}
+		return []error{b.Drivers.Check(s.config.Backends, s.tool.Needs)}
 	}
-	return s, nil
+	faults := []error{s.config.Validate(b.Drivers, b.Table)}
+	if b.Find != nil && s.config.Needs(b.Table).Has(capability.Model) {
+		faults = append(faults, b.Find(s.config.Backends.Model))
+	}
+	return faults
+}
+
+// program is the file's name, without the command behind it.
+func (b Binary) program() string {
+	name, _, _ := strings.Cut(b.Name, " ")
+	return name
 }
 
 func (b Binary) help(fs *flag.FlagSet, w io.Writer) error {
@@ -187,7 +203,7 @@ func (b Binary) help(fs *flag.FlagSet, w io.Writer) error {
 
 // serve opens the platform and runs it.
 func (b Binary) serve(ctx context.Context, s *said, stdout io.Writer) error {
-	env := platform.Env{Now: time.Now, Log: s.log, Version: buildinfo.Of(b.Version).Line(b.Name)}
+	env := platform.Env{Now: time.Now, Log: s.log, Name: b.program(), Version: buildinfo.Of(b.Version).Line(b.Name)}
 	p, err := platform.Open(ctx, s.config, b.Drivers, b.Table, env)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil { // a clean stop, as after ready
 		s.log.Info("stopped")

@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/trace"
 )
 
 // perTurn is how many days the windows of one turn span: what is read for them is
@@ -28,17 +29,19 @@ const perTurn = 14
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var m flow.WindowsDue
 	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" {
-		return failures().Verdict(s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
+		return failures().Verdict(ctx, s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
 	}
+	ctx, span := trace.Begin(ctx, "analyse")
+	defer span.End("")
 	started := s.Now()
 	t, err := s.turn(ctx, m, d.Attempt > 1)
 	if err == nil {
-		s.Log.Info("analysed", "stage", "analyse", "attempt", d.Attempt, "windows", t.windows, "stored", t.stored, "left", t.left, "duration", s.Now().Sub(started))
+		s.Log.InfoContext(ctx, "analysed", "stage", "analyse", "attempt", d.Attempt, "windows", t.windows, "stored", t.stored, "left", t.left, "duration", s.Now().Sub(started))
 	}
 	if err == nil && t.left {
 		return queue.Postpone(0, "the next windows have their turn")
 	}
-	return failures().Verdict(s.Log, d, err)
+	return failures().Verdict(ctx, s.Log, d, err)
 }
 
 // A turn is what became of some of a person's windows.
