@@ -222,7 +222,7 @@ func (stirs) Stirring(context.Context, time.Time) ([]int, error) { return []int{
 
 type notarizes struct{ audit.Log }
 
-func (notarizes) Notarize(context.Context, *slog.Logger) error { return nil }
+func (notarizes) Notarize(context.Context, *slog.Logger, func()) error { return nil }
 
 // A driver that is measured can do what it could, and nothing else; one that is not
 // measured is itself.
@@ -231,7 +231,7 @@ func TestADriverCanDoWhatItCould(t *testing.T) {
 		Stirring(ctx context.Context, before time.Time) ([]int, error)
 	}
 	type notary interface {
-		Notarize(ctx context.Context, log *slog.Logger) error
+		Notarize(ctx context.Context, log *slog.Logger, well func()) error
 	}
 	c := signals.NewCalls()
 	if s, can := c.Store(stirs{}).(stirrer); !can {
