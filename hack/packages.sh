@@ -34,7 +34,6 @@ api/traffic controllers/internal/opmetrics
 api/v1alpha1 cmd/kubectl-clarity/internal/why controllers/internal/opmetrics
 cmd charts
 cmd/ingress cmd/clarity
-cmd/ingress cmd/clarity
 config api/v1alpha1 charts cmd/kubectl-clarity controllers/internal/opmetrics hack/signals internal/emulated
 config/firestore services/store/firestore
 config/gcs services/audit/gcs services/blob/gcs

@@ -13,7 +13,7 @@ func dashboards() []dashboard { return []dashboard{platform(), models()} }
 func platform() dashboard {
 	return dashboard{name: "platform", title: "Clarity: the platform",
 		about: "What people see, then what is behind it, in the order in which an upload meets it. Alerts have playbooks in docs/operations/playbooks.",
-		rows:  []row{promises(), edges(), queues(), stages(), words(), duties()}}
+		rows:  []row{promises(), edges(), queues(), stages(), drivers(), words(), duties()}}
 }
 
 // promises are the levels, by how fast each budget goes.
@@ -60,12 +60,26 @@ func queues() row {
 
 func stages() row {
 	return row{title: "Stages", panels: []panel{
+		{title: "Deliveries by verdict", unit: perSecond, queries: []query{{`sum by (consumer, verdict) (rate(clarity_message_seconds_count[5m]))`, "{{consumer}} {{verdict}}"}}},
+		{title: "Share that is tried again", about: "What a stage needs is away.", unit: share, queries: []query{{`sum by (consumer) (rate(clarity_message_seconds_count{verdict="retried"}[5m])) / sum by (consumer) (rate(clarity_message_seconds_count[5m]))`, "{{consumer}}"}}},
+		{title: "Time in hand, p99", unit: seconds, queries: []query{{p99("clarity_message_seconds", "topic, consumer", ""), "{{topic}} for {{consumer}}"}}},
 		{title: "Time until it is done, p50", unit: seconds, queries: []query{{quantile("0.5", "clarity_stage_done_seconds", "topic, consumer", ""), "{{topic}} for {{consumer}}"}}},
 		{title: "Time until it is done, p99", about: "With all that it waited, and every try.", unit: seconds, queries: []query{{p99("clarity_stage_done_seconds", "topic, consumer", ""), "{{topic}} for {{consumer}}"}}},
 		quantiles("Merged to result, windows of these days", "clarity_result_wait_seconds", "", ""),
 		{title: "Peers that are away", about: "Or do only some of their work.", unit: number, queries: []query{{`sum by (peer) (clarity_peer_away) > 0`, "{{peer}}"}}},
 		{title: "Stages that are down", about: "They failed, and are begun again.", unit: number, queries: []query{{`sum by (stage) (clarity_stage_down) > 0`, "{{stage}}"}}},
 		{title: "Failures of stages, in an hour", unit: number, queries: []query{{`sum by (stage) (increase(clarity_stage_failures_total[1h])) > 0`, "{{stage}}"}}},
+	}}
+}
+
+func drivers() row {
+	return row{title: "Drivers: what the platform stands on", panels: []panel{
+		{title: "Calls", unit: perSecond, queries: []query{{`sum by (room, op) (rate(clarity_driver_call_seconds_count[5m]))`, "{{room}} {{op}}"}}},
+		{title: "Time of a call, p50", unit: seconds, queries: []query{{quantile("0.5", "clarity_driver_call_seconds", "room, op", ""), "{{room}} {{op}}"}}},
+		{title: "Time of a call, p99", unit: seconds, queries: []query{{p99("clarity_driver_call_seconds", "room, op", ""), "{{room}} {{op}}"}}},
+		{title: "Faults by class", about: "A conflict is another writer who was first: it is read again, and nothing is wrong.", unit: perSecond, queries: []query{{`sum by (room, class) (rate(clarity_driver_faults_total[5m]))`, "{{room}} {{class}}"}}},
+		{title: "Share of calls that find nobody", unit: share, queries: []query{{`sum by (room) (rate(clarity_driver_faults_total{class="unavailable"}[5m])) / sum by (room) (rate(clarity_driver_call_seconds_count[5m]))`, "{{room}}"}}},
+		{title: "What is broken, of a later release, or too much", unit: number, queries: []query{{`sum by (room, op, class) (increase(clarity_driver_faults_total{class=~"broken|newer|limit"}[1h])) > 0`, "{{room}} {{op}} {{class}}"}}},
 	}}
 }
 

@@ -148,7 +148,7 @@ type entries struct {
 
 // A notary vouches for the audit log of many processes.
 type notary interface {
-	Notarize(ctx context.Context, log *slog.Logger) error
+	Notarize(ctx context.Context, log *slog.Logger, well func()) error
 }
 
 type notarizing struct {

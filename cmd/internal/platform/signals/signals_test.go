@@ -24,7 +24,7 @@ import (
 
 const (
 	kept   = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	unkept = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	unkept = "00-0af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-00"
 )
 
 // book notes spans as they end: "NAME of PARENT+LINKS: FAILED".
@@ -149,7 +149,7 @@ func TestMessagesCarryTheTrace(t *testing.T) {
 	slices.Sort(b.ended)
 	want := []string{
 		"process uploads 2", "process uploads 3: dead", "process uploads 4: failed", "process uploads 5", "process uploads 6: retried", "process uploads 7: fallen",
-		"send uploads", "send uploads", "send uploads", "send uploads", "send uploads 1", "send uploads b7ad6b7169203331 b7ad6b7169203331",
+		"send uploads", "send uploads", "send uploads", "send uploads", "send uploads 1", "send uploads b7ad6b7169203331 c7ad6b7169203331",
 	}
 	if diff := cmp.Diff(want, b.ended); diff != "" {
 		t.Errorf("spans (-want +got):\n%s", diff)
@@ -222,7 +222,7 @@ func (stirs) Stirring(context.Context, time.Time) ([]int, error) { return []int{
 
 type notarizes struct{ audit.Log }
 
-func (notarizes) Notarize(context.Context, *slog.Logger) error { return nil }
+func (notarizes) Notarize(context.Context, *slog.Logger, func()) error { return nil }
 
 // A driver that is measured can do what it could, and nothing else; one that is not
 // measured is itself.
@@ -231,7 +231,7 @@ func TestADriverCanDoWhatItCould(t *testing.T) {
 		Stirring(ctx context.Context, before time.Time) ([]int, error)
 	}
 	type notary interface {
-		Notarize(ctx context.Context, log *slog.Logger) error
+		Notarize(ctx context.Context, log *slog.Logger, well func()) error
 	}
 	c := signals.NewCalls()
 	if s, can := c.Store(stirs{}).(stirrer); !can {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/signals"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/words"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/keyring/keyringtest"
@@ -37,7 +38,7 @@ func TestWhenTheAuditLogWasVouchedForIsTold(t *testing.T) {
 	clock := func() time.Time { return now }
 	p := platform.Parts{Registry: prometheus.NewRegistry(), Env: platform.Env{Now: clock, Log: slog.New(slog.DiscardHandler)}}
 	p.Store = store.New(storetest.Memory(clock), keyringtest.Memory(clock, time.Second).Process())
-	p.Audit = trail{pass: func() { now = now.Add(time.Hour) }}
+	p.Audit = signals.NewCalls().Audit(trail{pass: func() { now = now.Add(time.Hour) }}) // as the platform has it
 	runners, err := words.Stages()[0].Build(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
