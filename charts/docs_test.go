@@ -102,6 +102,28 @@ func TestThePagesSpeakShell(t *testing.T) {
 	}
 }
 
+// The page's first upload takes the token out of the answer of who signs people up, however
+// that sets its blanks.
+func TestTheTokenIsTakenOutOfTheAnswer(t *testing.T) {
+	script := regexp.MustCompile(`sed -n '([^']*idToken[^']*)'`)
+	seen := 0
+	for page, blocks := range shells(t) {
+		for _, m := range script.FindAllStringSubmatch(strings.Join(blocks, ""), -1) {
+			seen++
+			for _, answer := range []string{`{"kind": "k", "idToken": "a.b-c", "email": "x"}`, `{"kind":"k","idToken":"a.b-c","email":"x"}`, "{\n  \"idToken\": \"a.b-c\",\n  \"email\": \"x\"\n}"} {
+				cmd := exec.CommandContext(t.Context(), "sed", "-n", m[1]) //nolint:gosec // the page's own
+				cmd.Stdin = strings.NewReader(answer)
+				if out, err := cmd.Output(); err != nil || strings.TrimSpace(string(out)) != "a.b-c" {
+					t.Errorf("%s: of %s it takes %q, %v", page, answer, out, err)
+				}
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no page takes a token")
+	}
+}
+
 // What the pages have run in a pod is taken by the program there, with the configuration that
 // the pod has: it opens nothing here, and says what it would.
 func TestThePodsTakeWhatThePagesRunInThem(t *testing.T) {
