@@ -7,9 +7,17 @@ queue:
 identity:
   title: Looks an account up, whether it is disabled or its sign-ins are revoked
   permissions: [firebaseauth.users.get]
+keyring:
+  title: Counts the versions of the key that wraps
+  permissions: [cloudkms.cryptoKeyVersions.list]
 bucket:
   title: Looks at how a bucket is kept
   permissions: [storage.buckets.get]
+{{- if .Values.google.push.enabled }}
+push:
+  title: Sends messages that wake phones
+  permissions: [cloudmessaging.messages.create]
+{{- end }}
 {{- if .Values.google.gemini.model }}
 writer:
   title: Asks the model that puts results into words
@@ -31,10 +39,10 @@ dict "root" $ "account" "ingress". */}}
 {{- $root := .root -}}
 {{- $account := .account -}}
 {{- $stage := has $account (list "ingress" "worker" "insights") -}}
-{{- $publishes := dict "ingress" (list "uploads" "history" "events") "worker" (list "results" "exports" "webhooks") "insights" (list "events") -}}
+{{- $publishes := dict "ingress" (list "uploads" "history" "events") "worker" (list "results" "exports" "webhooks" "wakes") "insights" (list "events") -}}
 {{- $topics := dict -}}
 {{- range get $publishes $account | default list }}{{ $_ := set $topics . true }}{{ end -}}
-{{- $roles := dict "ingress" (list "queue" "identity" "writer") "worker" (list "queue") "insights" (list "queue" "writer") -}}
+{{- $roles := dict "ingress" (list "queue" "identity" "push" "writer") "worker" (list "queue") "insights" (list "queue" "writer") -}}
 {{- $objects := include "clarity.bucket" (dict "root" $root "kind" "objects") -}}
 {{- $audit := include "clarity.bucket" (dict "root" $root "kind" "audit") -}}
 {{- $models := include "clarity.bucket" (dict "root" $root "kind" "models") -}}
@@ -72,6 +80,9 @@ dict "root" $ "account" "ingress". */}}
 {{- if hasKey (fromYaml (include "clarity.googleRoles" $root)) . }}
 - {name: {{ . }}, role: {{ include "clarity.googleRole" (dict "root" $root "role" .) }}, kind: Project, external: {{ $g.projectId }}}
 {{- end }}
+{{- end }}
+{{- if eq $account "insights" }}
+- {name: keys-look, role: {{ include "clarity.googleRole" (dict "root" $root "role" "keyring") }}, kind: KMSCryptoKey, resource: {{ include "clarity.googleName" (dict "root" $root "name" $g.kms.key) }}}
 {{- end }}
 {{- if eq $account "ingress" }}
 - {name: objects-look, role: {{ $looks }}, kind: StorageBucket, resource: {{ $objects }}}

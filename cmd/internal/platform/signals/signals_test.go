@@ -24,7 +24,7 @@ import (
 
 const (
 	kept   = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	unkept = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	unkept = "00-0af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-00"
 )
 
 // book notes spans as they end: "NAME of PARENT+LINKS: FAILED".
@@ -149,7 +149,7 @@ func TestMessagesCarryTheTrace(t *testing.T) {
 	slices.Sort(b.ended)
 	want := []string{
 		"process uploads 2", "process uploads 3: dead", "process uploads 4: failed", "process uploads 5", "process uploads 6: retried", "process uploads 7: fallen",
-		"send uploads", "send uploads", "send uploads", "send uploads", "send uploads 1", "send uploads b7ad6b7169203331 b7ad6b7169203331",
+		"send uploads", "send uploads", "send uploads", "send uploads", "send uploads 1", "send uploads b7ad6b7169203331 c7ad6b7169203331",
 	}
 	if diff := cmp.Diff(want, b.ended); diff != "" {
 		t.Errorf("spans (-want +got):\n%s", diff)
