@@ -16,7 +16,7 @@ import (
 )
 
 type healthView struct {
-	Status string `json:"status" enum:"ok"`
+	Status string `json:"status" enum:"ok,disk_full" doc:"disk_full where uploads are refused for want of room, and all else goes on"`
 }
 
 type healthOutput struct{ Body healthView }
@@ -33,7 +33,11 @@ func (s *Server) getReadiness(ctx context.Context, _ *struct{}) (*healthOutput, 
 	if err := s.checkReady(ctx); err != nil {
 		return nil, reply.Unavailable("the platform cannot serve now")
 	}
-	return ok(), nil
+	out := ok()
+	if s.Space != nil && s.Space() != nil {
+		out.Body.Status = "disk_full"
+	}
+	return out, nil
 }
 
 // checkReady says why the API cannot be served now.
