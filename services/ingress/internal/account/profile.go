@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/health"
@@ -23,7 +27,32 @@ type profileBody struct {
 	TimeZone       string   `json:"timeZone,omitempty" maxLength:"64" doc:"IANA time zone, or a fixed offset such as GMT+0100" example:"Europe/Berlin"`
 	HeightM        float64  `json:"heightM,omitempty" minimum:"0.3" maximum:"2.8" doc:"metres"`
 	WeightKg       float64  `json:"weightKg,omitempty" minimum:"1" maximum:"650" doc:"kilograms"`
-	SourcePriority []string `json:"sourcePriority,omitempty" nullable:"false" maxItems:"20" doc:"product type prefixes, best first" example:"[\"Watch\",\"iPhone\"]"`
+	SourcePriority []prefix `json:"sourcePriority,omitempty" nullable:"false" maxItems:"20" doc:"product type prefixes, best first" example:"[\"Watch\",\"iPhone\"]"`
+}
+
+// A prefix is how a source's product type may begin.
+type prefix string
+
+// maxPrefix is how many characters it may have.
+const maxPrefix = 200
+
+// Schema is that of a prefix.
+func (prefix) Schema(huma.Registry) *huma.Schema {
+	least, most := 1, maxPrefix
+	s := &huma.Schema{Type: huma.TypeString, MinLength: &least, MaxLength: &most, Description: "no control characters, and no half of a surrogate pair"}
+	s.PrecomputeMessages()
+	return s
+}
+
+// prefixes are those of a body, which are text.
+func prefixes(of []prefix) (all []string, err error) {
+	for i, p := range of {
+		if strings.ContainsFunc(string(p), func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) || strings.TrimSpace(string(p)) == "" {
+			return nil, reply.Invalid(fmt.Sprintf("body.sourcePriority[%d]", i), "expected 1 to 200 characters, none of them a control character or half of a surrogate pair")
+		}
+		all = append(all, string(p))
+	}
+	return all, nil
 }
 
 type profileView struct {
@@ -78,7 +107,11 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 		}
 		b.TimeZone = zone.String()
 	}
-	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: r.Now().UTC()}
+	priority, err := prefixes(b.SourcePriority)
+	if err != nil {
+		return nil, err
+	}
+	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: priority, UpdatedAt: r.Now().UTC()}
 	uid := reply.UID(ctx)
 	before, err := r.Profiles.Get(ctx, uid, record.ProfileKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
