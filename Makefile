@@ -144,6 +144,11 @@ test-cloud: ## Test the cloud drivers on what stands in for the cloud, which it 
 	cd hack/emulators/pubsubd && $(GO) test -count=1 ./...
 	CLARITY_CLOUD=1 $(GO) test $$(FILES=hack/emulators/emulator hack/packages.sh readers ./...) -count=1 -timeout 20m
 
+.PHONY: check-signals
+check-signals: ## Hold every query of alerts, dashboards and autoscalers against the metrics that are told
+	@$(TOOL) helm >/dev/null
+	cd hack/signals/promql && $(GO) test -count=1 ./...
+
 .PHONY: kill-cloud
 kill-cloud: KILLS = 30
 kill-cloud: emulators ## Kill, stop and cut off the three binaries and all they speak to, under load: KILLS=30 of each, ten minutes of each peer away
@@ -177,6 +182,10 @@ bench: clarity ## Measure the ingest path: acknowledgement latency, CPU and allo
 	$(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest' -benchtime 20s -count $(COUNT) -timeout 30m
 	$(GO) test $(SMALL) -run '^$$' -bench . -benchmem -count $(COUNT)
 
+.PHONY: bench-cloud
+bench-cloud: emulators ## Measure what an upload costs an ingress with the cloud's drivers, over stand-ins, and with those of a directory
+	CLARITY_CLOUD=1 $(GO) test ./cmd/clarity -run '^$$' -bench '^BenchmarkIngest(Cloud)?500$$' -benchtime 2000x -count $(COUNT) -timeout 30m
+
 .PHONY: bench-once
 bench-once: ## See that the small benchmarks of `make bench` still run
 	$(GO) test $(SMALL) -run '^$$' -bench . -benchtime 1x
@@ -207,7 +216,7 @@ tidy: ## Tidy every go.mod
 	@hack/tidy.sh
 
 .PHONY: generate
-generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, openapi.json, vector kernels)
+generate: ## Rewrite what is generated from the code (CRDs, roles, API pages, openapi.json, alerts, dashboards, vector kernels)
 	$(GO) generate ./services/model/pat/kernel ./services/model/triton/oip
 	@hack/codegen.sh
 	$(GO) test ./charts -run '^TestTheTableOfValuesIsTheSchema$$' -update

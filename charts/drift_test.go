@@ -1,6 +1,7 @@
 package charts_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -100,4 +101,68 @@ func TestTheAlertsAreRenderedAsTheyAre(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Every dashboard of config/dashboards is served as it is, to who asks for that kind.
+func TestTheDashboardsAreRenderedAsTheyAre(t *testing.T) {
+	for kind, tt := range map[string]struct {
+		set, folder, prefix string
+		of                  func(o unstructured.Unstructured, name string) any
+	}{
+		"ConfigMap": {"monitoring.dashboards.grafana.enabled=true", "grafana", "clarity-dashboard-", func(o unstructured.Unstructured, name string) any {
+			if o.GetLabels()["grafana_dashboard"] != "1" {
+				t.Errorf("%s has not the label that Grafana looks for", o.GetName())
+			}
+			var content map[string]any
+			if err := yaml.Unmarshal([]byte(text(t, o, "data", "clarity-"+name+".json")), &content); err != nil {
+				t.Error(err)
+			}
+			return content
+		}},
+		"MonitoringDashboard": {"monitoring.dashboards.google=true", "google", "clarity-", func(o unstructured.Unstructured, _ string) any {
+			spec := o.Object["spec"].(map[string]any)
+			if project := spec["projectRef"]; !reflect.DeepEqual(project, map[string]any{"external": "proj-1"}) {
+				t.Errorf("%s is for %v", o.GetName(), project)
+			}
+			delete(spec, "projectRef")
+			return spec
+		}},
+	} {
+		files, err := filepath.Glob("../config/dashboards/" + tt.folder + "/*.json")
+		if err != nil || len(files) < 2 {
+			t.Fatalf("%d dashboards of %s: %v", len(files), tt.folder, err)
+		}
+		if n := len(ofKind(t, render(t, "--set=google.projectId=proj-1,google.location=europe-west3"), "MonitoringDashboard")); n != 0 {
+			t.Errorf("nobody asked for %d dashboards", n)
+		}
+		objects := render(t, "--set=google.projectId=proj-1,google.location=europe-west3,"+tt.set)
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want map[string]any
+			if err := yaml.Unmarshal(content, &want); err != nil {
+				t.Fatal(err)
+			}
+			name := strings.TrimSuffix(filepath.Base(file), ".json")
+			got := sameNumbers(t, tt.of(find(t, objects, kind, tt.prefix+name), name))
+			if diff := cmp.Diff(sameNumbers(t, want), got); diff != "" {
+				t.Errorf("%s (-config +chart):\n%s", file, diff)
+			}
+		}
+	}
+}
+
+// sameNumbers has every number be of one kind.
+func sameNumbers(t *testing.T, v any) (same any) {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(text, &same)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return same
 }

@@ -90,7 +90,7 @@ func TestTheStagesAreToldWhatThePodsAre(t *testing.T) {
 			if err != nil || time.Duration(*spec.TerminationGracePeriodSeconds)*time.Second < grace+5*time.Second {
 				t.Errorf("it stops within %v (%v), and is killed after %d s", grace, err, *spec.TerminationGracePeriodSeconds)
 			}
-			if file.Log["format"] != "json" {
+			if file.Log["format"] != "google:clarity-example" {
 				t.Errorf("it logs %v", file.Log)
 			}
 		})
@@ -105,7 +105,7 @@ func TestTheStagesAreToldWhatThePodsAre(t *testing.T) {
 func TestValuesWinOverWhatTheChartSays(t *testing.T) {
 	objects := render(t, "--values="+full, "--set=dataPlane.ingress.config.backends.writer=template,dataPlane.ingress.config.log.level=debug")
 	file := stageConfig(t, objects, "ingress")
-	if file.Backends["writer"] != "template" || file.Log["level"] != "debug" || file.Log["format"] != "json" || !strings.HasPrefix(file.Backends["store"], "firestore:") {
+	if file.Backends["writer"] != "template" || file.Log["level"] != "debug" || file.Log["format"] != "google:clarity-example" || !strings.HasPrefix(file.Backends["store"], "firestore:") {
 		t.Errorf("%+v", file)
 	}
 	if diff := cmp.Diff([]string{"https://app.clarity.example"}, file.Ingress["origins"]); diff != "" {

@@ -57,7 +57,7 @@ func standings() map[string]standing {
 		"ScaledObject": made(), "FirestoreDatabase": made(), "FirestoreField": made(), "FirestoreBackupSchedule": made(), "PubSubTopic": made(), "PubSubSubscription": made(), "StorageBucket": made(),
 		"KMSKeyRing": made(), "KMSCryptoKey": made(), "IAMServiceAccount": made(), "IAMPolicyMember": made(), "IAMCustomRole": made(),
 		"ComputeAddress": made(), "ComputeSecurityPolicy": made(), "CertificateManagerCertificateMap": made(), "CertificateManagerCertificate": made(),
-		"CertificateManagerCertificateMapEntry": made(), "AccessContextManagerServicePerimeter": made(),
+		"CertificateManagerCertificateMapEntry": made(), "AccessContextManagerServicePerimeter": made(), "MonitoringDashboard": made(),
 	}
 }
 

@@ -348,7 +348,7 @@ func testServers(t *testing.T, p *place) {
 			t.Errorf("%v --check says:\n%s", line, said)
 		}
 		wrong := p.run(t, []string{"CLARITY_STORE=firestore:nowhere", "FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "CLARITY_GRACE=soon"}, []int{2}, at("--config", "cloud.yaml", "--log", "xml")...)
-		for _, what := range []string{"store: it names no PROJECT/DATABASE: write firestore:PROJECT/DATABASE", "FIRESTORE_EMULATOR_HOST leads to an emulator", `CLARITY_GRACE: "soon" is not a duration`, "text or json"} {
+		for _, what := range []string{"store: it names no PROJECT/DATABASE: write firestore:PROJECT/DATABASE", "FIRESTORE_EMULATOR_HOST leads to an emulator", `CLARITY_GRACE: "soon" is not a duration`, "text, json or google:PROJECT"} {
 			if !strings.Contains(wrong, what) {
 				t.Errorf("%v does not say %q: %s", line, what, wrong)
 			}

@@ -2,7 +2,6 @@ package cmd_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,12 +12,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/clarity-loop/clarity/internal/emulated"
+	"github.com/clarity-loop/clarity/internal/logtest"
 )
 
 // The three binaries, as processes over stand-ins of Google's services, take an upload
@@ -99,31 +98,13 @@ func startCloud(t *testing.T, bin string, lines bool) *cloud {
 type server struct {
 	name, url, admin string
 	cmd              *exec.Cmd
-	log              *shared
-}
-
-// shared is what a process writes, while others read it.
-type shared struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *shared) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *shared) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
+	log              *logtest.Log
 }
 
 // start starts one of the three and waits until it is ready.
 func (c *cloud) start(t *testing.T, name string, args ...string) *server {
 	t.Helper()
-	s := &server{name: name, log: &shared{}}
+	s := &server{name: name, log: &logtest.Log{}}
 	line := append(append([]string{name}, args...), "--config", "cloud.yaml", "--linger", "0s", "--grace", "20s")
 	s.cmd = c.place.command(context.Background(), append([]string{"CLARITY_LISTEN=127.0.0.1:0", "CLARITY_UNLIMITED=true"}, c.Environment()...), line...)
 	s.cmd.Stderr = s.log
@@ -160,7 +141,7 @@ func (s *server) stop(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	if err := s.cmd.Wait(); err != nil || time.Since(began) > 20*time.Second || !strings.Contains(s.log.String(), `"msg":"stopped"`) {
+	if err := s.cmd.Wait(); err != nil || time.Since(began) > 20*time.Second || !strings.Contains(s.log.String(), `":"stopped"`) {
 		t.Errorf("%s ends with %v after %v; its log:\n%s", s.name, err, time.Since(began), s.log)
 	}
 }

@@ -33,14 +33,15 @@ README.md cmd/clarity
 api/traffic controllers/internal/opmetrics
 api/v1alpha1 cmd/kubectl-clarity/internal/why controllers/internal/opmetrics
 cmd charts
-config api/v1alpha1 charts cmd/kubectl-clarity controllers/internal/opmetrics internal/emulated
+cmd/ingress cmd/clarity
+config api/v1alpha1 charts cmd/kubectl-clarity controllers/internal/opmetrics hack/signals internal/emulated
 config/firestore services/store/firestore
 config/gcs services/audit/gcs services/blob/gcs
 config/pubsub services/queue/pubsub
 docs/analysis services/metric/catalog
 docs/api api/v1alpha1 charts services/health/catalog services/ingress
 docs/operations charts cmd/kubectl-clarity controllers/internal/opmetrics
-hack/emulators cmd hack/emulators/authd internal/emulated services/audit/gcs services/blob/gcs services/model/artifact/gcs services/queue/pubsub services/store/firestore
+hack/emulators cmd cmd/clarity hack/emulators/authd internal/emulated services/audit/gcs services/blob/gcs services/model/artifact/gcs services/queue/pubsub services/store/firestore
 hack/gcloud.sh internal/emulated
 hack/peers services/model/triton
 hack/tools charts

@@ -39,6 +39,9 @@ var rules = map[string][]string{
 	"services/veil": {"services/fault", "services/record", "=services/queue", "=services/store"},
 	// What becomes of a message whose handling failed: said once for every stage.
 	"services/stage": {"services/fault", "=services/queue", "services/internal/patience"},
+	// What is told of the way that a piece of work takes: the contract is the standard
+	// library's words alone.
+	"services/trace": {},
 	// Why a backend could not: the one word for failure that every driver returns.
 	"services/fault":  {},
 	"services/record": {"services/analysis", "services/flow", "services/health"},
@@ -48,7 +51,7 @@ var rules = map[string][]string{
 	"services/identity": {"services/fault", "internal/dirlock", "internal/durable", "services/internal/peer"},
 	// What keyrings do with keysets, for every driver of it; and the one whose keys are documents.
 	"services/keyring/internal": {},
-	"services/keyring/kms":      {"services/fault", "services/internal/peer", "=services/keyring", "services/keyring/internal", "=services/store"},
+	"services/keyring/kms":      {"services/fault", "services/internal/peer", "services/internal/redial", "=services/keyring", "services/keyring/internal", "=services/store"},
 	// How tokens are read and keys fetched, for every driver of it.
 	"services/identity/internal": {},
 	"services/queue":             {"services/fault", "services/internal"},
@@ -89,7 +92,7 @@ var rules = map[string][]string{
 	// Files that are whole or not there, for drivers and the commands.
 	"internal/durable": {},
 	// Stages.
-	"services/ingress": {"api/traffic", "services/allowance", "services/webhook", "services/metric", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
+	"services/ingress": {"=services/trace", "api/traffic", "services/allowance", "services/webhook", "services/metric", "services/vault", "services/health", "=services/blob", "=services/queue", "=services/store",
 		"=services/keyring", "=services/identity", "=services/audit", "=services/narrative", "services/grounded"},
 	// The ingress in rooms, from the line inwards: none looks back up, none beside itself.
 	"services/ingress/internal/problem":    {},
@@ -98,7 +101,7 @@ var rules = map[string][]string{
 	"services/ingress/internal/line":       {ingressProblem},
 	"services/ingress/internal/represent":  {},
 	"services/ingress/internal/memory":     {},
-	"services/ingress/internal/edge":       {ingressProblem, ingressLimit, ingressLine, "services/ingress/internal/represent"},
+	"services/ingress/internal/edge":       {"=services/trace", ingressProblem, ingressLimit, ingressLine, "services/ingress/internal/represent"},
 	"services/ingress/internal/route":      {ingressProblem, "=services/audit"},
 	"services/ingress/internal/reply": {ingressProblem, "services/analysis", "services/fault", "services/health", "services/record",
 		"=services/blob", "=services/identity", "=services/keyring", "=services/store"},
@@ -121,16 +124,16 @@ var rules = map[string][]string{
 		"services/flow", "services/record", "services/webhook", "=services/audit", "=services/identity", "=services/store"},
 	"services/ingress/internal/ingresstest": {"services"},
 	"services/stage/stagetest":              {"services/flow", "services/blob/files", "services/keyring/tink", "services/queue", "services/store"},
-	"services/worker": {"services/fault", "services/due", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
+	"services/worker": {"=services/trace", "services/fault", "services/due", "services/stage", "api/worker", "services/flow", "services/record", "services/health", "services/timeline", "services/actigraphy", "services/metric", "services/analysis",
 		"=services/model", "=services/blob", "=services/queue", "=services/store", "=services/keyring", "=services/audit"},
-	"services/insights": {"services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
+	"services/insights": {"=services/trace", "services/stage", "services/flow", "services/record", "services/analysis", "services/actigraphy", "=services/narrative", "services/grounded", "=services/store", "=services/queue", "=services/audit"},
 	// Who sees to what is unfinished, and the windows that are to be analysed.
-	"services/due": {"services/analysis", "services/fault", "services/flow", "services/health", "services/internal/patience", "services/record", "=services/keyring", "=services/queue", "=services/store"},
+	"services/due": {"=services/trace", "services/analysis", "services/fault", "services/flow", "services/health", "services/internal/patience", "services/record", "=services/keyring", "=services/queue", "=services/store"},
 	// Writes and removes copies of everything that is held of a person.
 	"services/exports": {"services/stage", "services/fault", "services/flow", "services/analysis", "services/timeline", "services/record",
 		"=services/blob", "=services/keyring", "=services/queue", "=services/store"},
 	"services/erasure": {"services/fault", "services/internal/patience", "services/record", "=services/audit", "=services/blob", "=services/store"},
-	"services/feed":    {"services/stage", "services/flow", "services/news", "services/analysis", "=services/store", "=services/queue"},
+	"services/feed":    {"=services/trace", "services/stage", "services/flow", "services/news", "services/analysis", "=services/store", "=services/queue"},
 	// What people's devices are told, in the order of its numbers: for whoever writes what it is about.
 	"services/news": {"services/flow", "services/record", "=services/keyring", "=services/store"},
 	// Hands on what devices were told to who listens elsewhere, whom it does not know.
@@ -155,6 +158,8 @@ var rules = map[string][]string{
 	"internal/kubelab": {"api"},
 	// Google Cloud on this machine, for tests and `make cloud`: it knows the platform's strings and none of its rooms.
 	"internal/emulated": {},
+	// What a test reads while others write it.
+	"internal/logtest": {},
 	// The simulator of the whole platform: tests alone, which see every room.
 	"internal/sim": {},
 	// The edge.
@@ -202,11 +207,11 @@ var testDrivers = map[string][]string{
 // capabilities are the rooms with drivers.
 var capabilities = []string{"services/blob", "services/queue", "services/store", "services/keyring",
 	"services/identity", "services/narrative", "services/audit", "services/model", "services/model/traffic",
-	"services/model/artifact"}
+	"services/model/artifact", "services/trace"}
 
-// googles are the drivers of Google Cloud's.
+// googles are the drivers of Google Cloud's, and what sends traces from there.
 var googles = []string{"services/audit/gcs", "services/blob/gcs", "services/identity/appcheck", "services/identity/firebase", "services/keyring/kms",
-	"services/narrative/gemini", "services/queue/pubsub", "services/store/firestore"}
+	"services/narrative/gemini", "services/queue/pubsub", "services/store/firestore", "services/trace/otlp"}
 
 // labs are what tests and `make` start: a control plane, and a cloud.
 var labs = []string{"internal/kubelab", "internal/emulated"}
@@ -218,8 +223,9 @@ var pure = map[string][]string{
 		"k8s.io/apimachinery/pkg/apis/meta/v1", "k8s.io/apimachinery/pkg/types"},
 }
 
-// clouds are the SDKs of those whose machines we may run on: a driver's affair.
-var clouds = []string{"cloud.google.com", "google.golang.org/api", "google.golang.org/genai", "firebase.google.com", "github.com/aws", "github.com/Azure"}
+// clouds are the SDKs of those whose machines we may run on, and of those that look on:
+// a driver's affair.
+var clouds = []string{"cloud.google.com", "google.golang.org/api", "google.golang.org/genai", "firebase.google.com", "github.com/aws", "github.com/Azure", "go.opentelemetry.io"}
 
 // narrow are the rooms that others read from outside, with what they may import
 // that is neither ours nor the standard library's: it goes with them.

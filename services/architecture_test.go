@@ -211,6 +211,19 @@ func TestPlantedViolationsAreFound(t *testing.T) {
 			"services/insights/planted.go", "google.golang.org/genai",
 			[]string{"services/insights/planted.go: services/insights must not import google.golang.org/genai"},
 		},
+		"a stage records traces itself": {
+			"services/worker/intake/planted.go", "go.opentelemetry.io/otel/trace",
+			[]string{"services/worker/intake/planted.go: services/worker/intake must not import go.opentelemetry.io/otel/trace"},
+		},
+		"the contract of traces knows who records them": {
+			"services/trace/planted.go", "services/trace/otlp",
+			[]string{"services/trace/planted.go: contract services/trace must not import services/trace/otlp"},
+		},
+		"what records traces is opened beside the list": {
+			"cmd/internal/platform/planted.go", "services/trace/otlp",
+			[]string{"cmd/internal/platform/planted.go: drivers are named in cmd/*/drivers.go, those of a directory in cmd/internal/embedded, those of Google in cmd/internal/google: services/trace/otlp"},
+		},
+		"a stage has spans": {"services/worker/intake/planted.go", "services/trace", nil},
 		"who bounds what a person uses knows a store": {
 			"services/allowance/planted.go", "services/store/sqlite",
 			[]string{"services/allowance/planted.go: services/allowance must not import services/store/sqlite"},

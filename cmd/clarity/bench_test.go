@@ -46,15 +46,23 @@ type swarm struct {
 
 func newSwarm(b *testing.B, url, dir string) *swarm {
 	b.Helper()
-	s := &swarm{url: url, client: &fasthttp.Client{MaxConnsPerHost: benchConnections, ReadBufferSize: 16 << 10}}
-	b.Cleanup(s.client.CloseIdleConnections)
+	var tokens []string
 	for i := range benchConnections {
-		user := fmt.Sprintf("bench-%d", i)
-		token, err := issuer.Token(issuer.Request{Dir: dir, User: user, TTL: time.Hour, Now: time.Now})
+		token, err := issuer.Token(issuer.Request{Dir: dir, User: fmt.Sprintf("bench-%d", i), TTL: time.Hour, Now: time.Now})
 		if err != nil {
 			b.Fatal(err)
 		}
-		s.tokens = append(s.tokens, token)
+		tokens = append(tokens, token)
+	}
+	return swarmOf(b, url, tokens)
+}
+
+// swarmOf are phones of these people, who agree.
+func swarmOf(b *testing.B, url string, tokens []string) *swarm {
+	b.Helper()
+	s := &swarm{url: url, tokens: tokens, client: &fasthttp.Client{MaxConnsPerHost: benchConnections, ReadBufferSize: 16 << 10}}
+	b.Cleanup(s.client.CloseIdleConnections)
+	for _, token := range tokens {
 		c := phone.New(url, token, time.Minute, nil)
 		if err := grantConsent(b.Context(), c); err != nil {
 			b.Fatal(err)
@@ -114,19 +122,24 @@ func BenchmarkIngest500(b *testing.B) {
 	s := newSwarm(b, p.url, dir)
 	s.put(b, 200) // warm
 	defer profiled.Do(func() { s.profile(b, admin) })
+	s.measure(b, p.cmd.Process.Pid)
+}
+
+// measure measures uploads, and the process that takes them in.
+func (s *swarm) measure(b *testing.B, pid int) {
 	b.Run(fmt.Sprintf("connections=%d", benchConnections), func(b *testing.B) {
 		b.SetBytes(int64(len(s.bodies[0])))
-		cpu, began := processCPU(b, p.cmd.Process.Pid), time.Now()
+		cpu, began := processCPU(b, pid), time.Now()
 		acks := s.put(b, b.N)
 		took := time.Since(began)
-		used := processCPU(b, p.cmd.Process.Pid) - cpu
+		used := processCPU(b, pid) - cpu
 		slices.Sort(acks)
 		b.ReportMetric(float64(acks[len(acks)/2].Microseconds())/1000, "ack-p50-ms")
 		b.ReportMetric(float64(acks[len(acks)*99/100].Microseconds())/1000, "ack-p99-ms")
 		b.ReportMetric(float64(used.Microseconds())/1000/float64(b.N), "cpu-ms/op")
 		b.ReportMetric(float64(b.N)/took.Seconds(), "req/s")
-		b.ReportMetric(processMemory(b, p.cmd.Process.Pid, "VmRSS"), "rss-MB")
-		b.ReportMetric(processMemory(b, p.cmd.Process.Pid, "VmHWM"), "peak-rss-MB")
+		b.ReportMetric(processMemory(b, pid, "VmRSS"), "rss-MB")
+		b.ReportMetric(processMemory(b, pid, "VmHWM"), "peak-rss-MB")
 	})
 }
 

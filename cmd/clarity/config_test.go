@@ -96,13 +96,13 @@ func TestUpTellsEveryFaultAtOnce(t *testing.T) {
 	}{
 		"of the configuration": {nil, []string{"--data=", "--stages", "ingress,teapot", "--listen", "0.0.0.0:1", "--store", "floppy:a", "--log", "xml", "--model", "traffic:configmap:a/b"}, []string{
 			"name the data directory", `no stage "teapot"`, "0.0.0.0:1 is not a loopback address", `no driver "floppy" in this binary; it has sqlite`,
-			"text or json", `no driver "configmap" in this binary; it has file, fixed`}},
+			"text, json or google:PROJECT", `no driver "configmap" in this binary; it has file, fixed`}},
 		"of what is read and of what it asks for": {map[string]string{"CLARITY_DEBOUNCE": "soon", "CLARITY_LISTEN": "127.0.0.1:99999", "CLARITY_LOG": "xml"}, []string{"--log-level", "loud", "--pprof", "x",
 			"--config", write(t, "half.yaml", "worker: {debounce: 5}\nstages: [ingress, teapot]\n")}, []string{
 			"line 1: `5` is not a duration such as 3s", `CLARITY_DEBOUNCE: "soon" is not a duration such as 3s`, "127.0.0.1:99999 has no port that can be",
-			`listen profile: "x" is not an address`, `no stage "teapot"`, "text or json", "debug, info, warn or error"}},
+			`listen profile: "x" is not an address`, `no stage "teapot"`, "text, json or google:PROJECT", "debug, info, warn or error"}},
 		"beside a stage that there is not": {nil, []string{"--stages", "nothing", "--store", "foo", "--listen", "1.2.3.4:5", "--log", "xml"}, []string{
-			`no stage "nothing"`, `no driver "foo" in this binary; it has sqlite`, "1.2.3.4:5 is not a loopback address", "text or json"}},
+			`no stage "nothing"`, `no driver "foo" in this binary; it has sqlite`, "1.2.3.4:5 is not a loopback address", "text, json or google:PROJECT"}},
 		"of a bundle that there is not": {nil, []string{"--model", "nothere", "--store", "foo"}, []string{"model: there is no bundle at nothere", `no driver "foo"`}},
 		"of a pinned one":               {nil, []string{"--model", "nothere@sha256:00"}, []string{"model: there is no bundle at nothere:"}},
 		"of a directory for a bundle":   {nil, []string{"--model", "/"}, []string{"model: / is a directory"}},

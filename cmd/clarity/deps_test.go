@@ -22,6 +22,7 @@ func TestTheBinaryIsWithoutBallast(t *testing.T) {
 		"k8s.io/", "sigs.k8s.io/", // clusters
 		"cloud.google.com/", "google.golang.org/api/", "google.golang.org/genai", "firebase.google.com/", "github.com/aws/", "github.com/Azure/", // clouds
 		"github.com/google/go-containerregistry/", "oras.land/", // registries
+		"go.opentelemetry.io/",                                                                         // collectors of traces
 		"github.com/clarity-loop/clarity/api/v1alpha1", "github.com/clarity-loop/clarity/controllers/", // the operator
 	} {
 		for _, pkg := range linked {

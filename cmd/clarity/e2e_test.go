@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/history"
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/phone/phonetest"
+	"github.com/clarity-loop/clarity/internal/logtest"
 	"github.com/clarity-loop/clarity/services/analysis"
 )
 
@@ -358,7 +359,7 @@ func TestTheDemoStopsAtOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fills a demo first")
 	}
-	cmd, out, ended := exec.CommandContext(t.Context(), binary(t), "demo"), &safeBuffer{}, make(chan error, 1)
+	cmd, out, ended := exec.CommandContext(t.Context(), binary(t), "demo"), &logtest.Log{}, make(chan error, 1)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/clarity-loop/clarity/internal/logtest"
 )
 
 // built is the folder of the binary under test, made on first use.
@@ -50,29 +52,11 @@ func binary(t testing.TB) string {
 	return built.binary
 }
 
-// safeBuffer is a buffer that a child writes while a test reads.
-type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // A running platform is a `clarity up` in a process of its own.
 type running struct {
 	cmd    *exec.Cmd
 	url    string
-	log    *safeBuffer
+	log    *logtest.Log
 	exited chan struct{}
 	err    error // of Wait, once exited is closed
 }
@@ -98,7 +82,7 @@ func launchOn(bin, dir, address string, args ...string) (*running, error) {
 
 // launchCommand starts a platform by a command of the caller's.
 func launchCommand(cmd *exec.Cmd) (*running, error) {
-	p := &running{cmd: cmd, log: &safeBuffer{}, exited: make(chan struct{})}
+	p := &running{cmd: cmd, log: &logtest.Log{}, exited: make(chan struct{})}
 	p.cmd.Stderr = p.log
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/clarity-loop/clarity/internal/logtest"
 )
 
 var streamMB = flag.Int("stream.mb", 24, "size in MB of the export that TestUploadStreams uploads")
@@ -24,7 +26,7 @@ func TestUploadStreams(t *testing.T) {
 	// The worker's part is not what is looked at here: messages may wait.
 	startPlatform(t, dir, "--stages", "ingress", "--unlimited", "--log-level", "warn")
 	began := time.Now()
-	out := &safeBuffer{}
+	out := &logtest.Log{}
 	cmd := exec.Command(binary(t), "upload", "--data", dir, file)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
@@ -45,7 +47,7 @@ func TestUploadStreams(t *testing.T) {
 // peakUntil is the most memory that the process had, by the kernel's own high
 // water mark, read until it ended. (What wait4 tells is the parent's where the
 // parent was larger.)
-func peakUntil(t *testing.T, pid int, ended <-chan error, out *safeBuffer) float64 {
+func peakUntil(t *testing.T, pid int, ended <-chan error, out *logtest.Log) float64 {
 	t.Helper()
 	peak := 0.0
 	for {

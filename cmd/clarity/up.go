@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/clarity-loop/clarity/cmd/internal/buildinfo"
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/plans"
@@ -50,7 +51,7 @@ func up(ctx context.Context, c *call) error {
 		return err
 	}
 	reading := settings.Read(fs, s, *file, c.getenv, "config", "check")
-	log, logging := s.Log.Logger(c.stderr)
+	log, logging := s.Log.Logger(c.stderr, "clarity", buildinfo.Of(version).Version)
 	told := s.Config // of the keys' own place the directory says where that is, once it is open
 	s.Backends = embedded.In(s.Data, s.Backends)
 	faults := []error{reading, logging, datadir.Validate(s.Data, s.Config, drivers(), stages.All())}

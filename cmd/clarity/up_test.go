@@ -161,7 +161,7 @@ func TestCommandLines(t *testing.T) {
 		"a token for a year":          {[]string{"token", "--data", t.TempDir(), "--user", "a", "--ttl", "8760h"}, 2, "at most 24h0m0s"},
 		"audit without verify":        {[]string{"audit"}, 2, "audit verify"},
 		"a stage that is not":         {[]string{"up", "--data", t.TempDir(), "--stages", "ingress,model"}, 2, `no stage "model"`},
-		"an unknown log format":       {[]string{"up", "--log", "xml"}, 2, "text or json"},
+		"an unknown log format":       {[]string{"up", "--log", "xml"}, 2, "text, json or google:PROJECT"},
 		"analysis of nothing":         {[]string{"analyze"}, 2, "one FILE"},
 		"analysis of what is not":     {[]string{"analyze", "/nowhere/x.awd"}, 1, "no such file"},
 		"analysis of a directory":     {[]string{"analyze", t.TempDir()}, 1, "is a directory"},

@@ -35,6 +35,6 @@ func drivers(getenv func(string) string) platform.Drivers {
 		},
 		Plans:  map[string]platform.Opener[platform.Plan]{"file": plans.File, "fixed": plans.Fixed},
 		Feed:   map[string]platform.Opener[relay.Feed]{"firestore": cloud.Feed},
-		Places: google.Check, LongestCall: google.LongestCall,
+		Traces: google.Traces, Places: google.Check, LongestCall: google.LongestCall,
 	}
 }

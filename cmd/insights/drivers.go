@@ -25,6 +25,6 @@ func drivers(getenv func(string) string) platform.Drivers {
 			"gemini":   cloud.Writer,
 			"template": func(context.Context, string, platform.Env) (narrative.Writer, error) { return template.New(), nil },
 		},
-		Places: google.Check, LongestCall: google.LongestCall,
+		Traces: google.Traces, Places: google.Check, LongestCall: google.LongestCall,
 	}
 }

@@ -38,7 +38,7 @@ func drivers(getenv func(string) string) platform.Drivers {
 		Audit:  map[string]platform.Opener[audit.Log]{"gcs": cloud.Audit},
 		Plans:  map[string]platform.Opener[platform.Plan]{"configmap": configMap, "file": plans.File, "fixed": plans.Fixed},
 		Feed:   map[string]platform.Opener[relay.Feed]{"firestore": cloud.Feed},
-		Places: google.Check, LongestCall: google.LongestCall,
+		Traces: google.Traces, Places: google.Check, LongestCall: google.LongestCall,
 	}
 }
 

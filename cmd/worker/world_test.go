@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +26,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
+	"github.com/clarity-loop/clarity/internal/logtest"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/narrative"
@@ -310,32 +310,15 @@ type testRun struct {
 // A shardPod is one attempt of a shard, a process of its own.
 type shardPod struct {
 	cmd        *exec.Cmd
-	out, log   *lockedBuffer
+	out, log   *logtest.Log
 	terminated string // the file
 	exited     chan struct{}
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // start runs an attempt of a shard as its Job would.
 func (r testRun) start(index, failures int) *shardPod {
 	r.t.Helper()
-	p := &shardPod{out: &lockedBuffer{}, log: &lockedBuffer{}, terminated: filepath.Join(r.t.TempDir(), "termination-log"), exited: make(chan struct{})}
+	p := &shardPod{out: &logtest.Log{}, log: &logtest.Log{}, terminated: filepath.Join(r.t.TempDir(), "termination-log"), exited: make(chan struct{})}
 	p.cmd = exec.Command(binary(r.t), append([]string{"shard"}, r.args...)...)
 	p.cmd.Env = append(os.Environ(), "CLARITY_DATA="+r.dir, "CLARITY_TERMINATION_LOG="+p.terminated,
 		fmt.Sprintf("JOB_COMPLETION_INDEX=%d", index), fmt.Sprintf("CLARITY_SHARD_FAILURES=%d", failures), "CLARITY_SHARD_IGNORED_FAILURES=")

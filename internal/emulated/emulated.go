@@ -112,9 +112,10 @@ const collected = "otlp.jsonl"
 // Received is where what came to the collector is written.
 func (c *Cloud) Received() string { return filepath.Join(c.options.Dir, collected) }
 
-// Environment leads a process of the platform here, by the lines where there are any.
+// Environment leads a process of the platform here, by the lines where there are any, all
+// of whose traces are kept.
 func (c *Cloud) Environment() []string {
-	env := []string{"CLARITY_DEV=true", "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + c.peers[Collector].reached()}
+	env := []string{"CLARITY_DEV=true", "CLARITY_TRACES=http://" + c.peers[Collector].reached(), "CLARITY_TRACES_RATIO=1"}
 	for variable, peer := range map[string]string{
 		"FIRESTORE_EMULATOR_HOST": Firestore, "PUBSUB_EMULATOR_HOST": PubSub, "STORAGE_EMULATOR_HOST": Storage,
 		"CLARITY_AUTH_EMULATOR_HOST": Auth, "CLARITY_KMS_EMULATOR_HOST": KMS, "CLARITY_GEMINI_EMULATOR_HOST": Gemini,

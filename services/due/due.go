@@ -21,6 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/trace"
 )
 
 // perShard bounds what is taken up of a shard at a time: nobody's stands before
@@ -207,7 +208,7 @@ func (s *Stage) ask(ctx context.Context, uid string, r store.Record[agenda.Erran
 	e.Asked++
 	e.Waits = time.Time{}
 	change := s.Store.Agenda.ToPut(r.Key, r.Version, e).At(s.Now().UTC().Add(min(patience*reask(e.Asked), longestPause)))
-	return s.tell(ctx, uid, change, topic, say(e.Asked))
+	return s.tell(trace.Because(ctx, e.Traces...), uid, change, topic, say(e.Asked))
 }
 
 // tell writes the change, and then has the work be done.

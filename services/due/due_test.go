@@ -27,6 +27,7 @@ import (
 	"github.com/clarity-loop/clarity/services/stage/stagetest"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/store/storetest"
+	"github.com/clarity-loop/clarity/services/trace"
 )
 
 const anna = "anna-canary"
@@ -45,6 +46,13 @@ type world struct {
 	putOff  count
 	fails   error
 	log     bytes.Buffer
+	causes  []string // of what was said last
+}
+
+// Start notes whose doing a message is.
+func (w *world) Start(s trace.Start) trace.Span {
+	w.causes = append([]string{s.Parent}, s.Links...)
+	return trace.From(context.Background())
 }
 
 // A count counts.
@@ -75,7 +83,8 @@ func (w *world) later(by time.Duration) {
 	w.now = w.now.Add(by)
 }
 
-func (w *world) Publish(_ context.Context, msgs ...queue.Message) error {
+func (w *world) Publish(ctx context.Context, msgs ...queue.Message) error {
+	trace.Outgoing(ctx, w, trace.Start{})
 	if w.fails != nil {
 		return w.fails
 	}
@@ -144,6 +153,39 @@ func TestABurstMakesOneMessage(t *testing.T) {
 	if ends := w.asked().Ends(); len(ends) != 51 || ends[0] != 150 || ends[50] != 100 {
 		t.Errorf("the windows are %v", ends)
 	}
+}
+
+// merged is the span of a merge.
+type merged struct {
+	trace.Span
+	parent string
+}
+
+func (m merged) Parent() string { return m.parent }
+
+// What a burst brings about is in the trace of the first that is sampled, and linked to the
+// others; so is what is asked for again, and nothing that comes behind it.
+func TestABurstIsTheDoingOfAll(t *testing.T) {
+	w := newWorld(t)
+	const one, two, three = "00-0000000000000000000000000000000a-000000000000000a-00", "00-0000000000000000000000000000000b-000000000000000b-01", "00-0000000000000000000000000000000c-000000000000000c-01"
+	for _, parent := range []string{one, two, three, two} {
+		if err := w.windows.Ask(trace.With(t.Context(), merged{parent: parent}), anna, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "before it is due", nil, w.pass(0))
+	for _, later := range []time.Duration{2 * time.Second, 2 * time.Hour} {
+		if said := w.pass(later); len(said) != 1 {
+			t.Fatalf("said %q", said)
+		}
+		same(t, "the doing of", []string{two, one, three}, w.causes)
+	}
+	if _, err := w.windows.Done(t.Context(), anna, w.asked(), w.asked().Ends()); err != nil {
+		t.Fatal(err)
+	}
+	w.ask(100)
+	w.pass(2 * time.Second)
+	same(t, "of nobody's doing", []string{""}, w.causes)
 }
 
 // One who is never quiet is analysed all the same.

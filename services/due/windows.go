@@ -23,6 +23,7 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/trace"
 )
 
 // The times of a laptop.
@@ -57,6 +58,9 @@ type Asked struct {
 	due     time.Time
 	ends    map[health.Day]int64 // the generation that asked for it
 }
+
+// Since is when the oldest of them began to be wanted, by the clock of who asked.
+func (a Asked) Since() time.Time { return a.errand.Since }
 
 // Again says that somebody has had them in hand before: what they have stored may not
 // have been told.
@@ -99,7 +103,7 @@ func askedOf(r store.Record[agenda.Errand]) Asked {
 // written: it is a conflict where something else is to be analysed.
 func (w *Windows) Adding(ctx context.Context, uid string, first bool, ends ...health.Day) (change store.Change, ask []queue.Message, err error) {
 	if first {
-		return w.first(uid, ends)
+		return w.first(ctx, uid, ends)
 	}
 	a, err := w.Asked(ctx, uid)
 	if err != nil {
@@ -117,6 +121,7 @@ func (w *Windows) Adding(ctx context.Context, uid string, first bool, ends ...he
 	if e.Waits.IsZero() || e.Waits.After(now) { // a clock that was ahead holds up nobody
 		e.Waits = now
 	}
+	e.Traces = caused(ctx, e.Traces)
 	due := now.Add(w.Quiet)
 	if latest := e.Waits.Add(longestOf * w.Quiet); latest.Before(due) {
 		due = latest
@@ -124,11 +129,17 @@ func (w *Windows) Adding(ctx context.Context, uid string, first bool, ends ...he
 	return a.put(w.Store, e, due), nil, nil
 }
 
+// caused adds the trace that the context is of to those whose doing an entry is: a burst
+// of uploads is one analysis.
+func caused(ctx context.Context, before []string) []string {
+	return trace.Join(before, trace.From(ctx).Parent())
+}
+
 // first is the part of a Batch that makes the entry, which has been asked for.
-func (w *Windows) first(uid string, ends []health.Day) (store.Change, []queue.Message, error) {
+func (w *Windows) first(ctx context.Context, uid string, ends []health.Day) (store.Change, []queue.Message, error) {
 	now := w.Now().UTC()
 	a := Asked{ends: map[health.Day]int64{}}
-	e := agenda.Errand{Kind: agenda.Windows, Since: now, Life: rand.Text()[:lifeLen], Gen: 1, Asked: 1}
+	e := agenda.Errand{Kind: agenda.Windows, Since: now, Life: rand.Text()[:lifeLen], Gen: 1, Asked: 1, Traces: caused(ctx, nil)}
 	for _, end := range ends {
 		a.ends[end] = e.Gen
 	}

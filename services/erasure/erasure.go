@@ -78,8 +78,11 @@ type Needs struct {
 	// Longest is how long a call of a driver takes at most: what somebody sealed who did
 	// not know yet is written by then.
 	Longest time.Duration
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Going is told, at each look, how many seconds the erasure has been under way that
+	// has been longest, as far as this process knows; nil tells nobody.
+	Going interface{ Set(seconds float64) }
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // A Stage erases people.
@@ -102,7 +105,9 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 	defer tick.Stop()
 	var trouble patience.Trouble
 	for {
-		if !trouble.Rests() {
+		if trouble.Rests() {
+			s.tellGoing()
+		} else {
 			done, err := s.Pass(ctx)
 			why := fault.Text(err)
 			if news := trouble.Saw(why, done > 0); news && err == nil {
@@ -122,6 +127,7 @@ func (s *Stage) Run(ctx context.Context, every time.Duration) {
 // Pass does the next step of everyone whose erasure is to go on, and returns how
 // many they were. One that fails costs no other: it comes again. So for a shard.
 func (s *Stage) Pass(ctx context.Context) (done int, err error) {
+	defer s.tellGoing()
 	advance := func(d store.Document) error {
 		took, err := s.advance(ctx, d.Key.UID)
 		if took {

@@ -26,6 +26,7 @@ type sight struct {
 	step        erased.Step
 	destroyedAt time.Time
 	entered     time.Time // in this step
+	going       time.Time // since when it has been under way; zero before, and once nothing is left
 }
 
 // see takes note of how the erasure stands.
@@ -44,8 +45,38 @@ func (s *Stage) see(uid string, account store.Record[record.Account]) sight {
 	if at.step == before.step && at.destroyedAt.Equal(before.destroyedAt) && !before.entered.After(now) {
 		at.entered = before.entered
 	}
+	at.going = goingSince(e, account.Due, before.going, now)
 	s.seen[uid] = at
 	return at
+}
+
+// goingSince is since when an erasure has been under way that data is left of.
+func goingSince(e *erased.Progress, due, before, now time.Time) time.Time {
+	switch {
+	case e.Finished(), e.Step == erased.Requested && !e.Begun && due.After(now):
+		return time.Time{}
+	case !before.IsZero() && !before.After(now):
+		return before
+	case !e.DestroyedAt.IsZero() && e.DestroyedAt.Before(now):
+		return e.DestroyedAt
+	case due.Before(now):
+		return due
+	}
+	return now
+}
+
+// tellGoing tells how long the erasure has been under way that has been longest.
+func (s *Stage) tellGoing() {
+	if s.Going == nil {
+		return
+	}
+	now, longest := s.Now(), time.Duration(0)
+	for _, at := range s.seen {
+		if !at.going.IsZero() {
+			longest = max(longest, now.Sub(at.going))
+		}
+	}
+	s.Going.Set(longest.Seconds())
 }
 
 // ripe says whether the next step may be done.

@@ -91,13 +91,13 @@ var errMore = errors.New("there is more to write")
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var m exporting.Due
 	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" || m.ExportID == "" {
-		return failures().Verdict(s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
+		return failures().Verdict(ctx, s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
 	}
 	err := s.advance(ctx, m.UID, m.ExportID)
 	if errors.Is(err, errMore) {
 		return queue.Postpone(0, "the rest has its turn")
 	}
-	return failures().Verdict(s.Log, d, err)
+	return failures().Verdict(ctx, s.Log, d, err)
 }
 
 // failures are what the stage makes of its errors.
@@ -145,7 +145,7 @@ func (s *Stage) advance(ctx context.Context, uid, id string) error {
 	case e.State == exported.Pending:
 		err := s.write(ctx, j)
 		if reason := hopeless(err); reason != "" {
-			s.Log.Error("an export failed", append([]any{"stage", "exports", "reason", failures().Reason(err)}, fault.Attrs(err)...)...)
+			s.Log.ErrorContext(ctx, "an export failed", append([]any{"stage", "exports", "reason", failures().Reason(err)}, fault.Attrs(err)...)...)
 			err = s.fail(ctx, j, reason)
 		}
 		if err != nil {

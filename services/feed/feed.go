@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/trace"
 )
 
 const (
@@ -60,7 +61,7 @@ func (s *Stage) Run(ctx context.Context, topic string) error {
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var what flow.Told
 	if err := json.Unmarshal(d.Body, &what); err != nil || !legal(what) || len(what.All()) == 0 {
-		s.Log.Error("event is unreadable", "stage", "delivery", "attempt", d.Attempt)
+		s.Log.ErrorContext(ctx, "event is unreadable", "stage", "delivery", "attempt", d.Attempt)
 		return queue.Dead("the event cannot be read")
 	}
 	return s.tell(ctx, d, what)
@@ -70,7 +71,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 func (s *Stage) HandleResults(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var ready flow.ResultsReady
 	if err := json.Unmarshal(d.Body, &ready); err != nil || !legal(ready.Told()) {
-		s.Log.Error("message is unreadable", "stage", "delivery", "attempt", d.Attempt)
+		s.Log.ErrorContext(ctx, "message is unreadable", "stage", "delivery", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be read")
 	}
 	if ready.WithWords {
@@ -80,6 +81,8 @@ func (s *Stage) HandleResults(ctx context.Context, d queue.Delivery) queue.Verdi
 }
 
 func (s *Stage) tell(ctx context.Context, d queue.Delivery, what flow.Told) queue.Verdict {
+	ctx, span := trace.Begin(ctx, "event")
+	defer span.End("")
 	_, err := s.News.Batch(ctx, what.UID, what.All())
 	if err == nil {
 		return queue.Ack()
@@ -87,7 +90,7 @@ func (s *Stage) tell(ctx context.Context, d queue.Delivery, what flow.Told) queu
 	if active := s.Store.CheckActive(ctx, what.UID); errors.Is(active, analysis.ErrErased) {
 		err = active
 	}
-	return failures().Verdict(s.Log, d, err)
+	return failures().Verdict(ctx, s.Log, d, err)
 }
 
 // failures are what the stage makes of its errors.

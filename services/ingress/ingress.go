@@ -49,6 +49,7 @@ import (
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/trace"
 	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/webhook"
 )
@@ -80,6 +81,7 @@ type Needs struct {
 	Ready func(ctx context.Context) error
 
 	Registry *prometheus.Registry
+	Traces   trace.Recorder // records what requests bring about. Optional: without it nothing is
 	Logger   *slog.Logger
 	Now      func() time.Time
 	Limits   Limits
@@ -161,7 +163,7 @@ func (s *Server) build() error {
 	outermost, err := edge.New(edge.Needs{
 		Log: s.Logger, Registry: s.Registry, Now: s.Now, AddressRate: s.Limits.AddressRate, BodyBytes: s.Limits.BodyBytes,
 		Pace:    edge.Pace{Bytes: int(float64(s.Limits.BodyRate) * s.Limits.BodyWindow.Seconds()), Window: s.Limits.BodyWindow},
-		Proxies: s.Proxies, Origins: s.Origins, Routes: templates(s.table), Problem: failures.Problem,
+		Proxies: s.Proxies, Origins: s.Origins, Routes: templates(s.table), Traces: s.Traces, Problem: failures.Problem,
 	})
 	if err != nil {
 		return err

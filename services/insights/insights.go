@@ -24,6 +24,7 @@ import (
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/trace"
 )
 
 const concurrency = 4
@@ -67,9 +68,11 @@ func (s *Stage) Run(ctx context.Context) error {
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var ready flow.ResultsReady
 	if err := json.Unmarshal(d.Body, &ready); err != nil || ready.UID == "" {
-		s.Log.Error("message is unreadable", "stage", "insights", "attempt", d.Attempt)
+		s.Log.ErrorContext(ctx, "message is unreadable", "stage", "insights", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be read")
 	}
+	ctx, span := trace.Begin(ctx, "insight")
+	defer span.End("")
 	started := s.Now()
 	standing, err := s.Store.Standing(ctx, ready.UID)
 	if err == nil {
@@ -89,13 +92,13 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		err = s.left(ctx, ready, how, standing)
 	}
 	if err == nil {
-		s.Log.Info("insights refreshed", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
+		s.Log.InfoContext(ctx, "insights refreshed", "stage", "insights", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 		return queue.Ack()
 	}
 	if active := s.Store.CheckActive(ctx, ready.UID); errors.Is(active, analysis.ErrErased) { // meanwhile: the store fails on what is shredded
 		err = active
 	}
-	return failures().Verdict(s.Log, d, err)
+	return failures().Verdict(ctx, s.Log, d, err)
 }
 
 // ahead tells of Results whose words may take long before these: a language model's.

@@ -66,6 +66,10 @@
 // Forget removes what waits, and the dead letters. What is in a handler's hands, or
 // on its way there, is not called back: a handler asks how its person stands first.
 //
+// A message carries the Trace that it was published with, to each of its consumers and
+// into a dead letter and out of it: package trace says what that is. It is no secret, and
+// a driver may show it to who runs it.
+//
 // Reasons never hold health values, uids or tokens.
 package queue
 
@@ -153,6 +157,7 @@ type Message struct {
 	Key       string    // whose it is: a uid
 	Body      []byte    // at most MaxBody
 	NotBefore time.Time // at most MaxDelay ahead; zero is at once
+	Trace     string    // the traceparent of who published it; "" for none
 }
 
 // A Delivery is a message in a handler's hands.

@@ -42,7 +42,7 @@ type Reason struct {
 // outage, so that nothing is given up for it. It
 // logs it where it is not done: the reason, and of a backend's fault the room,
 // the operation, the class and the code.
-func (f Failures) Verdict(log *slog.Logger, d queue.Delivery, err error) queue.Verdict {
+func (f Failures) Verdict(ctx context.Context, log *slog.Logger, d queue.Delivery, err error) queue.Verdict {
 	if err == nil || isAny(err, f.Settled) {
 		return queue.Ack()
 	}
@@ -50,10 +50,10 @@ func (f Failures) Verdict(log *slog.Logger, d queue.Delivery, err error) queue.V
 	attrs := append([]any{"stage", f.Stage, "attempt", attempt, "reason", why}, fault.Attrs(err)...)
 	newer := has(err, fault.Newer)
 	if isAny(err, f.Hopeless) && !newer {
-		log.Error(f.Dead, attrs...)
+		log.ErrorContext(ctx, f.Dead, attrs...)
 		return queue.Dead(why)
 	}
-	log.Warn(f.Retry, attrs...)
+	log.WarnContext(ctx, f.Retry, attrs...)
 	switch {
 	case newer: // a process of a later release knows it
 		return queue.Postpone(patience.MaxBackoff, why)

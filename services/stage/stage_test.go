@@ -61,7 +61,7 @@ func TestVerdict(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
 			var got string
-			v := failures.Verdict(slog.New(slog.NewTextHandler(&log, nil)), queue.Delivery{Attempt: 40, Failed: 2}, tt.err)
+			v := failures.Verdict(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), queue.Delivery{Attempt: 40, Failed: 2}, tt.err)
 			again := func(how string) func(time.Duration, string) {
 				return func(after time.Duration, why string) {
 					got = how + ": " + why
@@ -105,7 +105,7 @@ func TestWhatIsPutOffDidNotFail(t *testing.T) {
 		"an error of its own":         {errTaken, patience.Backoff(3), true},
 		"an outage":                   {of(fault.Unavailable), patience.Backoff(3), true},
 	} {
-		v := f.Verdict(slog.New(slog.DiscardHandler), queue.Delivery{Attempt: 40, Failed: 2}, tt.err)
+		v := f.Verdict(t.Context(), slog.New(slog.DiscardHandler), queue.Delivery{Attempt: 40, Failed: 2}, tt.err)
 		var after time.Duration
 		waits := func(d time.Duration, _ string) { after = d }
 		v.Match(queue.Cases{Ack: func() {}, Dead: func(string) {}, Retry: waits, Postpone: waits})
@@ -121,7 +121,7 @@ func TestAConflictIsTriedAgainSoon(t *testing.T) {
 	of := &fault.Error{Room: "store", Op: "write", Class: fault.Conflict}
 	f := stage.Failures{Stage: "test", Retry: "retry", Dead: "dead"}
 	for attempt, want := range map[int]time.Duration{1: 200 * time.Millisecond, 10: time.Second, 100: time.Second} {
-		got := f.Verdict(slog.New(slog.DiscardHandler), queue.Delivery{Attempt: attempt}, of)
+		got := f.Verdict(t.Context(), slog.New(slog.DiscardHandler), queue.Delivery{Attempt: attempt}, of)
 		if got != queue.Postpone(want, "store write: conflict") {
 			t.Errorf("attempt %d: %+v, want it in %s", attempt, got, want)
 		}

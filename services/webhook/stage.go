@@ -58,7 +58,7 @@ func New(n Needs) *Stage {
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var due hooking.Due
 	if err := json.Unmarshal(d.Body, &due); err != nil || due.UID == "" || len(due.Events) == 0 || due.Endpoint != "" && len(due.Events) != 1 {
-		s.Log.Error("message is unreadable", "stage", "webhooks", "attempt", d.Attempt)
+		s.Log.ErrorContext(ctx, "message is unreadable", "stage", "webhooks", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be read")
 	}
 	err := s.Book.store.CheckActive(ctx, due.UID)
@@ -70,7 +70,7 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	} else if err == nil {
 		err = s.spread(ctx, due)
 	}
-	return failures().Verdict(s.Log, d, err)
+	return failures().Verdict(ctx, s.Log, d, err)
 }
 
 // failures are what the stage makes of its errors.
@@ -149,10 +149,10 @@ func (s *Stage) tellCircuit(ctx context.Context, endpoint store.Record[hook.Endp
 	failing := !endpoint.Value.FailingSince.IsZero()
 	switch {
 	case !away.IsZero() && !failing:
-		s.Log.Warn("an endpoint is away", "stage", "webhooks", "endpoint", endpoint.Key)
+		s.Log.WarnContext(ctx, "an endpoint is away", "stage", "webhooks", "endpoint", endpoint.Key)
 		endpoint.Value.FailingSince = away.UTC()
 	case well && failing:
-		s.Log.Info("an endpoint is back", "stage", "webhooks", "endpoint", endpoint.Key)
+		s.Log.InfoContext(ctx, "an endpoint is back", "stage", "webhooks", "endpoint", endpoint.Key)
 		endpoint.Value.FailingSince = time.Time{}
 	default:
 		return

@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/hmac"
@@ -26,6 +25,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/clarity-loop/clarity/internal/logtest"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record/hook"
@@ -48,28 +48,10 @@ type world struct {
 	stage  *Stage
 	server *receiver
 	said   []queue.Message // what the book published, where nothing carries it
-	log    *journal
+	log    *logtest.Log
 
 	mu  sync.Mutex
 	now time.Time
-}
-
-// journal is a log that may be read meanwhile.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
 }
 
 func (w *world) clock() time.Time {
@@ -91,7 +73,7 @@ func (w *world) Publish(_ context.Context, msgs ...queue.Message) error {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, now: time.Date(2026, 11, 20, 7, 0, 0, 0, time.UTC), log: &journal{}}
+	w := &world{t: t, now: time.Date(2026, 11, 20, 7, 0, 0, 0, time.UTC), log: &logtest.Log{}}
 	w.laptop = stagetest.Open(t, stagetest.Options{Now: w.clock})
 	w.server = newReceiver(t)
 	w.book = NewBook(w.laptop.Store, w, w.clock)

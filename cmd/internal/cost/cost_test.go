@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
+	"github.com/clarity-loop/clarity/internal/logtest"
 )
 
 var update = flag.Bool("update", false, "write the golden file anew")
@@ -166,6 +167,6 @@ func (w *world) must(err error) {
 	}
 }
 
-func logger(w *journal) *slog.Logger {
+func logger(w *logtest.Log) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

@@ -1,7 +1,6 @@
 package cost_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/phone"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
+	"github.com/clarity-loop/clarity/internal/logtest"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/blob/blobtest"
@@ -40,7 +40,7 @@ type world struct {
 	t     testing.TB
 	dir   string
 	now   *clock
-	log   *journal
+	log   *logtest.Log
 	meter *Meter
 	// Of the process that runs.
 	stop    func()
@@ -72,26 +72,8 @@ func (c *clock) advance(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// journal is a log that is read while others may write to it.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, dir: t.TempDir(), now: &clock{at: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}, log: &journal{}}
+	w := &world{t: t, dir: t.TempDir(), now: &clock{at: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)}, log: &logtest.Log{}}
 	now := w.now.read
 	w.documents, w.objects, w.messages, w.keys = storetest.Memory(now), blobtest.Memory(now), queuetest.Memory(now), keyringtest.Memory(now, time.Second)
 	w.start()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/clarity-loop/clarity/services/queue"
 )
@@ -65,9 +66,40 @@ func TestTheAgeOfMessages(t *testing.T) {
 			want := `# HELP clarity_queue_age_seconds How long messages of a topic waited for one of its consumers: the longest of those that this process took in hand within the last half minute, for the first time.
 # TYPE clarity_queue_age_seconds gauge
 clarity_queue_age_seconds{consumer="intake",topic="uploads"} ` + tt.want + "\n"
-			if err := testutil.CollectAndCompare(a, strings.NewReader(want)); err != nil {
+			if err := testutil.CollectAndCompare(a, strings.NewReader(want), "clarity_queue_age_seconds"); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// How long a message took is told with its last verdict alone, from when it could be
+// handled on.
+func TestHowLongMessagesTake(t *testing.T) {
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	now := start
+	verdicts := []queue.Verdict{queue.Retry(0, "away"), queue.Postpone(0, "not now"), queue.Ack(), queue.Dead("poison")}
+	d := queue.Delivery{Published: start.Add(-time.Hour), Message: queue.Message{NotBefore: start.Add(-4 * time.Second)}}
+	a := newAges(handed{deliveries: []queue.Delivery{d, d, d, d}, before: func() {}}, func() time.Time { return now })
+	handled := 0
+	err := a.Receive(t.Context(), queue.Subscription{Topic: "uploads", Name: "intake"}, func(context.Context, queue.Delivery) queue.Verdict {
+		now = now.Add(time.Second)
+		handled++
+		return verdicts[handled-1]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := testutil.CollectAndFormat(a, expfmt.TypeTextPlain, "clarity_stage_done_seconds")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		`clarity_stage_done_seconds_sum{consumer="intake",topic="uploads"} 15`, // 7 when it was acked, 8 when it died
+		`clarity_stage_done_seconds_count{consumer="intake",topic="uploads"} 2`,
+	} {
+		if !strings.Contains(string(text), line+"\n") {
+			t.Errorf("%s is not in\n%s", line, text)
+		}
 	}
 }

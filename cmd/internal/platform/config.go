@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ type Config struct {
 	Erasure  Erasure  `yaml:"erasure"`
 	Stop     Stop     `yaml:"stop"`
 	Log      Log      `yaml:"log"`
+	Traces   Traces   `yaml:"traces"`
 }
 
 // Backends says which driver stands behind each capability, and where, by one
@@ -90,31 +92,37 @@ type Erasure struct {
 
 // Log is the form of the log and the least level that is in it.
 type Log struct {
-	Format string `yaml:"format"` // text or json
+	Format string `yaml:"format"` // text, json, or google:PROJECT
 	Level  string `yaml:"level"`  // debug, info, warn or error
 }
 
-// Logger writes to w as the configuration says.
-func (l Log) Logger(w io.Writer) (*slog.Logger, error) {
+// Logger writes to w as the configuration says. The program is what writes.
+func (l Log) Logger(w io.Writer, name, version string) (*slog.Logger, error) {
 	var level slog.Level
 	var faults []error
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
 		faults = append(faults, configErrorf("the log's level is debug, info, warn or error, not %q", l.Level))
 	}
 	var handler slog.Handler
-	switch l.Format {
-	case "json":
+	format, project, _ := strings.Cut(l.Format, ":")
+	switch {
+	case format == "google" && projectForm.MatchString(project):
+		handler = settings.GoogleLog(w, level, settings.Program{Name: name, Version: version, Project: project})
+	case l.Format == "json":
 		handler = settings.JSONLog(w, level)
-	case "text":
+	case l.Format == "text":
 		handler = slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})
 	default:
-		faults = append(faults, configErrorf("the log's format is text or json, not %q", l.Format))
+		faults = append(faults, configErrorf("the log's format is text, json or google:PROJECT, not %q", l.Format))
 	}
 	if err := oneConfigError(faults); err != nil {
 		return nil, err
 	}
 	return slog.New(handler), nil
 }
+
+// projectForm is what a project of Google Cloud is called.
+var projectForm = regexp.MustCompile(`^[a-z][a-z0-9-]{4,28}[a-z0-9]$`)
 
 // A ConfigError is what is wrong with a Config; it is the caller's to mend.
 type ConfigError struct{ Text string }
@@ -151,7 +159,7 @@ func (c Config) Validate(d Drivers, table []Stage) error {
 	if c.Insights.TextsPerDay < 0 {
 		faults = append(faults, configErrorf("the texts of a day cannot be negative, as %d is", c.Insights.TextsPerDay))
 	}
-	return oneConfigError(append(faults, c.Stop.check(), d.Check(c.Backends, needs)))
+	return oneConfigError(append(faults, c.Stop.check(), c.Traces.check(d.Traces != nil), d.Check(c.Backends, needs)))
 }
 
 // told is what the configuration says something of.

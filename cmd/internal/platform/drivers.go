@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/signals"
 	"github.com/clarity-loop/clarity/services/audit"
 	"github.com/clarity-loop/clarity/services/blob"
 	"github.com/clarity-loop/clarity/services/identity"
@@ -21,6 +22,7 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/relay"
 	"github.com/clarity-loop/clarity/services/store"
+	"github.com/clarity-loop/clarity/services/trace"
 	"github.com/clarity-loop/clarity/services/veil"
 )
 
@@ -28,7 +30,12 @@ import (
 type Env struct {
 	Now     func() time.Time
 	Log     *slog.Logger
+	Name    string // of the program
 	Version string // of the build
+	// Traces records what is done; a Platform has its own, as it has Calls, which measures
+	// drivers. Nil measures none.
+	Traces trace.Recorder
+	Calls  *signals.Calls
 	// Closing registers what the process closes at its end, the last first. A
 	// Platform has its own.
 	Closing func(what string, c io.Closer)
@@ -81,6 +88,8 @@ type Drivers struct {
 	Plans  map[string]Opener[Plan]
 	// Feed may be nil: there is none on one machine.
 	Feed map[string]Opener[relay.Feed]
+	// Traces opens what records traces; nil where the binary sends none.
+	Traces func(ctx context.Context, t Traces, e Env) (trace.Recorder, error)
 	// Places tells what is wrong with the places of drivers that are needed, where a
 	// place has a form of its own. It opens nothing; nil finds nothing wrong.
 	Places func(b Backends, needs capability.Set) error
@@ -196,7 +205,7 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 		}
 	}
 	if needs.Has(capability.Keys) {
-		o.Keys = sealing{keys, keys, keys, readyOf(keys)}
+		o.Keys = sealing{e.Calls.Sealer(keys), keys, keys, readyOf(keys)}
 	}
 	if needs.Has(capability.Erasure) {
 		o.Erasure = erasing{keys}
@@ -208,7 +217,7 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 		o.Queue, o.Gauge = messages, messages
 	}
 	if documents != nil {
-		o.Store = store.New(veil.NewDocuments(documents, keys), o.Keys)
+		o.Store = store.New(veil.NewDocuments(e.Calls.Store(documents), keys), o.Keys)
 		guard(keys, o.Store)
 	}
 	return o, nil

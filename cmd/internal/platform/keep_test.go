@@ -59,6 +59,7 @@ func TestAStageThatFailsIsBegunAgain(t *testing.T) {
 	const s = time.Second
 	synctest.Test(t, func(t *testing.T) {
 		log := &syncedBuffer{}
+		var mu sync.Mutex
 		var unready []time.Duration
 		start := time.Now()
 		began, err := runs(t, 40*s, slog.New(slog.NewTextHandler(log, nil)), func(ctx context.Context, n int) error {
@@ -70,6 +71,8 @@ func TestAStageThatFailsIsBegunAgain(t *testing.T) {
 		}, func(_ *platform.Platform, ready func(context.Context) error) {
 			for at := time.Duration(0); at < 39*s; at += s {
 				time.AfterFunc(at+s/2, func() {
+					mu.Lock()
+					defer mu.Unlock()
 					if ready(context.Background()) != nil {
 						unready = append(unready, time.Since(start))
 					}
@@ -82,6 +85,8 @@ func TestAStageThatFailsIsBegunAgain(t *testing.T) {
 		if want := []time.Duration{0, 200 * time.Millisecond, 600 * time.Millisecond, 1400 * time.Millisecond, 3 * s}; fmt.Sprint(began) != fmt.Sprint(want) {
 			t.Errorf("it began %v, want %v", began, want)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if len(unready) != 13 || unready[12] != 12*s+s/2 { // from half a second on, until it has run for ten
 			t.Errorf("not ready: %v", unready)
 		}

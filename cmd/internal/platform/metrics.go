@@ -12,10 +12,10 @@ import (
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
-// newRegistry has the process, the collector and the queue's depth, where there
-// is a queue; the stages add theirs.
-func newRegistry(q queue.Gauge) (*prometheus.Registry, error) {
-	all := []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})}
+// newRegistry has the process, the collector, calls of drivers and the queue's depth,
+// where there is a queue; the stages add theirs.
+func newRegistry(q queue.Gauge, calls prometheus.Collector) (*prometheus.Registry, error) {
+	all := []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), calls}
 	if q != nil {
 		all = append(all, depths{q})
 	}

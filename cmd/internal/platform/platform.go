@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
+	"github.com/clarity-loop/clarity/cmd/internal/platform/signals"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -87,6 +88,10 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 			err = errors.Join(err, p.Close())
 		}
 	}()
+	if p.env.Traces, err = openTraces(ctx, c.Traces, d, p.env); err != nil { // the last that is closed
+		return p, fmt.Errorf("open the traces: %w", err)
+	}
+	p.env.Calls = signals.NewCalls()
 	on, err := p.listen(ctx, c.Needs(table))
 	if err != nil {
 		return p, err
@@ -96,7 +101,8 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 		return p, err
 	}
 	p.opened, p.readiness = opened, newReadiness(opened, c, table, e.Log)
-	registry, err := newRegistry(opened.Gauge)
+	opened.Blobs, opened.Audit = p.env.Calls.Blobs(opened.Blobs), p.env.Calls.Audit(opened.Audit)
+	registry, err := newRegistry(opened.Gauge, p.env.Calls)
 	if err != nil {
 		return p, err
 	}
@@ -104,8 +110,9 @@ func Open(ctx context.Context, c Config, d Drivers, table []Stage, e Env) (p *Pl
 		return p, fmt.Errorf("register metrics: %w", err)
 	}
 	if opened.Queue != nil {
-		aged := newAges(opened.Queue, e.Now)
-		if err := registry.Register(aged); err != nil {
+		messages := signals.NewMessages(opened.Queue, systemOf(c.Backends.Queue), p.env.Traces, p.env.Calls)
+		aged := newAges(messages, e.Now)
+		if err := errors.Join(registry.Register(messages), registry.Register(aged)); err != nil {
 			return p, fmt.Errorf("register metrics: %w", err)
 		}
 		opened.Queue = aged

@@ -283,6 +283,9 @@ func TestLogger(t *testing.T) {
 	}{
 		"text":               {platform.Log{Format: "text", Level: "info"}, "time="},
 		"json":               {platform.Log{Format: "json", Level: "WARN"}, `{"time"`},
+		"google":             {platform.Log{Format: "google:demo-clarity", Level: "info"}, `{"time"`},
+		"google, of nobody":  {platform.Log{Format: "google", Level: "info"}, ""},
+		"google, of no name": {platform.Log{Format: "google:A B", Level: "info"}, ""},
 		"another form":       {platform.Log{Format: "xml", Level: "info"}, ""},
 		"another level":      {platform.Log{Format: "text", Level: "loud"}, ""},
 		"nothing was chosen": {platform.Log{}, ""},
@@ -290,7 +293,7 @@ func TestLogger(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			l, err := tt.log.Logger(&out)
+			l, err := tt.log.Logger(&out, "thing", "v7")
 			if err != nil {
 				var wrong *platform.ConfigError
 				if tt.want != "" || !errors.As(err, &wrong) {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -128,9 +127,6 @@ func (r *readiness) rose(stage string) {
 	delete(r.down, stage)
 }
 
-// collected is how long a look at the metrics waits for a peer.
-const collected = time.Second
-
 func awayDesc() *prometheus.Desc {
 	return prometheus.NewDesc("clarity_peer_away", "1 where a peer that the process works with is away, or does only some of its work.", []string{"peer"}, nil)
 }
@@ -147,9 +143,9 @@ func (r *readiness) Describe(to chan<- *prometheus.Desc) {
 }
 
 // Collect is prometheus.Collector's. What is believed costs nothing; who has to be asked
-// is, as by a probe.
+// is, as by a probe, and waited for as long: who is slow is not away.
 func (r *readiness) Collect(to chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), collected)
+	ctx, cancel := context.WithTimeout(context.Background(), probed)
 	defer cancel()
 	_, _ = r.look(ctx) // what it says is below
 	r.mu.Lock()

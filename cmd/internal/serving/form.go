@@ -63,7 +63,7 @@ func (f Form) Flags(fs *flag.FlagSet, c *platform.Config) {
 	fs.StringVar(&c.Listen.Profile, "pprof", c.Listen.Profile, "loopback `ADDRESS` for /debug/pprof; off if empty")
 	fs.DurationVar(&c.Stop.Grace, "grace", c.Stop.Grace, "how long a stop may take; 0 waits for what runs a moment, and for what closes")
 	fs.DurationVar(&c.Stop.Linger, "linger", c.Stop.Linger, "how long of the grace requests are still taken, while /readyz says no")
-	fs.StringVar(&c.Log.Format, "log", c.Log.Format, "`FORMAT` of the log: text or json")
+	fs.StringVar(&c.Log.Format, "log", c.Log.Format, "`FORMAT` of the log: text, json, or google:PROJECT in Cloud Logging's fields")
 	fs.StringVar(&c.Log.Level, "log-level", c.Log.Level, "least `LEVEL` that is logged: debug, info, warn or error")
 	needs, names := f.needs(), f.names()
 	if needs.Has(capability.Listener) {

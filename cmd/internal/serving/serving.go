@@ -46,6 +46,7 @@ func Defaults(lingers bool) platform.Config {
 		Erasure:  platform.Erasure{Look: 10 * time.Second},
 		Stop:     platform.Stop{Grace: 50 * time.Second},
 		Log:      platform.Log{Format: "json", Level: "info"},
+		Traces:   platform.Traces{Ratio: .01},
 	}
 	if lingers {
 		c.Stop.Linger = 10 * time.Second
@@ -118,6 +119,10 @@ func (b Binary) read(args []string, getenv func(string) string, stdout, stderr i
 	fs := flag.NewFlagSet(b.Name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	b.Flags(fs, &s.config)
+	if b.Drivers.Traces != nil {
+		fs.StringVar(&s.config.Traces.To, "traces", s.config.Traces.To, "`URL` of the collector that traces go to, by OTLP/gRPC: http://HOST:PORT in the clear, or https://HOST:PORT; none if empty")
+		fs.Float64Var(&s.config.Traces.Ratio, "traces-ratio", s.config.Traces.Ratio, "which `RATIO` of the traces is kept, 0 to 1, beside all that failed")
+	}
 	file := fs.String("config", getenv(settings.Variable("config")), "YAML `FILE` of what the flags say, and of what only it can say")
 	fs.BoolVar(&s.check, "check", false, "tell what is wrong, or what would run, and open nothing")
 	fs.BoolVar(&s.version, "version", false, "print what this program was built from, and end")
@@ -148,12 +153,18 @@ func (b Binary) read(args []string, getenv func(string) string, stdout, stderr i
 	reading := settings.Read(fs, &s.config, *file, getenv, "config", "check", "version")
 	development, developing := emulators.Development(getenv)
 	var logging error
-	s.log, logging = s.config.Log.Logger(stderr)
+	s.log, logging = s.config.Log.Logger(stderr, b.program(), buildinfo.Of(b.Version).Version)
 	s.faults = []error{reading, developing, emulators.Refuse(getenv, development), logging, s.config.Validate(b.Drivers, b.Table)}
 	if b.Find != nil && s.config.Needs(b.Table).Has(capability.Model) {
 		s.faults = append(s.faults, b.Find(s.config.Backends.Model))
 	}
 	return s, nil
+}
+
+// program is the file's name, without the command behind it.
+func (b Binary) program() string {
+	name, _, _ := strings.Cut(b.Name, " ")
+	return name
 }
 
 func (b Binary) help(fs *flag.FlagSet, w io.Writer) error {
@@ -175,7 +186,7 @@ func (b Binary) help(fs *flag.FlagSet, w io.Writer) error {
 
 // serve opens the platform and runs it.
 func (b Binary) serve(ctx context.Context, s *said, stdout io.Writer) error {
-	env := platform.Env{Now: time.Now, Log: s.log, Version: buildinfo.Of(b.Version).Line(b.Name)}
+	env := platform.Env{Now: time.Now, Log: s.log, Name: b.program(), Version: buildinfo.Of(b.Version).Line(b.Name)}
 	p, err := platform.Open(ctx, s.config, b.Drivers, b.Table, env)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil { // a clean stop, as after ready
 		s.log.Info("stopped")

@@ -119,7 +119,7 @@ func TestEveryFaultIsToldAtOnce(t *testing.T) {
 		"of everything": {map[string]string{"CLARITY_DEBOUNCE": "soon", "FIRESTORE_EMULATOR_HOST": "x:1", "CLARITY_DEV": "maybe"},
 			[]string{"--config", file(t, "listn: 1\n"), "--queue", "floppy:x", "--log", "xml", "--grace", "1s", "--stages", "worker,teapot", "--model", "lost", "--admin-listen", "x"},
 			[]string{"field listn not found", "CLARITY_DEBOUNCE", "FIRESTORE_EMULATOR_HOST leads to an emulator", "CLARITY_DEV is true or false",
-				`no driver "floppy"`, "text or json", "a grace of 1s", `no stage "teapot"`, "there is no lost", `listen admin: "x"`}},
+				`no driver "floppy"`, "text, json or google:PROJECT", "a grace of 1s", `no stage "teapot"`, "there is no lost", `listen admin: "x"`}},
 		"of nothing that was said":    {nil, nil, []string{`queue: "" names no driver; this binary has fake`}},
 		"of a stage of another's":     {nil, []string{"--stages", "ingress"}, []string{`no stage "ingress"; the stages are worker, delivery`}},
 		"of an argument":              {nil, []string{"now"}, []string{`it takes no argument, got "now"`}},

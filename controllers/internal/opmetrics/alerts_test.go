@@ -157,6 +157,9 @@ func TestEveryAlertHasAPlaybookAndTheReverse(t *testing.T) {
 			}
 		}
 		line := strings.SplitN(text, "\n", 4)[2]
+		if slices.Contains(severities[page], "page") && !strings.Contains(text, "\n## What not to do\n") {
+			t.Errorf("%s.md does not tell whom it wakes what not to do", page)
+		}
 		for _, severity := range severities[page] {
 			if !strings.Contains(line, severity) {
 				t.Errorf("%s.md says %s, the alert is a %s", page, line, severity)

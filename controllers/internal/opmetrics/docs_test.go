@@ -55,7 +55,8 @@ func metricsMarkdown(t *testing.T) string {
 
 <!-- Generated: go test ./controllers/internal/opmetrics -run MetricsPage -update -->
 
-What can be asked of Prometheus, by who tells it. Alerts are in ` + "`config/alerts`" + `, with a page each in [playbooks](playbooks).
+What can be asked of Prometheus, by who tells it. Alerts are in ` + "`config/alerts`" + `, with a page each in [playbooks](playbooks);
+dashboards in ` + "`config/dashboards`" + `, for Grafana and for Cloud Monitoring. The chart serves them: ` + "`monitoring.rules`, `monitoring.dashboards`" + `.
 No label holds a person, a token or a health value. Values of labels are from written lists; only ` + "`model`" + ` and
 ` + "`version`" + ` are names that people give, and there are at most ` + strconv.Itoa(MaxModels) + ` models of them: the rest is "other".
 
@@ -101,20 +102,20 @@ Beside these there are client_golang's ` + "`go_…` and `process_…`" + `.
 
 Gates ask for these by name (see [ADR 13](../adr/0013-gates.md)).
 
-| metric | |
-|---|---|
+| metric | kind | labels | |
+|---|---|---|---|
 `)
 	for _, m := range modelMetrics(t) {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", m.Name, m.Help)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Kind, strings.Join(m.Labels, ", "), m.Help)
 	}
 	b.WriteString(`
 ## The platform
 
-| metric | |
-|---|---|
+| metric | kind | labels | |
+|---|---|---|---|
 `)
 	for _, m := range platformMetrics(t) {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", m.Name, m.Help)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Kind, strings.Join(m.Labels, ", "), m.Help)
 	}
 	return b.String()
 }
@@ -149,7 +150,8 @@ func libraryMetrics(t *testing.T) []Metric {
 	return found
 }
 
-// modelMetrics are the constants Metric… of api/traffic with their comments.
+// modelMetrics are the constants Metric… of api/traffic with their comments, as the
+// workers make them.
 func modelMetrics(t *testing.T) []Metric {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), root+"/api/traffic/metrics.go", nil, parser.ParseComments)
@@ -157,6 +159,7 @@ func modelMetrics(t *testing.T) []Metric {
 		t.Fatal(err)
 	}
 	var found []Metric
+	made := madeMetrics(t)
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok || len(spec.Names) != 1 || !strings.HasPrefix(spec.Names[0].Name, "Metric") {
@@ -174,16 +177,17 @@ func modelMetrics(t *testing.T) []Metric {
 		if help == "" {
 			t.Errorf("%s has no comment", spec.Names[0].Name)
 		}
-		found = append(found, Metric{Name: name, Help: strings.ToUpper(help[:1]) + help[1:]})
+		i := slices.IndexFunc(made, func(m Metric) bool { return m.Name == "traffic."+spec.Names[0].Name })
+		if i < 0 {
+			t.Fatalf("nobody makes %s", spec.Names[0].Name)
+		}
+		found = append(found, Metric{Name: name, Kind: made[i].Kind, Labels: made[i].Labels, Help: strings.ToUpper(help[:1]) + help[1:]})
 		return true
 	})
 	return found
 }
 
-var (
-	literal = regexp.MustCompile(`"(clarity_[a-z0-9_]+)"`)
-	made    = regexp.MustCompile(`(?:Name:\s*|NewDesc\(\s*)"(clarity_[a-z0-9_]+)",\s*(?:Help:\s*)?"([^"]*)"`)
-)
+var literal = regexp.MustCompile(`"(clarity_[a-z0-9_]+)"`)
 
 // platformMetrics are those that shipped code outside the operator makes. A
 // name of a metric that is made in a way this cannot read fails the test.
@@ -194,13 +198,13 @@ func platformMetrics(t *testing.T) []Metric {
 		known[m.Name] = true
 	}
 	var found []Metric
-	for file, source := range shipped(t, "services", "cmd") {
-		for _, m := range made.FindAllStringSubmatch(source, -1) {
-			if !known[m[1]] {
-				known[m[1]] = true
-				found = append(found, Metric{Name: m[1], Help: m[2]})
-			}
+	for _, m := range madeMetrics(t) {
+		if strings.HasPrefix(m.Name, "clarity_") && !known[m.Name] {
+			known[m.Name] = true
+			found = append(found, m)
 		}
+	}
+	for file, source := range shipped(t, "services", "cmd") {
 		for _, m := range literal.FindAllStringSubmatch(source, -1) {
 			if !known[m[1]] && strings.Contains(source, "client_golang/prometheus") {
 				t.Errorf("%s: %s is a metric without a Help beside it, or none: say so here", file, m[1])

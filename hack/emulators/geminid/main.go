@@ -18,28 +18,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"github.com/clarity-loop/clarity/hack/emulators/standin"
 )
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "the address to listen on")
 	mode := flag.String("mode", "ok", "what it does until a script says otherwise")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *listen, *mode, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "geminid:", err)
-		os.Exit(1)
-	}
+	standin.Main("geminid", func(ctx context.Context, stdout io.Writer) error { return run(ctx, *listen, *mode, stdout) })
 }
 
 func run(ctx context.Context, listen, mode string, stdout io.Writer) error {
@@ -47,19 +37,5 @@ func run(ctx context.Context, listen, mode string, stdout io.Writer) error {
 	if err := s.play([]act{{Mode: mode}}); err != nil {
 		return err
 	}
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", listen)
-	if err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintln(stdout, l.Addr())
-	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		<-ctx.Done()
-		_ = server.Close()
-	}()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return standin.Serve(ctx, listen, stdout, standin.HTTP(s))
 }

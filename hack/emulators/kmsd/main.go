@@ -12,38 +12,18 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"io"
-	"net"
-	"os"
-	"os/signal"
-	"syscall"
 
+	"github.com/clarity-loop/clarity/hack/emulators/standin"
 	"github.com/clarity-loop/clarity/services/keyring/kms/kmstest"
 )
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "the address to listen on")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *listen, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "kmsd:", err)
-		os.Exit(1)
-	}
+	standin.Main("kmsd", func(ctx context.Context, stdout io.Writer) error { return run(ctx, *listen, stdout) })
 }
 
 func run(ctx context.Context, listen string, stdout io.Writer) error {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", listen)
-	if err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintln(stdout, l.Addr())
-	server := kmstest.New().Serving()
-	go func() {
-		<-ctx.Done()
-		server.Stop()
-	}()
-	return server.Serve(l)
+	return standin.Serve(ctx, listen, stdout, kmstest.New().Serving())
 }

@@ -13,13 +13,9 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
-	"net"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 
 	logs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	metrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
@@ -27,18 +23,15 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/clarity-loop/clarity/hack/emulators/standin"
 )
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "the address to listen on")
 	out := flag.String("out", "", "the file that the lines are appended to; none is standard output")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *listen, *out, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "otlpd:", err)
-		os.Exit(1)
-	}
+	standin.Main("otlpd", func(ctx context.Context, stdout io.Writer) error { return run(ctx, *listen, *out, stdout) })
 }
 
 func run(ctx context.Context, listen, out string, stdout io.Writer) error {
@@ -51,23 +44,19 @@ func run(ctx context.Context, listen, out string, stdout io.Writer) error {
 		defer func() { _ = file.Close() }()
 		lines = file
 	}
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", listen)
-	if err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintln(stdout, l.Addr())
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(16 << 20))
 	s := &sink{to: lines}
 	traces.RegisterTraceServiceServer(server, spans{sink: s})
 	metrics.RegisterMetricsServiceServer(server, points{sink: s})
 	logs.RegisterLogsServiceServer(server, records{sink: s})
-	go func() {
-		<-ctx.Done()
-		server.GracefulStop()
-	}()
-	return server.Serve(l)
+	return standin.Serve(ctx, listen, stdout, whole{server})
 }
+
+// whole is a server that writes what is on its way before it stops.
+type whole struct{ *grpc.Server }
+
+// Stop ends it.
+func (w whole) Stop() { w.GracefulStop() }
 
 // A sink writes what came, a line each.
 type sink struct {

@@ -198,7 +198,8 @@ func openPlace(ctx context.Context, c Config, k Keys, now func() time.Time, opti
 	}
 	client.SetRetry(storage.WithPolicy(storage.RetryNever))
 	p = place{client: client, bucket: bucket{client.Bucket(c.Bucket)}, now: now, google: c.Endpoint == ""}
-	if err := p.look(ctx); err != nil {
+	is, err := patiently(ctx, p.handle.Attrs)
+	if err := p.fits(is, err); err != nil {
 		return p, errors.Join(err, client.Close())
 	}
 	if p.keys, err = p.openKeys(ctx, k); err != nil {
@@ -207,10 +208,15 @@ func openPlace(ctx context.Context, c Config, k Keys, now func() time.Time, opti
 	return p, nil
 }
 
-// look is at the bucket: whether what is written there stays. An emulator knows no
-// retention.
+// look is at the bucket, once.
 func (p place) look(ctx context.Context) error {
 	is, err := p.handle.Attrs(ctx)
+	return p.fits(is, err)
+}
+
+// fits says what is wrong with the bucket as it was seen: whether what is written there
+// stays. An emulator knows no retention.
+func (p place) fits(is *storage.BucketAttrs, err error) error {
 	if err != nil {
 		return failed(err)
 	}

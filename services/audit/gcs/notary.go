@@ -56,16 +56,21 @@ func newNotary(at place, log *slog.Logger) *notary {
 
 // Notarize has this process be a notary until the context ends, a turn a minute. What is wrong
 // it logs, and goes on: a writer whose chain is not as it was written stays vouched for as it was.
-// What cannot be read now is another matter, and nothing that anybody did.
-func (l *Log) Notarize(ctx context.Context, log *slog.Logger) error {
-	return newNotary(l.place, log).run(ctx)
+// What cannot be read now is another matter, and nothing that anybody did. After each turn in
+// which it followed every chain and nothing was wrong, it calls well; who rests says nothing.
+func (l *Log) Notarize(ctx context.Context, log *slog.Logger, well func()) error {
+	return newNotary(l.place, log).run(ctx, well)
 }
 
-func (n *notary) run(ctx context.Context) error {
+func (n *notary) run(ctx context.Context, well func()) error {
 	turns := time.NewTicker(turnEvery)
 	defer turns.Stop()
 	for {
-		n.tell(ctx, n.turn(ctx))
+		o := n.turn(ctx)
+		n.tell(ctx, o)
+		if o.well() {
+			well()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -76,7 +81,13 @@ func (n *notary) run(ctx context.Context) error {
 
 // An outcome is what was wrong in a turn: chains that are not as they were written, and what
 // could not be read or signed, which the next turn makes up for.
-type outcome struct{ findings, failures []error }
+type outcome struct {
+	findings, failures []error
+	rested             bool // another has signed
+}
+
+// well says that every chain was followed in the turn, and that all is as it was written.
+func (o outcome) well() bool { return !o.rested && len(o.findings)+len(o.failures) == 0 }
 
 // sort adds an error to those of its kind.
 func (o *outcome) sort(err error) {
@@ -103,6 +114,7 @@ func (n *notary) turn(ctx context.Context) (o outcome) {
 	o.findings, n.shrunk = n.shrunk, nil
 	o.sort(err)
 	if err != nil || another {
+		o.rested = another
 		return o
 	}
 	n.follow(ctx, &o)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -249,6 +250,22 @@ func TestANotaryThatSignsLessIsFound(t *testing.T) {
 	n.signed(t) // and goes on
 }
 
+// All is well for who has followed the chains: who rests, as another has signed, does not know.
+func TestWhoRestsVouchesForNothing(t *testing.T) {
+	w := newWorld(t, gcstest.Start(t))
+	l, one, two := w.process(t), w.notary(t), w.notary(t)
+	l.flushed(t, 1)
+	if o := one.turn(t.Context()); !o.well() {
+		t.Errorf("it signed, and finds %v", o.err())
+	}
+	if o := two.turn(t.Context()); o.well() {
+		t.Error("who rests says that all is well")
+	}
+	if o := two.turn(t.Context()); !o.well() {
+		t.Errorf("nothing is new: %v", o.err())
+	}
+}
+
 // What cannot be read is no tampering: it is told as what it is, and the others' heads are signed.
 func TestABlipIsNoAlarm(t *testing.T) {
 	w, d := through(t, newWorld(t, gcstest.Start(t)))
@@ -267,7 +284,10 @@ func TestABlipIsNoAlarm(t *testing.T) {
 		}
 		return is
 	})
-	n.tell(t.Context(), n.turn(t.Context()))
+	o := n.turn(t.Context())
+	if n.tell(t.Context(), o); o.well() {
+		t.Error("all is well, though a chain cannot be read")
+	}
 	if text := told.String(); strings.Contains(text, "level=ERROR") || !strings.Contains(text, "level=WARN msg=\"some of the audit log cannot be read or signed now") {
 		t.Errorf("it tells:\n%s", text)
 	}
@@ -403,10 +423,11 @@ func TestNotarize(t *testing.T) {
 	l := w.process(t)
 	l.flushed(t, 2)
 	var told bytes.Buffer
+	var well atomic.Int64
 	ends, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- l.Notarize(ends, slog.New(slog.NewTextHandler(&told, nil))) }()
-	for began := time.Now(); len(l.all(t, headsFolder)) == 0; time.Sleep(10 * time.Millisecond) {
+	go func() { done <- l.Notarize(ends, slog.New(slog.NewTextHandler(&told, nil)), func() { well.Add(1) }) }()
+	for began := time.Now(); len(l.all(t, headsFolder)) == 0 || well.Load() == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Since(began) > 10*time.Second {
 			t.Fatal("it signs nothing")
 		}
@@ -414,6 +435,9 @@ func TestNotarize(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Errorf("it ends with %v", err)
+	}
+	if well.Load() == 0 {
+		t.Error("it signed, and did not say that all is well")
 	}
 	n := w.notary(t)
 	if _, err := n.catchUp(t.Context()); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +65,20 @@ func TestReadsAreTriedAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A log is opened though its bucket does not answer at first.
+func TestABlipKeepsNoLogClosed(t *testing.T) {
+	w, d := through(t, newWorld(t, gcstest.Start(t)))
+	var failed atomic.Int32
+	d.stands(func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+		is := failed.Add(1) <= 2
+		if is {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		return is
+	})
+	w.process(t).flushed(t, 1)
 }
 
 // Who goes waits for no other try.

@@ -24,6 +24,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/internal/peer"
+	"github.com/clarity-loop/clarity/services/internal/redial"
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/keyring/internal/keysets"
 )
@@ -56,6 +57,7 @@ func openKEK(ctx context.Context, c Config, now func() time.Time, options []opti
 		options = append([]option.ClientOption{option.WithEndpoint(c.Endpoint), option.WithoutAuthentication(),
 			option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials()))}, options...)
 	}
+	options = append([]option.ClientOption{option.WithGRPCDialOption(redial.Soon())}, options...)
 	client, err := gcpkms.NewClient(ctx, scheme+c.Key, gcpkms.WithGoogleAPIClientOptions(slices.Clone(options)...))
 	if err != nil {
 		return nil, told(err)

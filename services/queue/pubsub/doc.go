@@ -23,6 +23,7 @@
 //	attempt   deliveries before, as far as they ended with a verdict
 //	failed    those of them that failed
 //	fell      handlers that it took down
+//	traceparent the message's Trace, as W3C's Trace Context names it
 //
 // The documents are of the collection agenda, in a place of the queue's own: not
 // the one of people's, where other programs look at the agenda. Their uids are

@@ -20,6 +20,7 @@ const (
 	attrAttempt = "attempt"
 	attrFailed  = "failed"
 	attrFell    = "fell"
+	attrTrace   = "traceparent"
 )
 
 // form is the one this release writes and reads.
@@ -35,6 +36,9 @@ type parcel struct {
 // newParcel is the message's, which may not be handled before wait is over.
 func newParcel(m queue.Message, wait time.Duration) parcel {
 	p := parcel{m.Key, m.Body, map[string]string{attrForm: form}}
+	if m.Trace != "" {
+		p.Attrs[attrTrace] = m.Trace
+	}
 	if !m.NotBefore.IsZero() {
 		p.setTime(attrBefore, m.NotBefore)
 		p.Attrs[attrWait] = strconv.FormatInt(int64(wait), 10)
@@ -73,7 +77,7 @@ func (p parcel) readable() bool { return p.Attrs[attrForm] == form }
 // delivery is what a handler sees.
 func (p parcel) delivery(topic string) queue.Delivery {
 	return queue.Delivery{
-		Message:   queue.Message{Topic: topic, Key: p.Key, Body: p.Body, NotBefore: p.time(attrBefore)},
+		Message:   queue.Message{Topic: topic, Key: p.Key, Body: p.Body, NotBefore: p.time(attrBefore), Trace: p.Attrs[attrTrace]},
 		Attempt:   p.count(attrAttempt) + 1,
 		Failed:    p.count(attrFailed),
 		Published: p.time(attrAt),

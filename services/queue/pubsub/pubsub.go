@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/clarity-loop/clarity/services/internal/peer"
+	"github.com/clarity-loop/clarity/services/internal/redial"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -103,7 +104,7 @@ func Open(ctx context.Context, cfg Config, consumers queue.Consumers, documents 
 
 func (cfg Config) options(endpoint, emulator string) []option.ClientOption {
 	var options []option.ClientOption
-	dial := slices.Clone(cfg.dial)
+	dial := append([]grpc.DialOption{redial.Soon()}, cfg.dial...)
 	switch {
 	case emulator != "":
 		options = append(options, option.WithEndpoint(emulator), option.WithoutAuthentication())

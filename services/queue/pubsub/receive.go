@@ -134,11 +134,10 @@ func (r *receiver) receive(from *client.Subscriber) error {
 		}
 		select {
 		case <-r.ctx.Done():
-		case <-time.After(min(circuit.Backoff(attempt), beginMost)):
-		}
-		r.q.refused.Add(-1)
-		if r.ctx.Err() != nil {
+			r.q.refused.Add(-1)
 			return nil
+		case <-time.After(min(circuit.Backoff(attempt), beginMost)):
+			r.q.refused.Add(-1)
 		}
 	}
 }

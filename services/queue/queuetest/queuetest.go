@@ -94,6 +94,9 @@ func publish(t *testing.T, q queue.Driver, msgs ...queue.Message) {
 	}
 }
 
+// traceparent is a trace that a message has.
+const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 func message(key, body string) queue.Message {
 	return queue.Message{Topic: topic, Key: key, Body: []byte(body)}
 }
@@ -222,6 +225,7 @@ func testRoundTrip(t *testing.T, open opener) {
 		{Topic: topic, Key: "k", Body: []byte("body")},
 		{Topic: topic, Key: "k", Body: []byte{}},
 		{Topic: topic, Key: "k", Body: bytes.Repeat([]byte{0xff, 0, '\''}, queue.MaxBody/3)},
+		{Topic: topic, Key: "k", Body: []byte("traced"), Trace: traceparent},
 		{Topic: topic, Key: "k", Body: []byte("late"), NotBefore: before.Add(20 * time.Millisecond).UTC().Round(0)},
 	}
 	publish(t, q, want...)

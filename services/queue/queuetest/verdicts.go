@@ -121,7 +121,9 @@ func testNotBefore(t *testing.T, open opener) {
 
 func testRetry(t *testing.T, open opener) {
 	q := open()
-	publish(t, q, message("k", "fails once"), message("k", "behind it"), message("other", "at once"))
+	once := message("k", "fails once")
+	once.Trace = traceparent
+	publish(t, q, once, message("k", "behind it"), message("other", "at once"))
 	const delay = 300 * time.Millisecond
 	var mu sync.Mutex
 	var failed, back time.Time
@@ -130,6 +132,8 @@ func testRetry(t *testing.T, open opener) {
 		defer mu.Unlock()
 		switch {
 		case string(d.Body) != "fails once":
+		case d.Trace != traceparent:
+			t.Errorf("attempt %d has the trace %q", d.Attempt, d.Trace)
 		case failed.IsZero():
 			failed = time.Now()
 			return queue.Retry(delay, "not yet")
@@ -321,7 +325,9 @@ func testDeadPages(t *testing.T, open opener) {
 
 func testReplayAndDrop(t *testing.T, open opener) {
 	q, ctx := open(), context.Background()
-	publish(t, q, message("k", "replayed"), message("k", "dropped"))
+	first, second := message("k", "replayed"), message("k", "dropped")
+	first.Trace, second.Trace = traceparent, traceparent
+	publish(t, q, first, second)
 	stop := receive(t, q, queue.Subscription{}, func(context.Context, queue.Delivery) queue.Verdict { return queue.Dead("poison") })
 	settled(t, q, queue.Depth{Dead: 2})
 	stop()
@@ -330,6 +336,9 @@ func testReplayAndDrop(t *testing.T, open opener) {
 		t.Fatal(err)
 	}
 	for _, l := range dead {
+		if l.Trace != traceparent {
+			t.Errorf("a dead letter has the trace %q", l.Trace)
+		}
 		if err := q.Replay(ctx, l.ID); !errors.Is(err, queue.ErrNoLetter) {
 			t.Errorf("replay of what is gone: %v, want ErrNoLetter", err)
 		}
@@ -337,7 +346,12 @@ func testReplayAndDrop(t *testing.T, open opener) {
 			t.Errorf("drop of what is gone: %v, want ErrNoLetter", err)
 		}
 	}
-	r := record(acks)
+	r := record(func(d queue.Delivery) queue.Verdict {
+		if d.Trace != traceparent {
+			t.Errorf("what is replayed has the trace %q", d.Trace)
+		}
+		return queue.Ack()
+	})
 	receive(t, q, queue.Subscription{}, r.handle)
 	r.all(t, string(dead[0].Body))
 	settled(t, q, queue.Depth{})

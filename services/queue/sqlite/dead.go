@@ -83,7 +83,7 @@ func (q *Queue) dead(ctx context.Context, topic, name string, after int64, limit
 		d := queue.DeadLetter{Consumer: name}
 		d.Topic = topic
 		var n, published, notBefore, died int64
-		if err := rows.Scan(&n, &d.Key, &d.Body, &published, &notBefore, &d.Attempt, &d.Reason, &died); err != nil {
+		if err := rows.Scan(&n, &d.Key, &d.Body, &published, &notBefore, &d.Attempt, &d.Reason, &died, &d.Trace); err != nil {
 			return nil, err
 		}
 		d.ID = strconv.FormatInt(n, 10)

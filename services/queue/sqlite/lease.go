@@ -92,7 +92,7 @@ func (q *Queue) lease(stmt *sql.Stmt, sub *queue.Subscription, now time.Time, n 
 		l := lease{token: q.token, consumer: sub.Name}
 		l.Topic = sub.Topic
 		var published, notBefore int64
-		if err := rows.Scan(&l.seq, &l.Key, &l.Body, &published, &notBefore, &l.Attempt, &l.Failed, &l.fell, &l.reason); err != nil {
+		if err := rows.Scan(&l.seq, &l.Key, &l.Body, &published, &notBefore, &l.Attempt, &l.Failed, &l.fell, &l.reason, &l.Trace); err != nil {
 			return nil, err
 		}
 		l.Published, l.NotBefore = fromNano(published), fromNano(notBefore)

@@ -3,7 +3,7 @@ package sqlite
 // migrations make the schema, each run once and in order. What stands here was
 // run by somebody: change it by adding.
 func migrations() []string {
-	return []string{schema1, renameEvents, subscriptions, waits, heads, failures}
+	return []string{schema1, renameEvents, subscriptions, waits, heads, failures, traces}
 }
 
 const schema1 = `
@@ -108,3 +108,8 @@ CREATE INDEX messages_head ON messages (topic, consumer, key) WHERE head = 1;`
 // failures counts how often a message failed apart from how often it came.
 const failures = `
 ALTER TABLE messages ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;`
+
+// traces keeps whose doing a message is.
+const traces = `
+ALTER TABLE messages ADD COLUMN trace TEXT NOT NULL DEFAULT ''; -- the traceparent; '': none
+ALTER TABLE dead ADD COLUMN trace TEXT NOT NULL DEFAULT '';`

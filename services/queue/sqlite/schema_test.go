@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,6 +64,22 @@ func TestADirectoryOfTheReleaseBeforeOpens(t *testing.T) {
 	if left, err := q.Unclaimed(t.Context()); err != nil || len(left) > 0 {
 		t.Errorf("left %+v, %v", left, err)
 	}
+}
+
+// What was published before messages had a trace has none, and is handled; what is dead is
+// replayed.
+func TestADirectoryWithoutTracesOpens(t *testing.T) {
+	q := openFrom(t, "schema6.sql")
+	dead, err := q.Dead(t.Context(), flow.TopicUploads, flow.Intake, "", 10)
+	if err != nil || len(dead) != 1 || dead[0].Trace != "" || dead[0].Reason != "poison" {
+		t.Fatalf("dead letters %+v, %v", dead, err)
+	}
+	traced := queue.Message{Topic: flow.TopicUploads, Key: "ben", Body: []byte("traced"), Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+	if err := errors.Join(q.Replay(t.Context(), dead[0].ID), q.Publish(t.Context(), traced)); err != nil {
+		t.Fatal(err)
+	}
+	handledOf(t, q, flow.TopicUploads, flow.Intake, "upload 1", "upload 2", "dead", "traced")
+	handledOf(t, q, flow.TopicResults, flow.Insights, "result")
 }
 
 // openFrom opens the queue of an earlier schema.

@@ -167,7 +167,7 @@ func (q *Queue) insert(consumer string, m *queue.Message) error {
 	if _, err := q.stmt.demote.Exec(m.Topic, consumer, m.Key, ready); err != nil { // what waits longer is overtaken
 		return err
 	}
-	_, err := q.stmt.insert.Exec(m.Topic, consumer, m.Key, body, now.UnixNano(), notBefore, int64(wait))
+	_, err := q.stmt.insert.Exec(m.Topic, consumer, m.Key, body, now.UnixNano(), notBefore, int64(wait), m.Trace)
 	return err
 }
 

@@ -20,12 +20,12 @@ type statements struct {
 
 func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 	const (
-		columns = `INSERT INTO messages (topic, consumer, key, body, published, not_before, ready, wait, head, token, attempt, reason) `
+		columns = `INSERT INTO messages (topic, consumer, key, body, published, not_before, ready, wait, head, token, attempt, reason, trace) `
 		isHead  = `NOT EXISTS (SELECT 1 FROM messages WHERE topic = ?1 AND consumer = ?2 AND key = ?3 AND head = 1)`
 		under   = ` WHERE key = ?1 OR (key >= ?1 || '/' AND key < ?1 || '0')` // '0' is the byte after '/'
 		lease   = `UPDATE messages SET token = ?1, ready = ?5 + ?2, wait = ?2, attempt = attempt + 1 WHERE seq IN (
 			SELECT seq FROM messages WHERE topic = ?3 AND consumer = ?4 AND head = 1 AND ready <= ?5`
-		leased = ` ORDER BY ready LIMIT ?6) RETURNING seq, key, body, published, not_before, attempt, failed, fell, reason`
+		leased = ` ORDER BY ready LIMIT ?6) RETURNING seq, key, body, published, not_before, attempt, failed, fell, reason, trace`
 	)
 	for _, p := range []struct {
 		stmt **sql.Stmt
@@ -33,7 +33,7 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 	}{
 		{&s.voidLeases, `UPDATE messages SET token = 0, ready = ?, wait = 0, fell = fell + 1, failed = failed + 1 WHERE token <> 0`},
 		{&s.bound, `UPDATE messages SET ready = ?1 + wait WHERE ready > ?1 + wait`},
-		{&s.insert, columns + `SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?5 + ?7, ?7, ` + isHead + `, 0, 0, ''`},
+		{&s.insert, columns + `SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?5 + ?7, ?7, ` + isHead + `, 0, 0, '', ?8`},
 		{&s.claim, lease + leased},
 		{&s.suspects, `SELECT count(*) FROM (SELECT 1 FROM messages WHERE topic = ? AND consumer = ? AND head = 1 AND ready <= ? AND fell > 0 LIMIT 1)`},
 		{&s.suspect, lease + ` AND fell > 0` + leased},
@@ -45,13 +45,13 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 		{&s.demote, `UPDATE messages SET head = 0 WHERE topic = ? AND consumer = ? AND key = ? AND head = 1 AND token = 0 AND ready > ?`},
 		{&s.putOff, `UPDATE messages SET token = 0, head = 0, ready = ?1 + ?2, wait = ?2, reason = ?3, fell = fell + ?4, failed = failed + ?5,
 			seq = (SELECT max(seq) + 1 FROM messages) WHERE seq = ?6 AND token = ?7`},
-		{&s.kill, `INSERT INTO dead (topic, consumer, key, body, published, not_before, attempt, reason, died)
-			SELECT topic, consumer, key, body, published, not_before, attempt, ?, ? FROM messages WHERE seq = ? AND token = ?`},
+		{&s.kill, `INSERT INTO dead (topic, consumer, key, body, published, not_before, attempt, reason, died, trace)
+			SELECT topic, consumer, key, body, published, not_before, attempt, ?, ?, trace FROM messages WHERE seq = ? AND token = ?`},
 		{&s.forget, `DELETE FROM messages` + under},
 		{&s.forgetDead, `DELETE FROM dead` + under},
 		{&s.letter, `SELECT topic, consumer, key FROM dead WHERE seq = ?`},
 		{&s.revive, columns + `SELECT topic, consumer, key, body, published, not_before, ?2, 0,
-			NOT EXISTS (SELECT 1 FROM messages m WHERE m.topic = dead.topic AND m.consumer = dead.consumer AND m.key = dead.key AND m.head = 1), 0, 0, ''
+			NOT EXISTS (SELECT 1 FROM messages m WHERE m.topic = dead.topic AND m.consumer = dead.consumer AND m.key = dead.key AND m.head = 1), 0, 0, '', trace
 			FROM dead WHERE seq = ?1`},
 		{&s.drop, `DELETE FROM dead WHERE seq = ?`},
 	} {
@@ -63,7 +63,7 @@ func (s *statements) prepare(ctx context.Context, db *litedb.DB) (err error) {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&s.dead, `SELECT seq, key, body, published, not_before, attempt, reason, died FROM dead
+		{&s.dead, `SELECT seq, key, body, published, not_before, attempt, reason, died, trace FROM dead
 			WHERE topic = ? AND consumer = ? AND seq > ? ORDER BY seq LIMIT ?`},
 		{&s.depth, `SELECT messages, dead FROM counts WHERE topic = ? AND consumer = ?`},
 		{&s.backlogs, `SELECT topic, consumer, messages, dead FROM counts WHERE messages + dead > 0 ORDER BY topic, consumer`},

@@ -23,6 +23,8 @@ type Errand struct {
 	Gen     int64     `json:"gen,omitempty"`
 	Life    string    `json:"life,omitempty"`
 	Waits   time.Time `json:"waits,omitzero"`
+	// Traces are those whose doing it is, as far as they are told of: see trace.Join.
+	Traces []string `json:"traces,omitempty"`
 }
 
 // A Run is the windows that end on the days from First to Last, which are to be

@@ -1,6 +1,7 @@
 package firestore_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,6 +99,28 @@ func (p *stand) signal(t testing.TB, s os.Signal) {
 	if err := p.process.Process.Signal(s); err != nil {
 		t.Fatal(err)
 	}
+	for began := time.Now(); s == syscall.SIGSTOP && !p.stopped(t); time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("it does not stop")
+		}
+	}
+}
+
+// stopped says whether every thread has stopped, which takes a moment where there is
+// much to do. Where there is no /proc nobody knows better.
+func (p *stand) stopped(t testing.TB) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.process.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread) //nolint:gosec // of a process of ours
+		if err == nil && !bytes.Contains(text, []byte(") T ")) {
+			return false
+		}
+	}
+	return true
 }
 
 var places struct {

@@ -96,6 +96,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/internal/peer"
+	"github.com/clarity-loop/clarity/services/internal/redial"
 	"github.com/clarity-loop/clarity/services/store"
 )
 
@@ -198,6 +199,7 @@ func dial(ctx context.Context, c Config, connections int, options ...option.Clie
 		option.WithEndpoint(google), option.WithScopes(scope), option.WithUserAgent("clarity"),
 		option.WithGRPCConnectionPool(connections),
 		option.WithGRPCDialOption(grpc.WithDisableRetry()),
+		option.WithGRPCDialOption(redial.Soon()),
 		option.WithGRPCDialOption(grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second})),
 	}
 	if c.Endpoint != "" {

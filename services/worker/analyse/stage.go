@@ -25,7 +25,7 @@ import (
 	"github.com/clarity-loop/clarity/services/timeline"
 )
 
-// Needs are what the stage works with. All but the models are required.
+// Needs are what the stage works with. All but Models and Waited are required.
 type Needs struct {
 	Store *store.Store
 	// Chunks reads a day's samples; a timeline.Reader does.
@@ -45,9 +45,11 @@ type Needs struct {
 	Audit interface {
 		Append(ctx context.Context, e audit.Event) error
 	}
-	// Models say which version looks at a person's week. Nil is none: the one
-	// thing that may be left out.
+	// Models say which version looks at a person's week. Nil is none.
 	Models Models
+	// Waited is told how many seconds a person waited for what they look at: the newest
+	// window that was asked for, where it is of these days. Nil tells nobody.
+	Waited interface{ Observe(seconds float64) }
 	Now    func() time.Time
 	Log    *slog.Logger
 }

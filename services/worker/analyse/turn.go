@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/trace"
 )
 
 // perTurn is how many days the windows of one turn span: what is read for them is
@@ -28,17 +29,19 @@ const perTurn = 14
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var m flow.WindowsDue
 	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" {
-		return failures().Verdict(s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
+		return failures().Verdict(ctx, s.Log, d, fmt.Errorf("read request: %w", analysis.ErrUnreadable))
 	}
+	ctx, span := trace.Begin(ctx, "analyse")
+	defer span.End("")
 	started := s.Now()
 	t, err := s.turn(ctx, m, d.Attempt > 1)
 	if err == nil {
-		s.Log.Info("analysed", "stage", "analyse", "attempt", d.Attempt, "windows", t.windows, "stored", t.stored, "left", t.left, "duration", s.Now().Sub(started))
+		s.Log.InfoContext(ctx, "analysed", "stage", "analyse", "attempt", d.Attempt, "windows", t.windows, "stored", t.stored, "left", t.left, "duration", s.Now().Sub(started))
 	}
 	if err == nil && t.left {
 		return queue.Postpone(0, "the next windows have their turn")
 	}
-	return failures().Verdict(s.Log, d, err)
+	return failures().Verdict(ctx, s.Log, d, err)
 }
 
 // A turn is what became of some of a person's windows.
@@ -90,6 +93,7 @@ func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn
 				return t, erasedError(err)
 			}
 			t.left = left
+			s.tellWait(asked, done)
 		}
 		failed = errors.Join(failed, err)
 		if err != nil && !ofOne(err) {
@@ -98,6 +102,18 @@ func (s *Stage) turn(ctx context.Context, m flow.WindowsDue, again bool) (t turn
 		ends = ends[n:]
 	}
 	return t, failed
+}
+
+// tellWait tells how long the newest window was waited for, once it is done: of a past
+// that is read for the first time, or again, nobody looks at each week.
+func (s *Stage) tellWait(asked due.Asked, done []health.Day) {
+	now := s.Now()
+	newest := asked.Ends()[0]
+	recent := health.DayOf(health.InstantOf(now), time.UTC) - 1 // today, wherever
+	if s.Waited == nil || newest < recent || !slices.Contains(done, newest) {
+		return
+	}
+	s.Waited.Observe(max(0, now.Sub(asked.Since()).Seconds()))
 }
 
 // windows analyses windows whose days are read once for all of them, tells of those

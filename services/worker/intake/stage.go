@@ -46,6 +46,7 @@ import (
 	"github.com/clarity-loop/clarity/services/stage"
 	"github.com/clarity-loop/clarity/services/store"
 	"github.com/clarity-loop/clarity/services/timeline"
+	"github.com/clarity-loop/clarity/services/trace"
 )
 
 // Needs are what the stage works with. All are required.
@@ -85,15 +86,17 @@ func New(n Needs) *Stage { return &Stage{n, roomFor} }
 func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 	var m flow.UploadReceived
 	if err := json.Unmarshal(d.Body, &m); err != nil || m.UID == "" || m.UploadID == "" {
-		s.Log.Error("message is no upload", "stage", "intake", "attempt", d.Attempt)
+		s.Log.ErrorContext(ctx, "message is no upload", "stage", "intake", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be decoded")
 	}
+	ctx, span := trace.Begin(ctx, "merge")
+	defer span.End("")
 	started := s.Now()
 	err := s.intake(ctx, m, d.Failed+1)
 	if err == nil {
-		s.Log.Info("upload handled", "stage", "intake", "attempt", d.Attempt, "duration", s.Now().Sub(started))
+		s.Log.InfoContext(ctx, "upload handled", "stage", "intake", "attempt", d.Attempt, "duration", s.Now().Sub(started))
 	}
-	return failures().Verdict(s.Log, d, err)
+	return failures().Verdict(ctx, s.Log, d, err)
 }
 
 // failures are what the stage makes of its errors.

@@ -41,7 +41,9 @@ it at once. The ingress, which only shows it, has it mounted. */}}
 {{- end -}}
 {{- $listen := dict "admin" ":9090" -}}
 {{- $stop := dict "grace" (printf "%ds" (int (get $v.dataPlane .stage).graceSeconds)) -}}
-{{- $config := dict "listen" $listen "stop" $stop "log" (dict "format" "json" "level" "info") -}}
+{{- $format := "json" -}}
+{{- with $v.google.projectId }}{{ $format = printf "google:%s" . }}{{ end -}}
+{{- $config := dict "listen" $listen "stop" $stop "log" (dict "format" $format "level" "info") -}}
 {{- if $backends }}{{ $_ := set $config "backends" $backends }}{{ end -}}
 {{- if eq .stage "ingress" -}}
 {{- $_ := set $listen "api" ":8080" -}}

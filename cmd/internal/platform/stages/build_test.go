@@ -1,7 +1,6 @@
 package stages_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -22,6 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
+	"github.com/clarity-loop/clarity/internal/logtest"
 	"github.com/clarity-loop/clarity/services/narrative/template"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
@@ -34,27 +34,9 @@ func today() time.Time { return time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC) }
 type world struct {
 	platform.Parts
 	dir    string
-	log    *journal
+	log    *logtest.Log
 	closed []string // what asked to be closed
 	heard  *hearing
-}
-
-// journal is a log that is read while others may write to it.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
 }
 
 // hearing is a queue on which nothing comes; it notes who listens how.
@@ -82,7 +64,7 @@ func newWorld(t *testing.T) *world { return newWorldAt(t, today) }
 // newWorldAt is a world with a clock of its own.
 func newWorldAt(t *testing.T, now func() time.Time) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), log: &journal{}, heard: &hearing{}}
+	w := &world{dir: t.TempDir(), log: &logtest.Log{}, heard: &hearing{}}
 	var closers []io.Closer
 	t.Cleanup(func() {
 		for _, c := range slices.Backward(closers) {

@@ -76,7 +76,7 @@ func (g *Guard) Handler(r *route.Route) fiber.Handler {
 		if r.Conditional {
 			edge.Conditional(rc)
 		}
-		base := reply.WithRequest(g.Base, edge.RequestID(rc))
+		base := reply.WithRequest(edge.Traced(g.Base, rc), edge.RequestID(rc))
 		ctx, p := g.authorized(base, rc, r)
 		if p == nil {
 			p = plainQuery(rc)

@@ -23,6 +23,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/line"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/represent"
+	"github.com/clarity-loop/clarity/services/trace"
 )
 
 // MethodNotAllowed is the code of a method that the path does not know.
@@ -36,12 +37,13 @@ type Needs struct {
 	Log         *slog.Logger
 	Registry    prometheus.Registerer
 	Now         func() time.Time
-	AddressRate limit.Rate   // requests from one address (IPv6: one /64)
-	BodyBytes   int          // of one request as received, for the refusal's text
-	Pace        Pace         // the least of a body's sender
-	Proxies     line.Proxies // who says for whom a request comes
-	Origins     Origins      // whose pages may call
-	Routes      []Route      // all there are: the counts know no other
+	AddressRate limit.Rate     // requests from one address (IPv6: one /64)
+	BodyBytes   int            // of one request as received, for the refusal's text
+	Pace        Pace           // the least of a body's sender
+	Proxies     line.Proxies   // who says for whom a request comes
+	Origins     Origins        // whose pages may call
+	Routes      []Route        // all there are: the counts know no other
+	Traces      trace.Recorder // nil records none
 	// Problem is what an error of a route becomes.
 	Problem func(context.Context, error) *problem.Problem
 }
@@ -67,6 +69,9 @@ func New(n Needs) (*Edge, error) {
 	buckets := func() *limit.Limiter[netip.Addr] {
 		return limit.New[netip.Addr](n.AddressRate, rememberedAddresses, n.Now)
 	}
+	if n.Traces == nil {
+		n.Traces = trace.None()
+	}
 	return &Edge{Needs: n, byAddress: buckets(), probes: buckets(), metrics: m, packer: p}, nil
 }
 
@@ -79,7 +84,9 @@ type exchangeKey struct{}
 // An exchange is what the edge remembers of one request: never who or what.
 type exchange struct {
 	id          string
-	route       Route // the zero one where none matched
+	traces      trace.Recorder
+	span        trace.Span // of what a route does; records nothing where none matched
+	route       Route      // the zero one where none matched
 	start       time.Time
 	pace        Pace
 	head        bool // HEAD: the reply's body stays here
@@ -93,16 +100,13 @@ func exchangeOf(rc *fasthttp.RequestCtx) *exchange {
 	return x
 }
 
-// Match tells the edge which route the request is for.
-func Match(rc *fasthttp.RequestCtx, r Route) { exchangeOf(rc).route = r }
-
 // Started is when the request's headers had come.
 func Started(rc *fasthttp.RequestCtx) time.Time { return exchangeOf(rc).start }
 
 // Around puts the edge around the handler of all routes.
 func (e *Edge) Around(inner fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(rc *fasthttp.RequestCtx) {
-		x := &exchange{id: requestID(rc), start: time.Now(), pace: e.Pace}
+		x := &exchange{id: requestID(rc), traces: e.Traces, span: trace.From(context.Background()), start: time.Now(), pace: e.Pace}
 		rc.SetUserValue(exchangeKey{}, x)
 		defer e.logRequest(rc, x)
 		defer e.represent(rc, x)
@@ -222,7 +226,7 @@ func (e *Edge) recoverPanic(rc *fasthttp.RequestCtx, x *exchange) {
 		return
 	}
 	// The value is not logged: it may quote what was being handled.
-	e.Log.LogAttrs(context.Background(), slog.LevelError, "request panicked", slog.String("request", x.id), slog.String("stack", string(debug.Stack())))
+	e.Log.LogAttrs(x.context(), slog.LevelError, "request panicked", slog.String("request", x.id), slog.String("stack", string(debug.Stack())))
 	e.metrics.panics.Inc()
 	Refuse(rc, problem.New(problem.Internal, "the platform failed; the request may be repeated"))
 	rc.SetConnectionClose()
@@ -235,6 +239,7 @@ func (e *Edge) logRequest(rc *fasthttp.RequestCtx, x *exchange) {
 	if template == "" {
 		template = "none"
 	}
+	x.endSpan(status)
 	e.metrics.request(x.route, status, took)
 	level := slog.LevelInfo
 	if status >= 500 {
@@ -247,7 +252,7 @@ func (e *Edge) logRequest(rc *fasthttp.RequestCtx, x *exchange) {
 	if x.head {
 		method = fasthttp.MethodHead
 	}
-	e.Log.LogAttrs(context.Background(), level, "request",
+	e.Log.LogAttrs(x.context(), level, "request",
 		slog.String("request", x.id),
 		slog.String("method", method),
 		slog.String("route", template),

@@ -51,10 +51,10 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	days := timeline.NewReader(vault.New(p.Blobs, p.Keys))
 	needs := ingress.Needs{
 		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Space: p.Space, Audit: p.Audit,
-		Verifier: identity.Cached(p.Identity, rememberedTokens, p.Now),
+		Verifier: identity.Cached(p.Calls.Verifier(p.Identity), rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
 		Plan: asked.Plan, Series: days.Series, Ready: p.Ready,
-		Registry: p.Registry, Logger: p.Log, Now: p.Now, Limits: limitsOf(p.Config.Ingress),
+		Registry: p.Registry, Traces: p.Traces, Logger: p.Log, Now: p.Now, Limits: limitsOf(p.Config.Ingress),
 		Origins: p.Config.Ingress.Origins, Proxies: proxies, ProxyProtocol: p.Config.Ingress.ProxyProtocol, MetricsApart: p.Config.Listen.Admin != "",
 	}
 	if needs.App, err = appsOf(p); err != nil {

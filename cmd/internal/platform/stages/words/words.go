@@ -5,8 +5,11 @@ package words
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
@@ -33,7 +36,7 @@ func Stages() []platform.Stage {
 // A notary vouches for the audit log of many processes. Any number may run one, and
 // this stage is the only one that has an audit log and little to do.
 type notary interface {
-	Notarize(ctx context.Context, log *slog.Logger) error
+	Notarize(ctx context.Context, log *slog.Logger, well func()) error
 }
 
 func build(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
@@ -46,7 +49,22 @@ func build(_ context.Context, p platform.Parts) ([]platform.Runner, error) {
 		Words: grounded.New(p.Writer, p.Template, budget, cmp.Or(c.WriterTimeout, writerTimeout)), Drain: p.Config.Stop.Drain(), Now: p.Now, Log: p.Log})
 	runners := []platform.Runner{{Name: stage.Insights, Run: s.Run}}
 	if n, can := p.Audit.(notary); can {
-		runners = append(runners, platform.Runner{Name: "notary", Run: func(ctx context.Context) error { return n.Notarize(ctx, p.Log) }})
+		vouches, err := vouching(p, n)
+		if err != nil {
+			return nil, err
+		}
+		runners = append(runners, vouches)
 	}
 	return runners, nil
+}
+
+// vouching runs the notary, and tells when it last found all well.
+func vouching(p platform.Parts, n notary) (platform.Runner, error) {
+	last := prometheus.NewGauge(prometheus.GaugeOpts{Name: "clarity_audit_vouched_timestamp_seconds", Help: "When this process last found the heads of the audit log's chains as they were written, and signed; at first, when it began to look."})
+	if err := p.Registry.Register(last); err != nil {
+		return platform.Runner{}, fmt.Errorf("register the notary's metrics: %w", err)
+	}
+	well := func() { last.Set(float64(p.Now().Unix())) }
+	well()
+	return platform.Runner{Name: "notary", Run: func(ctx context.Context) error { return n.Notarize(ctx, p.Log, well) }}, nil
 }

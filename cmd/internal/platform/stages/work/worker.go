@@ -50,13 +50,17 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 	objects := vault.New(vault.Recent(p.Blobs, recentBytes), p.Keys)
 	windows := &due.Windows{Store: p.Store, Now: p.Now, Quiet: cmp.Or(p.Config.Worker.Debounce, due.DefaultQuiet)}
 	putOff := prometheus.NewCounter(prometheus.CounterOpts{Name: "clarity_agenda_put_off_total", Help: "Entries of what is due that were put off, as they cannot be read."})
-	if err := p.Registry.Register(putOff); err != nil {
-		return nil, fmt.Errorf("register the agenda's metrics: %w", err)
+	waited := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "clarity_result_wait_seconds", Help: "Time from when a window of these days was to be analysed, as an upload was merged, until its result was stored.",
+		Buckets: []float64{.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600}})
+	for _, c := range []prometheus.Collector{putOff, waited} {
+		if err := p.Registry.Register(c); err != nil {
+			return nil, fmt.Errorf("register the worker's metrics: %w", err)
+		}
 	}
 	onward := stage.Relay(p)
 	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Relay: onward, PutOff: putOff, Now: p.Now, Log: p.Log})
 	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, News: news.NewBook(p.Store, p.Now).Through(onward), Windows: windows, Queue: p.Queue, Now: p.Now, Log: p.Log})
-	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Windows: windows, Audit: p.Audit, Models: active.Chooser, Now: p.Now, Log: p.Log})
+	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Windows: windows, Audit: p.Audit, Models: active.Chooser, Waited: waited, Now: p.Now, Log: p.Log})
 	sweeper := retention.New(p.Blobs, p.Store, p.Keys, p.Now)
 	return []platform.Runner{
 		{Name: "traffic", Run: active.Run},
