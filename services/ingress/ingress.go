@@ -265,14 +265,9 @@ func (s *Server) OpenAPI() []byte { return s.openAPI }
 // are told so and closed.
 func (s *Server) Serve(l net.Listener) error {
 	// A Shutdown that comes before the server knows its listener closes it, too.
-	bound := line.Bound{
+	own := line.Bounded(l, line.Bound{
 		Most: s.Limits.Connections, PerAddress: s.Limits.PerAddress, FirstByte: s.Limits.FirstByte, Unacked: s.Limits.Unacked, Proxies: s.Proxies, ProxyProtocol: s.ProxyProtocol,
-	}
-	files := line.Files()
-	if bound = bound.Within(files); bound.Most < s.Limits.Connections {
-		s.Logger.Warn("the process may open too few files for its connections: they are fewer", "files", files, "connections", bound.Most, "perAddress", bound.PerAddress)
-	}
-	own := line.Bounded(l, bound)
+	}.Within(line.Files(), s.Logger))
 	s.app.Server().ConnState = own.State
 	defer context.AfterFunc(s.base, func() { _ = own.Close() })()
 	if err := s.app.Listener(own); err != nil && s.base.Err() == nil {

@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/ingress/internal/told"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
@@ -22,37 +18,12 @@ import (
 
 // A profileBody is what a person may write.
 type profileBody struct {
-	BirthYear      int      `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
-	Sex            string   `json:"sex,omitempty" enum:"female,male,other" doc:"as in HealthKit's biological sex"`
-	TimeZone       string   `json:"timeZone,omitempty" maxLength:"64" doc:"IANA time zone, or a fixed offset such as GMT+0100" example:"Europe/Berlin"`
-	HeightM        float64  `json:"heightM,omitempty" minimum:"0.3" maximum:"2.8" doc:"metres"`
-	WeightKg       float64  `json:"weightKg,omitempty" minimum:"1" maximum:"650" doc:"kilograms"`
-	SourcePriority []prefix `json:"sourcePriority,omitempty" nullable:"false" maxItems:"20" doc:"product type prefixes, best first" example:"[\"Watch\",\"iPhone\"]"`
-}
-
-// A prefix is how a source's product type may begin.
-type prefix string
-
-// maxPrefix is how many characters it may have.
-const maxPrefix = 200
-
-// Schema is that of a prefix.
-func (prefix) Schema(huma.Registry) *huma.Schema {
-	least, most := 1, maxPrefix
-	s := &huma.Schema{Type: huma.TypeString, MinLength: &least, MaxLength: &most, Description: "no control characters, and no half of a surrogate pair"}
-	s.PrecomputeMessages()
-	return s
-}
-
-// prefixes are those of a body, which are text.
-func prefixes(of []prefix) (all []string, err error) {
-	for i, p := range of {
-		if strings.ContainsFunc(string(p), func(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }) || strings.TrimSpace(string(p)) == "" {
-			return nil, reply.Invalid(fmt.Sprintf("body.sourcePriority[%d]", i), "expected 1 to 200 characters, none of them a control character or half of a surrogate pair")
-		}
-		all = append(all, string(p))
-	}
-	return all, nil
+	BirthYear      int             `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
+	Sex            string          `json:"sex,omitempty" enum:"female,male,other" doc:"as in HealthKit's biological sex"`
+	TimeZone       string          `json:"timeZone,omitempty" maxLength:"64" doc:"IANA time zone, or a fixed offset such as GMT+0100" example:"Europe/Berlin"`
+	HeightM        float64         `json:"heightM,omitempty" minimum:"0.3" maximum:"2.8" doc:"metres"`
+	WeightKg       float64         `json:"weightKg,omitempty" minimum:"1" maximum:"650" doc:"kilograms"`
+	SourcePriority []told.Prefix `json:"sourcePriority,omitempty" nullable:"false" maxItems:"20" doc:"product type prefixes, best first" example:"[\"Watch\",\"iPhone\"]"`
 }
 
 type profileView struct {
@@ -71,8 +42,7 @@ type profileOutput struct {
 }
 
 func viewProfile(p record.Profile, version int64) *profileOutput {
-	v := profileView{BirthYear: p.BirthYear, Sex: p.Sex, TimeZone: p.TimeZone, HeightM: p.HeightM, WeightKg: p.WeightKg, SourcePriority: p.SourcePriority}
-	v.UpdatedAt = reply.TimeOrNil(p.UpdatedAt)
+	v := profileView{BirthYear: p.BirthYear, Sex: p.Sex, TimeZone: p.TimeZone, HeightM: p.HeightM, WeightKg: p.WeightKg, SourcePriority: p.SourcePriority, UpdatedAt: reply.TimeOrNil(p.UpdatedAt)}
 	return &profileOutput{ETag: etag(version), Body: v}
 }
 
@@ -100,14 +70,10 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	if b.BirthYear > r.Now().Year() {
 		return nil, reply.Invalid("body.birthYear", "expected a year that has begun")
 	}
-	if b.TimeZone != "" {
-		zone, err := health.LoadZone(b.TimeZone)
-		if err != nil {
-			return nil, reply.Invalid("body.timeZone", "expected an IANA time zone, or GMT and an offset")
-		}
-		b.TimeZone = zone.String()
+	if b.TimeZone, err = told.Zone("body.timeZone", b.TimeZone); err != nil {
+		return nil, err
 	}
-	priority, err := prefixes(b.SourcePriority)
+	priority, err := told.Prefixes("body.sourcePriority", b.SourcePriority)
 	if err != nil {
 		return nil, err
 	}

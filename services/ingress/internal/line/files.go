@@ -1,6 +1,7 @@
 package line
 
 import (
+	"log/slog"
 	"math"
 	"syscall"
 )
@@ -22,11 +23,12 @@ func Files() int {
 	return int(limit.Cur)
 }
 
-// Within is the bound as far as so many files allow, of which one address has half at most.
-func (b Bound) Within(files int) Bound {
-	most := max(files-max(files/keptShare, keptLeast), fewest)
-	if b.Most > most {
+// Within is the bound as far as so many files allow, of which one address has half at most;
+// the log has it where that is less.
+func (b Bound) Within(files int, log *slog.Logger) Bound {
+	if most := max(files-max(files/keptShare, keptLeast), fewest); b.Most > most {
 		b.Most, b.PerAddress = most, min(b.PerAddress, most/2)
+		log.Warn("the process may open too few files for its connections: they are fewer", "files", files, "connections", b.Most, "perAddress", b.PerAddress)
 	}
 	return b
 }

@@ -2,6 +2,7 @@ package line
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"syscall"
 	"testing"
@@ -67,7 +68,7 @@ func isTimeout(err error) bool {
 
 func TestConnectionsAreWithinTheFiles(t *testing.T) {
 	for files, want := range map[int][2]int{20_000: {4096, 512}, 1024: {768, 384}, 400: {272, 136}, 100: {16, 8}} {
-		if b := (Bound{Most: 4096, PerAddress: 512}).Within(files); b.Most != want[0] || b.PerAddress != want[1] {
+		if b := (Bound{Most: 4096, PerAddress: 512}).Within(files, slog.New(slog.DiscardHandler)); b.Most != want[0] || b.PerAddress != want[1] {
 			t.Errorf("%d files: %d connections, %d of one address; want %v", files, b.Most, b.PerAddress, want)
 		}
 	}
