@@ -18,11 +18,11 @@ import (
 
 // A profileBody is what a person may write.
 type profileBody struct {
-	BirthYear      int             `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
-	Sex            string          `json:"sex,omitempty" enum:"female,male,other" doc:"as in HealthKit's biological sex"`
-	TimeZone       string          `json:"timeZone,omitempty" maxLength:"64" doc:"IANA time zone, or a fixed offset such as GMT+0100" example:"Europe/Berlin"`
-	HeightM        float64         `json:"heightM,omitempty" minimum:"0.3" maximum:"2.8" doc:"metres"`
-	WeightKg       float64         `json:"weightKg,omitempty" minimum:"1" maximum:"650" doc:"kilograms"`
+	BirthYear      int           `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
+	Sex            string        `json:"sex,omitempty" enum:"female,male,other" doc:"as in HealthKit's biological sex"`
+	TimeZone       string        `json:"timeZone,omitempty" maxLength:"64" doc:"IANA time zone, or a fixed offset such as GMT+0100" example:"Europe/Berlin"`
+	HeightM        float64       `json:"heightM,omitempty" minimum:"0.3" maximum:"2.8" doc:"metres"`
+	WeightKg       float64       `json:"weightKg,omitempty" minimum:"1" maximum:"650" doc:"kilograms"`
 	SourcePriority []told.Prefix `json:"sourcePriority,omitempty" nullable:"false" maxItems:"20" doc:"product type prefixes, best first" example:"[\"Watch\",\"iPhone\"]"`
 }
 
