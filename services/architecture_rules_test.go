@@ -118,7 +118,7 @@ var rules = map[string][]string{
 	"services/ingress/internal/results": {"services/ingress/internal/damaged", ingressEdge, ingressProblem, ingressReply, ingressRoute,
 		"services/analysis", "services/health", "services/record", "=services/audit", "=services/blob", "services/grounded", "=services/store"},
 	"services/ingress/internal/events": {"services/ingress/internal/streams", ingressReply, ingressRoute, "services/record", "=services/identity", "=services/store"},
-	"services/ingress/internal/told": {ingressReply, "services/health"},
+	"services/ingress/internal/told":   {ingressReply, "services/health"},
 	"services/ingress/internal/account": {"services/ingress/internal/streams", "services/ingress/internal/told", ingressProblem, ingressReply, ingressRoute,
 		"services/record", "=services/audit", "=services/store"},
 	"services/ingress/internal/webhooks": {ingressProblem, ingressReply, ingressRoute,
