@@ -70,7 +70,7 @@ cluster-down: ## Stop what `make cluster` started
 	@$(GO) run ./hack/cluster down --folder=$(CLUSTER)
 
 .PHONY: cloud
-cloud: clarity emulators ## Start Google Cloud as stand-ins, the three binaries over it and a phone, print the week's results (STAY=1 stays up)
+cloud: clarity peers ## Start Google Cloud as stand-ins, the three binaries over it and a phone, print the week's results (STAY=1 stays up; needs cargo)
 	@$(WATCH) "building the three binaries" $(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/ingress ./cmd/worker ./cmd/insights ./hack/cloud
 	@$(BIN)/cloud $(if $(STAY),--stay)
 
@@ -139,7 +139,7 @@ test-triton: ## Test the client and the model repository on the real Triton serv
 	CLARITY_TRITON=1 $(GO) test ./services/model/triton -run RealTriton -count=1 -v -timeout 10m
 
 .PHONY: test-cloud
-test-cloud: ## Test the cloud drivers on what stands in for the cloud, which it builds once (one needs cargo)
+test-cloud: ## Test the cloud drivers on what stands in for the cloud, which it builds once (needs cargo and npm)
 	@$(MAKE) --no-print-directory emulators
 	cd hack/emulators/pubsubd && $(GO) test -count=1 ./...
 	CLARITY_CLOUD=1 $(GO) test $$(FILES=hack/emulators/emulator hack/packages.sh readers ./...) -count=1 -timeout 20m
@@ -233,9 +233,12 @@ clean: ## Remove build output (the caches outside the clone stay)
 controlplane: ## Build etcd, the API server, its controllers, the scheduler and KWOK (minutes, cold)
 	@$(WATCH) "finding the control plane, or building it (once)" $(GO) run ./hack/cluster build
 
-.PHONY: emulators
-emulators: ## Build what stands in for cloud services in tests (minutes, cold)
+.PHONY: peers
+peers: ## Build what stands in for cloud services (minutes, cold; one needs cargo)
 	@for name in fake-gcs-server toxiproxy pubsubd authd kmsd geminid otlpd hidane; do hack/emulators/emulator $$name || exit; done
+
+.PHONY: emulators
+emulators: peers ## Build them, and install Firebase's own SDK for phones, for tests (needs npm)
 	@hack/emulators/phone/phone
 
 ##@ Help

@@ -58,8 +58,7 @@ func podOf(t *testing.T, objects []unstructured.Unstructured, stage string) core
 func TestTheStagesAreToldWhatThePodsAre(t *testing.T) {
 	objects := render(t, "--values="+full)
 	for stage, args := range map[string][]string{
-		"ingress": {"--config=/etc/clarity/config.yaml"}, "insights": {"--config=/etc/clarity/config.yaml"},
-		"worker": {"serve", "--config=/etc/clarity/config.yaml"},
+		"ingress": nil, "insights": nil, "worker": {"serve"},
 	} {
 		t.Run(stage, func(t *testing.T) {
 			file, spec := stageConfig(t, objects, stage), podOf(t, objects, stage)

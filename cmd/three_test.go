@@ -34,7 +34,7 @@ func TestThreeBinariesTakeAnUploadToItsInsight(t *testing.T) {
 		for path, want := range map[string]string{"/v1/days/" + day: `"date"`, "/v1/weeks/" + day: day, "/v1/insights/" + day: `"text"`, "/v1/models": "pat-s-sim"} {
 			c.until(t, ingress.url+path, want)
 		}
-		c.shard(t, day)
+		c.shard(t, day, "--all")
 		for _, s := range []*server{ingress, worker, insights} {
 			if status, text := c.ask(t, http.MethodGet, s.admin+"/metrics", ""); status != http.StatusOK || !strings.Contains(text, "clarity_queue_messages") {
 				t.Errorf("%s measures %d %.200s", s.name, status, text)
@@ -146,14 +146,14 @@ func (s *server) stop(t *testing.T) {
 	}
 }
 
-// shard computes the day's window again, beside the three.
-func (c *cloud) shard(t *testing.T, day string) {
+// shard computes the day's window again, of whom it is told, beside the three.
+func (c *cloud) shard(t *testing.T, day, of string) {
 	t.Helper()
 	env := append([]string{"JOB_COMPLETION_INDEX=0", "CLARITY_TERMINATION_LOG=last-words"}, c.Environment()...)
 	for capability, driver := range c.Backends() {
 		env = append(env, "CLARITY_"+strings.ToUpper(capability)+"="+driver)
 	}
-	said := c.place.run(t, env, []int{0}, "worker", "shard", "--run=r-"+fmt.Sprint(time.Now().UnixNano()), "--shards=1", "--start="+day, "--end="+day, "--analyses=sleep", "--on-existing=Replace", "--all")
+	said := c.place.run(t, env, []int{0}, "worker", "shard", "--run=r-"+fmt.Sprint(time.Now().UnixNano()), "--shards=1", "--start="+day, "--end="+day, "--analyses=sleep", "--on-existing=Replace", of)
 	if !strings.Contains(said, `"subjects":1,"succeeded":1`) {
 		t.Errorf("the shard says %s", said)
 	}

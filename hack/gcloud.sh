@@ -3,9 +3,11 @@
 # data plane needs, as config/ says: databases with their indexes, times to live, daily
 # copies and the rules that phones read by, topics and subscriptions with their dead
 # letters, buckets and a key. It is for projects without Config Connector, by which the
-# chart makes the same but for the rules, of which that knows nothing: `gcloud.sh PROJECT
-# rules` deploys those alone. A test holds it against config/. What is there already is left,
-# so that it can be run again; rights, the cluster and who signs in are not its affair. PREFIX
+# chart makes the same but for what that has no object for: `gcloud.sh PROJECT rules`
+# deploys the rules alone, `gcloud.sh PROJECT protect` has databases refuse to be deleted,
+# and `gcloud.sh PROJECT indexes` turns off the indexes that no query uses. A test holds it
+# against config/. What is there already is left, so that it can be run again; rights, the
+# cluster and who signs in are not its affair. PREFIX
 # (in the environment) stands before the names of buckets, which nobody else in the world
 # may have; DATABASE is the one of documents where it is not called clarity.
 set -euo pipefail
@@ -31,10 +33,36 @@ rules() {
   send --request PATCH --data '{"release":'"$release"'}' "$at/releases/cloud.firestore/$documents" >/dev/null 2>&1 ||
     send --data "$release" "$at/releases" >/dev/null
 }
-if [ "$location" = rules ]; then
-  rules
-  exit
-fi
+
+# protect has the databases of documents and of keys refuse to be deleted.
+protect() {
+  local database
+  for database in "$documents" keys; do
+    gcloud firestore databases update --database="$database" --project="$project" --delete-protection
+  done
+}
+
+# indexes turns off those that no query uses, in each database: of documents three fields are
+# indexed, and nothing else. What expires goes by itself.
+indexes() {
+  local database collection
+  field() {
+    gcloud firestore indexes fields update "$2" --collection-group="$1" --database="$database" --project="$project" --async "${@:3}"
+  }
+  for database in "$documents" keys queue; do
+    field documents '*' --disable-indexes
+    field documents a --index=order=ascending
+    field documents k --index=order=ascending --index=order=descending
+    field documents w --index=order=ascending
+    for collection in events feeds insights results; do
+      field "$collection" '*' --disable-indexes
+    done
+    for collection in events insights results; do
+      gcloud firestore fields ttls update expires --collection-group="$collection" --database="$database" --project="$project" --enable-ttl --async
+    done
+  done
+}
+case $location in rules | protect | indexes) "$location"; exit ;; esac
 
 # made KIND… NAME ARGUMENTS… — creates what is not there.
 made() {
@@ -55,27 +83,12 @@ database() {
   gcloud firestore databases describe --database="$1" --project="$project" >/dev/null 2>&1 ||
     gcloud firestore databases create --database="$1" --project="$project" --location="$location" --type=firestore-native "${@:2}"
 }
-database "$documents" --enable-pitr --delete-protection
-database keys --delete-protection
+database "$documents" --enable-pitr
+database keys
 database queue
+protect
 
-# What is indexed: of documents three fields, and nothing else.
-field() {
-  gcloud firestore indexes fields update "$2" --collection-group="$1" --database="$database" --project="$project" --async "${@:3}"
-}
-for database in "$documents" keys queue; do
-  field documents '*' --disable-indexes
-  field documents a --index=order=ascending
-  field documents k --index=order=ascending --index=order=descending
-  field documents w --index=order=ascending
-done
-database=$documents
-for collection in events feeds insights results; do
-  field "$collection" '*' --disable-indexes
-done
-for collection in events insights results; do
-  gcloud firestore fields ttls update expires --collection-group="$collection" --database="$documents" --project="$project" --enable-ttl --async
-done
+indexes
 
 # Documents are copied each day, and each copy is kept for seven: what is sealed in one opens by
 # keys of which there is no copy.
@@ -88,8 +101,8 @@ subscriptions=(
   analyses.analyse events.feed exports.exports history.intake results.feed results.insights uploads.intake webhooks.webhooks
 )
 for topic in analyses events exports history results uploads webhooks; do
-  made pubsub topics "$topic"
-  made pubsub topics "$topic.lost"
+  made pubsub topics "$topic" --message-storage-policy-allowed-regions="$location"
+  made pubsub topics "$topic.lost" --message-storage-policy-allowed-regions="$location"
   made pubsub subscriptions "$topic.lost" --topic="$topic.lost" --ack-deadline=60 --message-retention-duration=604800s --expiration-period=never
 done
 for subscription in "${subscriptions[@]}"; do
@@ -106,6 +119,10 @@ gcloud storage buckets update "gs://$prefix-objects" --lifecycle-file="$config/g
 # The audit log. What is written there stays for seven years: lock it once its first entries verify.
 made storage buckets "gs://$prefix-audit" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=604800s --retention-period=220924800s
 gcloud storage buckets update "gs://$prefix-audit" --lifecycle-file="$config/gcs/audit/lifecycle.json" --project="$project"
+
+# Models: what is replaced there stays for who has it in use.
+made storage buckets "gs://$prefix-models" --location="$location" --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=604800s
+gcloud storage buckets update "gs://$prefix-models" --versioning --project="$project"
 
 # The key that wraps all others.
 where=(--location="$location")

@@ -281,9 +281,22 @@ func TestUploadNeedsConsent(t *testing.T) {
 	if code != 1 || !strings.Contains(stderr, "has not agreed") {
 		t.Errorf("--consent=false: exit %d, %s", code, stderr)
 	}
+	own := strings.TrimSpace(must(t, "token", "--data", dir, "--user", "me"))
+	if _, stderr, code = clarity(t, "upload", "--data", dir, "--token", own, "--consent", file); code != 1 || !strings.Contains(stderr, "where the token is made here") {
+		t.Errorf("by a token: exit %d, %s", code, stderr)
+	}
 	_, stderr, code = clarity(t, "upload", "--data", dir, file)
 	if code != 0 || !strings.Contains(stderr, "Agreeing to the processing") {
 		t.Errorf("a new person: exit %d, %s", code, stderr)
+	}
+}
+
+// Where there is no token for another's platform, no issuer is made whose tokens it would not know.
+func TestNoIssuerIsMadeForAnothersPlatform(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mine")
+	_, stderr, code := clarity(t, "upload", "--data", dir, "--server", "http://127.0.0.1:1", write(t, "export.xml", appleExport))
+	if _, err := os.Stat(dir); code != 1 || !strings.Contains(stderr, "there is no token for http://127.0.0.1:1") || !os.IsNotExist(err) {
+		t.Errorf("exit %d, %s; the directory: %v", code, stderr, err)
 	}
 }
 

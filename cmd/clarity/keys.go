@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
@@ -11,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
+	"github.com/clarity-loop/clarity/cmd/internal/operate"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 )
 
@@ -68,9 +68,7 @@ func (k keysIn) list(ctx context.Context) error {
 		return err
 	}
 	tw := tabwriter.NewWriter(k.out, 0, 0, 2, ' ', 0)
-	say(tw, "key\tversions\tof it\n")
-	say(tw, "kek\t%d\twraps %d keys, %d of them by an older version\n", n.KEKs, n.Wrapped, n.Older)
-	say(tw, "data\t%d\tof %d people, %d of whom get the newest when they write next; %d were destroyed\n", n.Data+1, n.People, n.Behind, n.Destroyed)
+	operate.PrintKeys(tw, n)
 	if signing, err := k.issuer(); err == nil { // a platform without an ingress of its own has none
 		valid, retired, err := issuer.Count(signing)
 		if err != nil {
@@ -86,43 +84,15 @@ func (k keysIn) rotateKEK(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	before, err := ring.Census(ctx)
-	if err != nil {
-		return err
-	}
-	if before.KEKs > 1 {
-		say(k.out, "a rotation that was cut goes on\n")
-	}
-	if err := ring.RotateKEK(ctx); err != nil {
-		return err
-	}
-	for cursor := ""; ; {
-		p, err := ring.Rewrap(ctx, cursor)
-		if err != nil {
-			return fmt.Errorf("%w; say it again to go on, meanwhile everything opens as before", err)
-		}
-		say(k.out, "%d of %d keys are wrapped by the new one\n", p.Done, p.All)
-		if cursor = p.Cursor; cursor == "" {
-			say(k.out, "the key that wrapped them before is removed\n")
-			return nil
-		}
-	}
+	return operate.RotateKEK(ctx, ring, k.out)
 }
 
 func (k keysIn) rotateData(ctx context.Context) error {
 	ring, err := datadir.Keys(ctx, k.place, drivers())
-	if err == nil {
-		err = ring.RotateData(ctx)
-	}
 	if err != nil {
 		return err
 	}
-	n, err := ring.Census(ctx)
-	if err != nil {
-		return err
-	}
-	say(k.out, "%d people get a new data key when they write next; `clarity keys list` counts them\n", n.Behind)
-	return nil
+	return operate.RotateData(ctx, ring, "clarity keys list", k.out)
 }
 
 func (k keysIn) rotateIssuer(context.Context) error {

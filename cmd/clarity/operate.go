@@ -1,21 +1,18 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/datadir"
 	"github.com/clarity-loop/clarity/cmd/internal/embedded/issuer"
+	"github.com/clarity-loop/clarity/cmd/internal/operate"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/queue"
 )
 
 const subjectHelp = `Prints the pseudonym by which an AnalysisJob and its shards name a person: a keyed
@@ -102,28 +99,7 @@ func dead(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := printLetters(c.stdout, letters); err != nil {
-		return err
-	}
-	for _, b := range unclaimed {
-		if n := b.Waiting + b.Leased; n > 0 {
-			say(c.stdout, "%d messages of the topic %s (consumer %s) that nobody consumes\n", n, b.Topic, cmp.Or(b.Consumer, "-"))
-		}
-	}
-	return nil
-}
-
-func printLetters(w io.Writer, letters []queue.DeadLetter) error {
-	if len(letters) == 0 {
-		say(w, "no dead letters\n")
-		return nil
-	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	say(tw, "letter\ttopic\tconsumer\tdied\tattempts\treason\n")
-	for _, l := range letters {
-		say(tw, "%s\t%s\t%s\t%s\t%d\t%s\n", l.ID, l.Topic, cmp.Or(l.Consumer, "-"), l.Died.UTC().Format(time.RFC3339), l.Attempt, l.Reason)
-	}
-	return tw.Flush()
+	return operate.PrintDead(c.stdout, letters, unclaimed)
 }
 
 // deadOne replays or drops one letter.

@@ -77,7 +77,7 @@ func (u *uploader) agree(ctx context.Context, mayGrant bool) error {
 	case answer.At != nil:
 		return errors.New("the person withdrew the consent to processing; only PUT /v1/consents/processing grants it again")
 	case !mayGrant:
-		return errors.New("the person has not agreed to the processing; PUT /v1/consents/processing, or upload with --consent")
+		return errors.New("the person has not agreed to the processing; PUT /v1/consents/processing, or, where the token is made here (--data, without --token), upload with --consent")
 	}
 	say(u.stderr, "Agreeing to the processing of this local person's data (consent %q, version %s).\n", "processing", consentVersion)
 	return grantConsent(ctx, u.client)

@@ -1,4 +1,5 @@
-// Insights puts Results into words, over drivers that any number of processes share.
+// Insights puts Results into words, over drivers that any number of processes share. As the
+// one with the least rights it is also what an operator says: dead letters, keys, pseudonyms.
 // docs/operations/binaries.md is about it and the two beside it.
 package main
 
@@ -12,6 +13,7 @@ import (
 	_ "time/tzdata" // days are local, also where the image has no zones of its own
 
 	"github.com/clarity-loop/clarity/cmd/internal/google"
+	"github.com/clarity-loop/clarity/cmd/internal/operate"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages/words"
 	"github.com/clarity-loop/clarity/cmd/internal/serving"
 )
@@ -21,7 +23,7 @@ var version string
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "insights: %v\n", err)
@@ -30,11 +32,11 @@ func main() {
 }
 
 // run does what the arguments say; main only adds the process around it.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	return serving.Binary{
 		Name: "insights", Version: version,
 		Does:     "Puts Results into words.",
 		Form:     serving.Form{Table: words.Stages(), Examples: google.Examples()},
-		Defaults: serving.Defaults(false), Drivers: drivers(getenv),
+		Defaults: serving.Defaults(false), Drivers: drivers(getenv), Tools: operate.Tools("insights", stdin),
 	}.Run(ctx, args, getenv, stdout, stderr)
 }

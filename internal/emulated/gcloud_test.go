@@ -97,9 +97,11 @@ func call(words []string) (verb string, flags map[string][]string) {
 
 // What gcloud.sh makes is what config/ says, as the emulators have it.
 func TestGcloudMakesWhatConfigSays(t *testing.T) {
-	var topics, fields []string
+	var topics []string
+	fields := map[string][]string{}
 	var subscriptions, backups, copied []map[string]any
 	buckets := map[string]map[string][]string{}
+	var protected []string
 	for _, words := range asked(t) {
 		verb, flags := call(words)
 		if strings.Join(flags["project"], "") != "demo" {
@@ -109,15 +111,23 @@ func TestGcloudMakesWhatConfigSays(t *testing.T) {
 		switch {
 		case kind == "pubsub topics":
 			topics = append(topics, name)
+			if at := flags["message-storage-policy-allowed-regions"]; !slices.Equal(at, []string{"europe-west3"}) {
+				t.Errorf("the topic %s is kept in %v", name, at)
+			}
 		case kind == "pubsub subscriptions":
 			subscriptions = append(subscriptions, subscription(name, flags))
 		case kind == "storage buckets":
 			buckets[name] = flags
+		case strings.HasPrefix(verb, "storage buckets update ") && flags["versioning"] != nil:
+			buckets[strings.TrimPrefix(verb, "storage buckets update ")]["versioning"] = []string{"true"}
+		case verb == "firestore databases update" && flags["delete-protection"] != nil:
+			protected = append(protected, flags["database"]...)
 		case verb == "firestore backups schedules create":
 			backups = append(backups, map[string]any{"database": flags["database"][0], strings.Join(flags["recurrence"], "") + "Recurrence": map[string]any{}, "retention": flags["retention"][0]})
 		case strings.HasPrefix(verb, "firestore backups schedules list"):
-		case strings.HasPrefix(verb, "firestore ") && slices.Equal(flags["database"], []string{"clarity"}):
-			fields = append(fields, field(verb, flags)...)
+		case strings.HasPrefix(verb, "firestore indexes "), strings.HasPrefix(verb, "firestore fields "):
+			database := flags["database"][0]
+			fields[database] = append(fields[database], field(verb, flags)...)
 		}
 	}
 	compare(t, "pubsub/topics.json", named(topics))
@@ -133,14 +143,19 @@ func TestGcloudMakesWhatConfigSays(t *testing.T) {
 	if diff := cmp.Diff(copied, backups); diff != "" {
 		t.Errorf("firestore/backups.json (-config +gcloud):\n%s", diff)
 	}
-	if diff := cmp.Diff(overrides(t), slices.Sorted(slices.Values(fields))); diff != "" {
-		t.Errorf("firestore.indexes.json (-config +gcloud):\n%s", diff)
+	for _, database := range []string{"clarity", "keys", "queue"} {
+		if diff := cmp.Diff(overrides(t), slices.Sorted(slices.Values(fields[database]))); diff != "" {
+			t.Errorf("firestore.indexes.json of %s (-config +gcloud):\n%s", database, diff)
+		}
+	}
+	if diff := cmp.Diff([]string{"clarity", "keys"}, protected); diff != "" {
+		t.Errorf("what cannot be deleted (-want +got):\n%s", diff)
 	}
 	made := map[string]any{}
 	for name, flags := range buckets {
 		made[name] = bucket(flags)
 	}
-	want := map[string]any{"gs://demo-objects": told(t, "gcs/bucket.json"), "gs://demo-audit": told(t, "gcs/audit/bucket.json")}
+	want := map[string]any{"gs://demo-objects": told(t, "gcs/bucket.json"), "gs://demo-audit": told(t, "gcs/audit/bucket.json"), "gs://demo-models": told(t, "gcs/models/bucket.json")}
 	if diff := cmp.Diff(want, made); diff != "" {
 		t.Errorf("config/gcs (-config +gcloud):\n%s", diff)
 	}
@@ -192,7 +207,7 @@ func TestGcloudDeploysTheRulesOfConfig(t *testing.T) {
 
 // bucket is what the flags say, in the words of told.
 func bucket(flags map[string][]string) map[string]string {
-	b := map[string]string{"uniform": "false", "prevention": "", "softDelete": strings.Join(flags["soft-delete-duration"], ""), "retention": strings.Join(flags["retention-period"], "")}
+	b := map[string]string{"uniform": "false", "prevention": "", "softDelete": strings.Join(flags["soft-delete-duration"], ""), "retention": strings.Join(flags["retention-period"], ""), "versioning": strconv.FormatBool(flags["versioning"] != nil)}
 	if flags["uniform-bucket-level-access"] != nil {
 		b["uniform"] = "true"
 	}
@@ -216,6 +231,7 @@ func told(t *testing.T, name string) map[string]string {
 		Retention struct {
 			Seconds string `json:"retentionPeriod"`
 		} `json:"retentionPolicy"`
+		Versioning struct{ Enabled bool }
 	}
 	if err := json.Unmarshal(config(t, name), &b); err != nil {
 		t.Fatal(err)
@@ -226,7 +242,7 @@ func told(t *testing.T, name string) map[string]string {
 		}
 		return seconds + "s"
 	}
-	return map[string]string{"uniform": strconv.FormatBool(b.IAM.Uniform.Enabled), "prevention": b.IAM.Prevention, "softDelete": after(b.SoftDelete.Seconds), "retention": after(b.Retention.Seconds)}
+	return map[string]string{"uniform": strconv.FormatBool(b.IAM.Uniform.Enabled), "prevention": b.IAM.Prevention, "softDelete": after(b.SoftDelete.Seconds), "retention": after(b.Retention.Seconds), "versioning": strconv.FormatBool(b.Versioning.Enabled)}
 }
 
 func named(names []string) (all []map[string]any) {

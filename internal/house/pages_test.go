@@ -246,6 +246,11 @@ func TestThePageOfCodesIsTheCode(t *testing.T) {
 	if !found {
 		t.Fatal("the page has no part about warnings")
 	}
+	files, others, found := strings.Cut(files, "\n## Why an export failed")
+	if !found {
+		t.Fatal("the page has no part about exports")
+	}
+	checkStated(t, others)
 	warnings, refused, _ := strings.Cut(warnings, "\n## Why a day of an upload was refused")
 	_, failed, found := strings.Cut(refused, "\n## Why an upload failed")
 	if !found {
@@ -255,13 +260,45 @@ func TestThePageOfCodesIsTheCode(t *testing.T) {
 		entries: {"services/health/reject", "Code"}, warnings: {"services/health/reject", "Warning"}, files: {"services/health/formats/record", "Code"},
 		failed: {"services/worker/intake", "reason"},
 	} {
-		var rows []string
-		for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(text, -1) {
-			rows = append(rows, m[1])
-		}
-		slices.Sort(rows)
-		if diff := gocmp.Diff(constants(t, repository(), of.source, of.kind), rows); diff != "" {
+		if diff := gocmp.Diff(constants(t, repository(), of.source, of.kind), codeRows(text)); diff != "" {
 			t.Errorf("docs/api/codes.md and the %ss of %s differ (-code +page):\n%s", of.kind, of.source, diff)
+		}
+	}
+}
+
+// codeRows are the codes that the tables of a text have rows for.
+func codeRows(text string) (rows []string) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(text, -1) {
+		rows = append(rows, m[1])
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+// checkStated holds the tables of codes that are no constants of a type against where each is stated.
+func checkStated(t *testing.T, text string) {
+	t.Helper()
+	exports, text, _ := strings.Cut(text, "\n## Why the template wrote")
+	texts, hooks, _ := strings.Cut(text, "\n## Why a webhook was not taken")
+	code := regexp.MustCompile(`[a-z]+(?:_[a-z]+)*`)
+	for part, of := range map[string]map[string]*regexp.Regexp{
+		exports: {"services/exports/exports.go": regexp.MustCompile(`(?s)The reasons of a failure.*?\n\)`), "services/ingress/internal/account/exports.go": regexp.MustCompile(`const askAgain = "[a-z_]+"`)},
+		texts:   {"services/grounded/grounded.go": regexp.MustCompile(`(?s)Why the template wrote.*?\n\)`)},
+		hooks:   {"services/ingress/internal/webhooks/webhooks.go": regexp.MustCompile(`doc:"stable code: [a-z_, ]+"`)},
+	} {
+		var stated []string
+		for file, where := range of {
+			found := where.FindString(read(t, repository(), file))
+			if listed, is := strings.CutPrefix(found, `doc:"stable code: `); is {
+				stated = append(stated, code.FindAllString(listed, -1)...)
+			}
+			for _, m := range regexp.MustCompile(`= "([a-z_]+)"`).FindAllStringSubmatch(found, -1) {
+				stated = append(stated, m[1])
+			}
+		}
+		slices.Sort(stated)
+		if diff := gocmp.Diff(stated, codeRows(part)); diff != "" || len(stated) == 0 {
+			t.Errorf("docs/api/codes.md (-code +page):\n%s", diff)
 		}
 	}
 }

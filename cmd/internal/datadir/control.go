@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/clarity-loop/clarity/cmd/internal/operate"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/services/queue"
 )
@@ -82,7 +83,7 @@ func (s socket) Close() error {
 func controlled(q queue.Queue, g queue.Gauge) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /dead", func(w http.ResponseWriter, r *http.Request) {
-		dead, unclaimed, err := deadLetters(r.Context(), q, g)
+		dead, unclaimed, err := operate.DeadLetters(r.Context(), q, g)
 		if err != nil {
 			refuse(w, err)
 			return

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
+	"github.com/clarity-loop/clarity/cmd/internal/operate"
 	"github.com/clarity-loop/clarity/cmd/internal/platform"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
-	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/queue"
 )
 
@@ -30,7 +30,7 @@ type Place struct {
 // and no keys.
 func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() time.Time) (dead []queue.DeadLetter, unclaimed []queue.Backlog, err error) {
 	err = withQueue(ctx, p, d, now, func(q queue.Queue, g queue.Gauge) (err error) {
-		dead, unclaimed, err = deadLetters(ctx, q, g)
+		dead, unclaimed, err = operate.DeadLetters(ctx, q, g)
 		return err
 	})
 	if !errors.Is(err, ErrInUse) {
@@ -45,44 +45,6 @@ func DeadLetters(ctx context.Context, p Place, d platform.Drivers, now func() ti
 		dead = append(dead, queue.DeadLetter{Delivery: queue.Delivery{Message: m, Attempt: l.Attempt}, ID: l.ID, Consumer: l.Consumer, Reason: l.Reason, Died: l.Died})
 	}
 	return dead, said.Unclaimed, nil
-}
-
-func deadLetters(ctx context.Context, q queue.Queue, g queue.Gauge) (dead []queue.DeadLetter, unclaimed []queue.Backlog, err error) {
-	if unclaimed, err = g.Unclaimed(ctx); err != nil {
-		return nil, nil, err
-	}
-	all := make([]queue.Backlog, 0, len(unclaimed))
-	for _, topic := range flow.Topics() {
-		for _, name := range flow.Consumers()[topic] {
-			all = append(all, queue.Backlog{Topic: topic, Consumer: name})
-		}
-	}
-	for _, b := range unclaimed {
-		if b.Dead > 0 { // without one it cannot be asked for
-			all = append(all, b)
-		}
-	}
-	for _, b := range all {
-		some, err := deadOf(ctx, q, b.Topic, b.Consumer)
-		if err != nil {
-			return nil, nil, err
-		}
-		dead = append(dead, some...)
-	}
-	return dead, unclaimed, nil
-}
-
-func deadOf(ctx context.Context, q queue.Queue, topic, name string) (letters []queue.DeadLetter, err error) {
-	const page = 500
-	for after := ""; ; after = letters[len(letters)-1].ID {
-		some, err := q.Dead(ctx, topic, name, after, page)
-		if err != nil {
-			return nil, err
-		}
-		if letters = append(letters, some...); len(some) < page {
-			return letters, nil
-		}
-	}
 }
 
 // ReplayDead makes a message of a dead letter again, whether or not a platform is

@@ -171,6 +171,9 @@ func check[T any](what string, built map[string]Opener[T], spec string, needed b
 		return nil
 	}
 	there := strings.Join(slices.Sorted(maps.Keys(built)), ", ")
+	if there == "" {
+		return configErrorf("%s: this binary has no driver for it, so there can be no %q", what, spec)
+	}
 	if name == "" {
 		return configErrorf("%s: %q names no driver; this binary has %s", what, spec, there)
 	}

@@ -123,16 +123,21 @@ func (f Form) Print(w io.Writer, c platform.Config) {
 	line("listen", "api", cmp.Or(api, "off"))
 	line("listen", "admin", cmp.Or(c.Listen.Admin, "off"))
 	line("listen", "profile", cmp.Or(c.Listen.Profile, "off"))
-	for _, b := range Backends(&c.Backends) {
-		if needs.HasAny(b.Of) {
-			line("driver", b.Name, *b.Spec)
-		}
-	}
+	printDrivers(w, c.Backends, needs)
 	if f.feeds(needs) {
 		line("driver", "feed", cmp.Or(c.Backends.Feed, "none"))
 	}
 	if needs.Has(capability.Model) {
 		line("model", "", cmp.Or(c.Backends.Model, "none"))
+	}
+}
+
+// printDrivers lists the drivers of what is needed.
+func printDrivers(w io.Writer, backends platform.Backends, needs capability.Set) {
+	for _, b := range Backends(&backends) {
+		if needs.HasAny(b.Of) {
+			_, _ = fmt.Fprintf(w, "driver\t%s\t%s\n", b.Name, *b.Spec)
+		}
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -34,6 +34,9 @@ type Binary struct {
 	// Find says whether the model that a reference names is there, and is asked where a
 	// stage needs one. Nil finds all.
 	Find func(model string) error
+	// Tools are what else it does, beside `audit verify`, which it has where a stage needs
+	// the audit log.
+	Tools []Tool
 }
 
 // Defaults are those of a process of many: in a pod, behind what sees to TLS. lingers is
@@ -83,7 +86,8 @@ func ExitCode(err error) int {
 type said struct {
 	config                 platform.Config
 	check, version, helped bool
-	verify                 bool // the audit log
+	tool                   *Tool  // nil serves
+	argument               string // the tool's
 	faults                 []error
 	log                    *slog.Logger
 }
@@ -101,13 +105,17 @@ func (b Binary) Run(ctx context.Context, args []string, getenv func(string) stri
 	if err := errors.Join(s.faults...); err != nil {
 		return &UsageError{strings.ReplaceAll(err.Error(), "\n", "; ")}
 	}
-	if s.check {
+	switch {
+	case s.check:
 		tw := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-		b.Print(tw, s.config)
+		if s.tool == nil {
+			b.Print(tw, s.config)
+		} else {
+			printDrivers(tw, s.config.Backends, s.tool.Needs)
+		}
 		return tw.Flush()
-	}
-	if s.verify {
-		return b.verifyAudit(ctx, s, stdout)
+	case s.tool != nil:
+		return b.use(ctx, s, stdout)
 	}
 	return b.serve(ctx, s, stdout)
 }
@@ -116,25 +124,25 @@ func (b Binary) Run(ctx context.Context, args []string, getenv func(string) stri
 func (b Binary) read(args []string, getenv func(string) string, stdout, stderr io.Writer) (*said, error) {
 	s := &said{config: b.Defaults}
 	s.config.Stages = b.names()
-	fs := flag.NewFlagSet(b.Name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	b.Flags(fs, &s.config)
+	flags := flag.NewFlagSet(b.Name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	b.Flags(flags, &s.config)
 	if b.Drivers.Traces != nil {
-		fs.StringVar(&s.config.Traces.To, "traces", s.config.Traces.To, "`URL` of the collector that traces go to, by OTLP/gRPC: http://HOST:PORT in the clear, or https://HOST:PORT; none if empty")
-		fs.Float64Var(&s.config.Traces.Ratio, "traces-ratio", s.config.Traces.Ratio, "which `RATIO` of the traces is kept, 0 to 1, beside all that failed")
+		flags.StringVar(&s.config.Traces.To, "traces", s.config.Traces.To, "`URL` of the collector that traces go to, by OTLP/gRPC: http://HOST:PORT in the clear, or https://HOST:PORT; none if empty")
+		flags.Float64Var(&s.config.Traces.Ratio, "traces-ratio", s.config.Traces.Ratio, "which `RATIO` of the traces is kept, 0 to 1, beside all that failed")
 	}
-	file := fs.String("config", getenv(settings.Variable("config")), "YAML `FILE` of what the flags say, and of what only it can say")
-	fs.BoolVar(&s.check, "check", false, "tell what is wrong, or what would run, and open nothing")
-	fs.BoolVar(&s.version, "version", false, "print what this program was built from, and end")
-	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) || err == nil && fs.NArg() == 1 && fs.Arg(0) == "help" {
+	file := flags.String("config", getenv(settings.Variable("config")), "YAML `FILE` of what the flags say, and of what only it can say")
+	flags.BoolVar(&s.check, "check", false, "tell what is wrong, or what would run, and open nothing")
+	flags.BoolVar(&s.version, "version", false, "print what this program was built from, and end")
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) || err == nil && flags.NArg() == 1 && flags.Arg(0) == "help" {
 		s.helped = true
-		return s, b.help(fs, stdout)
+		return s, b.help(flags, stdout)
 	}
 	if err != nil {
 		return nil, &UsageError{err.Error() + "; --help tells the flags"}
 	}
-	rest := fs.Args()
+	rest := flags.Args()
 	if len(rest) > 0 && rest[0] == "version" {
 		s.version, rest = true, rest[1:]
 	}
@@ -144,21 +152,30 @@ func (b Binary) read(args []string, getenv func(string) string, stdout, stderr i
 		}
 		return s, nil
 	}
-	if b.needs().Has(capability.Audit) && slices.Equal(rest, []string{"audit", "verify"}) {
-		s.verify, rest = true, nil
+	if s.tool, s.argument, err = b.tool(rest); err != nil {
+		return nil, err
 	}
-	if len(rest) > 0 {
-		return nil, &UsageError{fmt.Sprintf("it takes no argument, got %.40q", rest[0])}
-	}
-	reading := settings.Read(fs, &s.config, *file, getenv, "config", "check", "version")
+	reading := settings.Read(flags, &s.config, *file, getenv, "config", "check", "version")
 	development, developing := emulators.Development(getenv)
 	var logging error
 	s.log, logging = s.config.Log.Logger(stderr, b.program(), buildinfo.Of(b.Version).Version)
-	s.faults = []error{reading, developing, emulators.Refuse(getenv, development), logging, s.config.Validate(b.Drivers, b.Table)}
-	if b.Find != nil && s.config.Needs(b.Table).Has(capability.Model) {
-		s.faults = append(s.faults, b.Find(s.config.Backends.Model))
-	}
+	s.faults = append([]error{reading, developing, emulators.Refuse(getenv, development), logging}, b.faults(s, reading)...)
 	return s, nil
+}
+
+// faults are those of what was said, for what is to be done with it.
+func (b Binary) faults(s *said, reading error) []error {
+	switch {
+	case errors.As(reading, new(*fs.PathError)): // what is missing elsewhere stands in the file
+		return nil
+	case s.tool != nil:
+		return []error{b.Drivers.Check(s.config.Backends, s.tool.Needs)}
+	}
+	faults := []error{s.config.Validate(b.Drivers, b.Table)}
+	if b.Find != nil && s.config.Needs(b.Table).Has(capability.Model) {
+		faults = append(faults, b.Find(s.config.Backends.Model))
+	}
+	return faults
 }
 
 // program is the file's name, without the command behind it.
@@ -170,8 +187,8 @@ func (b Binary) program() string {
 func (b Binary) help(fs *flag.FlagSet, w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(tw, "Usage: %s [FLAGS]\n", b.Name)
-	if b.needs().Has(capability.Audit) {
-		_, _ = fmt.Fprintf(tw, "       %s [FLAGS] audit verify\n", b.Name)
+	for _, tool := range b.tools() {
+		_, _ = fmt.Fprintf(tw, "       %s [FLAGS] %s\t%s\n", b.Name, tool.line(), tool.Does)
 	}
 	_, _ = fmt.Fprintf(tw, "\n%s\n\n%s\nFlags:\n", b.Does, help)
 	fs.VisitAll(func(f *flag.Flag) {

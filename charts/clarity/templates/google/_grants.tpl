@@ -7,6 +7,9 @@ queue:
 identity:
   title: Looks an account up, whether it is disabled or its sign-ins are revoked
   permissions: [firebaseauth.users.get]
+keyring:
+  title: Counts the versions of the key that wraps
+  permissions: [cloudkms.cryptoKeyVersions.list]
 bucket:
   title: Looks at how a bucket is kept
   permissions: [storage.buckets.get]
@@ -72,6 +75,9 @@ dict "root" $ "account" "ingress". */}}
 {{- if hasKey (fromYaml (include "clarity.googleRoles" $root)) . }}
 - {name: {{ . }}, role: {{ include "clarity.googleRole" (dict "root" $root "role" .) }}, kind: Project, external: {{ $g.projectId }}}
 {{- end }}
+{{- end }}
+{{- if eq $account "insights" }}
+- {name: keys-look, role: {{ include "clarity.googleRole" (dict "root" $root "role" "keyring") }}, kind: KMSCryptoKey, resource: {{ include "clarity.googleName" (dict "root" $root "name" $g.kms.key) }}}
 {{- end }}
 {{- if eq $account "ingress" }}
 - {name: objects-look, role: {{ $looks }}, kind: StorageBucket, resource: {{ $objects }}}
