@@ -354,6 +354,7 @@ func TestTheDriversAreThoseOfTheProject(t *testing.T) {
 		"audit":    "gcs:clarity-example-audit",
 		"identity": "firebase:clarity-example?tenants=clinic-a1b2c&appcheck=report&number=123456789012&apps=1:123456789012:ios:0a1b2c3d",
 		"feed":     "firestore:clarity-example/clarity",
+		"push":     "fcm:clarity-example",
 		"writer":   "gemini:clarity-example/us-central1/gemini-3.5-flash-lite",
 	}
 	for _, stage := range []string{"ingress", "worker", "insights"} {

@@ -52,6 +52,8 @@ func peers(all []networkingv1.NetworkPolicyPeer) (named []string) {
 	}
 	for _, p := range all {
 		switch {
+		case p.IPBlock != nil && len(p.IPBlock.Except) > 0:
+			named = append(named, p.IPBlock.CIDR+" but "+strings.Join(p.IPBlock.Except, " "))
 		case p.IPBlock != nil:
 			named = append(named, p.IPBlock.CIDR)
 		default:
@@ -97,10 +99,11 @@ func TestWhoTalksToWhomIsWritten(t *testing.T) {
 	}
 }
 
-// everywhere are the ports that may lead out of the cluster, and those on which somebody
-// outside may come in.
+// everywhere are the ports that may lead out of the cluster, hooks who may be led by others
+// to what is not private, and comeIn those on which somebody outside may come in.
 var (
 	everywhere = []string{"443", "443 6443"}
+	hooks      = "clarity-webhooks"
 	comeIn     = map[string]string{"clarity-ingress": "8080"}
 )
 
@@ -120,7 +123,8 @@ func tooOpen(all []networkingv1.NetworkPolicy) (told []string) {
 			case peer == "everybody" || on == "all" || peer == "{namespaceSelector:{}}" || peer == "{podSelector:{}}":
 			case linkLocal && !slices.Contains([]string{"53/udp 53", "80 987 988"}, on):
 			case way == "from" && outside && on != comeIn[p.Name]:
-			case way == "to" && outside && !slices.Contains(everywhere, on):
+			case way == "to" && p.Name == hooks && strings.HasPrefix(peer, "0.0.0.0/0") && !strings.Contains(peer, " but "):
+			case way == "to" && p.Name != hooks && outside && !slices.Contains(everywhere, on):
 			case way == "from" && strings.Contains(on, "9090") && !strings.Contains(peer, "gmp-system"):
 			default:
 				continue
@@ -147,9 +151,13 @@ func TestAnOpeningIsFound(t *testing.T) {
 		"any pod reads what stages count": func(p map[string]*networkingv1.NetworkPolicySpec) {
 			p["clarity-stages"].Ingress[0].From[0].NamespaceSelector.MatchExpressions = nil
 		},
-		"the metadata server, every port":  func(p map[string]*networkingv1.NetworkPolicySpec) { p["clarity-jobs"].Egress[2].Ports = nil },
-		"the manager calls every port":     func(p map[string]*networkingv1.NetworkPolicySpec) { p["clarity-manager"].Egress[0].Ports = nil },
-		"a policy of no direction":         func(p map[string]*networkingv1.NetworkPolicySpec) { p["clarity-default-deny"].PolicyTypes = nil },
+		"the metadata server, every port": func(p map[string]*networkingv1.NetworkPolicySpec) { p["clarity-jobs"].Egress[2].Ports = nil },
+		"the manager calls every port":    func(p map[string]*networkingv1.NetworkPolicySpec) { p["clarity-manager"].Egress[0].Ports = nil },
+		"a policy of no direction":        func(p map[string]*networkingv1.NetworkPolicySpec) { p["clarity-default-deny"].PolicyTypes = nil },
+		"webhooks to what is private": func(p map[string]*networkingv1.NetworkPolicySpec) {
+			p["clarity-webhooks"].Egress[0].To[0].IPBlock.Except = nil
+		},
+		"webhooks by every port":           func(p map[string]*networkingv1.NetworkPolicySpec) { p["clarity-webhooks"].Egress[0].Ports = nil },
 		"names by any port of the servers": func(p map[string]*networkingv1.NetworkPolicySpec) { p["clarity-dns"].Egress[0].Ports = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,6 +174,28 @@ func TestAnOpeningIsFound(t *testing.T) {
 				t.Error("it is not found")
 			}
 		})
+	}
+}
+
+// Where the data's hosts are by private addresses alone, what the values say of webhooks is
+// open to who sends them and to nobody else; by default nothing is beside the data's.
+func TestWebhooksAreLetOutWhereTheDataIsNarrow(t *testing.T) {
+	narrow := []string{"--values=" + full, "--set-json=networkPolicies.data.cidrs=[\"199.36.153.8/30\"]"}
+	got := map[string][]string{}
+	for _, p := range policies(t, render(t, append(narrow, "--set-json=networkPolicies.webhooks={\"cidrs\":[\"198.51.100.7/32\"],\"ports\":[8443]}")...)) {
+		for _, line := range allows(p.Spec) {
+			if strings.HasPrefix(line, "to 198.51.") {
+				got[p.Spec.PodSelector.MatchLabels["app.kubernetes.io/name"]] = append(got[p.Spec.PodSelector.MatchLabels["app.kubernetes.io/name"]], line)
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string][]string{"clarity-ingress": {"to 198.51.100.7/32: 8443"}}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, p := range policies(t, render(t, append(narrow, "--set-json=networkPolicies.webhooks.cidrs=[]")...)) {
+		if p.Name == hooks {
+			t.Errorf("%v", allows(p.Spec))
+		}
 	}
 }
 

@@ -36,6 +36,7 @@ type stageFile struct {
 	Stop     map[string]string
 	Log      map[string]string
 	Ingress  map[string][]string
+	Wake     map[string]string
 }
 
 func stageConfig(t *testing.T, objects []unstructured.Unstructured, stage string) (file stageFile) {

@@ -98,9 +98,9 @@ rules
 
 # Topics, what was given up, and who reads them.
 subscriptions=(
-  analyses.analyse events.feed exports.exports history.intake results.feed results.insights uploads.intake webhooks.webhooks
+  analyses.analyse events.feed exports.exports history.intake results.feed results.insights uploads.intake wakes.wakes webhooks.webhooks
 )
-for topic in analyses events exports history results uploads webhooks; do
+for topic in analyses events exports history results uploads wakes webhooks; do
   made pubsub topics "$topic" --message-storage-policy-allowed-regions="$location"
   made pubsub topics "$topic.lost" --message-storage-policy-allowed-regions="$location"
   made pubsub subscriptions "$topic.lost" --topic="$topic.lost" --ack-deadline=60 --message-retention-duration=604800s --expiration-period=never

@@ -121,6 +121,7 @@ var rules = map[string][]string{
 	"services/ingress/internal/told":   {ingressReply, "services/health"},
 	"services/ingress/internal/account": {"services/ingress/internal/streams", "services/ingress/internal/told", ingressProblem, ingressReply, ingressRoute,
 		"services/record", "=services/audit", "=services/store"},
+	"services/ingress/internal/devices": {ingressProblem, ingressReply, ingressRoute, "services/record", "=services/store"},
 	"services/ingress/internal/webhooks": {ingressProblem, ingressReply, ingressRoute,
 		"services/flow", "services/record", "services/webhook", "=services/audit", "=services/identity", "=services/store"},
 	"services/ingress/internal/ingresstest": {"services"},
@@ -141,6 +142,9 @@ var rules = map[string][]string{
 	"services/relay": {"services/analysis", "services/flow", "services/record", "=services/store"},
 	// Servers of a tenant that are told: the book of them, and the stage that tells.
 	"services/webhook": {"services/analysis", "services/flow", "services/record", "services/stage", "=services/identity", "=services/queue", "=services/store"},
+	// Devices that sleep are woken, by whoever can.
+	"services/push": {"services/fault"},
+	"services/wake": {"services/analysis", "services/fault", "services/flow", "services/internal/patience", "services/record", "services/stage", "=services/push", "=services/queue", "=services/store"},
 	// What has served its time goes: it knows which records refer to which objects.
 	"services/retention": {"services/record", "services/vault", "=services/blob", "=services/keyring", "=services/store"},
 	// The words between operator, worker and plugin: the kinds, and, with the
@@ -208,11 +212,11 @@ var testDrivers = map[string][]string{
 // capabilities are the rooms with drivers.
 var capabilities = []string{"services/blob", "services/queue", "services/store", "services/keyring",
 	"services/identity", "services/narrative", "services/audit", "services/model", "services/model/traffic",
-	"services/model/artifact", "services/trace"}
+	"services/model/artifact", "services/push", "services/trace"}
 
 // googles are the drivers of Google Cloud's, and what sends traces from there.
 var googles = []string{"services/audit/gcs", "services/blob/gcs", "services/identity/appcheck", "services/identity/firebase", "services/keyring/kms",
-	"services/narrative/gemini", "services/queue/pubsub", "services/store/firestore", "services/trace/otlp"}
+	"services/narrative/gemini", "services/push/fcm", "services/queue/pubsub", "services/store/firestore", "services/trace/otlp"}
 
 // labs are what tests and `make` start: a control plane, and a cloud.
 var labs = []string{"internal/kubelab", "internal/emulated"}

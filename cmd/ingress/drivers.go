@@ -11,6 +11,7 @@ import (
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/narrative/template"
+	"github.com/clarity-loop/clarity/services/push"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/relay"
 	"github.com/clarity-loop/clarity/services/store"
@@ -35,6 +36,7 @@ func drivers(getenv func(string) string) platform.Drivers {
 		},
 		Plans:  map[string]platform.Opener[platform.Plan]{"file": plans.File, "fixed": plans.Fixed},
 		Feed:   map[string]platform.Opener[relay.Feed]{"firestore": cloud.Feed},
+		Push:   map[string]platform.Opener[push.Sender]{"fcm": cloud.Push},
 		Traces: google.Traces, Places: google.Check, LongestCall: google.LongestCall,
 	}
 }

@@ -194,7 +194,7 @@ func (r *replica) start() {
 		hooks := webhook.New(webhook.Needs{Book: webhook.NewBook(st, q, r.now), Now: r.now, Log: log})
 		r.handle[at(hooking.Topic, hooking.Consumer)] = hooks.Handle
 	case "erasure":
-		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Relay: relay.New(st, nil, nil), Audit: ledger{r}, Longest: longest + time.Second, Now: r.now, Log: log})
+		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Relay: relay.New(st, nil, nil, nil), Audit: ledger{r}, Longest: longest + time.Second, Now: r.now, Log: log})
 		r.passes["erasures"] = eraser.Pass
 	case "copies":
 		vaulted := vault.New(objects{r}, keys)

@@ -40,7 +40,7 @@ func reask(asked int) time.Duration {
 	return min(time.Minute<<min(max(asked-1, 0), 6), longestPause)
 }
 
-// Needs are what the stage works with. All but Relay are required.
+// Needs are what the stage works with. All but Relay and Missed are required.
 type Needs struct {
 	Store *store.Store
 	Queue interface {
@@ -50,6 +50,11 @@ type Needs struct {
 	// Relay hands on what devices were told; nil where nobody else listens.
 	Relay interface {
 		Tell(ctx context.Context, uid string, first uint64, events []notice.Event) error
+	}
+	// Missed has what a tenant's endpoint did not take go when its time is over; nil where
+	// nobody is told by requests.
+	Missed interface {
+		Expire(ctx context.Context, owner string, errand store.Record[agenda.Errand]) error
 	}
 	// PutOff counts the entries that were put off as they cannot be read.
 	PutOff interface{ Inc() }
@@ -142,6 +147,8 @@ func (s *Stage) take(ctx context.Context, d store.Document) error {
 		return s.handOn(ctx, d, r)
 	case agenda.Review:
 		return s.review(ctx, uid, r)
+	case agenda.Missed:
+		return s.expire(ctx, d, r)
 	}
 	return s.putOff(ctx, d)
 }

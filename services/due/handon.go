@@ -36,3 +36,14 @@ func (s *Stage) handOn(ctx context.Context, d store.Document, r store.Record[age
 	}
 	return s.Store.Agenda.Delete(ctx, uid, r.Key, versions[0])
 }
+
+// expire has go what a tenant's endpoint did not take.
+func (s *Stage) expire(ctx context.Context, d store.Document, r store.Record[agenda.Errand]) error {
+	if s.Missed == nil {
+		return s.putOff(ctx, d)
+	}
+	if err := s.Missed.Expire(ctx, d.Key.UID, r); err != nil {
+		return s.unreadable(ctx, d, err)
+	}
+	return nil
+}

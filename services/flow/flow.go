@@ -8,6 +8,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/flow/hooking"
+	"github.com/clarity-loop/clarity/services/flow/waking"
 	"github.com/clarity-loop/clarity/services/health"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // Topics are all of them, in the order of the flow.
 func Topics() []string {
-	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, exporting.Topic, TopicEvents, hooking.Topic}
+	return []string{TopicUploads, TopicHistory, TopicAnalyses, TopicResults, exporting.Topic, TopicEvents, hooking.Topic, waking.Topic}
 }
 
 // The consumers: each is a subscription of the topics that Consumers lists it at.
@@ -45,6 +46,7 @@ func Consumers() map[string][]string {
 		exporting.Topic: {exporting.Consumer},
 		TopicEvents:     {Feed},
 		hooking.Topic:   {hooking.Consumer},
+		waking.Topic:    {waking.Consumer},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/account"
+	"github.com/clarity-loop/clarity/services/ingress/internal/devices"
 	"github.com/clarity-loop/clarity/services/ingress/internal/events"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/results"
@@ -35,7 +36,7 @@ func (h Held) Sections() []reply.Section {
 	apart := waiting.Held{Uploads: st.Uploads, Objects: h.Objects}
 	res := results.Held{Days: st.Days, Results: st.Results, Insights: st.Insights, Tombstones: st.Tombstones, Samples: h.Samples, Deleted: h.Deleted, Series: h.Series}
 	return slices.Concat(
-		account.Exported(st.Profiles, st.Consents), uploads.Exported(st.Uploads), synced.Exported(st), res.Exported(),
+		account.Exported(st.Profiles, st.Consents), []reply.Section{devices.Exported(st.Devices)}, uploads.Exported(st.Uploads), synced.Exported(st), res.Exported(),
 		[]reply.Section{apart.Section()}, events.Exported(st.Events), []reply.Section{account.ExportedExports(st.Exports)},
 	)
 }

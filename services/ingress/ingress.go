@@ -2,8 +2,8 @@
 //
 // A request walks four steps, a room each: internal/edge (framing, address limit,
 // log line, counts, panics), internal/access (who asks, whether they may, their
-// rate, their account), the handler of one of six rooms (internal/uploads,
-// synced, results, events, account, webhooks), and internal/reply, the one place that makes a
+// rate, their account), the handler of one of seven rooms (internal/uploads,
+// synced, results, events, account, devices, webhooks), and internal/reply, the one place that makes a
 // reply of an error. Each room says what it needs and returns its routes; this
 // package lists the rooms and writes the OpenAPI document. The rooms lie under
 // internal because nobody else may call them. Handlers are typed and described
@@ -35,6 +35,7 @@ import (
 	"github.com/clarity-loop/clarity/services/identity"
 	"github.com/clarity-loop/clarity/services/ingress/internal/access"
 	"github.com/clarity-loop/clarity/services/ingress/internal/account"
+	"github.com/clarity-loop/clarity/services/ingress/internal/devices"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
 	"github.com/clarity-loop/clarity/services/ingress/internal/events"
 	"github.com/clarity-loop/clarity/services/ingress/internal/line"
@@ -97,6 +98,8 @@ type Needs struct {
 	// ProxyProtocol says that those proxies tell with the PROXY protocol for whom each
 	// connection is.
 	ProxyProtocol bool
+	// Woken says that somebody wakes devices that sleep: without, none is registered.
+	Woken bool
 	// MetricsApart says that somebody else serves the Registry: the API does not.
 	MetricsApart bool
 }
@@ -219,6 +222,7 @@ func (s *Server) routes(failures reply.Failures, accounts *access.AccountCache) 
 		Streams: s.streams, Places: streams.NewPlaces(l.DownloadsPerUser), StreamLifetime: l.StreamLifetime, Failures: failures, Now: s.Now,
 	})
 	return slices.Concat(up.Routes(), synced.New(synced.Needs{Days: st.Days, Store: st}).Routes(), res.Routes(), ev.Routes(), acc.Routes(),
+		devices.New(devices.Needs{Devices: st.Devices, Store: st, Accounts: accounts, Woken: s.Woken, Now: s.Now}).Routes(),
 		webhooks.New(webhooks.Needs{Book: webhook.NewBook(st, s.Queue, s.Now), Audit: s.Audit, Now: s.Now}).Routes(), s.systemRoutes()), nil
 }
 

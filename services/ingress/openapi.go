@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"reflect"
 	"slices"
 	"strconv"
@@ -106,51 +105,11 @@ func (s *Server) operation(r *route.Route) huma.Operation {
 	}
 	shared := s.api.OpenAPI().Components.Responses
 	for status, codes := range byStatus {
-		name := responseName(codes)
-		shared[name] = &huma.Response{
-			Description: describeCodes(status, codes),
-			Headers:     problemHeaders(status),
-			Content:     map[string]*huma.MediaType{problem.ContentType: {Schema: problemSchema, Example: problem.New(codes[0], "what was wrong this time")}},
-		}
+		name, response := problem.Described(codes, problemSchema)
+		shared[name] = response
 		op.Responses[strconv.Itoa(status)] = &huma.Response{Ref: "#/components/responses/" + name}
 	}
 	return op
-}
-
-// responseName is "NotFound" for not_found, and so on for several.
-func responseName(codes []problem.Code) string {
-	var name strings.Builder
-	for _, c := range codes {
-		for word := range strings.SplitSeq(c.Reason(), "_") {
-			name.WriteString(strings.ToUpper(word[:1]) + word[1:])
-		}
-	}
-	return name.String()
-}
-
-func describeCodes(status int, codes []problem.Code) string {
-	names := make([]string, len(codes))
-	for i, c := range codes {
-		names[i] = "`" + c.Reason() + "`"
-	}
-	return http.StatusText(status) + ": " + strings.Join(names, ", ")
-}
-
-func problemHeaders(status int) map[string]*huma.Header {
-	text := &huma.Schema{Type: huma.TypeString}
-	switch status {
-	case http.StatusUnauthorized:
-		return map[string]*huma.Header{"WWW-Authenticate": {Description: "how to authenticate", Schema: text}}
-	case http.StatusTooManyRequests:
-		return map[string]*huma.Header{
-			"Retry-After":      {Description: "seconds to wait", Schema: text},
-			"RateLimit":        {Description: "what is left, and until when (draft-ietf-httpapi-ratelimit-headers)", Schema: text},
-			"RateLimit-Policy": {Description: "the rule", Schema: text},
-		}
-	case http.StatusServiceUnavailable:
-		return map[string]*huma.Header{"Retry-After": {Description: "seconds to wait", Schema: text}}
-	}
-	return nil
 }
 
 // problemsOf is every code the route can answer.

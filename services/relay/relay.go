@@ -1,5 +1,5 @@
 // Package relay hands on what people's devices were told to who listens elsewhere than
-// at the API: a feed that phones follow by themselves, and webhooks.
+// at the API: a feed that phones follow by themselves, webhooks, and phones that sleep.
 //
 // It is told of each page behind the batch that wrote it, at least once, mostly in
 // order, and by any number of processes: see package news. Whoever listens goes by the
@@ -47,19 +47,28 @@ type Hooks interface {
 	Forget(ctx context.Context, uid string) error
 }
 
+// Wakes has sleeping devices be woken. It keeps nothing of the person beside the store.
+type Wakes interface {
+	Wants(ctx context.Context, uid string) bool
+	Tell(ctx context.Context, uid string, first uint64, events []notice.Event) error
+}
+
 // A Relay hands on.
 type Relay struct {
 	store *store.Store
 	feed  Feed
 	hooks Hooks
+	wakes Wakes
 }
 
-// New is a relay to the feed and the hooks; nil is nobody.
-func New(s *store.Store, feed Feed, hooks Hooks) *Relay { return &Relay{s, feed, hooks} }
+// New is a relay to the feed, the hooks and who wakes devices; nil is nobody.
+func New(s *store.Store, feed Feed, hooks Hooks, wakes Wakes) *Relay {
+	return &Relay{s, feed, hooks, wakes}
+}
 
 // Wants says whether somebody may listen to the person.
 func (r *Relay) Wants(ctx context.Context, uid string) bool {
-	return r.feed != nil || r.hooks != nil && r.hooks.Wants(ctx, uid)
+	return r.feed != nil || r.hooks != nil && r.hooks.Wants(ctx, uid) || r.wakes != nil && r.wakes.Wants(ctx, uid)
 }
 
 // Tell hands on the events that were told at once, the first under the number. What
@@ -77,6 +86,9 @@ func (r *Relay) Tell(ctx context.Context, uid string, first uint64, events []not
 	}
 	if r.hooks != nil && r.hooks.Wants(ctx, uid) {
 		faults = append(faults, r.hooks.Tell(ctx, uid, first, events))
+	}
+	if r.wakes != nil {
+		faults = append(faults, r.wakes.Tell(ctx, uid, first, events))
 	}
 	return errors.Join(faults...)
 }

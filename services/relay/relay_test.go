@@ -98,7 +98,7 @@ func TestWhoIsToldOfWhat(t *testing.T) {
 			}
 			f, h := newFeed(), &hooks{feed: *newFeed(), wants: tt.wants}
 			f.fails, h.fails = tt.feedFails, tt.hookFail
-			r := relay.New(l.Store, pointers{f}, h)
+			r := relay.New(l.Store, pointers{f}, h, nil)
 			err := r.Tell(t.Context(), tt.uid, 4, events(flow.ResultStored, flow.InsightReady))
 			if (err != nil) != (tt.feedFails != nil || tt.hookFail != nil) {
 				t.Error(err)
@@ -122,7 +122,7 @@ func TestWhetherSomebodyListens(t *testing.T) {
 		if tt.hooks {
 			h = &hooks{wants: tt.wants}
 		}
-		if got := relay.New(nil, f, h).Wants(t.Context(), "anna"); got != tt.want {
+		if got := relay.New(nil, f, h, nil).Wants(t.Context(), "anna"); got != tt.want {
 			t.Errorf("%+v: %v", tt, got)
 		}
 	}
@@ -132,7 +132,7 @@ func TestWhetherSomebodyListens(t *testing.T) {
 func TestWhatIsShown(t *testing.T) {
 	l := stagetest.Open(t, stagetest.Options{})
 	ctx, f := t.Context(), newFeed()
-	r := relay.New(l.Store, f, nil)
+	r := relay.New(l.Store, f, nil, nil)
 	put := func(digest string) {
 		t.Helper()
 		var ifVersion int64
@@ -187,10 +187,36 @@ func TestWhatIsShown(t *testing.T) {
 func TestEverybodyForgets(t *testing.T) {
 	f, h := newFeed(), &hooks{feed: *newFeed()}
 	f.fails = errors.New("away")
-	if err := relay.New(nil, f, h).Forget(t.Context(), "anna"); err == nil {
+	if err := relay.New(nil, f, h, nil).Forget(t.Context(), "anna"); err == nil {
 		t.Error("one who cannot forget is taken for done")
 	}
 	if diff := cmp.Diff([][]string{{"forget anna"}, {"forget anna"}}, [][]string{f.done, h.done}); diff != "" {
 		t.Errorf("(-want +done):\n%s", diff)
+	}
+}
+
+// Devices that sleep are woken of what is told, whoever else listens; of nobody who is erased.
+func TestWhoSleepsIsWoken(t *testing.T) {
+	l := stagetest.Open(t, stagetest.Options{})
+	if _, err := l.Store.MarkErased(t.Context(), "gone", time.Unix(1, 0), 0, "receipt"); err != nil {
+		t.Fatal(err)
+	}
+	w, f := &hooks{feed: *newFeed(), wants: true}, newFeed()
+	f.fails = errors.New("away")
+	if r := relay.New(l.Store, nil, nil, w); !r.Wants(t.Context(), "anna") {
+		t.Error("nobody listens")
+	}
+	r := relay.New(l.Store, pointers{f}, nil, w)
+	for _, uid := range []string{"anna", "gone"} {
+		if err := r.Tell(t.Context(), uid, 4, events(flow.ResultStored)); (err != nil) != (uid == "anna") {
+			t.Errorf("%s: %v", uid, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"tell anna 4+1"}, w.done); diff != "" {
+		t.Errorf("(-want +woken):\n%s", diff)
+	}
+	w.wants = false
+	if relay.New(l.Store, nil, nil, w).Wants(t.Context(), "anna") {
+		t.Error("somebody listens")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/fault"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
+	"github.com/clarity-loop/clarity/services/record/device"
 	"github.com/clarity-loop/clarity/services/record/hook"
 	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/record/spent"
@@ -44,6 +45,7 @@ type Store struct {
 	Endpoints  Collection[hook.Endpoint]
 	Missed     Collection[hook.Missed]
 	Marks      Collection[hook.Mark]
+	Devices    Collection[device.Devices]
 }
 
 // New is the store over a driver, its documents sealed by s.
@@ -67,6 +69,7 @@ func New(d Driver, s Sealer) *Store {
 		Endpoints:  Collection[hook.Endpoint]{d, s, collectionEndpoints},
 		Missed:     Collection[hook.Missed]{d, s, collectionMissed},
 		Marks:      Collection[hook.Mark]{d, s, collectionMarks},
+		Devices:    Collection[device.Devices]{d, s, collectionDevices},
 	}
 }
 

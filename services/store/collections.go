@@ -18,6 +18,7 @@ const (
 	collectionEndpoints  = "endpoints"  // servers that a tenant has told, under a uid of the tenant's own; nobody's
 	collectionMissed     = "missed"     // what they did not take, there too
 	collectionMarks      = "marks"      // which of a person's events these are
+	collectionDevices    = "devices"    // one, "all": those that are woken
 	collectionKeys       = "keys"       // a keyring's, in a database that has nothing else: under a uid of the keyring's own; nobody's
 	collectionAccounts   = "accounts"   // one, "account": how the person stands; outlives erasure, holds no health data
 )

@@ -29,6 +29,7 @@ func Personal() []string {
 		collectionUploads, collectionDays, collectionTombstones, collectionResults,
 		collectionInsights, collectionCursors, collectionEvents, collectionProfiles,
 		collectionConsents, collectionExports, collectionEmbeddings, collectionSpent, collectionAgenda, collectionMarks,
+		collectionDevices,
 	}
 }
 

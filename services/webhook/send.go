@@ -58,6 +58,29 @@ type answer struct {
 
 func (a answer) well() bool { return a.reason == "" }
 
+// outcome is what it says of the endpoint.
+func (a answer) outcome() outcome {
+	switch {
+	case a.well():
+		return well
+	case a.status == http.StatusGone:
+		return gone
+	}
+	return failed
+}
+
+// The reasons, beside success. The API tells them.
+const (
+	reasonAddress     = "address"
+	reasonAway        = "away" // no request was made
+	reasonCertificate = "certificate"
+	reasonConnection  = "connection"
+	reasonName        = "name_unknown"
+	reasonNotPublic   = "address_not_public"
+	reasonStatus      = "status"
+	reasonTimeout     = "timeout"
+)
+
 // A sender makes requests.
 type sender struct {
 	client *http.Client
@@ -89,7 +112,7 @@ func (s sender) send(ctx context.Context, e hook.Endpoint, id string, body []byt
 	at := s.now()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.URL, bytes.NewReader(body))
 	if err != nil {
-		return answer{reason: "address"}
+		return answer{reason: reasonAddress}
 	}
 	name := "evt_" + id
 	req.Header.Set("Content-Type", "application/json")
@@ -106,7 +129,7 @@ func (s sender) send(ctx context.Context, e hook.Endpoint, id string, body []byt
 	if res.StatusCode >= 200 && res.StatusCode < 300 {
 		return answer{status: res.StatusCode}
 	}
-	a := answer{status: res.StatusCode, reason: "status"}
+	a := answer{status: res.StatusCode, reason: reasonStatus}
 	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		a.after = min(time.Duration(seconds)*time.Second, longestPause)
 	}
@@ -120,13 +143,13 @@ func why(err error) string {
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, errClosed):
-		return "address_not_public"
+		return reasonNotPublic
 	case errors.Is(err, errUnknown), errors.As(err, &name):
-		return "name_unknown"
+		return reasonName
 	case errors.As(err, &certificate):
-		return "certificate"
+		return reasonCertificate
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
+		return reasonTimeout
 	}
-	return "connection"
+	return reasonConnection
 }

@@ -42,16 +42,17 @@ type Needs struct {
 	Log  *slog.Logger
 }
 
-// A Stage handles the topic of webhooks.
+// A Stage handles the topic of webhooks. It is a prometheus.Collector of what it does.
 type Stage struct {
 	Needs
 	sender   sender
 	circuits *circuits
+	metrics  *metrics
 }
 
 // New is the stage over what it needs.
 func New(n Needs) *Stage {
-	return &Stage{Needs: n, sender: newSender(n.Now), circuits: newCircuits(n.Now)}
+	return &Stage{Needs: n, sender: newSender(n.Now), circuits: newCircuits(n.Now), metrics: newMetrics()}
 }
 
 // Handle has all endpoints of a person's tenant be told of events, or tells one of one.
@@ -61,16 +62,16 @@ func (s *Stage) Handle(ctx context.Context, d queue.Delivery) queue.Verdict {
 		s.Log.ErrorContext(ctx, "message is unreadable", "stage", "webhooks", "attempt", d.Attempt)
 		return queue.Dead("the message cannot be read")
 	}
-	err := s.Book.store.CheckActive(ctx, due.UID)
-	if err == nil && due.Endpoint != "" {
-		var verdict queue.Verdict
-		if verdict, err = s.deliver(ctx, d, due); err == nil {
-			return verdict
-		}
-	} else if err == nil {
+	verdict, err := queue.Ack(), error(nil)
+	if due.Endpoint != "" {
+		verdict, err = s.deliver(ctx, d, due)
+	} else if err = s.Book.store.CheckActive(ctx, due.UID); err == nil {
 		err = s.spread(ctx, due)
 	}
-	return failures().Verdict(ctx, s.Log, d, err)
+	if err != nil {
+		return failures().Verdict(ctx, s.Log, d, err)
+	}
+	return verdict
 }
 
 // failures are what the stage makes of its errors.
@@ -102,46 +103,73 @@ func (s *Stage) spread(ctx context.Context, due hooking.Due) error {
 	return s.Book.publish(ctx, all...)
 }
 
-// deliver tells one endpoint of one event, where its circuit lets it.
+// deliver tells one endpoint of one event, where its circuit lets it: that is asked before
+// anything is read, so that what waits costs nothing but its place in the queue.
 func (s *Stage) deliver(ctx context.Context, d queue.Delivery, due hooking.Due) (queue.Verdict, error) {
-	endpoint, err := s.Book.store.Endpoints.Get(ctx, ownerOf(due.UID), due.Endpoint)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !endpoint.Value.GoneAt.IsZero() {
-		return queue.Ack(), nil
-	}
-	if err != nil {
-		return queue.Verdict{}, err
-	}
+	tenant, _ := identity.Tenant(due.UID)
 	late := s.Now().Sub(due.Begun) >= hook.Patience
-	wait, entered := s.circuits.enter(due.Endpoint)
-	if !entered {
-		if late {
-			return queue.Ack(), s.Book.missed(ctx, due, hook.Failed, answer{reason: "away"})
-		}
+	pass, wait := s.circuits.enter(tenant, due.Endpoint)
+	if pass == nil && !late {
 		return queue.Postpone(min(wait, longestPause), "the endpoint rests"), nil
 	}
+	defer pass.leave(neither)
+	if err := s.Book.store.CheckActive(ctx, due.UID); err != nil {
+		if errors.Is(err, analysis.ErrErased) && (d.Attempt > 1 || due.Again) {
+			return queue.Ack(), s.Book.taken(ctx, due) // who died may have left it
+		}
+		return queue.Verdict{}, err
+	}
+	endpoint, err := s.Book.store.Endpoints.Get(ctx, ownerOf(due.UID), due.Endpoint)
+	switch {
+	case errors.Is(err, store.ErrNotFound) || err == nil && !endpoint.Value.GoneAt.IsZero():
+		pass.leave(gone)
+		return queue.Ack(), nil
+	case err != nil:
+		return queue.Verdict{}, err
+	case pass == nil:
+		return queue.Ack(), s.giveUp(ctx, due, answer{reason: reasonAway})
+	}
+	return s.send(ctx, d, due, endpoint, pass, late)
+}
+
+// send makes the request, and says what becomes of the event.
+func (s *Stage) send(ctx context.Context, d queue.Delivery, due hooking.Due, endpoint store.Record[hook.Endpoint], pass *pass, late bool) (queue.Verdict, error) {
 	body, err := bodyOf(due.UID, due.First, due.Events[0])
 	if err != nil {
-		s.circuits.leave(due.Endpoint, true)
 		return queue.Verdict{}, fmt.Errorf("encode an event: %w", err)
 	}
+	began := s.Now()
 	came := s.sender.send(ctx, endpoint.Value, idOf(due.UID, due.First, due.Events[0]), body)
-	s.tellCircuit(ctx, endpoint, came.well(), s.circuits.leave(due.Endpoint, came.well() || came.status == http.StatusGone))
-	switch {
-	case came.well() && (d.Attempt > 1 || due.Again):
-		return queue.Ack(), s.Book.taken(ctx, due)
-	case came.well():
-		return queue.Ack(), nil
-	case ctx.Err() != nil: // this process stops
+	if !came.well() && ctx.Err() != nil { // this process stops
 		return queue.Verdict{}, ctx.Err()
+	}
+	s.metrics.attempt(came, s.Now().Sub(began))
+	s.tellCircuit(ctx, endpoint, came.well(), pass.leave(came.outcome()))
+	switch {
+	case came.well():
+		s.metrics.ended(endTaken, s.Now().Sub(due.Events[0].At))
+		if d.Attempt > 1 || due.Again {
+			return queue.Ack(), s.Book.taken(ctx, due)
+		}
+		return queue.Ack(), nil
 	case came.status == http.StatusGone:
 		return queue.Ack(), s.Book.gone(ctx, endpoint)
 	case late:
-		return queue.Ack(), s.Book.missed(ctx, due, hook.Failed, came)
+		return queue.Ack(), s.giveUp(ctx, due, came)
 	}
 	if err := s.Book.missed(ctx, due, hook.Pending, came); err != nil {
 		return queue.Verdict{}, err
 	}
 	return queue.Postpone(max(pause(d.Failed+1), came.after), "the endpoint did not take it: "+came.reason).Failing(), nil
+}
+
+// giveUp has the event be tried no more.
+func (s *Stage) giveUp(ctx context.Context, due hooking.Due, came answer) error {
+	if err := s.Book.missed(ctx, due, hook.Failed, came); err != nil {
+		return err
+	}
+	s.metrics.ended(endGivenUp, s.Now().Sub(due.Events[0].At))
+	return nil
 }
 
 // tellCircuit says that an endpoint is away, or back, in the log and to who registered it.

@@ -26,13 +26,17 @@
 //
 // Where five requests to an endpoint fail in a row, this process asks it by one at a
 // time, first after half a minute and then ever more rarely; what is new waits in the
-// queue. No more than four requests are made to an endpoint at a time, so that a slow
-// one leaves room for the others.
+// queue, for as long as it is left alone. No more than four requests are made to an
+// endpoint at a time, and no more than a quarter of all to those of a tenant, so that
+// slow ones leave room for the others'. What finds no room comes again when those before
+// it are through, by how long requests take. None of this asks the store.
 //
 // # What is kept
 //
-// Of what was taken nothing. What was not is kept with the tenant for a week, with how
-// often it was tried and what came of it, and can be sent anew. An erasure removes it.
+// Of what was taken nothing. What was not is kept with the tenant until a week after it was
+// tried last, with how often that was and what came of it, and can be sent anew once it is
+// given up. An errand on the tenant's agenda, written in one batch with it, has it go then.
+// An erasure removes it by the person's marks; see Book.Forget.
 package webhook
 
 import (
@@ -57,6 +61,9 @@ import (
 var (
 	ErrURL  = errors.New("webhook: an address that nothing is sent to")
 	ErrMany = errors.New("webhook: there are as many endpoints as a tenant has")
+	// ErrSettled is of an event that is not sent anew: it is not given up, or too old, or
+	// its endpoint is gone.
+	ErrSettled = errors.New("webhook: an event that is not sent anew")
 )
 
 // A Publisher has the servers be told; a queue is one.
@@ -106,26 +113,45 @@ func (b *Book) Endpoints(ctx context.Context, tenant string) ([]store.Record[hoo
 	return b.store.Endpoints.List(ctx, owner(tenant), store.Query{Limit: store.MaxLimit})
 }
 
+// registered is the key of a mark of the tenant's own: it changes with each endpoint that
+// comes to be, so that what was counted before holds.
+const registered = "registered"
+
+// tries is how often what others change meanwhile is tried: no more can be first than
+// there are endpoints.
+const tries = hook.Most + 2
+
 // Create has an endpoint be told of the kinds, of all where there is none, from a few
 // seconds on. It is ErrURL or ErrMany where that cannot be.
 func (b *Book) Create(ctx context.Context, tenant, url string, kinds []flow.EventKind) (id string, e hook.Endpoint, err error) {
 	if err := CheckURL(url); err != nil {
 		return "", e, err
 	}
-	there, err := b.Endpoints(ctx, tenant)
-	if err != nil {
-		return "", e, err
-	}
-	if len(there) >= hook.Most {
-		return "", e, ErrMany
-	}
 	id = hex.EncodeToString(random(16))
 	e = hook.Endpoint{Tenant: tenant, URL: url, Kinds: kinds, Secrets: []hook.Secret{newSecret()}, CreatedAt: b.now().UTC()}
-	if _, err = b.store.Endpoints.Put(ctx, owner(tenant), id, 0, e); err != nil {
-		return "", e, fmt.Errorf("write an endpoint: %w", err)
+	for range tries {
+		mark, err := b.store.Marks.Get(ctx, owner(tenant), registered) // before they are counted
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return "", e, err
+		}
+		there, err := b.Endpoints(ctx, tenant)
+		if err != nil {
+			return "", e, err
+		}
+		if len(there) >= hook.Most {
+			return "", e, ErrMany
+		}
+		_, err = b.store.Batch(ctx, owner(tenant), b.store.Endpoints.ToPut(id, 0, e), b.store.Marks.ToPut(registered, mark.Version, hook.Mark{}))
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return "", e, fmt.Errorf("write an endpoint: %w", err)
+		}
+		b.forgetTenant(tenant)
+		return id, e, nil
 	}
-	b.forgetTenant(tenant)
-	return id, e, nil
+	return "", e, fmt.Errorf("write an endpoint: %w", store.ErrConflict)
 }
 
 // Rotate gives the endpoint a new secret; the one before signs for a day more.
@@ -159,26 +185,14 @@ func (b *Book) Delete(ctx context.Context, tenant, id string) error {
 		if err != nil {
 			return err
 		}
-		if err := b.drop(ctx, tenant, missed); err != nil {
-			return err
+		for _, m := range missed {
+			if err := b.remove(ctx, m.Value.UID, m.Key); err != nil {
+				return err
+			}
 		}
 		more = len(missed) == store.MaxBatch
 	}
 	return b.store.Endpoints.Delete(ctx, owner(tenant), id, store.Any)
-}
-
-// drop removes what was missed, and the people's marks of it.
-func (b *Book) drop(ctx context.Context, tenant string, missed []store.Record[hook.Missed]) error {
-	for _, m := range missed {
-		err := b.store.Missed.Delete(ctx, owner(tenant), m.Key, store.Any)
-		if err == nil {
-			err = b.store.Marks.Delete(ctx, m.Value.UID, m.Key, store.Any)
-		}
-		if err != nil {
-			return fmt.Errorf("remove what was missed: %w", err)
-		}
-	}
-	return nil
 }
 
 // Missed lists what the endpoint has not taken, the newest first, behind the one of
@@ -194,19 +208,48 @@ func (b *Book) Missed(ctx context.Context, tenant, id, after string, limit int) 
 	return b.store.Missed.List(ctx, owner(tenant), q)
 }
 
-// Replay has what was missed be sent anew, for another 24 hours.
+// Replay has what was given up be sent anew, for another 24 hours. It is ErrSettled
+// where it is tried anyway, is no longer listed, or nothing is sent to its endpoint.
 func (b *Book) Replay(ctx context.Context, tenant, id, event string) (hook.Missed, error) {
-	found, err := b.store.Missed.Get(ctx, owner(tenant), id+"-"+event)
+	m, version, err := b.take(ctx, tenant, id, id+"-"+event)
 	if err != nil {
-		return found.Value, err
+		return m, err
 	}
-	m := found.Value
-	m.State = hook.Pending
-	if _, err := b.store.Missed.Put(ctx, owner(tenant), found.Key, found.Version, m); err != nil {
-		return m, fmt.Errorf("have an event be sent anew: %w", err)
-	}
-	return m, b.publish(ctx, hooking.Due{UID: m.UID, First: m.Number, Endpoint: id, Again: true, Begun: b.now().UTC(),
+	err = b.publish(ctx, hooking.Due{UID: m.UID, First: m.Number, Endpoint: id, Again: true, Begun: b.now().UTC(),
 		Events: []hooking.Event{{Kind: string(m.Kind), Ref: m.Ref, Version: m.Version, At: m.At}}})
+	if err != nil {
+		m.State = hook.Failed
+		_, back := b.store.Missed.Put(ctx, owner(tenant), id+"-"+event, version, m)
+		return m, errors.Join(err, back)
+	}
+	return m, nil
+}
+
+// take has what was given up be pending, for one of all who ask.
+func (b *Book) take(ctx context.Context, tenant, id, key string) (m hook.Missed, version int64, err error) {
+	for range tries {
+		endpoint, err := b.store.Endpoints.Get(ctx, owner(tenant), id)
+		if err != nil {
+			return m, 0, err
+		}
+		found, err := b.store.Missed.Get(ctx, owner(tenant), key)
+		if err != nil {
+			return m, 0, err
+		}
+		m = found.Value
+		if m.State != hook.Failed || b.now().Sub(m.Last) >= hook.Kept || !endpoint.Value.GoneAt.IsZero() {
+			return m, 0, ErrSettled
+		}
+		m.State = hook.Pending
+		versions, err := b.store.Batch(ctx, owner(tenant), b.store.Missed.ToPut(key, found.Version, m), b.store.Endpoints.ToCheck(id, endpoint.Version))
+		if err == nil {
+			return m, versions[0], nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return m, 0, fmt.Errorf("have an event be sent anew: %w", err)
+		}
+	}
+	return m, 0, fmt.Errorf("have an event be sent anew: %w", store.ErrConflict)
 }
 
 // Wants says whether the person's tenant has endpoints, as of some seconds ago; where
@@ -278,12 +321,8 @@ func (b *Book) Forget(ctx context.Context, uid string) error {
 			return fmt.Errorf("list what was missed: %w", err)
 		}
 		for _, key := range keys {
-			err := b.store.Missed.Delete(ctx, ownerOf(uid), key, store.Any)
-			if err == nil {
-				err = b.store.Marks.Delete(ctx, uid, key, store.Any)
-			}
-			if err != nil {
-				return fmt.Errorf("remove what was missed: %w", err)
+			if err := b.remove(ctx, uid, key); err != nil {
+				return err
 			}
 		}
 		more = len(keys) == store.MaxBatch

@@ -264,8 +264,6 @@ func TestATenantHasItsOwnEndpoints(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// What is deleted is told nothing more, and what it missed goes; so does what a person
-// who is erased was missed of, whatever their key opens.
 // dying is a driver that is away from so many batches on.
 type dying struct {
 	store.Driver
@@ -320,6 +318,8 @@ func TestADeletionGoesOnWhereItEnded(t *testing.T) {
 	}
 }
 
+// What is deleted is told nothing more, and what it missed goes; so does what a person
+// who is erased was missed of, whatever their key opens.
 func TestWhatGoes(t *testing.T) {
 	w := newWorld(t)
 	id, kept := w.register("clinic", address), w.register("clinic", "https://example.com/kept")
@@ -443,26 +443,6 @@ func TestACircuit(t *testing.T) {
 		if word := w.one(m, 3); word != "ack" {
 			t.Error(word)
 		}
-	}
-}
-
-// The requests to one endpoint are so many at a time, and leave room for the others'.
-func TestASlowEndpointLeavesRoom(t *testing.T) {
-	c := newCircuits(time.Now)
-	for range mostAtOnce {
-		if _, entered := c.enter("slow"); !entered {
-			t.Fatal("there is room")
-		}
-	}
-	if wait, entered := c.enter("slow"); entered || wait <= 0 {
-		t.Error("there is no bound")
-	}
-	if _, entered := c.enter("other"); !entered {
-		t.Error("another has no room")
-	}
-	c.leave("slow", true)
-	if _, entered := c.enter("slow"); !entered {
-		t.Error("what is done takes room")
 	}
 }
 

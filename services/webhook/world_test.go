@@ -160,6 +160,7 @@ type receiver struct {
 	answer func(n int) (status int, header http.Header) // of the nth request; nil takes everything
 	// refuses says which are not taken; one asks at a time.
 	refuses func(m message) bool
+	hold    func(path string) // is waited for
 }
 
 // A received is one request.
@@ -187,8 +188,11 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 	_ = json.Unmarshal(body, &one.message)
 	r.mu.Lock()
 	r.asked++
-	n, answer := r.asked, r.answer
+	n, answer, hold := r.asked, r.answer, r.hold
 	r.mu.Unlock()
+	if hold != nil {
+		hold(req.URL.Path)
+	}
 	var header http.Header
 	one.status = http.StatusOK
 	if answer != nil {

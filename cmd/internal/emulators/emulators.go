@@ -13,16 +13,17 @@ import (
 // some of them without asking who is there.
 func switches() []string {
 	return []string{"STORAGE_EMULATOR_HOST", "STORAGE_EMULATOR_HOST_GRPC", "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST",
-		"FIREBASE_AUTH_EMULATOR_HOST", "DATASTORE_EMULATOR_HOST", Auth, KMS, Gemini}
+		"FIREBASE_AUTH_EMULATOR_HOST", "DATASTORE_EMULATOR_HOST", Auth, KMS, Gemini, FCM}
 }
 
 // Our own switches, for services whose clients have none: HOST:PORT of a stand-in
-// for Cloud KMS (gRPC), for Gemini (HTTP), and for Firebase Authentication where that signs its
+// for Cloud KMS (gRPC), for Gemini and for Firebase Cloud Messaging (HTTP), and for Firebase Authentication where that signs its
 // tokens (HTTP), which Firebase's own emulator does not; all in the clear.
 const (
 	Auth   = "CLARITY_AUTH_EMULATOR_HOST"
 	KMS    = "CLARITY_KMS_EMULATOR_HOST"
 	Gemini = "CLARITY_GEMINI_EMULATOR_HOST"
+	FCM    = "CLARITY_FCM_EMULATOR_HOST"
 )
 
 // Development says whether CLARITY_DEV is true: the only way to be led to an emulator.

@@ -7,6 +7,7 @@
 //	keys      kms:projects/P/locations/L/keyRings/R/cryptoKeys/K?documents=PROJECT/DATABASE
 //	identity  firebase:PROJECT
 //	feed      firestore:PROJECT/DATABASE, whose rules are those of config/firestore; content=true has there what there is to see, too
+//	push      fcm:PROJECT               has phones be woken by Firebase Cloud Messaging
 //	audit     gcs:BUCKET                another one, whose objects stay
 //	writer    gemini:PROJECT/LOCATION/MODEL
 //
@@ -34,6 +35,8 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring/kms"
 	"github.com/clarity-loop/clarity/services/narrative"
 	"github.com/clarity-loop/clarity/services/narrative/gemini"
+	"github.com/clarity-loop/clarity/services/push"
+	"github.com/clarity-loop/clarity/services/push/fcm"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/queue/pubsub"
 	"github.com/clarity-loop/clarity/services/store"
@@ -59,7 +62,7 @@ const countEvery = time.Minute
 
 // A Cloud opens the drivers, and knows which of the services is an emulator's.
 type Cloud struct {
-	firestore, pubsub, storage, kms, auth, signer, gemini string // HOST:PORT; "" is Google's
+	firestore, pubsub, storage, kms, auth, signer, gemini, fcm string // HOST:PORT; "" is Google's
 
 	keys *kms.Keyring // once they are open
 }
@@ -69,7 +72,7 @@ func New(getenv func(string) string) *Cloud {
 	return &Cloud{
 		firestore: getenv("FIRESTORE_EMULATOR_HOST"), pubsub: getenv("PUBSUB_EMULATOR_HOST"),
 		storage: getenv("STORAGE_EMULATOR_HOST"), kms: getenv(emulators.KMS), auth: getenv("FIREBASE_AUTH_EMULATOR_HOST"), signer: getenv(emulators.Auth),
-		gemini: getenv(emulators.Gemini),
+		gemini: getenv(emulators.Gemini), fcm: getenv(emulators.FCM),
 	}
 }
 
@@ -169,6 +172,15 @@ func (c *Cloud) Keys(ctx context.Context, at string, e platform.Env) (platform.K
 	e.Closing("the keys", k)
 	c.keys = k
 	return k, nil
+}
+
+// Push opens who wakes phones.
+func (c *Cloud) Push(ctx context.Context, at string, _ platform.Env) (push.Sender, error) {
+	s, err := fcm.Open(ctx, fcm.Config{Project: at, Emulator: c.fcm})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Writer opens a language model.

@@ -16,6 +16,7 @@ import (
 	"github.com/clarity-loop/clarity/services/identity/firebase"
 	"github.com/clarity-loop/clarity/services/keyring/kms"
 	"github.com/clarity-loop/clarity/services/narrative/gemini"
+	"github.com/clarity-loop/clarity/services/push/fcm"
 	"github.com/clarity-loop/clarity/services/store/firestore"
 )
 
@@ -26,6 +27,7 @@ const (
 	formBlobs    = "gcs:BUCKET"
 	formKeys     = "kms:projects/P/locations/L/keyRings/R/cryptoKeys/K?documents=PROJECT/DATABASE"
 	formFeed     = "firestore:PROJECT/DATABASE?content=true|false"
+	formPush     = "fcm:PROJECT"
 	formAudit    = "gcs:BUCKET?perSecond=N"
 	formWriter   = "gemini:PROJECT/LOCATION/MODEL?perMinute=N"
 	formIdentity = "firebase:PROJECT?tenants=TENANT,TENANT&appcheck=report|enforce&number=PROJECT_NUMBER&apps=APP,APP"
@@ -152,7 +154,7 @@ func peopleOf(at string) (w who, err error) {
 // Examples are of the drivers, by what they are of.
 func Examples() map[string]string {
 	return map[string]string{"store": "firestore:PROJECT/DATABASE", "queue": "pubsub:PROJECT/DATABASE", "blobs": formBlobs, "keys": formKeys,
-		"identity": "firebase:PROJECT", "feed": "firestore:PROJECT/DATABASE", "audit": formAudit, "writer": "template or gemini:PROJECT/LOCATION/MODEL"}
+		"identity": "firebase:PROJECT", "feed": "firestore:PROJECT/DATABASE", "push": formPush, "audit": formAudit, "writer": "template or gemini:PROJECT/LOCATION/MODEL"}
 }
 
 // Check tells what is wrong with the places of these drivers, as far as they are
@@ -169,6 +171,7 @@ func Check(b platform.Backends, needs capability.Set) error {
 		{capability.Blobs, "blobs", b.Blobs, formBlobs, checkBucket},
 		{capability.Audit, "audit", b.Audit, formAudit, func(at string) error { _, err := logOf(at); return err }},
 		{capability.Feed, "feed", b.Feed, formFeed, func(at string) error { _, err := followingOf(at); return err }},
+		{capability.Push, "push", b.Push, formPush, func(at string) error { return fcm.Config{Project: at}.Validate() }},
 		{capability.Keys | capability.Erasure, "keys", b.Keys, formKeys, func(at string) error { _, err := wrappingOf(at); return err }},
 		{capability.Writer, "writer", b.Writer, formWriter, func(at string) error { _, err := gemini.Parse(at); return err }},
 		{capability.Identity, "identity", b.Identity, formIdentity, func(at string) error { _, err := peopleOf(at); return err }},

@@ -26,6 +26,7 @@ type Config struct {
 	Worker   Worker   `yaml:"worker"`
 	Insights Insights `yaml:"insights"`
 	Erasure  Erasure  `yaml:"erasure"`
+	Wake     Wake     `yaml:"wake"`
 	Stop     Stop     `yaml:"stop"`
 	Log      Log      `yaml:"log"`
 	Traces   Traces   `yaml:"traces"`
@@ -43,6 +44,8 @@ type Backends struct {
 	Writer   string `yaml:"writer"`
 	// Feed is where phones listen by themselves; "" for none.
 	Feed string `yaml:"feed"`
+	// Push is who wakes phones that sleep; "" for nobody.
+	Push string `yaml:"push"`
 	// Model is the version that looks at each week: "" or "none" for none, what
 	// models.Single opens, or "traffic:PLAN", where PLAN is one of Drivers.Plans.
 	Model string `yaml:"model"`
@@ -88,6 +91,12 @@ type Erasure struct {
 	Grace time.Duration `yaml:"grace"`
 	// Look is Worker.Look, for erasures that are to go on.
 	Look time.Duration `yaml:"look"`
+}
+
+// Wake is what is said of phones that are woken.
+type Wake struct {
+	// Every is the interval in which a phone is woken once at most; 0 is five minutes.
+	Every time.Duration `yaml:"every"`
 }
 
 // Log is the form of the log and the least level that is in it.
@@ -151,6 +160,7 @@ func (c Config) Validate(d Drivers, table []Stage) error {
 		{"the worker's debounce", c.Worker.Debounce}, {"the worker's look", c.Worker.Look},
 		{"the writer's timeout", c.Insights.WriterTimeout},
 		{"the grace of an erasure", c.Erasure.Grace}, {"the look of the erasures", c.Erasure.Look},
+		{"the interval of wakes", c.Wake.Every},
 	} {
 		if row.is < 0 {
 			faults = append(faults, configErrorf("%s cannot be negative, as %v is", row.what, row.is))

@@ -19,6 +19,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/model/traffic"
 	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/push"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/relay"
 	"github.com/clarity-loop/clarity/services/store"
@@ -88,6 +89,8 @@ type Drivers struct {
 	Plans  map[string]Opener[Plan]
 	// Feed may be nil: there is none on one machine.
 	Feed map[string]Opener[relay.Feed]
+	// Push may be nil, too.
+	Push map[string]Opener[push.Sender]
 	// Traces opens what records traces; nil where the binary sends none.
 	Traces func(ctx context.Context, t Traces, e Env) (trace.Recorder, error)
 	// Places tells what is wrong with the places of drivers that are needed, where a
@@ -121,8 +124,9 @@ type Opened struct {
 	Identity         identity.Verifier
 	Audit            audit.Log
 	Writer, Template narrative.Writer
-	Feed             relay.Feed // nil where there is none
-	Plan             Plan       // without a Source where the model is no plan's
+	Feed             relay.Feed  // nil where there is none
+	Push             push.Sender // nil where there is none
+	Plan             Plan        // without a Source where the model is no plan's
 	LongestCall      time.Duration
 }
 
@@ -144,6 +148,9 @@ func (d Drivers) Check(b Backends, needs capability.Set) error {
 	}
 	if b.Feed != "" {
 		faults = append(faults, check("feed", d.Feed, b.Feed, needs.Has(capability.Feed)))
+	}
+	if b.Push != "" {
+		faults = append(faults, check("push", d.Push, b.Push, needs.Has(capability.Push)))
 	}
 	if plan, ok := strings.CutPrefix(b.Model, trafficPrefix); ok {
 		faults = append(faults, d.checkPlan(plan, needs.Has(capability.Model)))
@@ -201,6 +208,7 @@ func (d Drivers) Open(ctx context.Context, b Backends, needs capability.Set, e E
 		opening(ctx, "writer", d.Writer, b.Writer, needs.Has(capability.Writer), e, &o.Writer),
 		opening(ctx, "writer", d.Writer, templateWriter, needs.Has(capability.Writer), e, &o.Template),
 		opening(ctx, "feed", d.Feed, b.Feed, needs.Has(capability.Feed) && b.Feed != "", e, &o.Feed),
+		opening(ctx, "push", d.Push, b.Push, needs.Has(capability.Push) && b.Push != "", e, &o.Push),
 		opening(ctx, "traffic plan", d.Plans, plan, needs.Has(capability.Model) && plan != b.Model, e, &o.Plan),
 	} {
 		if err := step(); err != nil {
@@ -300,6 +308,7 @@ func (o Opened) only(needs capability.Set) Opened {
 		Writer:   given(needs.Has(capability.Writer), o.Writer),
 		Template: given(needs.Has(capability.Writer), o.Template),
 		Feed:     given(needs.Has(capability.Feed), o.Feed),
+		Push:     given(needs.Has(capability.Push), o.Push),
 		Plan:     given(needs.Has(capability.Model), o.Plan),
 	}
 }

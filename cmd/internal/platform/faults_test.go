@@ -231,7 +231,7 @@ func TestTheQueuesDepthIsMeasured(t *testing.T) {
 	const name = "clarity_queue_messages"
 	want := "# HELP clarity_queue_messages Messages of a topic for one of its consumers, by state: waiting, leased, dead.\n# TYPE clarity_queue_messages gauge\n"
 	var lines []string
-	for _, of := range []string{`consumer="analyse"|analyses`, `consumer="exports"|exports`, `consumer="feed"|events`, `consumer="feed"|results`, `consumer="insights"|results`, `consumer="intake"|history`, `consumer="intake"|uploads`, `consumer="webhooks"|webhooks`} {
+	for _, of := range []string{`consumer="analyse"|analyses`, `consumer="exports"|exports`, `consumer="feed"|events`, `consumer="feed"|results`, `consumer="insights"|results`, `consumer="intake"|history`, `consumer="intake"|uploads`, `consumer="wakes"|wakes`, `consumer="webhooks"|webhooks`} {
 		consumer, topic, _ := strings.Cut(of, "|")
 		for _, state := range []string{`dead",T} 1`, `leased",T} 2`, `waiting",T} 3`} {
 			lines = append(lines, name+"{"+consumer+`,state="`+strings.ReplaceAll(state, "T", `topic="`+topic+`"`)+"\n")

@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/services/keyring"
 	"github.com/clarity-loop/clarity/services/model/traffic"
 	"github.com/clarity-loop/clarity/services/narrative"
+	"github.com/clarity-loop/clarity/services/push"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/relay"
 	"github.com/clarity-loop/clarity/services/store"
@@ -64,6 +65,7 @@ type (
 	pen     struct{ narrative.Writer }
 	plan    struct{ traffic.Source }
 	phones  struct{ relay.Feed }
+	sender  struct{ push.Sender }
 )
 
 func opens[T any](v T) map[string]platform.Opener[T] {
@@ -76,7 +78,7 @@ func furnished(r ring) platform.Drivers {
 		Store: opens[store.Driver](papers{}), Blobs: opens[blob.Store](objects{}), Queue: opens[queue.Driver](counted{}),
 		Keys: opens[platform.Keyring](r), Identity: opens[identity.Verifier](issuer{}), Audit: opens[audit.Log](journal{}),
 		Writer: map[string]platform.Opener[narrative.Writer]{"fake": opens[narrative.Writer](pen{})["fake"], "template": opens[narrative.Writer](pen{})["fake"]},
-		Plans:  opens(platform.Plan{Model: "m", Source: plan{}}), Feed: opens[relay.Feed](phones{}),
+		Plans:  opens(platform.Plan{Model: "m", Source: plan{}}), Feed: opens[relay.Feed](phones{}), Push: opens[push.Sender](sender{}),
 	}
 }
 
@@ -112,7 +114,7 @@ func holds(p platform.Parts) string {
 	}{
 		{"store", p.Store != nil}, {"blobs", p.Blobs != nil}, {"queue", p.Queue != nil}, {"keys", p.Keys != nil},
 		{"erasure", p.Erasure != nil}, {"identity", p.Identity != nil}, {"audit", p.Audit != nil},
-		{"writer", p.Writer != nil && p.Template != nil}, {"model", p.Plan != platform.Plan{}}, {"listener", p.Listener != nil}, {"feed", p.Feed != nil},
+		{"writer", p.Writer != nil && p.Template != nil}, {"model", p.Plan != platform.Plan{}}, {"listener", p.Listener != nil}, {"feed", p.Feed != nil}, {"push", p.Push != nil},
 	} {
 		if part.is {
 			there = append(there, part.name)
@@ -125,7 +127,7 @@ func holds(p platform.Parts) string {
 }
 
 const everything = capability.Store | capability.Blobs | capability.Queue | capability.Keys | capability.Erasure | capability.Identity |
-	capability.Audit | capability.Writer | capability.Model | capability.Listener | capability.Feed
+	capability.Audit | capability.Writer | capability.Model | capability.Listener | capability.Feed | capability.Push
 
 // A stage beside one that needs everything is given what it says it needs, and
 // no more.

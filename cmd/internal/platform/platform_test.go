@@ -74,7 +74,7 @@ func drivers(d *diary, err error) platform.Drivers {
 
 func config(stages ...string) platform.Config {
 	return platform.Config{Stages: stages, Listen: platform.Listen{API: "127.0.0.1:0"}, Backends: platform.Backends{
-		Store: "fake:a", Blobs: "fake:b:c", Queue: "fake", Keys: "fake:", Identity: "fake:i", Audit: "fake:l", Writer: "fake:w", Feed: "fake:f", Model: "traffic:fake:p"}}
+		Store: "fake:a", Blobs: "fake:b:c", Queue: "fake", Keys: "fake:", Identity: "fake:i", Audit: "fake:l", Writer: "fake:w", Feed: "fake:f", Push: "fake:s", Model: "traffic:fake:p"}}
 }
 
 func env() platform.Env {

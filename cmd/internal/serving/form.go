@@ -89,7 +89,13 @@ func (f Form) Flags(fs *flag.FlagSet, c *platform.Config) {
 	if f.feeds(needs) {
 		fs.StringVar(&c.Backends.Feed, "feed", c.Backends.Feed, "`DRIVER` of the feeds that phones listen to themselves, such as "+f.Examples["feed"]+"; none if empty")
 	}
+	if f.wakes(needs) {
+		fs.StringVar(&c.Backends.Push, "push", c.Backends.Push, "`DRIVER` that wakes phones which sleep, such as "+f.Examples["push"]+"; none if empty")
+	}
 }
+
+// wakes says whether phones could be woken: who says what is new has to know, too.
+func (f Form) wakes(needs capability.Set) bool { return f.feeds(needs) && f.Examples["push"] != "" }
 
 // feeds says whether there is anything that phones could listen to.
 func (f Form) feeds(needs capability.Set) bool {
@@ -126,6 +132,9 @@ func (f Form) Print(w io.Writer, c platform.Config) {
 	printDrivers(w, c.Backends, needs)
 	if f.feeds(needs) {
 		line("driver", "feed", cmp.Or(c.Backends.Feed, "none"))
+	}
+	if f.wakes(needs) {
+		line("driver", "push", cmp.Or(c.Backends.Push, "none"))
 	}
 	if needs.Has(capability.Model) {
 		line("model", "", cmp.Or(c.Backends.Model, "none"))

@@ -38,7 +38,7 @@ type Run struct {
 // A Kind says what is unfinished.
 type Kind string
 
-// The kinds. Of all but exports and what was told a person has one at most.
+// The kinds. Of all but exports, what was told and what was missed a person has one at most.
 const (
 	Upload  Kind = "upload"  // of the releases before, whose uploads had no time of their own
 	Windows Kind = "windows" // windows that are to be analysed
@@ -46,6 +46,7 @@ const (
 	Review  Kind = "review"  // something that every Result rests on is another
 	Export  Kind = "export"  // an export to be written, told of, or removed
 	Told    Kind = "told"    // what devices were told, to be handed on; Ref is the page's key
+	Missed  Kind = "missed"  // what a tenant's endpoint did not take, to be removed; of the tenant's own, and Ref is its key
 )
 
 // Key is where the agenda holds it, an export's beside: see ExportKey.

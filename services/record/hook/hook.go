@@ -17,7 +17,7 @@ const (
 	Overlap = 24 * time.Hour
 	// Patience is how long it is tried to send an event.
 	Patience = 24 * time.Hour
-	// Kept is how long is kept that an event was not taken.
+	// Kept is how long is kept that an event was not taken, since it was tried last.
 	Kept = 7 * 24 * time.Hour
 )
 
@@ -73,7 +73,8 @@ type Missed struct {
 	Reason   string    `json:"reason,omitempty"` // why that was no success: a stable code
 }
 
-// A Mark is of an event of the person that somebody did not take.
+// A Mark is of an event of the person that somebody did not take. One of a tenant's own
+// is of its endpoints: it changes with each that comes to be.
 type Mark struct{}
 
 // A State is how far an event has come that was missed once.

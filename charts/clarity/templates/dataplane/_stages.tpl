@@ -15,6 +15,7 @@ exports: ingress
 insights: insights
 feed: ingress
 webhooks: ingress
+wakes: ingress
 {{- end -}}
 
 {{/* The topics that somebody waits for, and who reads them: by these a stage is scaled. The history of a new
@@ -49,6 +50,7 @@ it at once. The ingress, which only shows it, has it mounted. */}}
 {{- $_ := set $listen "api" ":8080" -}}
 {{- /* The load balancer goes on sending for as long as it takes to hear that a pod ends. */ -}}
 {{- $_ := set $stop "linger" "15s" -}}
+{{- if $v.google.push.enabled }}{{ $_ := set $config "wake" (dict "every" $v.google.push.every) }}{{ end -}}
 {{- if $v.gateway.enabled -}}
 {{- /* Whom a request is for, the load balancer says, and behind that its own address. */ -}}
 {{- $proxies := $v.networkPolicies.clients.cidrs -}}

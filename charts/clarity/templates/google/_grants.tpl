@@ -13,6 +13,11 @@ keyring:
 bucket:
   title: Looks at how a bucket is kept
   permissions: [storage.buckets.get]
+{{- if .Values.google.push.enabled }}
+push:
+  title: Sends messages that wake phones
+  permissions: [cloudmessaging.messages.create]
+{{- end }}
 {{- if .Values.google.gemini.model }}
 writer:
   title: Asks the model that puts results into words
@@ -34,10 +39,10 @@ dict "root" $ "account" "ingress". */}}
 {{- $root := .root -}}
 {{- $account := .account -}}
 {{- $stage := has $account (list "ingress" "worker" "insights") -}}
-{{- $publishes := dict "ingress" (list "uploads" "history" "events") "worker" (list "results" "exports" "webhooks") "insights" (list "events") -}}
+{{- $publishes := dict "ingress" (list "uploads" "history" "events") "worker" (list "results" "exports" "webhooks" "wakes") "insights" (list "events") -}}
 {{- $topics := dict -}}
 {{- range get $publishes $account | default list }}{{ $_ := set $topics . true }}{{ end -}}
-{{- $roles := dict "ingress" (list "queue" "identity" "writer") "worker" (list "queue") "insights" (list "queue" "writer") -}}
+{{- $roles := dict "ingress" (list "queue" "identity" "push" "writer") "worker" (list "queue") "insights" (list "queue" "writer") -}}
 {{- $objects := include "clarity.bucket" (dict "root" $root "kind" "objects") -}}
 {{- $audit := include "clarity.bucket" (dict "root" $root "kind" "audit") -}}
 {{- $models := include "clarity.bucket" (dict "root" $root "kind" "models") -}}

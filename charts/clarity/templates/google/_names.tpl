@@ -33,6 +33,9 @@ identity: firebase:{{ .projectId }}{{ with $options }}?{{ join "&" . }}{{ end }}
 {{- if ne .feed "none" }}
 feed: firestore:{{ .projectId }}/{{ .firestore.documents }}{{ if eq .feed "content" }}?content=true{{ end }}
 {{- end }}
+{{- if .push.enabled }}
+push: fcm:{{ .projectId }}
+{{- end }}
 {{- if .gemini.model }}
 writer: gemini:{{ .projectId }}/{{ .gemini.location | default .location }}/{{ .gemini.model }}
 {{- else }}

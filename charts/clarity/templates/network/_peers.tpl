@@ -4,6 +4,17 @@
 {{- end }}
 {{- end -}}
 
+{{/* Blocks of the public internet: what a block of all has of private networks is left out. */}}
+{{- define "clarity.publicBlocks" -}}
+{{- range . }}
+{{- if eq . "0.0.0.0/0" }}
+- ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]}
+{{- else }}
+- ipBlock: {cidr: {{ . }}}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "clarity.ports" -}}
 {{- range . }}
 - {protocol: TCP, port: {{ int . }}}

@@ -20,11 +20,12 @@ const (
 	Model
 	Listener // the API's address
 	Feed     // where phones listen by themselves, where there is such
+	Push     // who wakes phones, where there is such
 )
 
 // names are in the order of the bits.
 func names() []string {
-	return []string{"store", "blobs", "queue", "keys", "erasure", "identity", "audit", "writer", "model", "listener", "feed"}
+	return []string{"store", "blobs", "queue", "keys", "erasure", "identity", "audit", "writer", "model", "listener", "feed", "push"}
 }
 
 // Has says whether all of want are in the set.

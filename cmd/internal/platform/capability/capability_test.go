@@ -7,16 +7,16 @@ import (
 )
 
 func TestASetIsNamed(t *testing.T) {
-	const all = capability.Store | capability.Blobs | capability.Queue | capability.Keys | capability.Erasure | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener | capability.Feed
+	const all = capability.Store | capability.Blobs | capability.Queue | capability.Keys | capability.Erasure | capability.Identity | capability.Audit | capability.Writer | capability.Model | capability.Listener | capability.Feed | capability.Push
 	tests := map[string]struct {
 		set  capability.Set
 		want string
 	}{
 		"none":         {0, ""},
 		"the first":    {capability.Store, "store"},
-		"the last":     {capability.Feed, "feed"},
+		"the last":     {capability.Push, "push"},
 		"some":         {capability.Listener | capability.Blobs | capability.Model, "blobs model listener"},
-		"all":          {all, "store blobs queue keys erasure identity audit writer model listener feed"},
+		"all":          {all, "store blobs queue keys erasure identity audit writer model listener feed push"},
 		"more than is": {all + 1, ""},
 	}
 	for name, tt := range tests {

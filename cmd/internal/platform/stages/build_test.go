@@ -23,6 +23,7 @@ import (
 	"github.com/clarity-loop/clarity/cmd/internal/platform/stages"
 	"github.com/clarity-loop/clarity/internal/logtest"
 	"github.com/clarity-loop/clarity/services/narrative/template"
+	"github.com/clarity-loop/clarity/services/push"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/store"
 )
@@ -194,7 +195,7 @@ func TestWhoListensToWhat(t *testing.T) {
 		"insights": {[]string{"insights"}, []queue.Subscription{{Topic: "results", Name: "insights", Concurrency: 4}}, nil},
 		"exports":  {[]string{"exports for exports"}, []queue.Subscription{{Topic: "exports", Name: "exports", Concurrency: 2, Drain: drain}}, nil},
 		"delivery": {[]string{"results for feed", "events for feed", "webhooks for webhooks"}, []queue.Subscription{{Topic: "events", Name: "feed", Concurrency: 8}, {Topic: "results", Name: "feed", Concurrency: 8},
-			{Topic: "webhooks", Name: "webhooks", Concurrency: 16, Drain: drain}}, nil},
+			{Topic: "webhooks", Name: "webhooks", Concurrency: 32, Drain: drain}}, nil},
 		"ingress": {[]string{"ingress", "models"}, nil, nil},
 	}
 	for name, tt := range tests {
@@ -224,6 +225,24 @@ func TestWhoListensToWhat(t *testing.T) {
 				t.Errorf("a clean stop says %s", w.log)
 			}
 		})
+	}
+}
+
+// A sender wakes nobody.
+type sender struct{}
+
+func (sender) Wake(context.Context, string, push.Wake) error { return nil }
+
+// Where somebody wakes phones, their consumer listens, too.
+func TestWhoWakesListens(t *testing.T) {
+	w := newWorld(t)
+	w.Push, w.Config.Backends.Push = sender{}, "fcm:clarity-example"
+	if err := w.run(t, "delivery")(); err != nil {
+		t.Error(err)
+	}
+	want := queue.Subscription{Topic: "wakes", Name: "wakes", Concurrency: 8, Drain: 1500 * time.Millisecond}
+	if !slices.Contains(w.heard.subs, want) || len(w.heard.subs) != 4 {
+		t.Errorf("it listens to %+v", w.heard.subs)
 	}
 }
 

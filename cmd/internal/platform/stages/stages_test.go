@@ -15,7 +15,7 @@ func TestEachStageNeedsWhatItNeeds(t *testing.T) {
 		"ingress":  "store blobs queue keys identity audit writer model listener",
 		"worker":   "store blobs queue keys audit model feed",
 		"insights": "store queue keys audit writer",
-		"delivery": "store queue keys feed",
+		"delivery": "store queue keys feed push",
 		"exports":  "store blobs queue keys",
 		"erasure":  "store blobs queue keys erasure audit feed",
 	}

@@ -92,7 +92,7 @@ func TestAnExport(t *testing.T) {
 		}
 		kinds[l.Kind]++
 	}
-	want := map[string]int{"profile": 1, "consent": 1, "upload": 1, "cursor": 1, "day": 1, "sample": 1, "series": 1, "result": 1, "insight": 1, "event": 1, "export": 2}
+	want := map[string]int{"profile": 1, "consent": 1, "device": 1, "upload": 1, "cursor": 1, "day": 1, "sample": 1, "series": 1, "result": 1, "insight": 1, "event": 1, "export": 2}
 	if diff := cmp.Diff(want, kinds); diff != "" || total != len(lines)-1 {
 		t.Errorf("%d lines, the end says %d; kinds (-want +got):\n%s", len(lines)-1, total, diff)
 	}

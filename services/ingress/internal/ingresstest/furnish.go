@@ -17,6 +17,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/record/device"
 	"github.com/clarity-loop/clarity/services/record/exported"
 	"github.com/clarity-loop/clarity/services/record/notice"
 	"github.com/clarity-loop/clarity/services/record/points"
@@ -50,6 +51,7 @@ func Furnish(w *World) {
 	must(w.Store.Insights.Put(ctx, "anna", day, 0, record.Insight{Insight: analysis.Insight{Sentences: []analysis.Claim{{Text: Secret}}, Facts: []analysis.Fact{{ID: "a.b", Label: Secret}}}}))
 	must(w.Store.Events.Put(ctx, "anna", "0000000000000001", 0, notice.Page{Event: notice.Event{Kind: flow.ResultStored, Ref: Secret}}))
 	must(w.Store.Profiles.Put(ctx, "anna", record.ProfileKey, 0, record.Profile{TimeZone: "Europe/Berlin", SourcePriority: []string{Secret}}))
+	must(w.Store.Devices.Put(ctx, "anna", device.Key, 0, device.Devices{All: map[string]device.Device{Secret: {Token: "t", RegisteredAt: w.Clock.Now()}}}))
 	w.PutExport("00000000000000000000000000000001", `{"kind":"note","value":"`+Secret+`"}`+"\n", `{"kind":"end","lines":1}`+"\n")
 }
 

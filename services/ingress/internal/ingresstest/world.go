@@ -79,6 +79,7 @@ func New(t testing.TB, change ...Option) *World {
 		Store: b.store, Blobs: b.blobs, Queue: b.queue, Keys: b.keys, Verifier: tokens{}, Audit: w.Audit,
 		Writer: template.New(), Template: template.New(),
 		Series:   readSeries,
+		Woken:    true,
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: w.Clock.Now, Limits: ingress.DefaultLimits(),
 	}

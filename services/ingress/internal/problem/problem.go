@@ -26,7 +26,7 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem
 
 // A Limit is a bound that a request passed.
 type Limit struct {
-	What string `json:"what" enum:"samples,inflated_bytes,body_bytes,ratio,depth,requests,streams,insights,exports,document_bytes,webhooks" doc:"what is bounded"`
+	What string `json:"what" enum:"samples,inflated_bytes,body_bytes,ratio,depth,requests,streams,insights,exports,document_bytes,webhooks,devices" doc:"what is bounded"`
 	Max  int64  `json:"max" doc:"the most that is accepted"`
 }
 

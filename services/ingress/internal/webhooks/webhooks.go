@@ -20,8 +20,11 @@ import (
 	"github.com/clarity-loop/clarity/services/webhook"
 )
 
-// TooManyWebhooks is the code of who has as many as there can be.
-const TooManyWebhooks problem.Code = "409 too_many_webhooks"
+// The codes of who has as many webhooks as there can be, and of an event that is not sent anew.
+const (
+	TooManyWebhooks problem.Code = "409 too_many_webhooks"
+	NotReplayable   problem.Code = "409 not_replayable"
+)
 
 // Needs is what the webhooks need.
 type Needs struct {
@@ -48,7 +51,7 @@ func New(n Needs) *Room { return &Room{n} }
 const createDetail = "For each event of the kinds, of a person of the token's tenant, the address is sent a POST, from ten seconds later on: `{\"type\", \"timestamp\", \"data\": {\"userId\", \"id\", \"ref\", \"version\"}}`,\n" +
 	"what to fetch and never what it holds. Requests are signed as Standard Webhooks says: `webhook-id`, `webhook-timestamp` and `webhook-signature`, `v1` under the secret and `v1a` under the key.\n" +
 	"A 2xx within 15 seconds says that the event was taken; else it is sent again, ever more rarely, for 24 hours. A 410 ends it for good. An event may come twice, with the same `webhook-id`, and be overtaken.\n" +
-	"The address is https, and of the public internet: redirects are not followed. The reply alone holds the secret."
+	"The address is https, on any port, and of the public internet: redirects are not followed. The network of the platform may open fewer ports, 443 always. The reply alone holds the secret."
 
 // Routes are the room's operations.
 func (r *Room) Routes() []route.Route {
@@ -56,7 +59,7 @@ func (r *Room) Routes() []route.Route {
 	changed := []problem.Code{problem.NotFound, problem.VersionConflict}
 	return []route.Route{
 		{Method: "POST", Path: "/v1/webhooks", ID: "createWebhook", Tag: "webhooks", Summary: "Have a server be told of events", Detail: createDetail, Access: route.Service, Body: route.JSONBody, Status: 201, Fresh: true,
-			Problems: []problem.Code{TooManyWebhooks}, Mount: route.Typed(r.create)},
+			Problems: []problem.Code{TooManyWebhooks, problem.VersionConflict}, Mount: route.Typed(r.create)},
 		{Method: "GET", Path: "/v1/webhooks", ID: "listWebhooks", Tag: "webhooks", Summary: "The tenant's webhooks", Access: route.Service, Mount: route.Typed(r.list)},
 		{Method: "DELETE", Path: "/v1/webhooks/{webhookId}", ID: "deleteWebhook", Tag: "webhooks", Summary: "End a webhook", Detail: "Nothing more is sent, and what it missed goes.", Access: route.Service, Status: 204, Fresh: true,
 			Problems: changed, Mount: route.Typed(r.delete)},
@@ -64,8 +67,8 @@ func (r *Room) Routes() []route.Route {
 			Access: route.Service, Fresh: true, Problems: changed, Mount: route.Typed(r.rotate)},
 		{Method: "GET", Path: "/v1/webhooks/{webhookId}/deliveries", ID: "listDeliveries", Tag: "webhooks", Summary: "What a webhook has not taken", Detail: "The newest first: events that are tried again, and events that were given up. Both are kept for a week. Of what was taken nothing is kept.",
 			Access: route.Service, Problems: one, Mount: route.Typed(r.deliveries)},
-		{Method: "POST", Path: "/v1/webhooks/{webhookId}/deliveries/{deliveryId}/replay", ID: "replayDelivery", Tag: "webhooks", Summary: "Send an event anew", Detail: "It is tried for another 24 hours, under the same `webhook-id`.",
-			Access: route.Service, Status: 202, Problems: changed, Mount: route.Typed(r.replay)},
+		{Method: "POST", Path: "/v1/webhooks/{webhookId}/deliveries/{deliveryId}/replay", ID: "replayDelivery", Tag: "webhooks", Summary: "Send an event anew", Detail: "One that was given up is tried for another 24 hours, under the same `webhook-id`. One that is `pending`, that was tried last a week ago, or whose webhook has answered 410 is `not_replayable`.",
+			Access: route.Service, Status: 202, Problems: append(changed, NotReplayable), Mount: route.Typed(r.replay)},
 	}
 }
 
@@ -100,7 +103,7 @@ func viewSigned(id string, e hook.Endpoint) signedWebhookView {
 
 type createInput struct {
 	Body struct {
-		URL    string   `json:"url" format:"uri" maxLength:"2048" doc:"https, of the public internet" example:"https://hooks.example.org/clarity"`
+		URL    string   `json:"url" format:"uri" maxLength:"2048" doc:"https, on any port, of the public internet" example:"https://hooks.example.org/clarity"`
 		Events []string `json:"events,omitempty" maxItems:"20" nullable:"false" uniqueItems:"true" enum:"upload.merged,upload.failed,upload.held,result.stored,result.withdrawn,insight.ready,insight.withdrawn,export.ready,export.failed" doc:"the kinds; all where it is absent or empty"`
 	}
 }
@@ -241,6 +244,9 @@ type replayOutput struct{ Body deliveryView }
 
 func (r *Room) replay(ctx context.Context, in *replayInput) (*replayOutput, error) {
 	m, err := r.Book.Replay(ctx, tenant(ctx), in.WebhookID, in.DeliveryID)
+	if errors.Is(err, webhook.ErrSettled) {
+		return nil, problem.New(NotReplayable, "it is tried anyway, or kept no more, or its webhook is gone")
+	}
 	if err != nil {
 		return nil, err
 	}

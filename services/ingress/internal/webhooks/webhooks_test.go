@@ -94,6 +94,9 @@ func TestAWebhook(t *testing.T) {
 	if diff := cmp.Diff([]string{"created", "rotated", "deleted"}, done); diff != "" {
 		t.Errorf("audited (-want +got):\n%s", diff)
 	}
+	if refused := w.Do("POST", "/v1/webhooks", clinic, []byte(`{"url":"https://10.0.0.1/"}`), ingresstest.AsJSON()); refused.Status != 422 || len(w.Audit.Events()) != len(done) {
+		t.Errorf("%d, and %d entries: what came to nothing is audited", refused.Status, len(w.Audit.Events()))
+	}
 	if log := w.Log.String(); strings.Contains(log, "whsec_") || strings.Contains(log, "hooks.example.org") {
 		t.Error("the log has a secret, or an address")
 	}
@@ -177,6 +180,11 @@ func TestDeliveries(t *testing.T) {
 	r.JSON(t, &again)
 	if r.Status != 202 || again.State != "pending" {
 		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	for name, id := range map[string]string{"is tried anyway": id(5), "is kept no more": id(1)} {
+		if r := w.Do("POST", path+"/"+id+"/replay", clinic, nil); r.Status != 409 || r.Code() != "not_replayable" {
+			t.Errorf("what %s: %d %s", name, r.Status, r.Body)
+		}
 	}
 	depth, err := w.Queue.Depth(t.Context(), hooking.Topic, hooking.Consumer)
 	if err != nil || depth.Waiting != 1 {

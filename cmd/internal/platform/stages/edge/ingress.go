@@ -50,7 +50,7 @@ func buildIngress(_ context.Context, p platform.Parts) ([]platform.Runner, error
 	}
 	days := timeline.NewReader(vault.New(p.Blobs, p.Keys))
 	needs := ingress.Needs{
-		Store: p.Store, Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Space: p.Space, Audit: p.Audit,
+		Store: p.Store, Woken: p.Config.Backends.Push != "", Blobs: p.Blobs, Queue: p.Queue, Keys: p.Keys, Grace: p.Config.Erasure.Grace, Space: p.Space, Audit: p.Audit,
 		Verifier: identity.Cached(p.Calls.Verifier(p.Identity), rememberedTokens, p.Now),
 		Writer:   p.Writer, Template: p.Template,
 		Plan: asked.Plan, Series: days.Series, Ready: p.Ready,

@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/services/retention"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
+	"github.com/clarity-loop/clarity/services/webhook"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/intake"
 )
@@ -58,7 +59,7 @@ func buildWorker(ctx context.Context, p platform.Parts) ([]platform.Runner, erro
 		}
 	}
 	onward := stage.Relay(p)
-	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Relay: onward, PutOff: putOff, Now: p.Now, Log: p.Log})
+	looker := due.New(due.Needs{Store: p.Store, Queue: p.Queue, Windows: windows, Relay: onward, Missed: webhook.NewBook(p.Store, p.Queue, p.Now), PutOff: putOff, Now: p.Now, Log: p.Log})
 	merger := intake.New(intake.Needs{Store: p.Store, Objects: objects, News: news.NewBook(p.Store, p.Now).Through(onward), Windows: windows, Queue: p.Queue, Now: p.Now, Log: p.Log})
 	analyser := analyse.New(analyse.Needs{Store: p.Store, Chunks: timeline.NewReader(objects), Queue: p.Queue, Windows: windows, Audit: p.Audit, Models: active.Chooser, Waited: waited, Now: p.Now, Log: p.Log})
 	sweeper := retention.New(p.Blobs, p.Store, p.Keys, p.Now)
