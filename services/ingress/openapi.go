@@ -105,7 +105,7 @@ func (s *Server) operation(r *route.Route) huma.Operation {
 	}
 	shared := s.api.OpenAPI().Components.Responses
 	for status, codes := range byStatus {
-		name, response := problem.Described(codes, problemSchema)
+		name, response := codes[0].Described(codes[1:], problemSchema)
 		shared[name] = response
 		op.Responses[strconv.Itoa(status)] = &huma.Response{Ref: "#/components/responses/" + name}
 	}

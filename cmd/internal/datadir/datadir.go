@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
@@ -38,6 +39,7 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 		return nil, err
 	}
 	_, missing := os.Stat(dir)
+	makeRoom(dir, syscall.Statfs)
 	if err := probe(dir); err != nil {
 		return nil, err
 	}
@@ -52,18 +54,20 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	if _, err := readVersion(dir); err != nil {
 		return nil, errors.Join(err, leave())
 	}
-	held := false
-	if held, release, err = withKeys(dir, c.Backends, release); err != nil {
+	locked := false
+	if locked, release, err = withKeys(dir, c.Backends, release); err != nil {
 		return nil, errors.Join(err, leave())
 	}
 	if c.Backends, err = prepare(ctx, dir, told, e); err != nil {
 		return nil, errors.Join(describe(dir, err), leave())
 	}
-	if release, err = withNewKeys(dir, c.Backends, release, held); err != nil {
+	if release, err = withNewKeys(dir, c.Backends, release, locked); err != nil {
 		return nil, errors.Join(err, leave())
 	}
 	e.Space = (&space{dir: dir, of: whole, now: e.Now}).left
 	e.Working = (&space{dir: dir, of: lowerHalf, now: e.Now}).left
+	held := &reserve{dir: dir, log: e.Log, ask: syscall.Statfs}
+	e.Writing = held.left
 	opened, err := platform.Open(ctx, c, d, table, e)
 	if err != nil {
 		return nil, errors.Join(describe(dir, err), leave())
@@ -73,6 +77,8 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 		return nil, errors.Join(err, opened.Close(), release())
 	}
 	p := &Platform{opened, sync.OnceValue(release)}
+	held.watch()
+	p.Closing("the reserve of the disk", held)
 	err = p.Beside(func(q queue.Queue, g queue.Gauge) (platform.Runner, error) { return control(ctx, dir, q, g, p.Closing) })
 	if err != nil { // a path of more than a hundred bytes has no socket
 		e.Log.Warn("dead letters can be asked for while this is stopped only", "err", err)

@@ -26,10 +26,13 @@ type Config struct {
 	Worker   Worker   `yaml:"worker"`
 	Insights Insights `yaml:"insights"`
 	Erasure  Erasure  `yaml:"erasure"`
-	Wake     Wake     `yaml:"wake"`
-	Stop     Stop     `yaml:"stop"`
-	Log      Log      `yaml:"log"`
-	Traces   Traces   `yaml:"traces"`
+	// Wake.Every is the interval in which a phone is woken once at most; 0 is five minutes.
+	Wake struct {
+		Every time.Duration `yaml:"every"`
+	} `yaml:"wake"`
+	Stop   Stop   `yaml:"stop"`
+	Log    Log    `yaml:"log"`
+	Traces Traces `yaml:"traces"`
 }
 
 // Backends says which driver stands behind each capability, and where, by one
@@ -91,12 +94,6 @@ type Erasure struct {
 	Grace time.Duration `yaml:"grace"`
 	// Look is Worker.Look, for erasures that are to go on.
 	Look time.Duration `yaml:"look"`
-}
-
-// Wake is what is said of phones that are woken.
-type Wake struct {
-	// Every is the interval in which a phone is woken once at most; 0 is five minutes.
-	Every time.Duration `yaml:"every"`
 }
 
 // Log is the form of the log and the least level that is in it.

@@ -104,7 +104,7 @@ func (p *peers) process(t *testing.T, table []platform.Stage, log *slog.Logger) 
 		}
 	}
 	c := config(names...)
-	c.Listen.Admin, c.Backends.Feed, c.Backends.Model = "127.0.0.1:0", "", "none"
+	c.Listen.Admin, c.Backends.Feed, c.Backends.Push, c.Backends.Model = "127.0.0.1:0", "", "", "none"
 	e := env()
 	e.Log = log
 	opened, err := platform.Open(t.Context(), c, with, table, e)

@@ -7,10 +7,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Described is the response of these codes, which are of one status, as the API's
+// Described is the response of the code, and of others of its status, as the API's
 // description has it, and its name there: "NotFound" for not_found, and so on for several.
-func Described(codes []Code, schema *huma.Schema) (name string, r *huma.Response) {
-	status := codes[0].Status()
+func (c Code) Described(others []Code, schema *huma.Schema) (name string, r *huma.Response) {
+	codes, status := append([]Code{c}, others...), c.Status()
 	var named strings.Builder
 	quoted := make([]string, len(codes))
 	for i, c := range codes {
@@ -22,7 +22,7 @@ func Described(codes []Code, schema *huma.Schema) (name string, r *huma.Response
 	return named.String(), &huma.Response{
 		Description: http.StatusText(status) + ": " + strings.Join(quoted, ", "),
 		Headers:     headersOf(status),
-		Content:     map[string]*huma.MediaType{ContentType: {Schema: schema, Example: New(codes[0], "what was wrong this time")}},
+		Content:     map[string]*huma.MediaType{ContentType: {Schema: schema, Example: New(c, "what was wrong this time")}},
 	}
 }
 
