@@ -47,8 +47,9 @@ type request struct {
 
 func newService(t *testing.T, answers ...reply) *service {
 	s := &service{answers: answers}
-	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.Start()
 	t.Cleanup(s.Close)
 	return s
 }
