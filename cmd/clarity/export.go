@@ -10,6 +10,7 @@ import (
 	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/health/upload"
+	"github.com/clarity-loop/clarity/services/record/held"
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/intake"
@@ -133,7 +134,7 @@ func (a *analyzer) collect(ctx context.Context, f *source, in *analyse.Input) er
 			continue
 		}
 		chunks = append(chunks, chunk)
-		in.Chunks = append(in.Chunks, analysis.ChunkOrigin{Day: day, Digest: timeline.Digest(chunk), Measured: measured.Input})
+		in.Chunks = append(in.Chunks, held.Day{Day: day, Digest: timeline.Digest(chunk), Measured: *measured}.Origin())
 	}
 	in.View = timeline.NewView(chunks...)
 	return nil

@@ -100,7 +100,7 @@ func (k keysIn) rotateIssuer(context.Context) error {
 }
 
 func (k keysIn) retireIssuer(context.Context) error {
-	return k.sign(issuer.Retire, "the older signing keys are retired")
+	return k.sign(issuer.Retire, "the older signing keys are retired; a platform that runs takes tokens of theirs for up to two minutes more, and none once it is started again")
 }
 
 func (k keysIn) sign(act func(issuer.Place) error, done string) error {

@@ -61,7 +61,7 @@ type Input struct {
 	MissingEpochs  int                  `json:"missing_epochs" doc:"epochs without any data"`
 	SleepSource    string               `json:"sleep_source" enum:"stages,counts,none" doc:"HealthKit stages, or an algorithm on epochs"`
 	SleepAlgorithm string               `json:"sleep_algorithm" doc:"the algorithm, where sleep_source is counts"`
-	SampleCount    int                  `json:"samples" doc:"samples of the window after deduplication; 0 for a recording"`
+	SampleCount    int                  `json:"samples" doc:"samples of the window that the numbers can be made of, after deduplication; 0 for a recording"`
 }
 
 // A Night is one main sleep period.
@@ -123,7 +123,7 @@ type Insufficient struct {
 
 // Lineage names everything that determined a Result.
 type Lineage struct {
-	InputDigest string        `json:"input_digest" doc:"SHA-256 over the window and the digests of its chunks"`
+	InputDigest string        `json:"input_digest" doc:"SHA-256 over the window and, of each of its days, the digest of the samples that the numbers are made of"`
 	Pipeline    string        `json:"pipeline" doc:"version of the analysis code"`
 	Model       string        `json:"model" doc:"digest of the model version, or none"`
 	Chunks      []ChunkOrigin `json:"chunks"`
@@ -131,10 +131,12 @@ type Lineage struct {
 
 // A ChunkOrigin is one day of input.
 type ChunkOrigin struct {
-	Day    health.Day `json:"day"`
-	Digest string     `json:"digest"`
-	// Measured is of the samples among them that the numbers are made of.
-	Measured string `json:"measured,omitempty" doc:"digest of the samples that the numbers are made of; absent where it is that of all"`
+	Day health.Day `json:"day"`
+	// Digest is what Measured is: nothing else of the day determines a Result, so that
+	// nothing else shows in it. Of a release before it is of all samples.
+	Digest string `json:"digest" doc:"what measured is; of a release before, the digest of all samples of the day"`
+	// Measured is of the samples that the numbers are made of.
+	Measured string `json:"measured,omitempty" doc:"digest of the samples that the numbers are made of; absent where a release before wrote the day"`
 }
 
 // Basis is what the numbers rest on of the day: a day with another digest and this

@@ -304,7 +304,7 @@ func (s *Stage) wakeExports(ctx context.Context, uid string) error {
 // cost a look.
 func (s *Stage) review(ctx context.Context, uid string, r store.Record[agenda.Errand]) error {
 	var ends []health.Day
-	next, last := health.Day(0), health.Day(0)
+	next, last, zone := health.Day(0), health.Day(0), time.UTC
 	for after := ""; ; {
 		days, err := s.Store.Days.List(ctx, uid, store.Query{After: after, Limit: store.MaxLimit})
 		if err != nil {
@@ -321,12 +321,15 @@ func (s *Stage) review(ctx context.Context, uid string, r store.Record[agenda.Er
 				ends = append(ends, next)
 			}
 			last = day
+			if known, err := health.LoadZone(d.Value.Zone); err == nil {
+				zone = known
+			}
 		}
 		if len(days) < store.MaxLimit {
 			break
 		}
 	}
-	today := health.DayOf(health.InstantOf(s.Now()), time.UTC) + 1 // somewhere it is tomorrow
+	today := health.DayOf(health.InstantOf(s.Now()), zone) // where the person was last
 	ends = slices.DeleteFunc(ends, func(end health.Day) bool { return end > max(last, today) })
 	if err := s.Windows.Ask(ctx, uid, ends...); err != nil {
 		return err

@@ -520,15 +520,23 @@ func TestConsentHasWhatChangedPutIntoWords(t *testing.T) {
 }
 
 // A change of what every Result rests on has all windows with data looked at, and
-// none that ends after tomorrow.
+// none that ends after today where the person was last.
 func TestAReviewAsksForEveryWindowWithData(t *testing.T) {
+	for zone, beyond := range map[string]health.Day{"UTC": 0, "": 0, "Pacific/Kiritimati": 1, "Pacific/Pago_Pago": 0} {
+		t.Run(zone, func(t *testing.T) { reviews(t, zone, beyond) })
+	}
+}
+
+// reviews has a day of the zone reviewed, in whose windows are so many days that are beyond it.
+func reviews(t *testing.T, zone string, beyond health.Day) {
 	w := newWorld(t)
+	w.now = w.now.Add(2 * time.Hour)
 	today, err := health.ParseDay("2026-04-02")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, day := range []health.Day{today - 100, today} {
-		if _, err := w.store.Days.Put(t.Context(), anna, day.String(), 0, record.Day{}); err != nil {
+		if _, err := w.store.Days.Put(t.Context(), anna, day.String(), 0, record.Day{Zone: zone}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -536,7 +544,10 @@ func TestAReviewAsksForEveryWindowWithData(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.pass(0)
-	want := []health.Day{today + 1, today, today - 1}
+	want := []health.Day{today, today - 1}
+	if beyond > 0 {
+		want = []health.Day{today + beyond, today, today - 1}
+	}
 	for end := today - 93; end >= today-101; end-- {
 		want = append(want, end)
 	}

@@ -271,7 +271,7 @@ func (s *Server) Serve(l net.Listener) error {
 	// A Shutdown that comes before the server knows its listener closes it, too.
 	own := line.Bounded(l, line.Bound{
 		Most: s.Limits.Connections, PerAddress: s.Limits.PerAddress, FirstByte: s.Limits.FirstByte, Unacked: s.Limits.Unacked, Proxies: s.Proxies, ProxyProtocol: s.ProxyProtocol,
-	})
+	}.Within(line.Files(), s.Logger))
 	s.app.Server().ConnState = own.State
 	defer context.AfterFunc(s.base, func() { _ = own.Close() })()
 	if err := s.app.Listener(own); err != nil && s.base.Err() == nil {

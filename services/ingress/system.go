@@ -10,30 +10,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/clarity-loop/clarity/services/ingress/internal/alive"
 	"github.com/clarity-loop/clarity/services/ingress/internal/edge"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
 	"github.com/clarity-loop/clarity/services/ingress/internal/route"
 )
 
-type healthView struct {
-	Status string `json:"status" enum:"ok"`
-}
+func (s *Server) getHealth(context.Context, *struct{}) (*alive.Output, error) { return alive.OK(), nil }
 
-type healthOutput struct{ Body healthView }
-
-func ok() *healthOutput {
-	out := &healthOutput{}
-	out.Body.Status = "ok"
-	return out
-}
-
-func (s *Server) getHealth(context.Context, *struct{}) (*healthOutput, error) { return ok(), nil }
-
-func (s *Server) getReadiness(ctx context.Context, _ *struct{}) (*healthOutput, error) {
+func (s *Server) getReadiness(ctx context.Context, _ *struct{}) (*alive.Output, error) {
 	if err := s.checkReady(ctx); err != nil {
 		return nil, reply.Unavailable("the platform cannot serve now")
 	}
-	return ok(), nil
+	return alive.Within(s.Space), nil
 }
 
 // checkReady says why the API cannot be served now.

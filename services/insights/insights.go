@@ -137,7 +137,7 @@ func (s *Stage) tellStored(ctx context.Context, ready analysis.Request, how refr
 	switch {
 	case err == nil:
 		how.tellResult(key, stored.Value.Insight.InputDigest, 0, tell)
-		return s.written(ctx, ready, stored.Value.Insight, stored.Version, tell)
+		return s.written(ctx, ready, stored.Value.Insight, wording(stored), tell)
 	case !errors.Is(err, store.ErrNotFound):
 		return err
 	case how.onlyStored:
@@ -233,7 +233,7 @@ func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refresh
 	if exists && same(stored.Value.Insight, result.Value.Result, facts) {
 		moved := stored.Value.Insight.InputDigest != digest
 		if moved { // it says of this Result what it said
-			stored.Value.Insight.InputDigest = digest
+			stored.Value.Insight.InputDigest, stored.Value.Written = digest, wording(stored)
 			if stored.Version, err = s.Store.Insights.Put(ctx, ready.UID, key, stored.Version, stored.Value); err != nil {
 				return err
 			}
@@ -243,7 +243,7 @@ func (s *Stage) refresh(ctx context.Context, ready analysis.Request, how refresh
 			how.tellResult(key, digest, result.Version, tell)
 		}
 		if again {
-			return s.written(ctx, ready, stored.Value.Insight, stored.Version, tell)
+			return s.written(ctx, ready, stored.Value.Insight, wording(stored), tell)
 		}
 		return nil
 	}

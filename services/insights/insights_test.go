@@ -90,6 +90,25 @@ func TestTheSameResultIsPutIntoWordsOnce(t *testing.T) {
 	}
 }
 
+// A text that is of another Result by now, and says what it said, is told by who tells of it
+// again as it was: no device is woken for it.
+func TestATextThatIsOfAnotherResultIsNoNews(t *testing.T) {
+	w := newWorld(t, plain("template"), plain("template"))
+	var changes []int64
+	for _, digest := range []string{"d1", "d2", "d3"} {
+		w.put(result(t, friday, digest, 432))
+		for attempt := range 2 {
+			if got := w.ready(friday, attempt+1); got != "ack" {
+				t.Fatal(got)
+			}
+		}
+		changes = append(changes, w.told[len(w.told)-1].Change)
+	}
+	if len(w.told) < 4 || changes[0] == 0 || changes[1] != changes[0] || changes[2] != changes[0] {
+		t.Errorf("told %d times, as of %v", len(w.told), changes)
+	}
+}
+
 func TestTheWeekAfterIsComparedAnew(t *testing.T) {
 	w := newWorld(t, plain("template"), plain("template"))
 	const before = "2026-11-13"

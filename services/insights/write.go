@@ -1,6 +1,7 @@
 package insights
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,6 +15,8 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/queue"
+	"github.com/clarity-loop/clarity/services/record"
+	"github.com/clarity-loop/clarity/services/store"
 )
 
 // same says whether the Insight says what the Result and its facts would have it
@@ -48,6 +51,10 @@ func (s *Stage) written(ctx context.Context, ready analysis.Request, in analysis
 	}
 	return nil
 }
+
+// wording is the version of the record with which its text was written: a text that is of
+// another Result by now is told as it was.
+func wording(r store.Record[record.Insight]) int64 { return cmp.Or(r.Value.Written, r.Version) }
 
 // publish tells the person's devices.
 func (s *Stage) publish(ctx context.Context, uid string, news []flow.Event) error {

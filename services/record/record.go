@@ -63,12 +63,14 @@ type Upload struct {
 	// Asked is how often its merge was asked for again, and HeldAt since when it is held.
 	Asked  int       `json:"asked,omitempty"`
 	HeldAt time.Time `json:"heldAt,omitzero"`
+	// OverAt is when somebody found first that it had been held for as long as it may be.
+	OverAt time.Time `json:"overAt,omitzero"`
 }
 
 // The times after which somebody looks at an upload.
 const (
 	unfinished = 5 * time.Minute     // received, and still in no day
-	keptHeld   = 90 * 24 * time.Hour // held: nobody's data is kept for ever for whom there is no leave
+	keptHeld   = 88 * 24 * time.Hour // held, and two days more until the second look: nobody's data is kept for ever for whom there is no leave
 	keptDone   = 31 * 24 * time.Hour // merged or failed: for a replay, and a phone that asks for it
 )
 
@@ -149,6 +151,9 @@ type Result struct {
 type Insight struct {
 	Insight   analysis.Insight `json:"insight"`
 	WrittenAt time.Time        `json:"writtenAt"`
+	// Written is the version of the record with which the text was, where it has been of
+	// other Results since: 0 where it is the record's own.
+	Written int64 `json:"written,omitempty"`
 }
 
 // An Embedding is what a model made of one window. It is for distances between

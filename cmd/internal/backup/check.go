@@ -124,9 +124,9 @@ type check struct {
 	objects *vault.Vault
 	now     func() time.Time
 	report  *Report
-	name    string            // the person's pseudonym
-	days    map[string]string // digest by day
-	lost    string            // the pseudonym of whose key was found missing last
+	name    string // the person's pseudonym
+	days    map[string]record.Day
+	lost    string // the pseudonym of whose key was found missing last
 }
 
 // bad notes a fault, and an error that is none of what is kept.
@@ -156,7 +156,7 @@ func (c *check) person(ctx context.Context, uid string) (err error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	c.days = map[string]string{}
+	c.days = map[string]record.Day{}
 	c.uploads(ctx, uid)
 	c.eachDay(ctx, uid)
 	c.tombstones(ctx, uid)
@@ -228,7 +228,7 @@ func (c *check) eachDay(ctx context.Context, uid string) {
 	chunks := timeline.NewReader(c.objects)
 	each(ctx, c, uid, "a day", c.Store.Days, func(r store.Record[record.Day]) error {
 		c.report.Days++
-		c.days[r.Key] = r.Value.Digest
+		c.days[r.Key] = r.Value
 		chunk, err := chunks.Chunk(ctx, uid, r.Value.Chunk)
 		if err != nil || r.Value.Chunk == "" {
 			return err
@@ -271,7 +271,8 @@ func (c *check) results(ctx context.Context, uid string) {
 	each(ctx, c, uid, "a result", c.Store.Results, func(r store.Record[record.Result]) error {
 		c.report.Results++
 		for _, origin := range r.Value.Result.Lineage.Chunks {
-			if c.days[origin.Day.String()] != origin.Digest {
+			day := c.days[origin.Day.String()].Held(origin.Day, 0)
+			if now := day.Origin(); now.Basis() != origin.Basis() && day.Digest != origin.Digest {
 				c.report.Waiting++
 				break
 			}

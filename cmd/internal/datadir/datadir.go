@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/clarity-loop/clarity/cmd/internal/embedded"
@@ -37,6 +38,7 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 		return nil, err
 	}
 	_, missing := os.Stat(dir)
+	makeRoom(dir, syscall.Statfs)
 	if err := probe(dir); err != nil {
 		return nil, err
 	}
@@ -59,6 +61,8 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 	}
 	e.Space = (&space{dir: dir, of: whole, now: e.Now}).left
 	e.Working = (&space{dir: dir, of: lowerHalf, now: e.Now}).left
+	held := &reserve{dir: dir, log: e.Log, ask: syscall.Statfs}
+	e.Writing = held.left
 	opened, err := platform.Open(ctx, c, d, table, e)
 	if err != nil {
 		return nil, errors.Join(describe(dir, err), leave())
@@ -68,6 +72,8 @@ func Open(ctx context.Context, dir string, c platform.Config, d platform.Drivers
 		return nil, errors.Join(err, opened.Close(), release())
 	}
 	p := &Platform{opened, sync.OnceValue(release)}
+	held.watch()
+	p.Closing("the reserve of the disk", held)
 	err = p.Beside(func(q queue.Queue, g queue.Gauge) (platform.Runner, error) { return control(ctx, dir, q, g, p.Closing) })
 	if err != nil { // a path of more than a hundred bytes has no socket
 		e.Log.Warn("dead letters can be asked for while this is stopped only", "err", err)

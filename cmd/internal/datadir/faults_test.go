@@ -280,7 +280,7 @@ func TestADirectoryIsItsOwnersAlone(t *testing.T) {
 	for _, e := range left {
 		names = append(names, e.Name())
 	}
-	if diff := cmp.Diff([]string{"VERSION", "clarity.lock", "endpoint"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"VERSION", "clarity.lock", "endpoint", "reserve"}, names); diff != "" {
 		t.Errorf("what is there (-want +got):\n%s", diff)
 	}
 	if err := os.Remove(filepath.Join("data", "endpoint")); err != nil {

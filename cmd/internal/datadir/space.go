@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// The reserve of a disk is kept for what must go on. Nothing is taken in by it; the
+// The reserve of a disk is kept for what must go on, of which the last part lies in a file,
+// lest another program takes it. Nothing is taken in by it; the
 // upper half is for merges of what was acked, and the lower for reads, which are
 // audited, for withdrawals and for erasures.
 const (
@@ -45,13 +46,21 @@ func (s *space) left() error {
 
 // roomOn is nil where the disk cannot be asked: a write tells.
 func roomOn(dir string, of uint64, ask func(string, *syscall.Statfs_t) error) error {
-	var disk syscall.Statfs_t
-	if err := ask(dir, &disk); err != nil || disk.Bsize <= 0 {
-		return nil //nolint:nilerr // see above
-	}
-	size := uint64(disk.Bsize)
-	if disk.Bavail*size < min(reserveMost, disk.Blocks*size/reserveShare)/of {
+	if free, total, known := roomy(dir, ask); known && free < mark(total)/of {
 		return errNoSpace
 	}
 	return nil
+}
+
+// mark is the reserve of a disk of so many bytes.
+func mark(total uint64) uint64 { return min(reserveMost, total/reserveShare) }
+
+// roomy is how many bytes a disk has, and how many of them are free.
+func roomy(dir string, ask func(string, *syscall.Statfs_t) error) (free, total uint64, known bool) {
+	var disk syscall.Statfs_t
+	if err := ask(dir, &disk); err != nil || disk.Bsize <= 0 {
+		return 0, 0, false
+	}
+	block := uint64(disk.Bsize)
+	return disk.Bavail * block, disk.Blocks * block, true
 }

@@ -57,7 +57,13 @@ func (p *Platform) look(ctx context.Context) (without bool, err error) {
 	if err := p.stopping.err(); err != nil {
 		return false, err
 	}
-	return p.readiness.look(ctx)
+	if p.env.Writing != nil {
+		if err := p.env.Writing(); err != nil {
+			return false, err
+		}
+	}
+	without, err = p.readiness.look(ctx)
+	return without || p.env.Space != nil && p.env.Space() != nil, err
 }
 
 // ready is look for who asks only whether there is.

@@ -46,6 +46,9 @@ type Env struct {
 	// Working says why no more may be made of what was taken in: what is left is for
 	// reads, withdrawals and erasures. nil always has room.
 	Working func() error
+	// Writing says why nothing can be written any more, so that nobody can be answered;
+	// nil always can be.
+	Writing func() error
 }
 
 // An Opener opens a driver. at is what stands behind "NAME:" in the

@@ -24,13 +24,14 @@ const (
 	InvalidText    Code = "invalid_text"    // a string with control characters, half a surrogate pair, empty, or too long
 	UnknownField   Code = "unknown_field"   // a member that the contract does not have
 	TooManyPoints  Code = "too_many_points" // of a series
+	TooLarge       Code = "too_large"       // a sample's text beyond 64 KiB, or its metadata beyond 16 KiB
 )
 
 // Codes are all of them.
 func Codes() []Code {
 	return []Code{
 		MissingField, WrongType, DuplicateKey, InvalidUUID, InvalidTime, EndBeforeStart, FutureTime, TooLong,
-		InvalidNumber, OutOfRange, UnknownUnit, InvalidZone, InvalidValue, InvalidText, UnknownField, TooManyPoints,
+		InvalidNumber, OutOfRange, UnknownUnit, InvalidZone, InvalidValue, InvalidText, UnknownField, TooManyPoints, TooLarge,
 	}
 }
 

@@ -14,7 +14,7 @@ func (d *decoder) readMetadata(i int) int {
 		return d.value(i, 4)
 	}
 	outer, limit, detail := len(d.names), d.limit, d.limitDetail
-	d.limit, d.limitDetail = i+maxMetaBytes, "metadata is too long"
+	d.limit, d.limitDetail = i+maxMetaBytes, "metadata is larger than 16 KiB"
 	i, more := d.first(i+1, '}')
 	for more {
 		var name []byte
@@ -32,7 +32,7 @@ func (d *decoder) readMetadata(i int) int {
 			return i
 		}
 		if i > d.limit {
-			d.reject(reject.InvalidText, d.limitDetail)
+			d.reject(reject.TooLarge, d.limitDetail)
 		}
 		i, more = d.next(i, '}')
 	}

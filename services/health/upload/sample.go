@@ -107,7 +107,7 @@ func (d *decoder) string(i int, member string) (s []byte, next int) {
 	}
 	s = d.data[i+1 : next-1]
 	if len(s) > 6*MaxTextBytes {
-		d.reject(reject.InvalidText, member+" is too long")
+		d.reject(reject.InvalidText, member+" is longer than 1024 bytes")
 	}
 	if d.code != "" {
 		return nil, next
@@ -119,7 +119,7 @@ func (d *decoder) string(i int, member string) (s []byte, next int) {
 		}
 	}
 	if len(s) > MaxTextBytes {
-		d.reject(reject.InvalidText, member+" is too long")
+		d.reject(reject.InvalidText, member+" is longer than 1024 bytes")
 		return nil, next
 	}
 	return s, next
@@ -202,7 +202,7 @@ func (d *decoder) check(i int) {
 	case r.start > d.latest:
 		d.reject(reject.FutureTime, "start is more than 24 hours ahead of the server's clock")
 	case (t == nil || r.unknown) && i-r.from > maxRawBytes:
-		d.reject(reject.InvalidText, tooLong)
+		d.reject(reject.TooLarge, tooLong)
 	case t == nil:
 	case !r.isNumber:
 		d.reject(reject.WrongType, "value is not a number")
@@ -217,7 +217,7 @@ func (d *decoder) check(i int) {
 }
 
 // tooLong is what is said of a sample that is longer than one may be.
-const tooLong = "the sample is too long"
+const tooLong = "the sample is larger than 64 KiB"
 
 // pointOut says of a sample that is rejected as too long what it is, where it is a
 // series.

@@ -236,7 +236,7 @@ func (d *decoder) object(i, depth int) int {
 			return i
 		}
 		if d.strict && i > d.limit {
-			d.reject(reject.InvalidText, d.limitDetail)
+			d.reject(reject.TooLarge, d.limitDetail)
 		}
 		i, more = d.next(i, '}')
 	}

@@ -64,7 +64,7 @@ func (d *decoder) parseSource(i int) int {
 			d.names = append(d.names, name)
 			i = d.value(i, 5)
 			if i > d.limit {
-				d.reject(reject.InvalidText, d.limitDetail)
+				d.reject(reject.TooLarge, d.limitDetail)
 			}
 		case seen&(1<<field) != 0:
 			d.reject(reject.DuplicateKey, "source has a member twice")

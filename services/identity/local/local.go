@@ -95,7 +95,7 @@ func (i *Issuer) Issue(s identity.Subject, ttl time.Duration) (string, error) {
 	}
 	now := i.now()
 	if s.AuthTime.IsZero() {
-		s.AuthTime = now
+		s.AuthTime = i.after(s.UID, now)
 	}
 	claims := jwt.MapClaims{
 		"iss": IssuerName, "aud": Audience, "sub": s.UID,
@@ -117,6 +117,18 @@ func (i *Issuer) Issue(s identity.Subject, ttl time.Duration) (string, error) {
 		return "", fmt.Errorf("issue token: %w", err)
 	}
 	return signed, nil
+}
+
+// after is the moment of an authentication now, as a token names it, in whole seconds:
+// behind a revocation that was a moment ago, by this clock, also where both are in one second.
+func (i *Issuer) after(uid string, now time.Time) time.Time {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	revoked, is := i.state.ended(uid)
+	if is && now.Unix() <= revoked.Unix() && revoked.Sub(now) < leeway/2 {
+		return time.Unix(revoked.Unix()+1, 0)
+	}
+	return now
 }
 
 // Verify checks a token and derives the subject from it alone.

@@ -193,6 +193,29 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
+// A token names the second of its sign-in. One that is made behind a revocation in the same
+// second, or by a clock that is a little behind, is good; none of before is.
+func TestATokenThatIsMadeAtOnceBehindARevocation(t *testing.T) {
+	for name, later := range map[string]time.Duration{"at once": 0, "in the same second": 300 * time.Millisecond, "by a clock behind": -10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			now := noon.Add(600 * time.Millisecond)
+			i := open(t, t.TempDir(), at(&now))
+			before := issue(t, i, identity.Subject{UID: "anna"})
+			if err := i.Revoke("anna", now); err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(later)
+			after := issue(t, i, identity.Subject{UID: "anna"})
+			verify(t, i, before, identity.ErrInvalid)
+			verify(t, i, after, nil)
+			if err := i.Revoke("anna", now.Add(2*time.Second).Add(-later)); err != nil {
+				t.Fatal(err)
+			}
+			verify(t, i, after, identity.ErrInvalid)
+		})
+	}
+}
+
 func TestAnUnreadableKeyFileClosesTheDoor(t *testing.T) {
 	now := noon
 	dir := t.TempDir()

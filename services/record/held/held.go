@@ -5,10 +5,12 @@
 package held
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
 
+	"github.com/clarity-loop/clarity/services/analysis"
 	"github.com/clarity-loop/clarity/services/health"
 )
 
@@ -38,6 +40,11 @@ type Day struct {
 	Digest  string     `json:"digest"`
 	Measured
 	Series bool `json:"series,omitempty"`
+}
+
+// Origin is the day in a Result's lineage, which tells of nothing that no Result is made of.
+func (d Day) Origin() analysis.ChunkOrigin {
+	return analysis.ChunkOrigin{Day: d.Day, Digest: cmp.Or(d.Input, d.Digest), Measured: d.Input}
 }
 
 // Measured is of those samples of a day that analyses measure.

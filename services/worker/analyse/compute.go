@@ -69,7 +69,7 @@ func compute(in Input) (computed, error) {
 	if err != nil {
 		return computed{}, err
 	}
-	result.Input.SampleCount = w.count
+	result.Input.SampleCount = w.measured
 	result.Lineage.InputDigest = Digest(in)
 	result.Lineage.Chunks = append(result.Lineage.Chunks, in.Chunks...)
 	return computed{result, m, w.measured}, nil

@@ -96,7 +96,7 @@ func (d *reading) input(req analysis.Request) (in Input, days []held.Day, beside
 			beside = &day
 		default:
 			days = append(days, day)
-			in.Chunks = append(in.Chunks, analysis.ChunkOrigin{Day: day.Day, Digest: day.Digest, Measured: day.Input})
+			in.Chunks = append(in.Chunks, day.Origin())
 		}
 	}
 	return in, days, beside

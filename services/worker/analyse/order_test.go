@@ -140,6 +140,44 @@ func TestAResultIsCurrentWhileWhatIsMeasuredIsTheSame(t *testing.T) {
 	}
 }
 
+// What no number is made of shows in no Result, so that it does not matter whether it came
+// before the analysis or after it.
+func TestWhatIsNotMeasuredShowsInNoResult(t *testing.T) {
+	b := newBench(t)
+	end, in := b.keepWeek(), aWeek(t)
+	var samples []health.Sample
+	for _, typ := range in.View.Types() {
+		for _, s := range in.View.Samples(typ) {
+			if health.DayOf(s.Start, in.Zone) == end {
+				samples = append(samples, s)
+			}
+		}
+	}
+	keep := func(samples []health.Sample) {
+		t.Helper()
+		b.keep(end, samples)
+		r, err := b.store.Days.Get(t.Context(), uid, end.String())
+		if err == nil {
+			r.Value.Measured = &held.Measured{Input: "m1", Zone: "Europe/Berlin", Samples: 9, Begins: held.Ever}
+			_, err = b.store.Days.Put(t.Context(), uid, end.String(), r.Version, r.Value)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	keep(samples)
+	b.handle(end, 1)
+	before := b.result(end)
+	noon, _ := end.Bounds(in.Zone)
+	keep(append(samples, health.Sample{UUID: health.UUID{1}, Type: "HKQuantityTypeIdentifierBodyMass", Start: noon, End: noon, Value: 80, Unit: "kg", Zone: "Europe/Berlin"}))
+	if outcome, _ := b.order(end, analyse.Order{Replace: true}); outcome != analyse.Stored {
+		t.Fatal(outcome)
+	}
+	if diff := gocmp.Diff(before, b.result(end)); diff != "" {
+		t.Errorf("another Result (-without the weight +with it):\n%s", diff)
+	}
+}
+
 func TestEndsAreThoseThatMessagesWouldAskFor(t *testing.T) {
 	b := newBench(t)
 	day := func(s string) health.Day {

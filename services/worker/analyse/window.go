@@ -48,8 +48,7 @@ type window struct {
 	priority   sources.Priority
 	start, end health.Instant
 	minutes    int
-	count      int // samples that start in the window
-	measured   int // of these, those that a number can be made of
+	measured   int // samples that start in the window and that a number can be made of
 	byType     map[string][]health.Sample
 	energy     cumulative
 	steps      cumulative
@@ -60,15 +59,11 @@ func newWindow(in Input) *window {
 	w.start, _ = in.Start.Bounds(in.Zone)
 	_, w.end = in.End.Bounds(in.Zone)
 	w.minutes = int((w.end - w.start) / minute)
-	for _, typ := range in.View.Types() {
-		before := w.count
+	for _, typ := range slices.DeleteFunc(in.View.Types(), func(typ string) bool { return !analysis.Measures(typ) }) {
 		for i, samples := 0, in.View.Samples(typ); i < len(samples); i++ {
 			if at := samples[i].Start; at >= w.start && at < w.end {
-				w.count++
+				w.measured++
 			}
-		}
-		if analysis.Measures(typ) {
-			w.measured += w.count - before
 		}
 	}
 	for _, typ := range []string{stepCount, activeEnergy, basalEnergy, heartRate, restingHeartRate, heartVariability, respiratoryRate, oxygenSaturation, sleepAnalysis} {

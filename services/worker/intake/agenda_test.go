@@ -28,7 +28,7 @@ func (w *world) looked(t testing.TB, id string) time.Time {
 
 // within is in what time somebody looks at an upload that has just come to the state.
 func within(state record.UploadState) time.Duration {
-	return map[record.UploadState]time.Duration{record.UploadReceived: 5 * time.Minute, record.UploadHeld: 90 * 24 * time.Hour}[state]
+	return map[record.UploadState]time.Duration{record.UploadReceived: 5 * time.Minute, record.UploadHeld: 88 * 24 * time.Hour}[state]
 }
 
 // kept31 is how long an upload is kept that has come to its end.
@@ -133,6 +133,15 @@ func TestAnUploadIsHeldForSoLong(t *testing.T) {
 			t.Fatalf("a second too early: %s, %q", v, w.upload(t, id).State)
 		}
 		w.now = due
+		for range 2 {
+			if v := w.handle(t, id, 1); v != "ack" || w.upload(t, id).State != record.UploadHeld {
+				t.Fatalf("by one look: %s, %q", v, w.upload(t, id).State)
+			}
+		}
+		if due = w.looked(t, id); !due.Equal(w.now.Add(48 * time.Hour)) {
+			t.Fatalf("somebody looks again at %v", due)
+		}
+		w.now = due
 		w.dieAt, w.after = w.changes+at, at%2 == 0
 		w.handle(t, id, 1)
 		died := w.dead
@@ -151,6 +160,32 @@ func TestAnUploadIsHeldForSoLong(t *testing.T) {
 		if !died {
 			return
 		}
+	}
+}
+
+// A clock that is far ahead for a moment ends nothing that is held: who agrees once it is
+// right has it merged, and who does not has it held for as long as was said.
+func TestAClockAheadForAMomentEndsNothingThatIsHeld(t *testing.T) {
+	w, id := one(t, envelope{Samples: []sample{beat(1, received, 61, "")}})
+	w.consent(t, false)
+	w.handle(t, id, 1)
+	over, right := w.looked(t, id), w.now
+	for _, ahead := range []time.Duration{100 * 24 * time.Hour, 100*24*time.Hour + time.Hour} {
+		w.now = right.Add(ahead)
+		for attempt := range 3 {
+			if v := w.handle(t, id, attempt+1); v != "ack" || w.upload(t, id).State != record.UploadHeld {
+				t.Fatalf("%v ahead: %s, %q", ahead, v, w.upload(t, id).State)
+			}
+			w.now = w.now.Add(time.Second)
+		}
+	}
+	w.now = right
+	if v := w.handle(t, id, 1); v != "ack" || !w.looked(t, id).Equal(over) {
+		t.Errorf("the clock is right: %s, somebody looks at %v, want %v", v, w.looked(t, id), over)
+	}
+	w.consent(t, true)
+	if v := w.handle(t, id, 1); v != "ack" || w.upload(t, id).State != record.UploadMerged {
+		t.Errorf("who agreed: %s, %q", v, w.upload(t, id).State)
 	}
 }
 

@@ -311,15 +311,19 @@ func (m *merging) reaches(day, end health.Day, digest *held.Digest) bool {
 // lastDays are the last day on which a window ends, and the last with a record: a
 // window may end today where the phone is.
 func (s *Stage) lastDays(j *uploadWork, digest *held.Digest) (last, newest health.Day, err error) {
-	newest = health.DayOf(health.InstantOf(s.Now()), time.UTC) + 1 // somewhere it is tomorrow
+	loc := time.UTC
+	if n := len(digest.Days); n > 0 { // where the phone was last
+		if known, err := health.LoadZone(digest.Days[n-1].Zone); err == nil {
+			loc = known
+		}
+	}
 	if j.envelope != nil {
-		loc, err := health.LoadZone(j.envelope.TimeZone)
-		if err != nil {
+		if loc, err = health.LoadZone(j.envelope.TimeZone); err != nil {
 			return 0, 0, fmt.Errorf("find today: %w", err)
 		}
-		newest = health.DayOf(health.InstantOf(s.Now()), loc)
 	}
-	last = newest
+	last = health.DayOf(health.InstantOf(s.Now()), loc)
+	newest = last
 	if n := len(digest.Days); n > 0 {
 		newest = digest.Days[n-1].Day
 	}

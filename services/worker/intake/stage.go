@@ -200,8 +200,8 @@ func (s *Stage) process(ctx context.Context, j *uploadWork) error {
 	return s.merge(ctx, j)
 }
 
-// hold keeps the upload until the person agrees again, or has not for so long: then it
-// has failed, and its body goes with the retention. It is held only as long as they
+// hold keeps the upload until the person agrees again, or has not for so long, by two
+// looks: then it has failed, and its body goes with the retention. It is held only as long as they
 // stand as was read: who agrees meanwhile has the message handled anew.
 func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[record.Account]) error {
 	now, u := s.Now().UTC(), j.record.Value
@@ -210,12 +210,40 @@ func (s *Stage) hold(ctx context.Context, j *uploadWork, standing store.Record[r
 	case u.State != record.UploadHeld:
 		return s.mark(ctx, j, func(u *record.Upload) { u.State, u.HeldAt = record.UploadHeld, now }, s.Store.Under(standing))
 	case !now.Before(over):
-		return s.fail(ctx, j, notAgreed, s.Store.Under(standing))
+		return s.overdue(ctx, j, standing)
+	case !u.OverAt.IsZero(): // by a clock that was ahead
 	case u.Asked == 0, !j.record.Due.Before(over):
 		return nil
 	}
-	u.Asked = 0
-	if _, err := s.Store.Batch(ctx, j.uid, s.Store.Uploads.ToPut(j.id, j.record.Version, u).At(over), s.Store.Under(standing)); err != nil {
+	return s.holdOn(ctx, j, time.Time{}, over, standing)
+}
+
+// assured is how far apart the two looks are by which an upload has been held for as long
+// as it may be: what cannot be undone rests on no single look at a clock.
+const assured = 48 * time.Hour
+
+// overdue has an upload fail whose time was over long ago, and notes else that it is.
+func (s *Stage) overdue(ctx context.Context, j *uploadWork, standing store.Record[record.Account]) error {
+	now, u := s.Now().UTC(), j.record.Value
+	first := u.OverAt
+	if first.IsZero() || now.Before(first) {
+		first = now
+	}
+	sure := first.Add(assured)
+	switch {
+	case !now.Before(sure):
+		return s.fail(ctx, j, notAgreed, s.Store.Under(standing))
+	case first.Equal(u.OverAt) && u.Asked == 0:
+		return nil
+	}
+	return s.holdOn(ctx, j, first, sure, standing)
+}
+
+// holdOn has somebody look at an upload that stays held.
+func (s *Stage) holdOn(ctx context.Context, j *uploadWork, overAt, due time.Time, standing store.Record[record.Account]) error {
+	u := j.record.Value
+	u.Asked, u.OverAt = 0, overAt
+	if _, err := s.Store.Batch(ctx, j.uid, s.Store.Uploads.ToPut(j.id, j.record.Version, u).At(due), s.Store.Under(standing)); err != nil {
 		return fmt.Errorf("hold the upload: %w", err)
 	}
 	return nil
@@ -242,7 +270,7 @@ func (s *Stage) mark(ctx context.Context, j *uploadWork, change func(*record.Upl
 		value.Reason = ""
 	}
 	if value.State != record.UploadHeld {
-		value.HeldAt = time.Time{}
+		value.HeldAt, value.OverAt = time.Time{}, time.Time{}
 	}
 	with = append([]store.Change{s.Store.Uploads.ToPut(j.id, j.record.Version, value).At(value.Next(s.Now().UTC()))}, with...)
 	versions, err := s.News.Batch(ctx, j.uid, j.news(value.State), with...)

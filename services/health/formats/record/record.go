@@ -38,7 +38,7 @@ const (
 	CodeNotASample reject.Code = "not_a_sample" // says something else than a measurement
 	CodeAttachment reject.Code = "attachment"   // a file beside the records, such as a route
 	CodeUnknown    reject.Code = "unknown_record"
-	CodeTooLarge   reject.Code = "too_large" // one record beyond MaxRaw, or beyond what an upload takes
+	CodeTooLarge               = reject.TooLarge // one record beyond MaxRaw, or beyond what an upload takes
 )
 
 // MaxRaw bounds the Raw of one sample in bytes: with type, times and zone the

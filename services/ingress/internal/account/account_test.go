@@ -180,13 +180,19 @@ func TestTheProfileAsItIsSent(t *testing.T) {
 			t.Errorf("a fixed offset: %s", r.Body)
 		}
 	}
+	for entry, want := range map[string]int{`Watch`: 200, strings.Repeat("ü", 200): 200, strings.Repeat("x", 201): 422, ``: 422, ` `: 422, `a\u0000`: 422, `a\u007f`: 422, `\ud83d`: 422, `\ud83d\ude00`: 200} {
+		r := w.Do("PUT", "/v1/profile", ingresstest.Anna, []byte(`{"sourcePriority":["`+entry+`"]}`), ingresstest.AsJSON(), ingresstest.Header{"If-Match": "*"})
+		if r.Status != want || want == 422 && !strings.Contains(string(r.Body), "body.sourcePriority[0]") {
+			t.Errorf("%q: %d %s, want %d", entry, r.Status, r.Body, want)
+		}
+	}
 	for year, want := range map[int]int{0: 422, 1899: 422, 1900: 200, time.Now().Year(): 200, time.Now().Year() + 2: 422, 2101: 422} {
 		r := w.Do("PUT", "/v1/profile", ingresstest.Anna, fmt.Appendf(nil, `{"birthYear":%d}`, year), ingresstest.AsJSON(), ingresstest.Header{"If-Match": "*"})
 		if r.Status != want || want == 422 && !strings.Contains(string(r.Body), "body.birthYear") {
 			t.Errorf("born %d: %d %s, want %d", year, r.Status, r.Body, want)
 		}
 	}
-	if n := w.Audit.Count(audit.ProfileChanged); n != 7 {
+	if n := w.Audit.Count(audit.ProfileChanged); n != 10 {
 		t.Errorf("%d changes are audited", n)
 	}
 }

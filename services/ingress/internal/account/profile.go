@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"github.com/clarity-loop/clarity/services/audit"
-	"github.com/clarity-loop/clarity/services/health"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/reply"
+	"github.com/clarity-loop/clarity/services/ingress/internal/told"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
 	"github.com/clarity-loop/clarity/services/store"
@@ -18,12 +18,12 @@ import (
 
 // A profileBody is what a person may write.
 type profileBody struct {
-	BirthYear      int      `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
-	Sex            string   `json:"sex,omitempty" enum:"female,male,other" doc:"as in HealthKit's biological sex"`
-	TimeZone       string   `json:"timeZone,omitempty" maxLength:"64" doc:"IANA time zone, or a fixed offset such as GMT+0100" example:"Europe/Berlin"`
-	HeightM        float64  `json:"heightM,omitempty" minimum:"0.3" maximum:"2.8" doc:"metres"`
-	WeightKg       float64  `json:"weightKg,omitempty" minimum:"1" maximum:"650" doc:"kilograms"`
-	SourcePriority []string `json:"sourcePriority,omitempty" nullable:"false" maxItems:"20" doc:"product type prefixes, best first" example:"[\"Watch\",\"iPhone\"]"`
+	BirthYear      int           `json:"birthYear,omitempty" minimum:"1900" maximum:"2100"`
+	Sex            string        `json:"sex,omitempty" enum:"female,male,other" doc:"as in HealthKit's biological sex"`
+	TimeZone       string        `json:"timeZone,omitempty" maxLength:"64" doc:"IANA time zone, or a fixed offset such as GMT+0100" example:"Europe/Berlin"`
+	HeightM        float64       `json:"heightM,omitempty" minimum:"0.3" maximum:"2.8" doc:"metres"`
+	WeightKg       float64       `json:"weightKg,omitempty" minimum:"1" maximum:"650" doc:"kilograms"`
+	SourcePriority []told.Prefix `json:"sourcePriority,omitempty" nullable:"false" maxItems:"20" doc:"product type prefixes, best first" example:"[\"Watch\",\"iPhone\"]"`
 }
 
 type profileView struct {
@@ -42,8 +42,7 @@ type profileOutput struct {
 }
 
 func viewProfile(p record.Profile, version int64) *profileOutput {
-	v := profileView{BirthYear: p.BirthYear, Sex: p.Sex, TimeZone: p.TimeZone, HeightM: p.HeightM, WeightKg: p.WeightKg, SourcePriority: p.SourcePriority}
-	v.UpdatedAt = reply.TimeOrNil(p.UpdatedAt)
+	v := profileView{BirthYear: p.BirthYear, Sex: p.Sex, TimeZone: p.TimeZone, HeightM: p.HeightM, WeightKg: p.WeightKg, SourcePriority: p.SourcePriority, UpdatedAt: reply.TimeOrNil(p.UpdatedAt)}
 	return &profileOutput{ETag: etag(version), Body: v}
 }
 
@@ -71,14 +70,14 @@ func (r *Room) putProfile(ctx context.Context, in *putProfileInput) (*profileOut
 	if b.BirthYear > r.Now().Year() {
 		return nil, reply.Invalid("body.birthYear", "expected a year that has begun")
 	}
-	if b.TimeZone != "" {
-		zone, err := health.LoadZone(b.TimeZone)
-		if err != nil {
-			return nil, reply.Invalid("body.timeZone", "expected an IANA time zone, or GMT and an offset")
-		}
-		b.TimeZone = zone.String()
+	if b.TimeZone, err = told.Zone("body.timeZone", b.TimeZone); err != nil {
+		return nil, err
 	}
-	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: b.SourcePriority, UpdatedAt: r.Now().UTC()}
+	priority, err := told.Prefixes("body.sourcePriority", b.SourcePriority)
+	if err != nil {
+		return nil, err
+	}
+	p := record.Profile{BirthYear: b.BirthYear, Sex: b.Sex, TimeZone: b.TimeZone, HeightM: b.HeightM, WeightKg: b.WeightKg, SourcePriority: priority, UpdatedAt: r.Now().UTC()}
 	uid := reply.UID(ctx)
 	before, err := r.Profiles.Get(ctx, uid, record.ProfileKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

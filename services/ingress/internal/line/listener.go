@@ -4,11 +4,13 @@ package line
 
 import (
 	"container/list"
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -65,7 +67,7 @@ func (l *Listener) Close() error { return l.close() }
 // Accept waits for the next connection that there is room for.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
-		c, err := l.Listener.Accept()
+		c, err := l.accept()
 		if err != nil {
 			return nil, err
 		}
@@ -84,6 +86,43 @@ func (l *Listener) Accept() (net.Conn, error) {
 		_, _ = c.Write(l.full)
 		_ = c.Close()
 	}
+}
+
+// The time between two tries where the system has nothing left for a connection.
+const (
+	leastPause = 5 * time.Millisecond
+	mostPause  = time.Second
+)
+
+// accept waits for the next connection. Where the system has none to give, for want of
+// files or memory, the one that has been idle for longest goes, and it tries again: that
+// is no end of the listener.
+func (l *Listener) accept() (net.Conn, error) {
+	for pause := leastPause; ; pause = min(2*pause, mostPause) {
+		c, err := l.Listener.Accept()
+		if err == nil || !passing(err) {
+			return c, err
+		}
+		l.mu.Lock()
+		loser := l.longestIdle(func(*Conn) bool { return true })
+		if loser != nil {
+			l.leave(loser)
+		}
+		l.mu.Unlock()
+		if loser != nil {
+			_ = loser.Conn.Close()
+		}
+		time.Sleep(pause)
+	}
+}
+
+func passing(err error) bool {
+	for _, is := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
 }
 
 // admit makes room for the connection, if need be by the loss of an idle one;
