@@ -21,6 +21,7 @@ import (
 	"github.com/clarity-loop/clarity/services/due"
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/health"
+	"github.com/clarity-loop/clarity/services/push"
 	"github.com/clarity-loop/clarity/services/queue"
 	"github.com/clarity-loop/clarity/services/record"
 	"github.com/clarity-loop/clarity/services/record/agenda"
@@ -113,6 +114,7 @@ func (nobody) Publish(context.Context, ...queue.Message) error { return nil }
 func (nobody) Append(context.Context, audit.Event) error       { return nil }
 func (nobody) Forget(context.Context, string) error            { return nil }
 func (nobody) Inc()                                            {}
+func (nobody) Wake(context.Context, string, push.Wake) error   { return nil }
 
 func (s *inspection) must(err error) {
 	if err != nil {

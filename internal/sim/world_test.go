@@ -18,6 +18,7 @@ import (
 	"github.com/clarity-loop/clarity/services/flow"
 	"github.com/clarity-loop/clarity/services/flow/exporting"
 	"github.com/clarity-loop/clarity/services/flow/hooking"
+	"github.com/clarity-loop/clarity/services/flow/waking"
 	"github.com/clarity-loop/clarity/services/grounded"
 	"github.com/clarity-loop/clarity/services/ingress"
 	"github.com/clarity-loop/clarity/services/insights"
@@ -33,6 +34,7 @@ import (
 	"github.com/clarity-loop/clarity/services/timeline"
 	"github.com/clarity-loop/clarity/services/vault"
 	"github.com/clarity-loop/clarity/services/veil"
+	"github.com/clarity-loop/clarity/services/wake"
 	"github.com/clarity-loop/clarity/services/webhook"
 	"github.com/clarity-loop/clarity/services/worker/analyse"
 	"github.com/clarity-loop/clarity/services/worker/intake"
@@ -193,6 +195,8 @@ func (r *replica) start() {
 		r.handle[at(flow.TopicResults, flow.Feed)], r.handle[at(flow.TopicEvents, flow.Feed)] = told.HandleResults, told.Handle
 		hooks := webhook.New(webhook.Needs{Book: webhook.NewBook(st, q, r.now), Now: r.now, Log: log})
 		r.handle[at(hooking.Topic, hooking.Consumer)] = hooks.Handle
+		wakes := wake.New(wake.Needs{Store: st, Sender: nobody{}, Every: wake.DefaultEvery, Now: r.now, Log: log})
+		r.handle[at(waking.Topic, waking.Consumer)] = wakes.Handle
 	case "erasure":
 		eraser := erasure.New(erasure.Needs{Store: st, Keys: keys, Names: keys, Blobs: objects{r}, Queue: q, Relay: relay.New(st, nil, nil, nil), Audit: ledger{r}, Longest: longest + time.Second, Now: r.now, Log: log})
 		r.passes["erasures"] = eraser.Pass

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,8 +48,9 @@ type request struct {
 
 func newService(t *testing.T, answers ...reply) *service {
 	s := &service{answers: answers}
-	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.Start()
 	t.Cleanup(s.Close)
 	return s
 }
@@ -80,6 +82,13 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// requests are those that came.
+func (s *service) requests() []request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
 func open(t *testing.T, s *service) *fcm.Sender {
 	t.Helper()
 	sender, err := fcm.Open(t.Context(), fcm.Config{Project: "clarity-example", Emulator: s.Listener.Addr().String()})
@@ -104,7 +113,7 @@ func TestAMessage(t *testing.T) {
 			"payload": map[string]any{"aps": map[string]any{"content-available": 1.0}},
 		},
 	}}}}
-	if diff := cmp.Diff(want, s.asked, cmp.AllowUnexported(request{})); diff != "" {
+	if diff := cmp.Diff(want, s.requests(), cmp.AllowUnexported(request{})); diff != "" {
 		t.Errorf("sent (-want +got):\n%s", diff)
 	}
 }
@@ -146,8 +155,8 @@ func TestAnswers(t *testing.T) {
 			case push.After(err) != tt.after:
 				t.Errorf("it is to be left alone for %v, want %v", push.After(err), tt.after)
 			}
-			if took := time.Since(began); took > 3*time.Second || len(s.asked) != 1 {
-				t.Errorf("%d requests in %v", len(s.asked), took)
+			if took := time.Since(began); took > 3*time.Second || len(s.requests()) != 1 {
+				t.Errorf("%d requests in %v", len(s.requests()), took)
 			}
 			var log bytes.Buffer
 			slog.New(slog.NewTextHandler(&log, nil)).Error("x", append(fault.Attrs(err), "err", err)...)

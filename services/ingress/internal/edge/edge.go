@@ -23,6 +23,7 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/line"
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 	"github.com/clarity-loop/clarity/services/ingress/internal/represent"
+	"github.com/clarity-loop/clarity/services/ingress/internal/uri"
 	"github.com/clarity-loop/clarity/services/trace"
 )
 
@@ -116,7 +117,7 @@ func (e *Edge) Around(inner fasthttp.RequestHandler) fasthttp.RequestHandler {
 		e.Origins.mark(rc)
 		p := wellFormed(rc, x)
 		if p == nil {
-			p = onePath(rc)
+			p = uri.Normalize(rc)
 		}
 		if p != nil {
 			Refuse(rc, p)

@@ -3,6 +3,7 @@ package edge
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 )
@@ -29,7 +30,7 @@ func wellFormedID(id []byte) bool {
 		return false
 	}
 	for _, c := range id {
-		if digit(c) < 0 && c != '-' {
+		if strings.IndexByte("-0123456789abcdefABCDEF", c) < 0 {
 			return false
 		}
 	}

@@ -1,4 +1,5 @@
-package edge
+// Package uri gives a request the one reading of its path that everything behind it shares.
+package uri
 
 import (
 	"bytes"
@@ -9,11 +10,11 @@ import (
 	"github.com/clarity-loop/clarity/services/ingress/internal/problem"
 )
 
-// onePath gives the request the one reading of its path that the limit, the
+// Normalize gives the request the one reading of its path that the limit, the
 // router and the log share (RFC 3986 §6.2.2): what is percent-encoded without need
 // is decoded, the rest keeps its encoding, so that no step sees a separator that
 // another does not. A path that climbs is refused.
-func onePath(rc *fasthttp.RequestCtx) *problem.Problem {
+func Normalize(rc *fasthttp.RequestCtx) *problem.Problem {
 	uri := rc.RequestURI()
 	if string(uri) == "*" {
 		return nil
