@@ -204,7 +204,7 @@ func fits(ctx context.Context, was manifest, b platform.Backends, now func() tim
 	at, _ := strings.CutPrefix(b.Keys, "tink:")
 	if named, err := embedded.HasPseudonyms(at); err == nil && !named { // another would be made
 		if there, err := embedded.Holds(capabilityKeys, at); err == nil && there {
-			return fmt.Errorf("the key of pseudonyms is not at %s: put it back there, from the copy of the keys; everything is named by it", filepath.Join(at, "tokens.key"))
+			return fmt.Errorf("the keys are not those that the backup was made beside, or their key of pseudonyms is missing, by which everything is named: say --keys where they are, or put %s back from the copy of the keys", filepath.Join(at, "tokens.key"))
 		}
 	}
 	is, err := describe(ctx, b, now)
