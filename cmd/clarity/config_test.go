@@ -38,7 +38,7 @@ log: {format: json, level: warn}
 	const defaults = `stage   ingress   needs store blobs queue keys identity audit writer model listener
 stage   worker    needs store blobs queue keys audit model feed
 stage   insights  needs store queue keys audit writer
-stage   delivery  needs store queue keys feed
+stage   delivery  needs store queue keys feed push
 stage   erasure   needs store blobs queue keys erasure audit feed
 listen  api       127.0.0.1:8080
 listen  profile   off
@@ -111,7 +111,7 @@ func TestUpTellsEveryFaultAtOnce(t *testing.T) {
 		"of a plan that is not there":   {nil, []string{"--model", "traffic:fixed:nope"}, []string{"model: there is no traffic plan at nope"}},
 		"of a plan that is a folder":    {nil, []string{"--model", "traffic:fixed:/"}, []string{"/ is a directory, not a traffic plan's file"}},
 		"of the file that the environment names": {map[string]string{"CLARITY_CONFIG": write(t, "e.yaml", "listn: 1\n")}, nil, []string{
-			"e.yaml: line 1: field listn not found, which is one of data, stages, backends, listen, ingress, worker, insights, erasure, stop, log"}},
+			"e.yaml: line 1: field listn not found, which is one of data, stages, backends, listen, ingress, worker, insights, erasure, wake, stop, log, traces"}},
 		"of a driver without a name":  {nil, []string{"--store", ":dir", "--model", "traffic:"}, []string{`store: ":dir" names no driver; this binary has sqlite`, `model: traffic: "" names no driver; this binary has file, fixed`}},
 		"of a flag":                   {nil, []string{"--debounce", "soon"}, []string{`"soon" for flag --debounce, which is a duration such as 3s`, "clarity up --help"}},
 		"of a flag that there is not": {nil, []string{"--nosuch"}, []string{"not defined: --nosuch", "clarity up --help"}},

@@ -77,7 +77,7 @@ func TestWhatUpKeptElsewhereIsFound(t *testing.T) {
 	made, err := filepath.Glob("clarity-data/*")
 	for _, path := range made {
 		switch filepath.Base(path) {
-		case "VERSION", "clarity.lock", "store.db", "store.db.lock", "store.db-shm", "store.db-wal", "blobs": // of `clarity up`
+		case "VERSION", "clarity.lock", "store.db", "store.db.lock", "store.db-shm", "store.db-wal", "blobs", "AUDIT", "reserve": // of `clarity up`
 		default:
 			t.Errorf("%s was made, %v", path, err)
 		}

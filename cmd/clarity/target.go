@@ -69,6 +69,9 @@ func (t target) connect(ctx context.Context, c *call) (client *phone.Client, loc
 	}
 	if token == "" {
 		local = true
+		if err := issuer.CheckUser(*t.user); err != nil {
+			return nil, false, asUsage(err)
+		}
 		if *t.server != "" { // an issuer that is made now is nobody's there
 			if err := datadir.MustHold(datadir.Place{Dir: t.kept.Data, Backends: t.kept.Backends}, capability.Identity, t.kept.at()); err != nil {
 				return nil, false, fmt.Errorf("there is no token for %s (--token, $CLARITY_TOKEN), and none can be made here: %w", *t.server, err)

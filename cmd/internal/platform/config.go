@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clarity-loop/clarity/cmd/internal/googlelog"
 	"github.com/clarity-loop/clarity/cmd/internal/platform/capability"
 	"github.com/clarity-loop/clarity/cmd/internal/settings"
 )
@@ -113,7 +114,7 @@ func (l Log) Logger(w io.Writer, name, version string) (*slog.Logger, error) {
 	format, project, _ := strings.Cut(l.Format, ":")
 	switch {
 	case format == "google" && projectForm.MatchString(project):
-		handler = settings.GoogleLog(w, level, settings.Program{Name: name, Version: version, Project: project})
+		handler = googlelog.New(w, level, googlelog.Program{Name: name, Version: version, Project: project})
 	case l.Format == "json":
 		handler = settings.JSONLog(w, level)
 	case l.Format == "text":

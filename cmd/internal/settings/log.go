@@ -10,10 +10,11 @@ import (
 // number of milliseconds, and its key says so. Slog would write nanoseconds under a key
 // that does not.
 func JSONLog(w io.Writer, level slog.Leveler) slog.Handler {
-	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: inMilliseconds})
+	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: InMilliseconds})
 }
 
-func inMilliseconds(_ []string, a slog.Attr) slog.Attr {
+// InMilliseconds is a duration as JSONLog writes it, and every other attribute as it is.
+func InMilliseconds(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() != slog.KindDuration {
 		return a
 	}

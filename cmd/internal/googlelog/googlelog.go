@@ -1,4 +1,5 @@
-package settings
+// Package googlelog writes logs in the fields that Cloud Logging and Error Reporting know.
+package googlelog
 
 import (
 	"context"
@@ -6,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 
+	"github.com/clarity-loop/clarity/cmd/internal/settings"
 	"github.com/clarity-loop/clarity/services/trace"
 )
 
@@ -13,18 +15,18 @@ import (
 // that its traces are in.
 type Program struct{ Name, Version, Project string }
 
-// GoogleLog is JSONLog in the fields that Cloud Logging knows: the severity, the message,
+// New is settings.JSONLog in the fields that Cloud Logging knows: the severity, the message,
 // and the trace and span that a line is of. An error is one for Error Reporting, too,
 // by where in the code it was told of and by its stack, where it has one: its text is
 // always the same, what differs stands beside it.
-func GoogleLog(w io.Writer, level slog.Leveler, p Program) slog.Handler {
+func New(w io.Writer, level slog.Leveler, p Program) slog.Handler {
 	return googleLog{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: forGoogle}), p}
 }
 
 // forGoogle is the attribute under the name that Cloud Logging has for it.
 func forGoogle(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
-		return inMilliseconds(groups, a)
+		return settings.InMilliseconds(groups, a)
 	}
 	switch a.Key {
 	case slog.MessageKey:
@@ -35,7 +37,7 @@ func forGoogle(groups []string, a slog.Attr) slog.Attr {
 	case "stack":
 		a.Key = "stack_trace"
 	}
-	return inMilliseconds(groups, a)
+	return settings.InMilliseconds(groups, a)
 }
 
 func severity(l slog.Level) string {

@@ -1,4 +1,4 @@
-package settings_test
+package googlelog_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/clarity-loop/clarity/cmd/internal/settings"
+	"github.com/clarity-loop/clarity/cmd/internal/googlelog"
 	"github.com/clarity-loop/clarity/services/trace"
 )
 
@@ -52,7 +52,7 @@ func TestALineForGoogle(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
-			log := slog.New(settings.GoogleLog(&b, slog.LevelDebug, settings.Program{Name: "worker", Version: "v7", Project: "demo-clarity"})).With("stage", "intake")
+			log := slog.New(googlelog.New(&b, slog.LevelDebug, googlelog.Program{Name: "worker", Version: "v7", Project: "demo-clarity"})).With("stage", "intake")
 			log.Log(trace.With(context.Background(), at{parent: tt.parent}), tt.level, "handled", "duration", 1500*time.Microsecond)
 			var line map[string]any
 			if err := json.Unmarshal(b.Bytes(), &line); err != nil {
@@ -66,7 +66,7 @@ func TestALineForGoogle(t *testing.T) {
 				context, _ := line["context"].(map[string]any)
 				where, _ := context["reportLocation"].(map[string]any)
 				file, _ := where["filePath"].(string)
-				if !strings.HasSuffix(file, "google_test.go") || where["lineNumber"] == 0.0 || where["functionName"] == "" {
+				if !strings.HasSuffix(file, "googlelog_test.go") || where["lineNumber"] == 0.0 || where["functionName"] == "" {
 					t.Errorf("told of at %v", where)
 				}
 				if diff := cmp.Diff(map[string]any{"service": "worker", "version": "v7"}, line["serviceContext"]); diff != "" {
@@ -86,12 +86,12 @@ func TestALineForGoogle(t *testing.T) {
 // A stack is where Error Reporting looks for it, and groups stay what they are.
 func TestAStackForGoogle(t *testing.T) {
 	var b bytes.Buffer
-	slog.New(settings.GoogleLog(&b, slog.LevelInfo, settings.Program{})).WithGroup("g").Info("a", "stack", "goroutine 1", "msg", "b")
+	slog.New(googlelog.New(&b, slog.LevelInfo, googlelog.Program{})).WithGroup("g").Info("a", "stack", "goroutine 1", "msg", "b")
 	if text := b.String(); !strings.Contains(text, `"g":{"stack":"goroutine 1","msg":"b"}`) {
 		t.Error(text)
 	}
 	b.Reset()
-	slog.New(settings.GoogleLog(&b, slog.LevelInfo, settings.Program{})).Error("request panicked", "stack", "goroutine 1 [running]:")
+	slog.New(googlelog.New(&b, slog.LevelInfo, googlelog.Program{})).Error("request panicked", "stack", "goroutine 1 [running]:")
 	if text := b.String(); !strings.Contains(text, `"stack_trace":"goroutine 1 [running]:"`) {
 		t.Error(text)
 	}
