@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,11 +61,14 @@ func TestPackagesThatNeedAControlPlane(t *testing.T) {
 // A step that takes long says so at once and while it runs, not on standard
 // output, and ends as what it runs ends.
 func TestWatchSaysWhatTakesLong(t *testing.T) {
-	out, told, err := script(t, []string{"FIRST=1"}, "hack/watch.sh", "sleeping", "bash", "-c", "sleep 2; echo slept")
+	said := filepath.Join(t.TempDir(), "said")
+	out, _, err := script(t, []string{"FIRST=1", "SAID=" + said}, "bash", "-c",
+		`hack/watch.sh sleeping bash -c 'until grep -q waiting "$SAID"; do sleep 0.1; done; echo slept' 2>"$SAID"`)
 	if err != nil || out != "slept\n" {
 		t.Errorf("it printed %q, %v", out, err)
 	}
-	if diff := gocmp.Diff("==> sleeping\n    sleeping, 0m01s: downloading, or waiting\n", told); diff != "" {
+	text, err := os.ReadFile(said)
+	if diff := gocmp.Diff("==> sleeping\n    sleeping, 0m01s: downloading, or waiting\n", string(text)); diff != "" || err != nil {
 		t.Errorf("what it said (-want +got):\n%s", diff)
 	}
 	if _, told, err := script(t, nil, "hack/watch.sh", "failing", "bash", "-c", "exit 7"); err == nil || err.Error() != "exit status 7" || told != "==> failing\n" {
