@@ -12,8 +12,8 @@ import (
 	"github.com/clarity-loop/clarity/services/store"
 )
 
-// drivers are Google's. It reads
-// documents alone: nobody's samples, and no token.
+// drivers are Google's, of what insights works with: documents alone, nobody's
+// samples and no token.
 func drivers(getenv func(string) string) platform.Drivers {
 	cloud := google.New(getenv)
 	return platform.Drivers{

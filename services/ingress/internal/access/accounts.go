@@ -29,10 +29,11 @@ type Records interface {
 //
 // What is read may be a time to live old. What is stored is not: it is written
 // in one batch with the demand that the person still stands as was remembered.
-// Nor is a refusal: a standing that forbids something is never remembered, so
-// who agreed, or came back, at one process is let in by all of them.
 // So a withdrawal, or an erasure, is after every upload that was let in before
 // it and before every other, in any number of processes.
+//
+// Nor is a refusal old: a standing that forbids something is never remembered, so
+// who agreed, or came back, at one process is let in by all of them.
 type AccountCache struct {
 	records Records
 	now     func() time.Time
